@@ -1,0 +1,113 @@
+import type { Model } from '../network/model.ts';
+
+/** A rectangle of latents, sites or pixels: rows top .. top+height-1, columns left .. left+width-1. */
+export interface Rect {
+  readonly top: number;
+  readonly left: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Rows and columns of a whole tensor, e.g. all latents of a level. */
+export interface Extent {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** An int16 tensor (height, width, channels) that covers `rect` of some larger one. */
+export interface Patch {
+  readonly rect: Rect;
+  readonly channels: number;
+  readonly data: Int16Array;
+}
+
+/** A window of P (spec 3.7), wherever the engine keeps it. Close it when done: engines hold it outside the JavaScript heap. */
+export interface FeatureMap {
+  /** Sites covered. */
+  readonly rect: Rect;
+  /** Sites of the whole level: a multiple of 16 each way. */
+  readonly level: Extent;
+  readonly byteLength: number;
+  /** (rect.height, rect.width, hidden). */
+  read(): Promise<Int16Array>;
+  close(): void;
+}
+
+/** Sample positions along one axis, exact (spec 4.2): for each output row (or column) the site index, unclamped, and the fraction in Q14. */
+export interface Axis {
+  readonly index: Int32Array;
+  readonly fraction: Int16Array;
+  /** Size of an output pixel in sites, Q12, 1024 .. 16384. */
+  readonly cell: number;
+}
+
+/** Output pixels to compute from one feature map; all sites needed, once clamped to the level, lie inside its rect. */
+export interface Query {
+  readonly rows: Axis;
+  readonly columns: Axis;
+  readonly depth: 8 | 16;
+}
+
+/** RGB samples, row-major: Uint8Array for depth 8, Uint16Array for depth 16. */
+export type Samples = Uint8Array | Uint16Array;
+
+export interface EncodedChunk {
+  readonly bytes: Uint8Array;
+  /** What a decoder gets from `bytes`: dequantized latents (height, width, latentChannels). */
+  readonly latents: Int16Array;
+}
+
+export interface ChunkEncodeOptions {
+  readonly quality: number;
+  /** Rate-distortion optimized rounding: 0 = plain rounding, 1 = full strength. */
+  readonly optimize: number;
+}
+
+export type EngineName = 'reference' | 'wasm' | 'webgpu' | 'tensorflow';
+
+/**
+ * THE CONTRACT. Exact engines return the same bytes for the same call; `test/engine/conformance.ts` demands it of each.
+ * Calls may overlap. An aborted call rejects with the signal's reason. After `close` every call rejects with EngineError.
+ */
+export interface Engine {
+  readonly name: EngineName;
+  /** Integer arithmetic throughout. Only exact engines decode chunks. */
+  readonly exact: boolean;
+  readonly model: Model;
+  /** How many calls make progress at the same time. */
+  readonly threads: number;
+
+  /** Spec 3.4. Pixels (H,W,3), already padded and shifted to int16, covering `pixels.rect` of a padded picture of `picture` pixels -> analysis output covering the latents of `latents`. `pixels.rect` holds everything that `analysisWindow` asks for. */
+  analyze(
+    pixels: Patch,
+    picture: Extent,
+    latents: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<Int16Array>;
+
+  /** Analysis output of one chunk (height, width, latentChannels) -> its bytes. */
+  encodeChunk(
+    analysis: Int16Array,
+    chunk: Extent,
+    options: ChunkEncodeOptions,
+    signal?: AbortSignal,
+  ): Promise<EncodedChunk>;
+
+  /** Bytes of one chunk -> dequantized latents (height, width, latentChannels). Rejects with FormatError (section `chunk`, offsets relative to the chunk) on bytes that break chapter 2. */
+  decodeChunk(bytes: Uint8Array, chunk: Extent, quality: number, signal?: AbortSignal): Promise<Int16Array>;
+
+  /** Spec 3.7: latents covering at least `latentWindow(model, sites, level)` of a level of `level` latents -> P over `sites`. */
+  features(
+    latents: Patch,
+    level: Extent,
+    sites: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<FeatureMap>;
+
+  /** Spec 4.3-4.5: one RGB raster per query, in order. */
+  pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]>;
+
+  close(): Promise<void>;
+}

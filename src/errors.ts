@@ -1,0 +1,59 @@
+/** Every error this library throws on purpose is one of these five; `_tag` tells which, also across realms and workers. */
+export type LiifErrorTag =
+  | 'FormatError'
+  | 'UnsupportedError'
+  | 'RequestError'
+  | 'SourceError'
+  | 'EngineError';
+
+export abstract class LiifError extends Error {
+  abstract readonly _tag: LiifErrorTag;
+  override get name(): string {
+    return this._tag;
+  }
+}
+
+/** Part of a file in which a fault was found. */
+export type FileSection = 'prefix' | 'header' | 'index' | 'chunk' | 'section' | 'model';
+
+/** The bytes break the specification. The file is damaged or was made wrongly; another copy may help. */
+export class FormatError extends LiifError {
+  readonly _tag = 'FormatError';
+  /** Where: the part of the file, e.g. `header`, `index`, `chunk`. */
+  readonly section: FileSection;
+  /** Byte offset from the start of the file, of the fault or of the section that holds it. */
+  readonly byteOffset: number;
+  constructor(section: FileSection, byteOffset: number, message: string, options?: ErrorOptions) {
+    super(`${section} at byte ${byteOffset}: ${message}`, options);
+    this.section = section;
+    this.byteOffset = byteOffset;
+  }
+}
+
+/** Valid, but not for this build: a newer version, an unknown model, a size beyond this decoder's limits. */
+export class UnsupportedError extends LiifError {
+  readonly _tag = 'UnsupportedError';
+}
+
+/** The caller asked for something that cannot be: an option out of range, a region outside the picture. */
+export class RequestError extends LiifError {
+  readonly _tag = 'RequestError';
+}
+
+/** Bytes did not arrive: a missing file, a network failure, a server without ranges. Trying again may help. */
+export class SourceError extends LiifError {
+  readonly _tag = 'SourceError';
+}
+
+/** An engine failed, or is not available on this machine. Another engine may serve. */
+export class EngineError extends LiifError {
+  readonly _tag = 'EngineError';
+}
+
+/** Whether `error` is an error of this library, optionally of one kind. */
+export function isLiifError(error: unknown, tag?: LiifErrorTag): error is LiifError {
+  const found = (error as { _tag?: unknown } | null | undefined)?._tag;
+  if (typeof found !== 'string') return false;
+  if (tag !== undefined) return found === tag;
+  return ['FormatError', 'UnsupportedError', 'RequestError', 'SourceError', 'EngineError'].includes(found);
+}

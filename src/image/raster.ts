@@ -1,0 +1,14 @@
+/** Pixels outside the codec: row-major, interleaved, not premultiplied, sRGB. */
+export interface Raster {
+  readonly width: number;
+  readonly height: number;
+  /** 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha. */
+  readonly channels: 1 | 2 | 3 | 4;
+  /** width * height * channels samples, full range 0..255 or 0..65535. */
+  readonly data: Uint8Array | Uint16Array;
+}
+
+/** Bits per sample. */
+export function depthOf(raster: Raster): 8 | 16 {
+  return raster.data instanceof Uint16Array ? 16 : 8;
+}

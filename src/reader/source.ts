@@ -1,0 +1,13 @@
+/** Where the bytes of a file come from. Two methods; implement it for anything that can answer ranges. */
+export interface Source {
+  /** For messages: a path or URL as the user gave it. */
+  readonly name: string;
+  /** Bytes in all, when known; undefined until the first answer of a source that cannot tell before. */
+  readonly size: number | undefined;
+  /**
+   * Bytes offset .. offset+length-1, fewer only where the source ends. Rejects with SourceError when they do not
+   * arrive or when the source has changed since it was opened, and with the signal's reason when aborted.
+   */
+  getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}

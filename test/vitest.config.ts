@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    root: '..',
+    dir: 'test',
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    // Worker threads started by the code under test load TypeScript sources.
+    execArgv: ['--import', 'tsx'],
+    testTimeout: 30_000,
+  },
+});
