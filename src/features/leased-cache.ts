@@ -1,0 +1,147 @@
+import { LRUCache } from 'lru-cache';
+
+/** A value that stays open until `release`, whatever the cache decides meanwhile. Release once. */
+export interface Lease<V> {
+  readonly value: V;
+  release(): void;
+}
+
+interface Entry<V> {
+  readonly value: V;
+  /** The load it came from: callers still waiting there are about to take a lease. */
+  readonly origin: Pending<V>;
+  leases: number;
+  cached: boolean;
+}
+
+interface Pending<V> {
+  readonly promise: Promise<Entry<V>>;
+  readonly controller: AbortController;
+  waiters: number;
+}
+
+export interface LeasedCacheOptions<V> {
+  /** Bound of what is kept; values in use count only once they are cached. */
+  readonly maxBytes: number;
+  sizeOf(value: V): number;
+  /** Called once per value, when it is neither cached nor leased any more. */
+  close?(value: V): void;
+}
+
+/**
+ * Least recently used values, bounded in bytes; one load at a time for each key, shared by all who ask, and abandoned
+ * when the last of them gives up. A failed load is forgotten, so the next caller tries again.
+ */
+export class LeasedCache<V> {
+  readonly #cache: LRUCache<string, Entry<V>>;
+  readonly #pending = new Map<string, Pending<V>>();
+  readonly #options: LeasedCacheOptions<V>;
+  #closed = false;
+  hits = 0;
+  misses = 0;
+
+  constructor(options: LeasedCacheOptions<V>) {
+    this.#options = options;
+    this.#cache = new LRUCache<string, Entry<V>>({
+      maxSize: Math.max(1, options.maxBytes),
+      sizeCalculation: (entry) => Math.max(1, options.sizeOf(entry.value)),
+      dispose: (entry) => {
+        entry.cached = false;
+        this.#closeIfUnused(entry);
+      },
+    });
+  }
+
+  /** Bytes kept now. */
+  get bytes(): number {
+    return this.#cache.calculatedSize;
+  }
+
+  /** The value of `key`, from the cache or from `load`. Rejects with the signal's reason when aborted. */
+  async lease(key: string, load: (signal: AbortSignal) => Promise<V>, signal?: AbortSignal): Promise<Lease<V>> {
+    signal?.throwIfAborted();
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) {
+      this.hits++;
+      return this.#leaseOf(cached);
+    }
+    this.misses++;
+    const pending = this.#pending.get(key) ?? this.#start(key, load);
+    pending.waiters++;
+    try {
+      const entry = await abandonable(pending.promise, signal);
+      return this.#leaseOf(entry);
+    } finally {
+      pending.waiters--;
+      if (pending.waiters === 0) this.#abandon(key, pending, signal);
+    }
+  }
+
+  /** Drops everything that is not leased; what is leased closes with its last lease. */
+  close(): void {
+    this.#closed = true;
+    for (const pending of this.#pending.values()) pending.controller.abort();
+    this.#cache.clear();
+  }
+
+  /** The last waiter has left: with a lease, or because it gave up, and then nobody wants the value. */
+  #abandon(key: string, pending: Pending<V>, signal: AbortSignal | undefined): void {
+    if (this.#pending.get(key) === pending) {
+      this.#pending.delete(key);
+      pending.controller.abort(signal?.reason);
+    }
+    pending.promise.then(
+      (entry) => this.#closeIfUnused(entry),
+      () => {},
+    );
+  }
+
+  #start(key: string, load: (signal: AbortSignal) => Promise<V>): Pending<V> {
+    const controller = new AbortController();
+    const promise = load(controller.signal).then((value) => {
+      const entry: Entry<V> = { value, origin: pending, leases: 0, cached: false };
+      if (this.#pending.get(key) === pending) this.#pending.delete(key);
+      if (!this.#closed && this.#options.sizeOf(value) <= this.#options.maxBytes) {
+        entry.cached = true;
+        this.#cache.set(key, entry);
+      }
+      return entry;
+    });
+    promise.catch(() => {
+      if (this.#pending.get(key) === pending) this.#pending.delete(key);
+    });
+    const pending: Pending<V> = { promise, controller, waiters: 0 };
+    this.#pending.set(key, pending);
+    return pending;
+  }
+
+  #leaseOf(entry: Entry<V>): Lease<V> {
+    entry.leases++;
+    let released = false;
+    return {
+      value: entry.value,
+      release: () => {
+        if (released) return;
+        released = true;
+        entry.leases--;
+        this.#closeIfUnused(entry);
+      },
+    };
+  }
+
+  #closeIfUnused(entry: Entry<V>): void {
+    if (entry.cached || entry.leases !== 0 || entry.origin.waiters > 0) return;
+    entry.leases = -1; // closed: never again
+    this.#options.close?.(entry.value);
+  }
+}
+
+/** The promise, or the signal's reason as soon as it is aborted. */
+function abandonable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

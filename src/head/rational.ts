@@ -1,0 +1,62 @@
+/** An exact fraction; the denominator is positive. Positions past z = 60 need more than a double holds. */
+export interface Rational {
+  readonly numerator: bigint;
+  readonly denominator: bigint;
+}
+
+/** What callers may give for a position: a double (taken exactly), a whole number, or a fraction. */
+export type Exact = number | bigint | Rational;
+
+/** The exact value of a finite double, of a bigint, or a fraction brought to a positive denominator. Throws RangeError otherwise. */
+export function toRational(value: Exact): Rational {
+  if (typeof value === 'bigint') return { numerator: value, denominator: 1n };
+  if (typeof value === 'object') {
+    if (value.denominator === 0n) throw new RangeError('a fraction with denominator 0');
+    return value.denominator > 0n
+      ? value
+      : { numerator: -value.numerator, denominator: -value.denominator };
+  }
+  if (!Number.isFinite(value)) throw new RangeError(`Expected a finite number but received ${value}`);
+  let numerator = value;
+  let shift = 0n;
+  while (!Number.isInteger(numerator)) {
+    numerator *= 2; // exact: a double's fraction ends after at most 1074 bits
+    shift++;
+  }
+  return { numerator: BigInt(numerator), denominator: 1n << shift };
+}
+
+export function multiply(a: Rational, b: Rational): Rational {
+  return { numerator: a.numerator * b.numerator, denominator: a.denominator * b.denominator };
+}
+
+export function divide(a: Rational, b: Rational): Rational {
+  if (b.numerator === 0n) throw new RangeError('division by zero');
+  return toRational({ numerator: a.numerator * b.denominator, denominator: a.denominator * b.numerator });
+}
+
+export function add(a: Rational, b: Rational): Rational {
+  return {
+    numerator: a.numerator * b.denominator + b.numerator * a.denominator,
+    denominator: a.denominator * b.denominator,
+  };
+}
+
+/** Negative, zero or positive as a is less than, equal to or greater than b. */
+export function compare(a: Rational, b: Rational): number {
+  const difference = a.numerator * b.denominator - b.numerator * a.denominator;
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+/** Largest whole number not above numerator/denominator; denominator positive. */
+export function floorDivide(numerator: bigint, denominator: bigint): bigint {
+  const quotient = numerator / denominator;
+  return numerator < 0n && quotient * denominator !== numerator ? quotient - 1n : quotient;
+}
+
+/** The nearest double, for messages and estimates only. */
+export function toNumber(value: Rational): number {
+  const whole = floorDivide(value.numerator, value.denominator);
+  const rest = value.numerator - whole * value.denominator;
+  return Number(whole) + Number((rest << 60n) / value.denominator) / 2 ** 60;
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { planSampling, sampleAxis } from '../../src/head/query.ts';
+import { toNumber, toRational } from '../../src/head/rational.ts';
+
+describe('exact numbers', () => {
+  it('takes a double for exactly what it is', () => {
+    expect(toRational(0.1)).toEqual({ numerator: 3602879701896397n, denominator: 1n << 55n });
+    expect(toRational(-2.5)).toEqual({ numerator: -5n, denominator: 2n });
+    expect(toRational(5e-324)).toEqual({ numerator: 1n, denominator: 1n << 1074n });
+  });
+  it('refuses what is not a number', () => {
+    expect(() => toRational(Number.NaN)).toThrow(RangeError);
+    expect(() => toRational(Number.POSITIVE_INFINITY)).toThrow(RangeError);
+    expect(() => toRational({ numerator: 1n, denominator: 0n })).toThrow(RangeError);
+  });
+  it('comes back as the nearest double', () => {
+    expect(toNumber({ numerator: -1n, denominator: 3n })).toBeCloseTo(-1 / 3, 15);
+  });
+});
+
+describe('sample positions', () => {
+  it('hits every site at native scale', () => {
+    const axis = sampleAxis(0, 5, 5, 1n, 16);
+    expect([...axis.index]).toEqual([0, 1, 2, 3, 4]);
+    expect([...axis.fraction]).toEqual([0, 0, 0, 0, 0]);
+    expect(axis.cell).toBe(4096);
+  });
+  it('places four samples around a site when enlarging twice', () => {
+    const axis = sampleAxis(0, 2, 4, 1n, 16);
+    expect([...axis.index]).toEqual([-1, 0, 0, 1]);
+    expect([...axis.fraction]).toEqual([12288, 4096, 12288, 4096]);
+    expect(axis.cell).toBe(2048);
+  });
+  it('holds cells within 1/4 and 4', () => {
+    expect(sampleAxis(0, 1, 1000, 1n, 16).cell).toBe(1024);
+    expect(sampleAxis(0, 16, 1, 1n, 16).cell).toBe(16384);
+  });
+  it('joins without a gap when a region is cut', () => {
+    const whole = sampleAxis({ numerator: 1n, denominator: 3n }, { numerator: 22n, denominator: 7n }, 100, 4n, 64);
+    const right = sampleAxis({ numerator: 1n, denominator: 3n }, { numerator: 22n, denominator: 7n }, 100, 4n, 64, 37, 100);
+    expect(right.index).toEqual(whole.index.slice(37));
+    expect(right.fraction).toEqual(whole.fraction.slice(37));
+  });
+  it('does not drift at 2^60 times', () => {
+    const scale = 1n << 60n;
+    const tile = 123456789012345678901n; // a tile of 256 samples, counted from the left
+    const axis = sampleAxis(
+      { numerator: tile * 256n, denominator: scale },
+      { numerator: 256n, denominator: scale },
+      256,
+      1n,
+      1 << 20,
+    );
+    const u = (tile * 256n * 2n + 1n) * 16384n - scale * 16384n; // (X - 1/2) * 2 * scale, in Q14
+    const expected = u / (2n * scale);
+    expect(BigInt(axis.index[0] ?? 0) * 16384n + BigInt(axis.fraction[0] ?? 0)).toBe(expected);
+  });
+  it('keeps far away positions in the range of sites', () => {
+    const axis = sampleAxis(-(10n ** 30n), 2n * 10n ** 30n, 3, 1n, 32);
+    expect([...axis.index]).toEqual([-1, -1, 31]);
+  });
+});
+
+describe('level choice', () => {
+  const region = (size: number) => ({ x: 0, y: 0, width: size, height: size });
+  it('takes the finer of two levels', () => {
+    expect(planSampling(region(1000), 1000, 1000, 3, 4).level).toBe(0);
+    expect(planSampling(region(1000), 251, 251, 3, 4).level).toBe(0);
+    expect(planSampling(region(1000), 250, 250, 3, 4).level).toBe(1);
+    expect(planSampling(region(1600), 100, 100, 3, 4).level).toBe(2);
+  });
+  it('follows the axis that is reduced less', () => {
+    expect(planSampling({ x: 0, y: 0, width: 1600, height: 300 }, 100, 100, 3, 4).level).toBe(0);
+  });
+  it('averages beyond a quarter of the smallest level', () => {
+    expect(planSampling(region(1600), 100, 100, 1, 4).average).toEqual({ rows: 4, columns: 4 });
+    expect(planSampling(region(400), 100, 100, 1, 4).average).toEqual({ rows: 1, columns: 1 });
+    expect(planSampling(region(401), 100, 100, 1, 4).average).toEqual({ rows: 2, columns: 2 });
+  });
+});
