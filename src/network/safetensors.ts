@@ -1,0 +1,149 @@
+import { FormatError } from '../errors.ts';
+
+/** Bounds on what a model file may ask for, before anything is reserved. Spec 3.2. */
+const MAX_FILE_BYTES = 2 ** 28;
+const MAX_HEADER_BYTES = 2 ** 24;
+
+/** One tensor of a safetensors file; `byteOffset` counts from the start of the file. */
+interface StoredTensor {
+  readonly dtype: 'I16' | 'I32';
+  readonly shape: readonly number[];
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+/**
+ * The integer tensors of a safetensors file (https://github.com/huggingface/safetensors) as spec 3.2 restricts it. Reading a tensor
+ * checks its type and shape. All errors are FormatError, section `model`.
+ */
+export class TensorFile {
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Everything behind the JSON. */
+  readonly data: Uint8Array;
+  readonly #bytes: Uint8Array;
+  readonly #tensors: ReadonlyMap<string, StoredTensor>;
+  readonly #unread: Set<string>;
+
+  constructor(bytes: Uint8Array) {
+    if (bytes.length < 8) throw fault(0, `expected at least 8 bytes but the file has ${bytes.length}`);
+    if (bytes.length > MAX_FILE_BYTES) throw fault(0, `${bytes.length} bytes, more than ${MAX_FILE_BYTES}`);
+    const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    if (length > BigInt(Math.min(MAX_HEADER_BYTES, bytes.length - 8))) {
+      throw fault(0, `a header of ${length} bytes in a file of ${bytes.length}`);
+    }
+    const start = 8 + Number(length);
+    const header = parseJson(bytes.subarray(8, start));
+    this.#bytes = bytes;
+    this.data = bytes.subarray(start);
+    this.metadata = readMetadata(header);
+    this.#tensors = readTensors(header, start, bytes.length);
+    this.#unread = new Set(this.#tensors.keys());
+  }
+
+  int16(name: string, shape: readonly number[]): Int16Array {
+    return new Int16Array(this.#read(name, 'I16', shape));
+  }
+
+  int32(name: string, shape: readonly number[]): Int32Array {
+    return new Int32Array(this.#read(name, 'I32', shape));
+  }
+
+  /** Throws a fault that names the tensor's place in the file. */
+  refuse(name: string, problem: string): never {
+    throw fault(this.#tensor(name).byteOffset, `tensor ${name}: ${problem}`);
+  }
+
+  shapeOf(name: string): readonly number[] {
+    return this.#tensor(name).shape;
+  }
+
+  /** Refuses tensors that nothing has read: with them, equal hashes would not mean equal models. */
+  refuseUnread(): void {
+    for (const name of this.#unread) this.refuse(name, 'the graph does not name it');
+  }
+
+  #read(name: string, dtype: 'I16' | 'I32', shape: readonly number[]): ArrayBuffer {
+    const tensor = this.#tensor(name);
+    if (tensor.dtype !== dtype) this.refuse(name, `expected ${dtype} but received ${tensor.dtype}`);
+    if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i])) {
+      this.refuse(name, `expected shape [${shape}] but received [${tensor.shape}]`);
+    }
+    this.#unread.delete(name);
+    // Copied, since tensors of different widths follow each other without regard to alignment.
+    return this.#bytes.slice(tensor.byteOffset, tensor.byteOffset + tensor.byteLength).buffer;
+  }
+
+  #tensor(name: string): StoredTensor {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) throw fault(8, `there is no tensor ${JSON.stringify(name)}`);
+    return tensor;
+  }
+}
+
+function fault(byteOffset: number, message: string, cause?: unknown): FormatError {
+  return new FormatError('model', byteOffset, message, cause === undefined ? undefined : { cause });
+}
+
+function parseJson(bytes: Uint8Array): Map<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw fault(8, 'the header is not JSON', cause);
+  }
+  return entriesOf(value, 'the header');
+}
+
+/** Own entries of a JSON object. A map, so that a key such as `__proto__` is one key among others. */
+export function entriesOf(value: unknown, what: string): Map<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw fault(8, `${what} is not a JSON object`);
+  }
+  return new Map(Object.entries(value));
+}
+
+function readMetadata(header: Map<string, unknown>): Map<string, string> {
+  const metadata = new Map<string, string>();
+  for (const [key, value] of entriesOf(header.get('__metadata__'), '__metadata__')) {
+    if (typeof value !== 'string') throw fault(8, `__metadata__.${key} is not a string`);
+    metadata.set(key, value);
+  }
+  return metadata;
+}
+
+function readTensors(header: Map<string, unknown>, start: number, end: number): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  const names = [...header.keys()].filter((name) => name !== '__metadata__').sort();
+  let expected = 0;
+  for (const name of names) {
+    if (!/^[!-~]{1,128}$/.test(name)) throw fault(8, `tensor name ${JSON.stringify(name)}`);
+    const entry = entriesOf(header.get(name), `tensor ${name}`);
+    const dtype = entry.get('dtype');
+    if (dtype !== 'I16' && dtype !== 'I32') {
+      throw fault(8, `tensor ${name}: expected dtype I16 or I32 but received ${JSON.stringify(dtype)}`);
+    }
+    const shape = naturals(entry.get('shape'), `tensor ${name}: shape`);
+    if (shape.length < 1 || shape.length > 4) throw fault(8, `tensor ${name}: ${shape.length} dimensions`);
+    const byteLength = shape.reduce((product, size) => product * size, dtype === 'I16' ? 2 : 4);
+    const offsets = naturals(entry.get('data_offsets'), `tensor ${name}: data_offsets`);
+    if (offsets.length !== 2 || offsets[0] !== expected || offsets[1] !== expected + byteLength) {
+      throw fault(
+        8,
+        `tensor ${name}: expected data_offsets [${expected},${expected + byteLength}] but received [${offsets}]`,
+      );
+    }
+    tensors.set(name, { dtype, shape, byteOffset: start + expected, byteLength });
+    expected += byteLength;
+  }
+  if (start + expected !== end) {
+    throw fault(start, `tensors of ${expected} bytes in a data section of ${end - start}`);
+  }
+  return tensors;
+}
+
+function naturals(value: unknown, what: string): number[] {
+  if (!Array.isArray(value) || value.some((v) => !Number.isSafeInteger(v) || v < 0 || v > MAX_FILE_BYTES)) {
+    throw fault(8, `${what} is not a list of sizes`);
+  }
+  return value as number[];
+}

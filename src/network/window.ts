@@ -1,0 +1,95 @@
+import type { Extent, Rect } from '../engine/engine.ts';
+import type { Layer, Model } from './model.ts';
+
+/**
+ * Which part of its input a layer needs for a part of its output (spec 3.5). Rects shrink layer by layer, and are clipped to the picture:
+ * beyond it the input is zero, inside it the true neighbours are needed, so that every window has the bytes of the whole.
+ */
+
+/** Rows and columns of the input and of every layer's output: `layers.length + 1` of them. */
+export function layerExtents(layers: readonly Layer[], input: Extent): Extent[] {
+  const extents = [input];
+  for (const layer of layers) extents.push(outputExtent(layer, extents.at(-1)!));
+  return extents;
+}
+
+function outputExtent(layer: Layer, { height, width }: Extent): Extent {
+  if (layer.op === 'shuffle') return { height: height * layer.factor, width: width * layer.factor };
+  if (layer.op === 'unshuffle') return { height: height / layer.factor, width: width / layer.factor };
+  return { height, width };
+}
+
+/** Sites beyond its output that a layer reads on each side. */
+function reach(layer: Layer): number {
+  if (layer.op === 'conv') return (layer.kernel - 1) / 2;
+  return layer.op === 'residual' ? 2 : 0;
+}
+
+/** What one layer needs of its input for `output`, clipped to `extent`, the whole of that input. */
+export function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
+  const { top, left, height, width } = output;
+  if (layer.op === 'unshuffle') {
+    const { factor } = layer;
+    return { top: top * factor, left: left * factor, height: height * factor, width: width * factor };
+  }
+  if (layer.op === 'shuffle') {
+    const { factor } = layer;
+    const firstRow = Math.floor(top / factor);
+    const firstColumn = Math.floor(left / factor);
+    return {
+      top: firstRow,
+      left: firstColumn,
+      height: Math.ceil((top + height) / factor) - firstRow,
+      width: Math.ceil((left + width) / factor) - firstColumn,
+    };
+  }
+  return grow(output, reach(layer), extent);
+}
+
+/** `rect` with `margin` more on every side, clipped to `extent`. */
+export function grow({ top, left, height, width }: Rect, margin: number, extent: Extent): Rect {
+  const firstRow = Math.max(0, top - margin);
+  const firstColumn = Math.max(0, left - margin);
+  return {
+    top: firstRow,
+    left: firstColumn,
+    height: Math.min(extent.height, top + height + margin) - firstRow,
+    width: Math.min(extent.width, left + width + margin) - firstColumn,
+  };
+}
+
+/**
+ * The rect of the input and of every layer's output that `output` (of the last layer) needs: `layers.length + 1` of them, the last being
+ * `output`. `input`: rows and columns of the whole input of the first layer.
+ */
+export function layerWindows(layers: readonly Layer[], output: Rect, input: Extent): Rect[] {
+  const extents = layerExtents(layers, input);
+  const windows = [output];
+  for (let i = layers.length - 1; i >= 0; i--)
+    windows.unshift(layerWindow(layers[i]!, windows[0]!, extents[i]!));
+  return windows;
+}
+
+/** What a list of layers needs of its input for `output`. */
+export function inputRect(layers: readonly Layer[], output: Rect, input: Extent): Rect {
+  return layerWindows(layers, output, input)[0]!;
+}
+
+/** The latents that P over `sites` needs, in a level of `level` latents. */
+export function latentWindow(model: Model, sites: Rect, level: Extent): Rect {
+  return inputRect(model.synthesis, sites, level);
+}
+
+/** The pixels that the analysis output over `latents` needs, in a picture of `picture` pixels padded to whole latents (spec 3.4). */
+export function analysisWindow(model: Model, latents: Rect, picture: Extent): Rect {
+  return inputRect(model.analysis, latents, paddedExtent(model, picture));
+}
+
+/** `picture` rounded up to whole latents. */
+export function paddedExtent(model: Model, picture: Extent): Extent {
+  const stride = model.latentStride;
+  return {
+    height: Math.ceil(picture.height / stride) * stride,
+    width: Math.ceil(picture.width / stride) * stride,
+  };
+}
