@@ -58,7 +58,11 @@ export class LeasedCache<V> {
   }
 
   /** The value of `key`, from the cache or from `load`. Rejects with the signal's reason when aborted. */
-  async lease(key: string, load: (signal: AbortSignal) => Promise<V>, signal?: AbortSignal): Promise<Lease<V>> {
+  async lease(
+    key: string,
+    load: (signal: AbortSignal) => Promise<V>,
+    signal?: AbortSignal,
+  ): Promise<Lease<V>> {
     signal?.throwIfAborted();
     const cached = this.#cache.get(key);
     if (cached !== undefined) {

@@ -42,7 +42,11 @@ export function planSampling(
     reduction = next;
     level++;
   }
-  return { level, reduction, average: { rows: averaged(stepY, reduction), columns: averaged(stepX, reduction) } };
+  return {
+    level,
+    reduction,
+    average: { rows: averaged(stepY, reduction), columns: averaged(stepX, reduction) },
+  };
 }
 
 /** Smallest power of two m with step / reduction / m <= 4. */

@@ -12,9 +12,7 @@ export function toRational(value: Exact): Rational {
   if (typeof value === 'bigint') return { numerator: value, denominator: 1n };
   if (typeof value === 'object') {
     if (value.denominator === 0n) throw new RangeError('a fraction with denominator 0');
-    return value.denominator > 0n
-      ? value
-      : { numerator: -value.numerator, denominator: -value.denominator };
+    return value.denominator > 0n ? value : { numerator: -value.numerator, denominator: -value.denominator };
   }
   if (!Number.isFinite(value)) throw new RangeError(`Expected a finite number but received ${value}`);
   let numerator = value;

@@ -99,7 +99,11 @@ describe('a cache of leases', () => {
     const { cache, closed } = cacheOf(5);
     const controller = new AbortController();
     let finish = (_: Thing) => {};
-    const lease = cache.lease('a', () => new Promise<Thing>((resolve) => (finish = resolve)), controller.signal);
+    const lease = cache.lease(
+      'a',
+      () => new Promise<Thing>((resolve) => (finish = resolve)),
+      controller.signal,
+    );
     controller.abort(new Error('gone'));
     await expect(lease).rejects.toThrow('gone');
     finish({ name: 'late', open: true });

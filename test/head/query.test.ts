@@ -36,8 +36,22 @@ describe('sample positions', () => {
     expect(sampleAxis(0, 16, 1, 1n, 16).cell).toBe(16384);
   });
   it('joins without a gap when a region is cut', () => {
-    const whole = sampleAxis({ numerator: 1n, denominator: 3n }, { numerator: 22n, denominator: 7n }, 100, 4n, 64);
-    const right = sampleAxis({ numerator: 1n, denominator: 3n }, { numerator: 22n, denominator: 7n }, 100, 4n, 64, 37, 100);
+    const whole = sampleAxis(
+      { numerator: 1n, denominator: 3n },
+      { numerator: 22n, denominator: 7n },
+      100,
+      4n,
+      64,
+    );
+    const right = sampleAxis(
+      { numerator: 1n, denominator: 3n },
+      { numerator: 22n, denominator: 7n },
+      100,
+      4n,
+      64,
+      37,
+      100,
+    );
     expect(right.index).toEqual(whole.index.slice(37));
     expect(right.fraction).toEqual(whole.fraction.slice(37));
   });

@@ -1,0 +1,313 @@
+import { latentExtent } from './container/chunks.ts';
+import type { Header } from './container/header.ts';
+import type { Engine, Extent, FeatureMap, Rect } from './engine/engine.ts';
+import { EngineError, RequestError, UnsupportedError } from './errors.ts';
+import { LatentStore } from './features/latents.ts';
+import { type Lease, LeasedCache } from './features/leased-cache.ts';
+import type { Region } from './head/query.ts';
+import {
+  compare,
+  divide,
+  type Exact,
+  multiply,
+  type Rational,
+  toNumber,
+  toRational,
+} from './head/rational.ts';
+import type { Raster } from './image/raster.ts';
+import { latentWindow } from './network/window.ts';
+import { type BlockOptions, type RenderPicture, type RenderQuery, renderBand } from './pixels/render.ts';
+import { memorySource } from './reader/memory-source.ts';
+import { openReader, type Reader } from './reader/reader.ts';
+import type { Source } from './reader/source.ts';
+
+/** How far a long call has come. */
+export interface Progress {
+  readonly stage: 'analyze' | 'encode' | 'decode' | 'verify' | 'search';
+  /** In units that `total` is in; only their ratio means something. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface CallOptions {
+  /** Stops the call; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface OpenOptions {
+  readonly engine: Engine;
+  readonly signal?: AbortSignal;
+  /** Bound of the feature maps that stay in memory between calls, in bytes. Default 0: one call's windows are not kept for the next. */
+  readonly featureCacheBytes?: number;
+  /** Bound of the decoded latents that stay in memory. Default 64 MiB. */
+  readonly latentCacheBytes?: number;
+}
+
+/** A region and a size. Give `scale`, or `width`, `height` or both; the one left out follows the region's shape. */
+export interface RenderRequest {
+  /** In pixels of the picture; default all of it. */
+  readonly region?: Region;
+  /** Output pixels per picture pixel, positive; default 1 where neither width nor height is given. */
+  readonly scale?: Exact;
+  /** Output size in pixels. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Bits of the output samples; default 8. */
+  readonly depth?: 8 | 16;
+  /** Regions may reach beyond the picture, where its border is continued. Default false: that is a RequestError. */
+  readonly allowOutside?: boolean;
+}
+
+/** Largest output side: 2^31 - 1 would overflow what image formats hold anyway. */
+const MAX_SIDE = 2 ** 24;
+/** `render` keeps its result in memory; larger ones go through `renderBands`. */
+const MAX_RASTER_BYTES = 2 ** 31;
+/** Bytes of one band of `renderBands`, about. */
+const BAND_BYTES = 32 * 2 ** 20;
+/** Sites on the side of a window of features: 2^20 sites are 64 MiB of P. */
+const WINDOW_SITES = 1024;
+const LATENT_CACHE_BYTES = 64 * 2 ** 20;
+
+/** An opened picture: its header is read and checked, its pixels are decoded as they are asked for. Close it when done. */
+export class LiifImage {
+  readonly reader: Reader;
+  readonly engine: Engine;
+  readonly #latents: LatentStore;
+  readonly #features: LeasedCache<FeatureMap>;
+  #closed = false;
+
+  constructor(reader: Reader, options: OpenOptions) {
+    this.reader = reader;
+    this.engine = options.engine;
+    this.#latents = new LatentStore(reader, options.engine, options.latentCacheBytes ?? LATENT_CACHE_BYTES);
+    this.#features = new LeasedCache({
+      maxBytes: options.featureCacheBytes ?? 0,
+      sizeOf: (map) => map.byteLength,
+      close: (map) => map.close(),
+    });
+  }
+
+  get header(): Header {
+    return this.reader.header;
+  }
+  get width(): number {
+    return this.header.width;
+  }
+  get height(): number {
+    return this.header.height;
+  }
+
+  /** A request made definite and checked. Throws RequestError. */
+  resolve(request: RenderRequest = {}): RenderQuery {
+    return resolveRequest(this.header, request);
+  }
+
+  /** Pixels of a region at a size, in memory. Rejects with RequestError, FormatError, SourceError or EngineError. */
+  async render(request: RenderRequest = {}, options: CallOptions = {}): Promise<Raster> {
+    const query = this.resolve(request);
+    const channels = this.#channels();
+    const bytes = query.width * query.height * channels * (query.depth / 8);
+    if (bytes > MAX_RASTER_BYTES)
+      throw new RequestError(
+        `${query.width} x ${query.height} pixels are ${bytes} bytes, more than the ${MAX_RASTER_BYTES} that one raster may have; render it in bands`,
+      );
+    const samples = query.width * query.height * channels;
+    const data = query.depth === 16 ? new Uint16Array(samples) : new Uint8Array(samples);
+    let offset = 0;
+    for await (const band of this.#bands(query, options)) {
+      data.set(band.data, offset);
+      offset += band.data.length;
+    }
+    return { width: query.width, height: query.height, channels, data };
+  }
+
+  /** The same pixels from top to bottom in bands of whole rows, in bounded memory however large the output. */
+  renderBands(
+    request: RenderRequest = {},
+    options: CallOptions = {},
+  ): AsyncGenerator<Raster, void, undefined> {
+    return this.#bands(this.resolve(request), options);
+  }
+
+  /**
+   * Output rows from .. to-1 of a query, for callers with their own idea of blocks (a tile server keeps squares of features).
+   */
+  renderRows(
+    query: RenderQuery,
+    from: number,
+    to: number,
+    blocks: BlockOptions,
+    signal?: AbortSignal,
+  ): Promise<Raster> {
+    if (this.#closed) return Promise.reject(new EngineError('The picture has been closed'));
+    return renderBand(this.#picture(), this.engine, query, from, to, blocks, signal);
+  }
+
+  /** Drops caches and closes the source. The engine stays open: it belongs to the caller. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#features.close();
+    this.#latents.close();
+    await this.reader.close();
+  }
+
+  async *#bands(query: RenderQuery, options: CallOptions): AsyncGenerator<Raster, void, undefined> {
+    const rowBytes = query.width * this.#channels() * (query.depth / 8);
+    const stepY = toNumber(divide(toRational(query.region.height), toRational(query.height)));
+    const perWindow = Math.max(1, Math.floor(WINDOW_SITES / stepY));
+    const rows = Math.max(1, Math.min(perWindow, Math.floor(BAND_BYTES / rowBytes), query.height));
+    options.onProgress?.({ stage: 'decode', done: 0, total: query.height });
+    for (let from = 0; from < query.height; from += rows) {
+      const to = Math.min(query.height, from + rows);
+      yield await this.renderRows(query, from, to, { size: WINDOW_SITES, fitted: true }, options.signal);
+      options.onProgress?.({ stage: 'decode', done: to, total: query.height });
+    }
+  }
+
+  #channels(): Raster['channels'] {
+    return (this.header.channels + (this.header.alpha ? 1 : 0)) as Raster['channels'];
+  }
+
+  #picture(): RenderPicture {
+    const { header } = this;
+    return {
+      levels: header.levels,
+      overviewFactor: header.overviewFactor,
+      channels: header.channels,
+      alpha: header.alpha,
+      sites: (level) => this.#sites(level),
+      features: (level, plane, rect, signal) => this.#featureMap(level, plane, rect, signal),
+    };
+  }
+
+  #sites(level: number): Extent {
+    const stride = this.engine.model.latentStride;
+    const latents = latentExtent(this.header, level);
+    return { height: latents.height * stride, width: latents.width * stride };
+  }
+
+  #featureMap(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>> {
+    const key = `${level}/${plane}/${rect.top}/${rect.left}/${rect.height}/${rect.width}`;
+    const load = async (shared: AbortSignal) => {
+      const level_ = latentExtent(this.header, level);
+      const window = latentWindow(this.engine.model, rect, level_);
+      const latents = await this.#latents.read(level, plane, window, shared);
+      return this.engine.features(latents, level_, rect, this.header.quality, shared);
+    };
+    return this.#features.lease(key, load, signal);
+  }
+}
+
+/** Opens a file for decoding: reads header and index, nothing else. Rejects with FormatError, UnsupportedError or SourceError. */
+export async function openImage(source: Source | Uint8Array, options: OpenOptions): Promise<LiifImage> {
+  const reader = await openReader(source instanceof Uint8Array ? memorySource(source) : source, {
+    ...(options.signal && { signal: options.signal }),
+  });
+  const needed = hexOf(reader.header.model);
+  const { model } = options.engine;
+  if (needed !== model.hash) {
+    await reader.close();
+    throw new UnsupportedError(
+      `The file needs model ${needed}; this decoder has ${model.name} (${model.hash}). Install the version of liif that carries it`,
+    );
+  }
+  return new LiifImage(reader, options);
+}
+
+/** Opens, renders and closes. */
+export async function decodeImage(
+  source: Source | Uint8Array,
+  options: OpenOptions & CallOptions & RenderRequest,
+): Promise<Raster> {
+  const image = await openImage(source, options);
+  try {
+    return await image.render(options, options);
+  } finally {
+    await image.close();
+  }
+}
+
+/** Checks a request against the picture and fills in what it leaves open. */
+export function resolveRequest(
+  picture: { readonly width: number; readonly height: number },
+  request: RenderRequest,
+): RenderQuery {
+  const region = request.region ?? { x: 0, y: 0, width: picture.width, height: picture.height };
+  const [x, y, width, height] = [region.x, region.y, region.width, region.height].map((value) => {
+    try {
+      return toRational(value);
+    } catch (cause) {
+      throw new RequestError(`region: ${(cause as Error).message}`, { cause });
+    }
+  }) as [Rational, Rational, Rational, Rational];
+  if (width.numerator <= 0n || height.numerator <= 0n)
+    throw new RequestError('The region is empty: its width and height must be positive');
+  if (!request.allowOutside) {
+    const inside =
+      x.numerator >= 0n &&
+      y.numerator >= 0n &&
+      compare(end(x, width), toRational(picture.width)) <= 0 &&
+      compare(end(y, height), toRational(picture.height)) <= 0;
+    if (!inside)
+      throw new RequestError(
+        `The region ${[x, y, width, height].map((v) => toNumber(v)).join(',')} reaches outside the picture of ${picture.width} x ${picture.height} pixels`,
+      );
+  }
+  const depth = request.depth ?? 8;
+  if (depth !== 8 && depth !== 16)
+    throw new RequestError(`Expected a depth of 8 or 16 but received ${depth}`);
+  return { region: { x, y, width, height }, ...outputSize(width, height, request), depth };
+}
+
+function end(start: Rational, length: Rational): Rational {
+  return {
+    numerator: start.numerator * length.denominator + length.numerator * start.denominator,
+    denominator: start.denominator * length.denominator,
+  };
+}
+
+function outputSize(
+  width: Rational,
+  height: Rational,
+  request: RenderRequest,
+): { width: number; height: number } {
+  if (request.scale !== undefined && (request.width !== undefined || request.height !== undefined))
+    throw new RequestError('Give either a scale or a width and height, not both');
+  const sized = (side: Rational, scale: Rational): number => {
+    const exact = multiply(side, scale);
+    const rounded = (2n * exact.numerator + exact.denominator) / (2n * exact.denominator);
+    return Number(rounded < 1n ? 1n : rounded);
+  };
+  let size: { width: number; height: number };
+  if (request.width === undefined && request.height === undefined) {
+    let scale: Rational;
+    try {
+      scale = toRational(request.scale ?? 1);
+    } catch (cause) {
+      throw new RequestError(`scale: ${(cause as Error).message}`, { cause });
+    }
+    if (scale.numerator <= 0n)
+      throw new RequestError(`Expected a positive scale but received ${toNumber(scale)}`);
+    size = { width: sized(width, scale), height: sized(height, scale) };
+  } else {
+    for (const side of [request.width, request.height])
+      if (side !== undefined && !(Number.isInteger(side) && side > 0))
+        throw new RequestError(
+          `Expected a width and height of whole pixels, at least 1, but received ${side}`,
+        );
+    size = {
+      width: request.width ?? sized(width, divide(toRational(request.height!), height)),
+      height: request.height ?? sized(height, divide(toRational(request.width!), width)),
+    };
+  }
+  if (size.width > MAX_SIDE || size.height > MAX_SIDE)
+    throw new RequestError(
+      `An output of ${size.width} x ${size.height} pixels is beyond ${MAX_SIDE} on a side; ask for a smaller region or scale`,
+    );
+  return size;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

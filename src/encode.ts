@@ -1,0 +1,320 @@
+import { picturePatch } from './analysis/picture.ts';
+import { searchQuality } from './analysis/rate-control.ts';
+import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
+import type { Header } from './container/header.ts';
+import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
+import { type CallOptions, decodeImage } from './decode.ts';
+import type { Engine, Rect } from './engine/engine.ts';
+import { RequestError } from './errors.ts';
+import { depthOf, type Raster } from './image/raster.ts';
+import { reduce } from './image/reduce.ts';
+import { psnr } from './metrics/psnr.ts';
+import { analysisWindow } from './network/window.ts';
+import { inParallel } from './parallel.ts';
+import { VERSION } from './version.ts';
+
+/** Bytes that travel with the picture and that the codec does not look at. Spec 1.3. */
+export interface AncillarySections {
+  readonly icc?: Uint8Array;
+  readonly exif?: Uint8Array;
+  readonly xmp?: Uint8Array;
+  readonly text?: Uint8Array;
+}
+
+export interface EncodeOptions extends CallOptions {
+  /** 1 (smallest file) to 100 (closest picture); default 60. */
+  readonly quality?: number;
+  /** Instead of a quality: the best picture in at most so many bytes. */
+  readonly targetSize?: number;
+  /** Instead of a quality: the smallest file with at least this PSNR, in dB over all RGB samples. */
+  readonly targetPsnr?: number;
+  /** Rate-distortion optimized rounding: true (default), false, or its strength 0..1. */
+  readonly optimize?: boolean | number;
+  /** Reduced copies for quick views of large pictures: true (default) down to at most 1024 pixels, false for none, or their number. */
+  readonly overviews?: boolean | number;
+  /** Reduction from one level to the next; default 4. */
+  readonly overviewFactor?: 2 | 4;
+  /** Latents on the side of a chunk, a multiple of 8 from 8 to 64; default 32, that is 512 pixels. */
+  readonly chunkSize?: number;
+  /** Bits of the source's samples as the file states them; default those of the raster. */
+  readonly depth?: 8 | 16;
+  readonly sections?: AncillarySections;
+}
+
+export interface EncodeSummary {
+  readonly quality: number;
+  /** Size of the file. */
+  readonly bytes: number;
+  readonly levels: number;
+  readonly chunks: number;
+  /** Of the whole file, per pixel of the picture. */
+  readonly bitsPerPixel: number;
+}
+
+export const DEFAULT_QUALITY = 60;
+/** Pictures beyond this on a side get overviews, down to this. */
+const OVERVIEW_LIMIT = 1024;
+/** Chunks on the side of a group that is analyzed together, so that its halo is computed once. */
+const GROUP_CHUNKS = 2;
+
+/** Encodes into memory. The same picture and options give the same bytes on every machine and engine. Rejects with RequestError or EngineError. */
+export async function encodeImage(
+  engine: Engine,
+  raster: Raster,
+  options: EncodeOptions = {},
+): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  await encodeImageTo(engine, raster, sink, options);
+  return sink.bytes();
+}
+
+/** Encodes into a sink, chunk by chunk. Nothing is written before the options have been checked and a target has been met. */
+export async function encodeImageTo(
+  engine: Engine,
+  raster: Raster,
+  sink: Sink,
+  options: EncodeOptions = {},
+): Promise<EncodeSummary> {
+  checkRaster(raster);
+  checkOptions(options);
+  if (options.targetSize === undefined && options.targetPsnr === undefined)
+    return encodeAt(engine, raster, sink, options.quality ?? DEFAULT_QUALITY, options);
+  const found = await encodeToTarget(engine, raster, options);
+  await sink.write(found.bytes);
+  return found.summary;
+}
+
+async function encodeToTarget(
+  engine: Engine,
+  raster: Raster,
+  options: EncodeOptions,
+): Promise<{ bytes: Uint8Array; summary: EncodeSummary }> {
+  const { targetSize, targetPsnr, onProgress, ...rest } = options;
+  const trial = async (quality: number) => {
+    const sink = new MemorySink();
+    const summary = await encodeAt(engine, raster, sink, quality, rest);
+    const bytes = sink.bytes();
+    if (targetPsnr === undefined) return { bytes, summary, psnr: Number.NaN };
+    const decoded = await decodeImage(bytes, {
+      engine,
+      depth: depthOf(raster),
+      ...(options.signal && { signal: options.signal }),
+    });
+    return { bytes, summary, psnr: psnr(raster, decoded) };
+  };
+  const found = await searchQuality(
+    trial,
+    (result) => (targetSize !== undefined ? result.bytes.length <= targetSize : result.psnr >= targetPsnr!),
+    targetSize !== undefined ? 'highest' : 'lowest',
+    (done, total) => onProgress?.({ stage: 'search', done, total }),
+  );
+  if (!found.met)
+    throw new RequestError(
+      targetSize !== undefined
+        ? `The picture does not fit into ${targetSize} bytes: at quality 1 it takes ${found.result.bytes.length}`
+        : `A PSNR of ${targetPsnr} dB cannot be reached: quality 100 gives ${found.result.psnr.toFixed(2)} dB`,
+    );
+  onProgress?.({ stage: 'search', done: 1, total: 1 });
+  return found.result;
+}
+
+async function encodeAt(
+  engine: Engine,
+  raster: Raster,
+  sink: Sink,
+  quality: number,
+  options: EncodeOptions,
+): Promise<EncodeSummary> {
+  const { signal, onProgress } = options;
+  const factor = options.overviewFactor ?? 4;
+  const rasters = [raster];
+  for (let count = levelCount(raster, options); rasters.length < count; ) {
+    signal?.throwIfAborted();
+    rasters.push(reduce(rasters.at(-1)!, factor));
+  }
+  const sections = Object.entries(options.sections ?? {}).filter((entry) => entry[1] !== undefined);
+  const header: Header = {
+    width: raster.width,
+    height: raster.height,
+    channels: raster.channels >= 3 ? 3 : 1,
+    alpha: raster.channels === 2 || raster.channels === 4,
+    depth: options.depth ?? depthOf(raster),
+    quality,
+    model: Uint8Array.from(engine.model.hash.match(/../g)!, (hex) => Number.parseInt(hex, 16)),
+    encoder: `liif ${VERSION}`,
+    chunkSize: options.chunkSize ?? 32,
+    levels: rasters.length,
+    overviewFactor: factor,
+    sections: [],
+  };
+  const writer = await ContainerWriter.begin(sink, header, sections as [string, Uint8Array][]);
+  const total = chunkList(header).length;
+  let done = 0;
+  const waiting = new Map<string, Uint8Array>();
+  const order = chunkList(header);
+  let next = 0;
+  let writing = Promise.resolve();
+  /** Chunks are finished in any order and written in that of the file. */
+  const finish = (id: ChunkId, bytes: Uint8Array): Promise<void> => {
+    waiting.set(keyOf(id), bytes);
+    writing = writing.then(async () => {
+      for (; next < order.length; next++) {
+        const key = keyOf(order[next]!);
+        const ready = waiting.get(key);
+        if (ready === undefined) break;
+        waiting.delete(key);
+        await writer.appendChunk(ready);
+      }
+    });
+    onProgress?.({ stage: 'encode', done: ++done, total });
+    return writing;
+  };
+  onProgress?.({ stage: 'encode', done, total });
+  const optimize = options.optimize === undefined || options.optimize === true ? 1 : Number(options.optimize);
+  await inParallel(engine.threads + 1, groupsOf(header), async (group) => {
+    const { analysis, rect } = await analyzeGroup(engine, rasters[group.level]!, header, group, signal);
+    await inParallel(engine.threads, group.chunks, async (id) => {
+      const chunk = {
+        top: id.row * header.chunkSize,
+        left: id.column * header.chunkSize,
+        ...chunkExtent(header, id),
+      };
+      const window = cut(analysis, rect, chunk, engine.model.latentChannels);
+      const encoded = await engine.encodeChunk(window, chunk, { quality, optimize }, signal);
+      await finish(id, encoded.bytes);
+    });
+  });
+  const bytes = await writer.end();
+  return {
+    quality,
+    bytes,
+    levels: header.levels,
+    chunks: total,
+    bitsPerPixel: (8 * bytes) / (raster.width * raster.height),
+  };
+}
+
+interface Group {
+  readonly level: number;
+  readonly plane: 0 | 1;
+  readonly chunks: readonly ChunkId[];
+}
+
+/** All chunks in squares of GROUP_CHUNKS, in about the order of the file. */
+function groupsOf(header: Header): Group[] {
+  const groups: Group[] = [];
+  for (let level = header.levels - 1; level >= 0; level--) {
+    const grid = chunkGrid(header, level);
+    for (const plane of header.alpha ? ([0, 1] as const) : ([0] as const)) {
+      for (let top = 0; top < grid.rows; top += GROUP_CHUNKS) {
+        for (let left = 0; left < grid.columns; left += GROUP_CHUNKS) {
+          const chunks: ChunkId[] = [];
+          for (let row = top; row < Math.min(grid.rows, top + GROUP_CHUNKS); row++) {
+            for (let column = left; column < Math.min(grid.columns, left + GROUP_CHUNKS); column++)
+              chunks.push({ level, plane, row, column });
+          }
+          groups.push({ level, plane, chunks });
+        }
+      }
+    }
+  }
+  return groups;
+}
+
+/** Analysis output over all chunks of a group, and the latents it covers. */
+async function analyzeGroup(
+  engine: Engine,
+  raster: Raster,
+  header: Header,
+  group: Group,
+  signal: AbortSignal | undefined,
+): Promise<{ analysis: Int16Array; rect: Rect }> {
+  const { model } = engine;
+  const first = group.chunks[0]!;
+  const last = group.chunks.at(-1)!;
+  const end = chunkExtent(header, last);
+  const top = first.row * header.chunkSize;
+  const left = first.column * header.chunkSize;
+  const rect: Rect = {
+    top,
+    left,
+    height: last.row * header.chunkSize + end.height - top,
+    width: last.column * header.chunkSize + end.width - left,
+  };
+  const latents = latentExtent(header, group.level);
+  const picture = { height: latents.height * model.latentStride, width: latents.width * model.latentStride };
+  const pixels = picturePatch(raster, group.plane, analysisWindow(model, rect, picture), model.imageShift);
+  return { analysis: await engine.analyze(pixels, picture, rect, header.quality, signal), rect };
+}
+
+function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): Int16Array {
+  const out = new Int16Array(rect.height * rect.width * channels);
+  const length = rect.width * channels;
+  for (let row = 0; row < rect.height; row++) {
+    const start = ((rect.top - fromRect.top + row) * fromRect.width + rect.left - fromRect.left) * channels;
+    out.set(from.subarray(start, start + length), row * length);
+  }
+  return out;
+}
+
+function keyOf({ level, plane, row, column }: ChunkId): string {
+  return `${level}/${plane}/${row}/${column}`;
+}
+
+function levelCount(raster: Raster, options: EncodeOptions): number {
+  const { overviews = true } = options;
+  const factor = options.overviewFactor ?? 4;
+  const wanted = overviews === true ? Number.POSITIVE_INFINITY : Number(overviews);
+  let levels = 1;
+  let side = Math.max(raster.width, raster.height);
+  while (levels <= wanted && levels < 24 && side > (overviews === true ? OVERVIEW_LIMIT : 1)) {
+    side = Math.ceil(side / factor);
+    levels++;
+  }
+  return levels;
+}
+
+function checkRaster(raster: Raster): void {
+  const { width, height, channels, data } = raster;
+  for (const [name, side] of [
+    ['width', width],
+    ['height', height],
+  ] as const)
+    if (!(Number.isInteger(side) && side >= 1 && side <= 2 ** 24))
+      throw new RequestError(`Expected a raster ${name} of 1 to ${2 ** 24} but received ${side}`);
+  if (![1, 2, 3, 4].includes(channels))
+    throw new RequestError(`Expected 1 to 4 channels but received ${channels}`);
+  if (data.length !== width * height * channels)
+    throw new RequestError(
+      `Expected ${width * height * channels} samples for ${width} x ${height} x ${channels} but received ${data.length}`,
+    );
+}
+
+function checkOptions(options: EncodeOptions): void {
+  const given = [options.quality, options.targetSize, options.targetPsnr].filter(
+    (value) => value !== undefined,
+  );
+  if (given.length > 1)
+    throw new RequestError('Give one of quality, target size and target PSNR, not several');
+  const whole = (name: string, value: number | undefined, low: number, high: number, multiple = 1) => {
+    if (
+      value !== undefined &&
+      !(Number.isInteger(value) && value >= low && value <= high && value % multiple === 0)
+    )
+      throw new RequestError(
+        `Expected a ${name} of ${low} to ${high}${multiple > 1 ? `, a multiple of ${multiple},` : ''} but received ${value}`,
+      );
+  };
+  whole('quality', options.quality, 1, 100);
+  whole('target size', options.targetSize, 1, Number.MAX_SAFE_INTEGER);
+  whole('chunk size', options.chunkSize, 8, 64, 8);
+  if (typeof options.overviews === 'number') whole('number of overviews', options.overviews, 0, 23);
+  if (options.overviewFactor !== undefined && options.overviewFactor !== 2 && options.overviewFactor !== 4)
+    throw new RequestError(`Expected an overview factor of 2 or 4 but received ${options.overviewFactor}`);
+  if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
+    throw new RequestError(`Expected a target PSNR between 0 and 100 dB but received ${options.targetPsnr}`);
+  if (typeof options.optimize === 'number' && !(options.optimize >= 0 && options.optimize <= 1))
+    throw new RequestError(
+      `Expected a strength of optimized rounding of 0 to 1 but received ${options.optimize}`,
+    );
+}

@@ -1,0 +1,71 @@
+import { type ChunkId, chunkExtent } from '../container/chunks.ts';
+import type { Engine, Patch, Rect } from '../engine/engine.ts';
+import { inParallel } from '../parallel.ts';
+import type { Reader } from '../reader/reader.ts';
+import { type Lease, LeasedCache } from './leased-cache.ts';
+
+/** Latents of a file, chunk by chunk: read, checked and entropy decoded once while they stay in the cache. */
+export class LatentStore {
+  readonly #reader: Reader;
+  readonly #engine: Engine;
+  readonly #cache: LeasedCache<Int16Array>;
+
+  /** `cacheBytes`: bound of the decoded latents that are kept. */
+  constructor(reader: Reader, engine: Engine, cacheBytes: number) {
+    this.#reader = reader;
+    this.#engine = engine;
+    this.#cache = new LeasedCache({ maxBytes: cacheBytes, sizeOf: (latents) => latents.byteLength });
+  }
+
+  /** Latents of a window of one level and plane, (rect.height, rect.width, latentChannels). `rect` lies inside the level. */
+  async read(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Patch> {
+    const { header } = this.#reader;
+    const size = header.chunkSize;
+    const channels = this.#engine.model.latentChannels;
+    const data = new Int16Array(rect.height * rect.width * channels);
+    const ids: ChunkId[] = [];
+    const lastRow = Math.floor((rect.top + rect.height - 1) / size);
+    const lastColumn = Math.floor((rect.left + rect.width - 1) / size);
+    for (let row = Math.floor(rect.top / size); row <= lastRow; row++) {
+      for (let column = Math.floor(rect.left / size); column <= lastColumn; column++) {
+        ids.push({ level, plane, row, column });
+      }
+    }
+    await inParallel(ids.length, ids, async (id) => {
+      const lease = await this.#chunk(id, signal);
+      const from = { top: id.row * size, left: id.column * size, ...chunkExtent(header, id) };
+      copyOverlap(lease.value, from, data, rect, channels);
+      lease.release();
+    });
+    return { rect, channels, data };
+  }
+
+  close(): void {
+    this.#cache.close();
+  }
+
+  #chunk(id: ChunkId, signal: AbortSignal | undefined): Promise<Lease<Int16Array>> {
+    const key = `${id.level}/${id.plane}/${id.row}/${id.column}`;
+    return this.#cache.lease(key, (shared) => this.#decode(id, shared), signal);
+  }
+
+  async #decode(id: ChunkId, signal: AbortSignal): Promise<Int16Array> {
+    const { header } = this.#reader;
+    const bytes = await this.#reader.readChunk(id, signal);
+    return this.#engine.decodeChunk(bytes, chunkExtent(header, id), header.quality, signal);
+  }
+}
+
+function copyOverlap(from: Int16Array, fromRect: Rect, to: Int16Array, toRect: Rect, channels: number): void {
+  const top = Math.max(fromRect.top, toRect.top);
+  const bottom = Math.min(fromRect.top + fromRect.height, toRect.top + toRect.height);
+  const left = Math.max(fromRect.left, toRect.left);
+  const right = Math.min(fromRect.left + fromRect.width, toRect.left + toRect.width);
+  for (let row = top; row < bottom; row++) {
+    const start = ((row - fromRect.top) * fromRect.width + left - fromRect.left) * channels;
+    to.set(
+      from.subarray(start, start + (right - left) * channels),
+      ((row - toRect.top) * toRect.width + left - toRect.left) * channels,
+    );
+  }
+}

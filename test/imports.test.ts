@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+/** The arrows of src/ARCHITECTURE.md: what each stage may import besides itself. Files directly in src are named by their stem. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  version: [],
+  parallel: [],
+  image: ['errors', 'parallel'],
+  metrics: ['errors', 'image'],
+  network: ['errors', 'engine/engine'],
+  'engine/engine': ['network'],
+  quantize: ['network'],
+  container: ['errors'],
+  head: ['errors', 'network', 'engine/engine'],
+  entropy: ['errors', 'network', 'quantize', 'engine/engine'],
+  reader: ['errors', 'container', 'parallel'],
+  analysis: ['errors', 'image', 'engine/engine'],
+  features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'parallel'],
+  pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
+  engine: ['errors', 'network', 'entropy', 'quantize', 'head', 'image', 'parallel'],
+};
+/** Wires the stages together; may import any of them, and nobody below imports these. */
+const TOP = ['encode', 'decode', 'index', 'node', 'cli', 'server'];
+
+const root = fileURLToPath(new URL('../src', import.meta.url));
+
+function stageOf(file: string): string {
+  const path = relative(root, file).replace(/\.ts$/, '');
+  if (path === 'engine/engine') return path;
+  return path.split('/')[0]!;
+}
+
+function sources(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !path.includes('/kernels/'));
+}
+
+it('follows the arrows of the architecture page', () => {
+  const wrong: string[] = [];
+  for (const file of sources(root)) {
+    const from = stageOf(file);
+    for (const match of readFileSync(file, 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) {
+      const to = stageOf(resolve(dirname(file), match[1]!));
+      if (from === to || TOP.includes(from)) continue;
+      if (!ARROWS[from]?.includes(to)) wrong.push(`${relative(root, file)} imports ${to}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+it('keeps the way up free of the encoder', () => {
+  const seen = new Set<string>();
+  const visit = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const match of readFileSync(file, 'utf8').matchAll(
+      /^(?:import|export) (?!type).*?from\s*'(\.[^']+)'/gms,
+    ))
+      visit(resolve(dirname(file), match[1]!));
+  };
+  visit(join(root, 'decode.ts'));
+  expect([...seen].map(stageOf)).not.toContain('analysis');
+  expect([...seen].map((file) => relative(root, file))).not.toContain('encode.ts');
+});
