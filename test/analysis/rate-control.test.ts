@@ -34,7 +34,10 @@ describe('the search for a quality', () => {
   it('needs at most seven trials', async () => {
     let trials = 0;
     await searchQuality(
-      async (quality) => (trials++, quality),
+      async (quality) => {
+        trials++;
+        return quality;
+      },
       (quality) => quality <= 77,
       'highest',
     );
