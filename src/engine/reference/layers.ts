@@ -1,0 +1,158 @@
+import { clamp, leaky, round } from '../../network/fixed-point.ts';
+import type { Conv, Layer, Residual, Row } from '../../network/model.ts';
+import { grow, layerExtents, layerWindows } from '../../network/window.ts';
+import type { Extent, Patch, Rect } from '../engine.ts';
+
+/**
+ * The layers of spec 3.3 in plain loops: the meaning of the integer networks, to be read, and the measure of the fast engines.
+ *
+ * Patches are (H,W,C), windows of a tensor of rows and columns `extent`; beyond the extent everything is zero, inside it a patch holds
+ * all that is asked for.
+ */
+
+/** The last layer's output over `output`. `input` covers what `layerWindows` says, of a tensor of `extent`. */
+export function runLayers(
+  layers: readonly Layer[],
+  input: Patch,
+  extent: Extent,
+  output: Rect,
+  quality: number,
+): Patch {
+  let patch = input;
+  for (const step of planLayers(layers, extent, output)) patch = runLayer(step, patch, quality);
+  return patch;
+}
+
+/** One layer, the extent of what it reads, and what it has to make. */
+export interface PlannedLayer {
+  readonly layer: Layer;
+  readonly extent: Extent;
+  readonly output: Rect;
+}
+
+export function planLayers(layers: readonly Layer[], extent: Extent, output: Rect): PlannedLayer[] {
+  const extents = layerExtents(layers, extent);
+  const windows = layerWindows(layers, output, extent);
+  return layers.map((layer, i) => ({ layer, extent: extents[i]!, output: windows[i + 1]! }));
+}
+
+export function runLayer({ layer, extent, output }: PlannedLayer, input: Patch, quality: number): Patch {
+  switch (layer.op) {
+    case 'conv':
+      return conv(layer, input, extent, output, quality);
+    case 'residual':
+      return residual(layer, input, extent, output, quality);
+    case 'row':
+      return row(layer, input, output, quality);
+    case 'unshuffle':
+      return unshuffle(layer.factor, input, output);
+    case 'shuffle':
+      return shuffle(layer.factor, input, output);
+  }
+}
+
+/** Spec 3.3: a window of all channels is gathered once per site, in the order of the weights. */
+function conv(layer: Conv, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
+  const { kernel, inputs, outputs, weight, bias, shift, limit } = layer;
+  const out = emptyPatch(output, outputs);
+  const biasRow = layer.biasRows > 1 ? (quality - 1) * outputs : 0;
+  const taps = new Int16Array(kernel * kernel * inputs);
+  for (let y = 0, at = 0; y < output.height; y++) {
+    for (let x = 0; x < output.width; x++) {
+      gather(taps, kernel, input, extent, output.top + y, output.left + x);
+      for (let o = 0; o < outputs; o++) {
+        let accumulator = bias[biasRow + o]!;
+        const first = o * taps.length;
+        for (let i = 0; i < taps.length; i++) accumulator = (accumulator + weight[first + i]! * taps[i]!) | 0;
+        const value = clamp(round(accumulator, shift), limit);
+        out.data[at++] = layer.leaky ? leaky(value) : value;
+      }
+    }
+  }
+  return out;
+}
+
+/** The kernel x kernel sites around (y, x), row by row, zeros outside the extent. */
+function gather(taps: Int16Array, kernel: number, input: Patch, extent: Extent, y: number, x: number): void {
+  const radius = (kernel - 1) / 2;
+  const { rect, channels, data } = input;
+  let at = 0;
+  for (let r = y - radius; r <= y + radius; r++) {
+    for (let c = x - radius; c <= x + radius; c++, at += channels) {
+      if (r < 0 || r >= extent.height || c < 0 || c >= extent.width) {
+        taps.fill(0, at, at + channels);
+      } else {
+        const from = ((r - rect.top) * rect.width + c - rect.left) * channels;
+        for (let i = 0; i < channels; i++) taps[at + i] = data[from + i]!;
+      }
+    }
+  }
+}
+
+function residual(layer: Residual, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
+  const inner = conv(layer.first, input, extent, grow(output, 1, extent), quality);
+  const branch = conv(layer.second, inner, extent, output, quality);
+  const out = crop(input, output);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = clamp(out.data[i]! + branch.data[i]!, layer.limit);
+  return out;
+}
+
+function row(layer: Row, input: Patch, output: Rect, quality: number): Patch {
+  const out = crop(input, output);
+  const values = layer.row.subarray((quality - 1) * layer.channels, quality * layer.channels);
+  for (let i = 0; i < out.data.length; i++) {
+    out.data[i] = clamp(out.data[i]! + values[i % layer.channels]!, layer.limit);
+  }
+  return out;
+}
+
+/** out[y][x][(dy*k + dx)*C + c] = in[y*k + dy][x*k + dx][c] */
+function unshuffle(k: number, input: Patch, output: Rect): Patch {
+  const { channels } = input;
+  const out = emptyPatch(output, k * k * channels);
+  let at = 0;
+  for (let y = output.top; y < output.top + output.height; y++) {
+    for (let x = output.left; x < output.left + output.width; x++) {
+      for (let d = 0; d < k * k; d++, at += channels) {
+        const from = position(input, y * k + Math.floor(d / k), x * k + (d % k));
+        out.data.set(input.data.subarray(from, from + channels), at);
+      }
+    }
+  }
+  return out;
+}
+
+/** out[y*k + dy][x*k + dx][c] = in[y][x][(dy*k + dx)*C + c] */
+function shuffle(k: number, input: Patch, output: Rect): Patch {
+  const channels = input.channels / (k * k);
+  const out = emptyPatch(output, channels);
+  let at = 0;
+  for (let y = output.top; y < output.top + output.height; y++) {
+    for (let x = output.left; x < output.left + output.width; x++, at += channels) {
+      const part = (y % k) * k + (x % k);
+      const from = position(input, Math.floor(y / k), Math.floor(x / k)) + part * channels;
+      out.data.set(input.data.subarray(from, from + channels), at);
+    }
+  }
+  return out;
+}
+
+/** A copy of `rect`, which lies inside the patch. */
+export function crop(input: Patch, rect: Rect): Patch {
+  const out = emptyPatch(rect, input.channels);
+  const length = rect.width * input.channels;
+  for (let y = 0; y < rect.height; y++) {
+    const from = position(input, rect.top + y, rect.left);
+    out.data.set(input.data.subarray(from, from + length), y * length);
+  }
+  return out;
+}
+
+/** Index of the first channel of site (y, x). */
+function position({ rect, channels }: Patch, y: number, x: number): number {
+  return ((y - rect.top) * rect.width + x - rect.left) * channels;
+}
+
+function emptyPatch(rect: Rect, channels: number): Patch {
+  return { rect, channels, data: new Int16Array(rect.height * rect.width * channels) };
+}

@@ -1,0 +1,190 @@
+import { type ChunkNetworks, decodeChunk, encodeChunk } from '../../entropy/chunk.ts';
+import { EngineError, RequestError } from '../../errors.ts';
+import { renderQuery } from '../../head/ensemble.ts';
+import type { Layer, Model } from '../../network/model.ts';
+import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
+import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
+import { crop, planLayers, runLayer, runLayers } from './layers.ts';
+
+/**
+ * The reference engine: the specification in TypeScript, plain loops on the calling thread. It lets other work run between layers, and
+ * never skips a step for speed.
+ */
+export function openReferenceEngine(model: Model): Engine {
+  let closed = false;
+  const networks = chunkNetworks(model);
+
+  function enter(quality: number | undefined, signal: AbortSignal | undefined): void {
+    if (closed) throw new EngineError('the engine is closed');
+    signal?.throwIfAborted();
+    if (quality !== undefined && !(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities)) {
+      throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
+    }
+  }
+
+  async function run(
+    layers: readonly Layer[],
+    input: Patch,
+    extent: Extent,
+    output: Rect,
+    quality: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Int16Array> {
+    let patch = input;
+    for (const planned of planLayers(layers, extent, output)) {
+      await breathe(signal);
+      if (closed) throw new EngineError('the engine is closed');
+      patch = runLayer(planned, patch, quality);
+    }
+    return patch.data;
+  }
+
+  return {
+    name: 'reference',
+    exact: true,
+    model,
+    threads: 1,
+
+    async analyze(pixels, picture, latents, quality, signal) {
+      enter(quality, signal);
+      const window = analysisWindow(model, latents, picture);
+      expectCover(pixels, window, 3, 'pixels');
+      return run(
+        model.analysis,
+        crop(pixels, window),
+        paddedExtent(model, picture),
+        latents,
+        quality,
+        signal,
+      );
+    },
+
+    async encodeChunk(analysis, chunk, options, signal) {
+      enter(options.quality, signal);
+      await breathe(signal);
+      return encodeChunk(analysis, chunk, options, model, networks);
+    },
+
+    async decodeChunk(bytes, chunk, quality, signal) {
+      enter(quality, signal);
+      await breathe(signal);
+      return decodeChunk(bytes, chunk, quality, model, networks);
+    },
+
+    async features(latents, level, sites, quality, signal) {
+      enter(quality, signal);
+      const window = latentWindow(model, sites, level);
+      expectCover(latents, window, model.latentChannels, 'latents');
+      const data = await run(model.synthesis, crop(latents, window), level, sites, quality, signal);
+      const stride = model.latentStride;
+      return new HeldFeatures(data, sites, { height: level.height * stride, width: level.width * stride });
+    },
+
+    async pixels(features, queries, signal) {
+      enter(undefined, signal);
+      const { rect, level } = features;
+      const data = await features.read();
+      const rasters = [];
+      for (const query of queries) {
+        await breathe(signal);
+        rasters.push(renderQuery(model.head, { rect, level, data }, query));
+      }
+      return rasters;
+    },
+
+    async close() {
+      closed = true;
+    },
+  };
+}
+
+/** The networks of a chunk in plain loops: here the chunk is the whole picture. */
+function chunkNetworks(model: Model): ChunkNetworks {
+  const run = (
+    layers: readonly Layer[],
+    data: Int16Array,
+    channels: number,
+    input: Extent,
+    output: Extent,
+    quality: number,
+  ) => runLayers(layers, { rect: whole(input), channels, data }, input, whole(output), quality);
+  const scaled = ({ height, width }: Extent, factor: number) => ({
+    height: height * factor,
+    width: width * factor,
+  });
+  return {
+    hyperAnalysis(y, extent, quality) {
+      const output = scaled(extent, 1 / model.hyperStride);
+      return run(model.hyperAnalysis, y, model.latentChannels, extent, output, quality).data;
+    },
+    hyperSynthesis(z, extent, quality) {
+      const output = scaled(extent, model.hyperStride);
+      return run(model.hyperSynthesis, z, model.hyperChannels, extent, output, quality).data;
+    },
+    prior(step, h, y, extent, quality) {
+      const { trunk, mean, deviation } = model.prior[step]!;
+      const input = step === 0 ? h : joinChannels(h, model.priorChannels, y, model.latentChannels);
+      const channels = step === 0 ? model.priorChannels : model.priorChannels + model.latentChannels;
+      const { data, channels: width } = run(trunk, input, channels, extent, extent, quality);
+      return {
+        mean: run([mean], data, width, extent, extent, quality).data,
+        deviation: run([deviation], data, width, extent, extent, quality).data,
+      };
+    },
+  };
+}
+
+/** At every site the channels of `a`, then those of `b`. */
+function joinChannels(a: Int16Array, channelsA: number, b: Int16Array, channelsB: number): Int16Array {
+  const joined = new Int16Array(a.length + b.length);
+  for (let i = 0, at = 0; at < joined.length; i++, at += channelsA + channelsB) {
+    joined.set(a.subarray(i * channelsA, (i + 1) * channelsA), at);
+    joined.set(b.subarray(i * channelsB, (i + 1) * channelsB), at + channelsA);
+  }
+  return joined;
+}
+
+class HeldFeatures implements FeatureMap {
+  readonly rect: Rect;
+  readonly level: Extent;
+  readonly byteLength: number;
+  #data: Int16Array | undefined;
+
+  constructor(data: Int16Array, rect: Rect, level: Extent) {
+    this.rect = rect;
+    this.level = level;
+    this.byteLength = data.byteLength;
+    this.#data = data;
+  }
+
+  async read(): Promise<Int16Array> {
+    if (this.#data === undefined) throw new EngineError('the feature map is closed');
+    return this.#data;
+  }
+
+  close(): void {
+    this.#data = undefined;
+  }
+}
+
+const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
+
+function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
+  const { rect } = patch;
+  const covers =
+    rect.top <= window.top &&
+    rect.left <= window.left &&
+    rect.top + rect.height >= window.top + window.height &&
+    rect.left + rect.width >= window.left + window.width;
+  if (!covers || patch.channels !== channels) {
+    throw new RequestError(
+      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
+    );
+  }
+}
+
+/** Lets other work run, then throws the signal's reason if it was aborted. */
+async function breathe(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  signal?.throwIfAborted();
+}

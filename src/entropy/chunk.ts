@@ -1,0 +1,292 @@
+import type { ChunkEncodeOptions, EncodedChunk, Extent } from '../engine/engine.ts';
+import { clamp } from '../network/fixed-point.ts';
+import type { Model } from '../network/model.ts';
+import { dequantize, quantize } from '../quantize/quantize.ts';
+import { type RateDistortion, rateDistortion } from '../quantize/rate-distortion.ts';
+import { type CodingTables, codingTables } from './cdf-table.ts';
+import { encodeSymbols, RansDecoder } from './rans.ts';
+
+/**
+ * One chunk, symbols <-> bytes (spec 2.4, 3.6). The coding order is walked once for both directions: `codeChunk` works out table index
+ * and mean of every symbol from what was coded before, and a `SymbolCoder` reads the symbol or chooses it.
+ *
+ * h, w = rows, columns of latents in the chunk; hz, wz those of hyper latents; Cy, Cz, Ch = channels of latents, hyper latents, h.
+ */
+
+/**
+ * The networks of one chunk. A chunk is the whole picture to them: zeros beyond. Synchronous, since coding and networks alternate.
+ * A result is only read until the next call of the same object, so it may be a view of memory that the next call overwrites.
+ */
+export interface ChunkNetworks {
+  /** Latents (4*hz, 4*wz, Cy), zeros behind h and w -> (hz, wz, Cz). `extent`: 4*hz, 4*wz. Encoders only. */
+  hyperAnalysis(y: Int16Array, extent: Extent, quality: number): Int16Array;
+  /** Hyper latents (hz, wz, Cz) -> (4*hz, 4*wz, Ch). `extent`: hz, wz. */
+  hyperSynthesis(z: Int16Array, extent: Extent, quality: number): Int16Array;
+  /**
+   * Mean and deviation, (h, w, Cy) each, of step 0..3 from h (h, w, Ch) and the latents so far (h, w, Cy). Only the entries that the step
+   * codes are read (`groupAt`); the others may hold anything. `h` is the same array in all four steps of a chunk; y is to be ignored in step 0.
+   */
+  prior(step: number, h: Int16Array, y: Int16Array, extent: Extent, quality: number): PriorOutput;
+}
+
+export interface PriorOutput {
+  readonly mean: Int16Array;
+  readonly deviation: Int16Array;
+}
+
+/** The group of channels, 0..3, that `step` codes at a position: channels group*Cy/4 .. (group+1)*Cy/4 - 1. Spec 3.6. */
+export function groupAt(step: number, row: number, column: number): number {
+  return (2 * (row & 1) + (column & 1) - step) & 3;
+}
+
+/** Bytes of a chunk -> latents (h, w, Cy). Throws FormatError, section `chunk`, on bytes that break chapter 2. */
+export function decodeChunk(
+  bytes: Uint8Array,
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: ChunkNetworks,
+): Int16Array {
+  const decoder = new RansDecoder(bytes, codingTables(model.tables), symbolCount(model, chunk));
+  const read = ({ indices, symbols }: SymbolRun) => decoder.decode(indices, symbols.length, symbols);
+  const latents = codeChunk(chunk, quality, model, networks, { codeHyper: read, codeLatents: read });
+  decoder.finish();
+  return latents;
+}
+
+/** Analysis output (h, w, Cy) of a chunk -> its bytes, and the latents that a decoder gets from them. */
+export function encodeChunk(
+  analysis: Int16Array,
+  chunk: Extent,
+  options: ChunkEncodeOptions,
+  model: Model,
+  networks: ChunkNetworks,
+): EncodedChunk {
+  const { quality, optimize } = options;
+  const coder = new ChoosingCoder(analysis, chunk, quality, model, networks, rateDistortion(optimize));
+  const latents = codeChunk(chunk, quality, model, networks, coder);
+  return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents };
+}
+
+/** A row of symbols that are coded one after the other. The arrays are used again for the next row. */
+interface SymbolRun {
+  /** Table of each symbol. */
+  readonly indices: Uint8Array;
+  /** To be filled: by reading, or by choosing. */
+  readonly symbols: Int16Array;
+}
+
+/** A row of the hyper latents: columns, then channels. */
+interface HyperRun extends SymbolRun {
+  readonly row: number;
+}
+
+/** A row of one step's latents: columns, then the channels of the position's group. */
+interface LatentRun extends SymbolRun {
+  readonly mean: Int16Array;
+  /** For each column, index in (h, w, Cy) of its first channel. */
+  readonly from: Int32Array;
+  /** For each column, the first channel of its group. */
+  readonly channel: Int32Array;
+}
+
+interface SymbolCoder {
+  codeHyper(run: HyperRun): void;
+  codeLatents(run: LatentRun): void;
+}
+
+/** Rows and columns of a chunk's hyper latents. */
+export function hyperExtent(model: Model, chunk: Extent): Extent {
+  return {
+    height: Math.ceil(chunk.height / model.hyperStride),
+    width: Math.ceil(chunk.width / model.hyperStride),
+  };
+}
+
+/** How many symbols a chunk has, those of empty tables included. */
+export function symbolCount(model: Model, chunk: Extent): number {
+  const hyper = hyperExtent(model, chunk);
+  return hyper.height * hyper.width * model.hyperChannels + chunk.height * chunk.width * model.latentChannels;
+}
+
+/** The coding order of spec 2.4, in either direction. Returns the latents. */
+function codeChunk(
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: ChunkNetworks,
+  coder: SymbolCoder,
+): Int16Array {
+  const hyper = hyperExtent(model, chunk);
+  const z = codeHyper(hyper, quality, model, coder);
+  const whole = networks.hyperSynthesis(z, hyper, quality);
+  const h = cropColumns(whole, hyper.width * model.hyperStride, chunk, model.priorChannels);
+  const y = new Int16Array(chunk.height * chunk.width * model.latentChannels);
+  for (let step = 0; step < model.prior.length; step++) {
+    const output = networks.prior(step, h, y, chunk, quality);
+    codeStep(step, output, y, chunk, quality, model, coder);
+  }
+  return y;
+}
+
+/** Spec 3.6, item 1. */
+function codeHyper({ height, width }: Extent, quality: number, model: Model, coder: SymbolCoder): Int16Array {
+  const { hyperChannels } = model;
+  const { table, step, offset, stepBits, limit } = model.hyper;
+  const first = (quality - 1) * hyperChannels;
+  const count = width * hyperChannels;
+  const z = new Int16Array(height * count);
+  const indices = new Uint8Array(count);
+  for (let i = 0; i < count; i++) indices[i] = table[first + (i % hyperChannels)]!;
+  const symbols = new Int16Array(count);
+  const half = 1 << (stepBits - 1);
+  for (let row = 0; row < height; row++) {
+    coder.codeHyper({ row, indices, symbols });
+    for (let i = 0; i < count; i++) {
+      const at = first + (i % hyperChannels);
+      z[row * count + i] = clamp((symbols[i]! * step[at]! + offset[at]! + half) >> stepBits, limit);
+    }
+  }
+  return z;
+}
+
+/** Spec 3.6, item 3: fills in the latents of one step. */
+function codeStep(
+  step: number,
+  { mean, deviation }: PriorOutput,
+  y: Int16Array,
+  { height, width }: Extent,
+  quality: number,
+  model: Model,
+  coder: SymbolCoder,
+): void {
+  const { latentChannels, latent } = model;
+  const { deviationOffset, deviationShift, step: steps, stepBits, limit } = latent;
+  const group = latentChannels / 4;
+  const quantizer = (quality - 1) * latentChannels;
+  const lastTable = model.tables.count - 1;
+  const indices = new Uint8Array(width * group);
+  const symbols = new Int16Array(width * group);
+  const from = new Int32Array(width);
+  const channel = new Int32Array(width);
+  for (let row = 0; row < height; row++) {
+    for (let column = 0, i = 0; column < width; column++) {
+      const c = groupAt(step, row, column) * group;
+      const at = (row * width + column) * latentChannels + c;
+      channel[column] = c;
+      from[column] = at;
+      for (let k = 0; k < group; k++, i++) {
+        const index = (deviation[at + k]! + deviationOffset[quantizer + c + k]!) >> deviationShift;
+        indices[i] = Math.max(0, Math.min(lastTable, index));
+      }
+    }
+    coder.codeLatents({ indices, symbols, mean, from, channel });
+    for (let column = 0, i = 0; column < width; column++) {
+      const at = from[column]!;
+      const first = quantizer + channel[column]!;
+      for (let k = 0; k < group; k++, i++) {
+        const value = mean[at + k]! + dequantize(symbols[i]!, steps[first + k]!, stepBits);
+        y[at + k] = clamp(value, limit);
+      }
+    }
+  }
+}
+
+/** The first rows and columns of a tensor (…, width, channels). */
+function cropColumns(data: Int16Array, width: number, to: Extent, channels: number): Int16Array {
+  const length = to.width * channels;
+  const result = new Int16Array(to.height * length);
+  for (let row = 0; row < to.height; row++) {
+    const from = row * width * channels;
+    result.set(data.subarray(from, from + length), row * length);
+  }
+  return result;
+}
+
+/** Chooses symbols for an analysis output, and keeps them, with their tables, in coding order. */
+class ChoosingCoder implements SymbolCoder {
+  readonly tables: CodingTables;
+  readonly indices: Uint8Array;
+  readonly symbols: Int16Array;
+  readonly #analysis: Int16Array;
+  readonly #model: Model;
+  readonly #quality: number;
+  readonly #choice: RateDistortion;
+  /** Output of hyperAnalysis, (hz, wz, Cz). */
+  readonly #hyper: Int16Array;
+  #count = 0;
+
+  constructor(
+    analysis: Int16Array,
+    chunk: Extent,
+    quality: number,
+    model: Model,
+    networks: ChunkNetworks,
+    choice: RateDistortion,
+  ) {
+    this.tables = codingTables(model.tables);
+    this.indices = new Uint8Array(symbolCount(model, chunk));
+    this.symbols = new Int16Array(symbolCount(model, chunk));
+    this.#analysis = analysis;
+    this.#model = model;
+    this.#quality = quality;
+    this.#choice = choice;
+    const { height, width } = hyperExtent(model, chunk);
+    const padded = { height: height * model.hyperStride, width: width * model.hyperStride };
+    const latents = padWithZeros(analysis, chunk, padded, model.latentChannels);
+    this.#hyper = networks
+      .hyperAnalysis(latents, padded, quality)
+      .slice(0, height * width * model.hyperChannels);
+  }
+
+  /** Plain rounding: the tables of all latents depend on these. */
+  codeHyper(run: HyperRun): void {
+    const { hyperChannels, hyper } = this.#model;
+    const { indices, symbols } = run;
+    const first = (this.#quality - 1) * hyperChannels;
+    const from = run.row * symbols.length;
+    for (let i = 0; i < symbols.length; i++) {
+      const at = first + (i % hyperChannels);
+      const difference = this.#hyper[from + i]! * 2 ** hyper.stepBits - hyper.offset[at]!;
+      symbols[i] = this.tables.base[indices[i]!]! < 0 ? 0 : quantize(difference, hyper.step[at]!);
+    }
+    this.#keep(run);
+  }
+
+  codeLatents(run: LatentRun): void {
+    const { latentChannels, latent } = this.#model;
+    const { indices, symbols, mean, from, channel } = run;
+    const group = latentChannels / 4;
+    const quantizer = (this.#quality - 1) * latentChannels;
+    const unit = 2 ** latent.stepBits;
+    const choice = this.#choice;
+    for (let column = 0, i = 0; column < from.length; column++) {
+      const at = from[column]!;
+      const first = quantizer + channel[column]!;
+      for (let k = 0; k < group; k++, i++) {
+        const table = indices[i]!;
+        const difference = (this.#analysis[at + k]! - mean[at + k]!) * unit;
+        symbols[i] =
+          this.tables.base[table]! < 0
+            ? 0
+            : choice.choose(this.tables, table, difference, latent.step[first + k]!);
+      }
+    }
+    this.#keep(run);
+  }
+
+  #keep({ indices, symbols }: SymbolRun): void {
+    this.indices.set(indices, this.#count);
+    this.symbols.set(symbols, this.#count);
+    this.#count += symbols.length;
+  }
+}
+
+function padWithZeros(data: Int16Array, from: Extent, to: Extent, channels: number): Int16Array {
+  const result = new Int16Array(to.height * to.width * channels);
+  const length = from.width * channels;
+  for (let row = 0; row < from.height; row++) {
+    result.set(data.subarray(row * length, (row + 1) * length), row * to.width * channels);
+  }
+  return result;
+}

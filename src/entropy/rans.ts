@@ -1,0 +1,211 @@
+import { FormatError } from '../errors.ts';
+import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
+
+/**
+ * rANS (spec 2.2): four interleaved 32-bit states, 16-bit renormalization. Symbol i of a run uses state i mod 4; runs are multiples
+ * of four long and begin at a channel that is a multiple of four, so that this is channel mod 4.
+ *
+ * States are held as int32, whose bits are those of the unsigned state: faster than uint32 in JavaScript.
+ */
+
+/** Four states of 32 bits. */
+export const MIN_CHUNK_BYTES = 16;
+/** What four symbols can read at most: two words each. */
+const WORDS_PER_FOUR = 8;
+const INITIAL_STATE = 1 << 16;
+
+/** Reads the symbols of one chunk. Every method throws FormatError, section `chunk`, on bytes that break spec 2.1 or 2.2. */
+export class RansDecoder {
+  readonly #tables: CodingTables;
+  /** The chunk's words, then zeros that a truncated chunk is allowed to read before it is refused. */
+  readonly #words: Uint16Array;
+  readonly #end: number;
+  #next: number;
+  readonly #states: Int32Array;
+
+  /** `maxSymbols`: how many symbols the chunk holds, the coded ones and the others. */
+  constructor(bytes: Uint8Array, tables: CodingTables, maxSymbols: number) {
+    const { length } = bytes;
+    const maximum = MIN_CHUNK_BYTES + 8 * maxSymbols;
+    if (length < MIN_CHUNK_BYTES || length > maximum || length % 2 !== 0) {
+      throw new FormatError(
+        'chunk',
+        0,
+        `expected an even length from ${MIN_CHUNK_BYTES} to ${maximum} but received ${length}`,
+      );
+    }
+    this.#tables = tables;
+    this.#end = length / 2;
+    this.#words = new Uint16Array(this.#end + WORDS_PER_FOUR);
+    for (let i = 0; i < this.#end; i++) this.#words[i] = bytes[2 * i]! | (bytes[2 * i + 1]! << 8);
+    this.#next = MIN_CHUNK_BYTES / 2;
+    this.#states = new Int32Array(4);
+    for (let i = 0; i < 4; i++) {
+      const state = this.#words[2 * i]! | (this.#words[2 * i + 1]! << 16);
+      if (state >>> 16 === 0) throw new FormatError('chunk', 4 * i, `state ${i} is ${state}, below 2^16`);
+      this.#states[i] = state;
+    }
+  }
+
+  /** Decodes a run of `count` symbols, a multiple of four; symbol i with table indices[i]. */
+  decode(indices: Uint8Array, count: number, symbols: Int16Array): void {
+    const { precision, base, cumulative, coarse, origin, rawBits, bypass, firstRaw } = this.#tables;
+    const mask = (1 << precision) - 1;
+    const coarseShift = precision - COARSE_BITS;
+    const words = this.#words;
+    const end = this.#end;
+    let p = this.#next;
+    let [x0, x1, x2, x3] = this.#states as unknown as [number, number, number, number];
+    // The same fifteen lines for each state: locals stay in registers, and four chains of dependent steps overlap.
+    for (let i = 0; i < count; i += 4) {
+      const t0 = indices[i]!;
+      const base0 = base[t0]!;
+      let n0 = 0;
+      if (base0 >= 0) {
+        const slot = x0 & mask;
+        let j = base0 + coarse[(t0 << COARSE_BITS) | (slot >>> coarseShift)]!;
+        while (cumulative[j + 1]! <= slot) j++;
+        const low = cumulative[j]!;
+        x0 = (Math.imul(cumulative[j + 1]! - low, x0 >>> precision) + slot - low) | 0;
+        if (x0 >>> 16 === 0) x0 = (x0 << 16) | words[p++]!;
+        n0 = j + origin[t0]!;
+        if (j >= firstRaw[t0]!) {
+          const bits = j === bypass[t0]! ? 16 : rawBits[t0]!;
+          const low = x0 & ((1 << bits) - 1);
+          n0 = bits === 16 ? low : (n0 << bits) | low;
+          x0 = x0 >>> bits;
+          if (x0 >>> 16 === 0) x0 = (x0 << 16) | words[p++]!;
+        }
+      }
+      symbols[i] = n0;
+
+      const t1 = indices[i + 1]!;
+      const base1 = base[t1]!;
+      let n1 = 0;
+      if (base1 >= 0) {
+        const slot = x1 & mask;
+        let j = base1 + coarse[(t1 << COARSE_BITS) | (slot >>> coarseShift)]!;
+        while (cumulative[j + 1]! <= slot) j++;
+        const low = cumulative[j]!;
+        x1 = (Math.imul(cumulative[j + 1]! - low, x1 >>> precision) + slot - low) | 0;
+        if (x1 >>> 16 === 0) x1 = (x1 << 16) | words[p++]!;
+        n1 = j + origin[t1]!;
+        if (j >= firstRaw[t1]!) {
+          const bits = j === bypass[t1]! ? 16 : rawBits[t1]!;
+          const low = x1 & ((1 << bits) - 1);
+          n1 = bits === 16 ? low : (n1 << bits) | low;
+          x1 = x1 >>> bits;
+          if (x1 >>> 16 === 0) x1 = (x1 << 16) | words[p++]!;
+        }
+      }
+      symbols[i + 1] = n1;
+
+      const t2 = indices[i + 2]!;
+      const base2 = base[t2]!;
+      let n2 = 0;
+      if (base2 >= 0) {
+        const slot = x2 & mask;
+        let j = base2 + coarse[(t2 << COARSE_BITS) | (slot >>> coarseShift)]!;
+        while (cumulative[j + 1]! <= slot) j++;
+        const low = cumulative[j]!;
+        x2 = (Math.imul(cumulative[j + 1]! - low, x2 >>> precision) + slot - low) | 0;
+        if (x2 >>> 16 === 0) x2 = (x2 << 16) | words[p++]!;
+        n2 = j + origin[t2]!;
+        if (j >= firstRaw[t2]!) {
+          const bits = j === bypass[t2]! ? 16 : rawBits[t2]!;
+          const low = x2 & ((1 << bits) - 1);
+          n2 = bits === 16 ? low : (n2 << bits) | low;
+          x2 = x2 >>> bits;
+          if (x2 >>> 16 === 0) x2 = (x2 << 16) | words[p++]!;
+        }
+      }
+      symbols[i + 2] = n2;
+
+      const t3 = indices[i + 3]!;
+      const base3 = base[t3]!;
+      let n3 = 0;
+      if (base3 >= 0) {
+        const slot = x3 & mask;
+        let j = base3 + coarse[(t3 << COARSE_BITS) | (slot >>> coarseShift)]!;
+        while (cumulative[j + 1]! <= slot) j++;
+        const low = cumulative[j]!;
+        x3 = (Math.imul(cumulative[j + 1]! - low, x3 >>> precision) + slot - low) | 0;
+        if (x3 >>> 16 === 0) x3 = (x3 << 16) | words[p++]!;
+        n3 = j + origin[t3]!;
+        if (j >= firstRaw[t3]!) {
+          const bits = j === bypass[t3]! ? 16 : rawBits[t3]!;
+          const low = x3 & ((1 << bits) - 1);
+          n3 = bits === 16 ? low : (n3 << bits) | low;
+          x3 = x3 >>> bits;
+          if (x3 >>> 16 === 0) x3 = (x3 << 16) | words[p++]!;
+        }
+      }
+      symbols[i + 3] = n3;
+
+      if (p > end) throw new FormatError('chunk', 2 * end, 'its symbols go on beyond its end');
+    }
+    this.#next = p;
+    this.#states[0] = x0;
+    this.#states[1] = x1;
+    this.#states[2] = x2;
+    this.#states[3] = x3;
+  }
+
+  /** To be called after the last symbol: nothing may be left over. */
+  finish(): void {
+    if (this.#next !== this.#end) {
+      throw new FormatError(
+        'chunk',
+        2 * this.#next,
+        `${2 * (this.#end - this.#next)} bytes are left after the last symbol`,
+      );
+    }
+    const wrong = this.#states.findIndex((state) => state !== INITIAL_STATE);
+    if (wrong >= 0) {
+      throw new FormatError('chunk', 0, `state ${wrong} ends at ${this.#states[wrong]! >>> 0}, not at 2^16`);
+    }
+  }
+}
+
+/** The bytes of a chunk with these symbols, in coding order and a multiple of four; symbol i is coded with table indices[i]. */
+export function encodeSymbols(tables: CodingTables, indices: Uint8Array, symbols: Int16Array): Uint8Array {
+  const { precision, base, cumulative, rawBits, bypass } = tables;
+  const states = [INITIAL_STATE, INITIAL_STATE, INITIAL_STATE, INITIAL_STATE];
+  let words = new Uint16Array(1024);
+  let count = 0;
+  for (let i = symbols.length - 1; i >= 0; i--) {
+    const t = indices[i]!;
+    if (base[t]! < 0) continue;
+    if (count + 2 > words.length) words = grown(words);
+    let x = states[i & 3]!;
+    const n = symbols[i]!;
+    const position = positionOf(tables, t, n);
+    const bits = position === bypass[t]! ? 16 : rawBits[t]!;
+    if (bits > 0) {
+      if (x >= 2 ** (32 - bits)) {
+        words[count++] = x;
+        x >>>= 16;
+      }
+      x = ((x << bits) | (n & ((1 << bits) - 1))) >>> 0;
+    }
+    const low = cumulative[position]!;
+    const f = cumulative[position + 1]! - low;
+    if (x >= f * 2 ** (32 - precision)) {
+      words[count++] = x;
+      x >>>= 16;
+    }
+    const quotient = Math.floor(x / f);
+    states[i & 3] = quotient * 2 ** precision + x - quotient * f + low;
+  }
+  const bytes = new Uint8Array(MIN_CHUNK_BYTES + 2 * count);
+  const view = new DataView(bytes.buffer);
+  for (const [i, state] of states.entries()) view.setUint32(4 * i, state, true);
+  for (let i = 0; i < count; i++) view.setUint16(MIN_CHUNK_BYTES + 2 * i, words[count - 1 - i]!, true);
+  return bytes;
+}
+
+function grown(words: Uint16Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  const larger = new Uint16Array(words.length * 2);
+  larger.set(words);
+  return larger;
+}
