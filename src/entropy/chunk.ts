@@ -2,7 +2,7 @@ import type { ChunkEncodeOptions, EncodedChunk, Extent } from '../engine/engine.
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
 import { dequantize, quantize } from '../quantize/quantize.ts';
-import { type RateDistortion, rateDistortion } from '../quantize/rate-distortion.ts';
+import { chooseSymbols } from '../quantize/rate-distortion.ts';
 import { type CodingTables, codingTables } from './cdf-table.ts';
 import { encodeSymbols, RansDecoder } from './rans.ts';
 
@@ -62,9 +62,8 @@ export function encodeChunk(
   model: Model,
   networks: ChunkNetworks,
 ): EncodedChunk {
-  const { quality, optimize } = options;
-  const coder = new ChoosingCoder(analysis, chunk, quality, model, networks, rateDistortion(optimize));
-  const latents = codeChunk(chunk, quality, model, networks, coder);
+  const coder = new ChoosingCoder(analysis, chunk, options, model, networks);
+  const latents = codeChunk(chunk, options.quality, model, networks, coder);
   return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents };
 }
 
@@ -177,7 +176,8 @@ function codeStep(
       from[column] = at;
       for (let k = 0; k < group; k++, i++) {
         const index = (deviation[at + k]! + deviationOffset[quantizer + c + k]!) >> deviationShift;
-        indices[i] = Math.max(0, Math.min(lastTable, index));
+        if (index > lastTable) indices[i] = lastTable;
+        else indices[i] = index > 0 ? index : 0;
       }
     }
     coder.codeLatents({ indices, symbols, mean, from, channel });
@@ -186,7 +186,8 @@ function codeStep(
       const first = quantizer + channel[column]!;
       for (let k = 0; k < group; k++, i++) {
         const value = mean[at + k]! + dequantize(symbols[i]!, steps[first + k]!, stepBits);
-        y[at + k] = clamp(value, limit);
+        if (value > limit) y[at + k] = limit;
+        else y[at + k] = value > -limit ? value : -limit;
       }
     }
   }
@@ -211,7 +212,7 @@ class ChoosingCoder implements SymbolCoder {
   readonly #analysis: Int16Array;
   readonly #model: Model;
   readonly #quality: number;
-  readonly #choice: RateDistortion;
+  readonly #optimize: number;
   /** Output of hyperAnalysis, (hz, wz, Cz). */
   readonly #hyper: Int16Array;
   #count = 0;
@@ -219,10 +220,9 @@ class ChoosingCoder implements SymbolCoder {
   constructor(
     analysis: Int16Array,
     chunk: Extent,
-    quality: number,
+    { quality, optimize }: ChunkEncodeOptions,
     model: Model,
     networks: ChunkNetworks,
-    choice: RateDistortion,
   ) {
     this.tables = codingTables(model.tables);
     this.indices = new Uint8Array(symbolCount(model, chunk));
@@ -230,7 +230,7 @@ class ChoosingCoder implements SymbolCoder {
     this.#analysis = analysis;
     this.#model = model;
     this.#quality = quality;
-    this.#choice = choice;
+    this.#optimize = optimize;
     const { height, width } = hyperExtent(model, chunk);
     const padded = { height: height * model.hyperStride, width: width * model.hyperStride };
     const latents = padWithZeros(analysis, chunk, padded, model.latentChannels);
@@ -259,19 +259,17 @@ class ChoosingCoder implements SymbolCoder {
     const group = latentChannels / 4;
     const quantizer = (this.#quality - 1) * latentChannels;
     const unit = 2 ** latent.stepBits;
-    const choice = this.#choice;
+    const differences = new Float64Array(symbols.length);
+    const steps = new Int32Array(symbols.length);
     for (let column = 0, i = 0; column < from.length; column++) {
       const at = from[column]!;
       const first = quantizer + channel[column]!;
       for (let k = 0; k < group; k++, i++) {
-        const table = indices[i]!;
-        const difference = (this.#analysis[at + k]! - mean[at + k]!) * unit;
-        symbols[i] =
-          this.tables.base[table]! < 0
-            ? 0
-            : choice.choose(this.tables, table, difference, latent.step[first + k]!);
+        differences[i] = (this.#analysis[at + k]! - mean[at + k]!) * unit;
+        steps[i] = latent.step[first + k]!;
       }
     }
+    chooseSymbols(this.tables, indices, differences, steps, this.#optimize, symbols);
     this.#keep(run);
   }
 

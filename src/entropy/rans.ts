@@ -170,7 +170,7 @@ export class RansDecoder {
 /** The bytes of a chunk with these symbols, in coding order and a multiple of four; symbol i is coded with table indices[i]. */
 export function encodeSymbols(tables: CodingTables, indices: Uint8Array, symbols: Int16Array): Uint8Array {
   const { precision, base, cumulative, rawBits, bypass } = tables;
-  const states = [INITIAL_STATE, INITIAL_STATE, INITIAL_STATE, INITIAL_STATE];
+  const states = new Int32Array(4).fill(INITIAL_STATE);
   let words = new Uint16Array(1024);
   let count = 0;
   for (let i = symbols.length - 1; i >= 0; i--) {
@@ -182,24 +182,24 @@ export function encodeSymbols(tables: CodingTables, indices: Uint8Array, symbols
     const position = positionOf(tables, t, n);
     const bits = position === bypass[t]! ? 16 : rawBits[t]!;
     if (bits > 0) {
-      if (x >= 2 ** (32 - bits)) {
+      if (x >>> (32 - bits) !== 0) {
         words[count++] = x;
-        x >>>= 16;
+        x = x >>> 16;
       }
-      x = ((x << bits) | (n & ((1 << bits) - 1))) >>> 0;
+      x = (x << bits) | (n & ((1 << bits) - 1));
     }
     const low = cumulative[position]!;
     const f = cumulative[position + 1]! - low;
-    if (x >= f * 2 ** (32 - precision)) {
+    if (x >>> (32 - precision) >= f) {
       words[count++] = x;
-      x >>>= 16;
+      x = x >>> 16;
     }
-    const quotient = Math.floor(x / f);
-    states[i & 3] = quotient * 2 ** precision + x - quotient * f + low;
+    const quotient = ((x >>> 0) / f) >>> 0;
+    states[i & 3] = (quotient << precision) + ((x - Math.imul(quotient, f)) | 0) + low;
   }
   const bytes = new Uint8Array(MIN_CHUNK_BYTES + 2 * count);
   const view = new DataView(bytes.buffer);
-  for (const [i, state] of states.entries()) view.setUint32(4 * i, state, true);
+  for (let i = 0; i < 4; i++) view.setInt32(4 * i, states[i]!, true);
   for (let i = 0; i < count; i++) view.setUint16(MIN_CHUNK_BYTES + 2 * i, words[count - 1 - i]!, true);
   return bytes;
 }
