@@ -12,7 +12,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   metrics: ['errors', 'image'],
   network: ['errors', 'engine/engine'],
   'engine/engine': ['network'],
-  quantize: ['network'],
+  quantize: ['network', 'entropy'],
   container: ['errors'],
   head: ['errors', 'network', 'engine/engine'],
   entropy: ['errors', 'network', 'quantize', 'engine/engine'],
@@ -20,7 +20,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   analysis: ['errors', 'image', 'engine/engine'],
   features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'parallel'],
   pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
-  engine: ['errors', 'network', 'entropy', 'quantize', 'head', 'image', 'parallel'],
+  engine: ['errors', 'engine/engine', 'network', 'entropy', 'quantize', 'head', 'image', 'parallel'],
 };
 /** Wires the stages together; may import any of them, and nobody below imports these. */
 const TOP = ['encode', 'decode', 'index', 'node', 'cli', 'server'];

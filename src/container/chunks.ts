@@ -1,0 +1,145 @@
+import { FormatError } from '../errors.ts';
+import { ByteReader, ByteWriter } from './cursor.ts';
+import type { Header } from './header.ts';
+import {
+  INDEX_ENTRY_LENGTH,
+  LATENT_STRIDE,
+  MAX_CHUNK_LENGTH,
+  MAX_CHUNKS,
+  MIN_CHUNK_LENGTH,
+} from './layout.ts';
+
+/** A chunk by its place. Level 0 is native; plane 0 is color, 1 alpha; row and column count chunks. */
+export interface ChunkId {
+  readonly level: number;
+  readonly plane: number;
+  readonly row: number;
+  readonly column: number;
+}
+
+/** A line of the index: where a chunk's bytes are. Spec 1.4. */
+export interface ChunkEntry {
+  readonly byteOffset: number;
+  readonly length: number;
+  readonly crc: number;
+}
+
+type Shape = Pick<Header, 'width' | 'height' | 'alpha' | 'chunkSize' | 'levels' | 'overviewFactor'>;
+
+/** Pixels of a level. */
+export function levelSize(header: Shape, level: number): { width: number; height: number } {
+  const reduction = header.overviewFactor ** level;
+  return { width: Math.ceil(header.width / reduction), height: Math.ceil(header.height / reduction) };
+}
+
+/** Latents of a level. */
+export function latentExtent(header: Shape, level: number): { height: number; width: number } {
+  const { width, height } = levelSize(header, level);
+  return { height: Math.ceil(height / LATENT_STRIDE), width: Math.ceil(width / LATENT_STRIDE) };
+}
+
+/** Rows and columns of chunks in a plane of a level. */
+export function chunkGrid(header: Shape, level: number): { rows: number; columns: number } {
+  const { height, width } = latentExtent(header, level);
+  return { rows: Math.ceil(height / header.chunkSize), columns: Math.ceil(width / header.chunkSize) };
+}
+
+/** Latents of a chunk; those at the right and at the bottom may be smaller. */
+export function chunkExtent(
+  header: Shape,
+  { level, row, column }: ChunkId,
+): { height: number; width: number } {
+  const { height, width } = latentExtent(header, level);
+  const size = header.chunkSize;
+  return { height: Math.min(size, height - row * size), width: Math.min(size, width - column * size) };
+}
+
+export function planeCount(header: Pick<Header, 'alpha'>): number {
+  return header.alpha ? 2 : 1;
+}
+
+/** Chunks of the file; may be far more than the 2^20 that are allowed. */
+export function chunkCount(header: Shape): number {
+  let count = 0;
+  for (let level = 0; level < header.levels; level++) {
+    const { rows, columns } = chunkGrid(header, level);
+    count += rows * columns * planeCount(header);
+  }
+  return count;
+}
+
+/** Position of a chunk in the index: smallest level first, then planes, rows, columns. */
+export function chunkNumber(header: Shape, { level, plane, row, column }: ChunkId): number {
+  let before = 0;
+  for (let smaller = header.levels - 1; smaller > level; smaller--) {
+    const { rows, columns } = chunkGrid(header, smaller);
+    before += rows * columns * planeCount(header);
+  }
+  const { rows, columns } = chunkGrid(header, level);
+  return before + (plane * rows + row) * columns + column;
+}
+
+/** All chunks in the order of the index. */
+export function chunkList(header: Shape): ChunkId[] {
+  const list: ChunkId[] = [];
+  for (let level = header.levels - 1; level >= 0; level--) {
+    const { rows, columns } = chunkGrid(header, level);
+    for (let plane = 0; plane < planeCount(header); plane++)
+      for (let row = 0; row < rows; row++)
+        for (let column = 0; column < columns; column++) list.push({ level, plane, row, column });
+  }
+  return list;
+}
+
+/** Bytes of the index of a header's chunks, its CRC left out. Throws FormatError when there are more chunks than a file may have. */
+export function indexLength(header: Shape, headerOffset: number): number {
+  const count = chunkCount(header);
+  if (count > MAX_CHUNKS)
+    throw new FormatError(
+      'header',
+      headerOffset,
+      `${count} chunks are more than the ${MAX_CHUNKS} that a file may have`,
+    );
+  return count * INDEX_ENTRY_LENGTH;
+}
+
+/**
+ * Reads an index. `byteOffset`: where it begins in the file; `firstChunk`: where the chunks begin. Throws FormatError on a gap, an overlap or a
+ * length out of range.
+ */
+export function readIndex(bytes: Uint8Array, byteOffset: number, firstChunk: number): ChunkEntry[] {
+  const reader = new ByteReader(
+    bytes,
+    (offset) => new FormatError('index', byteOffset + offset, 'the index ends early'),
+  );
+  const entries: ChunkEntry[] = [];
+  let expected = firstChunk;
+  while (reader.remaining > 0) {
+    const at = byteOffset + reader.offset;
+    const offset = reader.readUint64();
+    const length = reader.readUint32();
+    const crc = reader.readUint32();
+    if (offset !== BigInt(expected))
+      throw new FormatError(
+        'index',
+        at,
+        `chunk ${entries.length} begins at ${offset} but the one before it ends at ${expected}`,
+      );
+    if (length < MIN_CHUNK_LENGTH || length > MAX_CHUNK_LENGTH || length % 2 !== 0)
+      throw new FormatError('index', at + 8, `chunk ${entries.length} has a length of ${length} bytes`);
+    entries.push({ byteOffset: expected, length, crc });
+    expected += length;
+  }
+  return entries;
+}
+
+/** The index as bytes, without its CRC. */
+export function writeIndex(entries: readonly ChunkEntry[]): Uint8Array {
+  const writer = new ByteWriter(entries.length * INDEX_ENTRY_LENGTH);
+  for (const { byteOffset, length, crc } of entries) {
+    writer.writeUint64(byteOffset);
+    writer.writeUint32(length);
+    writer.writeUint32(crc);
+  }
+  return writer.bytes;
+}

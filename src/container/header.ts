@@ -1,0 +1,150 @@
+import { Packr, Unpackr } from 'msgpackr';
+import { FormatError } from '../errors.ts';
+import * as layout from './layout.ts';
+import { checkMessagePack, MessagePackFault } from './message-pack.ts';
+
+/** An ancillary section as the header lists it. */
+export interface SectionEntry {
+  readonly type: string;
+  readonly length: number;
+  readonly crc: number;
+}
+
+/** Spec 1.3. */
+export interface Header {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly alpha: boolean;
+  readonly depth: 8 | 16;
+  readonly quality: number;
+  /** 32 bytes. */
+  readonly model: Uint8Array;
+  readonly encoder: string;
+  readonly chunkSize: number;
+  readonly levels: number;
+  readonly overviewFactor: 2 | 4;
+  readonly sections: readonly SectionEntry[];
+}
+
+const plain = {
+  useRecords: false,
+  mapsAsObjects: false,
+  variableMapSize: true,
+  encodeUndefinedAsNil: false,
+} as const;
+
+/** The header as MessagePack, its keys in the order of the specification. */
+export function writeHeader(header: Header): Uint8Array {
+  const map = new Map<string, unknown>([
+    ['width', header.width],
+    ['height', header.height],
+    ['channels', header.channels],
+    ['alpha', header.alpha],
+    ['depth', header.depth],
+    ['quality', header.quality],
+    ['model', header.model],
+    ['encoder', header.encoder],
+    ['chunkSize', header.chunkSize],
+    ['levels', header.levels],
+    ['overviewFactor', header.overviewFactor],
+    ['sections', header.sections.map(({ type, length, crc }) => [type, length, crc])],
+  ]);
+  return Uint8Array.from(new Packr(plain).pack(map));
+}
+
+/** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError. */
+export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
+  try {
+    checkMessagePack(bytes);
+  } catch (cause) {
+    if (!(cause instanceof MessagePackFault)) throw cause;
+    throw new FormatError('header', byteOffset + cause.offset, cause.message, { cause });
+  }
+  const map: Map<unknown, unknown> = new Unpackr(plain).unpack(bytes);
+  const fault = (key: string, expected: string): FormatError =>
+    new FormatError(
+      'header',
+      byteOffset,
+      map.has(key)
+        ? `expected ${expected} for ${key} but received ${shown(map.get(key))}`
+        : `${key} is missing`,
+    );
+  const whole = (key: string, low: number, high: number, multiple = 1): number => {
+    const value = map.get(key);
+    const wanted = `a whole number from ${low} to ${high}${multiple > 1 ? `, a multiple of ${multiple},` : ''}`;
+    if (
+      typeof value !== 'number' ||
+      !Number.isInteger(value) ||
+      value < low ||
+      value > high ||
+      value % multiple !== 0
+    )
+      throw fault(key, wanted);
+    return value;
+  };
+  const oneOf = <T extends number>(key: string, ...values: readonly T[]): T => {
+    const value = map.get(key) as T;
+    if (!values.includes(value)) throw fault(key, values.join(' or '));
+    return value;
+  };
+  const alpha = map.get('alpha');
+  if (typeof alpha !== 'boolean') throw fault('alpha', 'true or false');
+  const model = map.get('model');
+  if (!(model instanceof Uint8Array) || model.length !== layout.MODEL_HASH_LENGTH)
+    throw fault('model', '32 bytes');
+  const encoder = map.get('encoder');
+  if (typeof encoder !== 'string' || new TextEncoder().encode(encoder).length > layout.MAX_ENCODER_LENGTH)
+    throw fault('encoder', `a text of at most ${layout.MAX_ENCODER_LENGTH} bytes`);
+  const header: Header = {
+    width: whole('width', 1, layout.MAX_SIDE),
+    height: whole('height', 1, layout.MAX_SIDE),
+    channels: oneOf('channels', 1, 3),
+    alpha,
+    depth: oneOf('depth', 8, 16),
+    quality: whole('quality', 1, layout.MAX_QUALITY),
+    model: Uint8Array.from(model),
+    encoder,
+    chunkSize: whole('chunkSize', layout.MIN_CHUNK_SIZE, layout.MAX_CHUNK_SIZE, layout.CHUNK_SIZE_MULTIPLE),
+    levels: whole('levels', 1, layout.MAX_LEVELS),
+    overviewFactor: oneOf('overviewFactor', 2, 4),
+    sections: readSections(map.get('sections'), fault),
+  };
+  const longer = Math.max(header.width, header.height);
+  if (header.levels > 1 && header.overviewFactor ** (header.levels - 2) >= longer)
+    throw new FormatError(
+      'header',
+      byteOffset,
+      `${header.levels} levels are too many for ${header.width} x ${header.height} pixels`,
+    );
+  return header;
+}
+
+function readSections(value: unknown, fault: (key: string, expected: string) => FormatError): SectionEntry[] {
+  const expected = `at most ${layout.MAX_SECTIONS} entries of type, length and CRC`;
+  if (!Array.isArray(value) || value.length > layout.MAX_SECTIONS) throw fault('sections', expected);
+  const within = (number: unknown, high: number): number => {
+    if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > high)
+      throw fault('sections', expected);
+    return number;
+  };
+  const types = new Set<string>();
+  return value.map((entry: unknown) => {
+    if (!Array.isArray(entry) || entry.length !== 3 || typeof entry[0] !== 'string')
+      throw fault('sections', expected);
+    const type: string = entry[0];
+    const bytes = new TextEncoder().encode(type).length;
+    if (bytes < 1 || bytes > layout.MAX_SECTION_TYPE_LENGTH || types.has(type))
+      throw fault('sections', expected);
+    types.add(type);
+    return { type, length: within(entry[1], layout.MAX_SECTION_LENGTH), crc: within(entry[2], 0xffffffff) };
+  });
+}
+
+/** A stranger's value, short enough for a message. */
+function shown(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (value instanceof Map || Array.isArray(value)) return 'a collection';
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}

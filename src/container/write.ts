@@ -1,0 +1,123 @@
+import { RequestError } from '../errors.ts';
+import { type ChunkEntry, chunkCount, indexLength, writeIndex } from './chunks.ts';
+import { crcOf } from './crc32c.ts';
+import { ByteWriter } from './cursor.ts';
+import { type Header, writeHeader } from './header.ts';
+import { CRC_LENGTH, MAGIC, MAX_CHUNKS, MAX_SECTION_LENGTH, PREFIX_LENGTH, VERSION } from './layout.ts';
+
+/** Where an encoder puts a file: bytes in order, and once, at the end, the index back in its place. */
+export interface Sink {
+  /** Appends. The bytes may be used again by the caller once the promise is resolved. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Replaces bytes written before. */
+  writeAt(byteOffset: number, bytes: Uint8Array): Promise<void>;
+}
+
+/** A file in memory. */
+export class MemorySink implements Sink {
+  readonly #parts: Uint8Array[] = [];
+  #length = 0;
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#parts.push(bytes.slice());
+    this.#length += bytes.length;
+  }
+
+  async writeAt(byteOffset: number, bytes: Uint8Array): Promise<void> {
+    let start = 0;
+    for (const part of this.#parts) {
+      const from = Math.max(byteOffset, start);
+      const to = Math.min(byteOffset + bytes.length, start + part.length);
+      if (from < to) part.set(bytes.subarray(from - byteOffset, to - byteOffset), from - start);
+      start += part.length;
+    }
+  }
+
+  /** A copy of all that was written. */
+  bytes(): Uint8Array {
+    const whole = new Uint8Array(this.#length);
+    let offset = 0;
+    for (const part of this.#parts) {
+      whole.set(part, offset);
+      offset += part.length;
+    }
+    return whole;
+  }
+}
+
+/** Writes a file from its front to its back: `begin`, every chunk in the order of the index, `end`. Spec 1.2. */
+export class ContainerWriter {
+  readonly #sink: Sink;
+  readonly #entries: ChunkEntry[] = [];
+  readonly #sections: readonly Uint8Array[];
+  readonly #indexOffset: number;
+  readonly #chunks: number;
+  #offset: number;
+
+  private constructor(sink: Sink, header: Header, sections: readonly Uint8Array[], indexOffset: number) {
+    this.#sink = sink;
+    this.#sections = sections;
+    this.#indexOffset = indexOffset;
+    this.#chunks = chunkCount(header);
+    this.#offset = indexOffset + indexLength(header, PREFIX_LENGTH) + CRC_LENGTH;
+  }
+
+  /** Writes everything before the first chunk. `sections`: type and bytes; they take the place of `header.sections`. */
+  static async begin(
+    sink: Sink,
+    header: Header,
+    sections: readonly (readonly [string, Uint8Array])[],
+  ): Promise<ContainerWriter> {
+    for (const [type, bytes] of sections)
+      if (bytes.length > MAX_SECTION_LENGTH)
+        throw new RequestError(
+          `The ${type} section has ${bytes.length} bytes, more than ${MAX_SECTION_LENGTH}`,
+        );
+    if (chunkCount(header) > MAX_CHUNKS)
+      throw new RequestError(
+        `A picture of ${header.width} x ${header.height} pixels has too many chunks of ${header.chunkSize} latents; take larger ones`,
+      );
+    const packed = writeHeader({
+      ...header,
+      sections: sections.map(([type, bytes]) => ({ type, length: bytes.length, crc: crcOf(bytes) })),
+    });
+    const prefix = new ByteWriter(PREFIX_LENGTH + packed.length + CRC_LENGTH);
+    prefix.writeBytes(MAGIC);
+    prefix.writeUint16(VERSION);
+    prefix.writeUint16(0);
+    prefix.writeUint32(packed.length);
+    prefix.writeBytes(packed);
+    prefix.writeUint32(crcOf(prefix.bytes.subarray(0, prefix.offset)));
+    await sink.write(prefix.bytes);
+    const writer = new ContainerWriter(
+      sink,
+      header,
+      sections.map(([, bytes]) => bytes),
+      prefix.bytes.length,
+    );
+    await sink.write(new Uint8Array(writer.#offset - prefix.bytes.length));
+    return writer;
+  }
+
+  async appendChunk(bytes: Uint8Array): Promise<void> {
+    this.#entries.push({ byteOffset: this.#offset, length: bytes.length, crc: crcOf(bytes) });
+    this.#offset += bytes.length;
+    await this.#sink.write(bytes);
+  }
+
+  /** Writes sections and index. Returns the size of the file. */
+  async end(): Promise<number> {
+    if (this.#entries.length !== this.#chunks)
+      throw new Error(`${this.#entries.length} of ${this.#chunks} chunks were written`);
+    for (const bytes of this.#sections) {
+      await this.#sink.write(bytes);
+      this.#offset += bytes.length;
+    }
+    const index = writeIndex(this.#entries);
+    const written = new ByteWriter(index.length + CRC_LENGTH);
+    written.writeBytes(index);
+    written.writeUint32(crcOf(index));
+    await this.#sink.writeAt(this.#indexOffset, written.bytes);
+    return this.#offset;
+  }
+}

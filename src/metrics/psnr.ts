@@ -1,0 +1,43 @@
+import { RequestError } from '../errors.ts';
+import { depthOf, type Raster } from '../image/raster.ts';
+
+/**
+ * Peak signal-to-noise ratio in dB over all samples of both rasters, alpha included where both have it. 8 and 16 bits, grey and color may
+ * be compared: grey counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes differ.
+ */
+export function psnr(a: Raster, b: Raster): number {
+  if (a.width !== b.width || a.height !== b.height)
+    throw new RequestError(
+      `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,
+    );
+  const eight = depthOf(a) === 8 && depthOf(b) === 8;
+  const peak = eight ? 255 : 65535;
+  const scaleA = eight || depthOf(a) === 16 ? 1 : 257;
+  const scaleB = eight || depthOf(b) === 16 ? 1 : 257;
+  const alpha = hasAlpha(a) && hasAlpha(b);
+  const color = Math.max(colors(a), colors(b));
+  let sum = 0;
+  for (let pixel = 0, count = a.width * a.height; pixel < count; pixel++) {
+    for (let c = 0; c < color; c++) {
+      const difference =
+        a.data[pixel * a.channels + Math.min(c, colors(a) - 1)]! * scaleA -
+        b.data[pixel * b.channels + Math.min(c, colors(b) - 1)]! * scaleB;
+      sum += difference * difference;
+    }
+    if (alpha) {
+      const difference =
+        a.data[(pixel + 1) * a.channels - 1]! * scaleA - b.data[(pixel + 1) * b.channels - 1]! * scaleB;
+      sum += difference * difference;
+    }
+  }
+  const mean = sum / (a.width * a.height * (color + (alpha ? 1 : 0)));
+  return mean === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10((peak * peak) / mean);
+}
+
+function colors({ channels }: Raster): number {
+  return channels >= 3 ? 3 : 1;
+}
+
+function hasAlpha({ channels }: Raster): boolean {
+  return channels === 2 || channels === 4;
+}

@@ -1,0 +1,57 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { SourceError } from '../errors.ts';
+import type { Source } from './source.ts';
+
+/** A file on disk, kept open. Rejects with SourceError when it cannot be opened or is no file. */
+export async function fileSource(path: string): Promise<Source> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, 'r');
+  } catch (cause) {
+    throw new SourceError(`${path}: ${reasonOf(cause)}`, { cause });
+  }
+  const opened = await handle.stat();
+  if (!opened.isFile()) {
+    await handle.close();
+    throw new SourceError(`${path}: not a file`);
+  }
+  return {
+    name: path,
+    size: opened.size,
+    async getBytes(offset, length, signal) {
+      signal?.throwIfAborted();
+      const wanted = Math.max(0, Math.min(length, opened.size - offset));
+      const bytes = new Uint8Array(wanted);
+      let filled = 0;
+      try {
+        while (filled < wanted) {
+          const { bytesRead } = await handle.read(bytes, filled, wanted - filled, offset + filled);
+          signal?.throwIfAborted();
+          if (bytesRead === 0) break;
+          filled += bytesRead;
+        }
+      } catch (cause) {
+        signal?.throwIfAborted();
+        throw new SourceError(`${path}: ${reasonOf(cause)}`, { cause });
+      }
+      // The open file may have been written over in place since; mixed bytes would be caught by a CRC, but say what happened.
+      const now = await handle.stat();
+      if (filled < wanted || now.size !== opened.size || now.mtimeMs !== opened.mtimeMs)
+        throw new SourceError(`${path}: changed since it was opened`);
+      return bytes;
+    },
+    close: () => handle.close(),
+  };
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'is a directory',
+  EMFILE: 'too many open files',
+};
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return REASONS[code ?? ''] ?? message;
+}
