@@ -1,0 +1,72 @@
+"""Pictures of a folder, or of the tar archives in it, as float tensors."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A file of pixels, or a member of a tar archive."""
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.name}:{self.member}" if self.member else self.path.name
+
+    def read(self) -> Image.Image:
+        if self.member is None:
+            return Image.open(self.path).convert("RGB")
+        with tarfile.open(self.path) as archive:
+            stream = archive.extractfile(self.member)
+            if stream is None:
+                raise ValueError(f"{self.name} is not a file")
+            return Image.open(io.BytesIO(stream.read())).convert("RGB")
+
+
+def list_pictures(folder: Path) -> list[PictureFile]:
+    """Every picture below `folder` and in its .tar archives, in an order that depends on names only."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES:
+            found.append(PictureFile(path))
+        elif path.suffix == ".tar":
+            with tarfile.open(path) as archive:
+                members = sorted(m.name for m in archive if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES)
+            found.extend(PictureFile(path, member) for member in members)
+    if not found:
+        raise ValueError(f"{folder} holds no png, jpg or webp picture and no tar archive of them")
+    return found
+
+
+def choose(files: list[PictureFile], count: int) -> list[PictureFile]:
+    """At most `count` of the files, evenly spaced."""
+    if len(files) <= count:
+        return files
+    return [files[(2 * i + 1) * len(files) // (2 * count)] for i in range(count)]
+
+
+def centre_crop(picture: Image.Image, size: int) -> np.ndarray:
+    """The middle `size` x `size` pixels, uint8 (rows, columns, 3); smaller pictures repeat their edge."""
+    width, height = picture.size
+    left, top = max(0, (width - size) // 2), max(0, (height - size) // 2)
+    pixels = np.asarray(picture)[top : top + size, left : left + size]
+    missing = (size - pixels.shape[0], size - pixels.shape[1])
+    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+
+
+def to_input(pixels: np.ndarray) -> Tensor:
+    """uint8 (rows, columns, 3) -> the network's input (1, 3, rows, columns)."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255 - 0.5
