@@ -176,8 +176,7 @@ function codeStep(
       from[column] = at;
       for (let k = 0; k < group; k++, i++) {
         const index = (deviation[at + k]! + deviationOffset[quantizer + c + k]!) >> deviationShift;
-        if (index > lastTable) indices[i] = lastTable;
-        else indices[i] = index > 0 ? index : 0;
+        indices[i] = Math.max(0, Math.min(lastTable, index));
       }
     }
     coder.codeLatents({ indices, symbols, mean, from, channel });
@@ -185,9 +184,7 @@ function codeStep(
       const at = from[column]!;
       const first = quantizer + channel[column]!;
       for (let k = 0; k < group; k++, i++) {
-        const value = mean[at + k]! + dequantize(symbols[i]!, steps[first + k]!, stepBits);
-        if (value > limit) y[at + k] = limit;
-        else y[at + k] = value > -limit ? value : -limit;
+        y[at + k] = clamp(mean[at + k]! + dequantize(symbols[i]!, steps[first + k]!, stepBits), limit);
       }
     }
   }

@@ -31,7 +31,8 @@ export function chooseSymbols(
     const first = base[table]!;
     const difference = differences[i]!;
     // Where the difference lies, in steps, rounded down; exact, since differences stay below 2^42.
-    const position = Math.min(MAX_POSITION, Math.floor((Math.abs(difference) * (1 << POSITION_BITS)) / steps[i]!)) | 0;
+    const position =
+      Math.min(MAX_POSITION, Math.floor((Math.abs(difference) * (1 << POSITION_BITS)) / steps[i]!)) | 0;
     let magnitude = (position + HALF) >> POSITION_BITS;
     if (first < 0 || magnitude === 0) {
       symbols[i] = 0;

@@ -8,7 +8,9 @@ import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const REPETITIONS = 40;
 const chunk = { height: 32, width: 32 };
-const model = await loadModel(tinyModelBytes({ seed: 5, latentChannels: 320, hyperChannels: 64, priorChannels: 96 }));
+const model = await loadModel(
+  tinyModelBytes({ seed: 5, latentChannels: 320, hyperChannels: 64, priorChannels: 96 }),
+);
 const random = randomSource(5);
 const size = chunk.height * chunk.width * model.latentChannels;
 const gaussian = () => random() + random() + random() + random() - 2;
@@ -33,7 +35,8 @@ for (const quality of [10, 40, 70, 95]) {
   const plain = measure(() => encodeChunk(analysis, chunk, { quality, optimize: 0 }, model, networks));
   const decode = measure(() => decodeChunk(bytes, chunk, quality, model, networks));
   const symbols = symbolCount(model, chunk) / 1e6;
-  const rate = ({ min, average }: Timing) => `${(symbols / min).toFixed(1)} (mean ${(symbols / average).toFixed(1)})`;
+  const rate = ({ min, average }: Timing) =>
+    `${(symbols / min).toFixed(1)} (mean ${(symbols / average).toFixed(1)})`;
   console.log(
     `quality ${quality}: ${((8 * bytes.length) / symbols / 1e6).toFixed(2)} bits a symbol; Msymbols/s: decode ${rate(decode)}, encode ${rate(encode)}, plain rounding ${rate(plain)}`,
   );
