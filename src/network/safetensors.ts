@@ -69,8 +69,9 @@ export class TensorFile {
       this.refuse(name, `expected shape [${shape}] but received [${tensor.shape}]`);
     }
     this.#unread.delete(name);
-    // Copied, since tensors of different widths follow each other without regard to alignment.
-    return this.#bytes.slice(tensor.byteOffset, tensor.byteOffset + tensor.byteLength).buffer;
+    // Copied, since tensors of different widths follow each other without regard to alignment. Not by `slice`: a Buffer's shares memory.
+    return new Uint8Array(this.#bytes.subarray(tensor.byteOffset, tensor.byteOffset + tensor.byteLength))
+      .buffer;
   }
 
   #tensor(name: string): StoredTensor {

@@ -36,6 +36,7 @@ describe('a valid model', () => {
     const odd = new Uint8Array(tinyModelBytes().length + 3);
     odd.set(tinyModelBytes(), 3);
     expect((await loadModel(odd.subarray(3))).synthesis).toEqual(first.synthesis);
+    expect((await loadModel(Buffer.from(tinyModelBytes()))).synthesis).toEqual(first.synthesis);
   });
 
   it('is the same file for the same seed, and another for another', () => {
