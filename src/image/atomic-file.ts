@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream, rmSync } from 'node:fs';
+import { chmod, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { RequestError } from '../errors.ts';
+
+/** A file cannot be written where the caller wants it. */
+export class OutputError extends RequestError {}
+
+/** Temporary files that an exit in the midst of things would leave behind. */
+const unfinished = new Set<string>();
+let cleansOnExit = false;
+
+/**
+ * A file that appears under its name when it is complete, or not at all: it is written under a temporary name in the same folder and renamed by
+ * `commit`. Devices and pipes cannot be renamed to; `commit` copies into them. Fits the encoder's `Sink`.
+ */
+export class AtomicFile {
+  /** Where it will be. */
+  readonly path: string;
+  /** Where it is written; another program may write there, too, between `open` and `commit`. */
+  readonly temporary: string;
+  readonly #special: boolean;
+  readonly #mode: number | undefined;
+  #handle: FileHandle | undefined;
+  #length = 0;
+
+  private constructor(
+    path: string,
+    temporary: string,
+    special: boolean,
+    mode: number | undefined,
+    handle: FileHandle,
+  ) {
+    this.path = path;
+    this.temporary = temporary;
+    this.#special = special;
+    this.#mode = mode;
+    this.#handle = handle;
+  }
+
+  /** Rejects with OutputError when nothing can be written there; an existing file stays as it is until `commit`. */
+  static async open(path: string): Promise<AtomicFile> {
+    let target = path;
+    let special = false;
+    let mode: number | undefined;
+    try {
+      target = await realpath(path); // a link stays a link, its target is replaced
+      const found = await stat(target);
+      if (found.isDirectory()) throw new OutputError(`${path}: cannot be written: is a directory`);
+      special = !found.isFile();
+      mode = found.mode & 0o7777;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(path, error);
+    }
+    const folder = special ? tmpdir() : dirname(target);
+    const temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
+    if (!cleansOnExit) {
+      process.on('exit', removeUnfinished);
+      cleansOnExit = true;
+    }
+    unfinished.add(temporary);
+    try {
+      return new AtomicFile(target, temporary, special, mode, await open(temporary, 'wx+'));
+    } catch (error) {
+      unfinished.delete(temporary);
+      throw unwritable(path, error);
+    }
+  }
+
+  /** Appends. */
+  async write(bytes: Uint8Array): Promise<void> {
+    await this.writeAt(this.#length, bytes);
+    this.#length += bytes.length;
+  }
+
+  async writeAt(byteOffset: number, bytes: Uint8Array): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await this.#handle!.write(
+          bytes,
+          done,
+          bytes.length - done,
+          byteOffset + done,
+        );
+        done += bytesWritten;
+      }
+    } catch (error) {
+      throw unwritable(this.path, error);
+    }
+  }
+
+  /** Gives the file its name; whatever had it is gone. Resolves with its size in bytes. */
+  async commit(): Promise<number> {
+    const handle = this.#handle!;
+    try {
+      const { size } = await handle.stat();
+      await handle.sync();
+      await handle.close();
+      this.#handle = undefined;
+      if (this.#special) {
+        const out = await open(this.path, 'w');
+        try {
+          for await (const part of createReadStream(this.temporary)) await out.write(part);
+        } finally {
+          await out.close();
+        }
+        await rm(this.temporary, { force: true });
+      } else {
+        if (this.#mode !== undefined) await chmod(this.temporary, this.#mode);
+        await rename(this.temporary, this.path);
+      }
+      unfinished.delete(this.temporary);
+      return size;
+    } catch (error) {
+      await this.abort();
+      throw unwritable(this.path, error);
+    }
+  }
+
+  /** Leaves everything as it was before `open`. */
+  async abort(): Promise<void> {
+    await this.#handle?.close().catch(() => {});
+    this.#handle = undefined;
+    await rm(this.temporary, { force: true }).catch(() => {});
+    unfinished.delete(this.temporary);
+  }
+}
+
+/** Runs `work` on an atomic file: committed when it resolves, undone when it rejects. */
+export async function writeAtomically<T>(
+  path: string,
+  work: (file: AtomicFile) => Promise<T>,
+): Promise<{ readonly bytes: number; readonly result: T }> {
+  const file = await AtomicFile.open(path);
+  let result: T;
+  try {
+    result = await work(file);
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+  return { bytes: await file.commit(), result };
+}
+
+function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { force: true });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'the folder does not exist',
+  ENOTDIR: 'a part of the path is not a folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space left on the device',
+  EDQUOT: 'no space left in the quota',
+  EISDIR: 'is a directory',
+  ENAMETOOLONG: 'the name is too long',
+};
+
+function unwritable(path: string, error: unknown): OutputError {
+  if (error instanceof OutputError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new OutputError(`${path}: cannot be written: ${REASONS[code ?? ''] ?? message}`, { cause: error });
+}

@@ -1,0 +1,173 @@
+import { constants } from 'node:buffer';
+import { stat } from 'node:fs/promises';
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
+import { uprightExif } from './exif.ts';
+import { isSrgbProfile } from './icc.ts';
+import type { Raster } from './raster.ts';
+
+/** A picture of any format that sharp reads, as the codec wants it. */
+export interface ReadImage {
+  /** Upright, sRGB, 8 or 16 bits a sample as in the source; grey stays grey, alpha stays alpha. */
+  readonly raster: Raster;
+  /** Bits of the source's samples. */
+  readonly depth: 8 | 16;
+  /** As sharp names it: `jpeg`, `png`, `webp`, `tiff`, `heif`, `gif`, `svg`, ... */
+  readonly format: string;
+  /** As the source had it, except that EXIF says "upright": the rotation it asked for has been carried out. */
+  readonly metadata: ImageMetadata;
+  /** What was odd about the source and has been put up with, e.g. an ICC profile that cannot be used. */
+  readonly warnings: readonly string[];
+}
+
+export interface ImageMetadata {
+  readonly icc?: Uint8Array;
+  /** From the byte order mark on, without the `Exif\0\0` of JPEG. */
+  readonly exif?: Uint8Array;
+  readonly xmp?: Uint8Array;
+}
+
+export interface ReadOptions {
+  /** For messages, where the image is not a file: e.g. `standard input`. */
+  readonly name?: string;
+  /** Larger pictures are refused with UnsupportedError before they are decoded. Default 2^32. Memory is one copy of the samples. */
+  readonly maxPixels?: number;
+  /** Reads damaged images as far as they go, instead of refusing them. Default false. */
+  readonly tolerant?: boolean;
+}
+
+/** The image cannot be decoded: it is damaged, or not what its format allows. */
+export class ImageError extends RequestError {}
+
+const MAX_PIXELS = 2 ** 32;
+
+/**
+ * Reads an image from a file or from memory. EXIF orientation is applied and color converted to sRGB by the embedded profile (CMYK without one:
+ * by a generic profile). Of animations and documents the first picture is read. Rejects with SourceError (no such file), UnsupportedError
+ * (no format that sharp reads, or too large) or ImageError.
+ */
+export async function readImage(input: string | Uint8Array, options: ReadOptions = {}): Promise<ReadImage> {
+  const name = options.name ?? (typeof input === 'string' ? input : 'the image');
+  if (typeof input === 'string') await checkFile(input);
+  else if (input.length === 0) throw new ImageError(`${name}: is empty`);
+  const warnings: string[] = [];
+  const sharpOptions: SharpOptions = {
+    limitInputPixels: options.maxPixels ?? MAX_PIXELS,
+    failOn: options.tolerant ? 'none' : 'warning',
+    autoOrient: true,
+  };
+  const open = (more: SharpOptions = {}) =>
+    sharp(input, { ...sharpOptions, ...more }).on('warning', (message: unknown) =>
+      warnings.push(String(message)),
+    );
+  try {
+    const metadata = await open().metadata();
+    const converts = metadata.icc !== undefined && !isSrgbProfile(metadata.icc);
+    const raster = await decode(open({ ignoreIcc: !converts }), metadata, converts, name);
+    return {
+      raster,
+      depth: raster.data instanceof Uint16Array ? 16 : 8,
+      format: metadata.format,
+      metadata: metadataOf(metadata),
+      warnings: [...new Set(warnings)],
+    };
+  } catch (error) {
+    throw explained(error, name, options);
+  }
+}
+
+async function decode(image: Sharp, metadata: Metadata, converts: boolean, name: string): Promise<Raster> {
+  const { channels, space, depth, hasAlpha } = metadata;
+  // Interpretations whose floats have a defined range are converted; any other float has none.
+  const floats = space === 'scrgb' || space === 'lab';
+  if (!(depth === 'uchar' || depth === 'ushort' || (depth === 'short' && space === 'labs') || floats))
+    throw new UnsupportedError(
+      `${name}: samples of type ${depth} have no defined range; convert the image to 8 or 16 bits first`,
+    );
+  // What sharp converts by the profile of a CMYK image has 8 bits.
+  const wide = depth !== 'uchar' && space !== 'cmyk';
+  const gray = space === 'b-w' || space === 'grey16';
+  const bands = gray ? (hasAlpha ? 2 : 1) : hasAlpha ? 4 : 3;
+  const width = metadata.autoOrient.width;
+  const height = metadata.autoOrient.height;
+  const bytes = width * height * (gray && hasAlpha ? 4 : bands) * (wide ? 2 : 1);
+  if (bytes > constants.MAX_LENGTH)
+    throw new UnsupportedError(
+      `${name}: ${width} x ${height} pixels of ${channels} channels need ${gigabytes(bytes)}, more than the ${gigabytes(constants.MAX_LENGTH)} that one raster can have`,
+    );
+  if (wide) {
+    // At 16 bits sharp converts to Display P3 first, and on to sRGB only when asked to; without a profile that would bend true sRGB samples.
+    if (!gray && converts) image.withIccProfile('srgb', { attach: false });
+    image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
+  } else {
+    // sharp drops the alpha of raw grey output; from RGBA it is taken back below.
+    image.toColorspace(gray && !hasAlpha ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
+  }
+  const { data: buffer, info } = await image.toBuffer({ resolveWithObject: true });
+  const data = wide
+    ? new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2)
+    : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  const found = data.length / (info.width * info.height);
+  if (found === bands) return { width: info.width, height: info.height, channels: bands, data };
+  if (found < bands || !gray)
+    throw new UnsupportedError(
+      `${name}: ${found} channels where ${bands} were expected; convert the image to RGB first`,
+    );
+  return { width: info.width, height: info.height, channels: bands, data: grayOf(data, found, hasAlpha) };
+}
+
+/** First channel, and the last one where there is alpha. */
+function grayOf<T extends Uint8Array | Uint16Array>(data: T, channels: number, hasAlpha: boolean): T {
+  const kept = hasAlpha ? 2 : 1;
+  let o = 0;
+  // Written over the front of the same buffer: the output never passes the input.
+  for (let i = 0; i < data.length; i += channels) {
+    data[o++] = data[i]!;
+    if (hasAlpha) data[o++] = data[i + channels - 1]!;
+  }
+  return data.slice(0, (data.length / channels) * kept) as T;
+}
+
+function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
+  return {
+    ...(icc && { icc }),
+    ...(exif && { exif: uprightExif(exif) }),
+    ...(xmp && { xmp }),
+  };
+}
+
+async function checkFile(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) throw new SourceError(`${path}: is a directory`);
+  } catch (cause) {
+    if (cause instanceof SourceError) throw cause;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
+    throw new SourceError(`${path}: ${reason}`, { cause });
+  }
+}
+
+/** sharp's messages in this library's errors. */
+function explained(error: unknown, name: string, options: ReadOptions): unknown {
+  if (error instanceof RequestError || error instanceof UnsupportedError || !(error instanceof Error))
+    return error;
+  const reason = error.message.split('\n')[0]!.trim();
+  const cause = { cause: error };
+  if (/unsupported image format|no decode|not a known file format/i.test(reason))
+    return new UnsupportedError(
+      `${name}: not an image in a format that can be read (JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG)`,
+      cause,
+    );
+  if (/pixel limit/i.test(reason))
+    return new UnsupportedError(
+      `${name}: has more than ${options.maxPixels ?? MAX_PIXELS} pixels, the limit for input images`,
+      cause,
+    );
+  if (/permission denied|unable to open|unable to stat/i.test(reason))
+    return new SourceError(`${name}: ${reason}`, cause);
+  return new ImageError(`${name}: the image cannot be decoded: ${reason}`, cause);
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}

@@ -1,0 +1,288 @@
+import { tmpdir } from 'node:os';
+import { dirname, extname, join } from 'node:path';
+import type { Writable } from 'node:stream';
+import sharp, { type Sharp } from 'sharp';
+import { RequestError } from '../errors.ts';
+import { AtomicFile, OutputError, writeAtomically } from './atomic-file.ts';
+import { depthOf, type Raster } from './raster.ts';
+import { tiffHeader } from './tiff.ts';
+
+/** `raw`: the samples themselves, row by row, interleaved, 16 bits in the machine's byte order (little-endian nearly everywhere). */
+export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'raw';
+
+/** A picture that comes in bands of whole rows from top to bottom, so that it need not be in memory as a whole. */
+export interface ImageBands {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 2 | 3 | 4;
+  readonly depth: 8 | 16;
+  readonly bands: AsyncIterable<Raster> | Iterable<Raster>;
+}
+
+export interface WriteOptions {
+  /** Default: by the ending of the path. */
+  readonly format?: ImageFormat;
+  /** 1..100, for JPEG (default 90), WebP (90) and AVIF (70). */
+  readonly quality?: number;
+  /** Told what could not be kept, e.g. alpha in a JPEG. */
+  readonly onWarning?: (message: string) => void;
+  readonly signal?: AbortSignal;
+  /** Samples of more bytes than this go through a temporary file instead of memory. Default 256 MiB. */
+  readonly memoryBytes?: number;
+}
+
+export interface WriteSummary {
+  readonly format: ImageFormat;
+  readonly bytes: number;
+}
+
+interface FormatFacts {
+  readonly title: string;
+  readonly endings: readonly string[];
+  readonly depths: readonly (8 | 16)[];
+  readonly maxSide: number;
+  /** Default, for formats that have one. */
+  readonly quality?: number;
+}
+
+const FORMATS: Readonly<Record<ImageFormat, FormatFacts>> = {
+  png: { title: 'PNG', endings: ['.png'], depths: [8, 16], maxSide: 10_000_000 },
+  jpeg: { title: 'JPEG', endings: ['.jpg', '.jpeg', '.jpe'], depths: [8], maxSide: 65_535, quality: 90 },
+  webp: { title: 'WebP', endings: ['.webp'], depths: [8], maxSide: 16_383, quality: 90 },
+  avif: { title: 'AVIF', endings: ['.avif'], depths: [8], maxSide: 16_384, quality: 70 },
+  tiff: { title: 'TIFF', endings: ['.tif', '.tiff'], depths: [8, 16], maxSide: 10_000_000 },
+  raw: { title: 'raw', endings: ['.raw', '.rgb', '.bin'], depths: [8, 16], maxSide: 2 ** 32 },
+};
+
+export const IMAGE_FORMATS = Object.keys(FORMATS) as readonly ImageFormat[];
+const MEMORY_BYTES = 256 * 2 ** 20;
+/** AVIF's default of 4 takes many times as long for a few percent. */
+const AVIF_EFFORT = 2;
+/** Beyond this, JPEG's optimized Huffman tables would hold a whole picture of coefficients in memory. */
+const JPEG_TWO_PASS_PIXELS = 64e6;
+
+/** The format that an ending stands for, e.g. `photo.JPG` -> `jpeg`; undefined for any other. */
+export function formatOfPath(path: string): ImageFormat | undefined {
+  const ending = extname(path).toLowerCase();
+  return IMAGE_FORMATS.find((format) => FORMATS[format].endings.includes(ending));
+}
+
+/** Bits a sample that a format can hold, the larger last. */
+export function depthsOf(format: ImageFormat): readonly (8 | 16)[] {
+  return FORMATS[format].depths;
+}
+
+/**
+ * Writes an image file, tagged as sRGB. The file appears when it is complete. Large pictures that come in bands are written in bounded memory,
+ * except WebP and AVIF, which are made from the whole picture, and at the price of a temporary file, except raw.
+ * Rejects with RequestError (what the format cannot hold), OutputError, or what the bands reject with.
+ */
+export async function writeImage(
+  image: Raster | ImageBands,
+  path: string,
+  options: WriteOptions = {},
+): Promise<WriteSummary> {
+  const bands = asBands(image);
+  const format = options.format ?? formatOfPath(path);
+  if (format === undefined)
+    throw new RequestError(
+      `${path}: the ending names no format that can be written; use ${IMAGE_FORMATS.map((f) => FORMATS[f].endings[0]).join(', ')} or give the format`,
+    );
+  checkWrite(bands, format, options);
+  const { bytes } = await writeAtomically(path, async (file) => {
+    if (format === 'raw') {
+      for await (const band of inOrder(bands, options.signal)) await file.write(bytesOf(band));
+    } else {
+      await withSharp(bands, format, options, file.path, (pipeline) => pipeline.toFile(file.temporary));
+    }
+  });
+  return { format, bytes };
+}
+
+/** An image file in memory. Rejects like `writeImage`. */
+export async function formatImage(
+  image: Raster | ImageBands,
+  format: ImageFormat,
+  options: WriteOptions = {},
+): Promise<Uint8Array> {
+  const bands = asBands(image);
+  checkWrite(bands, format, options);
+  if (format === 'raw') {
+    const parts: Uint8Array[] = [];
+    for await (const band of inOrder(bands, options.signal)) parts.push(bytesOf(band));
+    return Buffer.concat(parts);
+  }
+  return withSharp(bands, format, options, undefined, (pipeline) => pipeline.toBuffer());
+}
+
+/** Into a stream, e.g. standard output; raw samples as they come, others when they are complete. The stream stays open. */
+export async function writeImageTo(
+  image: Raster | ImageBands,
+  stream: Writable,
+  format: ImageFormat,
+  options: WriteOptions = {},
+): Promise<WriteSummary> {
+  const bands = asBands(image);
+  checkWrite(bands, format, options);
+  let bytes = 0;
+  const put = (part: Uint8Array) =>
+    new Promise<void>((resolve, reject) => {
+      bytes += part.length;
+      stream.write(part, (error) => (error ? reject(error) : resolve()));
+    });
+  if (format === 'raw') for await (const band of inOrder(bands, options.signal)) await put(bytesOf(band));
+  else await put(await formatImage(bands, format, options));
+  return { format, bytes };
+}
+
+/** Gathers the bands into a TIFF, in memory or in a temporary file, and hands sharp that. */
+async function withSharp<T>(
+  image: ImageBands,
+  format: Exclude<ImageFormat, 'raw'>,
+  options: WriteOptions,
+  path: string | undefined,
+  finish: (pipeline: Sharp) => Promise<T>,
+): Promise<T> {
+  const name = path ?? 'the image';
+  const { width, height, channels, depth } = image;
+  const header = tiffHeader({
+    width,
+    height,
+    channels,
+    depth,
+    ...(channels >= 3 && { icc: await srgbProfile() }),
+  });
+  const length = header.length + width * height * channels * (depth / 8);
+  if (length <= (options.memoryBytes ?? MEMORY_BYTES)) {
+    const bytes = new Uint8Array(length);
+    bytes.set(header);
+    let offset = header.length;
+    for await (const band of inOrder(image, options.signal)) {
+      bytes.set(bytesOf(band), offset);
+      offset += band.data.byteLength;
+    }
+    return run(pipelineOf(bytes, image, format, options), finish, name, options);
+  }
+  // Beside the output, where there is room for large files; temporary folders are often in memory.
+  const file = await AtomicFile.open(join(path === undefined ? tmpdir() : dirname(path), 'liif-samples'));
+  try {
+    await file.write(header);
+    for await (const band of inOrder(image, options.signal)) await file.write(bytesOf(band));
+    return await run(pipelineOf(file.temporary, image, format, options), finish, name, options);
+  } finally {
+    await file.abort(); // never meant to stay
+  }
+}
+
+async function run<T>(
+  pipeline: Sharp,
+  finish: (pipeline: Sharp) => Promise<T>,
+  name: string,
+  options: WriteOptions,
+): Promise<T> {
+  try {
+    const result = await finish(pipeline);
+    options.signal?.throwIfAborted();
+    return result;
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    const reason = (error as Error).message.split('\n')[0]!;
+    throw new OutputError(`${name}: cannot be written: ${reason}`, { cause: error });
+  }
+}
+
+function pipelineOf(
+  tiff: Uint8Array | string,
+  { width, height, channels, depth }: ImageBands,
+  format: Exclude<ImageFormat, 'raw'>,
+  { quality = FORMATS[format].quality ?? 90, onWarning }: WriteOptions,
+): Sharp {
+  const gray = channels <= 2;
+  // Kept, the profile of the input is attached to the output and nothing is converted.
+  const pipeline = sharp(tiff, { limitInputPixels: false, unlimited: true })
+    .keepIccProfile()
+    .toColorspace(depth === 16 ? (gray ? 'grey16' : 'rgb16') : gray ? 'b-w' : 'srgb');
+  switch (format) {
+    case 'png':
+      return pipeline.png();
+    case 'tiff':
+      return pipeline.tiff({
+        compression: 'deflate',
+        predictor: 'horizontal',
+        bigtiff: width * height * channels * (depth / 8) > 2 ** 31,
+      });
+    case 'webp':
+      return pipeline.webp({ quality });
+    case 'avif':
+      return pipeline.avif({ quality, effort: AVIF_EFFORT });
+    case 'jpeg':
+      if (channels === 2 || channels === 4) {
+        onWarning?.('JPEG has no alpha: the picture is laid on white');
+        pipeline.flatten({ background: '#ffffff' });
+      }
+      return pipeline.jpeg({ quality, optimiseCoding: width * height <= JPEG_TWO_PASS_PIXELS });
+  }
+}
+
+function checkWrite({ width, height, depth }: ImageBands, format: ImageFormat, options: WriteOptions): void {
+  const facts: FormatFacts | undefined = FORMATS[format];
+  if (facts === undefined)
+    throw new RequestError(`Expected a format of ${IMAGE_FORMATS.join(', ')} but received ${format}`);
+  if (!facts.depths.includes(depth))
+    throw new RequestError(
+      `${facts.title} holds 8 bits a sample, not ${depth}; ask for depth 8, or write PNG, TIFF or raw`,
+    );
+  if (width > facts.maxSide || height > facts.maxSide)
+    throw new RequestError(
+      `${facts.title} holds at most ${facts.maxSide} pixels on a side, not ${width} x ${height}; write ${format === 'jpeg' ? 'PNG or TIFF' : 'JPEG, PNG or TIFF'}`,
+    );
+  const { quality } = options;
+  if (quality === undefined) return;
+  if (facts.quality === undefined)
+    throw new RequestError(`${facts.title} is lossless and has no quality; leave the quality out`);
+  if (!(Number.isInteger(quality) && quality >= 1 && quality <= 100))
+    throw new RequestError(`Expected a quality of 1 to 100 but received ${quality}`);
+}
+
+function asBands(image: Raster | ImageBands): ImageBands {
+  return 'bands' in image ? image : { ...image, depth: depthOf(image), bands: [image] };
+}
+
+/** The bands, checked: all of the picture's shape, and as many rows as it has. */
+async function* inOrder(image: ImageBands, signal: AbortSignal | undefined): AsyncGenerator<Raster> {
+  let rows = 0;
+  for await (const band of image.bands) {
+    signal?.throwIfAborted();
+    rows += band.height;
+    if (
+      band.width !== image.width ||
+      band.channels !== image.channels ||
+      depthOf(band) !== image.depth ||
+      band.data.length !== band.width * band.height * band.channels ||
+      rows > image.height
+    )
+      throw new RequestError('A band does not have the shape of its picture');
+    yield band;
+  }
+  if (rows !== image.height)
+    throw new RequestError(`The bands have ${rows} rows where the picture has ${image.height}`);
+}
+
+function bytesOf({ data }: Raster): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+let profile: Promise<Uint8Array> | undefined;
+
+/** The small sRGB profile that libvips carries. */
+function srgbProfile(): Promise<Uint8Array> {
+  profile ??= (async () => {
+    const pixel = { create: { width: 1, height: 1, channels: 3, background: '#000' } } as const;
+    const { icc } = await sharp(await sharp(pixel).withIccProfile('srgb').png().toBuffer()).metadata();
+    return icc!;
+  })();
+  profile.catch(() => {
+    profile = undefined;
+  });
+  return profile;
+}

@@ -1,0 +1,238 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import crc32 from 'crc-32';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isLiifError } from '../../src/errors.ts';
+import { ImageError, readImage } from '../../src/image/read.ts';
+import { ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, matrixProfile, toSrgb } from './icc-profile.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'liif-read-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Samples that differ everywhere. */
+function noise(count: number, bits: 8 | 16): Uint8Array | Uint16Array {
+  const data = bits === 16 ? new Uint16Array(count) : new Uint8Array(count);
+  for (let i = 0; i < count; i++) data[i] = Math.imul(i + 1, 2654435761) >>> (32 - bits);
+  return data;
+}
+
+/** A PNG of exactly these samples. */
+function png(data: Uint8Array | Uint16Array, width: number, height: number, channels: 1 | 2 | 3 | 4) {
+  const wide = data instanceof Uint16Array;
+  const space = channels <= 2 ? (wide ? 'grey16' : 'b-w') : wide ? 'rgb16' : 'srgb';
+  return sharp(data, { raw: { width, height, channels } }).toColorspace(space).png().toBuffer();
+}
+
+describe('readImage', () => {
+  it.each([
+    [1, 8],
+    [2, 8],
+    [3, 8],
+    [4, 8],
+    [1, 16],
+    [2, 16],
+    [3, 16],
+    [4, 16],
+  ] as const)('keeps every sample of a PNG of %i channels and %i bits', async (channels, bits) => {
+    const data = noise(13 * 7 * channels, bits);
+    const { raster, depth, format } = await readImage(await png(data, 13, 7, channels));
+    expect({ ...raster, data: undefined }).toEqual({ width: 13, height: 7, channels, data: undefined });
+    expect(depth).toBe(bits);
+    expect(format).toBe('png');
+    expect(raster.data).toEqual(data);
+  });
+
+  it('reads a palette with transparent entries as colors and alpha', async () => {
+    const pixels = Uint8Array.from([255, 0, 0, 255, 0, 0, 255, 255, 0, 255, 0, 0, 255, 0, 0, 255]);
+    const bytes = await sharp(pixels, { raw: { width: 2, height: 2, channels: 4 } })
+      .png({ palette: true, dither: 0 })
+      .toBuffer();
+    expect((await sharp(bytes).metadata()).isPalette).toBe(true);
+    const { raster } = await readImage(bytes);
+    expect(raster.channels).toBe(4);
+    expect([...raster.data.slice(0, 8)]).toEqual([255, 0, 0, 255, 0, 0, 255, 255]);
+    expect(raster.data[11]).toBe(0);
+  });
+
+  it('reads the first picture of an animation', async () => {
+    const frames = await sharp(Buffer.concat([Buffer.alloc(5 * 4 * 3, 200), Buffer.alloc(5 * 4 * 3, 10)]), {
+      raw: { width: 5, height: 8, channels: 3, pageHeight: 4 },
+    })
+      .gif()
+      .toBuffer();
+    const { raster, format } = await readImage(frames);
+    expect([format, raster.width, raster.height]).toEqual(['gif', 5, 4]);
+    expect(raster.data[0]).toBeGreaterThan(190);
+  });
+
+  it('reads SVG', async () => {
+    const svg =
+      '<svg xmlns="http://www.w3.org/2000/svg" width="6" height="3"><rect width="6" height="3" fill="#102030"/></svg>';
+    const { raster } = await readImage(Buffer.from(svg));
+    expect([raster.width, raster.height, raster.channels]).toEqual([6, 3, 4]);
+    expect([...raster.data.slice(0, 4)]).toEqual([16, 32, 48, 255]);
+  });
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'turns EXIF orientation %i upright and says so in the EXIF',
+    async (orientation) => {
+      // What the camera saw: a 3x2 picture, each pixel of a different value.
+      const upright = [10, 20, 30, 40, 50, 60];
+      const at = (x: number, y: number) => upright[y * 3 + x]!;
+      // Where the stored row and column come from: EXIF 2.32, 4.6.4 (orientation names the side of stored row 0 and column 0).
+      const stored: Record<number, (row: number, column: number) => number> = {
+        1: (r, c) => at(c, r),
+        2: (r, c) => at(2 - c, r),
+        3: (r, c) => at(2 - c, 1 - r),
+        4: (r, c) => at(c, 1 - r),
+        5: (r, c) => at(r, c),
+        6: (r, c) => at(2 - r, c),
+        7: (r, c) => at(2 - r, 1 - c),
+        8: (r, c) => at(r, 1 - c),
+      };
+      const [width, height] = orientation >= 5 ? [2, 3] : [3, 2];
+      const data = new Uint8Array(6);
+      for (let r = 0; r < height; r++)
+        for (let c = 0; c < width; c++) data[r * width + c] = stored[orientation]!(r, c);
+      const bytes = await sharp(data, { raw: { width, height, channels: 1 } })
+        .toColorspace('b-w')
+        .withMetadata({ orientation })
+        .png()
+        .toBuffer();
+      expect((await sharp(bytes).metadata()).orientation).toBe(orientation);
+      const { raster, metadata } = await readImage(bytes);
+      expect([raster.width, raster.height]).toEqual([3, 2]);
+      expect([...raster.data].filter((_, i) => i % raster.channels === 0)).toEqual(upright);
+      expect(orientationOf(metadata.exif!)).toBe(1);
+    },
+  );
+
+  it.each([
+    ['Adobe RGB', 8, ADOBE_RGB, ADOBE_GAMMA],
+    ['Adobe RGB', 16, ADOBE_RGB, ADOBE_GAMMA],
+    ['Display P3', 8, DISPLAY_P3, 2.2],
+    ['Display P3', 16, DISPLAY_P3, 2.2],
+  ] as const)('converts %s of %i bits to sRGB by its profile', async (_, bits, primaries, gamma) => {
+    const colors = [
+      [0.5, 0.5, 0.5],
+      [0.7, 0.5, 0.4],
+      [0.4, 0.6, 0.55],
+      [0.3, 0.35, 0.6],
+      [1, 1, 1],
+      [0, 0, 0],
+      [0.9, 0.85, 0.7],
+      [0.2, 0.25, 0.15],
+    ];
+    const peak = bits === 16 ? 65535 : 255;
+    const flat = colors.flat().map((value) => Math.round(value * peak));
+    const data = bits === 16 ? Uint16Array.from(flat) : Uint8Array.from(flat);
+    const plain = await png(data, colors.length, 1, 3);
+    // The profile is attached without a conversion: an image that has one keeps it.
+    const bytes = attachProfile(plain, matrixProfile(primaries, gamma));
+    const { raster, metadata, warnings } = await readImage(bytes);
+    expect(warnings).toEqual([]);
+    expect(metadata.icc).toEqual(Buffer.from(matrixProfile(primaries, gamma)));
+    const expected = colors.flatMap((color) => toSrgb(color, primaries, gamma)).map((value) => value * peak);
+    const tolerance = bits === 16 ? 200 : 1.5;
+    const largest = Math.max(...expected.map((value, i) => Math.abs(value - raster.data[i]!)));
+    expect(largest).toBeLessThan(tolerance);
+    const moved = Math.max(...expected.map((value, i) => Math.abs(value - flat[i]!)));
+    expect(moved, 'the conversion must matter for this test to').toBeGreaterThan(5 * tolerance);
+  });
+
+  it('converts CMYK to sRGB', async () => {
+    const bytes = await sharp({ create: { width: 4, height: 4, channels: 3, background: '#c83c28' } })
+      .toColorspace('cmyk')
+      .jpeg({ quality: 100 })
+      .toBuffer();
+    expect((await sharp(bytes).metadata()).space).toBe('cmyk');
+    const { raster, depth } = await readImage(bytes);
+    expect([raster.channels, depth]).toEqual([3, 8]);
+    const [r, g, b] = raster.data;
+    expect(r).toBeGreaterThan(170);
+    expect(g).toBeLessThan(90);
+    expect(b).toBeLessThan(80);
+  });
+
+  it('converts Lab to sRGB', async () => {
+    const bytes = await sharp({ create: { width: 4, height: 4, channels: 3, background: '#c83c28' } })
+      .toColorspace('lab')
+      .tiff({ compression: 'none' })
+      .toBuffer();
+    expect((await sharp(bytes).metadata()).space).toBe('lab');
+    const { raster, depth } = await readImage(bytes);
+    const scale = depth === 16 ? 257 : 1;
+    const found = [...raster.data.slice(0, 3)].map((value) => value / scale);
+    [200, 60, 40].forEach((value, i) => {
+      expect(Math.abs(found[i]! - value)).toBeLessThan(3);
+    });
+  });
+
+  it('keeps a grey JPEG grey', async () => {
+    const bytes = await sharp(noise(64, 8), { raw: { width: 8, height: 8, channels: 1 } })
+      .toColorspace('b-w')
+      .jpeg()
+      .toBuffer();
+    expect((await readImage(bytes)).raster.channels).toBe(1);
+  });
+
+  it('reads from a path, and names it in errors', async () => {
+    const path = join(folder, 'grey.png');
+    await writeFile(path, await png(noise(12, 8), 4, 3, 1));
+    expect((await readImage(path)).raster.width).toBe(4);
+    const error = await readImage(join(folder, 'missing.png')).catch((caught) => caught);
+    expect(isLiifError(error, 'SourceError')).toBe(true);
+    expect(error.message).toBe(`${join(folder, 'missing.png')}: no such file`);
+    expect(isLiifError(await readImage(folder).catch((caught) => caught), 'SourceError')).toBe(true);
+  });
+
+  it('refuses what is no image, an empty file and a cut one, each with its reason', async () => {
+    const text = await readImage(Buffer.from('hello, world'), { name: 'notes.txt' }).catch((e) => e);
+    expect(isLiifError(text, 'UnsupportedError')).toBe(true);
+    expect(text.message).toMatch(/^notes\.txt: not an image/);
+    expect(await readImage(new Uint8Array()).catch((e) => e)).toBeInstanceOf(ImageError);
+    const whole = await sharp(noise(64 * 64 * 3, 8), { raw: { width: 64, height: 64, channels: 3 } })
+      .jpeg()
+      .toBuffer();
+    const cut = await readImage(whole.subarray(0, whole.length >> 1), { name: 'cut.jpg' }).catch((e) => e);
+    expect(cut).toBeInstanceOf(ImageError);
+    expect(cut.message).toMatch(/^cut\.jpg: the image cannot be decoded: /);
+    expect(cut.message).not.toContain('\n');
+    const { raster } = await readImage(whole.subarray(0, whole.length >> 1), { tolerant: true });
+    expect(raster.height).toBe(64);
+  });
+
+  it('refuses more pixels than asked for before decoding them', async () => {
+    const error = await readImage(await png(noise(100, 8), 10, 10, 1), { maxPixels: 99 }).catch((e) => e);
+    expect(isLiifError(error, 'UnsupportedError')).toBe(true);
+    expect(error.message).toContain('99 pixels');
+  });
+});
+
+/** Puts an iCCP chunk behind the header of a PNG. */
+function attachProfile(image: Uint8Array, icc: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(icc)]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(body.length - 4);
+  const crc = Buffer.alloc(4);
+  crc.writeInt32BE(crc32.buf(body));
+  const cut = 33; // signature and IHDR
+  return Buffer.concat([image.subarray(0, cut), length, body, crc, image.subarray(cut)]);
+}
+
+function orientationOf(exif: Uint8Array): number | undefined {
+  const view = new DataView(exif.buffer, exif.byteOffset, exif.length);
+  const little = view.getUint16(0) === 0x4949;
+  const start = view.getUint32(4, little);
+  for (let i = 0; i < view.getUint16(start, little); i++) {
+    const at = start + 2 + 12 * i;
+    if (view.getUint16(at, little) === 0x0112) return view.getUint16(at + 8, little);
+  }
+  return undefined;
+}

@@ -1,0 +1,197 @@
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isLiifError } from '../../src/errors.ts';
+import { OutputError } from '../../src/image/atomic-file.ts';
+import { isSrgbProfile } from '../../src/image/icc.ts';
+import type { Raster } from '../../src/image/raster.ts';
+import { readImage } from '../../src/image/read.ts';
+import {
+  formatImage,
+  formatOfPath,
+  type ImageBands,
+  writeImage,
+  writeImageTo,
+} from '../../src/image/write.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'liif-write-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function picture(channels: 1 | 2 | 3 | 4, depth: 8 | 16, width = 37, height = 29): Raster {
+  const count = width * height * channels;
+  const data = depth === 16 ? new Uint16Array(count) : new Uint8Array(count);
+  for (let i = 0; i < count; i++) data[i] = Math.imul(i + 1, 2654435761) >>> (32 - depth);
+  return { width, height, channels, data };
+}
+
+/** The raster in bands of a few rows. */
+function banded(raster: Raster, rows: number): ImageBands {
+  const line = raster.width * raster.channels;
+  return {
+    width: raster.width,
+    height: raster.height,
+    channels: raster.channels,
+    depth: raster.data instanceof Uint16Array ? 16 : 8,
+    bands: (function* () {
+      for (let y = 0; y < raster.height; y += rows) {
+        const height = Math.min(rows, raster.height - y);
+        yield { ...raster, height, data: raster.data.slice(y * line, (y + height) * line) };
+      }
+    })(),
+  };
+}
+
+describe('writeImage', () => {
+  const shapes = ([1, 2, 3, 4] as const).flatMap((channels) =>
+    ([8, 16] as const).flatMap((depth) =>
+      (['png', 'tiff'] as const).map((format) => ({ channels, depth, format })),
+    ),
+  );
+  it.each(shapes)(
+    'keeps every sample: $channels channels, $depth bits, $format',
+    async ({ channels, depth, format }) => {
+      const raster = picture(channels, depth);
+      const path = join(folder, `picture.${format}`);
+      const summary = await writeImage(raster, path);
+      expect(summary).toEqual({ format, bytes: (await stat(path)).size });
+      const back = await readImage(path);
+      expect(back.raster).toEqual(raster);
+      expect(back.depth).toBe(depth);
+    },
+  );
+
+  it.each(['png', 'tiff', 'jpeg', 'webp', 'avif'] as const)('tags %s as sRGB', async (format) => {
+    const { icc } = await sharp(await formatImage(picture(3, 8), format)).metadata();
+    expect(isSrgbProfile(icc!)).toBe(true);
+  });
+
+  it.each(['png', 'tiff', 'jpeg'] as const)(
+    'writes the same %s from bands through a temporary file',
+    async (format) => {
+      const raster = picture(3, 8, 300, 401);
+      const path = join(folder, 'bands');
+      await writeImage(banded(raster, 17), path, { format, memoryBytes: 1000 });
+      expect(Buffer.from(await formatImage(raster, format)).equals(await readFile(path))).toBe(true);
+      expect(await readdir(folder)).toEqual(['bands']);
+    },
+  );
+
+  it('writes raw samples, 16 bits as two bytes each', async () => {
+    const raster = picture(2, 16);
+    const path = join(folder, 'samples.raw');
+    await writeImage(banded(raster, 5), path);
+    const bytes = await readFile(path);
+    expect(bytes.length).toBe(37 * 29 * 2 * 2);
+    expect(bytes.readUInt16LE(2 * 99)).toBe(raster.data[99]);
+  });
+
+  it('lays a picture with alpha on white in JPEG, and says so', async () => {
+    const warnings: string[] = [];
+    const clear: Raster = { width: 8, height: 8, channels: 4, data: new Uint8Array(256) };
+    const bytes = await formatImage(clear, 'jpeg', { onWarning: (message) => warnings.push(message) });
+    expect((await readImage(bytes)).raster.data.every((sample) => sample === 255)).toBe(true);
+    expect(warnings).toEqual(['JPEG has no alpha: the picture is laid on white']);
+  });
+
+  it('takes the quality it is given', async () => {
+    for (const format of ['jpeg', 'webp', 'avif'] as const) {
+      const small = await formatImage(picture(3, 8), format, { quality: 10 });
+      const large = await formatImage(picture(3, 8), format, { quality: 95 });
+      expect(large.length).toBeGreaterThan(small.length * 1.5);
+    }
+  });
+
+  it.each([
+    [16, 'jpeg', {}, /8 bits a sample, not 16/],
+    [16, 'webp', {}, /8 bits/],
+    [16, 'avif', {}, /8 bits/],
+    [8, 'png', { quality: 50 }, /lossless/],
+    [8, 'jpeg', { quality: 0 }, /1 to 100 but received 0/],
+  ] as const)(
+    'refuses what the format cannot hold: %i bits as %s, %j',
+    async (depth, format, options, reason) => {
+      const path = join(folder, 'never');
+      const error = await writeImage(picture(3, depth), path, { ...options, format }).catch((e) => e);
+      expect(isLiifError(error, 'RequestError')).toBe(true);
+      expect(error.message).toMatch(reason);
+      expect(await readdir(folder)).toEqual([]);
+    },
+  );
+
+  it('refuses sides that the format cannot hold, and endings it does not know', async () => {
+    const wide: Raster = { width: 20_000, height: 1, channels: 1, data: new Uint8Array(20_000) };
+    expect((await formatImage(wide, 'webp').catch((e) => e)).message).toMatch(/at most 16383/);
+    expect((await writeImage(wide, join(folder, 'a.bmp')).catch((e) => e)).message).toMatch(
+      /ending names no format/,
+    );
+    expect(formatOfPath('a/b.JPeG')).toBe('jpeg');
+    expect(formatOfPath('png')).toBeUndefined();
+  });
+
+  it('leaves an old file alone and nothing else behind when the bands fail', async () => {
+    const path = join(folder, 'old.png');
+    await writeFile(path, 'old');
+    const raster = picture(3, 8);
+    const failing: ImageBands = {
+      ...banded(raster, 5),
+      bands: (async function* () {
+        yield* banded(raster, 5).bands as Iterable<Raster>;
+        throw new Error('the file is damaged');
+      })(),
+    };
+    for (const memoryBytes of [0, 1e9]) {
+      const error = await writeImage(failing, path, { memoryBytes }).catch((e) => e);
+      expect(error).toBeInstanceOf(Error);
+      expect(await readFile(path, 'utf8')).toBe('old');
+      expect(await readdir(folder)).toEqual(['old.png']);
+    }
+  });
+
+  it('refuses bands that do not fill the picture', async () => {
+    const short = { ...banded(picture(3, 8), 5), height: 30 };
+    expect((await formatImage(short, 'png').catch((e) => e)).message).toMatch(
+      /29 rows where the picture has 30/,
+    );
+  });
+
+  it('replaces the file that a link names, and keeps its mode', async () => {
+    const target = join(folder, 'target.png');
+    await writeFile(target, 'old', { mode: 0o600 });
+    await symlink('target.png', join(folder, 'link.png'));
+    await writeImage(picture(3, 8), join(folder, 'link.png'));
+    expect((await readImage(target)).raster.width).toBe(37);
+    expect((await stat(target)).mode & 0o777).toBe(0o600);
+    expect((await readdir(folder)).sort()).toEqual(['link.png', 'target.png']);
+  });
+
+  it('writes into devices', async () => {
+    expect((await writeImage(picture(3, 8), '/dev/null', { format: 'png' })).bytes).toBeGreaterThan(100);
+  });
+
+  it('names the target that cannot be written', async () => {
+    const missing = await writeImage(picture(3, 8), join(folder, 'no/such/a.png')).catch((e) => e);
+    expect(missing).toBeInstanceOf(OutputError);
+    expect(missing.message).toBe(
+      `${join(folder, 'no/such/a.png')}: cannot be written: the folder does not exist`,
+    );
+    expect(await writeImage(picture(3, 8), folder, { format: 'png' }).catch((e) => e)).toBeInstanceOf(
+      OutputError,
+    );
+  });
+
+  it('streams an image', async () => {
+    const stream = new PassThrough();
+    const parts: Buffer[] = [];
+    stream.on('data', (part) => parts.push(part));
+    const { bytes } = await writeImageTo(picture(3, 8), stream, 'png');
+    const all = Buffer.concat(parts);
+    expect(all.length).toBe(bytes);
+    expect((await readImage(all)).raster).toEqual(picture(3, 8));
+  });
+});
