@@ -1,0 +1,196 @@
+import { RequestError } from '../errors.ts';
+import { depthOf, type Raster } from '../image/raster.ts';
+
+/** Exponents of scales 1 (full size) to 5: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003. */
+const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
+const WINDOW = 11;
+const SIGMA = 1.5;
+const C1 = (0.01 * 255) ** 2;
+const C2 = (0.03 * 255) ** 2;
+
+export interface MsSsim {
+  /** 0 .. 1, 1 for equal pictures. */
+  readonly value: number;
+  /** 5, or fewer where the picture is smaller than 161 pixels on a side; their exponents are then scaled to the same sum. */
+  readonly scales: number;
+}
+
+/**
+ * Multi-scale structural similarity of the color channels, averaged over them; alpha does not count. Windows lie inside the picture, scales are
+ * means of 2x2, as in pytorch-msssim, by which learned codecs are compared (there an odd side gets a line of zeros first). 16 bits count
+ * as 255/65535 each. Throws RequestError when the sizes differ or a side is under 11 pixels.
+ */
+export function msSsim(a: Raster, b: Raster): MsSsim {
+  if (a.width !== b.width || a.height !== b.height)
+    throw new RequestError(
+      `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,
+    );
+  let scales = 0;
+  for (
+    let side = Math.min(a.width, a.height);
+    side >= WINDOW && scales < WEIGHTS.length;
+    side = (side + 1) >> 1
+  )
+    scales++;
+  if (scales === 0)
+    throw new RequestError(
+      `MS-SSIM needs ${WINDOW} pixels on a side, more than ${a.width} x ${a.height} have`,
+    );
+  const weights = WEIGHTS.slice(0, scales);
+  const strength = sumOf(WEIGHTS) / sumOf(weights);
+  const colors = Math.max(a.channels, b.channels) >= 3 ? 3 : 1;
+  let sum = 0;
+  for (let c = 0; c < colors; c++) {
+    let planeA = planeOf(a, c);
+    let planeB = planeOf(b, c);
+    let product = 1;
+    for (let scale = 0; scale < scales; scale++) {
+      const { structure, similarity } = compare(planeA, planeB);
+      const last = scale === scales - 1;
+      product *= Math.max(0, last ? similarity : structure) ** (weights[scale]! * strength);
+      if (!last) [planeA, planeB] = [halved(planeA), halved(planeB)];
+    }
+    sum += product;
+  }
+  return { value: sum / colors, scales };
+}
+
+function sumOf(weights: readonly number[]): number {
+  return weights.reduce((sum, weight) => sum + weight, 0);
+}
+
+/** One channel, 0..255, handed out by rows. */
+interface Plane {
+  readonly width: number;
+  readonly height: number;
+  /** Writes row y to `into`. */
+  readRow(y: number, into: Float64Array): void;
+}
+
+/** The channel itself is not copied: a large picture is walked by rows. */
+function planeOf(raster: Raster, color: number): Plane {
+  const { width, height, channels, data } = raster;
+  const scale = depthOf(raster) === 16 ? 1 / 257 : 1;
+  const first = channels >= 3 ? color : 0;
+  return {
+    width,
+    height,
+    readRow(y, into) {
+      for (let x = 0, i = y * width * channels + first; x < width; x++, i += channels)
+        into[x] = data[i]! * scale;
+    },
+  };
+}
+
+/** Means of 2x2; an odd side is led by a zero, as average pooling with padding does. */
+function halved(plane: Plane): Plane {
+  const width = (plane.width + 1) >> 1;
+  const height = (plane.height + 1) >> 1;
+  const padX = plane.width & 1;
+  const padY = plane.height & 1;
+  const data = new Float32Array(width * height);
+  const upper = new Float64Array(plane.width + 1);
+  const lower = new Float64Array(plane.width + 1);
+  for (let y = 0; y < height; y++) {
+    const top = 2 * y - padY;
+    if (top < 0) upper.fill(0);
+    else plane.readRow(top, upper.subarray(padX));
+    plane.readRow(top + 1, lower.subarray(padX));
+    for (let x = 0; x < width; x++)
+      data[y * width + x] = (upper[2 * x]! + upper[2 * x + 1]! + lower[2 * x]! + lower[2 * x + 1]!) / 4;
+  }
+  return {
+    width,
+    height,
+    readRow: (y, into) => into.set(data.subarray(y * width, (y + 1) * width)),
+  };
+}
+
+/** Half of the Gaussian, its centre first. */
+const GAUSSIAN = (() => {
+  const half = WINDOW >> 1;
+  const weights = Float64Array.from({ length: half + 1 }, (_, i) => Math.exp(-(i * i) / (2 * SIGMA * SIGMA)));
+  const sum = weights.reduce((total, weight) => total + weight, 0) * 2 - weights[0]!;
+  return weights.map((weight) => weight / sum);
+})();
+
+/** Means over all windows of the contrast-structure term and of SSIM. Wang, Bovik, Sheikh, Simoncelli, 2004. */
+function compare(a: Plane, b: Plane): { structure: number; similarity: number } {
+  const { width, height } = a;
+  const count = width - WINDOW + 1;
+  // The last 11 rows, filtered along x: of a, b, a*a, b*b and a*b.
+  const maps = 5;
+  const ring = Array.from({ length: maps * WINDOW }, () => new Float64Array(count));
+  const rows = Array.from({ length: maps }, () => new Float64Array(width));
+  const [rowA, rowB, rowAA, rowBB, rowAB] = rows as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  const filtered = Array.from({ length: maps }, () => new Float64Array(count));
+  let structure = 0;
+  let similarity = 0;
+  for (let y = 0; y < height; y++) {
+    a.readRow(y, rowA);
+    b.readRow(y, rowB);
+    for (let x = 0; x < width; x++) {
+      const va = rowA[x]!;
+      const vb = rowB[x]!;
+      rowAA[x] = va * va;
+      rowBB[x] = vb * vb;
+      rowAB[x] = va * vb;
+    }
+    for (let m = 0; m < maps; m++) filterRow(rows[m]!, ring[m * WINDOW + (y % WINDOW)]!);
+    if (y < WINDOW - 1) continue;
+    for (let m = 0; m < maps; m++) filterColumn(ring, m * WINDOW, y - (WINDOW >> 1), filtered[m]!);
+    const [meanA, meanB, meanAA, meanBB, meanAB] = filtered as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    for (let x = 0; x < count; x++) {
+      const ma = meanA[x]!;
+      const mb = meanB[x]!;
+      const variances = meanAA[x]! - ma * ma + meanBB[x]! - mb * mb;
+      const term = (2 * (meanAB[x]! - ma * mb) + C2) / (variances + C2);
+      structure += term;
+      similarity += (term * (2 * ma * mb + C1)) / (ma * ma + mb * mb + C1);
+    }
+  }
+  const windows = count * (height - WINDOW + 1);
+  return { structure: structure / windows, similarity: similarity / windows };
+}
+
+const [G0, G1, G2, G3, G4, G5] = GAUSSIAN as unknown as [number, number, number, number, number, number];
+
+function filterRow(row: Float64Array, into: Float64Array): void {
+  for (let x = 0; x < into.length; x++) {
+    into[x] =
+      G0 * row[x + 5]! +
+      G1 * (row[x + 4]! + row[x + 6]!) +
+      G2 * (row[x + 3]! + row[x + 7]!) +
+      G3 * (row[x + 2]! + row[x + 8]!) +
+      G4 * (row[x + 1]! + row[x + 9]!) +
+      G5 * (row[x]! + row[x + 10]!);
+  }
+}
+
+/** `center`: row of the picture; ring[first + y % 11] holds row y. */
+function filterColumn(ring: Float64Array[], first: number, center: number, into: Float64Array): void {
+  const at = (dy: number) => ring[first + ((center + dy + WINDOW) % WINDOW)]!;
+  const [r0, u1, d1, u2, d2] = [at(0), at(-1), at(1), at(-2), at(2)];
+  const [u3, d3, u4, d4, u5, d5] = [at(-3), at(3), at(-4), at(4), at(-5), at(5)];
+  for (let x = 0; x < into.length; x++) {
+    into[x] =
+      G0 * r0[x]! +
+      G1 * (u1[x]! + d1[x]!) +
+      G2 * (u2[x]! + d2[x]!) +
+      G3 * (u3[x]! + d3[x]!) +
+      G4 * (u4[x]! + d4[x]!) +
+      G5 * (u5[x]! + d5[x]!);
+  }
+}

@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import type { Raster } from '../../src/image/raster.ts';
+import { psnr } from '../../src/metrics/psnr.ts';
+
+function raster(channels: 1 | 2 | 3 | 4, samples: number[], depth: 8 | 16 = 8): Raster {
+  const data = depth === 16 ? Uint16Array.from(samples) : Uint8Array.from(samples);
+  return { width: samples.length / channels, height: 1, channels, data };
+}
+
+it('is the peak over the mean squared error of all samples, in dB', () => {
+  const a = raster(3, [0, 0, 0, 100, 100, 100]);
+  const b = raster(3, [0, 0, 6, 100, 100, 100]);
+  expect(psnr(a, b)).toBeCloseTo(10 * Math.log10((255 * 255) / 6), 10);
+});
+
+it('is infinite for equal pictures', () => {
+  expect(psnr(raster(1, [1, 2]), raster(1, [1, 2]))).toBe(Number.POSITIVE_INFINITY);
+});
+
+it('compares grey with color, and 8 bits with 16', () => {
+  expect(psnr(raster(1, [10, 20]), raster(3, [10, 10, 10, 20, 20, 20]))).toBe(Number.POSITIVE_INFINITY);
+  expect(psnr(raster(1, [10, 20]), raster(1, [2570, 5140], 16))).toBe(Number.POSITIVE_INFINITY);
+  const off = psnr(raster(1, [10, 20], 16), raster(1, [10, 22], 16));
+  expect(off).toBeCloseTo(10 * Math.log10((65535 * 65535) / 2), 10);
+});
+
+it('counts alpha where both pictures have it', () => {
+  const a = raster(2, [10, 255]);
+  const b = raster(2, [10, 251]);
+  expect(psnr(a, b)).toBeCloseTo(10 * Math.log10((255 * 255) / 8), 10);
+  expect(psnr(a, raster(1, [10]))).toBe(Number.POSITIVE_INFINITY);
+});
+
+it('refuses pictures of different sizes', () => {
+  expect(() => psnr(raster(1, [1]), raster(1, [1, 2]))).toThrow('1 x 1 and 2 x 1 pixels cannot be compared');
+});
