@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,28 +33,45 @@ class IntegerModel:
     tensors: Tensors
 
     def __post_init__(self) -> None:
-        self._prepared: dict[str, list[tuple[Tensor, int]]] = {}
+        self._float_weights: dict[str, Tensor] = {}
 
     # --- files ---
 
     def to_bytes(self) -> bytes:
         """The bytes of a model file. Equal models give equal bytes."""
-        graph = json.dumps(self.graph, separators=(",", ":"))
         header: dict[str, Any] = {}
-        blobs, offset = [], 0
-        for name in sorted(self.tensors, key=lambda n: n.encode()):
+        offset = 0
+        for name, blob in self._blobs():
             array = self.tensors[name]
             dtype = {np.dtype(np.int16): "I16", np.dtype(np.int32): "I32"}[array.dtype]
-            blob = array.astype(array.dtype.newbyteorder("<")).tobytes()
             header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [offset, offset + len(blob)]}
-            blobs.append(blob)
             offset += len(blob)
-        data = b"".join(blobs)
-        digest = hashlib.sha256(graph.encode() + data).hexdigest()
-        metadata = {"format": "liif-model", "version": "1", "name": self.name, "graph": graph, "hash": digest}
+        data = b"".join(blob for _, blob in self._blobs())
+        metadata = {
+            "format": "liif-model",
+            "version": "1",
+            "name": self.name,
+            "graph": self._graph_text(),
+            "hash": self.hash(),
+        }
         text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         return len(text).to_bytes(8, "little") + text + data
+
+    def hash(self) -> str:
+        """Of graph and data: files name their model by it."""
+        digest = hashlib.sha256(self._graph_text().encode())
+        for _, blob in self._blobs():
+            digest.update(blob)
+        return digest.hexdigest()
+
+    def _graph_text(self) -> str:
+        return json.dumps(self.graph, separators=(",", ":"))
+
+    def _blobs(self) -> Iterator[tuple[str, bytes]]:
+        for name in sorted(self.tensors, key=lambda n: n.encode()):
+            array = self.tensors[name]
+            yield name, array.astype(array.dtype.newbyteorder("<")).tobytes()
 
     @staticmethod
     def from_bytes(data: bytes) -> IntegerModel:
@@ -101,11 +119,11 @@ class IntegerModel:
     def conv(self, layer: dict[str, Any], x: Tensor, quality: int) -> Tensor:
         bias = self.tensors[layer["bias"]]
         row = bias[quality - 1] if bias.ndim == 2 else bias
-        parts = self._prepared.get(layer["weight"])
-        if parts is None:
+        weight = self._float_weights.get(layer["weight"])
+        if weight is None:
             weight = torch.from_numpy(self.tensors[layer["weight"]].transpose(0, 3, 1, 2).astype(np.float32))
-            parts = self._prepared[layer["weight"]] = weight.contiguous(memory_format=torch.channels_last)
-        accumulator = _exact_conv(x, parts) + torch.from_numpy(row)[None, :, None, None]
+            self._float_weights[layer["weight"]] = weight
+        accumulator = _exact_conv(x, weight) + torch.from_numpy(row)[None, :, None, None]
         value = _clamp(round_shift(accumulator, layer["shift"]), layer["limit"])
         return torch.maximum(value, value >> 3) if layer["leaky"] else value
 
@@ -127,16 +145,18 @@ class IntegerModel:
         rows, columns = y.shape[2:]
         padded = F.pad(y, (0, -columns % HYPER_STRIDE, 0, -rows % HYPER_STRIDE))
 
+        table_count = len(self.tensors[g["tables"]["start"]]) - 1
+        empty = torch.from_numpy(np.diff(self.tensors[g["tables"]["start"]]) == 0)
+
         z = self.run(g["hyperAnalysis"], padded, quality)
         bits, step, offset = hyper["stepBits"], self._row(hyper["step"], quality), self._row(hyper["offset"], quality)
         hyper_symbols = _nearest((z.long() << bits) - offset, step)
+        hyper_symbols[empty[self._row(hyper["table"], quality).long()].expand_as(z)] = 0
         z = _clamp(round_shift(hyper_symbols * step + offset, bits), hyper["limit"])
         h = self.run(g["hyperSynthesis"], z, quality)[:, :, :rows, :columns]
 
         bits, step = latent["stepBits"], self._row(latent["step"], quality)
         offset = self._row(latent["deviationOffset"], quality)
-        table_count = len(self.tensors[g["tables"]["start"]]) - 1
-        empty = torch.from_numpy(np.diff(self.tensors[g["tables"]["start"]]) == 0)
         decoded = torch.zeros_like(y)
         symbols, indices = torch.zeros_like(y), torch.zeros_like(y)
         for t, mask in enumerate(m.bool() for m in coding_masks(*y.shape[1:])):
@@ -157,7 +177,8 @@ class IntegerModel:
     def render(self, latents: Tensor, quality: int) -> np.ndarray:
         """Dequantised latents -> uint8 (rows, columns, 3)."""
         head = self.graph["head"]
-        tensors = {key: torch.from_numpy(self.tensors[value].astype(np.int32)) for key, value in head.items() if isinstance(value, str)}
+        names = {key: value for key, value in head.items() if isinstance(value, str)}
+        tensors = {key: torch.from_numpy(self.tensors[name].astype(np.int32)) for key, name in names.items()}
         p = self.run(self.graph["synthesis"], latents, quality)
         cell = (tensors["cellRowWeight"] + tensors["cellColumnWeight"]) << 12
         cell = _saturate(round_shift(cell, head["cellShift"]))

@@ -70,3 +70,12 @@ def centre_crop(picture: Image.Image, size: int) -> np.ndarray:
 def to_input(pixels: np.ndarray) -> Tensor:
     """uint8 (rows, columns, 3) -> the network's input (1, 3, rows, columns)."""
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255 - 0.5
+
+
+def test_patterns(size: int) -> list[np.ndarray]:
+    """Saturated blocks and stripes: logos and charts drive activations further than any photograph does."""
+    random = np.random.default_rng(1)
+    row, column = np.indices((size, size))
+    patterns = [random.integers(0, 2, (size, size, 3))[row // n, column // n] for n in (32, 8)]
+    patterns += [(line // 2 % 2)[..., None].repeat(3, 2) for line in (row, column)]
+    return [(pattern * 255).astype(np.uint8) for pattern in patterns]

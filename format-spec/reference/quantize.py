@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,10 +30,17 @@ from layers import (
     FloatRow,
     Shuffle,
 )
-from tables import FIRST_TABLE, TABLES_PER_OCTAVE, Tables, nearest_table
+from tables import PRECISION, TABLES_PER_OCTAVE, Tables, latent_table
 
 ACCUMULATOR = 2**31
 LARGEST_INT16 = 32767
+INNER_LIMIT = 8191
+"""Of activations inside the network. 14 bits: an accumulator's 31 are then shared about evenly between the error of rounded
+activations and that of rounded weights."""
+MARGIN = 1.5
+"""Room above the largest activation seen."""
+EVENING = 4.0
+"""How much more a weak channel may be scaled than the strongest of its site."""
 IMAGE_SHIFT = 3
 DEVIATION_SHIFT = 7
 STEPS_OF_ROOM = 4
@@ -65,34 +72,25 @@ class Scale:
         return math.floor(math.log2(self.factors.min()))
 
 
-@dataclass
-class Options:
-    margin: float = 1.5
-    """Room above the largest activation seen."""
-    evening: float = 16.0
-    """How much more a weak channel may be scaled than the strongest one of its site."""
-    limits: dict[str, int] = field(default_factory=dict)
-    """By site; int16 is used to the full where nothing is said."""
-
-
 class Quantizer:
     """Collects the tensors and the graph of one model."""
 
-    def __init__(self, model: FloatModel, ranges: Ranges, options: Options = Options()) -> None:
+    def __init__(self, model: FloatModel, ranges: Ranges) -> None:
         self.model = model
         self.tensors: Tensors = {}
-        self.options = options
         ranges = dict(ranges)
         for site, step in ((LATENT, model.latent_step), (HYPER, model.hyper_step)):
             ranges[site] = np.maximum(ranges[site], step.max(0) * STEPS_OF_ROOM)
         self.scales = {site: self._scale(site, values) for site, values in ranges.items()}
         self.scales[PICTURE] = Scale(np.full(3, 2 * 65535 / 2**IMAGE_SHIFT), 1 << (16 - IMAGE_SHIFT))
 
-    def _scale(self, site: str, largest: np.ndarray) -> Scale:
-        limit = self.options.limits.get(site, LARGEST_INT16)
+    @staticmethod
+    def _scale(site: str, largest: np.ndarray) -> Scale:
+        limit = LARGEST_INT16 if site in (LATENT, HYPER, HEAD) else INNER_LIMIT
         strongest = max(float(largest.max()), 1e-6)
-        room = np.maximum(largest, strongest / self.options.evening) * self.options.margin
-        return Scale(limit / room, limit)
+        room = np.maximum(largest, strongest / EVENING) * MARGIN
+        # In 16ths of an octave, so that another processor's last bits rarely change a model.
+        return Scale(limit / 2 ** (np.ceil(np.log2(room) * 16) / 16), limit)
 
     def build(self, name: str, tables: Tables, provenance: dict[str, Any]) -> IntegerModel:
         model = self.model
@@ -110,7 +108,7 @@ class Quantizer:
             "prior": [self._prior_step(t, step) for t, step in enumerate(model.prior)],
             "synthesis": self._layers(model.synthesis, LATENT),
             "latent": self._latent(),
-            "hyper": self._hyper(tables),
+            "hyper": self._hyper(),
             "tables": self._tables(tables),
             "head": self._head(),
             **provenance,
@@ -202,7 +200,7 @@ class Quantizer:
             "exponent": scale.exponent,
         }
 
-    def _hyper(self, tables: Tables) -> dict[str, Any]:
+    def _hyper(self) -> dict[str, Any]:
         scale = self.scales[HYPER]
         mean = self.model.hyper_mean * scale.factors
         bits, step = fit_steps("hyper.step", self.model.hyper_step * scale.factors, mean)
@@ -211,28 +209,14 @@ class Quantizer:
             "stepBits": bits,
             "step": self._int32("hyper.step", step),
             "offset": self._int32("hyper.offset", mean * 2.0**bits),
-            "table": self._int16("hyper.table", tables.hyper_index),
+            "table": "hyper.table",
             "exponent": scale.exponent,
         }
 
     def _tables(self, tables: Tables) -> dict[str, Any]:
-        self.set_tables(self.tensors, tables)
-        return {
-            "precision": tables.precision,
-            "start": "tables.start",
-            "frequency": "tables.frequency",
-            "minimum": "tables.minimum",
-            "rawBits": "tables.rawBits",
-        }
-
-    @staticmethod
-    def set_tables(tensors: Tensors, tables: Tables) -> None:
-        sizes = [len(table.frequency) for table in tables.tables]
-        tensors["tables.start"] = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-        tensors["tables.frequency"] = np.concatenate([table.frequency for table in tables.tables]).astype(np.int16)
-        tensors["tables.minimum"] = np.array([table.minimum for table in tables.tables], np.int16)
-        tensors["tables.rawBits"] = np.array([table.raw_bits for table in tables.tables], np.int16)
-        tensors["hyper.table"] = tables.hyper_index.astype(np.int16)
+        set_tables(self.tensors, tables)
+        names = {key: f"tables.{key}" for key in ("start", "frequency", "minimum", "rawBits")}
+        return {"precision": PRECISION, **names}
 
     # --- head, chapter 4 ---
 
@@ -283,6 +267,16 @@ class Quantizer:
         return name
 
 
+def set_tables(tensors: Tensors, tables: Tables) -> None:
+    """Puts tables into the tensors of a model, or replaces them."""
+    sizes = [len(table.frequency) for table in tables.tables]
+    tensors["tables.start"] = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    tensors["tables.frequency"] = np.concatenate([table.frequency for table in tables.tables]).astype(np.int16)
+    tensors["tables.minimum"] = np.array([table.minimum for table in tables.tables], np.int16)
+    tensors["tables.rawBits"] = np.array([table.raw_bits for table in tables.tables], np.int16)
+    tensors["hyper.table"] = tables.hyper_index.astype(np.int16)
+
+
 def prove(name: str, bounds: np.ndarray) -> None:
     """Raises ExportError where an accumulator could reach 2^31."""
     worst = int(bounds.max())
@@ -325,5 +319,4 @@ def fit_steps(name: str, step: np.ndarray, offset: np.ndarray) -> tuple[int, np.
 
 def table_offset(octaves: np.ndarray) -> np.ndarray:
     """Offset of log2 deviations whose shift by DEVIATION_SHIFT is the index of the nearest table."""
-    table = FIRST_TABLE.index + (octaves - FIRST_TABLE.octave) * TABLES_PER_OCTAVE
-    return np.rint((table + 0.5) * 2**DEVIATION_SHIFT)
+    return np.rint((latent_table(octaves) + 0.5) * 2**DEVIATION_SHIFT)
