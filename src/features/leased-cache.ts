@@ -57,6 +57,11 @@ export class LeasedCache<V> {
     return this.#cache.calculatedSize;
   }
 
+  /** Whether a value is kept now; that does not count as a use. */
+  has(key: string): boolean {
+    return this.#cache.has(key);
+  }
+
   /** The value of `key`, from the cache or from `load`. Rejects with the signal's reason when aborted. */
   async lease(
     key: string,
