@@ -1,0 +1,142 @@
+import { Command } from 'commander';
+import { MAGIC } from '../container/layout.ts';
+import { openImage } from '../decode.ts';
+import type { Engine } from '../engine/engine.ts';
+import { RequestError } from '../errors.ts';
+import { depthOf, type Raster } from '../image/raster.ts';
+import { readImage } from '../image/read.ts';
+import { type MsSsim, msSsim } from '../metrics/ms-ssim.ts';
+import { psnr } from '../metrics/psnr.ts';
+import { fileSource } from '../reader/file-source.ts';
+import { httpSource } from '../reader/http-source.ts';
+import { memorySource } from '../reader/memory-source.ts';
+import type { Source } from '../reader/source.ts';
+import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
+import { isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
+import { interruption } from './interruption.ts';
+import { naming } from './several.ts';
+import { addOutputOptions, bytesText, type OutputOptions, Terminal } from './terminal.ts';
+
+type Options = OutputOptions & EngineOptions;
+
+interface Picture {
+  readonly raster: Raster;
+  /** Size of its file. */
+  readonly bytes: number;
+}
+
+const EXAMPLES = `
+Examples:
+  liif compare photo.png photo.liif
+  liif compare photo.png photo.jpg --json
+
+PSNR: over all samples, in dB, higher is closer. MS-SSIM: 0 to 1, mean of R, G and B, 5 scales
+(fewer for pictures under 161 pixels on a side).`;
+
+export function compareCommand(): Command {
+  const command = new Command('compare')
+    .description('PSNR, MS-SSIM and bits per pixel of two pictures of the same size')
+    .argument('<a>', 'image or .liif file, or - for standard input')
+    .argument('<b>', 'image or .liif file')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+  return addOutputOptions(addEngineOptions(command));
+}
+
+async function run(a: string, b: string, options: Options): Promise<void> {
+  const terminal = new Terminal(options);
+  if (a === STANDARD && b === STANDARD) throw new RequestError('Only one of the two can be standard input');
+  const engine = lazily(() => openCommandEngine(options));
+  try {
+    const first = await naming(titleOf(a), () => openPicture(a, engine.get, terminal));
+    const second = await naming(titleOf(b), () => openPicture(b, engine.get, terminal));
+    report(terminal, [a, b], first, second);
+  } finally {
+    await (await engine.opened())?.close();
+  }
+}
+
+function report(terminal: Terminal, [a, b]: [string, string], first: Picture, second: Picture): void {
+  const { width, height } = first.raster;
+  const decibels = psnr(first.raster, second.raster);
+  const identical = decibels === Number.POSITIVE_INFINITY;
+  const structure: MsSsim | undefined =
+    Math.min(width, height) >= 11 ? msSsim(first.raster, second.raster) : undefined;
+  const sides = [
+    { path: a, ...first },
+    { path: b, ...second },
+  ].map(({ path, bytes, raster }) => ({
+    path,
+    bytes,
+    bitsPerPixel: (8 * bytes) / (width * height),
+    channels: raster.channels,
+    depth: depthOf(raster),
+  }));
+  const similarity = structure
+    ? `MS-SSIM ${structure.value.toFixed(5)}${structure.scales < 5 ? ` (${structure.scales} of 5 scales)` : ''}`
+    : 'MS-SSIM needs 11 pixels on a side';
+  terminal.result(
+    {
+      width,
+      height,
+      // JSON has no infinity.
+      psnr: identical ? null : decibels,
+      identical,
+      msSsim: structure?.value ?? null,
+      msSsimScales: structure?.scales ?? 0,
+      a: sides[0],
+      b: sides[1],
+    },
+    [
+      `${width} x ${height} pixels: ${identical ? 'identical' : `PSNR ${decibels.toFixed(2)} dB`}, ${similarity}`,
+      ...sides.map(
+        (side) =>
+          `  ${titleOf(side.path)}: ${bytesText(side.bytes)}, ${side.bitsPerPixel.toFixed(3)} bits per pixel`,
+      ),
+    ].join('\n'),
+  );
+}
+
+async function openPicture(
+  input: string,
+  engine: () => Promise<Engine>,
+  terminal: Terminal,
+): Promise<Picture> {
+  const signal = interruption();
+  const title = titleOf(input);
+  let source: Source;
+  let bytes: Uint8Array | undefined;
+  if (input === STANDARD) {
+    bytes = await readStandardInput(signal);
+    source = memorySource(bytes, title);
+  } else source = isUrl(input) ? httpSource(input) : await fileSource(input);
+  try {
+    const start = await source.getBytes(0, MAGIC.length, signal);
+    if (MAGIC.every((byte, i) => start[i] === byte)) {
+      const image = await openImage(source, { engine: await engine(), signal });
+      const raster = await terminal.progress(title, (onProgress) =>
+        image.render({ depth: image.header.depth }, { signal, onProgress }),
+      );
+      return { raster, bytes: image.reader.fileLength };
+    }
+    if (isUrl(input))
+      throw new RequestError(`${input}: is no .liif file; download the image and name the file`);
+    const { raster, warnings } = await readImage(bytes ?? input, { name: title });
+    for (const warning of warnings) terminal.warning(`${title}: ${warning}`);
+    return { raster, bytes: source.size! };
+  } finally {
+    await source.close();
+  }
+}
+
+/** Opened when it is asked for the first time, if ever. */
+function lazily<T>(open: () => Promise<T>): { get: () => Promise<T>; opened: () => Promise<T | undefined> } {
+  let value: Promise<T> | undefined;
+  return {
+    get: () => {
+      value ??= open();
+      return value;
+    },
+    opened: async () => value?.catch(() => undefined),
+  };
+}

@@ -1,0 +1,189 @@
+import { realpath } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { Command, Option } from 'commander';
+import { type LiifImage, openImage, type RenderRequest } from '../decode.ts';
+import { RequestError } from '../errors.ts';
+import type { Region } from '../head/query.ts';
+import type { Rational } from '../head/rational.ts';
+import {
+  depthsOf,
+  formatOfPath,
+  IMAGE_FORMATS,
+  type ImageBands,
+  type ImageFormat,
+  writeImage,
+  writeImageTo,
+} from '../image/write.ts';
+import type { Source } from '../reader/source.ts';
+import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
+import { openSource, STANDARD, titleOf } from './inputs.ts';
+import { interruption } from './interruption.ts';
+import { naming } from './several.ts';
+import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
+import { positive, region, wholeNumber } from './values.ts';
+
+interface Options extends OutputOptions, EngineOptions {
+  readonly output?: string;
+  readonly format?: ImageFormat;
+  readonly scale?: Rational;
+  readonly width?: number;
+  readonly height?: number;
+  readonly region?: Region;
+  readonly depth?: '8' | '16';
+  readonly quality?: number;
+}
+
+const EXAMPLES = `
+Examples:
+  liif decode photo.liif -o photo.png
+  liif decode photo.liif -o large.jpg --scale 4 --quality 95
+  liif decode photo.liif -o thumbnail.webp --width 320      the height follows
+  liif decode map.liif -o detail.png --region 1200,800,64,48 --width 1920
+  liif decode scan.liif -o scan.tif --depth 16
+  liif decode https://example.org/photo.liif -o - > photo.png
+
+Any region can be decoded at any size: what lies between the pixels is computed by the network.`;
+
+export function decodeCommand(): Command {
+  const command = new Command('decode')
+    .description('make an image of any size from a .liif file')
+    .argument('<input>', 'a .liif file, an http(s) URL, or - for standard input')
+    .option('-o, --output <file>', 'image file, or - for standard output')
+    .addOption(
+      new Option('--format <name>', 'default: by the ending; png for standard output').choices(IMAGE_FORMATS),
+    )
+    .addOption(
+      new Option('--scale <number>', 'output pixels per picture pixel, e.g. 4, 0.5 or 1/3 (default: 1)')
+        .argParser(positive)
+        .conflicts(['width', 'height']),
+    )
+    .addOption(
+      new Option('--width <pixels>', 'output width; alone, the height follows').argParser(
+        wholeNumber(1, 2 ** 24),
+      ),
+    )
+    .addOption(
+      new Option('--height <pixels>', 'output height; alone, the width follows').argParser(
+        wholeNumber(1, 2 ** 24),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--region <x,y,w,h>',
+        'part of the picture, in its pixels; fractions allowed (default: all of it)',
+      ).argParser(region),
+    )
+    .addOption(
+      new Option(
+        '--depth <8|16>',
+        'bits a sample (default: those of the source, if the format holds them)',
+      ).choices(['8', '16']),
+    )
+    .addOption(
+      new Option(
+        '--quality <1-100>',
+        'of the output: JPEG and WebP (default: 90), AVIF (default: 70)',
+      ).argParser(wholeNumber(1, 100)),
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+  return addOutputOptions(addEngineOptions(command));
+}
+
+function run(input: string, options: Options): Promise<void> {
+  return naming(titleOf(input), () => decodeOne(input, options));
+}
+
+async function decodeOne(input: string, options: Options): Promise<void> {
+  const { output } = options;
+  if (output === undefined)
+    throw new RequestError(
+      'Say where the image goes: -o FILE, e.g. -o picture.png, or -o - for standard output',
+    );
+  const toStandard = output === STANDARD;
+  if (toStandard && process.stdout.isTTY)
+    throw new RequestError('Not writing an image to the terminal; name a file with -o, or pipe it on');
+  const format = options.format ?? (toStandard ? 'png' : formatOfPath(output));
+  if (format === undefined)
+    throw new RequestError(
+      `${output}: the ending names no format; use .png, .jpg, .webp, .avif, .tif or .raw, or --format`,
+    );
+  if (!toStandard && (await isSame(input, output)))
+    throw new RequestError(`${output}: is the input; name another file with -o`);
+
+  const terminal = new Terminal(options, toStandard ? 'stderr' : 'stdout');
+  const signal = interruption();
+  const start = performance.now();
+  const engine = await openCommandEngine(options);
+  let source: Source | undefined;
+  try {
+    source = await openSource(input, signal);
+    const image = await openImage(source, { engine, signal });
+    const request = requestOf(options, image, format);
+    const query = image.resolve(request);
+    const written = await terminal.progress(basename(titleOf(input)), async (onProgress) => {
+      const { header } = image;
+      const picture: ImageBands = {
+        width: query.width,
+        height: query.height,
+        channels: (header.channels + (header.alpha ? 1 : 0)) as ImageBands['channels'],
+        depth: query.depth,
+        bands: image.renderBands(request, { signal, onProgress }),
+      };
+      const settings = {
+        format,
+        signal,
+        onWarning: (message: string) => terminal.warning(message),
+        ...(options.quality !== undefined && { quality: options.quality }),
+      };
+      return toStandard
+        ? writeImageTo(picture, process.stdout, format, settings)
+        : writeImage(picture, output, settings);
+    });
+    const elapsed = performance.now() - start;
+    const { reader } = image;
+    terminal.result(
+      {
+        input,
+        output,
+        format,
+        width: query.width,
+        height: query.height,
+        depth: query.depth,
+        bytes: written.bytes,
+        bytesRead: reader.bytesRead,
+        seconds: elapsed / 1000,
+      },
+      `${titleOf(input)} -> ${output}: ${query.width} x ${query.height} pixels of ${query.depth} bits, ${bytesText(written.bytes)}, ` +
+        `read ${bytesText(reader.bytesRead)} of ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
+    );
+  } finally {
+    await source?.close();
+    await engine.close();
+  }
+}
+
+function requestOf(options: Options, image: LiifImage, format: ImageFormat): RenderRequest {
+  const { scale, width, height, region: part } = options;
+  const wanted = image.header.depth;
+  const depth = options.depth
+    ? (Number(options.depth) as 8 | 16)
+    : depthsOf(format).includes(wanted)
+      ? wanted
+      : 8;
+  return {
+    depth,
+    ...(part && { region: part }),
+    ...(scale && { scale }),
+    ...(width !== undefined && { width }),
+    ...(height !== undefined && { height }),
+  };
+}
+
+async function isSame(a: string, b: string): Promise<boolean> {
+  try {
+    return (await realpath(a)) === (await realpath(b));
+  } catch {
+    return false; // one of them does not exist, or is no file
+  }
+}

@@ -1,0 +1,254 @@
+import { existsSync, statSync } from 'node:fs';
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { Command, Option } from 'commander';
+import { MemorySink } from '../container/write.ts';
+import { type AncillarySections, DEFAULT_QUALITY, type EncodeOptions, encodeImageTo } from '../encode.ts';
+import type { Engine } from '../engine/engine.ts';
+import { RequestError } from '../errors.ts';
+import { OutputError, writeAtomically } from '../image/atomic-file.ts';
+import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
+import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
+import { expandInputs, isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
+import { interruption } from './interruption.ts';
+import { forEachInput } from './several.ts';
+import {
+  addOutputOptions,
+  bytesText,
+  type OutputOptions,
+  secondsText,
+  Terminal,
+  writeStandardOutput,
+} from './terminal.ts';
+import { byteCount, decimal, wholeNumber } from './values.ts';
+
+interface Options extends OutputOptions, EngineOptions {
+  readonly output?: string;
+  readonly quality?: number;
+  readonly targetSize?: number;
+  readonly targetPsnr?: number;
+  readonly overviewFactor: '2' | '4';
+  readonly overviews: boolean;
+  readonly optimize: boolean;
+  readonly chunkSize?: number;
+  readonly keepMetadata?: boolean;
+  readonly icc?: boolean;
+  readonly exif?: boolean;
+  readonly xmp?: boolean;
+  readonly tolerant?: boolean;
+}
+
+interface Job {
+  readonly input: string;
+  /** A path, or `-`. */
+  readonly output: string;
+}
+
+const EXAMPLES = `
+Examples:
+  liif encode photo.jpg                          photo.liif, at quality ${DEFAULT_QUALITY}
+  liif encode photo.jpg -q 80 -o better.liif
+  liif encode "scans/*.tif" -o out/ --icc        every file of a folder, with its profile
+  liif encode photo.png --target-size 150k       the best picture in at most 150,000 bytes
+  liif encode photo.png --target-psnr 38         the smallest file of at least 38 dB
+  cat photo.webp | liif encode - > photo.liif
+
+EXIF orientation is applied and color converted to sRGB; alpha, grey and 16 bits are kept.`;
+
+export function encodeCommand(): Command {
+  const command = new Command('encode')
+    .description('make .liif files from images (JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG)')
+    .argument('<input...>', 'image files or globs, or - for standard input')
+    .option('-o, --output <path>', 'file or folder, or - for standard output (default: beside the input)')
+    .addOption(
+      new Option(
+        '-q, --quality <1-100>',
+        `1 is the smallest file, 100 the closest picture (default: ${DEFAULT_QUALITY})`,
+      )
+        .argParser(wholeNumber(1, 100))
+        .conflicts(['targetSize', 'targetPsnr']),
+    )
+    .addOption(
+      new Option('--target-size <bytes>', 'the best quality whose file has at most this size, e.g. 80k, 1.5M')
+        .argParser(byteCount)
+        .conflicts(['quality', 'targetPsnr']),
+    )
+    .addOption(
+      new Option('--target-psnr <dB>', 'the lowest quality with at least this PSNR')
+        .argParser(decimal(1, 99))
+        .conflicts(['quality', 'targetSize']),
+    )
+    .option('--no-optimize', 'plain rounding: faster, some percent larger')
+    .addOption(
+      new Option('--overview-factor <2|4>', 'reduction from one overview to the next')
+        .choices(['2', '4'])
+        .default('4'),
+    )
+    .option('--no-overviews', 'no reduced copies of pictures over 1024 pixels')
+    .addOption(
+      new Option('--chunk-size <8-64>', 'side of a chunk in units of 16 pixels (default: 32)').argParser(
+        wholeNumber(8, 64),
+      ),
+    )
+    .option('--keep-metadata', 'carry ICC profile, EXIF and XMP along')
+    .option('--icc', 'carry the ICC profile along')
+    .option('--exif', 'carry EXIF along')
+    .option('--xmp', 'carry XMP along')
+    .option('--tolerant', 'read damaged images as far as they go')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+  return addOutputOptions(addEngineOptions(command));
+}
+
+async function run(args: string[], options: Options): Promise<void> {
+  const jobs = await planJobs(await expandInputs(args), options.output);
+  const terminal = new Terminal(options, jobs[0]?.output === STANDARD ? 'stderr' : 'stdout');
+  const engine = await openCommandEngine(options);
+  try {
+    await forEachInput(
+      jobs,
+      (job) => titleOf(job.input),
+      terminal,
+      (job) => encodeOne(engine, job, options, terminal),
+    );
+  } finally {
+    await engine.close();
+  }
+}
+
+async function encodeOne(engine: Engine, job: Job, options: Options, terminal: Terminal): Promise<void> {
+  const signal = interruption();
+  const start = performance.now();
+  const title = titleOf(job.input);
+  const { image, sourceBytes } = await readInput(job.input, options, signal);
+  for (const warning of image.warnings) terminal.warning(`${title}: ${warning}`);
+  const { raster } = image;
+  const summary = await terminal.progress(basename(title), async (onProgress) => {
+    const settings: EncodeOptions = { ...encodeOptions(options, image.metadata), signal, onProgress };
+    if (job.output === STANDARD) {
+      const sink = new MemorySink();
+      const result = await encodeImageTo(engine, raster, sink, settings);
+      await writeStandardOutput(sink.bytes());
+      return result;
+    }
+    const written = await writeAtomically(job.output, (file) =>
+      encodeImageTo(engine, raster, file, settings),
+    );
+    return written.result;
+  });
+  const elapsed = performance.now() - start;
+  const { width, height } = raster;
+  terminal.result(
+    {
+      input: job.input,
+      output: job.output,
+      width,
+      height,
+      channels: raster.channels,
+      depth: image.depth,
+      quality: summary.quality,
+      sourceBytes,
+      bytes: summary.bytes,
+      bitsPerPixel: summary.bitsPerPixel,
+      levels: summary.levels,
+      chunks: summary.chunks,
+      seconds: elapsed / 1000,
+    },
+    `${title} -> ${job.output}: ${width} x ${height}, quality ${summary.quality}, ` +
+      `${bytesText(sourceBytes)} -> ${bytesText(summary.bytes)} (${percentText(summary.bytes / sourceBytes)}), ` +
+      `${summary.bitsPerPixel.toFixed(3)} bits per pixel, ${secondsText(elapsed)}`,
+  );
+}
+
+async function readInput(
+  input: string,
+  options: Options,
+  signal: AbortSignal,
+): Promise<{ image: ReadImage; sourceBytes: number }> {
+  const settings = { name: titleOf(input), tolerant: options.tolerant ?? false };
+  if (input === STANDARD) {
+    const bytes = await readStandardInput(signal);
+    return { image: await readImage(bytes, settings), sourceBytes: bytes.length };
+  }
+  const image = await readImage(input, settings);
+  return { image, sourceBytes: (await stat(input)).size };
+}
+
+function encodeOptions(options: Options, metadata: ImageMetadata): EncodeOptions {
+  const sections: { -readonly [K in keyof AncillarySections]: AncillarySections[K] } = {};
+  for (const type of ['icc', 'exif', 'xmp'] as const) {
+    const bytes = metadata[type];
+    if (bytes && (options.keepMetadata || options[type])) sections[type] = bytes;
+  }
+  return {
+    ...(options.quality !== undefined && { quality: options.quality }),
+    ...(options.targetSize !== undefined && { targetSize: options.targetSize }),
+    ...(options.targetPsnr !== undefined && { targetPsnr: options.targetPsnr }),
+    ...(options.chunkSize !== undefined && { chunkSize: options.chunkSize }),
+    optimize: options.optimize,
+    overviews: options.overviews,
+    overviewFactor: Number(options.overviewFactor) as 2 | 4,
+    sections,
+  };
+}
+
+/** Decides where every output goes before anything is computed. Throws RequestError for clashes. */
+async function planJobs(inputs: readonly string[], output: string | undefined): Promise<Job[]> {
+  const url = inputs.find(isUrl);
+  if (url)
+    throw new RequestError(`${url}: encode reads files; download it first, or pipe it into "liif encode -"`);
+  const toFolder = output !== undefined && output !== STANDARD && (isFolder(output) || inputs.length > 1);
+  if (toFolder) {
+    if (existsSync(output) && !statSync(output).isDirectory())
+      throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
+    try {
+      await mkdir(output, { recursive: true });
+    } catch (cause) {
+      throw new OutputError(`${output}: the folder cannot be made: ${(cause as Error).message}`, { cause });
+    }
+  }
+  if (output === STANDARD && inputs.length > 1)
+    throw new RequestError('Only one picture fits into standard output; give one input, or a folder with -o');
+  const jobs = inputs.map((input): Job => {
+    if (output === STANDARD) return { input, output };
+    if (input === STANDARD) {
+      if (toFolder) throw new RequestError('Standard input has no name; give a file with -o, not a folder');
+      return { input, output: output ?? STANDARD };
+    }
+    const name = `${basename(input, extname(input))}.liif`;
+    return { input, output: toFolder ? join(output!, name) : (output ?? join(dirname(input), name)) };
+  });
+  const taken = new Map<string, string>();
+  for (const job of jobs) {
+    if (job.output === STANDARD) {
+      if (process.stdout.isTTY)
+        throw new RequestError('Not writing a picture to the terminal; name a file with -o, or pipe it on');
+      continue;
+    }
+    const other = taken.get(job.output);
+    if (other !== undefined)
+      throw new RequestError(
+        `${other} and ${job.input} would both become ${job.output}; encode them one by one with -o`,
+      );
+    taken.set(job.output, job.input);
+    if (await sameFile(job.input, job.output))
+      throw new RequestError(`${job.output}: is the input; name another file with -o`);
+  }
+  return jobs;
+}
+
+function isFolder(path: string): boolean {
+  return /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
+}
+
+async function sameFile(a: string, b: string): Promise<boolean> {
+  try {
+    return (await realpath(a)) === (await realpath(b));
+  } catch {
+    return false; // one of them does not exist
+  }
+}
+
+function percentText(share: number): string {
+  return `${(100 * share).toPrecision(3)} %`;
+}

@@ -1,0 +1,30 @@
+/** The reason of the signal that stops all work: Ctrl-C or a request to terminate. */
+export class Interruption extends Error {
+  /** 128 and the number of the signal, as shells have it. */
+  readonly exitCode: number;
+  constructor(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') {
+    super(`interrupted (${signal})`);
+    this.exitCode = 128 + { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 }[signal];
+  }
+}
+
+/** Work that cannot stop at once (a running sharp call, a long kernel) is not waited for longer than this. */
+const PATIENCE_MS = 2000;
+
+let shared: AbortSignal | undefined;
+
+/** Aborted, with an `Interruption`, when the process is asked to stop; a second request exits at once. Temporary files go in either case. */
+export function interruption(): AbortSignal {
+  if (shared) return shared;
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      const reason = new Interruption(name);
+      if (controller.signal.aborted) process.exit(reason.exitCode);
+      controller.abort(reason);
+      setTimeout(() => process.exit(reason.exitCode), PATIENCE_MS).unref();
+    });
+  }
+  shared = controller.signal;
+  return shared;
+}

@@ -1,0 +1,54 @@
+import { isLiifError } from '../errors.ts';
+import { interruption } from './interruption.ts';
+import type { Terminal } from './terminal.ts';
+
+/** A failure, and the input that it is about. */
+export class InputFailure extends Error {
+  override readonly cause: unknown;
+  constructor(title: string, cause: Error) {
+    super(`${title}: ${cause.message}`);
+    this.cause = cause;
+  }
+}
+
+/** Failed inputs have been reported already; carries the first failure for the exit code. */
+export class ReportedFailure extends Error {
+  override readonly cause: unknown;
+  constructor(cause: unknown) {
+    super('some inputs failed');
+    this.cause = cause;
+  }
+}
+
+/** Runs `work`; an error of the library that does not say which input it is about is made to. */
+export async function naming<T>(title: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isLiifError(error) || error.message.includes(title)) throw error;
+    throw new InputFailure(title, error);
+  }
+}
+
+/** Does `work` for one input after the other. A failure is reported and the others are still done; an interruption ends it all. */
+export async function forEachInput<T>(
+  inputs: readonly T[],
+  titleOf: (input: T) => string,
+  terminal: Terminal,
+  work: (input: T) => Promise<void>,
+): Promise<void> {
+  const signal = interruption();
+  let failed: { readonly error: unknown } | undefined;
+  for (const input of inputs) {
+    signal.throwIfAborted();
+    try {
+      await naming(titleOf(input), () => work(input));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (inputs.length === 1) throw error;
+      terminal.error(error);
+      failed ??= { error };
+    }
+  }
+  if (failed) throw new ReportedFailure(failed.error);
+}

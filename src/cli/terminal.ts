@@ -1,0 +1,118 @@
+import { SingleBar } from 'cli-progress';
+import type { Command } from 'commander';
+import type { Progress } from '../decode.ts';
+import { OutputError } from '../image/atomic-file.ts';
+
+/** Options that every command has. */
+export interface OutputOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly debug?: boolean;
+}
+
+export function addOutputOptions(command: Command): Command {
+  return command
+    .option('--json', 'print results as JSON, one object a line')
+    .option('--quiet', 'print errors only')
+    .option('--debug', 'print the stack of errors');
+}
+
+/** Results go to standard output, all else to standard error; when an image goes to standard output, results do not. */
+export class Terminal {
+  readonly #options: OutputOptions;
+  readonly #resultsTo: NodeJS.WriteStream;
+  #bar: SingleBar | undefined;
+
+  constructor(options: OutputOptions, resultsTo: 'stdout' | 'stderr' = 'stdout') {
+    this.#options = options;
+    this.#resultsTo = process[resultsTo];
+  }
+
+  /** One result: the record in JSON, or the text. */
+  result(record: object, text: string): void {
+    this.#hideBar();
+    if (this.#options.json) this.#resultsTo.write(`${JSON.stringify(record)}\n`);
+    else if (!this.#options.quiet) this.#resultsTo.write(`${text}\n`);
+  }
+
+  warning(message: string): void {
+    this.#hideBar();
+    if (!this.#options.quiet) process.stderr.write(`liif: warning: ${message}\n`);
+  }
+
+  error(error: unknown): void {
+    this.#hideBar();
+    printError(error, this.#options.debug ?? false);
+  }
+
+  /** Shows a bar on a terminal while `work` runs. */
+  async progress<T>(
+    title: string,
+    work: (onProgress: (progress: Progress) => void) => Promise<T>,
+  ): Promise<T> {
+    if (this.#options.quiet || this.#options.json || !process.stderr.isTTY) return work(() => {});
+    const bar = new SingleBar({
+      format: `{title}  {bar}  {percentage} %  {duration_formatted}`,
+      stream: process.stderr,
+      clearOnComplete: true,
+      hideCursor: true,
+      barsize: 30,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+    });
+    this.#bar = bar;
+    bar.start(1, 0, { title });
+    try {
+      return await work(({ done, total }) => {
+        bar.setTotal(total);
+        bar.update(done, { title });
+      });
+    } finally {
+      this.#hideBar();
+    }
+  }
+
+  #hideBar(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}
+
+/** One line on standard error, however the message is made; the stack on request. */
+export function printError(error: unknown, debug: boolean): void {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`liif: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  if (debug && error instanceof Error) {
+    process.stderr.write(`${error.stack}\n`);
+    if (error.cause) process.stderr.write(`cause: ${(error.cause as Error).stack ?? error.cause}\n`);
+  }
+}
+
+/** Writes all bytes to standard output. Rejects with OutputError when it has been closed. */
+export function writeStandardOutput(bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) =>
+      error
+        ? reject(new OutputError(`standard output: cannot be written: ${error.message}`, { cause: error }))
+        : resolve(),
+    );
+  });
+}
+
+/** 1234567 -> `1.23 MB`. Decimal units, as disks and networks have them. */
+export function bytesText(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toPrecision(value >= 100 ? 4 : 3)} ${units[unit]}`;
+}
+
+export function secondsText(milliseconds: number): string {
+  return milliseconds < 1000
+    ? `${Math.round(milliseconds)} ms`
+    : `${(milliseconds / 1000).toFixed(milliseconds < 10_000 ? 2 : 1)} s`;
+}

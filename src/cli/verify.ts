@@ -1,0 +1,99 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { chunkExtent, chunkList, chunkNumber } from '../container/chunks.ts';
+import type { Progress } from '../decode.ts';
+import type { Engine } from '../engine/engine.ts';
+import { FormatError, UnsupportedError } from '../errors.ts';
+import { inParallel } from '../parallel.ts';
+import { openReader, type Reader } from '../reader/reader.ts';
+import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
+import { expandInputs, openSource, titleOf } from './inputs.ts';
+import { interruption } from './interruption.ts';
+import { forEachInput } from './several.ts';
+import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
+
+interface Options extends OutputOptions, EngineOptions {
+  readonly quick?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  liif verify photo.liif
+  liif verify "archive/**/*.liif" --quick --quiet && echo all well`;
+
+export function verifyCommand(): Command {
+  const command = new Command('verify')
+    .description('check .liif files: every checksum, and that every chunk decodes')
+    .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
+    .option('--quick', 'checksums only')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+  return addOutputOptions(addEngineOptions(command));
+}
+
+async function run(args: string[], options: Options): Promise<void> {
+  const inputs = await expandInputs(args);
+  const terminal = new Terminal(options);
+  const engine = options.quick ? undefined : await openCommandEngine(options);
+  try {
+    await forEachInput(inputs, titleOf, terminal, (input) => verifyOne(input, engine, terminal));
+  } finally {
+    await engine?.close();
+  }
+}
+
+async function verifyOne(input: string, engine: Engine | undefined, terminal: Terminal): Promise<void> {
+  const signal = interruption();
+  const title = titleOf(input);
+  const start = performance.now();
+  const source = await openSource(input, signal);
+  try {
+    const reader = await openReader(source, { signal });
+    await terminal.progress(basename(title), async (onProgress) => {
+      await reader.verify((done, total) => onProgress({ stage: 'verify', done, total }), signal);
+      if (engine) await decodeChunks(reader, engine, signal, onProgress);
+    });
+    const elapsed = performance.now() - start;
+    terminal.result(
+      {
+        input,
+        valid: true,
+        bytes: reader.fileLength,
+        chunks: reader.entries.length,
+        decoded: engine !== undefined,
+        seconds: elapsed / 1000,
+      },
+      `${title}: valid, ${reader.entries.length} chunks, ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
+    );
+  } finally {
+    await source.close();
+  }
+}
+
+/** Entropy decodes every chunk. Rejects with the first fault, its offset counted from the start of the file. */
+async function decodeChunks(
+  reader: Reader,
+  engine: Engine,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<void> {
+  const { header, entries } = reader;
+  const model = Buffer.from(header.model).toString('hex');
+  if (model !== engine.model.hash)
+    throw new UnsupportedError(
+      `the checksums are right, but the file needs model ${model}, which this version does not have; check it with --quick`,
+    );
+  let done = 0;
+  await inParallel(engine.threads + 1, chunkList(header), async (id) => {
+    const bytes = await reader.readChunk(id, signal);
+    try {
+      await engine.decodeChunk(bytes, chunkExtent(header, id), header.quality, signal);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      const { byteOffset } = entries[chunkNumber(header, id)]!;
+      const reason = error.message.replace(/^chunk at byte \d+: /, '');
+      throw new FormatError('chunk', byteOffset + error.byteOffset, reason, { cause: error });
+    }
+    onProgress({ stage: 'decode', done: ++done, total: entries.length });
+  });
+}
