@@ -1,0 +1,205 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism, totalmem } from 'node:os';
+import { z } from 'zod';
+import { RequestError } from '../errors.ts';
+
+/** Text from flags and environment, or what a file or a program gives. */
+const flag = z.preprocess(
+  (value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value),
+  z.boolean(),
+);
+const whole = (low: number, high: number) =>
+  z.preprocess(
+    (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
+    z.number().int().min(low).max(high),
+  );
+const list = z.preprocess(
+  (value) =>
+    typeof value === 'string'
+      ? value
+          .split(',')
+          .map((item) => item.trim())
+          .filter(Boolean)
+      : value,
+  z.array(z.string().min(1).max(2048)).max(1000),
+);
+
+/** A tenth of the machine's memory, between 64 and 2048 MB. */
+const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, totalmem() / 2 ** 20 / 10)));
+
+/**
+ * All settings of the server: the one place that names, checks and documents them. As a flag `tileCacheMb` is `--tile-cache-mb`, in the
+ * environment LIIF_TILE_CACHE_MB, in a file and in `createApp` it is itself.
+ */
+export const configSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` for all.'),
+  port: whole(0, 65_535).default(8080).describe('Port to listen on; 0 for any free one.'),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      'URL that clients use, where a proxy stands before the server; otherwise the Host header is believed, if it is allowed.',
+    ),
+  allowedHosts: list
+    .default([])
+    .describe(
+      'Host names that are answered besides localhost, IP addresses and the name of this machine; `*` for all.',
+    ),
+  trustProxy: flag.default(false).describe('Believe X-Forwarded-Host and X-Forwarded-Proto.'),
+  allowOrigin: z.string().default('*').describe('Access-Control-Allow-Origin of all answers.'),
+  watch: flag.default(true).describe('Notice added, changed and removed files.'),
+  plain: flag.default(true).describe('Serve PNG, JPEG, TIFF and WebP files too.'),
+  allowUpload: flag.default(false).describe('Let clients encode images into the first directory.'),
+  uploadMb: whole(1, 4096).default(64).describe('Largest image that may be uploaded.'),
+  remotes: list
+    .default([])
+    .describe(
+      'Remote folders of .liif files as `NAME=https://host/path/` or `NAME=s3://bucket/path/`; nothing else is ever fetched.',
+    ),
+  allowAddresses: list
+    .default([])
+    .describe('Address ranges (CIDR) that remotes may have although they are not public.'),
+  s3Endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Endpoint of an S3 service that is not AWS, addressed by path.'),
+  s3Region: z
+    .string()
+    .default('us-east-1')
+    .describe('Region of the S3 service. Keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'),
+  remoteTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for an answer of a remote.'),
+  engine: z.enum(['auto', 'wasm', 'reference']).default('auto').describe('What computes the networks.'),
+  threads: whole(1, 256)
+    .default(availableParallelism())
+    .describe('Threads of the engine. The default is one per processor.'),
+  featureCacheMb: whole(0, 65_536)
+    .default(FEATURE_CACHE_MB)
+    .describe('Memory for decoded features. The default is a tenth of the machine, at most 2048.'),
+  tileCacheMb: whole(0, 65_536).default(128).describe('Memory for finished images.'),
+  plainCacheMb: whole(0, 65_536).default(256).describe('Memory for decoded plain images.'),
+  diskCache: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Directory for finished images; several servers may share it.'),
+  diskCacheMb: whole(1, 2 ** 30)
+    .default(1024)
+    .describe('Bound of that directory.'),
+  redis: z
+    .url({ protocol: /^rediss?$/ })
+    .optional()
+    .describe('Redis for finished images, shared by several servers. Goes before diskCache.'),
+  redisTtlSeconds: whole(1, 2 ** 31)
+    .default(604_800)
+    .describe('How long an image stays in Redis.'),
+  maxOutputSide: whole(256, 65_535).default(16_384).describe('Longest side of an IIIF image in pixels.'),
+  maxOutputArea: whole(65_536, 2 ** 30)
+    .default(2 ** 24)
+    .describe('Most pixels of an IIIF image.'),
+  maxPlainPixels: whole(1, 2 ** 30)
+    .default(100_000_000)
+    .describe('Most pixels of a plain image that is served.'),
+  maxWork: whole(1000, 2 ** 31)
+    .default(120_000)
+    .describe('Most work of one request, in estimated milliseconds of a core; beyond it, 413.'),
+  regionMemoryMb: whole(16, 65_536)
+    .default(512)
+    .describe('Memory that large images under way may need together; one that needs more gets 413.'),
+  tileQueue: whole(1, 100_000).default(512).describe('Tiles that may wait; beyond it, 503.'),
+  regionQueue: whole(1, 10_000).default(16).describe('Large images that may wait; beyond it, 503.'),
+  maxWaitMs: whole(10, 600_000)
+    .default(1000)
+    .describe(
+      'Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait ten times as long.',
+    ),
+  timeoutMs: whole(100, 3_600_000).default(30_000).describe('Longest work for one request; beyond it, 503.'),
+  stopMs: whole(0, 600_000)
+    .default(20_000)
+    .describe('How long running requests may take after a request to stop.'),
+  jpegQuality: whole(1, 100).default(85).describe('Quality of JPEG answers.'),
+  webpQuality: whole(1, 100).default(85).describe('Quality of WebP answers.'),
+  avifQuality: whole(1, 100).default(60).describe('Quality of AVIF answers.'),
+  metrics: flag.default(true).describe('Serve /metrics.'),
+  logLevel: z
+    .enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'])
+    .default('info')
+    .describe('What is logged; single requests are at debug, failed ones at warn.'),
+});
+
+export type Config = z.output<typeof configSchema>;
+/** What callers may leave out. */
+export type ConfigInput = { readonly [K in keyof Config]?: Config[K] | undefined };
+
+export interface Setting {
+  readonly name: keyof Config;
+  readonly flag: string;
+  readonly variable: string;
+  readonly description: string;
+  readonly default: unknown;
+  /** Flags of these need no value. */
+  readonly boolean: boolean;
+}
+
+/** Every setting with its names, from the schema. */
+export function settings(): Setting[] {
+  return (Object.keys(configSchema.shape) as (keyof Config)[]).map((name) => {
+    const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const field = configSchema.shape[name];
+    const fallback: unknown = field.safeParse(undefined).data;
+    return {
+      name,
+      flag: `--${words}`,
+      variable: `LIIF_${words.toUpperCase().replaceAll('-', '_')}`,
+      description: field.description ?? '',
+      default: fallback,
+      boolean: typeof fallback === 'boolean',
+    };
+  });
+}
+
+/** Settings from a file (JSON), the environment and flags, the later ones first. Throws RequestError that names what is wrong. */
+export async function readConfig(
+  flags: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string | undefined>> = {},
+  file?: string,
+): Promise<Config> {
+  const merged: Record<string, unknown> = file === undefined ? {} : await readConfigFile(file);
+  for (const { name, variable } of settings()) {
+    if (environment[variable] !== undefined) merged[name] = environment[variable];
+    if (flags[name] !== undefined) merged[name] = flags[name];
+  }
+  return checkConfig(merged);
+}
+
+/** Checks settings and fills in defaults. Throws RequestError. */
+export function checkConfig(input: object): Config {
+  const checked = configSchema.safeParse(input);
+  if (checked.success) return checked.data;
+  const [issue] = checked.error.issues;
+  const name = issue?.path.join('.');
+  throw new RequestError(`${name ? `setting ${name}: ` : 'settings: '}${issue?.message ?? 'not valid'}`, {
+    cause: checked.error,
+  });
+}
+
+async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new RequestError(`${path}: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new RequestError(`${path}: expected a JSON object of settings`);
+  return { ...value };
+}
+
+/** The table of the README. */
+export function configTable(): string {
+  const rows = settings().map(({ name, flag, variable, description, default: fallback }) => {
+    const varies = name === 'threads' || name === 'featureCacheMb';
+    const shown = fallback === undefined || varies ? '' : `\`${JSON.stringify(fallback)}\``;
+    return `| \`${name}\` | \`${flag}\` | \`${variable}\` | ${shown} | ${description.replaceAll('|', '\\|')} |`;
+  });
+  return ['| setting | flag | environment | default | |', '|---|---|---|---|---|', ...rows].join('\n');
+}

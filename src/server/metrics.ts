@@ -1,0 +1,117 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Admission, Lane } from './admission.ts';
+
+/** What is counted. Labels have few values: routes, lanes, stores; never ids. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly requests = new Counter({
+    name: 'liif_http_requests_total',
+    help: 'Requests answered, by kind of route and status.',
+    labelNames: ['route', 'status'] as const,
+    registers: [this.registry],
+  });
+  readonly duration = new Histogram({
+    name: 'liif_http_request_duration_seconds',
+    help: 'Time from the request to the end of the answer, by kind of route.',
+    labelNames: ['route'] as const,
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
+    registers: [this.registry],
+  });
+  readonly stages = new Histogram({
+    name: 'liif_stage_duration_seconds',
+    help: 'Time of one stage of making an image: store, queue, render, encode.',
+    labelNames: ['stage'] as const,
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
+    registers: [this.registry],
+  });
+  readonly shed = new Counter({
+    name: 'liif_shed_total',
+    help: 'Requests turned away by admission.',
+    labelNames: ['lane', 'reason'] as const,
+    registers: [this.registry],
+  });
+  readonly abandoned = new Counter({
+    name: 'liif_abandoned_total',
+    help: 'Requests whose client hung up before the answer.',
+    registers: [this.registry],
+  });
+  readonly cache = new Counter({
+    name: 'liif_cache_requests_total',
+    help: 'Look-ups in the stores of finished images, by store and result.',
+    labelNames: ['cache', 'result'] as const,
+    registers: [this.registry],
+  });
+  readonly storeProblems = new Counter({
+    name: 'liif_store_problems_total',
+    help: 'Failures and corrupt entries of the stores of finished images.',
+    labelNames: ['cache', 'kind'] as const,
+    registers: [this.registry],
+  });
+  readonly replaced = new Counter({
+    name: 'liif_engine_replacements_total',
+    help: 'Engines that failed and were replaced.',
+    registers: [this.registry],
+  });
+  readonly batches = new Histogram({
+    name: 'liif_engine_batch_requests',
+    help: 'Requests served by one call of the engine.',
+    buckets: [1, 2, 4, 8, 16, 32],
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  watchAdmission(admission: Admission): void {
+    const lanes: readonly Lane[] = ['tile', 'region'];
+    const gauge = (name: string, help: string, read: (lane: Lane) => number) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: ['lane'] as const,
+        registers: [this.registry],
+        collect() {
+          for (const lane of lanes) this.set({ lane }, read(lane));
+        },
+      });
+    gauge('liif_queue_running', 'Requests that run.', (lane) => admission.counts(lane).running);
+    gauge('liif_queue_waiting', 'Requests that wait.', (lane) => admission.counts(lane).waiting);
+    gauge(
+      'liif_queue_pace',
+      'Milliseconds that an estimated millisecond takes.',
+      (lane) => admission.counts(lane).pace,
+    );
+  }
+
+  watchCaches(
+    caches: () => Readonly<
+      Record<string, { readonly bytes: number; readonly hits: number; readonly misses: number }>
+    >,
+  ): void {
+    const gauge = (name: string, help: string, member: 'bytes' | 'hits' | 'misses') =>
+      new Gauge({
+        name,
+        help,
+        labelNames: ['cache'] as const,
+        registers: [this.registry],
+        collect() {
+          for (const [cache, values] of Object.entries(caches())) this.set({ cache }, values[member]);
+        },
+      });
+    gauge('liif_cache_bytes', 'Bytes kept in memory.', 'bytes');
+    gauge('liif_cache_hits', 'Look-ups in memory that found something.', 'hits');
+    gauge('liif_cache_misses', 'Look-ups in memory that found nothing.', 'misses');
+  }
+
+  watchPictures(count: () => number): void {
+    new Gauge({
+      name: 'liif_pictures',
+      help: 'Pictures in the catalog.',
+      registers: [this.registry],
+      collect() {
+        this.set(count());
+      },
+    });
+  }
+}

@@ -1,0 +1,83 @@
+import { createClient, RESP_TYPES } from 'redis';
+import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
+
+export interface RedisStoreOptions extends StoreEvents {
+  readonly url: string;
+  /** Seconds that a tile stays, default a week. Redis' own `maxmemory` bounds the rest. */
+  readonly ttlSeconds?: number;
+  /** Longest wait for an answer, default 150 ms: decoding is not much slower. */
+  readonly timeoutMs?: number;
+  readonly pauseMs?: number;
+}
+
+const PREFIX = 'liif:1:';
+const MAX_COMMANDS = 256;
+
+/** Tiles in Redis, shared by several servers. Starts whether or not Redis is there, and uses it whenever it is. */
+export async function openRedisStore(options: RedisStoreOptions): Promise<TileStore> {
+  const breaker = new Breaker('redis', options.pauseMs ?? 1000, options);
+  const ttl = options.ttlSeconds ?? 604_800;
+  const timeoutMs = options.timeoutMs ?? 150;
+  const client = createClient({
+    url: options.url,
+    disableOfflineQueue: true,
+    commandsQueueMaxLength: MAX_COMMANDS,
+    socket: {
+      connectTimeout: 2000,
+      reconnectStrategy: (attempts: number) => Math.min(2000, 50 * 2 ** Math.min(6, attempts)),
+    },
+  });
+  const bytesClient = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  client.on('error', (error: Error) => breaker.failed(reasonOf(error)));
+  client.on('ready', () => breaker.worked());
+  // Rejects only when closed before it ever connected; until then it keeps trying.
+  const connecting = client.connect().catch(() => {});
+  await within(timeoutMs * 4, connecting).catch(() => breaker.failed('no connection'));
+
+  async function asked<T>(command: () => Promise<T>): Promise<T | undefined> {
+    if (!client.isReady || !breaker.open) return undefined;
+    try {
+      const answer = await within(timeoutMs, command());
+      breaker.worked();
+      return answer;
+    } catch (error) {
+      breaker.failed(reasonOf(error as Error));
+      return undefined;
+    }
+  }
+
+  return {
+    name: 'redis',
+    get healthy() {
+      return breaker.healthy && client.isReady;
+    },
+    async get(key) {
+      const bytes = await asked(() => bytesClient.get(PREFIX + key));
+      if (!bytes) return undefined;
+      const payload = unsealTile(key, bytes as Buffer);
+      if (payload === undefined) options.onCorrupt?.('redis');
+      return payload;
+    },
+    async put(key, bytes) {
+      await asked(() =>
+        client.set(PREFIX + key, sealTile(key, bytes), { expiration: { type: 'EX', value: ttl } }),
+      );
+    },
+    async close() {
+      client.destroy();
+      await connecting;
+    },
+  };
+}
+
+function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** Messages of the client may hold the URL and with it a password; codes do not. */
+function reasonOf(error: Error): string {
+  return (error as NodeJS.ErrnoException).code ?? error.name;
+}
