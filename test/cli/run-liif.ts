@@ -1,0 +1,35 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface Finished {
+  /** Null when a signal ended the process. */
+  readonly code: number | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export function startLiif(args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', 'src/cli/liif.ts', ...args], { cwd: root });
+}
+
+/** Runs the command line as a process of its own, from its TypeScript sources. */
+export function runLiif(args: readonly string[], stdin?: Uint8Array): Promise<Finished> {
+  return finished(startLiif(args), stdin);
+}
+
+export function finished(child: ChildProcess, stdin?: Uint8Array): Promise<Finished> {
+  const stdout: Buffer[] = [];
+  let stderr = '';
+  child.stdout!.on('data', (part) => stdout.push(part));
+  child.stderr!.on('data', (part) => {
+    stderr += part;
+  });
+  child.stdin!.on('error', () => {}); // it may end before it has read everything
+  child.stdin!.end(stdin);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout: Buffer.concat(stdout), stderr }));
+  });
+}
