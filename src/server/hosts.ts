@@ -36,7 +36,7 @@ export class Hosts {
     const forwarded = this.#options.trustProxy ? firstOf(request.headers['x-forwarded-host']) : undefined;
     const host = forwarded ?? request.headers.host ?? '';
     const match = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?$/.exec(host);
-    const name = match?.[1]!.toLowerCase();
+    const name = match?.[1]?.toLowerCase();
     if (name !== undefined && (this.#allowed.has('*') || this.#allowed.has(name) || isAddress(name)))
       return host;
     if (name !== undefined && this.#public?.hostname === name) return host;
@@ -56,5 +56,5 @@ function isAddress(name: string): boolean {
 
 function firstOf(header: string | readonly string[] | undefined): string | undefined {
   const text = typeof header === 'string' ? header : header?.[0];
-  return text?.split(',')[0]!.trim();
+  return text?.split(',')[0]?.trim();
 }

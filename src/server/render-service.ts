@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Lease, LeasedCache } from '../features/leased-cache.ts';
 import type { Raster } from '../image/raster.ts';
+import type { RenderQuery } from '../pixels/render.ts';
 import type { Admission } from './admission.ts';
 import { ENCODER, type EncoderQuality, imageBytes } from './image-bytes.ts';
 import type { Metrics } from './metrics.ts';
@@ -96,6 +97,24 @@ export class RenderService {
       };
     } finally {
       if (!started) lease.release();
+    }
+  }
+
+  /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
+  async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
+    const { admission, timeoutMs } = this.#options;
+    try {
+      const { bytes, work } = lease.value.estimate(query);
+      const leave = await admission.enter('tile', work, bytes, signal);
+      const limit = limited(signal, timeoutMs);
+      try {
+        return await lease.value.render(query, limit.signal);
+      } finally {
+        limit.end();
+        leave();
+      }
+    } finally {
+      lease.release();
     }
   }
 

@@ -1,0 +1,67 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SourceError } from '../errors.ts';
+import { type AppOptions, createApp, type LiifApp } from './app.ts';
+
+export interface RunningServer {
+  readonly app: LiifApp;
+  readonly server: Server;
+  /** Where it listens. */
+  readonly url: string;
+  /** Stops accepting, lets running requests finish for `stopMs`, then ends. */
+  stop(): Promise<void>;
+}
+
+/** Creates the application and listens. Rejects with SourceError where the port is taken, and as `createApp` does. */
+export async function serve(options: AppOptions): Promise<RunningServer> {
+  const app = await createApp(options);
+  const { host, port, stopMs } = app.config;
+  const server = createServer(
+    {
+      keepAlive: true,
+      requestTimeout: 60_000,
+      headersTimeout: 20_000,
+      keepAliveTimeout: 10_000,
+      maxHeaderSize: 16_384,
+    },
+    app,
+  );
+  // Connections beyond what the queues can hold only cost memory.
+  server.maxConnections = 10_000;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, resolve);
+    });
+  } catch (cause) {
+    await app.close();
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new SourceError(
+      code === 'EADDRINUSE' ? `port ${port} is taken by another program` : `${host}:${port}: ${message}`,
+      { cause },
+    );
+  }
+  const address = server.address() as AddressInfo;
+  const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  let stopping: Promise<void> | undefined;
+  return {
+    app,
+    server,
+    url: app.config.publicUrl ?? `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}/`,
+    stop() {
+      stopping ??= (async () => {
+        app.drain();
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+        server.closeIdleConnections();
+        // Connections that finish their request now are closed as they become idle.
+        const idle = setInterval(() => server.closeIdleConnections(), 100);
+        const timer = setTimeout(() => server.closeAllConnections(), stopMs);
+        await closed;
+        clearInterval(idle);
+        clearTimeout(timer);
+        await app.close();
+      })();
+      return stopping;
+    },
+  };
+}
