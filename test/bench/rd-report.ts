@@ -1,0 +1,219 @@
+import { bdRate, msSsimDecibels, type RatePoint } from '../../src/metrics/bd-rate.ts';
+import { type PlotCurve, plotSvg } from './plot.ts';
+
+/** One file. */
+export interface Measurement {
+  readonly picture: string;
+  readonly codec: string;
+  readonly version: string;
+  readonly quality: number;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  readonly psnr: number;
+  readonly msSsim: number;
+  readonly scales: number;
+  readonly encodeMs: number;
+  readonly decodeMs: number;
+}
+
+const COLUMNS = [
+  'picture',
+  'codec',
+  'version',
+  'quality',
+  'width',
+  'height',
+  'bytes',
+  'psnr',
+  'msSsim',
+  'scales',
+  'encodeMs',
+  'decodeMs',
+] as const;
+const TEXT_COLUMNS: readonly string[] = ['picture', 'codec', 'version'];
+
+export const TSV_HEADER = COLUMNS.join('\t');
+
+export function rowOf(measurement: Measurement): string {
+  return COLUMNS.map((column) => {
+    const value = measurement[column];
+    return typeof value === 'number' ? String(Number(value.toFixed(7))) : value;
+  }).join('\t');
+}
+
+export function measurementOf(row: string): Measurement {
+  const cells = row.split('\t');
+  if (cells.length !== COLUMNS.length) throw new Error(`a row of ${cells.length} cells: ${row}`);
+  return Object.fromEntries(
+    COLUMNS.map((column, i) => [column, TEXT_COLUMNS.includes(column) ? cells[i]! : Number(cells[i])]),
+  ) as unknown as Measurement;
+}
+
+/** Means over pictures of one codec at one quality. */
+interface Mean {
+  readonly codec: string;
+  readonly quality: number;
+  readonly bitsPerPixel: number;
+  readonly psnr: number;
+  readonly msSsim: number;
+  readonly encodeMs: number;
+  readonly decodeMs: number;
+}
+
+export function meansOf(results: readonly Measurement[]): Mean[] {
+  const groups = groupedBy(results, ({ codec, quality }) => `${codec}\t${quality}`);
+  return [...groups.values()].map((rows) => ({
+    codec: rows[0]!.codec,
+    quality: rows[0]!.quality,
+    bitsPerPixel: mean(rows.map((row) => (8 * row.bytes) / (row.width * row.height))),
+    psnr: mean(rows.map((row) => row.psnr)),
+    msSsim: mean(rows.map((row) => row.msSsim)),
+    encodeMs: mean(rows.map((row) => row.encodeMs)),
+    decodeMs: mean(rows.map((row) => row.decodeMs)),
+  }));
+}
+
+/** Tables in Markdown: means by quality, and BD-rates. */
+export function rateReport(results: readonly Measurement[]): string {
+  const means = meansOf(results);
+  const lines = table(
+    ['codec', 'quality', 'bits per pixel', 'PSNR dB', 'MS-SSIM', 'MS-SSIM dB', 'encode ms', 'decode ms'],
+    means.map((row) => [
+      row.codec,
+      String(row.quality),
+      row.bitsPerPixel.toFixed(4),
+      row.psnr.toFixed(3),
+      row.msSsim.toFixed(5),
+      msSsimDecibels(row.msSsim).toFixed(2),
+      row.encodeMs.toFixed(0),
+      row.decodeMs.toFixed(0),
+    ]),
+  );
+  const codecs = [...new Set(means.map(({ codec }) => codec))];
+  const pairs = [
+    ...codecs.filter((codec) => codec !== 'JPEG').map((codec) => [codec, 'JPEG'] as const),
+    ...codecs
+      .filter((codec) => codec !== 'JPEG' && !codec.startsWith('liif'))
+      .map((codec) => ['liif', codec] as const),
+    ['liif', 'liif, plain rounding'] as const,
+  ].filter((pair) => pair.every((codec) => codecs.includes(codec)));
+  const measures = [
+    (row: { psnr: number }) => row.psnr,
+    (row: { msSsim: number }) => msSsimDecibels(row.msSsim),
+  ];
+  const rates = pairs.map(([test, anchor]) => [
+    test,
+    anchor,
+    ...measures.flatMap((measure) => [
+      percent(() => bdRate(curveOfMeans(means, anchor, measure), curveOfMeans(means, test, measure))),
+      percent(() => meanOfPictures(results, anchor, test, measure)),
+    ]),
+  ]);
+  return [
+    ...lines,
+    '',
+    'BD-rate: mean difference in size at equal quality, negative is smaller; of the curves of means, and the mean of the pictures.',
+    '',
+    ...table(['codec', 'against', 'PSNR', 'PSNR, by picture', 'MS-SSIM', 'MS-SSIM, by picture'], rates),
+  ].join('\n');
+}
+
+/** PSNR and MS-SSIM (in dB) over bits per pixel. */
+export function ratePlots(results: readonly Measurement[]): { psnr: string; msSsim: string } {
+  const means = meansOf(results);
+  const styles: Readonly<Record<string, Omit<PlotCurve, 'name' | 'points'>>> = {
+    liif: { color: '#e2572b', width: 3 },
+    'liif, plain rounding': { color: '#e2572b', width: 1.5, dash: '5 4' },
+    AVIF: { color: '#3d87cf' },
+    WebP: { color: '#2a9d77' },
+    mozjpeg: { color: '#b3892b' },
+    JPEG: { color: '#8d8d8d' },
+  };
+  const reach = Math.max(
+    ...means.filter(({ codec, quality }) => codec === 'liif' && quality <= 95).map((row) => row.bitsPerPixel),
+  );
+  const xMax = Math.ceil(Math.min(3, reach) * 4) / 4;
+  const curves = (measure: (row: Mean) => number): PlotCurve[] =>
+    Object.entries(styles).map(([name, style]) => ({
+      name,
+      ...style,
+      points: means
+        .filter(({ codec }) => codec === name)
+        .map((row) => ({ x: row.bitsPerPixel, y: measure(row) }))
+        .sort((a, b) => a.x - b.x),
+    }));
+  const pictures = new Set(results.map(({ picture }) => picture)).size;
+  const common = { xLabel: 'bits per pixel (whole files)', xMax };
+  return {
+    psnr: plotSvg(
+      curves((row) => row.psnr),
+      {
+        ...common,
+        title: `PSNR, mean of ${pictures} pictures`,
+        yLabel: 'PSNR of RGB, dB',
+      },
+    ),
+    msSsim: plotSvg(
+      curves((row) => msSsimDecibels(row.msSsim)),
+      {
+        ...common,
+        title: `MS-SSIM, mean of ${pictures} pictures`,
+        yLabel: 'MS-SSIM, −10 log₁₀(1 − value), dB',
+      },
+    ),
+  };
+}
+
+function curveOfMeans(means: readonly Mean[], codec: string, measure: (row: Mean) => number): RatePoint[] {
+  return means
+    .filter((row) => row.codec === codec)
+    .map((row) => ({ rate: row.bitsPerPixel, quality: measure(row) }));
+}
+
+function meanOfPictures(
+  results: readonly Measurement[],
+  anchor: string,
+  test: string,
+  measure: (row: Measurement) => number,
+): number {
+  const rates: number[] = [];
+  for (const rows of groupedBy(results, ({ picture }) => picture).values()) {
+    const curve = (codec: string) =>
+      rows.filter((row) => row.codec === codec).map((row) => ({ rate: row.bytes, quality: measure(row) }));
+    rates.push(bdRate(curve(anchor), curve(test)));
+  }
+  return mean(rates);
+}
+
+/** Curves that cannot be compared (too few qualities, none in common) leave a gap in the table, not in the run. */
+function percent(rate: () => number): string {
+  try {
+    const value = 100 * rate();
+    return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)} %`;
+  } catch (error) {
+    return `(${(error as Error).message})`;
+  }
+}
+
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = header.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
+  const rule = `|${widths.map((width, i) => (i === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+  return [line(header), rule, ...rows.map(line)];
+}
+
+export function groupedBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
