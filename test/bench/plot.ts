@@ -21,7 +21,7 @@ export interface PlotOptions {
 
 const WIDTH = 760;
 const HEIGHT = 460;
-const AREA = { left: 64, right: 150, top: 46, bottom: 54 };
+const AREA = { left: 64, right: 168, top: 46, bottom: 54 };
 const INK = '#7d7d7d';
 const LABEL_GAP = 16;
 
@@ -29,7 +29,7 @@ export function plotSvg(curves: readonly PlotCurve[], options: PlotOptions): str
   const { xMax, yText = String } = options;
   const visible = curves.map((curve) => ({ ...curve, points: cutAt(curve.points, xMax) }));
   const ys = visible.flatMap(({ points }) => points.map(({ y }) => y));
-  const yTicks = ticks(Math.min(...ys), Math.max(...ys), 8);
+  const yTicks = ticks(Math.min(...ys), Math.max(...ys), 10);
   const xTicks = ticks(0, xMax, 8).filter((x) => x <= xMax);
   const yMin = yTicks[0]!;
   const yMax = yTicks.at(-1)!;

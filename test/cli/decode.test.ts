@@ -1,0 +1,86 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { readImage } from '../../src/image/read.ts';
+import { runLiif } from './run-liif.ts';
+import { expectFailure, useWorkbench } from './workbench.ts';
+
+const bench = useWorkbench();
+
+describe('liif decode', () => {
+  it.each([
+    ['a.png', [], 40, 24, 'uchar'],
+    ['a.tif', ['--depth', '16', '--scale', '2'], 80, 48, 'ushort'],
+    ['a.jpg', ['--width', '20', '--quality', '50'], 20, 12, 'uchar'],
+    ['a.webp', ['--region', '4,2.5,8,4', '--height', '32'], 64, 32, 'uchar'],
+    ['a.avif', ['--scale', '1/2'], 20, 12, 'uchar'],
+    ['a.dat', ['--format', 'png', '--width', '7', '--height', '9'], 7, 9, 'uchar'],
+  ] as const)('writes %s with %j', async (name, options, width, height, depth) => {
+    const out = join(bench.folder, name);
+    const { code, stderr, stdout } = await runLiif(['decode', bench.photoFile, '-o', out, ...options]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout.toString()).toContain(`${width} x ${height} pixels`);
+    const metadata = await sharp(out).metadata();
+    expect([metadata.width, metadata.height, metadata.depth]).toEqual([width, height, depth]);
+    expect(await readdir(bench.folder)).toEqual([name]);
+  });
+
+  it('gives the same samples to standard output, raw and as PNG, from standard input', async () => {
+    const raw = await runLiif(['decode', bench.photoFile, '-o', '-', '--format', 'raw']);
+    const png = await runLiif(['decode', '-', '-o', '-'], await readFile(bench.photoFile));
+    expect([raw.code, png.code]).toEqual([0, 0]);
+    expect(raw.stdout.length).toBe(40 * 24 * 3);
+    const { raster } = await readImage(png.stdout);
+    expect(Buffer.from(raster.data).equals(raw.stdout)).toBe(true);
+    const original = await readImage(bench.photo);
+    let error = 0;
+    for (const [i, sample] of raster.data.entries()) error += Math.abs(sample - original.raster.data[i]!);
+    expect(error / raster.data.length).toBeLessThan(12);
+  });
+
+  it('answers requests that cannot be with code 2', async () => {
+    const out = join(bench.folder, 'x.png');
+    await expectFailure(
+      ['decode', bench.photoFile, '-o', out, '--region', '30,0,11,5'],
+      2,
+      /reaches outside the picture of 40 x 24/,
+    );
+    await expectFailure(
+      ['decode', bench.photoFile, '-o', join(bench.folder, 'x.jpg'), '--depth', '16'],
+      2,
+      /8 bits a sample, not 16; ask for depth 8/,
+    );
+    await expectFailure(['decode', bench.photoFile, '-o', out, '--quality', '50'], 2, /lossless/);
+    await expectFailure(
+      ['decode', bench.photoFile, '-o', bench.photoFile, '--format', 'png'],
+      2,
+      /is the input/,
+    );
+    expect(await readdir(bench.folder)).toEqual([]);
+  });
+
+  it('answers bad files with codes 3, 4 and 5, and leaves no output', async () => {
+    const bad = join(bench.folder, 'bad.liif');
+    const out = join(bench.folder, 'out.png');
+    const good = await readFile(bench.photoFile);
+    await expectFailure(['decode', join(bench.folder, 'no.liif'), '-o', out], 3, /no\.liif: no such file/);
+    await expectFailure(['decode', bench.photo, '-o', out], 4, /photo\.png: .*not a \.liif file/);
+    await writeFile(bad, good.subarray(0, good.length - 5));
+    await expectFailure(['decode', bad, '-o', out], 4, /bad\.liif: .*the file ends/);
+    const flipped = Buffer.from(good);
+    flipped[good.length - 3]! ^= 1;
+    await writeFile(bad, flipped);
+    await expectFailure(['decode', bad, '-o', out], 4, /bad\.liif: chunk at byte \d+: .*CRC/);
+    const newer = Buffer.from(good);
+    newer[8] = 9;
+    await writeFile(bad, newer);
+    await expectFailure(['decode', bad, '-o', out], 5, /version 9/);
+    expect(await readdir(bench.folder)).toEqual(['bad.liif']);
+    await expectFailure(
+      ['decode', bench.photoFile, '-o', join(bench.folder, 'no/x.png')],
+      6,
+      /the folder does not exist/,
+    );
+  });
+});

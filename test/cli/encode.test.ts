@@ -1,0 +1,148 @@
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { finished, runLiif, startLiif } from './run-liif.ts';
+import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
+
+const bench = useWorkbench();
+
+describe('liif encode', () => {
+  it('puts the file beside the input and sums up in one line', async () => {
+    const input = join(bench.folder, 'a.png');
+    await copyFile(bench.photo, input);
+    const { code, stdout, stderr } = await runLiif(['encode', input]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout.toString()).toMatch(/a\.png -> .*a\.liif: 40 x 24, quality 60, .* bits per pixel, .*s\n$/);
+    expect((await readdir(bench.folder)).sort()).toEqual(['a.liif', 'a.png']);
+    expect(await readFile(join(bench.folder, 'a.liif'))).toEqual(await readFile(bench.photoFile));
+  });
+
+  it('reads standard input and writes standard output', async () => {
+    const { code, stdout, stderr } = await runLiif(['encode', '-'], await readFile(bench.photo));
+    expect(code).toBe(0);
+    expect(stdout.equals(await readFile(bench.photoFile))).toBe(true);
+    expect(stderr).toMatch(/^standard input -> -: /);
+  });
+
+  it('encodes what a glob finds into a bench.folder, and goes on after a failure', async () => {
+    await mkdir(join(bench.folder, 'in'));
+    await copyFile(bench.photo, join(bench.folder, 'in/a.png'));
+    await writeFile(join(bench.folder, 'in/b.png'), 'no image');
+    await copyFile(bench.photo, join(bench.folder, 'in/c.png'));
+    const out = join(bench.folder, 'out');
+    const { code, stdout, stderr } = await runLiif([
+      'encode',
+      join(bench.folder, 'in/*.png'),
+      '-o',
+      out,
+      '--json',
+    ]);
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/^liif: .*b\.png: not an image in a format that can be read.*\n$/);
+    expect((await readdir(out)).sort()).toEqual(['a.liif', 'c.liif']);
+    const records = stdout
+      .toString()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(records).toHaveLength(2);
+    expect(records[0]).toMatchObject({ width: 40, height: 24, quality: 60, channels: 3, depth: 8 });
+    expect(records[0].bytes).toBe((await readFile(join(out, 'a.liif'))).length);
+  });
+
+  it('meets a target size', async () => {
+    const bytes = (await readFile(bench.photoFile)).length;
+    const out = join(bench.folder, 'small.liif');
+    const { code, stdout } = await runLiif([
+      'encode',
+      bench.photo,
+      '-o',
+      out,
+      '--target-size',
+      `${bytes - 1}`,
+      '--json',
+    ]);
+    expect(code).toBe(0);
+    expect((await readFile(out)).length).toBeLessThan(bytes);
+    expect(JSON.parse(stdout.toString()).quality).toBeLessThan(60);
+    await expectFailure(
+      ['encode', bench.photo, '-o', join(bench.folder, 'never.liif'), '--target-size', '20'],
+      2,
+      /photo\.png: The picture does not fit into 20 bytes/,
+    );
+    expect(await readdir(bench.folder)).toEqual(['small.liif']);
+  });
+
+  it('carries metadata on request', async () => {
+    const input = join(bench.folder, 'tagged.jpg');
+    await sharp(bench.photo)
+      .withIccProfile('p3')
+      .withExif({ IFD0: { Copyright: 'somebody' } })
+      .jpeg()
+      .toFile(input);
+    await runLiif(['encode', input, '--keep-metadata']);
+    const { stdout } = await runLiif(['info', join(bench.folder, 'tagged.liif'), '--json']);
+    const types = JSON.parse(stdout.toString()).sections.map(({ type }: { type: string }) => type);
+    expect(types.sort()).toEqual(['exif', 'icc']);
+    await runLiif(['encode', input]);
+    const plain = await runLiif(['info', join(bench.folder, 'tagged.liif'), '--json']);
+    expect(JSON.parse(plain.stdout.toString()).sections).toEqual([]);
+  });
+
+  it('names what it cannot read: a missing file, a bench.folder, a cut image', async () => {
+    await expectFailure(['encode', join(bench.folder, 'no.png')], 3, /no\.png: no such file/);
+    await expectFailure(['encode', join(bench.folder, '*.jpg')], 3, /\*\.jpg: no file matches/);
+    await expectFailure(['encode', bench.folder, '-o', join(bench.folder, 'x.liif')], 3, /is a directory/);
+    const cut = join(bench.folder, 'cut.png');
+    const whole = await readFile(bench.photo);
+    await writeFile(cut, whole.subarray(0, whole.length / 2));
+    await expectFailure(['encode', cut], 4, /cut\.png: the image cannot be decoded: /);
+    await expectFailure(['encode', '-'], 3, /standard input: is empty/, new Uint8Array());
+    expect(await readdir(bench.folder)).toEqual(['cut.png']);
+  });
+
+  it('never writes over its input, two outputs into one, or where it cannot', async () => {
+    const input = join(bench.folder, 'a.png');
+    await copyFile(bench.photo, input);
+    await symlink('a.png', join(bench.folder, 'link.liif'));
+    await expectFailure(['encode', input, '-o', input], 2, /is the input/);
+    await expectFailure(['encode', input, '-o', join(bench.folder, 'link.liif')], 2, /is the input/);
+    await copyFile(bench.photo, join(bench.folder, 'a.jpg'));
+    await expectFailure(['encode', input, join(bench.folder, 'a.jpg')], 2, /would both become .*a\.liif/);
+    await expectFailure(
+      ['encode', input, join(bench.folder, 'a.jpg'), '-o', bench.photo],
+      2,
+      /need a folder/,
+    );
+    await expectFailure(
+      ['encode', input, '-o', join(bench.folder, 'no/a.liif')],
+      6,
+      /the folder does not exist/,
+    );
+    await expectFailure(['encode', input, '-o', join(input, 'a.liif')], 6, /cannot be written/);
+    expect(await readFile(input)).toEqual(await readFile(bench.photo));
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('leaves nothing behind when it is stopped by %s', async (signal, code) => {
+    const input = join(bench.folder, 'large.png');
+    await writePicture(input, 160, 160);
+    const target = join(bench.folder, 'large.liif');
+    await writeFile(target, 'an older file');
+    // The search for a size takes the plain engine long enough to be caught in the midst of it.
+    const child = startLiif(['encode', input, '--target-size', '4k', '--engine', 'reference']);
+    const result = finished(child);
+    while ((await readdir(bench.folder)).length < 3) {
+      expect(child.exitCode, 'it ended before it could be stopped').toBeNull();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    child.kill(signal);
+    expect((await result).code).toBe(code);
+    expect((await result).stderr).toMatch(/^liif: interrupted/);
+    expect((await readdir(bench.folder)).sort()).toEqual(['large.liif', 'large.png']);
+    expect(await readFile(target, 'utf8')).toBe('an older file');
+  });
+});

@@ -1,0 +1,88 @@
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runLiif } from './run-liif.ts';
+import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
+
+const bench = useWorkbench();
+
+describe('liif info, verify and compare', () => {
+  let server: Server;
+  let url: string;
+  beforeAll(async () => {
+    const bytes = await readFile(bench.photoFile);
+    server = createServer((request, response) => {
+      const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+      if (request.url !== '/photo.liif' || !range) {
+        response.writeHead(404).end();
+        return;
+      }
+      const part = bytes.subarray(Number(range[1]), Number(range[2]) + 1);
+      const first = Number(range[1]);
+      response
+        .writeHead(206, { 'content-range': `bytes ${first}-${first + part.length - 1}/${bytes.length}` })
+        .end(part);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/photo.liif`;
+  });
+  afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+  it('describe a file, also behind a URL', async () => {
+    const text = await runLiif(['info', bench.photoFile]);
+    expect(text.code).toBe(0);
+    expect(text.stdout.toString()).toMatch(/picture +40 x 24 pixels, RGB, from 8 bits/);
+    const json = await runLiif(['info', url, '--json']);
+    const record = JSON.parse(json.stdout.toString());
+    const { length } = await readFile(bench.photoFile);
+    expect(record).toMatchObject({ width: 40, height: 24, quality: 60, bytes: length, alpha: false });
+    expect(record.levels).toEqual([
+      { level: 0, width: 40, height: 24, chunks: 1, bytes: expect.any(Number) },
+    ]);
+    expect(record.model).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('decode from a URL', async () => {
+    const out = join(bench.folder, 'x.png');
+    expect((await runLiif(['decode', url, '-o', out])).code).toBe(0);
+    expect(existsSync(out)).toBe(true);
+    await expectFailure(['info', url.replace('photo', 'other')], 3, /other\.liif: the server answered 404/);
+  });
+
+  it('verify every chunk, and say where a file is damaged', async () => {
+    const good = await runLiif(['verify', bench.photoFile, url]);
+    expect(good.code).toBe(0);
+    expect(good.stdout.toString().trim().split('\n')).toHaveLength(2);
+    const bad = join(bench.folder, 'bad.liif');
+    const bytes = await readFile(bench.photoFile);
+    bytes[bytes.length - 1]! ^= 0x80;
+    await writeFile(bad, bytes);
+    await expectFailure(['verify', bad], 4, /bad\.liif: chunk at byte \d+: the CRC/);
+    const both = await runLiif(['verify', bad, bench.photoFile, '--quick', '--json']);
+    expect(both.code).toBe(4);
+    expect(JSON.parse(both.stdout.toString())).toMatchObject({
+      input: bench.photoFile,
+      valid: true,
+      decoded: false,
+    });
+  });
+
+  it('compare two pictures of any kind', async () => {
+    const { code, stdout } = await runLiif(['compare', bench.photo, bench.photoFile, '--json']);
+    expect(code).toBe(0);
+    const record = JSON.parse(stdout.toString());
+    expect(record.psnr).toBeGreaterThan(24);
+    expect(record.psnr).toBeLessThan(60);
+    expect(record.msSsim).toBeGreaterThan(0.8);
+    expect(record.msSsimScales).toBe(2);
+    expect(record.b.bitsPerPixel).toBeCloseTo((8 * (await readFile(bench.photoFile)).length) / (40 * 24), 9);
+    const same = await runLiif(['compare', bench.photo, bench.photo]);
+    expect(same.stdout.toString()).toMatch(/^40 x 24 pixels: identical, MS-SSIM 1\.00000/);
+    const other = join(bench.folder, 'other.png');
+    await writePicture(other, 41, 24);
+    await expectFailure(['compare', bench.photo, other], 2, /40 x 24 and 41 x 24 pixels cannot be compared/);
+  });
+});
