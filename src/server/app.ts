@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import compression from 'compression';
@@ -168,6 +169,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     const begun = performance.now();
     const number = ++requestNumber;
     const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
     response.locals.signal = controller.signal;
     response.locals.number = number;
     response.locals.route = 'page';

@@ -39,7 +39,7 @@ export async function imageBytes(
   }
   if (rendering.color !== 'default') {
     image = rendering.rotation % 90 === 0 ? image : await settled(image);
-    image = image.grayscale();
+    image = image.grayscale().toColourspace('b-w');
     if (rendering.color === 'bitonal') image = image.threshold(128);
   }
   return encoded(image, rendering, quality).toBuffer();

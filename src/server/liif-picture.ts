@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { latentExtent } from '../container/chunks.ts';
 import type { Engine, Extent, FeatureMap } from '../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../errors.ts';
@@ -101,6 +102,7 @@ class LiifPicture implements ServedPicture {
         options.features.lease(
           `${identity}/${level}/${plane}/${rect.top}/${rect.left}`,
           async (shared) => {
+            setMaxListeners(0, shared); // one for each chunk
             const extent = latentExtent(header, level);
             const window = latentWindow(options.engine.model, rect, extent);
             const latents = await this.#latents.read(level, plane, window, shared);

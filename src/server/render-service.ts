@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { type Lease, LeasedCache } from '../features/leased-cache.ts';
 import type { Raster } from '../image/raster.ts';
 import type { RenderQuery } from '../pixels/render.ts';
@@ -212,6 +213,7 @@ async function enlarge(picture: ServedPicture, rendering: Rendering, signal: Abo
 /** Aborted with the signal, or when the time is over. */
 function limited(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; end: () => void } {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
   const aborted = () => controller.abort(signal.reason);
   const timer = setTimeout(
     () =>

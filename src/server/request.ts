@@ -240,7 +240,8 @@ function parseDzi(parts: readonly string[], query: URLSearchParams): ServerReque
 }
 
 function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearchParams): ServerRequest {
-  const last = parts.at(-1)!;
+  const last = parts.at(-1);
+  if (last === undefined) throw notFound();
   if (last === 'info.json') {
     const idParts = parts.slice(0, -1);
     return { kind: 'iiif-info', iiif, id: parseId(idParts), path: idParts.join('/') };

@@ -6,8 +6,10 @@ import { type AppOptions, createApp, type LiifApp } from './app.ts';
 export interface RunningServer {
   readonly app: LiifApp;
   readonly server: Server;
-  /** Where it listens. */
+  /** What to open in a browser. */
   readonly url: string;
+  /** Where it listens on this machine. */
+  readonly localUrl: string;
   /** Stops accepting, lets running requests finish for `stopMs`, then ends. */
   stop(): Promise<void>;
 }
@@ -44,10 +46,12 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   const address = server.address() as AddressInfo;
   const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   let stopping: Promise<void> | undefined;
+  const localUrl = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}/`;
   return {
     app,
     server,
-    url: app.config.publicUrl ?? `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}/`,
+    url: app.config.publicUrl ?? localUrl,
+    localUrl,
     stop() {
       stopping ??= (async () => {
         app.drain();

@@ -1,0 +1,155 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import sharp, { type Sharp } from 'sharp';
+import { afterAll } from 'vitest';
+import { encodeImage } from '../../src/encode.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import type { Raster } from '../../src/image/raster.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { type AppOptions, type RunningServer, serve } from '../../src/server/index.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+/** A small exact engine; the server closes it, so every server gets its own. */
+export function testEngine(): Engine {
+  return openReferenceEngine(parseModel(tinyModelBytes({ seed: 5 })));
+}
+
+/** Soft shapes with some noise: nothing repeats, so a pixel in the wrong place shows. */
+export function picture(width: number, height: number, channels: Raster['channels'] = 3, seed = 1): Raster {
+  const data = new Uint8Array(width * height * channels);
+  let state = seed;
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++, i++) {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        data[i] = 128 + 90 * Math.sin((x * (c + 1)) / 37) * Math.cos(y / (23 + c)) + (state >>> 28);
+      }
+    }
+  }
+  return { width, height, channels, data };
+}
+
+export async function encoded(raster: Raster): Promise<Uint8Array> {
+  return encodeImage(testEngine(), raster, { quality: 70, chunkSize: 8 });
+}
+
+export function imageOf(raster: Raster): Sharp {
+  return sharp(raster.data, {
+    raw: { width: raster.width, height: raster.height, channels: raster.channels },
+  });
+}
+
+/** A directory of files, removed after the tests. */
+export async function directoryOf(
+  files: Readonly<Record<string, Uint8Array | string>> = {},
+): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'liif-server-'));
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+  for (const [name, bytes] of Object.entries(files)) {
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await writeFile(join(directory, name), bytes);
+  }
+  return directory;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  json(): ReturnType<typeof JSON.parse>;
+}
+
+/** Sends a path as it is, without the cleaning that fetch does. */
+export function ask(
+  url: string,
+  path: string,
+  options: {
+    readonly method?: string;
+    readonly headers?: Record<string, string>;
+    readonly body?: Uint8Array;
+    readonly signal?: AbortSignal;
+  } = {},
+): Promise<Answer> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        hostname,
+        port,
+        path,
+        method: options.method ?? 'GET',
+        headers: options.headers ?? {},
+        agent: false,
+        ...(options.signal && { signal: options.signal }),
+      },
+      (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (part: Buffer) => parts.push(part));
+        response.on('error', reject);
+        response.on('end', () => {
+          const body = Buffer.concat(parts);
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            body,
+            json: () => JSON.parse(body.toString()),
+          });
+        });
+      },
+    );
+    sent.on('error', reject);
+    sent.end(options.body);
+  });
+}
+
+export interface TestServer extends RunningServer {
+  get(path: string, options?: Parameters<typeof ask>[2]): Promise<Answer>;
+  /** Lines logged so far. */
+  readonly log: readonly Record<string, unknown>[];
+}
+
+/** A server on a free port with the small engine; stopped after the tests. */
+export async function startServer(options: AppOptions): Promise<TestServer> {
+  const log: Record<string, unknown>[] = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) });
+  const running = await serve({
+    port: 0,
+    host: '127.0.0.1',
+    stopMs: 1000,
+    openEngine: async () => testEngine(),
+    logger,
+    ...options,
+  });
+  afterAll(() => running.stop());
+  return Object.assign(running, { get: (path: string, sent = {}) => ask(running.localUrl, path, sent), log });
+}
+
+/** Waits until `check` holds, at most for five seconds. */
+export async function eventually(check: () => Promise<boolean> | boolean): Promise<void> {
+  const end = performance.now() + 5000;
+  while (!(await check())) {
+    if (performance.now() > end) throw new Error('it did not come true within 5 s');
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}
+
+/** Pixels of an image file; gray ones as RGB. */
+export async function pixelsOf(bytes: Buffer): Promise<Raster & { readonly data: Uint8Array }> {
+  const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, channels: info.channels as Raster['channels'], data };
+}
+
+/** Rows top .. top+height-1, columns left .. left+width-1. */
+export function crop(raster: Raster, left: number, top: number, width: number, height: number): Uint8Array {
+  const { channels } = raster;
+  const out = new Uint8Array(width * height * channels);
+  for (let row = 0; row < height; row++) {
+    const start = ((top + row) * raster.width + left) * channels;
+    out.set(raster.data.subarray(start, start + width * channels), row * width * channels);
+  }
+  return out;
+}
