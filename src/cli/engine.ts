@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { Engine, EngineName } from '../engine/engine.ts';
+import { EngineError } from '../errors.ts';
 import { loadModel } from '../network/load.ts';
 import { wholeNumber } from './values.ts';
 
@@ -23,7 +24,12 @@ export function addEngineOptions(command: Command): Command {
     );
 }
 
-export async function openCommandEngine(_options: EngineOptions): Promise<Engine> {
+/** Rejects with EngineError when the engine that was asked for is not there. */
+export async function openCommandEngine({ engine }: EngineOptions): Promise<Engine> {
+  if (engine !== 'auto' && engine !== 'reference')
+    throw new EngineError(
+      `The engine ${engine} is not available here; leave --engine out, or take reference`,
+    );
   const { openReferenceEngine } = await import('../engine/reference/reference-engine.ts');
   return openReferenceEngine(
     await loadModel(await readFile(new URL('../model/liif-1.safetensors', import.meta.url))),
