@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from network import ANCHORS, Down, Network, Residual, Up
+from network import ANCHORS, LEAK, Down, Network, Residual, Up
 
 QUALITIES = 100
 HYPER_STRIDE = 4
@@ -133,7 +133,7 @@ def to_layers(network: Network) -> FloatModel:
         prior=[_prior_step(f"prior.{t}", step, network.config.cy) for t, step in enumerate(network.prior)],
         synthesis=[
             FloatRow("synthesis.row", quality_rows(network.qdec)),
-            *_trunk("synthesis", network.dec, first_site=LATENT),
+            *_trunk("synthesis", network.dec),
             FloatConv(
                 "synthesis.unfold",
                 HEAD,
@@ -162,14 +162,16 @@ def run(
     observe: Callable[[str, Tensor], None] = lambda site, values: None,
 ) -> Tensor:
     """Runs layers on (B, C, H, W) that lies on `site`; `observe` sees every value that a site will hold."""
-    for layer in layers:
+    for layer, following in zip(layers, [*layers[1:], None]):
         if isinstance(layer, FloatConv):
             site = layer.site
-            x = _observed(layer, x, quality, site, layers, observe)
+            x = layer(x, quality)
+            observe(site, shuffle(x, following.factor) if isinstance(following, Shuffle) else x)
+            x = F.leaky_relu(x, LEAK) if layer.leaky else x
         elif isinstance(layer, FloatResidual):
             inner = layer.first(x, quality)
             observe(layer.first.site, inner)
-            branch = layer.second(F.leaky_relu(inner, 0.125), quality)
+            branch = layer.second(F.leaky_relu(inner, LEAK), quality)
             observe(site, branch)
             x = x + branch
             observe(site, x)
@@ -183,15 +185,9 @@ def run(
     return x
 
 
-def _observed(conv, x, quality, site, layers, observe) -> Tensor:
-    y = conv(x, quality)
-    following = layers[next(i for i, layer in enumerate(layers) if layer is conv) + 1 :]
-    shuffled = following and isinstance(following[0], Shuffle)
-    observe(site, shuffle(y, following[0].factor) if shuffled else y)
-    return F.leaky_relu(y, 0.125) if conv.leaky else y
-
-
-def run_prior_step(step: FloatPriorStep, context: Tensor, quality: int, observe) -> tuple[Tensor, Tensor]:
+def run_prior_step(
+    step: FloatPriorStep, context: Tensor, quality: int, observe: Callable[[str, Tensor], None]
+) -> tuple[Tensor, Tensor]:
     """-> mean and log2 deviation, in latent units."""
     trunk = run(step.trunk, context, quality, CONTEXT, observe)
     mean = step.mean(trunk, quality)
@@ -214,7 +210,7 @@ def shuffle(x: Tensor, factor: int) -> Tensor:
     return blocks.permute(0, 3, 4, 1, 5, 2).reshape(b, outputs, h * factor, w * factor)
 
 
-def _trunk(prefix: str, modules: nn.Sequential, last_site: str = "", first_site: str = "") -> list[FloatLayer]:
+def _trunk(prefix: str, modules: nn.Sequential, last_site: str = "") -> list[FloatLayer]:
     """A sequence of modules as layers. The last convolution of the main path writes to `last_site`."""
     layers: list[FloatLayer] = []
     main = [m for m in modules if isinstance(m, (Down, Up, nn.Conv2d))]

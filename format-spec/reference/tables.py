@@ -10,7 +10,7 @@ deviation beyond LARGEST_DEVIATION; any symbol can be coded there too.)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,11 +73,12 @@ def latent_table(octaves: np.ndarray) -> np.ndarray:
     return FIRST_LATENT_TABLE + (octaves - math.log2(FIRST_DEVIATION)) * TABLES_PER_OCTAVE
 
 
-def fit_tables(hyper_deviation: np.ndarray, counts: Counts = Counts()) -> Tables:
+def fit_tables(hyper_deviation: np.ndarray, counts: Counts | None = None) -> Tables:
     """All tables: without counts as training assumed them, which is the start for counting.
 
     `hyper_deviation`: [qualities][hyper channels], in steps.
     """
+    counts = counts or Counts()
     tables = [EMPTY]
     for i in range(LATENT_TABLES):
         deviation = FIRST_DEVIATION * 2 ** (i / TABLES_PER_OCTAVE)
