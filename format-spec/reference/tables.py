@@ -1,7 +1,7 @@
 """CDF tables (specification 3.9): which there are, and their frequencies from counts of symbols.
 
-Table 0 is empty: symbols of smaller deviation than FIRST_DEVIATION are 0 and cost nothing. Measured on photographs, one
-in some 2000 of them would be another symbol; coding it would cost more than its error is worth.
+Table 0 is empty: symbols of smaller deviation than FIRST_DEVIATION are 0 and cost nothing. Measured, one in some
+15 000 of them would be another symbol; coding them would cost more than that error is worth.
 Tables 1, 2, … are for latents whose deviation is FIRST_DEVIATION steps, and TABLES_PER_OCTAVE to the octave more.
 Behind them lie tables of hyper latents, whose tails are heavier. (A latent's index would reach them only at a
 deviation beyond LARGEST_DEVIATION; any symbol can be coded there too.)
