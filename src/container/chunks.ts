@@ -54,6 +54,14 @@ export function chunkExtent(
   return { height: Math.min(size, height - row * size), width: Math.min(size, width - column * size) };
 }
 
+/** Whether the file has such a chunk. */
+export function hasChunk(header: Shape, { level, plane, row, column }: ChunkId): boolean {
+  const below = (value: number, limit: number) => Number.isInteger(value) && value >= 0 && value < limit;
+  if (!below(level, header.levels) || !below(plane, planeCount(header))) return false;
+  const { rows, columns } = chunkGrid(header, level);
+  return below(row, rows) && below(column, columns);
+}
+
 export function planeCount(header: Pick<Header, 'alpha'>): number {
   return header.alpha ? 2 : 1;
 }
@@ -68,7 +76,7 @@ export function chunkCount(header: Shape): number {
   return count;
 }
 
-/** Position of a chunk in the index: smallest level first, then planes, rows, columns. */
+/** Position of a chunk that the file has in the index: smallest level first, then planes, rows, columns. */
 export function chunkNumber(header: Shape, { level, plane, row, column }: ChunkId): number {
   let before = 0;
   for (let smaller = header.levels - 1; smaller > level; smaller--) {

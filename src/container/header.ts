@@ -27,36 +27,40 @@ export interface Header {
   readonly sections: readonly SectionEntry[];
 }
 
-const plain = {
-  useRecords: false,
-  mapsAsObjects: false,
-  variableMapSize: true,
-  encodeUndefinedAsNil: false,
-} as const;
+/** Maps as maps: no key of a stranger's becomes a property. */
+const plain = { useRecords: false, mapsAsObjects: false, int64AsType: 'number' } as const;
+
+/** In the order of the specification. None of them holds a float. */
+const KEYS = [
+  'width',
+  'height',
+  'channels',
+  'alpha',
+  'depth',
+  'quality',
+  'model',
+  'encoder',
+  'chunkSize',
+  'levels',
+  'overviewFactor',
+  'sections',
+] as const satisfies readonly (keyof Header)[];
+const KNOWN: ReadonlySet<string> = new Set(KEYS);
 
 /** The header as MessagePack, its keys in the order of the specification. */
 export function writeHeader(header: Header): Uint8Array {
-  const map = new Map<string, unknown>([
-    ['width', header.width],
-    ['height', header.height],
-    ['channels', header.channels],
-    ['alpha', header.alpha],
-    ['depth', header.depth],
-    ['quality', header.quality],
-    ['model', header.model],
-    ['encoder', header.encoder],
-    ['chunkSize', header.chunkSize],
-    ['levels', header.levels],
-    ['overviewFactor', header.overviewFactor],
-    ['sections', header.sections.map(({ type, length, crc }) => [type, length, crc])],
-  ]);
+  const map = new Map<string, unknown>(KEYS.map((key) => [key, header[key]]));
+  map.set(
+    'sections',
+    header.sections.map(({ type, length, crc }) => [type, length, crc]),
+  );
   return Uint8Array.from(new Packr(plain).pack(map));
 }
 
 /** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError. */
 export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   try {
-    checkMessagePack(bytes);
+    checkMessagePack(bytes, KNOWN);
   } catch (cause) {
     if (!(cause instanceof MessagePackFault)) throw cause;
     throw new FormatError('header', byteOffset + cause.offset, cause.message, { cause });

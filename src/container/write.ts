@@ -1,8 +1,8 @@
-import { RequestError } from '../errors.ts';
+import { FormatError, RequestError } from '../errors.ts';
 import { type ChunkEntry, chunkCount, indexLength, writeIndex } from './chunks.ts';
 import { crcOf } from './crc32c.ts';
 import { ByteWriter } from './cursor.ts';
-import { type Header, writeHeader } from './header.ts';
+import { type Header, readHeader, writeHeader } from './header.ts';
 import { CRC_LENGTH, MAGIC, MAX_CHUNKS, MAX_SECTION_LENGTH, PREFIX_LENGTH, VERSION } from './layout.ts';
 
 /** Where an encoder puts a file: bytes in order, and once, at the end, the index back in its place. */
@@ -62,7 +62,10 @@ export class ContainerWriter {
     this.#offset = indexOffset + indexLength(header, PREFIX_LENGTH) + CRC_LENGTH;
   }
 
-  /** Writes everything before the first chunk. `sections`: type and bytes; they take the place of `header.sections`. */
+  /**
+   * Writes everything before the first chunk. `sections`: type and bytes; they take the place of `header.sections`. Rejects with
+   * RequestError, before anything is written, on a header that no reader would accept.
+   */
   static async begin(
     sink: Sink,
     header: Header,
@@ -73,14 +76,15 @@ export class ContainerWriter {
         throw new RequestError(
           `The ${type} section has ${bytes.length} bytes, more than ${MAX_SECTION_LENGTH}`,
         );
-    if (chunkCount(header) > MAX_CHUNKS)
-      throw new RequestError(
-        `A picture of ${header.width} x ${header.height} pixels has too many chunks of ${header.chunkSize} latents; take larger ones`,
-      );
     const packed = writeHeader({
       ...header,
       sections: sections.map(([type, bytes]) => ({ type, length: bytes.length, crc: crcOf(bytes) })),
     });
+    checkHeader(packed);
+    if (chunkCount(header) > MAX_CHUNKS)
+      throw new RequestError(
+        `A picture of ${header.width} x ${header.height} pixels has too many chunks of ${header.chunkSize} latents; take larger ones`,
+      );
     const prefix = new ByteWriter(PREFIX_LENGTH + packed.length + CRC_LENGTH);
     prefix.writeBytes(MAGIC);
     prefix.writeUint16(VERSION);
@@ -99,7 +103,10 @@ export class ContainerWriter {
     return writer;
   }
 
+  /** The next chunk in the order of the index. */
   async appendChunk(bytes: Uint8Array): Promise<void> {
+    if (this.#entries.length >= this.#chunks)
+      throw new Error(`${this.#chunks} chunks have been written already`);
     this.#entries.push({ byteOffset: this.#offset, length: bytes.length, crc: crcOf(bytes) });
     this.#offset += bytes.length;
     await this.#sink.write(bytes);
@@ -119,5 +126,15 @@ export class ContainerWriter {
     written.writeUint32(crcOf(index));
     await this.#sink.writeAt(this.#indexOffset, written.bytes);
     return this.#offset;
+  }
+}
+
+/** What a reader would refuse is not written. */
+function checkHeader(packed: Uint8Array): void {
+  try {
+    readHeader(packed, PREFIX_LENGTH);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    throw new RequestError(`The file cannot be written: ${cause.message}`, { cause });
   }
 }

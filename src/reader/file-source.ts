@@ -2,13 +2,17 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { SourceError } from '../errors.ts';
 import type { Source } from './source.ts';
 
-/** A file on disk, kept open. Rejects with SourceError when it cannot be opened or is no file. */
+/**
+ * A file on disk, kept open. Rejects with SourceError when it cannot be opened or is no file. Where another file takes its place
+ * under the same name, the one that was opened is read on; where it is written over, reads reject.
+ */
 export async function fileSource(path: string): Promise<Source> {
+  const failed = (cause: unknown) => new SourceError(`${path}: ${reasonOf(cause)}`, { cause });
   let handle: FileHandle;
   try {
     handle = await open(path, 'r');
   } catch (cause) {
-    throw new SourceError(`${path}: ${reasonOf(cause)}`, { cause });
+    throw failed(cause);
   }
   const opened = await handle.stat();
   if (!opened.isFile()) {
@@ -26,18 +30,18 @@ export async function fileSource(path: string): Promise<Source> {
       try {
         while (filled < wanted) {
           const { bytesRead } = await handle.read(bytes, filled, wanted - filled, offset + filled);
-          signal?.throwIfAborted();
           if (bytesRead === 0) break;
           filled += bytesRead;
+          signal?.throwIfAborted();
         }
+        // Mixed bytes would be caught by a CRC, but that would blame the file.
+        const now = await handle.stat();
+        if (filled < wanted || now.size !== opened.size || now.mtimeMs !== opened.mtimeMs)
+          throw new SourceError(`${path}: changed since it was opened`);
       } catch (cause) {
         signal?.throwIfAborted();
-        throw new SourceError(`${path}: ${reasonOf(cause)}`, { cause });
+        throw cause instanceof SourceError ? cause : failed(cause);
       }
-      // The open file may have been written over in place since; mixed bytes would be caught by a CRC, but say what happened.
-      const now = await handle.stat();
-      if (filled < wanted || now.size !== opened.size || now.mtimeMs !== opened.mtimeMs)
-        throw new SourceError(`${path}: changed since it was opened`);
       return bytes;
     },
     close: () => handle.close(),
@@ -49,6 +53,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EISDIR: 'is a directory',
   EMFILE: 'too many open files',
+  EBADF: 'has been closed',
 };
 
 function reasonOf(error: unknown): string {

@@ -5,16 +5,22 @@ export interface HttpSourceOptions {
   /** Instead of the global fetch, e.g. one with an allow-list. */
   readonly fetch?: typeof globalThis.fetch;
   readonly headers?: Readonly<Record<string, string>>;
-  /** For one request, default 30 s. */
+  /** For an answer to begin, default 30 s; its body may then take as long again and a second for every 16 KiB. */
   readonly timeoutMs?: number;
-  /** Further attempts after a network failure or a 5xx, default 2. */
+  /** Further attempts after a network failure, a 5xx, 408 or 429, default 2. */
   readonly retries?: number;
 }
 
 /** Servers that answer a range with the whole file are borne up to this size. */
 const MAX_WHOLE_BYTES = 64 * 2 ** 20;
+/** Slower servers are given up. */
+const MIN_BYTES_PER_MS = 16;
+const FIRST_PAUSE_MS = 100;
 
-/** A file behind HTTP(S), read by ranges. The server must answer 206; whether the file changed meanwhile is told by ETag or Last-Modified. */
+/**
+ * A file behind HTTP(S), read by ranges. ETag or Last-Modified, and the size, tell whether it has changed between requests. A server
+ * without ranges will do for a file of at most 64 MiB, which is then kept in memory.
+ */
 export function httpSource(url: string | URL, options: HttpSourceOptions = {}): Source {
   return new HttpSource(String(url), options);
 }
@@ -36,22 +42,20 @@ class HttpSource implements Source {
   }
 
   async getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
-    if (this.#whole) return this.#whole.subarray(offset, offset + length);
-    const wanted = this.#size === undefined ? length : Math.min(length, this.#size - offset);
-    if (wanted <= 0) return new Uint8Array();
     const { retries = 2 } = this.#options;
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted();
+      if (this.#whole) return this.#whole.subarray(offset, offset + length);
+      const wanted = this.#size === undefined ? length : Math.min(length, this.#size - offset);
+      if (wanted <= 0) return new Uint8Array();
       try {
         return await this.#request(offset, wanted, signal);
       } catch (error) {
         signal?.throwIfAborted();
-        if (attempt >= retries || !(error instanceof Retryable)) {
-          if (error instanceof SourceError) throw error;
-          const cause = error instanceof Retryable ? error.cause : error;
-          throw new SourceError(`${this.name}: ${(error as Error).message}`, { cause });
-        }
-        await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
+        if (!(error instanceof Retryable)) throw error;
+        if (attempt >= retries)
+          throw new SourceError(`${this.name}: ${error.message}`, { cause: error.cause });
+        await pause(FIRST_PAUSE_MS * 2 ** attempt, signal);
       }
     }
   }
@@ -61,87 +65,164 @@ class HttpSource implements Source {
   }
 
   async #request(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const { fetch = globalThis.fetch, headers, timeoutMs = 30_000 } = this.#options;
-    const timeout = AbortSignal.timeout(timeoutMs);
-    let response: Response;
+    const { fetch = globalThis.fetch, headers } = this.#options;
+    const deadline = new Deadline(this.#options.timeoutMs ?? 30_000, signal);
     try {
-      response = await fetch(this.name, {
+      const response = await fetch(this.name, {
         headers: {
           ...headers,
           range: `bytes=${offset}-${offset + length - 1}`,
           'accept-encoding': 'identity',
         },
-        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+        signal: deadline.signal,
       });
-      if (response.status === 206) return await this.#part(response, offset, length);
-      if (response.status === 200) return await this.#wholeBody(response, offset, length);
+      return await this.#answer(response, offset, length, deadline);
     } catch (cause) {
       if (cause instanceof SourceError || cause instanceof Retryable) throw cause;
-      if (timeout.aborted) throw new Retryable(`no answer within ${timeoutMs} ms`, { cause });
+      if (deadline.passed) throw new Retryable(`no answer within ${deadline.ms} ms`, { cause });
       throw new Retryable(messageOf(cause), { cause });
+    } finally {
+      // Ends the connection where the body has not been read to its end.
+      deadline.end();
     }
-    await response.body?.cancel();
-    if (response.status >= 500) throw new Retryable(`the server answered ${response.status}`);
-    throw new SourceError(`${this.name}: the server answered ${response.status}`);
   }
 
-  async #part(response: Response, offset: number, length: number): Promise<Uint8Array> {
-    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '');
-    const last = Number(range?.[2]);
-    if (!range || Number(range[1]) !== offset || last >= offset + length || last < offset) {
-      await response.body?.cancel();
-      throw new SourceError(`${this.name}: the server sent another range than was asked for`);
+  async #answer(response: Response, offset: number, length: number, deadline: Deadline): Promise<Uint8Array> {
+    const { status } = response;
+    const encoding = response.headers.get('content-encoding') ?? 'identity';
+    if ((status === 206 || status === 200) && encoding !== 'identity')
+      throw this.#failed(`the server compresses (${encoding}) what has to be read by ranges`);
+    if (status === 206) return this.#part(response, offset, length, deadline);
+    if (status === 200) return this.#wholeBody(response, offset, length, deadline);
+    // The source ends at or before `offset`: an empty file, or one that has become shorter.
+    const size = /^bytes \*\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1];
+    if (status === 416 && size !== undefined && Number(size) <= offset) {
+      this.#checkUnchanged(response, Number(size));
+      return new Uint8Array();
     }
-    this.#checkUnchanged(response, range[3] === '*' ? undefined : Number(range[3]));
-    const bytes = await readBody(response, last - offset + 1);
-    if (bytes.length !== last - offset + 1) throw new Retryable('the body ended early');
-    if (bytes.length < length && this.#size !== undefined && offset + bytes.length < this.#size)
-      throw new SourceError(`${this.name}: the server sent fewer bytes than were asked for`);
-    return bytes;
+    const message = `the server answered ${status}`;
+    throw status >= 500 || status === 408 || status === 429 ? new Retryable(message) : this.#failed(message);
+  }
+
+  async #part(response: Response, offset: number, length: number, deadline: Deadline): Promise<Uint8Array> {
+    const stated = response.headers.get('content-range');
+    if (stated === null)
+      throw this.#failed(
+        'the server does not say which range it sent (other origins have to expose Content-Range)',
+      );
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(stated);
+    const last = Number(range?.[2]);
+    if (!range || Number(range[1]) !== offset || !(last >= offset && last < offset + length))
+      throw this.#failed(`the server sent another range (${stated.slice(0, 60)}) than was asked for`);
+    const found = last - offset + 1;
+    // A server that does not know the size sends less only at the end.
+    const size = range[3] !== '*' ? Number(range[3]) : found < length ? last + 1 : undefined;
+    this.#checkUnchanged(response, size);
+    if (found < length && last + 1 !== this.#size)
+      throw this.#failed('the server sent fewer bytes than were asked for');
+    return this.#body(response, found, deadline);
   }
 
   /** The server does not do ranges: its whole answer is kept, if it is small. */
-  async #wholeBody(response: Response, offset: number, length: number): Promise<Uint8Array> {
-    const size = Number(response.headers.get('content-length') ?? Number.NaN);
-    if (!(size <= MAX_WHOLE_BYTES)) {
-      await response.body?.cancel();
-      throw new SourceError(
-        `${this.name}: the server does not answer ranges, and the file is not known to be small`,
-      );
-    }
+  async #wholeBody(
+    response: Response,
+    offset: number,
+    length: number,
+    deadline: Deadline,
+  ): Promise<Uint8Array> {
+    const stated = response.headers.get('content-length');
+    const size = stated !== null && /^\d+$/.test(stated) ? Number(stated) : Number.POSITIVE_INFINITY;
+    if (size > MAX_WHOLE_BYTES)
+      throw this.#failed('the server does not answer ranges, and the file is not known to be small');
     this.#checkUnchanged(response, size);
-    const bytes = await readBody(response, size);
-    if (bytes.length !== size) throw new Retryable('the body ended early');
-    this.#whole = bytes;
-    return bytes.subarray(offset, offset + length);
+    this.#whole = await this.#body(response, size, deadline);
+    return this.#whole.subarray(offset, offset + length);
   }
 
   #checkUnchanged(response: Response, size: number | undefined): void {
     const validator = response.headers.get('etag') ?? response.headers.get('last-modified') ?? '';
     this.#validator ??= validator;
     this.#size ??= size;
-    if (validator !== this.#validator || (size !== undefined && size !== this.#size)) {
-      response.body?.cancel().catch(() => {});
-      throw new SourceError(`${this.name}: changed since it was opened`);
+    if (validator !== this.#validator || (size !== undefined && size !== this.#size))
+      throw this.#failed('changed since it was opened');
+  }
+
+  /** Exactly `length` bytes; nothing is reserved before they come. */
+  async #body(response: Response, length: number, deadline: Deadline): Promise<Uint8Array> {
+    deadline.extend(length / MIN_BYTES_PER_MS);
+    const parts: Uint8Array[] = [];
+    let found = 0;
+    const reader = response.body?.getReader();
+    for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+      found += part.value.length;
+      if (found > length) throw this.#failed('the server sent more bytes than it said');
+      parts.push(part.value);
     }
+    if (found < length) throw new Retryable('the body ended early');
+    return joined(parts, length);
+  }
+
+  #failed(message: string): SourceError {
+    return new SourceError(`${this.name}: ${message}`);
   }
 }
 
 /** A failure that another attempt may mend. */
 class Retryable extends Error {}
 
-/** Reads at most `limit` bytes; what a server sends beyond them is an error of its own. */
-async function readBody(response: Response, limit: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  if (response.body) {
-    for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) {
-      length += part.length;
-      if (length > limit)
-        throw new SourceError(`${response.url}: the server sent more bytes than were asked for`);
-      parts.push(part);
-    }
+/** Aborts with the caller's signal, or when its time is up. */
+class Deadline {
+  readonly #controller = new AbortController();
+  readonly #caller: AbortSignal | undefined;
+  readonly #onAbort = () => this.#controller.abort(this.#caller?.reason);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  ms: number;
+  passed = false;
+
+  constructor(ms: number, caller: AbortSignal | undefined) {
+    this.ms = ms;
+    this.#caller = caller;
+    caller?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#arm();
   }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Starts anew with some more time. */
+  extend(ms: number): void {
+    this.ms += Math.ceil(ms);
+    this.#arm();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#caller?.removeEventListener('abort', this.#onAbort);
+    this.#controller.abort();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.passed = true;
+      this.#controller.abort();
+    }, this.ms);
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  let wake = () => {};
+  await new Promise<void>((resolve) => {
+    wake = resolve;
+    signal?.addEventListener('abort', wake, { once: true });
+    setTimeout(resolve, ms);
+  });
+  signal?.removeEventListener('abort', wake);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
   const bytes = new Uint8Array(length);
   let offset = 0;
   for (const part of parts) {

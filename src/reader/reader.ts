@@ -3,33 +3,57 @@ import {
   type ChunkId,
   chunkCount,
   chunkNumber,
+  hasChunk,
   indexLength,
   readIndex,
 } from '../container/chunks.ts';
 import { crcOf } from '../container/crc32c.ts';
 import { ByteReader } from '../container/cursor.ts';
-import { type Header, readHeader, type SectionEntry } from '../container/header.ts';
+import { type Header, readHeader } from '../container/header.ts';
 import { CRC_LENGTH, MAGIC, MAX_HEADER_LENGTH, PREFIX_LENGTH, VERSION } from '../container/layout.ts';
-import { FormatError, UnsupportedError } from '../errors.ts';
+import { FormatError, RequestError, UnsupportedError } from '../errors.ts';
+import { CoalescedReads } from './coalesce.ts';
 import type { Source } from './source.ts';
 
 /** Most files show header and index in their first 16 KiB. */
 const FIRST_READ = 16_384;
-/** A CRC over a chunk or section is checked in pieces of at most this size by `verify`. */
+/** `verify` reads the file in pieces of this size. */
 const PIECE = 2 ** 20;
+
+export interface ReaderLimits {
+  /** Pixels of the picture. */
+  readonly pixels?: number;
+  /** Chunks of the file: an opened file keeps about 100 bytes for each. */
+  readonly chunks?: number;
+}
+
+export interface ReaderOptions {
+  readonly signal?: AbortSignal;
+  /** Files beyond these are refused with UnsupportedError; default none but those of the format. */
+  readonly limits?: ReaderLimits;
+}
+
+/** Where a chunk or section is, and what its CRC has to be. */
+interface Part {
+  readonly section: 'chunk' | 'section';
+  readonly byteOffset: number;
+  readonly length: number;
+  readonly crc: number;
+}
 
 /** An opened file: its header and index, and its chunks as they are asked for. */
 export class Reader {
   readonly source: Source;
   readonly header: Header;
+  /** The index. */
   readonly entries: readonly ChunkEntry[];
   /** Bytes before the first chunk. */
   readonly prefixLength: number;
   /** Size of the whole file, as header and index imply it. */
   readonly fileLength: number;
-  /** Bytes asked of the source so far. */
-  bytesRead: number;
-  readonly #sections: ReadonlyMap<string, SectionEntry & { byteOffset: number }>;
+  #bytesRead: number;
+  readonly #sections: ReadonlyMap<string, Part>;
+  readonly #reads: CoalescedReads;
 
   constructor(
     source: Source,
@@ -42,154 +66,196 @@ export class Reader {
     this.header = header;
     this.entries = entries;
     this.prefixLength = prefixLength;
-    this.bytesRead = bytesRead;
-    const last = entries.at(-1);
-    let end = last ? last.byteOffset + last.length : prefixLength;
-    const sections = new Map<string, SectionEntry & { byteOffset: number }>();
-    for (const section of header.sections) {
-      sections.set(section.type, { ...section, byteOffset: end });
-      end += section.length;
+    this.#bytesRead = bytesRead;
+    this.#reads = new CoalescedReads(source, (count) => {
+      this.#bytesRead += count;
+    });
+    const last = entries.at(-1)!;
+    let end = last.byteOffset + last.length;
+    const sections = new Map<string, Part>();
+    for (const { type, length, crc } of header.sections) {
+      sections.set(type, { section: 'section', byteOffset: end, length, crc });
+      end += length;
     }
     this.#sections = sections;
     this.fileLength = end;
   }
 
-  /** The checked bytes of a chunk. Rejects with FormatError when its CRC does not fit, with SourceError when it does not arrive. */
+  /** Bytes that the source has given so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /**
+   * The checked bytes of a chunk; they may share memory with other results. Chunks asked for in the same turn of the event loop that lie
+   * next to each other become one request. Rejects with FormatError when the CRC does not fit, with SourceError when bytes do
+   * not arrive, with RequestError when the file has no such chunk.
+   */
   async readChunk(id: ChunkId, signal?: AbortSignal): Promise<Uint8Array> {
+    if (!hasChunk(this.header, id))
+      throw new RequestError(
+        `The file has no chunk at level ${id.level}, plane ${id.plane}, row ${id.row}, column ${id.column}`,
+      );
     const entry = this.entries[chunkNumber(this.header, id)]!;
-    return this.#checked('chunk', entry, signal);
+    return this.#checked({ section: 'chunk', ...entry }, signal);
+  }
+
+  /** As `readChunk`, for several: all or the first failure. */
+  readChunks(ids: readonly ChunkId[], signal?: AbortSignal): Promise<Uint8Array[]> {
+    return Promise.all(ids.map((id) => this.readChunk(id, signal)));
   }
 
   /** The checked bytes of an ancillary section, or undefined if the file has none of this type. */
   async readSection(type: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
-    const section = this.#sections.get(type);
-    return section && this.#checked('section', section, signal);
+    const part = this.#sections.get(type);
+    return part && this.#checked(part, signal);
   }
 
-  /** Reads the whole file and checks every CRC, in bounded memory. Rejects with the first fault. */
+  /** Reads the whole file from front to back in bounded memory and checks every CRC. Rejects with the first fault. */
   async verify(onProgress?: (done: number, total: number) => void, signal?: AbortSignal): Promise<void> {
-    const parts = [
-      ...this.entries.map((entry) => ({ section: 'chunk' as const, ...entry })),
-      ...[...this.#sections.values()].map((entry) => ({ section: 'section' as const, ...entry })),
-    ];
-    for (const { section, byteOffset, length, crc } of parts) {
+    const chunks = this.entries.map((entry): Part => ({ section: 'chunk', ...entry }));
+    let piece: Uint8Array = new Uint8Array();
+    let pieceOffset = this.prefixLength;
+    for (const { section, byteOffset, length, crc } of [...chunks, ...this.#sections.values()]) {
       let found = 0;
-      for (let at = 0; at < length; at += PIECE) {
-        const wanted = Math.min(PIECE, length - at);
-        found = crcOf(await this.#read(section, byteOffset + at, wanted, signal), found);
-        onProgress?.(byteOffset + at + wanted, this.fileLength);
+      for (let at = byteOffset; at < byteOffset + length; ) {
+        if (at === pieceOffset + piece.length) {
+          const wanted = Math.min(PIECE, this.fileLength - at);
+          piece = await this.source.getBytes(at, wanted, signal);
+          pieceOffset = at;
+          this.#bytesRead += piece.length;
+          onProgress?.(at + piece.length, this.fileLength);
+          if (piece.length === 0) throw endsEarly(section, byteOffset, at - byteOffset, length);
+        }
+        const part = piece.subarray(at - pieceOffset, byteOffset + length - pieceOffset);
+        found = crcOf(part, found);
+        at += part.length;
       }
       if (found !== crc) throw crcFault(section, byteOffset);
     }
+    // A source that did not know its length on opening may have more to give.
+    const { size } = this.source;
+    const more = size ?? this.fileLength + (await this.source.getBytes(this.fileLength, 1, signal)).length;
+    if (more > this.fileLength) throw trailing(this.fileLength);
   }
 
   close(): Promise<void> {
     return this.source.close();
   }
 
-  async #checked(section: 'chunk' | 'section', entry: ChunkEntry, signal?: AbortSignal): Promise<Uint8Array> {
-    const bytes = await this.#read(section, entry.byteOffset, entry.length, signal);
-    if (crcOf(bytes) !== entry.crc) throw crcFault(section, entry.byteOffset);
-    return bytes;
-  }
-
-  async #read(
-    section: 'chunk' | 'section',
-    byteOffset: number,
-    length: number,
-    signal?: AbortSignal,
-  ): Promise<Uint8Array> {
+  async #checked({ section, byteOffset, length, crc }: Part, signal?: AbortSignal): Promise<Uint8Array> {
     // Where the source knew its size, opening has compared it; elsewhere a stranger's length is not believed before bytes come.
-    const bytes = await this.source.getBytes(byteOffset, length, signal);
-    this.bytesRead += bytes.length;
-    if (bytes.length < length)
-      throw new FormatError(section, byteOffset, `the file ends after ${bytes.length} of ${length} bytes`);
+    const bytes = await this.#reads.read(byteOffset, length, signal);
+    if (bytes.length < length) throw endsEarly(section, byteOffset, bytes.length, length);
+    if (crcOf(bytes) !== crc) throw crcFault(section, byteOffset);
     return bytes;
   }
 }
 
-/** Reads and checks header and index: one read of 16 KiB, and the rest of the index where it is longer. Spec 1.5. */
-export async function openReader(
-  source: Source,
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<Reader> {
-  const { signal } = options;
+/**
+ * Reads and checks header and index: one read of 16 KiB, and the rest of the index where it is longer. Spec 1.5. Rejects with FormatError,
+ * UnsupportedError or SourceError; the source stays open then, and belongs to the reader otherwise.
+ */
+export async function openReader(source: Source, options: ReaderOptions = {}): Promise<Reader> {
+  const { signal, limits = {} } = options;
   let bytes = await source.getBytes(0, FIRST_READ, signal);
   let bytesRead = bytes.length;
-  /** The first `length` bytes of the file; never asks for more than the file has. */
-  const upTo = async (length: number, section: 'header' | 'index'): Promise<void> => {
+  /** Makes `bytes` the first `length` bytes of the file; never asks for more than the file has. */
+  const upTo = async (length: number, section: 'header' | 'index', from: number): Promise<void> => {
     if (bytes.length >= length) return;
-    const ended = (size: number) =>
-      new FormatError(section, size, `the file ends after ${size} of ${length} bytes`);
-    if (source.size !== undefined && source.size < length) throw ended(source.size);
+    if (source.size !== undefined && source.size < length)
+      throw endsEarly(section, from, source.size - from, length - from);
     const rest = await source.getBytes(bytes.length, length - bytes.length, signal);
     bytesRead += rest.length;
-    if (bytes.length + rest.length < length) throw ended(bytes.length + rest.length);
-    const joined = new Uint8Array(length);
+    const joined = new Uint8Array(bytes.length + rest.length);
     joined.set(bytes);
     joined.set(rest, bytes.length);
     bytes = joined;
+    if (bytes.length < length) throw endsEarly(section, from, bytes.length - from, length - from);
   };
   const headerLength = readPrefix(bytes);
-  const indexOffset = PREFIX_LENGTH + headerLength + CRC_LENGTH;
-  await upTo(indexOffset, 'header');
-  checkCrc(bytes, 0, PREFIX_LENGTH + headerLength, 'header');
-  const header = readHeader(bytes.subarray(PREFIX_LENGTH, PREFIX_LENGTH + headerLength), PREFIX_LENGTH);
+  const headerEnd = PREFIX_LENGTH + headerLength;
+  const indexOffset = headerEnd + CRC_LENGTH;
+  await upTo(indexOffset, 'header', PREFIX_LENGTH);
+  checkCrc(bytes, 0, headerEnd, 'header');
+  const header = readHeader(bytes.subarray(PREFIX_LENGTH, headerEnd), PREFIX_LENGTH);
+  checkLimits(header, limits);
   const length = indexLength(header, PREFIX_LENGTH);
   const prefixLength = indexOffset + length + CRC_LENGTH;
-  await upTo(prefixLength, 'index');
+  await upTo(prefixLength, 'index', indexOffset);
   checkCrc(bytes, indexOffset, indexOffset + length, 'index');
   const entries = readIndex(bytes.subarray(indexOffset, indexOffset + length), indexOffset, prefixLength);
   const reader = new Reader(source, header, entries, prefixLength, bytesRead);
-  if (entries.length !== chunkCount(header)) throw new Error('the index does not match the header');
-  const { size } = source;
-  if (size !== undefined && size !== reader.fileLength)
-    throw size < reader.fileLength
-      ? new FormatError('chunk', size, `the file ends after ${size} of ${reader.fileLength} bytes`)
-      : new FormatError(
-          'section',
-          reader.fileLength,
-          `${size - reader.fileLength} bytes follow the end of the file`,
-        );
+  checkSize(reader);
   return reader;
 }
 
 /** Magic, version, flags; returns the length of the header. Spec 1.2. */
 function readPrefix(bytes: Uint8Array): number {
-  const reader = new ByteReader(
-    bytes,
-    () =>
-      new FormatError('prefix', bytes.length, `the file ends after ${bytes.length} bytes; not a .liif file`),
-  );
-  const magic = reader.readBytes(Math.min(MAGIC.length, bytes.length));
+  const magic = bytes.subarray(0, MAGIC.length);
   if (magic.some((byte, i) => byte !== MAGIC[i])) throw new FormatError('prefix', 0, 'not a .liif file');
-  if (magic.length < MAGIC.length) reader.readBytes(1); // throws: the file ends here
+  const reader = new ByteReader(bytes, () => endsEarly('prefix', 0, bytes.length, PREFIX_LENGTH));
+  reader.readBytes(MAGIC.length);
   const version = reader.readUint16();
-  const flags = reader.readUint16();
-  const headerLength = reader.readUint32();
   if (version !== VERSION)
     throw new UnsupportedError(
       `The file has version ${version} of the format; this decoder knows ${VERSION}`,
     );
+  const flags = reader.readUint16();
   if (flags !== 0)
     throw new UnsupportedError(`The file needs features (0x${flags.toString(16)}) of a later version`);
+  const at = reader.offset;
+  const headerLength = reader.readUint32();
   if (headerLength < 1 || headerLength > MAX_HEADER_LENGTH)
     throw new FormatError(
       'prefix',
-      12,
+      at,
       `a header of ${headerLength} bytes is not between 1 and ${MAX_HEADER_LENGTH}`,
     );
   return headerLength;
 }
 
+function checkLimits(header: Header, limits: ReaderLimits): void {
+  const pixels = header.width * header.height;
+  if (limits.pixels !== undefined && pixels > limits.pixels)
+    throw new UnsupportedError(
+      `The picture has ${header.width} x ${header.height} pixels; ${limits.pixels} are allowed here`,
+    );
+  const chunks = chunkCount(header);
+  if (limits.chunks !== undefined && chunks > limits.chunks)
+    throw new UnsupportedError(`The file has ${chunks} chunks; ${limits.chunks} are allowed here`);
+}
+
+/** That the file ends with the last section, where the source knows its size. */
+function checkSize({ source: { size }, entries, fileLength }: Reader): void {
+  if (size === undefined || size === fileLength) return;
+  if (size > fileLength) throw trailing(fileLength);
+  const cut = entries.find(({ byteOffset, length }) => byteOffset + length > size);
+  throw cut
+    ? endsEarly('chunk', cut.byteOffset, size - cut.byteOffset, cut.length)
+    : new FormatError('section', size, `the file ends after ${size} of ${fileLength} bytes`);
+}
+
+/** `to`: where the CRC is. */
 function checkCrc(bytes: Uint8Array, from: number, to: number, section: 'header' | 'index'): void {
-  const stored = new ByteReader(
-    bytes.subarray(to),
-    () => new FormatError(section, to, 'the CRC is missing'),
-  ).readUint32();
+  const stored = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(to, true);
   if (crcOf(bytes.subarray(from, to)) !== stored) throw crcFault(section, from);
 }
 
 function crcFault(section: 'header' | 'index' | 'chunk' | 'section', byteOffset: number): FormatError {
   return new FormatError(section, byteOffset, 'the CRC does not fit the bytes: the file is damaged');
+}
+
+function endsEarly(
+  section: 'prefix' | 'header' | 'index' | 'chunk' | 'section',
+  byteOffset: number,
+  found: number,
+  wanted: number,
+): FormatError {
+  const there = Math.max(0, found);
+  return new FormatError(section, byteOffset, `the file ends after ${there} of its ${wanted} bytes`);
+}
+
+function trailing(byteOffset: number): FormatError {
+  return new FormatError('section', byteOffset, 'bytes follow the end of the file');
 }

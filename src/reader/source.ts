@@ -5,7 +5,7 @@ export interface Source {
   /** Bytes in all, when known; undefined until the first answer of a source that cannot tell before. */
   readonly size: number | undefined;
   /**
-   * Bytes offset .. offset+length-1, fewer only where the source ends. Rejects with SourceError when they do not
+   * Bytes offset .. offset+length-1, fewer only where the source ends (none beyond it). Rejects with SourceError when they do not
    * arrive or when the source has changed since it was opened, and with the signal's reason when aborted.
    */
   getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;

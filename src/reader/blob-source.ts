@@ -1,0 +1,23 @@
+import { SourceError } from '../errors.ts';
+import type { Source } from './source.ts';
+
+/** A Blob, or a File that somebody dropped into a page: read by ranges, never as a whole. */
+export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): Source {
+  return {
+    name,
+    size: blob.size,
+    async getBytes(offset, length, signal) {
+      signal?.throwIfAborted();
+      let bytes: ArrayBuffer;
+      try {
+        bytes = await blob.slice(offset, offset + length).arrayBuffer();
+      } catch (cause) {
+        // Browsers refuse to read a file that has changed or gone since it was chosen.
+        throw new SourceError(`${name}: ${(cause as Error).message}`, { cause });
+      }
+      signal?.throwIfAborted();
+      return new Uint8Array(bytes);
+    },
+    async close() {},
+  };
+}
