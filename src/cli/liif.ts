@@ -6,6 +6,7 @@ import { decodeCommand } from './decode.ts';
 import { encodeCommand } from './encode.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
 import { infoCommand } from './info.ts';
+import { serveCommand } from './serve.ts';
 import { ReportedFailure } from './several.ts';
 import { printError } from './terminal.ts';
 import { verifyCommand } from './verify.ts';
@@ -16,7 +17,14 @@ function program(): Command {
     .version(VERSION, '-V, --version')
     .helpCommand('help [command]', 'help for a command')
     .addHelpText('after', EXIT_CODES_HELP);
-  for (const command of [encodeCommand(), decodeCommand(), infoCommand(), verifyCommand(), compareCommand()])
+  for (const command of [
+    encodeCommand(),
+    decodeCommand(),
+    infoCommand(),
+    verifyCommand(),
+    compareCommand(),
+    serveCommand(),
+  ])
     liif.addCommand(command);
   // Errors become exceptions and one line of our own.
   for (const command of [liif, ...liif.commands])

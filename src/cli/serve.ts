@@ -1,0 +1,81 @@
+import { Command, Option } from 'commander';
+import { configTable, readConfig, settings } from '../server/config.ts';
+
+/** `liif serve`: options, their environment variables and their help all come from the server's schema. */
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .description('serve pictures and a viewer over HTTP: XYZ tiles, IIIF, Deep Zoom')
+    .argument('[paths...]', 'directories and files to serve (default: this directory)')
+    .option('--config <file>', 'settings as JSON; the environment and flags go before it')
+    .option('--print-config', 'print the settings in force as JSON and exit')
+    .option('--help-config', 'print all settings as a table and exit');
+  for (const { flag, description, default: fallback, boolean } of settings()) {
+    const text = description.replaceAll('`', '');
+    const shown =
+      fallback === undefined || fallback === false || (Array.isArray(fallback) && fallback.length === 0)
+        ? text
+        : `${text} (default: ${JSON.stringify(fallback)})`;
+    if (!boolean) command.addOption(new Option(`${flag} <value>`, shown));
+    else if (fallback === true)
+      command.addOption(
+        new Option(`--no-${flag.slice(2)}`, `do not ${text.charAt(0).toLowerCase()}${text.slice(1)}`),
+      );
+    else command.addOption(new Option(flag, shown));
+  }
+  return command.action(async (paths: string[], options: Record<string, unknown>) => {
+    if (options.helpConfig) {
+      process.stdout.write(`${configTable()}\n`);
+      return;
+    }
+    const config = await readConfig(
+      given(options, command),
+      process.env,
+      options.config as string | undefined,
+    );
+    if (options.printConfig) {
+      process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+      return;
+    }
+    // Loaded here, so that the other commands start without it.
+    const { serve } = await import('../server/serve.ts');
+    const roots = paths.length > 0 || config.remotes.length > 0 ? paths : ['.'];
+    const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env;
+    const running = await serve({
+      ...config,
+      roots,
+      ...(AWS_ACCESS_KEY_ID &&
+        AWS_SECRET_ACCESS_KEY && {
+          credentials: {
+            accessKeyId: AWS_ACCESS_KEY_ID,
+            secretAccessKey: AWS_SECRET_ACCESS_KEY,
+            ...(AWS_SESSION_TOKEN && { sessionToken: AWS_SESSION_TOKEN }),
+          },
+        }),
+    });
+    process.stdout.write(`${running.url}\n`);
+    await stopped(() => running.stop());
+  });
+}
+
+/** Options that stand on the command line: `--no-watch` alone would otherwise set `watch` wherever it does not. */
+function given(options: Record<string, unknown>, command: Command): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => command.getOptionValueSource(name) === 'cli'),
+  );
+}
+
+/** Resolves when the process was asked to stop and has; a second request exits at once. */
+function stopped(stop: () => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let asked = false;
+    for (const [signal, code] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const)
+      process.on(signal, () => {
+        if (asked) process.exit(code);
+        asked = true;
+        stop().then(resolve, reject);
+      });
+  });
+}
