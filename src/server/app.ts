@@ -91,6 +91,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     catalog,
     remotes,
     engines,
+    remoteFreshMs: config.remoteFreshMs,
     plain: { levels, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
   });
   const storeEvents: StoreEvents = {

@@ -38,7 +38,7 @@ interface Root {
 
 /**
  * The pictures that may be served. Requests are looked up here by name and never reach the file system with a text of their own. Files and
- * directories whose names begin with a dot are left out, and so are links that lead out of their root.
+ * directories whose names begin with a dot are left out, and so are links to directories or out of their root.
  */
 export class Catalog {
   readonly #options: CatalogOptions;
@@ -137,7 +137,7 @@ export class Catalog {
   #watch(): void {
     this.#watcher = watch(
       this.#roots.map(({ path }) => path),
-      { ignoreInitial: true, followSymlinks: true, ignored: (path) => this.#hidden(path) },
+      { ignoreInitial: true, followSymlinks: false, ignored: (path) => this.#hidden(path) },
     );
     const noticed = () => {
       clearTimeout(this.#timer);
@@ -162,7 +162,7 @@ export class Catalog {
   async #scan(): Promise<void> {
     const found = new Map<string, CatalogEntry>();
     for (const root of this.#roots) {
-      if (root.directory) await this.#scanDirectory(root.path, root.path, '', found, new Set());
+      if (root.directory) await this.#scanDirectory(root.path, root.path, '', found);
       else await this.#add(root.path, join(root.path, '..'), basename(root.path), found);
     }
     this.#entries = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -174,10 +174,7 @@ export class Catalog {
     path: string,
     prefix: string,
     found: Map<string, CatalogEntry>,
-    visited: Set<string>,
   ): Promise<void> {
-    if (visited.has(path)) return;
-    visited.add(path);
     let directory: Awaited<ReturnType<typeof opendir>>;
     try {
       directory = await opendir(path);
@@ -189,10 +186,8 @@ export class Catalog {
       const child = await this.#inside(root, join(path, entry.name));
       if (child === undefined) continue;
       const name = prefix + entry.name;
-      const isDirectory =
-        entry.isDirectory() ||
-        (entry.isSymbolicLink() && (await stat(child).catch(() => undefined))?.isDirectory());
-      if (isDirectory) await this.#scanDirectory(root, child, `${name}/`, found, visited);
+      // Linked directories inside the root have names of their own there, and might go in circles.
+      if (entry.isDirectory()) await this.#scanDirectory(root, child, `${name}/`, found);
       else await this.#add(child, root, name, found);
     }
   }

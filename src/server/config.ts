@@ -68,6 +68,9 @@ export const configSchema = z.strictObject({
     .default('us-east-1')
     .describe('Region of the S3 service. Keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'),
   remoteTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for an answer of a remote.'),
+  remoteFreshMs: whole(0, 86_400_000)
+    .default(60_000)
+    .describe('How long a remote file is taken to be the same without asking.'),
   engine: z.enum(['auto', 'wasm', 'reference']).default('auto').describe('What computes the networks.'),
   threads: whole(1, 256)
     .default(availableParallelism())

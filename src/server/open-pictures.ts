@@ -30,14 +30,14 @@ export interface OpenPicturesOptions {
   readonly remotes: Remotes;
   readonly engines: EngineHost;
   readonly plain: PlainOptions;
+  /** How long a remote file is taken to be the same without asking, in milliseconds. */
+  readonly remoteFreshMs: number;
   /** Pictures, and so file handles, that stay open. Default 64. */
   readonly maxOpen?: number;
 }
 
 /** How long what a file looks like is believed. */
 const STAT_MS = 500;
-/** How long a remote file is taken to be the same without asking. */
-const REMOTE_MS = 60_000;
 
 interface Seen {
   readonly at: number;
@@ -122,7 +122,7 @@ export class OpenPictures {
     signal: AbortSignal,
   ): Promise<FoundPicture> {
     const { engine, features, generation } = await this.#options.engines.running();
-    const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / REMOTE_MS)}`;
+    const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     const lease = await this.#pictures.lease(
       `${id}\n${epoch}\n${generation}`,
       (shared) => openLiifPicture(this.#options.remotes.open(located), { engine, features }, shared),
