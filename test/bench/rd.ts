@@ -135,11 +135,7 @@ function codecsOf(using: Engine): Codec[] {
     encode: (raster, quality) => encodeImage(using, raster, { quality, optimize }),
     decode: (bytes) => decodeImage(bytes, { engine: using }),
   });
-  const peer = (
-    name: string,
-    version: string,
-    encode: (image: Sharp, quality: number) => Sharp,
-  ): Codec => ({
+  const peer = (name: string, version: string, encode: (image: Sharp, quality: number) => Sharp): Codec => ({
     name,
     version,
     qualities: PEER_QUALITIES,
