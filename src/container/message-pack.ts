@@ -40,8 +40,8 @@ interface Place {
   readonly depth: number;
   /** In the outermost map: keys whose values hold no floats. */
   readonly withoutFloats?: ReadonlySet<string>;
-  /** Whether a float here is a fault. */
-  readonly noFloat?: boolean;
+  /** The key, of those without floats, that this is the value of or inside of. */
+  readonly floatless?: string | undefined;
 }
 
 function checkValue(reader: ByteReader, place: Place): void {
@@ -56,7 +56,8 @@ function checkValue(reader: ByteReader, place: Place): void {
   else if (type >= 0xc4 && type <= 0xc6)
     reader.readBytes(bigEndian(reader, 1 << (type - 0xc4))); // bin
   else if (type === 0xca || type === 0xcb) {
-    if (place.noFloat) throw new MessagePackFault(start, 'a float stands where an integer belongs');
+    if (place.floatless !== undefined)
+      throw new MessagePackFault(start, `${place.floatless} holds a float, not an integer`);
     reader.readBytes(type === 0xca ? 4 : 8);
   } else if (type >= 0xcc && type <= 0xcf)
     reader.readBytes(1 << (type - 0xcc)); // unsigned
@@ -76,7 +77,7 @@ function checkDepth(start: number, { depth }: Place): void {
 
 function checkArray(reader: ByteReader, length: number, start: number, place: Place): void {
   checkDepth(start, place);
-  const inside = { depth: place.depth + 1, noFloat: place.noFloat === true };
+  const inside = { depth: place.depth + 1, floatless: place.floatless };
   for (let i = 0; i < length; i++) checkValue(reader, inside);
 }
 
@@ -99,7 +100,7 @@ function checkMap(reader: ByteReader, length: number, mapStart: number, place: P
     keys.add(key);
     checkValue(reader, {
       depth: place.depth + 1,
-      noFloat: place.noFloat === true || place.withoutFloats?.has(key) === true,
+      floatless: place.withoutFloats?.has(key) ? key : place.floatless,
     });
   }
 }
