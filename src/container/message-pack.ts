@@ -57,7 +57,7 @@ function checkValue(reader: ByteReader, place: Place): void {
     reader.readBytes(bigEndian(reader, 1 << (type - 0xc4))); // bin
   else if (type === 0xca || type === 0xcb) {
     if (place.floatless !== undefined)
-      throw new MessagePackFault(start, `${place.floatless} holds a float, not an integer`);
+      throw new MessagePackFault(start, `${place.floatless} must not hold a float`);
     reader.readBytes(type === 0xca ? 4 : 8);
   } else if (type >= 0xcc && type <= 0xcf)
     reader.readBytes(1 << (type - 0xcc)); // unsigned

@@ -18,11 +18,19 @@ export function seeded(seed: number): () => number {
 
 export function noise(length: number, seed: number): Uint8Array {
   const next = seeded(seed);
-  return Uint8Array.from({ length }, () => next() * 256);
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = next() * 256;
+  return bytes;
 }
 
 export function concat(...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
 }
 
 export function littleEndian(value: number | bigint, size: 2 | 4 | 8): Uint8Array {
