@@ -27,6 +27,7 @@ import { type Credentials, Remotes } from './remotes.ts';
 import { RenderService } from './render-service.ts';
 import { parseRequest, type ServerRequest } from './request.ts';
 import type { StoreEvents, TileStore } from './tile-store.ts';
+import { Uploads } from './uploads.ts';
 
 export interface AppOptions extends ConfigInput {
   /** Directories and files to serve. */
@@ -156,6 +157,14 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     upload: config.allowUpload,
     onDamaged: (id, error) => log.warn({ id, err: error }, 'picture cannot be served'),
   });
+  const uploads = new Uploads({
+    catalog,
+    engines,
+    maxBytes: config.uploadMb * MB,
+    maxPixels: config.maxPlainPixels,
+    infoOf: (id, signal) => handlers.infoOf(id, signal),
+    onFailed: (id, error) => log.warn({ id, err: error }, 'an uploaded image was not encoded'),
+  });
   metrics.watchAdmission(admission);
   metrics.watchPictures(() => catalog.size);
   metrics.watchCaches(() => ({ images: service.counts, plain: levels, pictures: pictures.counts }));
@@ -202,7 +211,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     });
     if (request.method === 'OPTIONS') {
       response.set({
-        'Access-Control-Allow-Methods': config.allowUpload ? 'GET, HEAD, POST' : 'GET, HEAD',
+        'Access-Control-Allow-Methods': 'GET, HEAD',
         'Access-Control-Allow-Headers': 'Accept, Content-Type, If-None-Match, If-Range, Range',
         'Access-Control-Max-Age': '86400',
       });
@@ -257,11 +266,16 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   }
 
   app.use(async (request: Request, response: Response) => {
+    const signal: AbortSignal = response.locals.signal;
+    if (config.allowUpload && request.method === 'POST' && /^\/api\/images\/?(\?|$)/.test(request.url)) {
+      response.locals.route = 'upload';
+      hosts.baseOf(request, request.baseUrl);
+      return uploads.receive(request, response, signal);
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.set('Allow', 'GET, HEAD, OPTIONS');
       throw new Problem(405, 'method-not-allowed', 'Only GET and HEAD are answered here.');
     }
-    const signal: AbortSignal = response.locals.signal;
     if (request.url === '/' || request.url.startsWith('/?')) {
       hosts.baseOf(request, request.baseUrl);
       response.set('Cache-Control', 'no-cache').type('html');
@@ -313,6 +327,8 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
         return handlers.file(request, response, wanted, signal);
       case 'iiif-base':
         return handlers.iiifBase(request, response, wanted, signal);
+      case 'job':
+        return uploads.report(request, response, wanted.job, signal);
     }
     await new Promise<void>((resolve) => compress(request, response, () => resolve()));
     switch (wanted.kind) {
@@ -331,8 +347,6 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
       case 'openapi':
         response.set('Cache-Control', 'no-cache').json(openApiDocument(base));
         return;
-      case 'job':
-        throw new Problem(404, 'not-found', 'There is no such job.');
     }
   }
 
@@ -370,6 +384,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     async close() {
       if (state === 'closed') return;
       state = 'closed';
+      await uploads.close();
       await catalog.close();
       service.close();
       pictures.close();

@@ -248,6 +248,13 @@ export class Handlers {
     });
   }
 
+  /** What clients are told of a picture of the catalog. Rejects with Problem 404. */
+  async infoOf(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const entry = this.#options.catalog.get(id);
+    if (!entry) throw notFound('There is no such picture.');
+    return this.#infoOf(entry, signal);
+  }
+
   async #send(
     request: Request,
     response: Response,

@@ -1,4 +1,5 @@
 import { isLiifError } from '../errors.ts';
+import { OutputError } from '../image/atomic-file.ts';
 
 /** Why a request was not served, as RFC 9457 has it. Nothing here may name a path of this machine. */
 export class Problem extends Error {
@@ -44,6 +45,8 @@ const TITLES: Readonly<Record<number, string>> = {
   501: 'Not Implemented',
   502: 'Bad Gateway',
   503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  507: 'Insufficient Storage',
 };
 
 export function badRequest(code: string, detail: string): Problem {
@@ -74,6 +77,8 @@ export function problemOf(error: unknown): Problem {
       retryAfter: 1,
       cause: error,
     });
+  if (error instanceof OutputError)
+    return new Problem(507, 'not-written', 'The server cannot write the picture.', { cause: error });
   if (isLiifError(error)) {
     switch (error._tag) {
       case 'RequestError':

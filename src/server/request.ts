@@ -361,6 +361,18 @@ function parseIiifSize(iiif: IiifVersion, text: string): IiifSize {
   return { kind: 'pixels', width, height, fit, upscale };
 }
 
+/** Name and quality of an image that is uploaded. Throws Problem 400. */
+export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
+  const mark = url.indexOf('?');
+  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  // An image's own ending goes: the picture gets another.
+  const name = (query.get('name') ?? 'image').replace(/\.(jpe?g|png|webp|tiff?|gif|avif|liif)$/i, '').trim();
+  // Letters, digits and a few marks: file names everywhere, and ids as well.
+  if (!/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name))
+    throw badRequest('invalid-name', 'A name is up to 100 letters, digits, spaces and ._()+- long.');
+  return { name, quality: parseCount(query.get('quality'), 'quality', 1, 100) };
+}
+
 /** Checks and decodes the parts of a path that name a picture. */
 export function parseId(parts: readonly string[]): PictureId {
   const name = parts.map(decodePart).join('/');
