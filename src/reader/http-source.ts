@@ -78,11 +78,12 @@ class HttpSource implements Source {
       });
       return await this.#answer(response, offset, length, deadline);
     } catch (cause) {
+      // Ends the connection where the body has not been read to its end.
+      deadline.abort();
       if (cause instanceof SourceError || cause instanceof Retryable) throw cause;
       if (deadline.passed) throw new Retryable(`no answer within ${deadline.ms} ms`, { cause });
       throw new Retryable(messageOf(cause), { cause });
     } finally {
-      // Ends the connection where the body has not been read to its end.
       deadline.end();
     }
   }
@@ -196,10 +197,13 @@ class Deadline {
     this.#arm();
   }
 
+  abort(): void {
+    this.#controller.abort();
+  }
+
   end(): void {
     clearTimeout(this.#timer);
     this.#caller?.removeEventListener('abort', this.#onAbort);
-    this.#controller.abort();
   }
 
   #arm(): void {

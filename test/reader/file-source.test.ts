@@ -1,0 +1,114 @@
+import { mkdtemp, open, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { chunkList } from '../../src/container/chunks.ts';
+import { SourceError } from '../../src/errors.ts';
+import { blobSource } from '../../src/reader/blob-source.ts';
+import { fileSource } from '../../src/reader/file-source.ts';
+import { memorySource } from '../../src/reader/memory-source.ts';
+import { openReader } from '../../src/reader/reader.ts';
+import type { Source } from '../../src/reader/source.ts';
+import { noise, sampleFile } from '../container/sample-file.ts';
+
+let folder: string;
+let path: string;
+const bytes = noise(100_000, 6);
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'liif-source-'));
+  path = join(folder, 'file.liif');
+  await writeFile(path, bytes);
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const sources: [string, () => Source | Promise<Source>][] = [
+  ['memorySource', () => memorySource(bytes)],
+  ['blobSource', () => blobSource(new Blob([bytes.slice().buffer as ArrayBuffer]))],
+  ['fileSource', () => fileSource(path)],
+];
+describe.each(sources)('%s', (_, openSource) => {
+  it('gives ranges, and fewer bytes only where the file ends', async () => {
+    const source = await openSource();
+    expect(source.size).toBe(100_000);
+    expect(await source.getBytes(0, 10)).toEqual(bytes.slice(0, 10));
+    expect(await source.getBytes(54_321, 12_345)).toEqual(bytes.slice(54_321, 66_666));
+    expect(await source.getBytes(99_990, 100)).toEqual(bytes.slice(99_990));
+    expect(await source.getBytes(100_000, 1)).toEqual(new Uint8Array());
+    expect(await source.getBytes(2 ** 40, 1)).toEqual(new Uint8Array());
+    expect(await source.getBytes(5, 0)).toEqual(new Uint8Array());
+    const several = await Promise.all([0, 1, 2].map((i) => source.getBytes(i * 1000, 1000)));
+    expect(several).toEqual([0, 1, 2].map((i) => bytes.slice(i * 1000, i * 1000 + 1000)));
+    await source.close();
+  });
+
+  it('rejects with the reason of the signal', async () => {
+    const source = await openSource();
+    await expect(source.getBytes(0, 10, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+    await source.close();
+  });
+});
+
+describe('fileSource', () => {
+  it('says what is wrong with a path', async () => {
+    await expect(fileSource(join(folder, 'none.liif'))).rejects.toThrow(SourceError);
+    await expect(fileSource(join(folder, 'none.liif'))).rejects.toThrow('no such file');
+    await expect(fileSource(folder)).rejects.toThrow('not a file');
+  });
+
+  it('reserves no more memory than the file has bytes', async () => {
+    const source = await fileSource(path);
+    const before = process.memoryUsage().arrayBuffers;
+    expect((await source.getBytes(0, 2 ** 40)).length).toBe(100_000);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+    await source.close();
+  });
+
+  const changes: [string, () => Promise<unknown>][] = [
+    ['truncated', () => truncate(path, 50_000)],
+    ['made longer', () => writeFile(path, bytes, { flag: 'a' })],
+    [
+      'written over at the same length',
+      async () => {
+        const handle = await open(path, 'r+');
+        await handle.write(noise(10, 1), 0, 10, 20);
+        await handle.close();
+        await utimes(path, new Date(), new Date(Date.now() + 5000));
+      },
+    ],
+  ];
+  it.each(changes)('rejects once the file has been %s', async (_, change) => {
+    const source = await fileSource(path);
+    await source.getBytes(0, 100);
+    await change();
+    await expect(source.getBytes(0, 100)).rejects.toThrow(SourceError);
+    await expect(source.getBytes(60_000, 100)).rejects.toThrow('changed since it was opened');
+    await source.close();
+  });
+
+  it('reads on from the file it opened when another takes its place', async () => {
+    const source = await fileSource(path);
+    await writeFile(`${path}.new`, noise(100_000, 7));
+    await rename(`${path}.new`, path);
+    expect(await source.getBytes(0, 100)).toEqual(bytes.slice(0, 100));
+    await source.close();
+    expect(await (await fileSource(path)).getBytes(0, 100)).toEqual(noise(100_000, 7).slice(0, 100));
+  });
+
+  it('rejects with SourceError after it has been closed', async () => {
+    const source = await fileSource(path);
+    await source.close();
+    await expect(source.getBytes(0, 10)).rejects.toThrow(SourceError);
+  });
+
+  it('serves a reader, which blames the source and not the file when it is truncated while open', async () => {
+    const file = sampleFile();
+    await writeFile(path, file.bytes);
+    const reader = await openReader(await fileSource(path));
+    const ids = chunkList(reader.header);
+    expect(await reader.readChunks(ids)).toEqual(file.chunks);
+    await truncate(path, file.chunkOffsets[8]!);
+    await expect(reader.readChunk(ids[12]!)).rejects.toThrow(SourceError);
+    await reader.close();
+  });
+});

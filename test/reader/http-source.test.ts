@@ -1,0 +1,368 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { chunkList } from '../../src/container/chunks.ts';
+import { FormatError, SourceError } from '../../src/errors.ts';
+import { type HttpSourceOptions, httpSource } from '../../src/reader/http-source.ts';
+import { openReader } from '../../src/reader/reader.ts';
+import { noise, noiseChunks, sampleFile } from '../container/sample-file.ts';
+
+type Answer = (request: IncomingMessage, response: ServerResponse, count: number) => void;
+
+const bytes = noise(100_000, 11);
+let server: Server | undefined;
+
+/** Serves with `answer`; `count` tells the requests apart, from 1. */
+async function serve(answer: Answer, options: HttpSourceOptions = {}) {
+  const seen = { requests: 0, connections: 0, ranges: [] as string[] };
+  server = createServer((request, response) => {
+    seen.requests++;
+    seen.ranges.push(request.headers.range ?? '');
+    answer(request, response, seen.requests);
+  });
+  server.on('connection', () => seen.connections++);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { source: httpSource(`http://127.0.0.1:${port}/file.liif`, { timeoutMs: 2000, ...options }), seen };
+}
+
+afterEach(() => {
+  server?.closeAllConnections();
+  server?.close();
+});
+
+interface Ranges {
+  readonly data?: Uint8Array;
+  readonly headers?: Record<string, string>;
+  /** Total in Content-Range; default the true one. */
+  readonly total?: string;
+}
+
+/** A well-behaved server of ranges. */
+function ranges({
+  data = bytes,
+  headers = { etag: '"one"' },
+  total = String(data.length),
+}: Ranges = {}): Answer {
+  return (request, response) => {
+    const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    const first = Number(match?.[1]);
+    const last = Math.min(Number(match?.[2]), data.length - 1);
+    if (first >= data.length) {
+      response.writeHead(416, { ...headers, 'content-range': `bytes */${total}` }).end();
+      return;
+    }
+    response.writeHead(206, {
+      ...headers,
+      'content-range': `bytes ${first}-${last}/${total}`,
+      'content-length': last - first + 1,
+    });
+    response.end(data.subarray(first, last + 1));
+  };
+}
+
+/** Answers in turn; the last one from then on. */
+function inTurn(...answers: Answer[]): Answer {
+  return (request, response, count) =>
+    answers[Math.min(count, answers.length) - 1]!(request, response, count);
+}
+
+const status =
+  (code: number): Answer =>
+  (_, response) =>
+    void response.writeHead(code).end('an error page');
+
+/** The whole file whatever was asked for. */
+const whole =
+  (data: Uint8Array, headers: Record<string, string | number> = { 'content-length': data.length }): Answer =>
+  (_, response) =>
+    void response.writeHead(200, headers).end(data);
+
+/** A 206 with exactly these headers and this body. */
+const part =
+  (headers: Record<string, string | number>, body: Uint8Array): Answer =>
+  (_, response) =>
+    void response.writeHead(206, headers).end(body);
+
+describe('httpSource', () => {
+  it('asks for ranges, uncompressed, and learns the size on the way', async () => {
+    let accepted: string | undefined;
+    const { source, seen } = await serve((request, response, count) => {
+      accepted = request.headers['accept-encoding'];
+      ranges()(request, response, count);
+    });
+    expect(source.size).toBeUndefined();
+    expect(await source.getBytes(0, 16_384)).toEqual(bytes.slice(0, 16_384));
+    expect(source.size).toBe(100_000);
+    expect(await source.getBytes(70_000, 10)).toEqual(bytes.slice(70_000, 70_010));
+    expect(await source.getBytes(99_990, 100)).toEqual(bytes.slice(99_990));
+    expect(seen.ranges).toEqual(['bytes=0-16383', 'bytes=70000-70009', 'bytes=99990-99999']);
+    expect(await source.getBytes(100_000, 10)).toEqual(new Uint8Array());
+    expect(await source.getBytes(0, 0)).toEqual(new Uint8Array());
+    expect(seen.requests).toBe(3);
+    expect(accepted).toBe('identity');
+  });
+
+  it('uses its connections again', async () => {
+    const { source, seen } = await serve(ranges());
+    for (let i = 0; i < 20; i++) await source.getBytes(i, 10);
+    expect(seen.requests).toBe(20);
+    expect(seen.connections).toBeLessThan(4);
+  });
+
+  it('sends the headers it was given, but its own range', async () => {
+    let sent: IncomingMessage['headers'] = {};
+    const answer: Answer = (request, response, count) => {
+      sent = request.headers;
+      ranges()(request, response, count);
+    };
+    const { source } = await serve(answer, { headers: { authorization: 'Bearer x', range: 'bytes=0-0' } });
+    await source.getBytes(5, 5);
+    expect(sent.authorization).toBe('Bearer x');
+    expect(sent.range).toBe('bytes=5-9');
+  });
+
+  it('takes an empty file for what it is', async () => {
+    const { source } = await serve(ranges({ data: new Uint8Array() }));
+    expect(await source.getBytes(0, 100)).toEqual(new Uint8Array());
+    expect(source.size).toBe(0);
+    await expect(openReader(source)).rejects.toThrow(FormatError);
+  });
+
+  it('bears a server that does not tell the size', async () => {
+    const file = sampleFile({ chunks: noiseChunks(16, () => 4000) });
+    const { source } = await serve(ranges({ data: file.bytes, total: '*' }));
+    const reader = await openReader(source);
+    expect(source.size).toBeUndefined();
+    expect(await reader.readChunks(chunkList(reader.header))).toEqual(file.chunks);
+    expect(await source.getBytes(file.bytes.length - 10, 20)).toEqual(file.bytes.slice(-10));
+    expect(source.size).toBe(file.bytes.length);
+  });
+
+  it('keeps the whole of a small file where the server does not do ranges', async () => {
+    const { source, seen } = await serve(whole(bytes));
+    expect(await source.getBytes(10, 10)).toEqual(bytes.slice(10, 20));
+    expect(await source.getBytes(99_990, 20)).toEqual(bytes.slice(99_990));
+    expect(source.size).toBe(100_000);
+    expect(seen.requests).toBe(1);
+  });
+
+  it('refuses a server without ranges where the file is large or of unknown size', async () => {
+    const large: Answer = (_, response) => {
+      response.writeHead(200, { 'content-length': 64 * 2 ** 20 + 1 });
+      response.write(new Uint8Array(1000));
+    };
+    await expect((await serve(large)).source.getBytes(0, 10)).rejects.toThrow('does not answer ranges');
+    const unknown: Answer = (_, response) => {
+      response.writeHead(200);
+      response.write(new Uint8Array(1000));
+    };
+    const { source, seen } = await serve(unknown);
+    await expect(source.getBytes(0, 10)).rejects.toThrow(SourceError);
+    expect(seen.requests).toBe(1);
+  });
+
+  const other = noise(100_000, 12);
+  const changed: [string, Answer][] = [
+    ['another ETag', ranges({ data: other, headers: { etag: '"two"' } })],
+    ['no ETag any more', ranges({ data: other, headers: {} })],
+    ['another size', ranges({ data: other.subarray(1) })],
+    ['fewer bytes than the range', ranges({ data: other.subarray(0, 40_000) })],
+    ['the whole of another', whole(other, { 'content-length': 100_000, etag: '"two"' })],
+  ];
+  it.each(changed)('rejects when the next answer has %s', async (_, answer) => {
+    const { source, seen } = await serve(inTurn(ranges(), answer));
+    await source.getBytes(0, 100);
+    const next = source.getBytes(50_000, 100);
+    await expect(next).rejects.toThrow(SourceError);
+    await expect(next).rejects.toThrow('changed since it was opened');
+    expect(seen.requests).toBe(2);
+  });
+
+  it('tells by Last-Modified where there is no ETag', async () => {
+    const at = (time: string) => ranges({ headers: { 'last-modified': time } });
+    const monday = 'Mon, 05 Jan 2026 00:00:00 GMT';
+    const { source } = await serve(inTurn(at(monday), at(monday), at('Tue, 06 Jan 2026 00:00:00 GMT')));
+    await source.getBytes(0, 100);
+    await source.getBytes(100, 100);
+    await expect(source.getBytes(200, 100)).rejects.toThrow('changed');
+  });
+
+  const hundred = bytes.slice(0, 100);
+  const wrong: [string, Answer, string][] = [
+    ['another range', part({ 'content-range': 'bytes 100-199/100000' }, hundred), 'another range'],
+    [
+      'more than was asked for',
+      part({ 'content-range': 'bytes 0-199/100000' }, noise(200, 1)),
+      'another range',
+    ],
+    ['less than was asked for', part({ 'content-range': 'bytes 0-49/100000' }, noise(50, 1)), 'fewer bytes'],
+    [
+      'a range that ends before it begins',
+      part({ 'content-range': 'bytes 0--1/100000' }, hundred),
+      'another range',
+    ],
+    ['nonsense for a range', part({ 'content-range': 'pages 1-2' }, hundred), 'another range'],
+    ['no range', part({}, hundred), 'does not say which range'],
+    [
+      'several ranges',
+      part({ 'content-type': 'multipart/byteranges; boundary=x' }, hundred),
+      'does not say which range',
+    ],
+    [
+      'a body longer than its range',
+      part({ 'content-range': 'bytes 0-99/100000' }, noise(101, 1)),
+      'more bytes',
+    ],
+    [
+      'a compressed body',
+      part({ 'content-range': 'bytes 0-99/100000', 'content-encoding': 'gzip' }, hundred),
+      'compresses (gzip)',
+    ],
+    ['a page that is not there', status(404), '404'],
+    ['a closed door', status(403), '403'],
+    ['a range it cannot satisfy', status(416), '416'],
+    ['nothing', status(204), '204'],
+  ];
+  it.each(wrong)('rejects at once when the server sends %s', async (_, answer, words) => {
+    const { source, seen } = await serve(answer);
+    const read = source.getBytes(0, 100);
+    await expect(read).rejects.toThrow(SourceError);
+    await expect(read).rejects.toThrow(words);
+    await expect(read).rejects.toThrow('/file.liif');
+    expect(seen.requests).toBe(1);
+  });
+
+  const drop: Answer = (request) => void request.socket.destroy();
+  const short: Answer = (request, response) => {
+    response.writeHead(206, { etag: '"one"', 'content-range': 'bytes 0-99/100000', 'content-length': 100 });
+    response.write(bytes.subarray(0, 50), () => request.socket.destroy());
+  };
+  const shorter = part({ etag: '"one"', 'content-range': 'bytes 0-99/100000' }, bytes.subarray(0, 50));
+  const passing: [string, Answer][] = [
+    ['a dropped connection', drop],
+    ['a connection dropped within the body', short],
+    ['a body that ends early', shorter],
+    ['a 500', status(500)],
+    ['a 503', status(503)],
+    ['a 429', status(429)],
+  ];
+  it.each(passing)('tries again after %s, and not for ever', async (_, answer) => {
+    const { source, seen } = await serve(inTurn(answer, answer, ranges()));
+    expect(await source.getBytes(0, 100)).toEqual(hundred);
+    expect(seen.requests).toBe(3);
+    server?.closeAllConnections();
+    server?.close();
+    const again = await serve(answer);
+    await expect(again.source.getBytes(0, 100)).rejects.toThrow(SourceError);
+    expect(again.seen.requests).toBe(3);
+    server?.closeAllConnections();
+    server?.close();
+    const once = await serve(answer, { retries: 0 });
+    await expect(once.source.getBytes(0, 100)).rejects.toThrow(SourceError);
+    expect(once.seen.requests).toBe(1);
+  });
+
+  it('says so when nobody listens', async () => {
+    const { source } = await serve(ranges(), { retries: 0 });
+    server?.close();
+    await expect(source.getBytes(0, 100)).rejects.toThrow(/ECONNREFUSED|fetch failed/);
+  });
+
+  it('gives up a server that does not answer in time', async () => {
+    const { source, seen } = await serve(() => {}, { timeoutMs: 60, retries: 1 });
+    const start = performance.now();
+    await expect(source.getBytes(0, 100)).rejects.toThrow('no answer within 60 ms');
+    expect(seen.requests).toBe(2);
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
+
+  it('gives up a server whose body does not end, but not a slow one', async () => {
+    const header = { 'content-range': 'bytes 0-99/100000', 'content-length': 100 };
+    const endless: Answer = (_, response) => {
+      response.writeHead(206, header);
+      response.write(bytes.subarray(0, 99));
+    };
+    const { source } = await serve(endless, { timeoutMs: 60, retries: 0 });
+    await expect(source.getBytes(0, 100)).rejects.toThrow('no answer within');
+    server?.closeAllConnections();
+    server?.close();
+    // 100 ms for its head, 150 for its body: both within their time, not within one.
+    const slow: Answer = (_, response) => {
+      setTimeout(() => response.writeHead(206, header).write(bytes.subarray(0, 50)), 100);
+      setTimeout(() => response.end(bytes.subarray(50, 100)), 250);
+    };
+    const patient = await serve(slow, { timeoutMs: 200, retries: 0 });
+    expect(await patient.source.getBytes(0, 100)).toEqual(hundred);
+  });
+
+  it('stops a request when aborted, with the reason of the signal', async () => {
+    const closed = new Promise<void>((resolve) => {
+      void serve((request) => request.socket.on('close', () => resolve())).then(async ({ source }) => {
+        const controller = new AbortController();
+        setTimeout(() => controller.abort(new Error('enough')), 50);
+        await expect(source.getBytes(0, 100, controller.signal)).rejects.toThrow('enough');
+      });
+    });
+    await closed;
+  });
+
+  it('stops between attempts when aborted', async () => {
+    const { source, seen } = await serve(status(503), { retries: 10 });
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('enough')), 150);
+    await expect(source.getBytes(0, 100, controller.signal)).rejects.toThrow('enough');
+    const { requests } = seen;
+    expect(requests).toBeLessThan(4);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(seen.requests).toBe(requests);
+  });
+
+  it('leaves nothing behind on a signal that outlives many requests', async () => {
+    const { source } = await serve(ranges());
+    const controller = new AbortController();
+    const warnings: string[] = [];
+    const listen = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', listen);
+    for (let i = 0; i < 50; i++) await source.getBytes(i, 10, controller.signal);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off('warning', listen);
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe('a reader over HTTP', () => {
+  it('needs one request for header and index and one for neighbors', async () => {
+    const file = sampleFile({ chunks: noiseChunks(16, () => 6000) });
+    const { source, seen } = await serve(ranges({ data: file.bytes }));
+    const reader = await openReader(source);
+    expect(seen.ranges).toEqual(['bytes=0-16383']);
+    const ids = chunkList(reader.header);
+    expect(await reader.readChunks(ids.slice(4, 8))).toEqual(file.chunks.slice(4, 8));
+    expect(seen.ranges.slice(1)).toEqual([`bytes=${file.chunkOffsets[4]}-${file.chunkOffsets[8]! - 1}`]);
+    await reader.verify();
+  });
+
+  it('blames the source, not the file, when another file takes its place', async () => {
+    const file = sampleFile({ chunks: noiseChunks(16, () => 6000) });
+    const old = ranges({ data: file.bytes });
+    const { source } = await serve(
+      inTurn(old, ranges({ data: noise(file.bytes.length, 1), headers: { etag: '"two"' } })),
+    );
+    const reader = await openReader(source);
+    await expect(reader.readChunks(chunkList(reader.header).slice(4, 8))).rejects.toThrow(SourceError);
+  });
+
+  it('refuses a file that is cut off, and one with bytes behind it', async () => {
+    const { bytes: data } = sampleFile();
+    const cut = await serve(ranges({ data: data.subarray(0, -1) }));
+    await expect(openReader(cut.source)).rejects.toMatchObject({ _tag: 'FormatError', section: 'section' });
+    server?.closeAllConnections();
+    server?.close();
+    const longer = new Uint8Array(data.length + 5);
+    longer.set(data);
+    await expect(openReader((await serve(ranges({ data: longer }))).source)).rejects.toThrow('bytes follow');
+  });
+});
