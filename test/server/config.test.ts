@@ -1,0 +1,62 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { RequestError } from '../../src/errors.ts';
+import { configTable, readConfig, settings } from '../../src/server/config.ts';
+import { directoryOf } from './server-fixture.ts';
+
+describe('settings', () => {
+  it('come from a file, the environment and flags, the later ones first', async () => {
+    const directory = await directoryOf({
+      'liif.json': JSON.stringify({ port: 1, tileQueue: 1, jpegQuality: 1, allowedHosts: ['a', 'b'] }),
+    });
+    const config = await readConfig(
+      { port: '3' },
+      { LIIF_PORT: '2', LIIF_TILE_QUEUE: '2', LIIF_WATCH: 'false', LIIF_REMOTES: 'a=http://h/, b=s3://c/' },
+      `${directory}/liif.json`,
+    );
+    expect(config).toMatchObject({
+      port: 3,
+      tileQueue: 2,
+      jpegQuality: 1,
+      watch: false,
+      allowedHosts: ['a', 'b'],
+      remotes: ['a=http://h/', 'b=s3://c/'],
+      host: '127.0.0.1',
+    });
+  });
+
+  it.each([
+    [{ port: '70000' }, /port/],
+    [{ port: 'NaN' }, /port/],
+    [{ tileCacheMb: '-1' }, /tileCacheMb/],
+    [{ watch: 'perhaps' }, /watch/],
+    [{ engine: 'steam' }, /engine/],
+    [{ redis: 'http://localhost' }, /redis/],
+    [{ publicUrl: 'javascript:alert(1)' }, /publicUrl/],
+    [{ logLevel: 'loud' }, /logLevel/],
+  ])('%j is refused by name', async (flags, message) => {
+    await expect(readConfig(flags)).rejects.toThrow(message);
+    await expect(readConfig(flags)).rejects.toBeInstanceOf(RequestError);
+  });
+
+  it('of an unknown name, or a file that is none, are refused', async () => {
+    const directory = await directoryOf({ 'a.json': '{"prot": 1}', 'b.json': '[', 'c.json': '[]' });
+    for (const [name, message] of [
+      ['a', /prot/],
+      ['b', /b\.json/],
+      ['c', /object/],
+      ['d', /d\.json/],
+    ] as const)
+      await expect(readConfig({}, {}, `${directory}/${name}.json`)).rejects.toThrow(message);
+  });
+
+  it('are all documented in the README, which has the table of the schema', async () => {
+    const readme = await readFile(new URL('../../src/server/README.md', import.meta.url), 'utf8');
+    expect(readme).toContain(configTable());
+    for (const { description, flag, variable } of settings()) {
+      expect(description.length).toBeGreaterThan(10);
+      expect(flag).toMatch(/^--[a-z0-9-]+$/);
+      expect(variable).toMatch(/^LIIF_[A-Z0-9_]+$/);
+    }
+  });
+});
