@@ -69,11 +69,8 @@ class HttpSource implements Source {
     const deadline = new Deadline(this.#options.timeoutMs ?? 30_000, signal);
     try {
       const response = await fetch(this.name, {
-        headers: {
-          ...headers,
-          range: `bytes=${offset}-${offset + length - 1}`,
-          'accept-encoding': 'identity',
-        },
+        // Fetch itself adds `Accept-Encoding: identity` to a request with a range.
+        headers: { ...headers, range: `bytes=${offset}-${offset + length - 1}` },
         signal: deadline.signal,
       });
       return await this.#answer(response, offset, length, deadline);
