@@ -1,0 +1,317 @@
+"""Chapter 1: Container. Bytes in; header, chunks and sections out, all of them checked.
+
+Quotes are from format-spec/1-container.md.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from errors import UnsupportedError, check
+
+# ---------------------------------------------------------------- 1.1 Conventions
+
+
+def _crc_table():
+    # "CRC is CRC-32C (Castagnoli, reflected polynomial 0x82F63B78 ..."
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+_CRC_TABLE = _crc_table()
+
+
+def crc32c(data):
+    # "... initial value and final xor 0xFFFFFFFF"
+    crc = 0xFFFFFFFF
+    table = _CRC_TABLE
+    for byte in data:
+        crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def ceil_div(a, b):
+    return -(-a // b)
+
+
+# ---------------------------------------------------------------- 1.2 The file
+
+MAGIC = bytes([0x89, 0x4C, 0x49, 0x49, 0x46, 0x0D, 0x0A, 0x1A])
+VERSION = 1
+ENTRY_BYTES = 16
+
+
+@dataclass
+class Chunk:
+    """Where one chunk lies, in the file and in its plane. Rows and columns count chunks."""
+
+    level: int
+    plane: int
+    row: int
+    column: int
+    offset: int
+    length: int
+    crc: int
+
+
+@dataclass
+class File:
+    """An opened file. `chunks` are in the order of the index, `sections` maps type to (offset, length, crc)."""
+
+    data: bytes
+    header: dict
+    chunks: list
+    sections: dict
+
+
+def open_file(data):
+    """1.5: "On opening: magic, version, flags, header CRC and all of 1.3, then the index' CRC and all of 1.4 [...], and [...] that the
+    file ends with the last section."
+    """
+    check(data[:8] == MAGIC[: len(data)], "1.2", "not a liif file: wrong magic")
+    check(len(data) >= 16, "1.2", "the file ends within its first 16 bytes")
+    version, flags, n = struct.unpack_from("<HHI", data, 8)
+    # "A decoder refuses any other as unsupported"
+    if version != VERSION:
+        raise UnsupportedError(f"version {version} of the format (specification 1.2)")
+    # "A decoder refuses a file with any bit set as unsupported"
+    if flags != 0:
+        raise UnsupportedError(f"flags {flags:#06x} (specification 1.2)")
+    check(1 <= n <= 65536, "1.2", f"header of {n} bytes")
+    check(len(data) >= 20 + n, "1.2", "the file ends within its header")
+    check(crc32c(data[: 16 + n]) == _u32(data, 16 + n), "1.2", "CRC of the header")
+    header = read_header(data[16 : 16 + n])
+
+    places = chunk_places(header)
+    index = data[20 + n : 20 + n + ENTRY_BYTES * len(places)]
+    end = 20 + n + len(index)
+    check(len(index) == ENTRY_BYTES * len(places) and len(data) >= end + 4, "1.2", "the file ends within its index")
+    check(crc32c(index) == _u32(data, end), "1.2", "CRC of the index")
+    chunks, end = read_index(index, places, end + 4)
+
+    sections = {}
+    for kind, length, crc in header["sections"]:
+        sections[kind] = (end, length, crc)
+        end += length
+    check(len(data) >= end, "1.2", "the file ends before its last chunk or section does")
+    # "Bytes after the last section make the file invalid."
+    check(len(data) == end, "1.2", "bytes after the last section")
+    return File(data, header, chunks, sections)
+
+
+def _u32(data, offset):
+    return struct.unpack_from("<I", data, offset)[0]
+
+
+# ---------------------------------------------------------------- 1.3 Header
+
+MAX_SIZE = 1 << 24
+MAX_LEVELS = 24
+
+
+def read_header(data):
+    """The checked header as a dict, without the keys that this version does not know."""
+    # "One MessagePack map, exactly N bytes long."
+    value, end = read_messagepack(data, 0, 1)
+    check(type(value) is dict, "1.3", "the header is not a map")
+    check(end == len(data), "1.3", "bytes after the header's map")
+
+    def integer(key, low, high):
+        v = value[key]
+        check(type(v) is int and low <= v <= high, "1.3", f"{key} must be an integer from {low} to {high}")
+
+    # "All of these are required." "Unknown keys are ignored."
+    for key in (
+        "width", "height", "channels", "alpha", "depth", "quality", "model", "encoder", "chunkSize", "levels", "overviewFactor",
+        "sections",
+    ):  # fmt: skip
+        check(key in value, "1.3", f"{key} is missing")
+    integer("width", 1, MAX_SIZE)
+    integer("height", 1, MAX_SIZE)
+    integer("channels", 1, 3)
+    check(value["channels"] != 2, "1.3", "channels must be 1 or 3")
+    check(type(value["alpha"]) is bool, "1.3", "alpha must be a bool")
+    integer("depth", 8, 16)
+    check(value["depth"] in (8, 16), "1.3", "depth must be 8 or 16")
+    integer("quality", 1, 100)
+    check(type(value["model"]) is bytes and len(value["model"]) == 32, "1.3", "model must be 32 bytes")
+    # "name and version of the encoder, at most 64 bytes of UTF-8"
+    check(type(value["encoder"]) is str and len(value["encoder"].encode()) <= 64, "1.3", "encoder must be a string of at most 64 bytes")
+    # "latents on a chunk's side: 8 .. 64, a multiple of 8"
+    integer("chunkSize", 8, 64)
+    check(value["chunkSize"] % 8 == 0, "1.3", "chunkSize must be a multiple of 8")
+    integer("levels", 1, MAX_LEVELS)
+    integer("overviewFactor", 2, 4)
+    check(value["overviewFactor"] in (2, 4), "1.3", "overviewFactor must be 2 or 4")
+    check(type(value["sections"]) is list and len(value["sections"]) <= 16, "1.3", "sections must be an array of at most 16")
+    kinds = set()
+    for section in value["sections"]:
+        check(type(section) is list and len(section) == 3, "1.3", "a section must be [type, length, crc]")
+        kind, length, crc = section
+        check(type(kind) is str and 1 <= len(kind.encode()) <= 16, "1.3", "a section's type must have 1 to 16 bytes")
+        check(type(length) is int and 0 <= length <= 1 << 28, "1.3", f"length of section {kind}")
+        check(type(crc) is int and 0 <= crc < 1 << 32, "1.3", f"crc of section {kind}")
+        # "a type occurs at most once"
+        check(kind not in kinds, "1.3", f"section {kind} occurs twice")
+        kinds.add(kind)
+    # "A header in which a level beyond the first one of 1x1 pixels exists is invalid."
+    if value["levels"] > 1:
+        check(level_size(value, value["levels"] - 2) != (1, 1), "1.3", "a level beyond the first of 1x1 pixels")
+    return value
+
+
+def level_size(header, level):
+    """(width, height) of a level. "level n is its reduction by overviewFactor^n, ceil(width/F^n) x ceil(height/F^n) pixels" """
+    reduction = header["overviewFactor"] ** level
+    return ceil_div(header["width"], reduction), ceil_div(header["height"], reduction)
+
+
+def latent_size(header, level):
+    """(rows, columns) of a level's latents."""
+    width, height = level_size(header, level)
+    return ceil_div(height, 16), ceil_div(width, 16)
+
+
+def plane_count(header):
+    # "Plane 0 is colour, plane 1 alpha."
+    return 2 if header["alpha"] else 1
+
+
+# ---------------------------------------------------------------- 1.4 Index and chunks
+
+MAX_CHUNKS = 1 << 20
+
+
+def chunk_places(header):
+    """(level, plane, row, column) of every chunk, in the order of the index."""
+    size = header["chunkSize"]
+    grids = []
+    total = 0
+    for level in range(header["levels"]):
+        rows, columns = latent_size(header, level)
+        grids.append((ceil_div(rows, size), ceil_div(columns, size)))
+        total += grids[level][0] * grids[level][1] * plane_count(header)
+    # "More than 2^20 chunks in a file are invalid."
+    check(total <= MAX_CHUNKS, "1.4", f"{total} chunks")
+    # "Chunks are ordered by level, the smallest (highest n) first; within a level by plane; within a plane by chunk row, then chunk
+    # column"
+    return [
+        (level, plane, row, column)
+        for level in reversed(range(header["levels"]))
+        for plane in range(plane_count(header))
+        for row in range(grids[level][0])
+        for column in range(grids[level][1])
+    ]
+
+
+def read_index(data, places, first_offset):
+    """The chunks and the offset at which the last one ends."""
+    expected = first_offset
+    chunks = []
+    for i, place in enumerate(places):
+        offset, length, crc = struct.unpack_from("<QII", data, i * ENTRY_BYTES)
+        # "The first chunk begins right after the index' CRC, every other at the end of the one before it; anything else is invalid."
+        check(offset == expected, "1.4", f"chunk {i} is at {offset}, not at {expected}")
+        # "length: even, 16 to 142,606,352"
+        check(length % 2 == 0 and 16 <= length <= 142_606_352, "1.4", f"chunk {i} has {length} bytes")
+        chunks.append(Chunk(*place, offset, length, crc))
+        expected += length
+    return chunks, expected
+
+
+def chunk_bytes(file, chunk):
+    # 1.5: "When it uses a chunk or section: its CRC"
+    data = file.data[chunk.offset : chunk.offset + chunk.length]
+    check(crc32c(data) == chunk.crc, "1.4", f"CRC of the chunk at {chunk.offset}")
+    return data
+
+
+def section_bytes(file, kind):
+    offset, length, crc = file.sections[kind]
+    data = file.data[offset : offset + length]
+    check(crc32c(data) == crc, "1.3", f"CRC of section {kind}")
+    return data
+
+
+# ---------------------------------------------------------------- MessagePack, the part that 1.3 allows
+
+MAX_DEPTH = 8
+
+
+def read_messagepack(data, at, depth):
+    """(value, end). bin becomes bytes, nil None; integers, floats and bools stay apart by their Python types."""
+
+    def take(n):
+        nonlocal at
+        check(at + n <= len(data), "1.3", "the header's MessagePack is cut off")
+        at += n
+        return data[at - n : at]
+
+    def number(n):
+        return int.from_bytes(take(n), "big")
+
+    def text(n):
+        try:
+            return take(n).decode("utf-8")  # "Strings are valid UTF-8."
+        except UnicodeDecodeError:
+            check(False, "1.3", "a string is not UTF-8")
+
+    def array(n):
+        nonlocal at
+        # "Maps and arrays nest at most 8 deep, the outermost map included."
+        check(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
+        items = []
+        for _ in range(n):
+            item, at = read_messagepack(data, at, depth + 1)
+            items.append(item)
+        return items
+
+    def mapping(n):
+        nonlocal at
+        check(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
+        result = {}
+        for _ in range(n):
+            key, at = read_messagepack(data, at, depth + 1)
+            check(type(key) is str, "1.3", "a key is not a string")  # "Keys are strings."
+            check(key not in result, "1.3", f"key {key} occurs twice")  # "A map with a key twice is invalid, at any depth."
+            result[key], at = read_messagepack(data, at, depth + 1)
+        return result
+
+    kind = number(1)
+    if kind <= 0x7F:
+        value = kind
+    elif kind <= 0x8F:
+        value = mapping(kind & 0x0F)
+    elif kind <= 0x9F:
+        value = array(kind & 0x0F)
+    elif kind <= 0xBF:
+        value = text(kind & 0x1F)
+    elif kind >= 0xE0:
+        value = kind - 256
+    elif kind == 0xC0:
+        value = None
+    elif kind in (0xC2, 0xC3):
+        value = kind == 0xC3
+    elif kind in (0xC4, 0xC5, 0xC6):
+        value = bytes(take(number(1 << (kind - 0xC4))))
+    elif kind == 0xCA:
+        value = struct.unpack(">f", take(4))[0]
+    elif kind == 0xCB:
+        value = struct.unpack(">d", take(8))[0]
+    elif 0xCC <= kind <= 0xCF:
+        value = number(1 << (kind - 0xCC))
+    elif 0xD0 <= kind <= 0xD3:
+        value = int.from_bytes(take(1 << (kind - 0xD0)), "big", signed=True)
+    elif kind in (0xD9, 0xDA, 0xDB):
+        value = text(number(1 << (kind - 0xD9)))
+    elif kind in (0xDC, 0xDD):
+        value = array(number(2 << (kind - 0xDC)))
+    elif kind in (0xDE, 0xDF):
+        value = mapping(number(2 << (kind - 0xDE)))
+    else:
+        # "extension types make the header invalid" (0xC1 is not used by MessagePack)
+        check(False, "1.3", f"MessagePack type {kind:#x}")
+    return value, at

@@ -1,0 +1,65 @@
+"""Chapter 2: Entropy coding. One chunk's bytes to symbols.
+
+Quotes are from format-spec/2-entropy.md.
+"""
+
+import struct
+from bisect import bisect_right
+
+from errors import check
+
+LOW = 1 << 16  # "Between operations each state is in [2^16, 2^32)"
+
+
+class SymbolReader:
+    """Four interleaved rANS decoders over the words of one chunk (2.1, 2.2)."""
+
+    def __init__(self, data, symbol_count, precision):
+        # "Its length is even and at least 16 bytes. At most 16 + 8*n bytes, where n is the number of symbols of the chunk"
+        check(len(data) % 2 == 0 and len(data) >= 16, "2.1", f"a chunk of {len(data)} bytes")
+        check(len(data) <= 16 + 8 * symbol_count, "2.1", f"a chunk of {len(data)} bytes for {symbol_count} symbols")
+        # "four 32-bit little-endian states (state 0 first), then the renormalization words in the order in which a decoder reads them"
+        self.states = list(struct.unpack_from("<4I", data))
+        self.words = struct.unpack_from(f"<{len(data) // 2 - 8}H", data, 16)
+        self.position = 0
+        self.precision = precision
+        # "a chunk whose initial state is outside is invalid"
+        check(min(self.states) >= LOW, "2.2", "an initial state below 2^16")
+
+    def _renormalize(self, which, x):
+        # "if x < 2^16: x = (x << 16) | next word"
+        if x < LOW:
+            # "A decoder that needs a word beyond the chunk's end refuses the chunk"
+            check(self.position < len(self.words), "2.2", "the chunk's words are used up before its symbols")
+            x = (x << 16) | self.words[self.position]
+            self.position += 1
+        self.states[which] = x
+
+    def raw(self, which, bits):
+        x = self.states[which]
+        self._renormalize(which, x >> bits)
+        return x & ((1 << bits) - 1)
+
+    def symbol(self, channel, table):
+        """2.3: the symbol of a channel, coded with a table of the model."""
+        # "empty table: n = 0, nothing is coded"
+        if table.empty:
+            return 0
+        # "a symbol of channel c uses state c mod 4, raw bits included"
+        which = channel & 3
+        x = self.states[which]
+        slot = x & ((1 << self.precision) - 1)
+        k = bisect_right(table.cumulative, slot) - 1  # "the index with C[k] <= slot < C[k+1]"
+        self._renormalize(which, table.frequency[k] * (x >> self.precision) + slot - table.cumulative[k])
+        if k == table.bypass:
+            # "decode 16 raw bits v; n is v as a two's complement 16-bit number"
+            v = self.raw(which, 16)
+            return v - 65536 if v >= 32768 else v
+        # "the high part is m + k; then, if b > 0, decode b raw bits v; n = (m + k)*2^b + v"
+        high = table.minimum + k
+        return (high << table.raw_bits) + self.raw(which, table.raw_bits) if table.raw_bits else high
+
+    def finish(self):
+        # "so does one that has words left after the last symbol, or a final state other than 2^16"
+        check(self.position == len(self.words), "2.2", f"{len(self.words) - self.position} words are left after the last symbol")
+        check(all(x == LOW for x in self.states), "2.2", "a final state is not 2^16")
