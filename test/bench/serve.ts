@@ -73,10 +73,7 @@ async function load(
     connections,
     duration: seconds,
     timeout: 30,
-    setupClient(client) {
-      client.setRequest({ method: 'GET', path: pathOf(next()) });
-      client.on('response', () => client.setRequest({ method: 'GET', path: pathOf(next()) }));
-    },
+    requests: [{ setupRequest: (request) => ({ ...request, path: pathOf(next()) }) }],
   });
   const row: Row = {
     server,
