@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { onAbort } from '../on-abort.ts';
 
 /** A value that stays open until `release`, whatever the cache decides meanwhile. Release once. */
 export interface Lease<V> {
@@ -149,8 +150,7 @@ export class LeasedCache<V> {
 function abandonable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    const forget = onAbort(signal, () => reject(signal.reason));
+    promise.then(resolve, reject).finally(forget);
   });
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
 /** Nearer ranges are fetched as one: the bytes between cost less than a request. */
@@ -13,7 +14,8 @@ interface Read {
   readonly signal: AbortSignal | undefined;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (reason: unknown) => void;
-  readonly leave: () => void;
+  /** Stops listening to `signal`. */
+  readonly forget: () => void;
   group?: Group;
 }
 
@@ -46,12 +48,11 @@ export class CoalescedReads {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
-      const leave = () => {
+      const forget = onAbort(signal, () => {
         reject(signal?.reason);
         if (read.group && --read.group.waiting === 0) read.group.controller.abort(signal?.reason);
-      };
-      const read: Read = { offset, end: offset + length, signal, resolve, reject, leave };
-      signal?.addEventListener('abort', leave, { once: true });
+      });
+      const read: Read = { offset, end: offset + length, signal, resolve, reject, forget };
       this.#asked.push(read);
       if (this.#asked.length === 1) queueMicrotask(() => this.#gather());
     });
@@ -94,7 +95,7 @@ export class CoalescedReads {
     } catch (reason) {
       for (const read of reads) read.reject(reason);
     } finally {
-      for (const { signal, leave } of reads) signal?.removeEventListener('abort', leave);
+      for (const { forget } of reads) forget();
       this.#running--;
       this.#start();
     }

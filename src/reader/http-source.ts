@@ -1,4 +1,5 @@
 import { SourceError } from '../errors.ts';
+import { onAbort } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
 export interface HttpSourceOptions {
@@ -171,16 +172,14 @@ class Retryable extends Error {}
 /** Aborts with the caller's signal, or when its time is up. */
 class Deadline {
   readonly #controller = new AbortController();
-  readonly #caller: AbortSignal | undefined;
-  readonly #onAbort = () => this.#controller.abort(this.#caller?.reason);
+  readonly #forget: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   ms: number;
   passed = false;
 
   constructor(ms: number, caller: AbortSignal | undefined) {
     this.ms = ms;
-    this.#caller = caller;
-    caller?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#forget = onAbort(caller, () => this.#controller.abort(caller?.reason));
     this.#arm();
   }
 
@@ -200,7 +199,7 @@ class Deadline {
 
   end(): void {
     clearTimeout(this.#timer);
-    this.#caller?.removeEventListener('abort', this.#onAbort);
+    this.#forget();
   }
 
   #arm(): void {
@@ -212,14 +211,17 @@ class Deadline {
   }
 }
 
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  let wake = () => {};
-  await new Promise<void>((resolve) => {
-    wake = resolve;
-    signal?.addEventListener('abort', wake, { once: true });
-    setTimeout(resolve, ms);
+/** Ends early when aborted. */
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      forget();
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    const forget = onAbort(signal, end);
   });
-  signal?.removeEventListener('abort', wake);
 }
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
