@@ -23,10 +23,13 @@ export class FormatError extends LiifError {
   readonly section: FileSection;
   /** Byte offset from the start of the file, of the fault or of the section that holds it. */
   readonly byteOffset: number;
+  /** What is wrong there: the message without the place. */
+  readonly reason: string;
   constructor(section: FileSection, byteOffset: number, message: string, options?: ErrorOptions) {
     super(`${section} at byte ${byteOffset}: ${message}`, options);
     this.section = section;
     this.byteOffset = byteOffset;
+    this.reason = message;
   }
 }
 

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
-import { chunkExtent, chunkList, chunkNumber } from '../container/chunks.ts';
+import { chunkExtent, chunkList } from '../container/chunks.ts';
 import type { Progress } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
-import { FormatError, UnsupportedError } from '../errors.ts';
+import { UnsupportedError } from '../errors.ts';
 import { inParallel } from '../parallel.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
@@ -89,10 +89,7 @@ async function decodeChunks(
     try {
       await engine.decodeChunk(bytes, chunkExtent(header, id), header.quality, signal);
     } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      const { byteOffset } = entries[chunkNumber(header, id)]!;
-      const reason = error.message.replace(/^chunk at byte \d+: /, '');
-      throw new FormatError('chunk', byteOffset + error.byteOffset, reason, { cause: error });
+      throw reader.located(id, error);
     }
     onProgress({ stage: 'decode', done: ++done, total: entries.length });
   });

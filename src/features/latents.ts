@@ -52,7 +52,11 @@ export class LatentStore {
   async #decode(id: ChunkId, signal: AbortSignal): Promise<Int16Array> {
     const { header } = this.#reader;
     const bytes = await this.#reader.readChunk(id, signal);
-    return this.#engine.decodeChunk(bytes, chunkExtent(header, id), header.quality, signal);
+    try {
+      return await this.#engine.decodeChunk(bytes, chunkExtent(header, id), header.quality, signal);
+    } catch (error) {
+      throw this.#reader.located(id, error);
+    }
   }
 }
 

@@ -11,7 +11,7 @@ import { crcOf } from '../container/crc32c.ts';
 import { ByteReader } from '../container/cursor.ts';
 import { type Header, readHeader } from '../container/header.ts';
 import { CRC_LENGTH, MAGIC, MAX_HEADER_LENGTH, PREFIX_LENGTH, VERSION } from '../container/layout.ts';
-import { FormatError, RequestError, UnsupportedError } from '../errors.ts';
+import { FormatError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
 import { CoalescedReads } from './coalesce.ts';
 import type { Source } from './source.ts';
 
@@ -103,6 +103,14 @@ export class Reader {
   /** As `readChunk`, for several: all or the first failure. */
   readChunks(ids: readonly ChunkId[], signal?: AbortSignal): Promise<Uint8Array[]> {
     return Promise.all(ids.map((id) => this.readChunk(id, signal)));
+  }
+
+  /** What an engine has thrown over a chunk, with the offset counted from the start of the file; errors of other kinds as they are. */
+  located(id: ChunkId, error: unknown): unknown {
+    if (!isLiifError(error, 'FormatError')) return error;
+    const { byteOffset, reason } = error as FormatError;
+    const { byteOffset: start } = this.entries[chunkNumber(this.header, id)]!;
+    return new FormatError('chunk', start + byteOffset, reason, { cause: error });
   }
 
   /** The checked bytes of an ancillary section, or undefined if the file has none of this type. */

@@ -26,6 +26,7 @@ import { openRedisStore } from './redis-store.ts';
 import { type Credentials, Remotes } from './remotes.ts';
 import { RenderService } from './render-service.ts';
 import { parseRequest, type ServerRequest } from './request.ts';
+import { ResamplePool } from './resample-pool.ts';
 import type { StoreEvents, TileStore } from './tile-store.ts';
 import { Uploads } from './uploads.ts';
 
@@ -87,13 +88,14 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     },
     onBatch: (requests) => metrics.batches.observe(requests),
   });
+  const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
   const levels = plainLevels(config.plainCacheMb * MB);
   const pictures = new OpenPictures({
     catalog,
     remotes,
     engines,
     remoteFreshMs: config.remoteFreshMs,
-    plain: { levels, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
+    plain: { levels, resampling, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
   });
   const storeEvents: StoreEvents = {
     onChange: (store, healthy, reason) => {
@@ -141,6 +143,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     stores,
     maxWork: config.maxWork,
     timeoutMs: config.timeoutMs,
+    resampling,
   });
   const hosts = new Hosts(config as Config & { publicUrl: string | undefined });
   const handlers = new Handlers({
@@ -389,6 +392,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
       service.close();
       pictures.close();
       levels.close();
+      await resampling.close();
       await engines.close();
       await remotes.close();
       await Promise.all(stores.map((store) => store.close()));

@@ -8,7 +8,8 @@ import type { Raster } from '../image/raster.ts';
 import type { RenderQuery } from '../pixels/render.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
 import { PictureChanged } from './problem.ts';
-import { resample } from './resample.ts';
+import { copied, windowOf } from './resample.ts';
+import type { ResamplePool } from './resample-pool.ts';
 
 export const PLAIN_EXTENSIONS = ['png', 'jpg', 'jpeg', 'tif', 'tiff', 'webp'] as const;
 const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
@@ -16,6 +17,7 @@ const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
 export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
   readonly levels: LeasedCache<Raster>;
+  readonly resampling: ResamplePool;
   readonly maxPixels: number;
   readonly maxFileBytes: number;
 }
@@ -108,10 +110,10 @@ class PlainPicture implements ServedPicture {
         whole.height >= query.height
       )
         return await resizeWindow(raster, whole, query);
-      return await resample(
-        { raster, top: 0, left: 0, rows: raster.height, columns: raster.width },
-        reduction,
-        query,
+      const copy = copied(raster, reduction, query);
+      if (copy) return copy;
+      return await this.#options.resampling.run(
+        { source: windowOf(raster, reduction, query), reduction, query },
         signal,
       );
     } finally {

@@ -9,7 +9,8 @@ import type { Metrics } from './metrics.ts';
 import type { ServedPicture } from './picture.ts';
 import { Problem } from './problem.ts';
 import type { Rendering } from './rendering.ts';
-import { resample, samplesNeeded } from './resample.ts';
+import { samplesNeeded } from './resample.ts';
+import type { ResamplePool } from './resample-pool.ts';
 import type { TileStore } from './tile-store.ts';
 
 export interface RenderServiceOptions {
@@ -23,6 +24,7 @@ export interface RenderServiceOptions {
   /** Most estimated milliseconds of one request. */
   readonly maxWork: number;
   readonly timeoutMs: number;
+  readonly resampling: ResamplePool;
 }
 
 /** How an image came about: milliseconds of its stages, for Server-Timing. */
@@ -186,28 +188,36 @@ export class RenderService {
 
   #render(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
     return rendering.method === 'bicubic'
-      ? enlarge(picture, rendering, signal)
+      ? this.#enlarge(picture, rendering, signal)
       : picture.render(rendering.query, signal);
   }
-}
 
-/** What plain cubic enlargement makes of the native pixels, at the very places of a query. */
-async function enlarge(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
-  const { query } = rendering;
-  const rows = samplesNeeded(query.region.y, query.region.height, query.height, 1n, picture.height);
-  const columns = samplesNeeded(query.region.x, query.region.width, query.width, 1n, picture.width);
-  const width = columns.last - columns.first + 1;
-  const height = rows.last - rows.first + 1;
-  const raster = await picture.render(
-    { region: { x: columns.first, y: rows.first, width, height }, width, height, depth: 8 },
-    signal,
-  );
-  return resample(
-    { raster, top: rows.first, left: columns.first, rows: picture.height, columns: picture.width },
-    1n,
-    query,
-    signal,
-  );
+  /** What plain cubic enlargement makes of the native pixels, at the very places of a query. */
+  async #enlarge(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
+    const { query } = rendering;
+    const rows = samplesNeeded(query.region.y, query.region.height, query.height, 1n, picture.height);
+    const columns = samplesNeeded(query.region.x, query.region.width, query.width, 1n, picture.width);
+    const width = columns.last - columns.first + 1;
+    const height = rows.last - rows.first + 1;
+    const raster = await picture.render(
+      { region: { x: columns.first, y: rows.first, width, height }, width, height, depth: 8 },
+      signal,
+    );
+    return this.#options.resampling.run(
+      {
+        source: {
+          raster,
+          top: rows.first,
+          left: columns.first,
+          rows: picture.height,
+          columns: picture.width,
+        },
+        reduction: 1n,
+        query,
+      },
+      signal,
+    );
+  }
 }
 
 /** Aborted with the signal, or when the time is over. */

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleAxis } from '../head/query.ts';
 import { divide, multiply, type Rational, toNumber, toRational } from '../head/rational.ts';
 import type { Raster } from '../image/raster.ts';
@@ -20,20 +19,12 @@ interface Filter {
   readonly weight: Float32Array;
 }
 
-/** Output samples computed between two chances for other work of the event loop, about 4 ms. */
-const SAMPLES_PER_TURN = 1 << 16;
-
 /**
  * Cubic convolution (Keys, a = -1/2), widened where it reduces; positions are exact, so neighbouring tiles join at any zoom.
  * The samples of `level` belong to a picture reduced by `reduction`; positions beyond the level repeat its border. `source` holds what
  * `samplesNeeded` tells. With alpha, colours are weighted by it.
  */
-export async function resample(
-  source: Samples,
-  reduction: bigint,
-  query: RenderQuery,
-  signal?: AbortSignal,
-): Promise<Raster> {
+export function resample(source: Samples, reduction: bigint, query: RenderQuery): Raster {
   const { raster } = source;
   const { channels } = raster;
   const rows = filterOf(query.region.y, query.region.height, query.height, reduction, source.rows);
@@ -65,7 +56,6 @@ export async function resample(
     return out;
   };
   const sums = new Float32Array(query.width * channels);
-  let since = 0;
   for (let y = 0; y < query.height; y++) {
     sums.fill(0);
     for (let t = 0; t < rows.taps; t++) {
@@ -82,14 +72,51 @@ export async function resample(
         data[o + i + colors] = clamped(opacity);
       }
     } else for (let i = 0; i < sums.length; i++) data[o + i] = clamped(sums[i]!);
-    since += query.width * rows.taps;
-    if (since >= SAMPLES_PER_TURN) {
-      since = 0;
-      await nextTurn();
-      signal?.throwIfAborted();
-    }
   }
   return { width: query.width, height: query.height, channels, data };
+}
+
+/** The samples of a query that asks for whole ones at their own size, or undefined for all other queries. */
+export function copied(source: Raster, reduction: bigint, query: RenderQuery): Raster | undefined {
+  const { region, width, height } = query;
+  const at = (side: RenderQuery['region']['x']): number => {
+    const { numerator, denominator } = toRational(side);
+    const over = denominator * reduction;
+    return numerator % over === 0n ? Number(numerator / over) : -1;
+  };
+  const left = at(region.x);
+  const top = at(region.y);
+  if (left < 0 || top < 0 || at(region.width) !== width || at(region.height) !== height) return undefined;
+  if (left + width > source.width || top + height > source.height) return undefined;
+  const { channels } = source;
+  const data = new Uint8Array(width * height * channels);
+  for (let row = 0; row < height; row++) {
+    const start = ((top + row) * source.width + left) * channels;
+    data.set(source.data.subarray(start, start + width * channels), row * width * channels);
+  }
+  return { width, height, channels, data };
+}
+
+/** The part of a level that a query reads, in memory of its own. */
+export function windowOf(source: Raster, reduction: bigint, query: RenderQuery): Samples {
+  const { region } = query;
+  const rows = samplesNeeded(region.y, region.height, query.height, reduction, source.height);
+  const columns = samplesNeeded(region.x, region.width, query.width, reduction, source.width);
+  const { channels } = source;
+  const width = columns.last - columns.first + 1;
+  const height = rows.last - rows.first + 1;
+  const data = new Uint8Array(width * height * channels);
+  for (let row = 0; row < height; row++) {
+    const start = ((rows.first + row) * source.width + columns.first) * channels;
+    data.set(source.data.subarray(start, start + width * channels), row * width * channels);
+  }
+  return {
+    raster: { width, height, channels, data },
+    top: rows.first,
+    left: columns.first,
+    rows: source.height,
+    columns: source.width,
+  };
 }
 
 /** First and last row (or column) of a level that a query reads. */

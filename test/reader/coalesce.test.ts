@@ -43,6 +43,12 @@ it('joins ranges that overlap, repeat or contain each other', async () => {
   expect(source.asked).toEqual([[90, 520]]);
 });
 
+it('reads to the end of the longest of the ranges it joins', async () => {
+  const { coalesced } = reads();
+  const found = await Promise.all([coalesced.read(0, 100), coalesced.read(10, 10)]);
+  expect(found).toEqual([bytes.slice(0, 100), bytes.slice(10, 20)]);
+});
+
 it('does not join to more than 4 MiB, but reads a longer range whole', async () => {
   const { source, coalesced } = reads();
   const mega = 2 ** 20;
@@ -127,6 +133,26 @@ it('goes on for the others when one caller gives up, and stops when the last doe
     'Error: four',
   ]);
   expect(aborted).toEqual([true]);
+});
+
+it('has let go of a signal when the bytes are there', async () => {
+  const signals: (AbortSignal | undefined)[] = [];
+  const coalesced = new CoalescedReads(
+    {
+      name: 'noting',
+      size: undefined,
+      async getBytes(offset, length, signal) {
+        signals.push(signal);
+        return bytes.slice(offset, offset + length);
+      },
+      async close() {},
+    },
+    () => {},
+  );
+  const controller = new AbortController();
+  await coalesced.read(0, 10, controller.signal);
+  controller.abort();
+  expect(signals.map((signal) => signal?.aborted)).toEqual([false]);
 });
 
 it('rejects at once for a signal that is aborted already, or in the same turn', async () => {

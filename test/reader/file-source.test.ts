@@ -65,6 +65,13 @@ describe('fileSource', () => {
   });
 
   const changes: [string, () => Promise<unknown>][] = [
+    [
+      'made longer by somebody who sets its time back',
+      async () => {
+        await writeFile(path, bytes, { flag: 'a' });
+        await utimes(path, 1000, 1000);
+      },
+    ],
     ['truncated', () => truncate(path, 50_000)],
     ['made longer', () => writeFile(path, bytes, { flag: 'a' })],
     [
@@ -78,6 +85,7 @@ describe('fileSource', () => {
     ],
   ];
   it.each(changes)('rejects once the file has been %s', async (_, change) => {
+    await utimes(path, 1000, 1000);
     const source = await fileSource(path);
     await source.getBytes(0, 100);
     await change();

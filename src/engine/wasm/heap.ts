@@ -1,0 +1,98 @@
+import { EngineError } from '../../errors.ts';
+
+const PAGE = 65_536;
+const ALIGNMENT = 64;
+
+/** Free ranges of an address space, first fit. Addresses are multiples of 64; 0 is never handed out. */
+export class FreeList {
+  readonly #free: { start: number; end: number }[] = [];
+  readonly #used = new Map<number, number>();
+  #end: number;
+
+  constructor(start: number) {
+    this.#end = align(Math.max(start, ALIGNMENT));
+  }
+
+  /** One beyond the highest address that was ever handed out. */
+  get end(): number {
+    return this.#end;
+  }
+
+  allocate(byteLength: number): number {
+    const length = align(Math.max(1, byteLength));
+    const fit = this.#free.findIndex((range) => range.end - range.start >= length);
+    if (fit < 0) {
+      const last = this.#free.at(-1);
+      const start = last?.end === this.#end ? last.start : this.#end;
+      if (start !== this.#end) this.#free.pop();
+      this.#end = start + length;
+      this.#used.set(start, length);
+      return start;
+    }
+    const range = this.#free[fit]!;
+    const { start } = range;
+    range.start += length;
+    if (range.start === range.end) this.#free.splice(fit, 1);
+    this.#used.set(start, length);
+    return start;
+  }
+
+  free(start: number): void {
+    const length = this.#used.get(start);
+    if (length === undefined) throw new Error(`nothing is allocated at ${start}`);
+    this.#used.delete(start);
+    const end = start + length;
+    let at = 0;
+    while (at < this.#free.length && this.#free[at]!.start < start) at++;
+    this.#free.splice(at, 0, { start, end });
+    const here = this.#free[at]!;
+    const next = this.#free[at + 1];
+    if (next?.start === here.end) {
+      here.end = next.end;
+      this.#free.splice(at + 1, 1);
+    }
+    const before = this.#free[at - 1];
+    if (before?.end === here.start) {
+      before.end = here.end;
+      this.#free.splice(at, 1);
+    }
+  }
+}
+
+/** The engine's WebAssembly memory: weights, feature maps, scratch of running jobs. Grows on demand, never shrinks, reuses what is freed. */
+export class WasmHeap {
+  readonly memory: WebAssembly.Memory;
+  readonly #list = new FreeList(PAGE);
+  readonly #maxBytes: number;
+
+  constructor(shared: boolean, maxBytes: number) {
+    const maximum = Math.min(65_536, Math.ceil(maxBytes / PAGE));
+    this.#maxBytes = maximum * PAGE;
+    // The kernels declare a maximum of 65536 pages; only what is grown to is ever committed.
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared });
+  }
+
+  /** Rejects what does not fit with EngineError; the caller may try again when other work has ended. */
+  allocate(byteLength: number): number {
+    const start = this.#list.allocate(byteLength);
+    const missing = this.#list.end - this.memory.buffer.byteLength;
+    if (missing > 0) {
+      try {
+        if (this.#list.end > this.#maxBytes) throw new RangeError(`more than ${this.#maxBytes} bytes`);
+        this.memory.grow(Math.ceil(missing / PAGE));
+      } catch (cause) {
+        this.#list.free(start);
+        throw new EngineError(`The wasm engine has no memory for ${byteLength} more bytes`, { cause });
+      }
+    }
+    return start;
+  }
+
+  free(start: number): void {
+    this.#list.free(start);
+  }
+}
+
+function align(length: number): number {
+  return Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+}

@@ -1,0 +1,297 @@
+// AssemblyScript: int16 SIMD kernels of the wasm engine (specification 3.3, 4.4, 4.5).
+// Tensors are (rows, columns, channels) int16. All arguments that end in Row, Tap or Pixel are distances in bytes.
+// `npm run build:wasm` compiles this file twice: kernels-shared.wasm (threads over one memory) and kernels.wasm.
+
+/**
+ * Convolution as sums over `taps` runs of contiguous activations: a 3x3 convolution has 3 runs of 3 * C (input points one row and one
+ * column up and left), a 1x1 one run of C, an unshuffle by k with its 1x1 k runs of k * C.
+ *
+ * Weights: [outputs / 8][taps][run / 2][2 halves][4 outputs][2 activations] int16. bias: int32, rounding added. Four pixels and eight outputs
+ * at a time: 8 accumulators, 2 weights and 1 activation pair fit the 16 registers. Do not unroll the inner loop: V8 then spills.
+ * Output: clamp(acc >> shift, limit), leaky if asked, plus `residual` (0: none) and clamped to residualLimit.
+ * Rows from .. to-1. Where width is no multiple of 4 the last four pixels overlap the ones before; so output must not be residual.
+ */
+export function conv(
+  input: usize, inputRow: usize, inputTap: usize, inputPixel: usize,
+  weight: usize, bias: usize, run: usize, taps: i32,
+  output: usize, outputRow: usize, outputPixel: usize,
+  residual: usize, residualRow: usize, residualPixel: usize,
+  from: i32, to: i32, width: i32, blocks: i32,
+  shift: i32, limit: i32, leaky: i32, residualLimit: i32,
+): void {
+  const high = i16x8.splat(<i16>limit);
+  const low = i16x8.splat(<i16>-limit);
+  const sumHigh = i16x8.splat(<i16>residualLimit);
+  const sumLow = i16x8.splat(<i16>-residualLimit);
+  const block: usize = <usize>taps * (run << 3);
+  for (let y = from; y < to; y++) {
+    const rowIn = input + <usize>y * inputRow;
+    const rowOut = output + <usize>y * outputRow;
+    const rowResidual = residual + <usize>y * residualRow;
+    for (let b = 0; b < blocks; b++) {
+      const weights = weight + <usize>b * block;
+      const b0 = v128.load(bias + (<usize>b << 5));
+      const b1 = v128.load(bias + (<usize>b << 5), 16);
+      const column = <usize>b << 4;
+      if (width >= 4) {
+        let x = 0;
+        while (true) {
+          let a00 = b0, a01 = b1, a10 = b0, a11 = b1, a20 = b0, a21 = b1, a30 = b0, a31 = b1;
+          let w = weights;
+          let start = rowIn + <usize>x * inputPixel;
+          for (let t = 0; t < taps; t++) {
+            let p0 = start;
+            let p1 = p0 + inputPixel;
+            let p2 = p1 + inputPixel;
+            let p3 = p2 + inputPixel;
+            const end = p0 + run;
+            do {
+              const w0 = v128.load(w);
+              const w1 = v128.load(w, 16);
+              let s = v128.load32_splat(p0);
+              a00 = i32x4.add(a00, i32x4.dot_i16x8_s(s, w0));
+              a01 = i32x4.add(a01, i32x4.dot_i16x8_s(s, w1));
+              s = v128.load32_splat(p1);
+              a10 = i32x4.add(a10, i32x4.dot_i16x8_s(s, w0));
+              a11 = i32x4.add(a11, i32x4.dot_i16x8_s(s, w1));
+              s = v128.load32_splat(p2);
+              a20 = i32x4.add(a20, i32x4.dot_i16x8_s(s, w0));
+              a21 = i32x4.add(a21, i32x4.dot_i16x8_s(s, w1));
+              s = v128.load32_splat(p3);
+              a30 = i32x4.add(a30, i32x4.dot_i16x8_s(s, w0));
+              a31 = i32x4.add(a31, i32x4.dot_i16x8_s(s, w1));
+              w += 32;
+              p0 += 4;
+              p1 += 4;
+              p2 += 4;
+              p3 += 4;
+            } while (p0 < end);
+            start += inputTap;
+          }
+          const out = rowOut + <usize>x * outputPixel + column;
+          const res = residual ? rowResidual + <usize>x * residualPixel + column : 0;
+          put(out, finish(a00, a01, shift, low, high, leaky), res, sumLow, sumHigh);
+          put(out + outputPixel, finish(a10, a11, shift, low, high, leaky), res ? res + residualPixel : 0, sumLow, sumHigh);
+          put(out + 2 * outputPixel, finish(a20, a21, shift, low, high, leaky), res ? res + 2 * residualPixel : 0, sumLow, sumHigh);
+          put(out + 3 * outputPixel, finish(a30, a31, shift, low, high, leaky), res ? res + 3 * residualPixel : 0, sumLow, sumHigh);
+          x += 4;
+          if (x >= width) break;
+          if (x > width - 4) x = width - 4;
+        }
+      } else {
+        for (let x = 0; x < width; x++) {
+          let a0 = b0, a1 = b1;
+          let w = weights;
+          let start = rowIn + <usize>x * inputPixel;
+          for (let t = 0; t < taps; t++) {
+            let p = start;
+            const end = p + run;
+            do {
+              const s = v128.load32_splat(p);
+              a0 = i32x4.add(a0, i32x4.dot_i16x8_s(s, v128.load(w)));
+              a1 = i32x4.add(a1, i32x4.dot_i16x8_s(s, v128.load(w, 16)));
+              w += 32;
+              p += 4;
+            } while (p < end);
+            start += inputTap;
+          }
+          const res = residual ? rowResidual + <usize>x * residualPixel + column : 0;
+          put(rowOut + <usize>x * outputPixel + column, finish(a0, a1, shift, low, high, leaky), res, sumLow, sumHigh);
+        }
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128, leaky: i32): v128 {
+  let v = i16x8.narrow_i32x4_s(i32x4.shr_s(a0, shift), i32x4.shr_s(a1, shift));
+  v = i16x8.min_s(i16x8.max_s(v, low), high);
+  return leaky ? i16x8.max_s(v, i16x8.shr_s(v, 3)) : v;
+}
+
+// @ts-ignore: decorator
+@inline
+function put(out: usize, value: v128, residual: usize, low: v128, high: v128): void {
+  let v = value;
+  if (residual) v = i16x8.min_s(i16x8.max_s(i16x8.add_sat_s(v, v128.load(residual)), low), high);
+  v128.store(out, v);
+}
+
+/** clamp(in + row[c], limit) over rows from .. to-1; channels a multiple of 8; row: int32. */
+export function addRow(
+  input: usize, inputRow: usize, output: usize, outputRow: usize,
+  row: usize, from: i32, to: i32, width: i32, channels: i32, limit: i32,
+): void {
+  const high = i32x4.splat(limit);
+  const low = i32x4.splat(-limit);
+  for (let y = from; y < to; y++) {
+    let source = input + <usize>y * inputRow;
+    let target = output + <usize>y * outputRow;
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < channels; c += 8) {
+        const v = v128.load(source);
+        const r = row + (<usize>c << 2);
+        const v0 = i32x4.min_s(i32x4.max_s(i32x4.add(i32x4.extend_low_i16x8_s(v), v128.load(r)), low), high);
+        const v1 = i32x4.min_s(i32x4.max_s(i32x4.add(i32x4.extend_high_i16x8_s(v), v128.load(r, 16)), low), high);
+        v128.store(target, i16x8.narrow_i32x4_s(v0, v1));
+        source += 16;
+        target += 16;
+      }
+    }
+  }
+}
+
+/** Zeros `rows` runs of `bytes` each, `pitch` bytes apart. */
+export function clear(start: usize, bytes: usize, rows: i32, pitch: usize): void {
+  for (let i = 0; i < rows; i++) memory.fill(start + <usize>i * pitch, 0, bytes);
+}
+
+/**
+ * The head, spec 4.3 to 4.5, for output rows from .. to-1 of a query.
+ *
+ * features: P over a window whose first site is (top, left), of a level of levelHeight x levelWidth sites; sitePixel = hidden * 2 bytes.
+ * axes: index int32 and fraction int16 for each row and column. terms: scratch, (2 + 2 * columns) * hidden int16 bytes * 2.
+ * head: rowWeight, columnWeight, cell (int16, hidden each), then outputWeight (3 * hidden int16), then outputBias (3 int32, rounding for
+ * `shift` added). output: RGB, 8 bits, or 16 where `wide`; outputRow bytes a row.
+ */
+export function head(
+  features: usize, featureRow: usize, top: i32, left: i32, levelHeight: i32, levelWidth: i32,
+  rowIndex: usize, rowFraction: usize, columnIndex: usize, columnFraction: usize, columns: i32,
+  weights: usize, hidden: i32, shift: i32, wide: i32,
+  terms: usize, output: usize, outputRow: usize, from: i32, to: i32,
+): void {
+  const bytes = <usize>hidden << 1;
+  const rowWeight = weights;
+  const columnWeight = weights + bytes;
+  const cell = weights + 2 * bytes;
+  const outputWeight = weights + 3 * bytes;
+  const outputBias = outputWeight + 3 * bytes;
+  const bias0 = load<i32>(outputBias);
+  const bias1 = load<i32>(outputBias, 4);
+  const bias2 = load<i32>(outputBias, 8);
+  const rowTerm0 = terms;
+  const rowTerm1 = terms + bytes;
+  const columnTerms = terms + 2 * bytes;
+  for (let j = 0; j < columns; j++) {
+    const f: i32 = load<i16>(columnFraction + (<usize>j << 1));
+    const at = columnTerms + (<usize>j << 1) * bytes;
+    position(columnWeight, f, at, bytes);
+    position(columnWeight, f - 16384, at + bytes, bytes);
+  }
+  const half = i32x4.splat(8192);
+  const zero = i16x8.splat(0);
+  for (let i = from; i < to; i++) {
+    const fr: i32 = load<i16>(rowFraction + (<usize>i << 1));
+    const index = load<i32>(rowIndex + (<usize>i << 2));
+    position(rowWeight, fr, rowTerm0, bytes);
+    position(rowWeight, fr - 16384, rowTerm1, bytes);
+    for (let k: usize = 0; k < bytes; k += 16) {
+      const c = v128.load(cell + k);
+      v128.store(rowTerm0 + k, i16x8.add_sat_s(v128.load(rowTerm0 + k), c));
+      v128.store(rowTerm1 + k, i16x8.add_sat_s(v128.load(rowTerm1 + k), c));
+    }
+    const row0 = features + <usize>(nearest(index, levelHeight) - top) * featureRow;
+    const row1 = features + <usize>(nearest(index + 1, levelHeight) - top) * featureRow;
+    let out = output + <usize>i * outputRow;
+    let columnTerm = columnTerms;
+    for (let j = 0; j < columns; j++) {
+      const fc: i32 = load<i16>(columnFraction + (<usize>j << 1));
+      const at = load<i32>(columnIndex + (<usize>j << 2));
+      const offset0 = <usize>(nearest(at, levelWidth) - left) * bytes;
+      let s0 = i32x4.splat(0), s1 = i32x4.splat(0), s2 = i32x4.splat(0);
+      if ((fr | fc) == 0) {
+        for (let k: usize = 0; k < bytes; k += 16) {
+          const p = i16x8.add_sat_s(v128.load(row0 + offset0 + k), v128.load(rowTerm0 + k));
+          const h = i16x8.max_s(i16x8.add_sat_s(p, v128.load(columnTerm + k)), zero);
+          s0 = i32x4.add(s0, i32x4.dot_i16x8_s(h, v128.load(outputWeight + k)));
+          s1 = i32x4.add(s1, i32x4.dot_i16x8_s(h, v128.load(outputWeight + bytes + k)));
+          s2 = i32x4.add(s2, i32x4.dot_i16x8_s(h, v128.load(outputWeight + 2 * bytes + k)));
+        }
+      } else {
+        const offset1 = <usize>(nearest(at + 1, levelWidth) - left) * bytes;
+        const s11 = (fr * fc + 8192) >> 14;
+        const s10 = fr - s11;
+        const s01 = fc - s11;
+        const s00 = 16384 - fr - s01;
+        const upper = i32x4.splat((s01 << 16) | s00);
+        const lower = i32x4.splat((s11 << 16) | s10);
+        const p00 = row0 + offset0, p01 = row0 + offset1, p10 = row1 + offset0, p11 = row1 + offset1;
+        for (let k: usize = 0; k < bytes; k += 16) {
+          const t0 = v128.load(rowTerm0 + k);
+          const t1 = v128.load(rowTerm1 + k);
+          const c0 = v128.load(columnTerm + k);
+          const c1 = v128.load(columnTerm + bytes + k);
+          const h00 = i16x8.max_s(i16x8.add_sat_s(i16x8.add_sat_s(v128.load(p00 + k), t0), c0), zero);
+          const h01 = i16x8.max_s(i16x8.add_sat_s(i16x8.add_sat_s(v128.load(p01 + k), t0), c1), zero);
+          const h10 = i16x8.max_s(i16x8.add_sat_s(i16x8.add_sat_s(v128.load(p10 + k), t1), c0), zero);
+          const h11 = i16x8.max_s(i16x8.add_sat_s(i16x8.add_sat_s(v128.load(p11 + k), t1), c1), zero);
+          const low = i32x4.add(
+            i32x4.dot_i16x8_s(v128.shuffle<i16>(h00, h01, 0, 8, 1, 9, 2, 10, 3, 11), upper),
+            i32x4.dot_i16x8_s(v128.shuffle<i16>(h10, h11, 0, 8, 1, 9, 2, 10, 3, 11), lower),
+          );
+          const high = i32x4.add(
+            i32x4.dot_i16x8_s(v128.shuffle<i16>(h00, h01, 4, 12, 5, 13, 6, 14, 7, 15), upper),
+            i32x4.dot_i16x8_s(v128.shuffle<i16>(h10, h11, 4, 12, 5, 13, 6, 14, 7, 15), lower),
+          );
+          const h = i16x8.narrow_i32x4_s(
+            i32x4.shr_s(i32x4.add(low, half), 14),
+            i32x4.shr_s(i32x4.add(high, half), 14),
+          );
+          s0 = i32x4.add(s0, i32x4.dot_i16x8_s(h, v128.load(outputWeight + k)));
+          s1 = i32x4.add(s1, i32x4.dot_i16x8_s(h, v128.load(outputWeight + bytes + k)));
+          s2 = i32x4.add(s2, i32x4.dot_i16x8_s(h, v128.load(outputWeight + 2 * bytes + k)));
+        }
+      }
+      const red = (sum(s0) + bias0) >> shift;
+      const green = (sum(s1) + bias1) >> shift;
+      const blue = (sum(s2) + bias2) >> shift;
+      if (wide) {
+        store<u16>(out, sample16(red));
+        store<u16>(out, sample16(green), 2);
+        store<u16>(out, sample16(blue), 4);
+        out += 6;
+      } else {
+        store<u8>(out, within(red, 255));
+        store<u8>(out, within(green, 255), 1);
+        store<u8>(out, within(blue, 255), 2);
+        out += 3;
+      }
+      columnTerm += 2 * bytes;
+    }
+  }
+}
+
+/** sat16((weight[k] * r + 2^13) >> 14) */
+function position(weight: usize, r: i32, target: usize, bytes: usize): void {
+  for (let k: usize = 0; k < bytes; k += 2) {
+    const value = (<i32>load<i16>(weight + k) * r + 8192) >> 14;
+    store<i16>(target + k, <i16>min(max(value, -32768), 32767));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function nearest(index: i32, count: i32): i32 {
+  return min(max(index, 0), count - 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function sum(v: v128): i32 {
+  const pairs = i32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function within(value: i32, high: i32): i32 {
+  return min(max(value, 0), high);
+}
+
+// @ts-ignore: decorator
+@inline
+function sample16(value: i32): i32 {
+  return (within(value, 65280) * 257 + 128) >> 8;
+}

@@ -1,0 +1,92 @@
+/** Exports of kernels/index.ts. */
+export interface Kernels {
+  conv(...args: number[]): void;
+  addRow(...args: number[]): void;
+  clear(start: number, bytes: number, rows: number, pitch: number): void;
+  head(...args: number[]): void;
+}
+
+/**
+ * One kernel call, cut into strips of rows that several threads take in turn. `args` are the kernel's; those at `fromArgument` and the one
+ * after it are the rows of the strip.
+ */
+export interface Operation {
+  readonly kernel: 'conv' | 'addRow' | 'clear' | 'head';
+  readonly args: readonly number[];
+  readonly fromArgument: number;
+  readonly rows: number;
+  /** Rows of a strip. */
+  readonly stripRows: number;
+  /** Whether all strips must be done before the next operation begins. */
+  readonly barrier: boolean;
+}
+
+/** Control words of a program that runs on several threads: int32 in shared memory. */
+export const ABORT = 0;
+const HEADER_WORDS = 1;
+/** For each operation: strips taken, threads that are done. */
+const OPERATION_WORDS = 2;
+
+/** How long a thread sleeps at most before it looks whether the program was aborted. */
+const WAIT_MS = 50;
+/** Looks at a barrier before it sleeps: layers end within microseconds of each other. */
+const SPINS = 4000;
+
+export function controlWords(operations: readonly Operation[]): number {
+  return HEADER_WORDS + OPERATION_WORDS * operations.length;
+}
+
+/** Runs a whole program on the calling thread. */
+export function runAlone(kernels: Kernels, operations: readonly Operation[]): void {
+  for (const operation of operations) runStrip(kernels, operation, 0, operation.rows);
+}
+
+/**
+ * Takes part in a program that `threads` threads run together, all with the same control words. An aborted program is left at once by every
+ * thread: its results are worthless.
+ */
+export function runTogether(
+  kernels: Kernels,
+  operations: readonly Operation[],
+  control: Int32Array,
+  threads: number,
+): void {
+  for (let i = 0; i < operations.length; i++) {
+    const operation = operations[i]!;
+    const taken = HEADER_WORDS + OPERATION_WORDS * i;
+    while (true) {
+      if (Atomics.load(control, ABORT) !== 0) return;
+      const from = Atomics.add(control, taken, operation.stripRows);
+      if (from >= operation.rows) break;
+      runStrip(kernels, operation, from, Math.min(operation.rows, from + operation.stripRows));
+    }
+    if (operation.barrier && threads > 1 && !meet(control, taken + 1, threads)) return;
+  }
+}
+
+/** Waits until `threads` threads have come here; false when the program was aborted. */
+function meet(control: Int32Array, word: number, threads: number): boolean {
+  if (Atomics.add(control, word, 1) === threads - 1) {
+    Atomics.notify(control, word);
+    return true;
+  }
+  for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(control, word) === threads) return true;
+  while (true) {
+    const arrived = Atomics.load(control, word);
+    if (arrived === threads) return true;
+    if (Atomics.load(control, ABORT) !== 0) return false;
+    Atomics.wait(control, word, arrived, WAIT_MS);
+  }
+}
+
+function runStrip(kernels: Kernels, operation: Operation, from: number, to: number): void {
+  const { kernel, args, fromArgument } = operation;
+  if (kernel === 'clear') {
+    kernels.clear(args[0]!, args[1]!, args[2]!, args[3]!);
+    return;
+  }
+  const call = args.slice();
+  call[fromArgument] = from;
+  call[fromArgument + 1] = to;
+  kernels[kernel](...call);
+}

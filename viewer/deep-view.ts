@@ -1,0 +1,142 @@
+import { type LatLng, type Map as LeafletMap, Point, type PointExpression, point } from 'leaflet';
+import type { FloatingOrigin } from './floating-origin.ts';
+import { toLatLng, toPoint } from './image-crs.ts';
+import { internalsOf } from './leaflet-internals.ts';
+import type { LiifLayer } from './liif-layer.ts';
+import type { Position } from './position.ts';
+import { toFixed } from './position.ts';
+
+/** Where the server's zooms end, less what a screen may need on top. */
+export const DEEPEST_ZOOM = 1000;
+
+export interface DeepViewOptions {
+  /** Lowest and highest zoom of the picture that the map may show. */
+  readonly minZoom?: number;
+  readonly maxZoom?: number;
+}
+
+/**
+ * Takes a Leaflet map as deep as the server goes. Leaflet counts in doubles and loses pixels from zoom 45 on; here the map counts from a root tile
+ * near what it shows, and whenever it gets far from it, map and layers change to another one between two frames, with every tile in its place.
+ * Markers and shapes of the page do not follow by themselves: the map fires `rebase`, after which `latLng` gives their new coordinates.
+ */
+export class DeepView {
+  readonly map: LeafletMap;
+  readonly origin: FloatingOrigin;
+  readonly #layers = new Set<LiifLayer>();
+  readonly #minZoom: number;
+  readonly #maxZoom: number;
+
+  constructor(map: LeafletMap, layer: LiifLayer, options: DeepViewOptions = {}) {
+    this.map = map;
+    this.origin = layer.origin;
+    this.#minZoom = options.minZoom ?? 0;
+    this.#maxZoom = options.maxZoom ?? DEEPEST_ZOOM;
+    this.add(layer);
+    this.#limitZoom();
+    map.on('moveend', () => this.settle());
+  }
+
+  /** A further layer of the map, of the same origin. */
+  add(layer: LiifLayer): void {
+    this.#layers.add(layer);
+  }
+
+  remove(layer: LiifLayer): void {
+    this.#layers.delete(layer);
+  }
+
+  get minZoom(): number {
+    return this.#minZoom;
+  }
+
+  get maxZoom(): number {
+    return this.#maxZoom;
+  }
+
+  /** Zoom of the picture; Leaflet's own counts from the root tile. */
+  get zoom(): number {
+    return this.map.getZoom() + this.origin.root.z;
+  }
+
+  get center(): Position {
+    return this.origin.position(toPoint(this.map.getCenter()));
+  }
+
+  /** What lies under a point of the map's element, in CSS pixels from its upper left corner. */
+  positionAt(containerPoint: PointExpression): Position {
+    const { x, y } = this.center;
+    const offset = point(containerPoint).subtract(this.map.getSize().divideBy(2));
+    const exponent = this.origin.nativeZoom - this.zoom;
+    return { x: x + toFixed(offset.x, exponent), y: y + toFixed(offset.y, exponent) };
+  }
+
+  /** Where a position lies on the map's element; far away ones as far as doubles go. */
+  containerPoint(position: Position): Point {
+    return this.map.latLngToContainerPoint(this.latLng(position));
+  }
+
+  /** Coordinates for Leaflet; they hold until the next `rebase`. */
+  latLng(position: Position): LatLng {
+    const { x, y } = this.origin.local(position);
+    return toLatLng(x, y);
+  }
+
+  setView(position: Position, zoom: number, options: { readonly animate?: boolean } = {}): void {
+    const wanted = Math.min(this.#maxZoom, Math.max(this.#minZoom, zoom));
+    const root = this.origin.rootFor(position, wanted);
+    const local = wanted - this.origin.root.z;
+    // Only where the map can count both ends is there a way between them.
+    if (options.animate && Math.abs(local - this.map.getZoom()) <= 8 && local <= 40) {
+      this.map.setView(this.latLng(position), local, { animate: true });
+      return;
+    }
+    if (root !== this.origin.root) {
+      this.origin.moveTo(root);
+      this.#limitZoom();
+      this.map.fire('rebase');
+    }
+    this.map.setView(this.latLng(position), wanted - root.z, { animate: false });
+  }
+
+  /** One frame of a continuous zoom: `zoom` around a point of the map's element, which keeps its position. */
+  zoomFrame(containerPoint: PointExpression, zoom: number): void {
+    const internals = internalsOf(this.map);
+    const at = this.map.containerPointToLatLng(containerPoint);
+    const local = zoom - this.origin.root.z;
+    const half = this.map.getSize().divideBy(2);
+    const offset = point(containerPoint).subtract(half);
+    const center = this.map.unproject(this.map.project(at, local).subtract(offset), local);
+    internals._move(center, local);
+    this.settle();
+  }
+
+  /** Moves the origin if the view has gone far from it. Nothing is seen of it. */
+  settle(): void {
+    const { map, origin } = this;
+    const internals = internalsOf(map);
+    if (internals._animatingZoom) return;
+    const { center, zoom } = this;
+    const from = origin.root;
+    const to = origin.rootFor(center, zoom);
+    if (to === from) return;
+    origin.moveTo(to);
+    const local = zoom - to.z;
+    const latLng = this.latLng(center);
+    for (const layer of this.#layers) layer.rebase(from, to);
+    internals._zoom = local;
+    internals._lastCenter = latLng;
+    internals._pixelOrigin = internals._getNewPixelOrigin(latLng, local);
+    // _lastCenter holds only while the map's pane has not moved.
+    if (!internals._getMapPanePos().equals(new Point(0, 0))) internals._lastCenter = null;
+    this.#limitZoom();
+    for (const layer of this.#layers) internalsOf(layer)._setZoomTransforms(latLng, local);
+    map.fire('rebase');
+  }
+
+  #limitZoom(): void {
+    const { z } = this.origin.root;
+    this.map.options.minZoom = this.#minZoom - z;
+    this.map.options.maxZoom = this.#maxZoom - z;
+  }
+}

@@ -1,0 +1,63 @@
+import { type PictureSize, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
+
+export interface HttpTileOptions {
+  /** Root of the server, with a slash at its end. */
+  readonly server: string;
+  /** `decode` (default), or plain bicubic enlargement to compare it with. */
+  readonly method?: 'decode' | 'bicubic';
+  /** Instead of the format of the template: png loses nothing. */
+  readonly format?: 'png' | 'jpg' | 'webp' | 'avif';
+}
+
+/** Longest wait that a server may ask for. */
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** Tiles of a server. `picture.tiles` is the template that it gives, with {z}, {x} and {y}. */
+export class HttpTileSource implements TileSource {
+  readonly width: number;
+  readonly height: number;
+  readonly nativeZoom: number;
+  readonly #template: string;
+  readonly #options: HttpTileOptions;
+
+  constructor(picture: PictureSize & { readonly tiles: string }, options: HttpTileOptions) {
+    this.width = picture.width;
+    this.height = picture.height;
+    this.nativeZoom = picture.nativeZoom;
+    this.#template = picture.tiles;
+    this.#options = options;
+  }
+
+  /** Address of a tile; `size` is 1, 2 or 3 times TILE_SIZE. */
+  url(z: number, x: bigint, y: bigint, size: number): string {
+    const { server, method, format } = this.#options;
+    const ratio = Math.round(size / TILE_SIZE);
+    const [path, query = ''] = this.#template.split('?') as [string, string?];
+    const dot = path.lastIndexOf('.');
+    const named = `${path.slice(0, dot)}${ratio > 1 ? `@${ratio}x` : ''}.${format ?? path.slice(dot + 1)}`;
+    const filled = named.replace('{z}', String(z)).replace('{x}', String(x)).replace('{y}', String(y));
+    const url = new URL(filled.replace(/^\//, ''), server);
+    url.search = query;
+    // Before native there is nothing to enlarge: both methods give the same pixels there.
+    if (method === 'bicubic' && z > this.nativeZoom) url.searchParams.set('method', method);
+    return url.href;
+  }
+
+  async tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob> {
+    let response: Response;
+    try {
+      response = await fetch(this.url(z, x, y, size), { signal, priority: 'high' });
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw new TileError('The server cannot be reached.', { cause });
+    }
+    if (response.ok) return response.blob();
+    const wait = Number(response.headers.get('Retry-After') ?? Number.NaN);
+    void response.body?.cancel();
+    const { status } = response;
+    throw new TileError(status === 503 ? 'The server is busy.' : `The server answered ${status}.`, {
+      permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
+      retryAfterMs: wait > 0 ? Math.min(wait * 1000, MAX_RETRY_AFTER_MS) : undefined,
+    });
+  }
+}

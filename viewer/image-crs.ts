@@ -1,0 +1,27 @@
+import { CRS, LatLng, Point, Transformation, Util } from 'leaflet';
+
+// The only place where y is flipped or zoom becomes scale: Leaflet's latitude goes up, rows of pixels go down.
+
+/**
+ * Coordinates of a picture in Leaflet: lng is x and lat is -y, in pixels of the picture (under a floating origin: in pixels that are 2^z of its
+ * root tile smaller, from that tile's corner). Zoom `nativeZoom` shows them one to one.
+ */
+export function imageCrs(nativeZoom: number): CRS {
+  return Util.extend({}, CRS.Simple, {
+    transformation: new Transformation(1, 0, -1, 0),
+    infinite: true,
+    scale: (zoom: number) => 2 ** (zoom - nativeZoom),
+    zoom: (scale: number) => Math.log2(scale) + nativeZoom,
+    distance: (a: LatLng, b: LatLng) => Math.hypot(b.lng - a.lng, b.lat - a.lat),
+  }) as unknown as CRS;
+}
+
+/** Pixels to Leaflet's coordinates. */
+export function toLatLng(x: number, y: number): LatLng {
+  return new LatLng(-y, x);
+}
+
+/** Leaflet's coordinates to pixels. */
+export function toPoint({ lat, lng }: LatLng): Point {
+  return new Point(lng, lat === 0 ? 0 : -lat);
+}

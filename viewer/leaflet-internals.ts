@@ -1,0 +1,48 @@
+import type { GridLayer, LatLng, Map as LeafletMap, Point } from 'leaflet';
+
+// Parts of Leaflet 1.9 that have no public name: a floating origin changes what a map counts without moving anything on screen.
+
+/** A tile as GridLayer keeps it; `coords` is the very object that Leaflet's callbacks hold. */
+export interface InternalTile {
+  readonly el: HTMLElement;
+  readonly coords: Point & { z: number };
+  loaded?: number;
+  active?: boolean;
+}
+
+/** Tiles of one zoom, drawn in `el`; positions of tiles are relative to `origin`. */
+export interface InternalLevel {
+  zoom: number;
+  origin: Point;
+  readonly el: HTMLElement;
+}
+
+export interface GridLayerInternals {
+  _tiles: Record<string, InternalTile>;
+  _levels: Record<string, InternalLevel>;
+  _level?: InternalLevel;
+  _tileZoom: number | undefined;
+  _removeTile(key: string): void;
+  _tileCoordsToKey(coords: { x: number; y: number; z: number }): string;
+  _setZoomTransforms(center: LatLng, zoom: number): void;
+  _pruneTiles(): void;
+}
+
+export interface MapInternals {
+  _zoom: number;
+  _pixelOrigin: Point;
+  _lastCenter: LatLng | null;
+  _animatingZoom?: boolean;
+  _getNewPixelOrigin(center: LatLng, zoom: number): Point;
+  _getMapPanePos(): Point;
+  _moveStart(zoomChanged: boolean, noMoveStart: boolean): void;
+  _move(center: LatLng, zoom: number, data?: object): void;
+  _moveEnd(zoomChanged: boolean): void;
+  _stop(): void;
+}
+
+export function internalsOf(map: LeafletMap): MapInternals;
+export function internalsOf(layer: GridLayer): GridLayerInternals;
+export function internalsOf(object: unknown): unknown {
+  return object;
+}

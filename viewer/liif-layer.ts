@@ -1,0 +1,259 @@
+import {
+  type Coords,
+  type CRS,
+  type DoneCallback,
+  GridLayer,
+  type GridLayerOptions,
+  LatLngBounds,
+  Point,
+} from 'leaflet';
+import { FloatingOrigin, type RootTile, rootDistance, type TileAddress } from './floating-origin.ts';
+import { HttpTileSource } from './http-tile-source.ts';
+import { imageCrs, toLatLng } from './image-crs.ts';
+import { internalsOf } from './leaflet-internals.ts';
+import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
+
+export interface LiifLayerOptions extends GridLayerOptions {
+  /** Where the map's coordinates begin; layers of one map share it. By default the corner of the picture. */
+  readonly origin?: FloatingOrigin;
+  /** Pixels of a tile per CSS pixel: 1, 2 or 3. By default what the screen has. */
+  readonly pixelRatio?: 1 | 2 | 3;
+}
+
+/** What `layer.status` tells, and the event `tilestatus` of the layer. */
+export interface TileStatus {
+  /** Tiles wanted now that have not come. */
+  readonly loading: number;
+  /** Those among them that have failed at least once. */
+  readonly failing: number;
+  /** Tiles that came since none was wanted. */
+  readonly loaded: number;
+  /** Why the last one failed. */
+  readonly reason?: string;
+}
+
+interface RunningTile {
+  readonly address: TileAddress;
+  readonly element: HTMLElement;
+  readonly controller: AbortController;
+  readonly done: DoneCallback;
+  tries: number;
+  failed: boolean;
+  url?: string;
+  timer?: ReturnType<typeof setTimeout>;
+}
+
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+/** After so many failures a tile waits for `retry()`. */
+const MAX_TRIES = 8;
+
+/**
+ * A picture as a Leaflet layer. The map must have the layer's `crs`. Tiles that fail say so, in the element's text, and are asked for again after a
+ * growing time; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
+ */
+export class LiifLayer extends GridLayer {
+  readonly source: TileSource;
+  readonly origin: FloatingOrigin;
+  readonly #running = new Map<HTMLElement, RunningTile>();
+  readonly #pixelRatio: 1 | 2 | 3 | undefined;
+  #loading = 0;
+  #failing = 0;
+  #loaded = 0;
+  #reason: string | undefined;
+
+  constructor(source: TileSource, options: LiifLayerOptions = {}) {
+    const { origin, pixelRatio, ...rest } = options;
+    super({ keepBuffer: 1, minNativeZoom: 0, noWrap: true, ...rest, tileSize: TILE_SIZE });
+    this.source = source;
+    this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
+    this.#pixelRatio = pixelRatio;
+    this.on('tileunload', ({ tile }) => this.#forget(tile));
+  }
+
+  /** The layer of a picture of a server; `server` is the address of its root. Rejects with TileError where there is no such picture. */
+  static async open(server: string, id: string, options: LiifLayerOptions = {}): Promise<LiifLayer> {
+    const root = new URL(server.endsWith('/') ? server : `${server}/`, document.baseURI).href;
+    const response = await fetch(new URL(`api/images/${encodeURIComponent(id)}`, root));
+    if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
+    return new LiifLayer(new HttpTileSource(await response.json(), { server: root }), options);
+  }
+
+  /** The coordinate system that a map of this picture needs. */
+  get crs(): CRS {
+    return imageCrs(this.source.nativeZoom);
+  }
+
+  /** The picture in coordinates of the map, while its origin is where it began. */
+  get bounds(): LatLngBounds {
+    return new LatLngBounds(toLatLng(0, this.source.height), toLatLng(this.source.width, 0));
+  }
+
+  get status(): TileStatus {
+    return {
+      loading: this.#loading,
+      failing: this.#failing,
+      loaded: this.#loaded,
+      ...(this.#failing > 0 && this.#reason !== undefined && { reason: this.#reason }),
+    };
+  }
+
+  /** Asks for all failed tiles now. */
+  retry(): void {
+    for (const running of this.#running.values()) {
+      if (!running.failed) continue;
+      running.tries = 0;
+      clearTimeout(running.timer);
+      void this.#load(running);
+    }
+  }
+
+  /** Counts from another root tile; nothing moves on screen. For DeepView, which moves the map in the same moment. */
+  rebase(from: RootTile, to: RootTile): void {
+    const internals = internalsOf(this);
+    const lost = Math.max(from.z, to.z);
+    for (const [key, { coords }] of Object.entries(internals._tiles))
+      if (coords.z + from.z < lost) internals._removeTile(key);
+    const tiles = Object.values(internals._tiles);
+    internals._tiles = {};
+    for (const tile of tiles) {
+      const { coords } = tile;
+      const zoom = coords.z + from.z;
+      const distance = rootDistance(from, to, zoom);
+      coords.z = zoom - to.z;
+      coords.x -= distance.x / TILE_SIZE;
+      coords.y -= distance.y / TILE_SIZE;
+      internals._tiles[internals._tileCoordsToKey(coords)] = tile;
+    }
+    const levels = Object.values(internals._levels);
+    internals._levels = {};
+    for (const level of levels) {
+      const zoom = level.zoom + from.z;
+      if (zoom < lost) {
+        level.el.remove();
+        continue;
+      }
+      const distance = rootDistance(from, to, zoom);
+      level.zoom = zoom - to.z;
+      level.origin = level.origin.subtract(new Point(distance.x, distance.y));
+      internals._levels[level.zoom] = level;
+    }
+    if (internals._tileZoom !== undefined) internals._tileZoom += from.z - to.z;
+  }
+
+  protected override createTile(coords: Coords, done: DoneCallback): HTMLElement {
+    const element = document.createElement('div');
+    element.className = 'liif-tile';
+    const running: RunningTile = {
+      address: this.origin.tile(coords),
+      element,
+      controller: new AbortController(),
+      done,
+      tries: 0,
+      failed: false,
+    };
+    this.#running.set(element, running);
+    this.#count(1, 0);
+    void this.#load(running);
+    return element;
+  }
+
+  /** Leaflet asks here, in its own way, which tiles there are. */
+  protected _isValidTile(coords: Coords): boolean {
+    const { z, x, y } = this.origin.tile(coords);
+    return z >= 0 && isInside(this.source, z, x, y);
+  }
+
+  /** Leaflet calls this when the zoom of tiles changes: those of the old one that have not come are no longer wanted. */
+  protected _abortLoading(): void {
+    const internals = internalsOf(this);
+    for (const [key, tile] of Object.entries(internals._tiles))
+      if (tile.coords.z !== internals._tileZoom && !tile.loaded) internals._removeTile(key);
+  }
+
+  async #load(running: RunningTile): Promise<void> {
+    const { address, element, controller, done } = running;
+    const { signal } = controller;
+    const ratio = this.#pixelRatio ?? Math.min(3, Math.max(1, Math.ceil(globalThis.devicePixelRatio || 1)));
+    try {
+      const body = await this.source.tile(address.z, address.x, address.y, TILE_SIZE * ratio, signal);
+      const picture = await drawn(body, running);
+      if (signal.aborted) return;
+      element.replaceChildren(picture);
+      element.classList.remove('liif-tile-failed');
+      element.style.visibility = '';
+      this.#loaded++;
+      this.#count(-1, running.failed ? -1 : 0);
+      running.failed = false;
+      done(undefined, element);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#fail(running, error);
+    }
+  }
+
+  #fail(running: RunningTile, error: unknown): void {
+    const { element } = running;
+    running.tries++;
+    const known = error instanceof TileError;
+    const last = (known && error.permanent) || running.tries >= MAX_TRIES;
+    const wait = Math.max(
+      (known && error.retryAfterMs) || 0,
+      // Not all at once: a server that was full would be full again.
+      Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (running.tries - 1)) * (0.75 + Math.random() / 2),
+    );
+    this.#reason = known ? error.message : 'The tile cannot be shown.';
+    const note = document.createElement('span');
+    note.textContent = last ? 'Tile failed' : 'Tile failed, trying again';
+    element.replaceChildren(note);
+    element.classList.add('liif-tile-failed');
+    // Leaflet hides tiles until they have come.
+    element.style.visibility = 'inherit';
+    if (!running.failed) {
+      running.failed = true;
+      this.#count(0, 1);
+    } else this.#count(0, 0);
+    if (!last) running.timer = setTimeout(() => void this.#load(running), wait);
+  }
+
+  #forget(element: HTMLElement): void {
+    const running = this.#running.get(element);
+    if (!running) return;
+    this.#running.delete(element);
+    clearTimeout(running.timer);
+    running.controller.abort();
+    if (running.url !== undefined) URL.revokeObjectURL(running.url);
+    if (element.firstElementChild === null || running.failed) this.#count(-1, running.failed ? -1 : 0);
+  }
+
+  #count(loading: number, failing: number): void {
+    this.#loading += loading;
+    this.#failing += failing;
+    this.fire('tilestatus', this.status);
+    if (this.#loading === 0) this.#loaded = 0;
+  }
+}
+
+/** An element that shows the tile, decoded, so that nothing flickers when it is put in. */
+async function drawn(body: Blob | ImageBitmap, running: RunningTile): Promise<HTMLElement> {
+  if (!(body instanceof Blob)) {
+    const canvas = document.createElement('canvas');
+    canvas.width = body.width;
+    canvas.height = body.height;
+    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(body);
+    return canvas;
+  }
+  const image = document.createElement('img');
+  image.alt = '';
+  image.draggable = false;
+  running.url = URL.createObjectURL(body);
+  image.src = running.url;
+  try {
+    await image.decode();
+  } catch (cause) {
+    URL.revokeObjectURL(running.url);
+    throw new TileError('The tile is no image.', { cause });
+  }
+  if (running.controller.signal.aborted) URL.revokeObjectURL(running.url);
+  return image;
+}

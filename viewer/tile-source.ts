@@ -1,0 +1,61 @@
+/** Pixels on the side of a tile on screen, in CSS pixels; a tile may come with 2 or 3 times as many. */
+export const TILE_SIZE = 256;
+
+/** What a layer needs to know of a picture. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+  /** Zoom at which a pixel of a tile of TILE_SIZE is a pixel of the picture. */
+  readonly nativeZoom: number;
+}
+
+/** Where the tiles of a picture come from: a server, or a decoder in the browser. */
+export interface TileSource extends PictureSize {
+  /**
+   * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2 or 3 times that. Rejects with TileError, or with the reason of the signal.
+   * Only asked for tiles that touch the picture.
+   */
+  tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob | ImageBitmap>;
+}
+
+/** A tile that did not come. */
+export class TileError extends Error {
+  override readonly name = 'TileError';
+  /** Trying again cannot help. */
+  readonly permanent: boolean;
+  /** What the server asked to wait. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    message: string,
+    options: { readonly permanent?: boolean; readonly retryAfterMs?: number | undefined } & ErrorOptions = {},
+  ) {
+    super(message, options);
+    this.permanent = options.permanent ?? false;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** Whether any part of tile z/x/y lies in the picture. */
+export function isInside(
+  { width, height, nativeZoom }: PictureSize,
+  z: number,
+  x: bigint,
+  y: bigint,
+): boolean {
+  const within = (index: bigint, side: number) => {
+    if (index < 0n) return false;
+    const start = index * BigInt(TILE_SIZE);
+    return z >= nativeZoom
+      ? start < BigInt(side) << BigInt(z - nativeZoom)
+      : start << BigInt(nativeZoom - z) < BigInt(side);
+  };
+  return within(x, width) && within(y, height);
+}
+
+/** The zoom at which a tile of TILE_SIZE has the pixels of the picture (section 4.7 of the format). */
+export function nativeZoomOf(width: number, height: number): number {
+  let zoom = 0;
+  while (TILE_SIZE * 2 ** zoom < Math.max(width, height)) zoom++;
+  return zoom;
+}
