@@ -20,6 +20,7 @@ import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import { type FloatEstimates, floatReport } from './float-bars.ts';
 import { type Measurement, measurementOf, ratePlots, rateReport, rowOf, TSV_HEADER } from './rd-report.ts';
+import { readRgb } from './read-rgb.ts';
 
 const PEER_QUALITIES = [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95];
 /** AVIF's default effort of 4 takes some ten times as long; 2 costs a few percent of size. */
@@ -213,16 +214,4 @@ async function earlier(table: string): Promise<Map<string, Measurement>> {
   return new Map(
     rows.map((row) => [[row.picture, row.codec, row.version, row.quality].join('\t'), row] as const),
   );
-}
-
-async function readRgb(path: string): Promise<Raster> {
-  const { raster } = await readImage(path);
-  const { width, height, channels, data } = raster;
-  if (channels === 3 && data instanceof Uint8Array) return raster;
-  // Peers and measures take 8-bit RGB; anything else is brought to it first.
-  const rgb = new Uint8Array(width * height * 3);
-  const shift = data instanceof Uint16Array ? 8 : 0;
-  for (let i = 0; i < width * height; i++)
-    for (let c = 0; c < 3; c++) rgb[3 * i + c] = data[i * channels + (channels >= 3 ? c : 0)]! >> shift;
-  return { width, height, channels: 3, data: rgb };
 }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** Opens TensorFlow.js' wasm backend on one thread. */
+/** Opens TensorFlow.js' wasm backend on one thread, with SIMD if this machine has it. */
 export async function openTensorflow(): Promise<void> {
   const location = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
   setWasmPaths(`${dirname(location)}/`);
@@ -12,17 +12,17 @@ export async function openTensorflow(): Promise<void> {
   await tf.ready();
 }
 
-/** A 3x3 convolution of (size,size,channels) to as many channels: fastest of `runs` calls, in seconds. */
-export function timeTensorflowConv(size: number, channels: number, runs: number): number {
-  return tf.tidy(() => {
-    const input = tf.randomNormal<tf.Rank.R4>([1, size, size, channels]);
-    const weight = tf.randomNormal<tf.Rank.R4>([3, 3, channels, channels]);
-    let best = Number.POSITIVE_INFINITY;
-    for (let run = 0; run < runs; run++) {
-      const start = performance.now();
-      tf.conv2d(input, weight, 1, 'same').dataSync();
-      best = Math.min(best, performance.now() - start);
-    }
-    return best / 1000;
-  });
+export interface PreparedConv {
+  run(): void;
+  dispose(): void;
+}
+
+/** A convolution of float32, stride 1, zeros outside: (1,size,size,inputs) to (1,size,size,outputs). Its kernels run while `run` is called. */
+export function tensorflowConv(size: number, kernel: number, inputs: number, outputs: number): PreparedConv {
+  const input = tf.randomNormal<tf.Rank.R4>([1, size, size, inputs]);
+  const weight = tf.randomNormal<tf.Rank.R4>([kernel, kernel, inputs, outputs]);
+  return {
+    run: () => tf.conv2d(input, weight, 1, 'same').dispose(),
+    dispose: () => tf.dispose([input, weight]),
+  };
 }

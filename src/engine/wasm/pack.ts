@@ -56,7 +56,7 @@ export function packNetworks(model: Model, heap: WasmHeap): PackedNetworks {
   };
 }
 
-function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
+export function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
   switch (layer.op) {
     case 'conv':
       return packConv(layer, heap);

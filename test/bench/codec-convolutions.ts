@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises';
+import { WasmHeap } from '../../src/engine/wasm/heap.ts';
+import { packLayer } from '../../src/engine/wasm/pack.ts';
+import { inputRegionRect, planLayers, regionByteLength } from '../../src/engine/wasm/plan.ts';
+import { type Kernels, runAlone } from '../../src/engine/wasm/program.ts';
+import type { Conv } from '../../src/network/model.ts';
+import { randomSource } from '../fixtures/tiny-model.ts';
+import type { Figure } from './figures.ts';
+import { table } from './rd-report.ts';
+import { openTensorflow, type PreparedConv, tensorflowConv } from './tensorflow-peer.ts';
+import { timeInTurn } from './timing.ts';
+
+/** The shapes of the released network. Sizes make a call last a few milliseconds: longer ones are interrupted on a busy machine. */
+const SHAPES = [
+  { kernel: 3, inputs: 64, outputs: 64, size: 64, where: 'residuals at 1/4' },
+  { kernel: 3, inputs: 128, outputs: 128, size: 32, where: 'residuals at 1/8' },
+  { kernel: 3, inputs: 320, outputs: 160, size: 16, where: 'residuals at 1/16, first' },
+  { kernel: 3, inputs: 160, outputs: 320, size: 16, where: 'residuals at 1/16, second' },
+  { kernel: 3, inputs: 416, outputs: 96, size: 16, where: 'prior, trunk' },
+  { kernel: 1, inputs: 96, outputs: 640, size: 32, where: 'prior, mean and deviation' },
+  { kernel: 1, inputs: 320, outputs: 512, size: 32, where: 'synthesis, 1/16 to 1/8' },
+  { kernel: 3, inputs: 16, outputs: 32, size: 128, where: 'unfolding' },
+] as const;
+
+const GMACS_BAR = 40;
+const PEER_BAR = 2.5;
+
+/** Speed of single convolutions on one thread, beside the same ones in TensorFlow.js, which computes them in float32. */
+export async function benchConvolutions(seconds: number): Promise<{ report: string[]; figures: Figure[] }> {
+  await openTensorflow();
+  const kernels = await openKernels();
+  const rows: string[][] = [];
+  const figures: Figure[] = [];
+  for (const { kernel, inputs, outputs, size, where } of SHAPES) {
+    const ours = kernels.prepare(randomConv(kernel, inputs, outputs), size);
+    const theirs = tensorflowConv(size, kernel, inputs, outputs);
+    const [wasm, peer] = await timeInTurn([ours.run, theirs.run], { seconds, minRuns: 20, warmUps: 30 });
+    ours.dispose();
+    theirs.dispose();
+    const macs = (size * size * kernel * kernel * inputs * outputs) / 1e9;
+    const speed = macs / wasm!.min;
+    const peerSpeed = macs / peer!.min;
+    rows.push([
+      `${kernel}x${kernel}, ${inputs} to ${outputs}`,
+      where,
+      speed.toFixed(1),
+      (macs / wasm!.mean).toFixed(1),
+      peerSpeed.toFixed(1),
+      (macs / peer!.mean).toFixed(1),
+      (speed / peerSpeed).toFixed(2),
+    ]);
+    const wide = Math.min(inputs, outputs) >= 64;
+    figures.push(
+      {
+        name: `convolution ${kernel}x${kernel} ${inputs} to ${outputs}, one thread`,
+        value: speed,
+        unit: 'GMAC/s',
+        ...(wide && { atLeast: GMACS_BAR }),
+      },
+      {
+        name: `convolution ${kernel}x${kernel} ${inputs} to ${outputs}, times TensorFlow.js`,
+        value: speed / peerSpeed,
+        unit: '',
+        ...(wide && { atLeast: PEER_BAR }),
+      },
+    );
+  }
+  const report = table(['convolution', 'where', 'GMAC/s', 'mean', 'TensorFlow.js', 'mean', 'ratio'], rows);
+  return { report: ['Convolutions, one thread each; fastest call and mean.', '', ...report], figures };
+}
+
+/** The engine's kernels and plans, on the calling thread. */
+async function openKernels(): Promise<{ prepare(conv: Conv, size: number): PreparedConv }> {
+  const heap = new WasmHeap(false, 2 ** 28);
+  const code = await readFile(new URL('../../src/engine/wasm/kernels.wasm', import.meta.url));
+  const { instance } = await WebAssembly.instantiate(code, { env: { memory: heap.memory } });
+  const kernels = instance.exports as unknown as Kernels;
+  return {
+    prepare(conv, size) {
+      const layers = [packLayer(conv, heap)];
+      const extent = { height: size, width: size };
+      const window = { top: 0, left: 0, ...extent };
+      const rect = inputRegionRect(layers, window, extent);
+      const bytes = regionByteLength(rect, conv.inputs);
+      const address = heap.allocate(bytes);
+      const random = randomSource(2);
+      const input = new Int16Array(heap.memory.buffer, address, bytes / 2);
+      for (let i = 0; i < input.length; i++) input[i] = (random() - 0.5) * 16000;
+      const plan = planLayers(layers, { address, rect, channels: conv.inputs }, extent, window, 1, heap);
+      return {
+        run: () => runAlone(kernels, plan.operations),
+        dispose: () => {
+          heap.free(address);
+          heap.free(plan.output.address);
+        },
+      };
+    },
+  };
+}
+
+function randomConv(kernel: 1 | 3, inputs: number, outputs: number): Conv {
+  const random = randomSource(1);
+  const length = kernel * kernel * inputs;
+  return {
+    op: 'conv',
+    kernel,
+    inputs,
+    outputs,
+    weight: Int16Array.from({ length: outputs * length }, () => (random() - 0.5) * 4000),
+    bias: new Int32Array(outputs),
+    biasRows: 1,
+    shift: 12,
+    limit: 32767,
+    leaky: true,
+  };
+}
