@@ -1,0 +1,309 @@
+import { EngineError, isLiifError, RequestError } from '../../errors.ts';
+import type { Model } from '../../network/model.ts';
+import { latentWindow } from '../../network/window.ts';
+import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import {
+  type OpenBackend,
+  openBackend,
+  type Tensor,
+  type Tensor4D,
+  type TensorFlowBackend,
+} from './backend.ts';
+import { type DeviceHead, uploadHead } from './head.ts';
+import { type DeviceLayer, planDeviceLayers, uploadLayer } from './layers.ts';
+import { batchPositions, planBatches, type QueryBatch } from './query-batch.ts';
+import { uploadUnfoldedLayer } from './unfold.ts';
+
+export interface TensorFlowEngineOptions {
+  /** Codes chunks and analyzes pictures, which takes exact integers. Closed with this engine. */
+  readonly exact: Engine;
+  /** Default: the first that is installed and works. */
+  readonly backend?: TensorFlowBackend;
+  /** Pixels of one graph execution; default 2^20 on a GPU, else 2^18. About 1 KB of device memory each. */
+  readonly batchPixels?: number;
+}
+
+/** An engine, and where it computes. */
+export interface TensorFlowEngine extends Engine {
+  readonly backend: TensorFlowBackend;
+}
+
+const GPU_BACKENDS: readonly TensorFlowBackend[] = ['node-gpu', 'webgpu', 'webgl'];
+
+/**
+ * Synthesis and head in TensorFlow.js, from the integers of the model, within 1 of 255 of the exact pixels; everything that has to be exact
+ * is done by `options.exact`. Rejects with UnsupportedError when TensorFlow.js is not installed, saying what to install.
+ */
+export async function openTensorFlowEngine(
+  model: Model,
+  options: TensorFlowEngineOptions,
+): Promise<TensorFlowEngine> {
+  const { exact } = options;
+  if (!exact.exact || exact.model.hash !== model.hash)
+    throw new RequestError('Expected an exact engine of the same model to code chunks');
+  const opened = await openBackend(options.backend);
+  const batchPixels = options.batchPixels ?? (GPU_BACKENDS.includes(opened.backend) ? 2 ** 20 : 2 ** 18);
+  return new DeviceEngine(model, exact, opened, batchPixels);
+}
+
+class DeviceEngine implements TensorFlowEngine {
+  readonly name = 'tensorflow';
+  readonly exact = false;
+  readonly model: Model;
+  readonly backend: TensorFlowBackend;
+  readonly #exact: Engine;
+  readonly #opened: OpenBackend;
+  readonly #batchPixels: number;
+  readonly #synthesis: readonly DeviceLayer[];
+  readonly #head: DeviceHead;
+  readonly #features = new Set<DeviceFeatures>();
+  #closed = false;
+
+  constructor(model: Model, exact: Engine, opened: OpenBackend, batchPixels: number) {
+    this.model = model;
+    this.backend = opened.backend;
+    this.#exact = exact;
+    this.#opened = opened;
+    this.#batchPixels = batchPixels;
+    const { tf } = opened;
+    this.#onBackend();
+    this.#synthesis = model.synthesis.map((layer, i) =>
+      layer.op === 'conv' && i === model.synthesis.length - 1
+        ? uploadUnfoldedLayer(tf, layer)
+        : uploadLayer(tf, layer),
+    );
+    this.#head = uploadHead(tf, model.head);
+  }
+
+  /** Those of the exact engine: the device runs one graph after the other. */
+  get threads(): number {
+    return this.#exact.threads;
+  }
+
+  async analyze(...call: Parameters<Engine['analyze']>): Promise<Int16Array> {
+    this.#expectOpen();
+    return this.#exact.analyze(...call);
+  }
+
+  async encodeChunk(...call: Parameters<Engine['encodeChunk']>) {
+    this.#expectOpen();
+    return this.#exact.encodeChunk(...call);
+  }
+
+  async decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
+    this.#expectOpen();
+    return this.#exact.decodeChunk(...call);
+  }
+
+  async features(
+    latents: Patch,
+    level: Extent,
+    sites: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<FeatureMap> {
+    this.#enter(signal);
+    const { model } = this;
+    if (!(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities))
+      throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
+    expectCover(latents, latentWindow(model, sites, level), model.latentChannels);
+    const tensor = await this.#failing(signal, () =>
+      this.#synthesize(latents, level, sites, quality, signal),
+    );
+    const stride = model.latentStride;
+    const whole = { height: level.height * stride, width: level.width * stride };
+    const features = new DeviceFeatures(tensor, sites, whole, (closed) => this.#features.delete(closed));
+    this.#features.add(features);
+    return features;
+  }
+
+  async #synthesize(
+    latents: Patch,
+    level: Extent,
+    sites: Rect,
+    quality: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Tensor4D> {
+    const { tf } = this.#opened;
+    this.#onBackend();
+    const { height, width } = latents.rect;
+    let rect = latents.rect;
+    let tensor = tf.tensor(Float32Array.from(latents.data), [1, height, width, latents.channels]) as Tensor4D;
+    try {
+      for (const { layer, extent, output } of planDeviceLayers(
+        this.model.synthesis,
+        this.#synthesis,
+        level,
+        sites,
+      )) {
+        await breathe();
+        this.#enter(signal);
+        this.#onBackend();
+        const input = tensor;
+        tensor = tf.tidy(() => layer.run({ rect, tensor: input }, extent, output, quality));
+        if (tensor !== input) input.dispose();
+        rect = output;
+      }
+      return tensor;
+    } catch (error) {
+      tensor.dispose();
+      throw error;
+    }
+  }
+
+  async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
+    this.#enter(signal);
+    const { rect, level } = features;
+    const rasters = queries.map(({ rows, columns, depth }) => {
+      const length = rows.index.length * columns.index.length * 3;
+      return depth === 8 ? new Uint8Array(length) : new Uint16Array(length);
+    });
+    const batches = planBatches(queries, this.#batchPixels);
+    await this.#failing(signal, async () => {
+      const sites = await this.#sitesOf(features);
+      try {
+        for (const batch of batches) {
+          await breathe();
+          this.#enter(signal);
+          const positions = batchPositions(batch, queries, rect, level);
+          this.#onBackend();
+          const result = this.#head.render(sites.tensor(), batch, positions);
+          try {
+            unpack(await result.data(), batch, rasters);
+          } finally {
+            result.dispose();
+          }
+        }
+        signal?.throwIfAborted();
+      } finally {
+        sites.release();
+      }
+    });
+    return rasters;
+  }
+
+  /** P as (sites,K): on the device already, unless another engine made it. */
+  async #sitesOf(features: FeatureMap): Promise<{ tensor(): Tensor; release(): void }> {
+    const { tf } = this.#opened;
+    const shape: [number, number] = [features.rect.height * features.rect.width, this.model.head.hidden];
+    if (features instanceof DeviceFeatures && this.#features.has(features)) {
+      // A view of the same memory.
+      const view = () => tf.reshape(features.tensor(), shape);
+      this.#onBackend();
+      const tensor = view();
+      return { tensor: () => tensor, release: () => tensor.dispose() };
+    }
+    const data = await features.read();
+    this.#onBackend();
+    const tensor = tf.tensor(Float32Array.from(data), shape);
+    return { tensor: () => tensor, release: () => tensor.dispose() };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const features of [...this.#features]) features.close();
+    for (const layer of this.#synthesis) layer.dispose();
+    this.#head.dispose();
+    await this.#exact.close();
+  }
+
+  /** TensorFlow.js has one current backend; others in this process may have chosen another one in the meantime. */
+  #onBackend(): void {
+    const { tf, registeredName } = this.#opened;
+    // Its promise is for a first start; this backend has been started, so it is current at once.
+    if (tf.getBackend() !== registeredName) void tf.setBackend(registeredName);
+  }
+
+  #enter(signal: AbortSignal | undefined): void {
+    this.#expectOpen();
+    signal?.throwIfAborted();
+  }
+
+  #expectOpen(): void {
+    if (this.#closed) throw new EngineError('the engine is closed');
+  }
+
+  /** What TensorFlow.js throws becomes EngineError: another engine may serve. */
+  async #failing<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (isLiifError(cause) || (signal?.aborted && cause === signal.reason)) throw cause;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new EngineError(`TensorFlow.js (${this.backend}): ${message}`, { cause });
+    }
+  }
+}
+
+/** P on the device, float32 that hold integers. */
+class DeviceFeatures implements FeatureMap {
+  readonly rect: Rect;
+  readonly level: Extent;
+  readonly byteLength: number;
+  readonly #onClose: (features: DeviceFeatures) => void;
+  #tensor: Tensor4D | undefined;
+
+  constructor(tensor: Tensor4D, rect: Rect, level: Extent, onClose: (features: DeviceFeatures) => void) {
+    this.#tensor = tensor;
+    this.rect = rect;
+    this.level = level;
+    this.byteLength = tensor.size * 4;
+    this.#onClose = onClose;
+  }
+
+  tensor(): Tensor4D {
+    if (this.#tensor === undefined) throw new EngineError('the feature map is closed');
+    return this.#tensor;
+  }
+
+  async read(): Promise<Int16Array> {
+    return Int16Array.from(await this.tensor().data());
+  }
+
+  close(): void {
+    this.#tensor?.dispose();
+    this.#tensor = undefined;
+    this.#onClose(this);
+  }
+}
+
+/** Samples of a batch into the rasters of their queries; `values` are as `DeviceHead.render` makes them. */
+function unpack(values: ArrayLike<number>, batch: QueryBatch, rasters: readonly Samples[]): void {
+  const { pieces, height, width, depth } = batch;
+  const pixels = height * width;
+  for (const [b, { query, firstRow }] of pieces.entries()) {
+    const raster = rasters[query]!;
+    let at = firstRow * width * 3;
+    if (depth === 8) {
+      for (let i = b * pixels; i < (b + 1) * pixels; i++) {
+        const packed = values[i]!;
+        raster[at++] = packed & 255;
+        raster[at++] = (packed >> 8) & 255;
+        raster[at++] = packed >> 16;
+      }
+    } else {
+      for (let i = b * pixels * 3; i < (b + 1) * pixels * 3; i++) raster[at++] = values[i]!;
+    }
+  }
+}
+
+function expectCover({ rect, channels }: Patch, window: Rect, expected: number): void {
+  const covers =
+    rect.top <= window.top &&
+    rect.left <= window.left &&
+    rect.top + rect.height >= window.top + window.height &&
+    rect.left + rect.width >= window.left + window.width;
+  if (!covers || channels !== expected)
+    throw new RequestError(
+      `Expected latents of ${expected} channels over ${JSON.stringify(window)} but received ${channels} over ${JSON.stringify(rect)}`,
+    );
+}
+
+/** Lets other work run. */
+function breathe(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve);
+    else setTimeout(resolve, 0);
+  });
+}
