@@ -90,6 +90,10 @@ async function encodeToTarget(
   options: EncodeOptions,
 ): Promise<{ bytes: Uint8Array; summary: EncodeSummary }> {
   const { targetSize, targetPsnr, onProgress, ...rest } = options;
+  if (targetPsnr !== undefined && !engine.exact)
+    throw new RequestError(
+      `A quality for a PSNR is found by decoding, and the ${engine.name} engine is not exact: the file would depend on the machine`,
+    );
   const trial = async (quality: number) => {
     const sink = new MemorySink();
     const summary = await encodeAt(engine, raster, sink, quality, rest);

@@ -21,7 +21,17 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   analysis: ['errors', 'image', 'engine/engine'],
   features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'on-abort', 'parallel'],
   pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
-  engine: ['errors', 'engine/engine', 'network', 'entropy', 'quantize', 'head', 'image', 'parallel'],
+  engine: [
+    'errors',
+    'version',
+    'engine/engine',
+    'network',
+    'entropy',
+    'quantize',
+    'head',
+    'image',
+    'parallel',
+  ],
 };
 /** Wires the stages together; may import any of them, and nobody below imports these. */
 const TOP = ['encode', 'decode', 'index', 'node', 'cli', 'server'];

@@ -1,37 +1,45 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import type { Engine, EngineName } from '../engine/engine.ts';
-import { EngineError } from '../errors.ts';
+import { choiceFile } from '../engine/choice-file.ts';
+import type { Engine } from '../engine/engine.ts';
+import { ENGINE_CHOICES, type EngineChoice, openEngine } from '../engine/open-engine.ts';
 import { loadModel } from '../network/load.ts';
+import type { Model } from '../network/model.ts';
+import { interruption } from './interruption.ts';
 import { wholeNumber } from './values.ts';
 
 export interface EngineOptions {
-  readonly engine: 'auto' | EngineName;
+  readonly engine: EngineChoice;
   readonly threads?: number;
 }
 
 export function addEngineOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--engine <name>', 'what computes the networks')
-        .choices(['auto', 'wasm', 'reference'])
-        .default('auto'),
-    )
-    .addOption(
-      new Option('--threads <n>', 'threads of the engine (default: one per processor)').argParser(
-        wholeNumber(1, 256),
-      ),
-    );
+  return command.addOption(engineOption()).addOption(threadsOption());
 }
 
-/** Rejects with EngineError when the engine that was asked for is not there. */
-export async function openCommandEngine({ engine }: EngineOptions): Promise<Engine> {
-  if (engine !== 'auto' && engine !== 'reference')
-    throw new EngineError(
-      `The engine ${engine} is not available here; leave --engine out, or take reference`,
-    );
-  const { openReferenceEngine } = await import('../engine/reference/reference-engine.ts');
-  return openReferenceEngine(
-    await loadModel(await readFile(new URL('../model/liif-1.safetensors', import.meta.url))),
-  );
+export function engineOption(): Option {
+  return new Option('--engine <name>', 'what computes the networks; see liif engines')
+    .choices(ENGINE_CHOICES)
+    .default('auto');
+}
+
+export function threadsOption(): Option {
+  return new Option(
+    '--threads <n>',
+    'threads of the engine, where it has threads (default: one per processor)',
+  ).argParser(wholeNumber(1, 256));
+}
+
+/** Rejects with UnsupportedError or EngineError, saying why, when the engine that was asked for does not run here. */
+export async function openCommandEngine({ engine, threads }: EngineOptions): Promise<Engine> {
+  return openEngine(await releasedModel(), {
+    engine,
+    memory: choiceFile(),
+    signal: interruption(),
+    ...(threads !== undefined && { threads }),
+  });
+}
+
+export async function releasedModel(): Promise<Model> {
+  return loadModel(await readFile(new URL('../model/liif-1.safetensors', import.meta.url)));
 }

@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { compareCommand } from './compare.ts';
 import { decodeCommand } from './decode.ts';
 import { encodeCommand } from './encode.ts';
+import { enginesCommand } from './engines.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
 import { infoCommand } from './info.ts';
 import { serveCommand } from './serve.ts';
@@ -24,6 +25,7 @@ function program(): Command {
     verifyCommand(),
     compareCommand(),
     serveCommand(),
+    enginesCommand(),
   ])
     liif.addCommand(command);
   // Errors become exceptions and one line of our own.

@@ -76,6 +76,8 @@ export interface Engine {
   readonly model: Model;
   /** How many calls make progress at the same time. */
   readonly threads: number;
+  /** What it computes on, as the system names it; absent: the processor. */
+  readonly device?: string;
 
   /** Spec 3.4. Pixels (H,W,3), already padded and shifted to int16, covering `pixels.rect` of a padded picture of `picture` pixels -> analysis output covering the latents of `latents`. `pixels.rect` holds everything that `analysisWindow` asks for. */
   analyze(
@@ -109,5 +111,16 @@ export interface Engine {
   /** Spec 4.3-4.5: one RGB raster per query, in order. */
   pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]>;
 
+  /** For benchmarks: what plain kernels reach on the same device. Absent: the processor's threads. */
+  plainSpeed?(signal?: AbortSignal): Promise<PlainSpeed>;
+
   close(): Promise<void>;
+}
+
+/** The most of a device that simple code gets, measured. */
+export interface PlainSpeed {
+  /** Multiply-adds per second of a dense product, in 10^9. */
+  readonly gigaMacs: number;
+  /** Bytes per second, read and written, of a copy, in 10^9. */
+  readonly copyGigabytes: number;
 }

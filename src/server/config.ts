@@ -71,7 +71,14 @@ export const configSchema = z.strictObject({
   remoteFreshMs: whole(0, 86_400_000)
     .default(60_000)
     .describe('How long a remote file is taken to be the same without asking.'),
-  engine: z.enum(['auto', 'wasm', 'reference']).default('auto').describe('What computes the networks.'),
+  engine: z
+    .enum(['auto', 'webgpu', 'tensorflow', 'wasm', 'reference'])
+    .refine(
+      (engine) => engine !== 'tensorflow',
+      'tensorflow is not exact, and tiles are the same on every server',
+    )
+    .default('auto')
+    .describe('What computes the networks: the fastest here, or the one named; `liif engines` lists them.'),
   threads: whole(1, 256)
     .default(availableParallelism())
     .describe('Threads of the engine. The default is one per processor.'),

@@ -31,6 +31,7 @@ describe('settings', () => {
     [{ tileCacheMb: '-1' }, /tileCacheMb/],
     [{ watch: 'perhaps' }, /watch/],
     [{ engine: 'steam' }, /engine/],
+    [{ engine: 'tensorflow' }, /engine.*not exact/],
     [{ redis: 'http://localhost' }, /redis/],
     [{ publicUrl: 'javascript:alert(1)' }, /publicUrl/],
     [{ logLevel: 'loud' }, /logLevel/],

@@ -51,6 +51,7 @@ class DeviceEngine implements TensorFlowEngine {
   readonly exact = false;
   readonly model: Model;
   readonly backend: TensorFlowBackend;
+  readonly device: string;
   readonly #exact: Engine;
   readonly #opened: OpenBackend;
   readonly #batchPixels: number;
@@ -62,6 +63,7 @@ class DeviceEngine implements TensorFlowEngine {
   constructor(model: Model, exact: Engine, opened: OpenBackend, batchPixels: number) {
     this.model = model;
     this.backend = opened.backend;
+    this.device = `TensorFlow.js ${opened.tf.version_core}, ${opened.backend}`;
     this.#exact = exact;
     this.#opened = opened;
     this.#batchPixels = batchPixels;

@@ -1,0 +1,146 @@
+import { Command } from 'commander';
+import { scoreOfSpeed } from '../engine/auto.ts';
+import { choiceFile } from '../engine/choice-file.ts';
+import type { Engine, EngineName } from '../engine/engine.ts';
+import { ENGINES, type EngineEntry } from '../engine/open-engine.ts';
+import { type EngineSpeed, measureSpeed } from '../engine/speed.ts';
+import { isLiifError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import { releasedModel, threadsOption } from './engine.ts';
+import { interruption } from './interruption.ts';
+import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
+
+interface Options extends OutputOptions {
+  readonly threads?: number;
+}
+
+/** What is known of one engine on this machine. */
+interface Found {
+  readonly engine: EngineName;
+  readonly available: boolean;
+  readonly exact: boolean;
+  readonly device?: string;
+  readonly threads?: number;
+  readonly speed?: EngineSpeed;
+  /** Whether `auto` takes it. */
+  readonly chosen: boolean;
+  /** Why it is not there, or could not be measured. */
+  readonly problem?: string;
+  readonly install?: string;
+}
+
+const SECONDS = 0.5;
+/** A slow engine is reported without figures rather than waited for. */
+const PATIENCE_MS = 20_000;
+
+export function enginesCommand(): Command {
+  const command = new Command('engines')
+    .description('list what can compute the networks here, and how fast each is')
+    .addOption(threadsOption())
+    .addHelpText(
+      'after',
+      `
+Measures anew, and auto keeps to the result. Speeds: megapixels of features per second (decoding), and
+tiles of 256 x 256 per second where features are there (panning, zooming).`,
+    )
+    .action(run);
+  return addOutputOptions(command);
+}
+
+async function run(options: Options): Promise<void> {
+  const terminal = new Terminal(options);
+  const signal = interruption();
+  const model = await releasedModel();
+  const found: Found[] = [];
+  await terminal.progress('engines', async (onProgress) => {
+    for (const entry of ENGINES) {
+      signal.throwIfAborted();
+      found.push(await examine(entry, model, options.threads, signal));
+      onProgress({ stage: 'decode', done: found.length, total: ENGINES.length });
+    }
+  });
+  const best = bestOf(found);
+  const fast = found.filter(({ engine, exact, speed }) => engine !== 'reference' && exact && speed);
+  if (best && fast.length > 1)
+    await choiceFile().remember(model, {
+      engine: best.engine,
+      ...(best.device !== undefined && { device: best.device }),
+    });
+  for (const one of found) {
+    const record = { ...one, chosen: one === best };
+    terminal.result(record, lineOf(record));
+  }
+}
+
+async function examine(
+  entry: EngineEntry,
+  model: Model,
+  threads: number | undefined,
+  signal: AbortSignal,
+): Promise<Found> {
+  const { name, exact, install } = entry;
+  const base = { engine: name, exact, chosen: false };
+  let engine: Engine;
+  try {
+    engine = await entry.open(model, { signal, ...(threads !== undefined && { threads }) });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isLiifError(error)) throw error;
+    return { ...base, available: false, problem: error.message, ...(install && { install }) };
+  }
+  const there = {
+    ...base,
+    available: true,
+    threads: engine.threads,
+    ...(engine.device !== undefined && { device: engine.device }),
+  };
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  try {
+    const speed = await measureSpeed(engine, {
+      seconds: SECONDS,
+      signal: AbortSignal.any([signal, patience]),
+    });
+    return { ...there, speed };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (patience.aborted) return { ...there, problem: `slower than ${PATIENCE_MS / 1000} s a measurement` };
+    if (!isLiifError(error)) throw error;
+    return { ...there, problem: error.message };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** What `auto` takes: the fastest exact engine; the reference engine only alone. */
+function bestOf(found: readonly Found[]): Found | undefined {
+  const exact = found.filter((one) => one.exact && one.available);
+  const fast = exact.filter(({ engine }) => engine !== 'reference');
+  const score = ({ speed }: Found) => (speed ? scoreOfSpeed(speed) : 0);
+  return (fast.length > 0 ? fast : exact).toSorted((a, b) => score(b) - score(a))[0];
+}
+
+function lineOf({
+  engine,
+  available,
+  exact,
+  device,
+  threads,
+  speed,
+  chosen,
+  problem,
+  install,
+}: Found): string {
+  const title = `${engine}${chosen ? ' (auto)' : ''}`.padEnd(18);
+  if (!available)
+    return `${title} not here: ${problem}${install && !problem?.includes(install) ? `; ${install}` : ''}`;
+  const where = device ?? `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+  const fast = speed
+    ? `${shortNumber(speed.megapixels)} megapixels/s of features, ${shortNumber(speed.tiles)} tiles/s`
+    : problem;
+  return `${title} ${exact ? 'exact' : 'not exact'}, ${where}: ${fast}`;
+}
+
+/** Three digits. */
+export function shortNumber(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(value >= 10 ? 3 : 2);
+}

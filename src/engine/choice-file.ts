@@ -1,0 +1,72 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism, cpus, homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { writeAtomically } from '../image/atomic-file.ts';
+import type { Model } from '../network/model.ts';
+import { VERSION } from '../version.ts';
+import type { Choice, ChoiceMemory } from './auto.ts';
+import type { EngineName } from './engine.ts';
+
+const NAMES: readonly EngineName[] = ['reference', 'wasm', 'webgpu', 'tensorflow'];
+/** Older entries are dropped when one is added. */
+const MOST_ENTRIES = 32;
+
+/**
+ * Choices in a JSON file of the user's cache directory, one for each machine, version and model. A file that is missing or damaged is as
+ * good as empty.
+ */
+export function choiceFile(path: string = join(cacheDirectory(), 'engines.json')): ChoiceMemory {
+  return {
+    async recall(model) {
+      const entry = (await read(path)).find(([key]) => key === keyOf(model));
+      return entry?.[1];
+    },
+    async remember(model, choice) {
+      const key = keyOf(model);
+      const others = (await read(path)).filter(([other]) => other !== key);
+      const entries = Object.fromEntries([...others.slice(1 - MOST_ENTRIES), [key, choice]]);
+      const text = `${JSON.stringify(entries, null, 2)}\n`;
+      try {
+        await mkdir(dirname(path), { recursive: true });
+        await writeAtomically(path, (file) => file.write(Buffer.from(text)));
+      } catch {
+        // A read-only home: the next process measures again.
+      }
+    },
+  };
+}
+
+/** `liif` in the directory that the system has for caches of users. */
+export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
+  if (environment.XDG_CACHE_HOME) return join(environment.XDG_CACHE_HOME, 'liif');
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'liif');
+  if (process.platform === 'win32')
+    return join(environment.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'liif', 'Cache');
+  return join(homedir(), '.cache', 'liif');
+}
+
+/** What decides speed, as far as it is known without starting an engine. */
+function keyOf(model: Model): string {
+  const processor = cpus()[0]?.model.trim() ?? 'unknown';
+  return [
+    `liif ${VERSION}`,
+    `Node ${process.versions.node}`,
+    `${process.platform} ${process.arch}`,
+    `${availableParallelism()} x ${processor}`,
+    model.hash.slice(0, 16),
+  ].join(', ');
+}
+
+async function read(path: string): Promise<[string, Choice][]> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return Object.entries(value as object).filter((entry): entry is [string, Choice] => isChoice(entry[1]));
+  } catch {
+    return [];
+  }
+}
+
+function isChoice(value: unknown): value is Choice {
+  const { engine, device } = (value ?? {}) as { engine?: unknown; device?: unknown };
+  return NAMES.some((name) => name === engine) && (device === undefined || typeof device === 'string');
+}

@@ -1,0 +1,99 @@
+import { EngineError, isLiifError, RequestError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import { type ChoiceMemory, chooseEngine } from './auto.ts';
+import type { Engine, EngineName } from './engine.ts';
+
+/** `auto`: the fastest exact engine of this machine. */
+export type EngineChoice = 'auto' | EngineName;
+
+export interface EngineOptions {
+  /** Threads, where the engine has threads. Default: one per processor. */
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface OpenEngineOptions extends EngineOptions {
+  /** Default `auto`. */
+  readonly engine?: EngineChoice;
+  /** Refuses engines that are not exact. `auto` never takes one. */
+  readonly mustBeExact?: boolean;
+  /** Where `auto` keeps what it has measured; without it, it measures every time there is a choice. */
+  readonly memory?: ChoiceMemory;
+}
+
+/** An engine that may be there. */
+export interface EngineEntry {
+  readonly name: EngineName;
+  readonly exact: boolean;
+  /** Shell command that makes it available, where something has to be installed. */
+  readonly install?: string;
+  /** Loads and starts it. Rejects with UnsupportedError or EngineError, saying why, where it cannot run. */
+  readonly open: (model: Model, options: EngineOptions) => Promise<Engine>;
+}
+
+/** All engines, in order of preference. Code of one is loaded when it is opened. */
+export const ENGINES: readonly EngineEntry[] = [
+  {
+    name: 'tensorflow',
+    exact: false,
+    install: 'npm install @tensorflow/tfjs-node-gpu',
+    async open(model, options) {
+      const { openTensorFlowEngine } = await import('./tensorflow/tensorflow-engine.ts');
+      const exact = await openFirst(['wasm', 'reference'], model, options);
+      try {
+        return await openTensorFlowEngine(model, { exact });
+      } catch (error) {
+        await exact.close();
+        throw error;
+      }
+    },
+  },
+  {
+    name: 'reference',
+    exact: true,
+    async open(model) {
+      const { openReferenceEngine } = await import('./reference/reference-engine.ts');
+      return openReferenceEngine(model);
+    },
+  },
+];
+
+/** What `engine` may be. */
+export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'webgpu', 'tensorflow', 'wasm', 'reference'];
+
+/**
+ * Opens the engine that is named, or chooses one. Rejects with UnsupportedError or EngineError, saying why, when it cannot run here, and with
+ * RequestError when it is not exact and has to be.
+ */
+export async function openEngine(model: Model, options: OpenEngineOptions = {}): Promise<Engine> {
+  const { engine = 'auto', mustBeExact = false, memory, ...rest } = options;
+  if (engine === 'auto') return chooseEngine(ENGINES, model, rest, memory);
+  const entry = entryOf(engine);
+  if (mustBeExact && !entry.exact)
+    throw new RequestError(`The ${engine} engine is not exact, which this needs; take auto, wasm or webgpu`);
+  return entry.open(model, rest);
+}
+
+function entryOf(name: EngineName): EngineEntry {
+  const entry = ENGINES.find((candidate) => candidate.name === name);
+  if (!entry) throw new EngineError(`The ${name} engine is not part of this build`);
+  return entry;
+}
+
+/** The first of these that runs here. */
+async function openFirst(
+  names: readonly EngineName[],
+  model: Model,
+  options: EngineOptions,
+): Promise<Engine> {
+  let last: unknown;
+  for (const name of names) {
+    try {
+      return await entryOf(name).open(model, options);
+    } catch (error) {
+      if (!isLiifError(error)) throw error;
+      last = error;
+    }
+  }
+  throw last;
+}

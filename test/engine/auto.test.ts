@@ -1,0 +1,197 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type Choice, type ChoiceMemory, chooseEngine } from '../../src/engine/auto.ts';
+import type { Engine, EngineName } from '../../src/engine/engine.ts';
+import { ENGINE_CHOICES, ENGINES, type EngineEntry, openEngine } from '../../src/engine/open-engine.ts';
+import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { measureSpeed } from '../../src/engine/speed.ts';
+import { EngineError, UnsupportedError } from '../../src/errors.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+const model = parseModel(tinyModelBytes({ seed: 5 }));
+const opened: FakeEngine[] = [];
+afterEach(() => {
+  opened.length = 0;
+});
+
+describe('auto', () => {
+  it('takes the only engine that runs, without measuring', async () => {
+    const engine = await chooseEngine(
+      [missing('webgpu'), entry('wasm', { slowMs: 0 }), reference()],
+      model,
+      {},
+    );
+    expect(engine.name).toBe('wasm');
+    expect(opened[0]!.calls).toBe(0);
+  });
+
+  it('measures where there is a choice, takes the faster one, closes the other and remembers', async () => {
+    const memory = new MapMemory();
+    const entries = [entry('webgpu', { slowMs: 120, device: 'software' }), entry('wasm', { slowMs: 0 })];
+    const engine = await chooseEngine(entries, model, {}, memory);
+    expect(engine.name).toBe('wasm');
+    expect(opened.map(({ name, closed }) => [name, closed])).toEqual([
+      ['webgpu', true],
+      ['wasm', false],
+    ]);
+    expect(memory.choice).toEqual({ engine: 'wasm' });
+  });
+
+  it('opens the remembered one alone', async () => {
+    const memory = new MapMemory({ engine: 'webgpu', device: 'card' });
+    const entries = [entry('webgpu', { slowMs: 50, device: 'card' }), entry('wasm', { slowMs: 0 })];
+    const engine = await chooseEngine(entries, model, {}, memory);
+    expect(engine.name).toBe('webgpu');
+    expect(opened).toHaveLength(1);
+    expect(opened[0]!.calls).toBe(0);
+  });
+
+  it('measures anew when the device is another one, or the remembered engine is gone', async () => {
+    for (const [first, choice] of [
+      [entry('webgpu', { slowMs: 100, device: 'new card' }), { engine: 'webgpu', device: 'old card' }],
+      [missing('webgpu'), { engine: 'webgpu', device: 'old card' }],
+      [entry('webgpu', { slowMs: 100 }), { engine: 'tensorflow' }],
+    ] as const) {
+      const memory = new MapMemory(choice);
+      const engine = await chooseEngine([first, entry('wasm', { slowMs: 0 })], model, {}, memory);
+      expect(engine.name).toBe('wasm');
+      expect(opened.filter(({ closed }) => !closed).map(({ name }) => name)).toEqual(['wasm']);
+      opened.length = 0;
+    }
+  });
+
+  it('passes over an engine that fails while it is measured', async () => {
+    const entries = [entry('webgpu', { fails: true }), entry('wasm', { slowMs: 30 })];
+    expect((await chooseEngine(entries, model, {})).name).toBe('wasm');
+  });
+
+  it('takes the reference engine when no other runs, and never one that is not exact', async () => {
+    const inexact = { ...entry('tensorflow', { slowMs: 0 }), exact: false };
+    expect((await chooseEngine([inexact, missing('wasm'), reference()], model, {})).name).toBe('reference');
+    await expect(chooseEngine([inexact, missing('wasm'), missing('webgpu')], model, {})).rejects.toThrow(
+      'No engine runs here: wasm: wasm is not installed; webgpu: webgpu is not installed',
+    );
+  });
+
+  it('stops when it is told to', async () => {
+    const controller = new AbortController();
+    const entries = [entry('webgpu', { slowMs: 30 }), entry('wasm', { slowMs: 30 })];
+    const choosing = chooseEngine(entries, model, { signal: controller.signal });
+    setTimeout(() => controller.abort(new Error('enough')), 20);
+    await expect(choosing).rejects.toThrow('enough');
+  });
+});
+
+describe('openEngine', () => {
+  it('knows every name of an engine once', () => {
+    const names = ENGINES.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names) expect(ENGINE_CHOICES).toContain(name);
+  });
+
+  it('opens the engine that is named', async () => {
+    const engine = await openEngine(model, { engine: 'reference' });
+    expect(engine.name).toBe('reference');
+    await engine.close();
+  });
+
+  it('refuses an engine that is not exact where that is needed', async () => {
+    await expect(openEngine(model, { engine: 'tensorflow', mustBeExact: true })).rejects.toMatchObject({
+      _tag: 'RequestError',
+    });
+  });
+
+  it('gives the tensorflow engine an exact one for its chunks', async () => {
+    const engine = await openEngine(model, { engine: 'tensorflow' });
+    expect(engine.exact).toBe(false);
+    const chunk = { height: 1, width: 1 };
+    const analysis = new Int16Array(model.latentChannels);
+    const { bytes } = await engine.encodeChunk(analysis, chunk, { quality: 50, optimize: 0 });
+    expect((await engine.decodeChunk(bytes, chunk, 50)).length).toBe(model.latentChannels);
+    await engine.close();
+  });
+});
+
+it('measures an engine in about the time it was given', async () => {
+  const engine = openReferenceEngine(model);
+  const start = performance.now();
+  const { megapixels, tiles } = await measureSpeed(engine, { seconds: 0.1 });
+  expect(performance.now() - start).toBeLessThan(15_000);
+  expect(megapixels).toBeGreaterThan(0);
+  expect(tiles).toBeGreaterThan(0);
+});
+
+class MapMemory implements ChoiceMemory {
+  choice: Choice | undefined;
+  constructor(choice?: Choice) {
+    this.choice = choice;
+  }
+  async recall(): Promise<Choice | undefined> {
+    return this.choice;
+  }
+  async remember(_model: unknown, choice: Choice): Promise<void> {
+    this.choice = choice;
+  }
+}
+
+interface FakeEngine extends Engine {
+  calls: number;
+  closed: boolean;
+}
+
+interface Manner {
+  /** What every call takes. */
+  readonly slowMs?: number;
+  readonly device?: string;
+  readonly fails?: boolean;
+}
+
+/** An engine that does nothing, in a given time: what is under test is the choice. */
+function entry(name: EngineName, { slowMs = 0, device, fails = false }: Manner): EngineEntry {
+  return {
+    name,
+    exact: true,
+    async open() {
+      const reference = openReferenceEngine(model);
+      const work = async (signal?: AbortSignal) => {
+        engine.calls++;
+        if (fails) throw new EngineError('out of memory');
+        await new Promise((resolve) => setTimeout(resolve, slowMs));
+        signal?.throwIfAborted();
+      };
+      const engine: FakeEngine = {
+        ...reference,
+        name,
+        ...(device !== undefined && { device }),
+        calls: 0,
+        closed: false,
+        async features(_latents, level, rect, _quality, signal) {
+          await work(signal);
+          const whole = { height: level.height * 16, width: level.width * 16 };
+          return { rect, level: whole, byteLength: 0, read: async () => new Int16Array(), close() {} };
+        },
+        async pixels(_features, queries, signal) {
+          await work(signal);
+          return queries.map(() => new Uint8Array());
+        },
+        async close() {
+          engine.closed = true;
+        },
+      };
+      opened.push(engine);
+      return engine;
+    },
+  };
+}
+
+function missing(name: EngineName): EngineEntry {
+  return {
+    name,
+    exact: true,
+    open: () => Promise.reject(new UnsupportedError(`${name} is not installed`)),
+  };
+}
+
+function reference(): EngineEntry {
+  return { name: 'reference', exact: true, open: async () => openReferenceEngine(model) };
+}

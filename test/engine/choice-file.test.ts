@@ -1,0 +1,72 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { cacheDirectory, choiceFile } from '../../src/engine/choice-file.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+const model = parseModel(tinyModelBytes({ seed: 5 }));
+const otherModel = parseModel(tinyModelBytes({ seed: 6 }));
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'liif-choice-'));
+  path = join(folder, 'cache', 'liif', 'engines.json');
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+it('remembers a choice for each model', async () => {
+  const memory = choiceFile(path);
+  expect(await memory.recall(model)).toBeUndefined();
+  await memory.remember(model, { engine: 'webgpu', device: 'a card' });
+  await memory.remember(otherModel, { engine: 'wasm' });
+  expect(await choiceFile(path).recall(model)).toEqual({ engine: 'webgpu', device: 'a card' });
+  expect(await choiceFile(path).recall(otherModel)).toEqual({ engine: 'wasm' });
+  await memory.remember(model, { engine: 'wasm' });
+  expect(await memory.recall(model)).toEqual({ engine: 'wasm' });
+  expect(await readdir(join(folder, 'cache', 'liif'))).toEqual(['engines.json']);
+});
+
+it.each(['', 'null', '{"', '[1]', '{"x": 3}', '\0\0', '"wasm"'])(
+  'takes a damaged file for an empty one: %j',
+  async (text) => {
+    const memory = choiceFile(path);
+    await memory.remember(model, { engine: 'wasm' });
+    await writeFile(path, text);
+    expect(await memory.recall(model)).toBeUndefined();
+    await memory.remember(model, { engine: 'webgpu' });
+    expect(await memory.recall(model)).toEqual({ engine: 'webgpu' });
+  },
+);
+
+it('ignores an engine that does not exist', async () => {
+  const memory = choiceFile(path);
+  await memory.remember(model, { engine: 'wasm' });
+  await writeFile(path, (await readFile(path, 'utf8')).replace('wasm', 'steam'));
+  expect(await memory.recall(model)).toBeUndefined();
+});
+
+it('goes on where nothing can be written', async () => {
+  await writeFile(join(folder, 'file'), '');
+  const memory = choiceFile(join(folder, 'file', 'engines.json'));
+  await memory.remember(model, { engine: 'wasm' });
+  expect(await memory.recall(model)).toBeUndefined();
+});
+
+it('does not grow without end', async () => {
+  const memory = choiceFile(path);
+  await memory.remember(model, { engine: 'wasm' });
+  const many = Object.fromEntries(
+    Array.from({ length: 500 }, (_, i) => [`machine ${i}`, { engine: 'wasm' }]),
+  );
+  await writeFile(path, JSON.stringify(many));
+  await memory.remember(model, { engine: 'webgpu' });
+  expect(Object.keys(JSON.parse(await readFile(path, 'utf8'))).length).toBe(32);
+  expect(await memory.recall(model)).toEqual({ engine: 'webgpu' });
+});
+
+it('lies where the system keeps caches', () => {
+  expect(cacheDirectory({ XDG_CACHE_HOME: '/c' })).toBe(join('/c', 'liif'));
+  if (process.platform === 'linux') expect(cacheDirectory({})).toMatch(/\/\.cache\/liif$/);
+});
