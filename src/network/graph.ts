@@ -101,13 +101,26 @@ export class Fields {
   }
 }
 
-/** Reads layers in order, follows channels, resolution and limits through them, and proves 3.8 for each. */
-export function readLayers(items: readonly Fields[], input: Flow, qualities: number): Stage {
+/** Which way a list of layers may change the resolution. */
+export type Resampling = 'unshuffle' | 'shuffle' | 'none';
+
+/**
+ * Reads layers in order, follows channels, resolution and limits through them, and proves 3.8 for each. One way only, so that no picture has
+ * a number of rows that a factor does not divide.
+ */
+export function readLayers(
+  items: readonly Fields[],
+  input: Flow,
+  qualities: number,
+  resampling: Resampling,
+): Stage {
   const layers: Layer[] = [];
   let flow = input;
   for (const [i, fields] of items.entries()) {
     const layer = readLayer(fields, flow, qualities);
     const previous = layers[i - 1];
+    if ((layer.op === 'shuffle' || layer.op === 'unshuffle') && layer.op !== resampling)
+      fields.refuse('op', `a ${layer.op} does not occur here`);
     if (layer.op === 'shuffle' && !isPointwise(previous)) fields.refuse('op', 'a shuffle follows a conv 1x1');
     if (previous?.op === 'unshuffle' && !isPointwise(layer))
       fields.refuse('op', 'an unshuffle is followed by a conv 1x1');

@@ -80,21 +80,22 @@ function readGraph(graph: Fields): Omit<Model, 'name' | 'hash'> {
 
   const picture = uniform(3, 2 ** (16 - imageShift));
   const latents = uniform(latentChannels, latent.limit);
-  const analysis = readLayers(graph.list('analysis'), picture, qualities);
+  const analysis = readLayers(graph.list('analysis'), picture, qualities, 'unshuffle');
   expectOutput(graph, 'analysis', analysis, {
     channels: latentChannels,
     reduction: latentStride,
     limit: latent.limit,
   });
-  const hyperAnalysis = readLayers(graph.list('hyperAnalysis'), latents, qualities);
+  const hyperAnalysis = readLayers(graph.list('hyperAnalysis'), latents, qualities, 'unshuffle');
   expectOutput(graph, 'hyperAnalysis', hyperAnalysis, { channels: hyperChannels, reduction: hyperStride });
   const hyperSynthesis = readLayers(
     graph.list('hyperSynthesis'),
     uniform(hyperChannels, hyper.limit),
     qualities,
+    'shuffle',
   );
   expectOutput(graph, 'hyperSynthesis', hyperSynthesis, { reduction: 1 / hyperStride });
-  const synthesis = readLayers(graph.list('synthesis'), latents, qualities);
+  const synthesis = readLayers(graph.list('synthesis'), latents, qualities, 'shuffle');
   expectOutput(graph, 'synthesis', synthesis, {
     channels: head.hidden,
     reduction: 1 / latentStride,
@@ -165,10 +166,7 @@ function readPriorStep(
   qualities: number,
   latentChannels: number,
 ): PriorStep {
-  const trunk = readLayers(step.list('trunk'), { limits, reduction: 1 }, qualities);
-  if (trunk.layers.some((layer) => layer.op === 'shuffle' || layer.op === 'unshuffle')) {
-    step.refuse('trunk', 'a trunk keeps its resolution: no shuffle, no unshuffle');
-  }
+  const trunk = readLayers(step.list('trunk'), { limits, reduction: 1 }, qualities, 'none');
   const output = (key: string): Conv => {
     const conv = readConv(step.object(key), trunk.output.limits, qualities);
     if (conv.kernel !== 1 || conv.leaky) step.refuse(key, 'expected a conv 1x1 that is not leaky');

@@ -88,7 +88,7 @@ function fault(byteOffset: number, message: string, cause?: unknown): FormatErro
 function parseJson(bytes: Uint8Array): Map<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
     throw fault(8, 'the header is not JSON', cause);
   }

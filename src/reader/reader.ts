@@ -244,10 +244,10 @@ function checkSize({ source: { size }, entries, fileLength }: Reader): void {
     : new FormatError('section', size, `the file ends after ${size} of ${fileLength} bytes`);
 }
 
-/** `to`: where the CRC is. */
+/** `to`: where the CRC is. That of the header covers the prefix, too. */
 function checkCrc(bytes: Uint8Array, from: number, to: number, section: 'header' | 'index'): void {
   const stored = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(to, true);
-  if (crcOf(bytes.subarray(from, to)) !== stored) throw crcFault(section, from);
+  if (crcOf(bytes.subarray(from, to)) !== stored) throw crcFault(section, Math.max(PREFIX_LENGTH, from));
 }
 
 function crcFault(section: 'header' | 'index' | 'chunk' | 'section', byteOffset: number): FormatError {

@@ -123,25 +123,28 @@ describe('a damaged file', () => {
       }
     }));
 
-  it('gives its picture after any of 100 changes only where what changed is not needed for it', () =>
+  it('gives its picture where what changed is not needed for it, and is refused where it is', () =>
     withinMemory(async () => {
       const next = seeded(6);
       const { bytes, chunks, picture, prefixLength } = large;
       // A picture is decoded from its own level alone: the overview comes first in the file, the sections last.
       const overviewEnd = prefixLength + chunks[0]!.length + chunks[1]!.length;
       const chunksEnd = bytes.length - 23;
-      let decoded = 0;
-      for (let round = 0; round < 100; round++) {
-        const changed = bytes.slice();
-        const at = Math.floor(next() * bytes.length);
-        changed[at]! ^= 1 + Math.floor(next() * 255);
-        const result = await outcome(changed);
-        const needed = at < prefixLength || (at >= overviewEnd && at < chunksEnd);
-        if (needed) expect(result).toBeInstanceOf(Error);
-        else expect(result).toEqual(picture);
-        if (!needed) decoded++;
+      const parts = [
+        { from: 0, to: prefixLength, needed: true },
+        { from: prefixLength, to: overviewEnd, needed: false },
+        { from: overviewEnd, to: chunksEnd, needed: true },
+        { from: chunksEnd, to: bytes.length, needed: false },
+      ];
+      for (const { from, to, needed } of parts) {
+        for (let round = 0; round < 25; round++) {
+          const changed = bytes.slice();
+          changed[from + Math.floor(next() * (to - from))]! ^= 1 + Math.floor(next() * 255);
+          const result = await outcome(changed);
+          if (needed) expect(result).toBeInstanceOf(Error);
+          else expect(result).toEqual(picture);
+        }
       }
-      expect(decoded).toBeGreaterThan(10);
     }));
 
   it('is decoded or refused after 3,000 changes of header and index whose CRCs have been made right', () =>

@@ -71,8 +71,8 @@ def open_file(data):
     """1.5: "On opening: magic, version, flags, header CRC and all of 1.3, then the index' CRC and all of 1.4 [...], and [...] that the
     file ends with the last section."
     """
-    check(data[:8] == MAGIC[: len(data)], "1.2", "not a liif file: wrong magic")
-    check(len(data) >= 16, "1.2", "the file ends within its first 16 bytes")
+    check(data[:8] == MAGIC[: len(data)], "1.2", "prefix", 0, "not a liif file: wrong magic")
+    check(len(data) >= 16, "1.2", "prefix", 0, "the file ends within its first 16 bytes")
     version, flags, n = struct.unpack_from("<HHI", data, 8)
     # "A decoder refuses any other as unsupported"
     if version != VERSION:
@@ -80,25 +80,29 @@ def open_file(data):
     # "A decoder refuses a file with any bit set as unsupported"
     if flags != 0:
         raise UnsupportedError(f"flags {flags:#06x} (specification 1.2)")
-    check(1 <= n <= 65536, "1.2", f"header of {n} bytes")
-    check(len(data) >= 20 + n, "1.2", "the file ends within its header")
-    check(crc32c(data[: 16 + n]) == _u32(data, 16 + n), "1.2", "CRC of the header")
+    check(1 <= n <= 65536, "1.2", "prefix", 12, f"header of {n} bytes")
+    check(len(data) >= 20 + n, "1.2", "header", 16, "the file ends within its header")
+    check(crc32c(data[: 16 + n]) == _u32(data, 16 + n), "1.2", "header", 16, "CRC of the header")
     header = read_header(data[16 : 16 + n])
 
     places = chunk_places(header)
-    index = data[20 + n : 20 + n + ENTRY_BYTES * len(places)]
-    end = 20 + n + len(index)
-    check(len(index) == ENTRY_BYTES * len(places) and len(data) >= end + 4, "1.2", "the file ends within its index")
-    check(crc32c(index) == _u32(data, end), "1.2", "CRC of the index")
-    chunks, end = read_index(index, places, end + 4)
+    start = 20 + n
+    index = data[start : start + ENTRY_BYTES * len(places)]
+    end = start + len(index)
+    whole = len(index) == ENTRY_BYTES * len(places) and len(data) >= end + 4
+    check(whole, "1.2", "index", start, "the file ends within its index")
+    check(crc32c(index) == _u32(data, end), "1.2", "index", start, "CRC of the index")
+    chunks, end = read_index(index, start, places, end + 4)
+    for chunk in chunks:
+        check(len(data) >= chunk.offset + chunk.length, "1.2", "chunk", chunk.offset, "the file ends within a chunk")
 
     sections = {}
     for kind, length, crc in header["sections"]:
+        check(len(data) >= end + length, "1.2", "section", end, f"the file ends within section {kind}")
         sections[kind] = (end, length, crc)
         end += length
-    check(len(data) >= end, "1.2", "the file ends before its last chunk or section does")
     # "Bytes after the last section make the file invalid."
-    check(len(data) == end, "1.2", "bytes after the last section")
+    check(len(data) == end, "1.2", "section", end, "bytes after the last section")
     return File(data, header, chunks, sections)
 
 
@@ -112,54 +116,58 @@ MAX_SIZE = 1 << 24
 MAX_LEVELS = 24
 
 
+def check_header(condition, clause, message):
+    check(condition, clause, "header", 16, message)
+
+
 def read_header(data):
-    """The checked header as a dict, without the keys that this version does not know."""
+    """The checked header as a dict."""
     # "One MessagePack map, exactly N bytes long."
     value, end = read_messagepack(data, 0, 1)
-    check(type(value) is dict, "1.3", "the header is not a map")
-    check(end == len(data), "1.3", "bytes after the header's map")
+    check_header(type(value) is dict, "1.3", "the header is not a map")
+    check_header(end == len(data), "1.3", "bytes after the header's map")
 
     def integer(key, low, high):
         v = value[key]
-        check(type(v) is int and low <= v <= high, "1.3", f"{key} must be an integer from {low} to {high}")
+        check_header(type(v) is int and low <= v <= high, "1.3", f"{key} must be an integer from {low} to {high}")
 
     # "All of these are required." "Unknown keys are ignored."
     for key in (
         "width", "height", "channels", "alpha", "depth", "quality", "model", "encoder", "chunkSize", "levels", "overviewFactor",
         "sections",
     ):  # fmt: skip
-        check(key in value, "1.3", f"{key} is missing")
+        check_header(key in value, "1.3", f"{key} is missing")
     integer("width", 1, MAX_SIZE)
     integer("height", 1, MAX_SIZE)
     integer("channels", 1, 3)
-    check(value["channels"] != 2, "1.3", "channels must be 1 or 3")
-    check(type(value["alpha"]) is bool, "1.3", "alpha must be a bool")
+    check_header(value["channels"] != 2, "1.3", "channels must be 1 or 3")
+    check_header(type(value["alpha"]) is bool, "1.3", "alpha must be a bool")
     integer("depth", 8, 16)
-    check(value["depth"] in (8, 16), "1.3", "depth must be 8 or 16")
+    check_header(value["depth"] in (8, 16), "1.3", "depth must be 8 or 16")
     integer("quality", 1, 100)
-    check(type(value["model"]) is bytes and len(value["model"]) == 32, "1.3", "model must be 32 bytes")
+    check_header(type(value["model"]) is bytes and len(value["model"]) == 32, "1.3", "model must be 32 bytes")
     # "name and version of the encoder, at most 64 bytes of UTF-8"
-    check(type(value["encoder"]) is str and len(value["encoder"].encode()) <= 64, "1.3", "encoder must be a string of at most 64 bytes")
+    check_header(type(value["encoder"]) is str and len(value["encoder"].encode()) <= 64, "1.3", "encoder must be a string of at most 64 bytes")
     # "latents on a chunk's side: 8 .. 64, a multiple of 8"
     integer("chunkSize", 8, 64)
-    check(value["chunkSize"] % 8 == 0, "1.3", "chunkSize must be a multiple of 8")
+    check_header(value["chunkSize"] % 8 == 0, "1.3", "chunkSize must be a multiple of 8")
     integer("levels", 1, MAX_LEVELS)
     integer("overviewFactor", 2, 4)
-    check(value["overviewFactor"] in (2, 4), "1.3", "overviewFactor must be 2 or 4")
-    check(type(value["sections"]) is list and len(value["sections"]) <= 16, "1.3", "sections must be an array of at most 16")
+    check_header(value["overviewFactor"] in (2, 4), "1.3", "overviewFactor must be 2 or 4")
+    check_header(type(value["sections"]) is list and len(value["sections"]) <= 16, "1.3", "sections must be an array of at most 16")
     kinds = set()
     for section in value["sections"]:
-        check(type(section) is list and len(section) == 3, "1.3", "a section must be [type, length, crc]")
+        check_header(type(section) is list and len(section) == 3, "1.3", "a section must be [type, length, crc]")
         kind, length, crc = section
-        check(type(kind) is str and 1 <= len(kind.encode()) <= 16, "1.3", "a section's type must have 1 to 16 bytes")
-        check(type(length) is int and 0 <= length <= 1 << 28, "1.3", f"length of section {kind}")
-        check(type(crc) is int and 0 <= crc < 1 << 32, "1.3", f"crc of section {kind}")
+        check_header(type(kind) is str and 1 <= len(kind.encode()) <= 16, "1.3", "a section's type must have 1 to 16 bytes")
+        check_header(type(length) is int and 0 <= length <= 1 << 28, "1.3", f"length of section {kind}")
+        check_header(type(crc) is int and 0 <= crc < 1 << 32, "1.3", f"crc of section {kind}")
         # "a type occurs at most once"
-        check(kind not in kinds, "1.3", f"section {kind} occurs twice")
+        check_header(kind not in kinds, "1.3", f"section {kind} occurs twice")
         kinds.add(kind)
     # "A header in which a level beyond the first one of 1x1 pixels exists is invalid."
     if value["levels"] > 1:
-        check(level_size(value, value["levels"] - 2) != (1, 1), "1.3", "a level beyond the first of 1x1 pixels")
+        check_header(level_size(value, value["levels"] - 2) != (1, 1), "1.3", "a level beyond the first of 1x1 pixels")
     return value
 
 
@@ -195,7 +203,7 @@ def chunk_places(header):
         grids.append((ceil_div(rows, size), ceil_div(columns, size)))
         total += grids[level][0] * grids[level][1] * plane_count(header)
     # "More than 2^20 chunks in a file are invalid."
-    check(total <= MAX_CHUNKS, "1.4", f"{total} chunks")
+    check_header(total <= MAX_CHUNKS, "1.4", f"{total} chunks")
     # "Chunks are ordered by level, the smallest (highest n) first; within a level by plane; within a plane by chunk row, then chunk
     # column"
     return [
@@ -207,16 +215,17 @@ def chunk_places(header):
     ]
 
 
-def read_index(data, places, first_offset):
-    """The chunks and the offset at which the last one ends."""
+def read_index(data, start, places, first_offset):
+    """The chunks and the offset at which the last one ends. `start`: where the index begins."""
     expected = first_offset
     chunks = []
     for i, place in enumerate(places):
         offset, length, crc = struct.unpack_from("<QII", data, i * ENTRY_BYTES)
         # "The first chunk begins right after the index' CRC, every other at the end of the one before it; anything else is invalid."
-        check(offset == expected, "1.4", f"chunk {i} is at {offset}, not at {expected}")
+        check(offset == expected, "1.4", "index", start + i * ENTRY_BYTES, f"chunk {i} is at {offset}, not at {expected}")
         # "length: even, 16 to 142,606,352"
-        check(length % 2 == 0 and 16 <= length <= 142_606_352, "1.4", f"chunk {i} has {length} bytes")
+        fits = length % 2 == 0 and 16 <= length <= 142_606_352
+        check(fits, "1.4", "index", start + i * ENTRY_BYTES + 8, f"chunk {i} has {length} bytes")
         chunks.append(Chunk(*place, offset, length, crc))
         expected += length
     return chunks, expected
@@ -225,14 +234,14 @@ def read_index(data, places, first_offset):
 def chunk_bytes(file, chunk):
     # 1.5: "When it uses a chunk or section: its CRC"
     data = file.data[chunk.offset : chunk.offset + chunk.length]
-    check(crc32c(data) == chunk.crc, "1.4", f"CRC of the chunk at {chunk.offset}")
+    check(crc32c(data) == chunk.crc, "1.5", "chunk", chunk.offset, "CRC of the chunk")
     return data
 
 
 def section_bytes(file, kind):
     offset, length, crc = file.sections[kind]
     data = file.data[offset : offset + length]
-    check(crc32c(data) == crc, "1.3", f"CRC of section {kind}")
+    check(crc32c(data) == crc, "1.5", "section", offset, f"CRC of section {kind}")
     return data
 
 
@@ -246,7 +255,7 @@ def read_messagepack(data, at, depth):
 
     def take(n):
         nonlocal at
-        check(at + n <= len(data), "1.3", "the header's MessagePack is cut off")
+        check_header(at + n <= len(data), "1.3", "the header's MessagePack is cut off")
         at += n
         return data[at - n : at]
 
@@ -257,12 +266,12 @@ def read_messagepack(data, at, depth):
         try:
             return take(n).decode("utf-8")  # "Strings are valid UTF-8."
         except UnicodeDecodeError:
-            check(False, "1.3", "a string is not UTF-8")
+            check_header(False, "1.3", "a string is not UTF-8")
 
     def array(n):
         nonlocal at
         # "Maps and arrays nest at most 8 deep, the outermost map included."
-        check(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
+        check_header(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
         items = []
         for _ in range(n):
             item, at = read_messagepack(data, at, depth + 1)
@@ -271,12 +280,12 @@ def read_messagepack(data, at, depth):
 
     def mapping(n):
         nonlocal at
-        check(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
+        check_header(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
         result = {}
         for _ in range(n):
             key, at = read_messagepack(data, at, depth + 1)
-            check(type(key) is str, "1.3", "a key is not a string")  # "Keys are strings."
-            check(key not in result, "1.3", f"key {key} occurs twice")  # "A map with a key twice is invalid, at any depth."
+            check_header(type(key) is str, "1.3", "a key is not a string")  # "Keys are strings."
+            check_header(key not in result, "1.3", f"key {key} occurs twice")  # "A map with a key twice is invalid, at any depth."
             result[key], at = read_messagepack(data, at, depth + 1)
         return result
 
@@ -313,5 +322,5 @@ def read_messagepack(data, at, depth):
         value = mapping(number(2 << (kind - 0xDE)))
     else:
         # "extension types make the header invalid" (0xC1 is not used by MessagePack)
-        check(False, "1.3", f"MessagePack type {kind:#x}")
+        check_header(False, "1.3", f"MessagePack type {kind:#x}")
     return value, at

@@ -14,23 +14,25 @@ LOW = 1 << 16  # "Between operations each state is in [2^16, 2^32)"
 class SymbolReader:
     """Four interleaved rANS decoders over the words of one chunk (2.1, 2.2)."""
 
-    def __init__(self, data, symbol_count, precision):
+    def __init__(self, data, symbol_count, precision, at):
+        """`at`: where the chunk lies in the file, for errors."""
+        self.at = at
         # "Its length is even and at least 16 bytes. At most 16 + 8*n bytes, where n is the number of symbols of the chunk"
-        check(len(data) % 2 == 0 and len(data) >= 16, "2.1", f"a chunk of {len(data)} bytes")
-        check(len(data) <= 16 + 8 * symbol_count, "2.1", f"a chunk of {len(data)} bytes for {symbol_count} symbols")
+        check(len(data) % 2 == 0 and len(data) >= 16, "2.1", "chunk", self.at, f"a chunk of {len(data)} bytes")
+        check(len(data) <= 16 + 8 * symbol_count, "2.1", "chunk", self.at, f"a chunk of {len(data)} bytes for {symbol_count} symbols")
         # "four 32-bit little-endian states (state 0 first), then the renormalization words in the order in which a decoder reads them"
         self.states = list(struct.unpack_from("<4I", data))
         self.words = struct.unpack_from(f"<{len(data) // 2 - 8}H", data, 16)
         self.position = 0
         self.precision = precision
         # "a chunk whose initial state is outside is invalid"
-        check(min(self.states) >= LOW, "2.2", "an initial state below 2^16")
+        check(min(self.states) >= LOW, "2.2", "chunk", self.at, "an initial state below 2^16")
 
     def _renormalize(self, which, x):
         # "if x < 2^16: x = (x << 16) | next word"
         if x < LOW:
             # "A decoder that needs a word beyond the chunk's end refuses the chunk"
-            check(self.position < len(self.words), "2.2", "the chunk's words are used up before its symbols")
+            check(self.position < len(self.words), "2.2", "chunk", self.at, "the chunk's words are used up before its symbols")
             x = (x << 16) | self.words[self.position]
             self.position += 1
         self.states[which] = x
@@ -61,5 +63,5 @@ class SymbolReader:
 
     def finish(self):
         # "so does one that has words left after the last symbol, or a final state other than 2^16"
-        check(self.position == len(self.words), "2.2", f"{len(self.words) - self.position} words are left after the last symbol")
-        check(all(x == LOW for x in self.states), "2.2", "a final state is not 2^16")
+        check(self.position == len(self.words), "2.2", "chunk", self.at, f"{len(self.words) - self.position} words are left after the last symbol")
+        check(all(x == LOW for x in self.states), "2.2", "chunk", self.at, "a final state is not 2^16")

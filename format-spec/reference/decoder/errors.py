@@ -1,4 +1,7 @@
-"""What a decoder answers when it does not answer with pixels (specification 5.3)."""
+"""What a decoder answers when it does not answer with pixels (specification 5.3).
+
+Every check names the clause, the part of the file and an offset in it.
+"""
 
 
 class LiifError(Exception):
@@ -8,13 +11,15 @@ class LiifError(Exception):
 
 
 class FormatError(LiifError):
-    """The bytes break the specification. `section` names the rule, such as "1.3"."""
+    """The bytes break the specification: `clause` names the rule, such as "1.3"; `part` and `offset` say where (5.3)."""
 
     tag = "FormatError"
 
-    def __init__(self, section, message):
-        super().__init__(f"{message} (specification {section})")
-        self.section = section
+    def __init__(self, clause, part, offset, message):
+        super().__init__(f"{part} at byte {offset}: {message} (specification {clause})")
+        self.clause = clause
+        self.part = part
+        self.offset = offset
 
 
 class UnsupportedError(LiifError):
@@ -29,7 +34,7 @@ class RequestError(LiifError):
     tag = "RequestError"
 
 
-def check(condition, section, message):
+def check(condition, clause, part, offset, message):
     """Refuses the bytes unless the condition holds."""
     if not condition:
-        raise FormatError(section, message)
+        raise FormatError(clause, part, offset, message)

@@ -12,10 +12,17 @@ from math import prod
 
 import numpy as np
 
-from errors import UnsupportedError, check
+from errors import FormatError, UnsupportedError
 
 QUALITIES = 100
 SUM_LIMIT = 1 << 31  # 3.8: every accumulator stays below this
+
+
+
+def check(condition, clause, message):
+    if not condition:
+        raise FormatError(clause, "model", 0, message)
+
 
 # ---------------------------------------------------------------- 3.3 Layers, as data
 
@@ -259,7 +266,7 @@ class _Graph:
                 check(first.leaky and not second.leaky, "3.3", "of a residual's convs the first is leaky, the second is not")
                 check(first.kernel == 3 and second.kernel == 3, "3.3", "a residual's convs are 3x3")
                 check(second.outputs == first.inputs, "3.3", "a residual keeps its channels")
-                limit = _integer(layer, "limit", 1, 32767)
+                limit = _integer(layer, "limit", 1, 32767, "3.3")
                 limits = np.full(second.outputs, limit)
                 result.append(Residual(first, second, limit))
             elif op == "unshuffle":
@@ -282,7 +289,7 @@ class _Graph:
                 result.append(Shuffle(factor))
             elif op == "row":
                 row = self.tensors.take(layer.get("row"), "I32", (QUALITIES, len(limits)))
-                limit = _integer(layer, "limit", 1, 32767)
+                limit = _integer(layer, "limit", 1, 32767, "3.3")
                 # 3.8: "row: max |row| + A(in) < 2^31"
                 check(int((np.abs(row.astype(np.int64)) + limits).max()) < SUM_LIMIT, "3.8", "a row can overflow")
                 limits = np.full(len(limits), limit)
@@ -293,13 +300,13 @@ class _Graph:
         return result, limits, scale
 
     def _factor(self, layer):
-        factor = _integer(layer, "factor", 2, 4)
+        factor = _integer(layer, "factor", 2, 4, "3.3")
         check(factor != 3, "3.3", "factor must be 2 or 4")
         return factor
 
     def _conv(self, layer, limits):
         check(layer.get("op") == "conv", "3.3", "a conv must be a conv")
-        kernel = _integer(layer, "kernel", 1, 3)
+        kernel = _integer(layer, "kernel", 1, 3, "3.3")
         check(kernel != 2, "3.3", "kernel must be 1 or 3")
         inputs, outputs = _integer(layer, "inputs", 1, 4096), _integer(layer, "outputs", 1, 4096)
         check(inputs == len(limits), "3.3", f"a conv of {inputs} inputs gets {len(limits)}")
@@ -308,7 +315,7 @@ class _Graph:
         weight = self.tensors.take(layer.get("weight"), "I16", (outputs, kernel, kernel, inputs))
         bias = self.tensors.take(layer.get("bias"), "I32", (outputs,), (QUALITIES, outputs))
         # "0 <= s <= 30, 1 <= A <= 32767"
-        shift, limit = _integer(layer, "shift", 0, 30), _integer(layer, "limit", 1, 32767)
+        shift, limit = _integer(layer, "shift", 0, 30, "3.3"), _integer(layer, "limit", 1, 32767, "3.3")
         check(type(layer.get("leaky")) is bool, "3.3", "leaky must be a boolean")
         # 3.8: "conv: max |bias| + sum |weight|*A(in) + (1 << s >> 1) < 2^31"
         sums = np.abs(weight.astype(np.int64)).sum(axis=(1, 2)) @ limits.astype(np.int64)
@@ -345,7 +352,7 @@ class _Graph:
     # ---- 3.9 CDF tables
 
     def _tables(self, tables):
-        precision = _integer(tables, "precision", 12, 14)
+        precision = _integer(tables, "precision", 12, 14, "3.9")
         start = self.tensors.take(tables.get("start"), "I32")
         frequency = self.tensors.take(tables.get("frequency"), "I16")
         check(start.ndim == 1 and frequency.ndim == 1, "3.9", "tables.start and tables.frequency have one dimension")
@@ -413,9 +420,9 @@ def _peak(array):
     return int(np.abs(array.astype(np.int64)).max())
 
 
-def _integer(source, key, low, high):
+def _integer(source, key, low, high, clause="3.2"):
     value = source.get(key)
-    check(type(value) is int and low <= value <= high, "3.2", f"{key} must be an integer from {low} to {high}")
+    check(type(value) is int and low <= value <= high, clause, f"{key} must be an integer from {low} to {high}")
     return value
 
 

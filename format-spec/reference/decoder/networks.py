@@ -144,10 +144,10 @@ def chunk_latents(model, quality, h, w, next_symbol):
     return y
 
 
-def decode_chunk(model, quality, h, w, data):
-    """y (h, w, Cy) of a chunk's bytes."""
+def decode_chunk(model, quality, h, w, data, at):
+    """y (h, w, Cy) of a chunk's bytes, which lie at `at` in the file."""
     count = -(-h // 4) * -(-w // 4) * model.hyper_channels + h * w * model.latent_channels
-    reader = SymbolReader(data, count, model.precision)
+    reader = SymbolReader(data, count, model.precision, at)
     y = chunk_latents(model, quality, h, w, lambda channel, table, mean: reader.symbol(channel, table))
     reader.finish()
     return y

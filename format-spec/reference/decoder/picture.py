@@ -42,7 +42,7 @@ class Picture:
                 top, left = chunk.row * size, chunk.column * size
                 h, w = min(size, rows - top), min(size, columns - left)
                 data = chunk_bytes(self.file, chunk)
-                y[top : top + h, left : left + w] = decode_chunk(self.model, self.header["quality"], h, w, data)
+                y[top : top + h, left : left + w] = decode_chunk(self.model, self.header["quality"], h, w, data, chunk.offset)
             self._latents[key] = y
         return self._latents[key]
 

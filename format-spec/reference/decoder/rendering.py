@@ -88,6 +88,13 @@ def hidden_terms(head, rows, columns, cell_row, cell_column):
     return row_terms, column_terms
 
 
+def ensemble_weights(fr, fc):
+    """Of the sites (0,0), (0,1), (1,0), (1,1)."""
+    # "s11 = (fr*fc + 2^13) >> 14    s10 = fr - s11    s01 = fc - s11    s00 = 2^14 - fr - fc + s11"
+    s11 = (fr * fc + (1 << 13)) >> 14
+    return (1 << 14) - fr - fc + s11, fc - s11, fr - s11, s11
+
+
 def render_color(head, sites, query, reduction, depth):
     """RGB samples (rows, columns, 3) of the query at the level of `sites`, without the mean of a reduction beyond it."""
     row_index, row_f, cell_row = axis(query.y, query.height, query.rows, reduction)
@@ -104,10 +111,7 @@ def render_color(head, sites, query, reduction, depth):
     fc = np.array(column_f, np.int64)
     out = np.empty((query.rows, query.columns, 3), np.int64)
     for i in range(query.rows):
-        # "s11 = (fr*fc + 2^13) >> 14    s10 = fr - s11    s01 = fc - s11    s00 = 2^14 - fr - fc + s11"
-        fr = row_f[i]
-        s11 = (fr * fc + (1 << 13)) >> 14
-        shares = {(1, 1): s11, (1, 0): fr - s11, (0, 1): fc - s11, (0, 0): (1 << 14) - fr - fc + s11}
+        shares = dict(zip(((0, 0), (0, 1), (1, 0), (1, 1)), ensemble_weights(row_f[i], fc)))
         blended = np.full((query.columns, head["hidden"]), 1 << 13, np.int64)
         for (dy, dx), share in shares.items():
             p = sites[row_sites[dy][i], column_sites[dx]].astype(np.int64)

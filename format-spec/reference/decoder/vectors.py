@@ -12,11 +12,12 @@ from errors import LiifError
 from model import load_model
 from picture import Picture, as_samples, digest
 from rendering import Query
+from stages import run_stage
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parents[1] / "vectors"
 RELEASED_MODELS = HERE.parents[2] / "src" / "model"
-GROUPS = ("valid", "invalid", "unsupported")
+GROUPS = ("valid", "invalid", "unsupported")  # and "stages"
 
 
 def run_vectors(arguments):
@@ -25,15 +26,16 @@ def run_vectors(arguments):
     parser.add_argument("--models", type=Path, default=RELEASED_MODELS, help="folder of the models that are not among the vectors")
     parser.add_argument("--only", default="", help="only vectors whose path contains this")
     options = parser.parse_args(arguments)
-    library = Models([options.folder, options.models])
+    library = Models([options.folder / "models", options.models])
 
     counts = {"ok": 0, "FAILED": 0}
-    for group in GROUPS:
+    for group in (*GROUPS, "stages"):
         for path in sorted((options.folder / group).glob("*.json")):
             if options.only not in f"{group}/{path.name}":
                 continue
             start = time.monotonic()
-            problems = run_vector(path, json.loads(path.read_text()), library)
+            run_one = run_stage_vector if group == "stages" else run_vector
+            problems = run_one(path, json.loads(path.read_text(encoding="utf-8")), library)
             outcome = "FAILED" if problems else "ok"
             counts[outcome] += 1
             print(f"{outcome:6} {group}/{path.stem} ({time.monotonic() - start:.1f} s)", *problems, sep="\n       ", flush=True)
@@ -73,7 +75,8 @@ def apply_edits(data, edits):
 
 def run_vector(path, vector, library):
     """The differences between a vector's expectations and what this decoder gives, as sentences."""
-    data = path.with_suffix(".liif").read_bytes() if path.with_suffix(".liif").exists() else None
+    # A vector about a model file comes without a .liif.
+    data = path.with_suffix(".liif").read_bytes() if path.with_suffix(".liif").exists() else b""
     expected_error = vector.get("error")
     try:
         model = library.load(vector["model"], vector.get("modelEdits", ()))
@@ -83,15 +86,29 @@ def run_vector(path, vector, library):
             for kind in picture.file.sections:
                 section_bytes(picture.file, kind)
     except LiifError as error:
-        if not expected_error:
-            return [f"{error.tag}: {error}"]
-        found = (error.tag, getattr(error, "section", None))
-        wanted = (expected_error["tag"], expected_error.get("section"))
-        return [] if found == wanted else [f"expected {wanted}, found {found}: {error}"]
+        return [f"{error.tag}: {error}"] if not expected_error else error_differences(error, expected_error)
     if expected_error:
         return [f"accepted, where {expected_error['tag']} was expected"]
     actual = describe(picture, [query_of(q) for q in vector["queries"]])
     return [f"{key}: {vector.get(key)!r} expected, {actual[key]!r} found" for key in actual if vector.get(key) != actual[key]]
+
+
+def run_stage_vector(path, vector, library):
+    found = run_stage(path.stem, vector, library.load)
+    wanted = vector["expected"]
+    return [f"{key}: {wanted.get(key)!r} expected, {found[key]!r} found" for key in found if wanted.get(key) != found[key]]
+
+
+def error_differences(error, expected):
+    """5.3: the tag, and for a FormatError the part and an offset inside of it."""
+    problems = []
+    if error.tag != expected["tag"]:
+        problems.append(f"expected {expected['tag']}, found {error.tag}: {error}")
+    elif error.tag == "FormatError":
+        first, last = expected["offset"]
+        if error.part != expected["part"] or not first <= error.offset <= last:
+            problems.append(f"expected {expected['part']} at {first} to {last}, found {error}")
+    return problems
 
 
 def query_of(described):

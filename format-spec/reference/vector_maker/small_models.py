@@ -4,6 +4,7 @@
 """
 
 import copy
+import functools
 import hashlib
 import json
 import random
@@ -237,6 +238,10 @@ def edge_model():
     offset[:] = np.arange(100)[:, None] * 3 - 20 + np.arange(CY)[None, :] % 7
     for step in maker.parts.graph["prior"]:
         step["deviation"]["shift"] = 14
+    # One at which no symbol is coded, and tables that code something at the largest steps.
+    offset[2] = -5000
+    offset[0] = 60 + np.arange(CY)
+    maker.parts.tensors["hyper.table"][2] = 0
     # The largest steps that 3.8 allows, at the lowest quality: 32768*65535 + 4 < 2^31.
     maker.parts.tensors["latent.step"][0, :] = 65535
     maker.parts.tensors["hyper.step"][0, :] = 65000
@@ -255,4 +260,10 @@ def edge_model():
     return maker.parts
 
 
-MODELS = {"small.safetensors": small_model, "edge.safetensors": edge_model}
+@functools.cache
+def _made(make):
+    return make()
+
+
+# Each call gives parts of its own.
+MODELS = {"small.safetensors": lambda: _made(small_model).copy(), "edge.safetensors": lambda: _made(edge_model).copy()}

@@ -45,9 +45,9 @@ class SymbolWriter:
         if table.raw_bits:
             self.operations.append((which, n & ((1 << table.raw_bits) - 1), None, table.raw_bits))
 
-    def finish(self, final=LOW):
-        """The chunk. `final` is the state that a decoder ends with: a valid chunk has 2^16."""
-        states = [final] * 4
+    def finish(self, final=(LOW,) * 4):
+        """The chunk. `final` are the states that a decoder ends with: those of a valid chunk are 2^16."""
+        states = list(final)
         words = []
         for which, value, frequency, bits in reversed(self.operations):
             x = states[which]

@@ -1,0 +1,78 @@
+"""Single steps of the decoder, as the vectors under `stages` have them (specification 5.2)."""
+
+from fractions import Fraction
+
+import numpy as np
+
+from entropy import SymbolReader
+from model import Table
+from networks import clamp, decode_chunk, round_shift, run
+from picture import digest
+from rendering import Query, axis, ensemble_weights, grey, level_of, oversampling, render_color, sat16
+
+
+def run_stage(name, given, load):
+    """What comes out: keys to compare. `load(name)` gives a model."""
+    if name == "fixed-point":
+        return {
+            "rounded": [int(round_shift(v, s)) for v, s in given["round"]],
+            "leaked": [max(v, v >> 3) for v in given["leaky"]],
+            "saturated": [int(sat16(v)) for v in given["sat16"]],
+            "clamped": [int(clamp(v, a)) for v, a in given["clamp"]],
+        }
+    if name == "rans":
+        tables = tables_of(given["tables"])
+        reader = SymbolReader(bytes.fromhex(given["bytes"]), len(given["indices"]), given["precision"], 0)
+        symbols = [reader.symbol(i, tables[t]) for i, t in enumerate(given["indices"])]
+        reader.finish()
+        return {"symbols": symbols}
+    if name == "prior":
+        data = bytes.fromhex(given["bytes"])
+        y = decode_chunk(load(given["model"]), given["quality"], given["rows"], given["columns"], data, 0)
+        return {"shape": list(y.shape), "latents": y.ravel().tolist()}
+    if name == "synthesis":
+        model = load(given["model"])
+        y = np.array(given["latents"], np.int16).reshape(given["shape"])
+        after = []
+        for i in range(1, len(model.synthesis) + 1):
+            x = run(model.synthesis[:i], y, given["quality"])
+            after.append({"shape": list(x.shape), "sha256": digest(x), "first": x.ravel()[:8].tolist()})
+        return {"layers": after}
+    if name == "query":
+        return {"plans": [_plan(given, query) for query in given["queries"]]}
+    if name == "ensemble":
+        return {"weights": [list(map(int, ensemble_weights(fr, fc))) for fr, fc in given["fractions"]]}
+    if name == "head":
+        sites = np.array(given["sites"], np.int16)
+        head = load(given["model"]).head
+        samples = [render_color(head, sites, _query(q), 1, q["depth"]) for q in given["queries"]]
+        return {"samples": [s.ravel().tolist() for s in samples], "grey": [grey(s).ravel().tolist() for s in samples]}
+    raise KeyError(name)
+
+
+def _plan(given, described):
+    query = _query(described)
+    level = level_of(query, given)
+    reduction = given["overviewFactor"] ** level
+    mx, my = oversampling(query.width / query.columns / reduction), oversampling(query.height / query.rows / reduction)
+    row_index, row_f, cell_row = axis(query.y, query.height, my * query.rows, reduction)
+    column_index, column_f, cell_column = axis(query.x, query.width, mx * query.columns, reduction)
+    return {
+        "level": level,
+        "average": [my, mx],
+        "rows": {"index": row_index, "fraction": row_f, "cell": cell_row},
+        "columns": {"index": column_index, "fraction": column_f, "cell": cell_column},
+    }
+
+
+def _query(described):
+    return Query(*map(Fraction, described["region"]), *described["size"])
+
+
+def tables_of(described):
+    tables = []
+    for table in described:
+        f = table["frequency"]
+        cumulative = [sum(f[:k]) for k in range(len(f) + 1)]
+        tables.append(Table(f, cumulative, table["minimum"], table["rawBits"], not f, len(f) - 1))
+    return tables
