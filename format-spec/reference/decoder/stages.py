@@ -22,12 +22,12 @@ def run_stage(name, given, load):
         }
     if name == "rans":
         tables = tables_of(given["tables"])
-        reader = SymbolReader(bytes.fromhex(given["bytes"]), len(given["indices"]), given["precision"], 0)
+        reader = SymbolReader(bytes.fromhex(given["chunk"]), len(given["indices"]), given["precision"], 0)
         symbols = [reader.symbol(i, tables[t]) for i, t in enumerate(given["indices"])]
         reader.finish()
         return {"symbols": symbols}
     if name == "prior":
-        data = bytes.fromhex(given["bytes"])
+        data = bytes.fromhex(given["chunk"])
         y = decode_chunk(load(given["model"]), given["quality"], given["rows"], given["columns"], data, 0)
         return {"shape": list(y.shape), "latents": y.ravel().tolist()}
     if name == "synthesis":

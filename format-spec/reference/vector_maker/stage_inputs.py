@@ -43,8 +43,8 @@ def stage_inputs(models):
     sites = [[[rng.randrange(-9000, 9001) for _ in range(8)] for _ in range(3)] for _ in range(2)]
     return {
         "fixed-point": {"clause": "3.1", "round": fixed, "leaky": words, "sat16": words, "clamp": [[v, 100] for v in words]},
-        "rans": {"clause": "2.2", "precision": 12, "tables": tables, "indices": indices, "bytes": writer.finish().hex()},
-        "prior": {"clause": "3.6", "model": MODEL, "quality": 40, "rows": 3, "columns": 5, "bytes": chunk.hex()},
+        "rans": {"clause": "2.2", "precision": 12, "tables": tables, "indices": indices, "chunk": writer.finish().hex()},
+        "prior": {"clause": "3.6", "model": MODEL, "quality": 40, "rows": 3, "columns": 5, "chunk": chunk.hex()},
         "synthesis": {"clause": "3.7", "model": MODEL, "quality": 40, "shape": [1, 2, 32], "latents": latents.ravel().tolist()},
         "query": {
             "clause": "4.2", "levels": 3, "overviewFactor": 2, "width": 40, "height": 40,
