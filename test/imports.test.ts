@@ -12,6 +12,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   image: ['errors', 'parallel'],
   metrics: ['errors', 'image'],
   network: ['errors', 'engine/engine'],
+  model: ['network'],
   'engine/engine': ['network'],
   quantize: ['network', 'entropy'],
   container: ['errors'],

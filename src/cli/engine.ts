@@ -1,10 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { choiceFile } from '../engine/choice-file.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ENGINE_CHOICES, type EngineChoice, openEngine } from '../engine/open-engine.ts';
-import { loadModel } from '../network/load.ts';
-import type { Model } from '../network/model.ts';
+import { releasedModel } from '../model/released-model.ts';
 import { interruption } from './interruption.ts';
 import { wholeNumber } from './values.ts';
 
@@ -38,8 +36,4 @@ export async function openCommandEngine({ engine, threads }: EngineOptions): Pro
     signal: interruption(),
     ...(threads !== undefined && { threads }),
   });
-}
-
-export async function releasedModel(): Promise<Model> {
-  return loadModel(await readFile(new URL('../model/liif-1.safetensors', import.meta.url)));
 }

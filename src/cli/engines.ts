@@ -5,8 +5,9 @@ import type { Engine, EngineName } from '../engine/engine.ts';
 import { ENGINES, type EngineEntry } from '../engine/open-engine.ts';
 import { type EngineSpeed, measureSpeed } from '../engine/speed.ts';
 import { isLiifError } from '../errors.ts';
+import { releasedModel } from '../model/released-model.ts';
 import type { Model } from '../network/model.ts';
-import { releasedModel, threadsOption } from './engine.ts';
+import { threadsOption } from './engine.ts';
 import { interruption } from './interruption.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
 

@@ -1,5 +1,6 @@
 import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { uprightExif } from './exif.ts';
@@ -39,6 +40,9 @@ export interface ReadOptions {
 /** The image cannot be decoded: it is damaged, or not what its format allows. */
 export class ImageError extends RequestError {}
 
+/** An image: the path or `file:` URL of its file, or its bytes. */
+export type ImageInput = string | URL | Uint8Array | Blob;
+
 const MAX_PIXELS = 2 ** 32;
 
 /**
@@ -46,7 +50,8 @@ const MAX_PIXELS = 2 ** 32;
  * by a generic profile). Of animations and documents the first picture is read. Rejects with SourceError (no such file), UnsupportedError
  * (no format that sharp reads, or too large) or ImageError.
  */
-export async function readImage(input: string | Uint8Array, options: ReadOptions = {}): Promise<ReadImage> {
+export async function readImage(image: ImageInput, options: ReadOptions = {}): Promise<ReadImage> {
+  const input = await pathOrBytes(image);
   const name = options.name ?? (typeof input === 'string' ? input : 'the image');
   if (typeof input === 'string') await checkFile(input);
   else if (input.length === 0) throw new ImageError(`${name}: is empty`);
@@ -134,6 +139,16 @@ function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
     ...(exif && { exif: uprightExif(exif) }),
     ...(xmp && { xmp }),
   };
+}
+
+async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
+  if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
+  if (!(image instanceof URL)) return image;
+  if (image.protocol !== 'file:')
+    throw new RequestError(
+      `Expected the URL of a file but received ${image.protocol}; fetch the image first`,
+    );
+  return fileURLToPath(image);
 }
 
 async function checkFile(path: string): Promise<void> {

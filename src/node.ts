@@ -1,0 +1,174 @@
+/**
+ * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that a picture is encoded or decoded in one
+ * call. The engine starts with the first call and goes when it is not needed, so programs end by themselves.
+ */
+import { type CallOptions, type LiifImage, openImage, type RenderRequest } from './decode.ts';
+import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
+import { choiceFile } from './engine/choice-file.ts';
+import type { Engine } from './engine/engine.ts';
+import { type OpenEngineOptions, openEngine as openEngineFor } from './engine/open-engine.ts';
+import { SharedEngine } from './engine/shared-engine.ts';
+import { writeAtomically } from './image/atomic-file.ts';
+import type { Raster } from './image/raster.ts';
+import { type ImageInput, type ReadImage, readImage } from './image/read.ts';
+import { depthsOf, formatOfPath, type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
+import { releasedModel } from './model/released-model.ts';
+import { openSource, type SourceInput } from './reader/open-source.ts';
+
+export type { EngineChoice, OpenEngineOptions } from './engine/open-engine.ts';
+export { OutputError } from './image/atomic-file.ts';
+export {
+  ImageError,
+  type ImageInput,
+  type ImageMetadata,
+  type ReadImage,
+  type ReadOptions,
+  readImage,
+} from './image/read.ts';
+export {
+  formatImage,
+  type ImageBands,
+  type ImageFormat,
+  type WriteOptions,
+  type WriteSummary,
+  writeImage,
+} from './image/write.ts';
+export * from './index.ts';
+export { type MsSsim, msSsim } from './metrics/ms-ssim.ts';
+export { psnr } from './metrics/psnr.ts';
+export { fileSource } from './reader/file-source.ts';
+export type { SourceInput } from './reader/open-source.ts';
+
+/** What every call here takes: an engine of one's own instead of the shared one. It stays open: close it when done. */
+export interface EngineOption {
+  readonly engine?: Engine;
+}
+
+export interface EncodeInputOptions extends EncodeOptions, EngineOption {
+  /** Carries ICC profile, EXIF and XMP of an image file along. Default false. `sections` goes before it. */
+  readonly keepMetadata?: boolean;
+}
+
+export type DecodeOptions = RenderRequest & CallOptions & EngineOption;
+
+export interface DecodeFileOptions
+  extends DecodeOptions,
+    Pick<WriteOptions, 'format' | 'quality' | 'onWarning'> {}
+
+export interface DecodeSummary extends WriteSummary {
+  readonly width: number;
+  readonly height: number;
+  readonly depth: 8 | 16;
+}
+
+export interface OpenPictureOptions extends EngineOption {
+  readonly signal?: AbortSignal;
+  /** Memory for features between calls, in bytes, so that views next to each other are quick. Default 0. */
+  readonly featureCacheBytes?: number;
+}
+
+/** A page is turned, a script goes on to its next file: an engine starts in a tenth of a second, and holds some hundred megabytes. */
+const IDLE_MS = 10_000;
+
+const shared = new SharedEngine({ open: () => openEngine({ mustBeExact: true }), idleMs: IDLE_MS });
+
+/**
+ * Opens an engine with the weights of this version: by default the fastest exact one of this machine, which is measured once and remembered.
+ * Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here.
+ */
+export async function openEngine(options: OpenEngineOptions = {}): Promise<Engine> {
+  return openEngineFor(await releasedModel(), { memory: choiceFile(), ...options });
+}
+
+/**
+ * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads: its path, URL or bytes. Rejects
+ * with RequestError, SourceError, UnsupportedError or EngineError.
+ */
+export async function encode(
+  picture: Raster | ImageInput,
+  options: EncodeInputOptions = {},
+): Promise<Uint8Array> {
+  const { raster, settings } = await encoderInput(picture, options);
+  return encodeImage(options.engine ?? (await shared.engine()), raster, settings);
+}
+
+/** As `encode`, into a file that appears under its name when it is complete. */
+export async function encodeFile(
+  picture: Raster | ImageInput,
+  path: string,
+  options: EncodeInputOptions = {},
+): Promise<EncodeSummary> {
+  const { raster, settings } = await encoderInput(picture, options);
+  const engine = options.engine ?? (await shared.engine());
+  return (await writeAtomically(path, (file) => encodeImageTo(engine, raster, file, settings))).result;
+}
+
+/**
+ * Opens a .liif file and reads its header and index; pixels are decoded as they are asked for, from the bytes that they need. Close it when
+ * done. Rejects with SourceError, FormatError, UnsupportedError or EngineError.
+ */
+export async function open(file: SourceInput, options: OpenPictureOptions = {}): Promise<LiifImage> {
+  const source = await openSource(file);
+  try {
+    const { signal, featureCacheBytes } = options;
+    return await openImage(source, {
+      engine: options.engine ?? (await shared.engine()),
+      ...(signal && { signal }),
+      ...(featureCacheBytes !== undefined && { featureCacheBytes }),
+    });
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** A region of a .liif file, or all of it, at any size, as samples in memory. Rejects as `open` and `LiifImage.render` do. */
+export async function decode(file: SourceInput, options: DecodeOptions = {}): Promise<Raster> {
+  const image = await open(file, options);
+  try {
+    return await image.render(options, options);
+  } finally {
+    await image.close();
+  }
+}
+
+/**
+ * As `decode`, into an image file (PNG, JPEG, WebP, AVIF, TIFF or raw, by its ending), in bounded memory. 16 bits stay 16 where the format holds
+ * them. Rejects also with OutputError where the file cannot be written.
+ */
+export async function decodeFile(
+  file: SourceInput,
+  path: string,
+  options: DecodeFileOptions = {},
+): Promise<DecodeSummary> {
+  const image = await open(file, options);
+  try {
+    const { header } = image;
+    const format = options.format ?? formatOfPath(path);
+    const holds = format === undefined || depthsOf(format).includes(header.depth);
+    const request: RenderRequest = { ...options, depth: options.depth ?? (holds ? header.depth : 8) };
+    const { width, height, depth } = image.resolve(request);
+    const channels = (header.channels + (header.alpha ? 1 : 0)) as Raster['channels'];
+    const bands = image.renderBands(request, options);
+    const written = await writeImage({ width, height, channels, depth, bands }, path, options);
+    return { width, height, depth, ...written };
+  } finally {
+    await image.close();
+  }
+}
+
+async function encoderInput(
+  picture: Raster | ImageInput,
+  options: EncodeInputOptions,
+): Promise<{ raster: Raster; settings: EncodeOptions }> {
+  if (isRaster(picture)) return { raster: picture, settings: options };
+  const { raster, depth, metadata }: ReadImage = await readImage(picture);
+  return {
+    raster,
+    settings: { depth, ...(options.keepMetadata && { sections: metadata }), ...options },
+  };
+}
+
+function isRaster(picture: Raster | ImageInput): picture is Raster {
+  return typeof picture === 'object' && 'channels' in picture;
+}

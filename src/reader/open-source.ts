@@ -1,0 +1,23 @@
+import { fileURLToPath } from 'node:url';
+import { RequestError } from '../errors.ts';
+import { blobSource } from './blob-source.ts';
+import { fileSource } from './file-source.ts';
+import { httpSource } from './http-source.ts';
+import { memorySource } from './memory-source.ts';
+import type { Source } from './source.ts';
+
+/** Where a .liif file may be: a path, a `file:` or `http(s):` URL, its bytes, a Blob or File, or a source of one's own. */
+export type SourceInput = string | URL | Uint8Array | Blob | Source;
+
+/** Rejects with SourceError where there is no such file, with RequestError for other kinds of URL. Nothing is read yet. */
+export async function openSource(input: SourceInput): Promise<Source> {
+  if (input instanceof Uint8Array) return memorySource(input);
+  if (input instanceof Blob) return blobSource(input);
+  if (typeof input !== 'string' && !(input instanceof URL)) return input;
+  const text = String(input);
+  if (/^https?:\/\//i.test(text)) return httpSource(text);
+  if (typeof input === 'string') return fileSource(input);
+  if (input.protocol !== 'file:')
+    throw new RequestError(`Expected a URL of file:, http: or https: but received ${input.protocol}`);
+  return fileSource(fileURLToPath(input));
+}

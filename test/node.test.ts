@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  decode,
+  decodeFile,
+  encode,
+  encodeFile,
+  memorySource,
+  OutputError,
+  open,
+  openEngine,
+  type Progress,
+  psnr,
+  type Raster,
+  readImage,
+  SourceError,
+} from '../src/node.ts';
+import { writePicture } from './cli/workbench.ts';
+
+describe('the library in Node', () => {
+  let folder: string;
+  let photo: string;
+  let file: string;
+  let bytes: Uint8Array;
+  let raster: Raster;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'liif-node-'));
+    photo = join(folder, 'photo.png');
+    file = join(folder, 'photo.liif');
+    await writePicture(photo, 40, 24);
+    raster = (await readImage(photo)).raster;
+    bytes = await encode(photo);
+    await encodeFile(photo, file);
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('encodes a raster, a path, a URL, bytes and a Blob into the same file', async () => {
+    const image = new Uint8Array(await readFile(photo));
+    for (const input of [raster, pathToFileURL(photo), image, new Blob([image])])
+      expect(await encode(input, { quality: 60 })).toEqual(bytes);
+    expect(new Uint8Array(await readFile(file))).toEqual(bytes);
+  });
+
+  it('decodes from a path, a URL, bytes, a Blob and a source of one’s own to the same pixels', async () => {
+    const whole = await decode(file);
+    expect([whole.width, whole.height, whole.channels]).toEqual([40, 24, 3]);
+    expect(psnr(raster, whole)).toBeGreaterThan(24);
+    for (const input of [
+      pathToFileURL(file),
+      bytes,
+      new Blob([bytes as Uint8Array<ArrayBuffer>]),
+      memorySource(bytes),
+    ])
+      expect((await decode(input)).data).toEqual(whole.data);
+  });
+
+  it('opens a file and renders what is asked for', async () => {
+    const image = await open(file, { featureCacheBytes: 2 ** 24 });
+    const region = { x: 8, y: 4, width: 16, height: 8 };
+    const part = await image.render({ region, scale: 3 });
+    expect([part.width, part.height]).toEqual([48, 24]);
+    expect((await decode(bytes, { region, scale: 3 })).data).toEqual(part.data);
+    await image.close();
+    await expect(image.render()).rejects.toThrow('closed');
+  });
+
+  it('writes image files, of 16 bits where source and format have them', async () => {
+    const deep = await encode(await sharp(photo).toColorspace('rgb16').png().toBuffer());
+    expect(await decodeFile(deep, join(folder, 'deep.png'), { width: 80 })).toMatchObject({
+      format: 'png',
+      width: 80,
+      height: 48,
+      depth: 16,
+    });
+    expect((await sharp(join(folder, 'deep.png')).metadata()).depth).toBe('ushort');
+    expect((await decodeFile(deep, join(folder, 'deep.jpg'))).depth).toBe(8);
+    await expect(decodeFile(file, join(folder, 'no', 'x.png'))).rejects.toThrow(OutputError);
+  });
+
+  it('carries metadata along on request', async () => {
+    const tagged = await sharp(photo).withIccProfile('srgb').jpeg().toBuffer();
+    const sections = async (keepMetadata: boolean) => {
+      const image = await open(await encode(tagged, { keepMetadata }));
+      await image.close();
+      return image.header.sections.map(({ type }) => type);
+    };
+    expect(await sections(true)).toContain('icc');
+    expect(await sections(false)).toEqual([]);
+  });
+
+  it('tells its progress, and stops when it is told to', async () => {
+    const seen: Progress[] = [];
+    await encode(raster, { onProgress: (progress) => seen.push(progress) });
+    expect(seen.at(-1)).toMatchObject({ stage: 'encode', done: 1, total: 1 });
+    const reason = new Error('enough');
+    await expect(encode(raster, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await expect(decode(bytes, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+
+  it('says what is missing', async () => {
+    await expect(encode(join(folder, 'none.png'))).rejects.toThrow(SourceError);
+    await expect(decode(join(folder, 'none.liif'))).rejects.toThrow(/none\.liif: no such file/);
+    await expect(decode(new URL('ftp://example.org/a.liif'))).rejects.toThrow('ftp:');
+    await expect(encode(new URL('https://example.org/a.png'))).rejects.toThrow('https:');
+  });
+
+  it('leaves an engine of one’s own open', async () => {
+    const engine = await openEngine({ engine: 'reference' });
+    expect(await encode(raster, { engine })).toEqual(bytes);
+    const image = await open(bytes, { engine });
+    await image.close();
+    await decode(bytes, { engine });
+    await engine.close();
+    await expect(decode(bytes, { engine })).rejects.toThrow('closed');
+  });
+
+  it('lets the process end by itself, even with a picture left open', async () => {
+    const script = `
+      const { encode, open } = await import(${JSON.stringify(new URL('../src/node.ts', import.meta.url).href)});
+      const image = await open(await encode(${JSON.stringify(photo)}), { featureCacheBytes: 2 ** 24 });
+      await image.render();
+      process.stdout.write(String(performance.now()));
+    `;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let worked: number | undefined;
+    child.stdout.on('data', () => {
+      worked = performance.now();
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(0);
+    expect(performance.now() - worked!).toBeLessThan(3000);
+  });
+});

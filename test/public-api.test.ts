@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+/** What programs may rely on. A new line here is a promise; a missing one breaks somebody. */
+const CORE = [
+  'DEFAULT_QUALITY',
+  'EngineError',
+  'FormatError',
+  'LiifError',
+  'LiifImage',
+  'RequestError',
+  'SourceError',
+  'UnsupportedError',
+  'VERSION',
+  'decodeImage',
+  'encodeImage',
+  'encodeImageTo',
+  'httpSource',
+  'isLiifError',
+  'loadModel',
+  'memorySource',
+  'openImage',
+  'resolveRequest',
+];
+const EXPORTS: Readonly<Record<string, readonly string[]>> = {
+  '.': [
+    ...CORE,
+    'ImageError',
+    'OutputError',
+    'decode',
+    'decodeFile',
+    'encode',
+    'encodeFile',
+    'fileSource',
+    'formatImage',
+    'msSsim',
+    'open',
+    'openEngine',
+    'psnr',
+    'readImage',
+    'writeImage',
+  ],
+  './core': CORE,
+  './server': ['configSchema', 'createApp', 'readConfig', 'serve'],
+};
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
+const entries = Object.keys(manifest.exports).filter((entry) => entry !== './package.json');
+
+it('pins the exports of every entry of the package', () => {
+  expect(entries.sort()).toEqual(Object.keys(EXPORTS).sort());
+});
+
+it.each(Object.keys(EXPORTS))('%s exports what programs rely on, and nothing else', async (entry) => {
+  const built: string = manifest.exports[entry].default;
+  const module = await import(`${root}/${built.replace('./dist/', 'src/').replace(/\.js$/, '.ts')}`);
+  expect(Object.keys(module).sort()).toEqual([...EXPORTS[entry]!].sort());
+});
+
+it('has the version that package.json states', async () => {
+  const { VERSION } = await import('../src/version.ts');
+  expect(VERSION).toBe(manifest.version);
+});
