@@ -32,7 +32,7 @@ interface Found {
 
 const SECONDS = 0.5;
 /** A slow engine is reported without figures rather than waited for. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 10_000;
 
 export function enginesCommand(): Command {
   const command = new Command('engines')

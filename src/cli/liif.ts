@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
+import { benchCommand } from './bench.ts';
 import { compareCommand } from './compare.ts';
 import { decodeCommand } from './decode.ts';
 import { encodeCommand } from './encode.ts';
@@ -26,6 +27,7 @@ function program(): Command {
     compareCommand(),
     serveCommand(),
     enginesCommand(),
+    benchCommand(),
   ])
     liif.addCommand(command);
   // Errors become exceptions and one line of our own.

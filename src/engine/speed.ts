@@ -58,7 +58,8 @@ export interface FeatureSpeed {
   readonly megapixels: number;
   /** Sites on the side of the windows that were measured. */
   readonly side: number;
-  /** Sites of the level they are windows of. */
+  /** One of the windows, and the latents of the level that it is of. */
+  readonly sites: Rect;
   readonly level: Extent;
 }
 
@@ -81,12 +82,7 @@ export async function featureSpeed(
     if (side < largestSide && (await seconds(one)) < options.seconds / 4) continue;
     const together = Math.max(1, engine.threads);
     const least = await leastSeconds(() => Promise.all(Array.from({ length: together }, one)), options);
-    const stride = engine.model.latentStride;
-    return {
-      megapixels: (together * side * side) / least / 1e6,
-      side,
-      level: { height: level.height * stride, width: level.width * stride },
-    };
+    return { megapixels: (together * side * side) / least / 1e6, side, sites, level };
   }
 }
 

@@ -25,6 +25,7 @@ export type TensorFlow = Pick<
   | 'tensor'
   | 'tidy'
   | 'version_core'
+  | 'zeros'
 >;
 export type Tensor = core.Tensor;
 export type Tensor1D = core.Tensor1D;

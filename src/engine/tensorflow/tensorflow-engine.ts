@@ -1,7 +1,7 @@
 import { EngineError, isLiifError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { latentWindow } from '../../network/window.ts';
-import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import type { Engine, Extent, FeatureMap, Patch, PlainSpeed, Query, Rect, Samples } from '../engine.ts';
 import {
   type OpenBackend,
   openBackend,
@@ -11,6 +11,7 @@ import {
 } from './backend.ts';
 import { type DeviceHead, uploadHead } from './head.ts';
 import { type DeviceLayer, planDeviceLayers, uploadLayer } from './layers.ts';
+import { plainSpeed } from './plain-speed.ts';
 import { batchPositions, planBatches, type QueryBatch } from './query-batch.ts';
 import { uploadUnfoldedLayer } from './unfold.ts';
 
@@ -199,6 +200,14 @@ class DeviceEngine implements TensorFlowEngine {
     this.#onBackend();
     const tensor = tf.tensor(Float32Array.from(data), shape);
     return { tensor: () => tensor, release: () => tensor.dispose() };
+  }
+
+  async plainSpeed(signal?: AbortSignal): Promise<PlainSpeed> {
+    this.#enter(signal);
+    this.#onBackend();
+    return this.#failing(signal, () =>
+      plainSpeed(this.#opened.tf, GPU_BACKENDS.includes(this.backend), signal),
+    );
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,185 @@
+import { decodeImage } from '../decode.ts';
+import { encodeImage } from '../encode.ts';
+import type { Engine, EngineName, Extent, PlainSpeed } from '../engine/engine.ts';
+import { featureSpeed, leastSeconds, TILE_SIDE, tileSpeed, warmFeatures } from '../engine/speed.ts';
+import { multiplyAdds } from './multiply-adds.ts';
+import { processorSpeed } from './processor-speed.ts';
+import { analysisOf, syntheticPicture } from './synthetic-picture.ts';
+
+/** Everything is per second of the fastest call, and warm. */
+export interface EngineFigures {
+  readonly engine: EngineName;
+  readonly exact: boolean;
+  /** What it computes on; absent: the processor. */
+  readonly device?: string;
+  readonly threads: number;
+  /** A dense kernel and a copy on the same device. */
+  readonly plain: PlainSpeed;
+  /** Synthesis of windows of `side` x `side` sites, halo computed but not counted as pixels. */
+  readonly features: {
+    readonly side: number;
+    readonly megapixels: number;
+    readonly gigaMacs: number;
+    /** gigaMacs over those of the plain kernel. */
+    readonly share: number;
+  };
+  /** 256 x 256 tiles from warm features. */
+  readonly tiles: readonly TileFigures[];
+  /** One chunk at a time on each thread: prior and entropy coding. Absent where another engine does it. */
+  readonly entropy?: {
+    readonly latents: Extent;
+    readonly decodeMegapixels: number;
+    readonly encodeMegapixels: number;
+    /** Of the chunk's bytes. */
+    readonly decodeMegabits: number;
+  };
+  /** A whole picture in memory, to a file in memory and back. */
+  readonly picture: {
+    readonly width: number;
+    readonly height: number;
+    readonly encodeSeconds: number;
+    readonly decodeSeconds: number;
+  };
+}
+
+export interface TileFigures {
+  /** Output pixels per site: 1 is native, where a pixel needs one site; 2 needs four and blends. */
+  readonly scale: 1 | 2;
+  /** Tiles in one call. */
+  readonly batch: number;
+  readonly tiles: number;
+  /** Bytes of features that are read at least, and of pixels written, over what a copy moves. */
+  readonly share: number;
+}
+
+export interface BenchOptions {
+  /** For each figure. */
+  readonly seconds: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called before each step. */
+  readonly onStep?: (step: BenchStep) => void;
+}
+
+export const BENCH_STEPS = ['plain kernels', 'features', 'tiles', 'entropy', 'picture'] as const;
+export type BenchStep = (typeof BENCH_STEPS)[number];
+
+const BATCHES = [1, 4, 16, 64];
+/** Windows of at most this many sites on a side. */
+const LARGEST_WINDOW = 1024;
+const QUALITY = 60;
+
+/** All figures of one engine. Slow engines get smaller work, so that none takes much longer than the others. Rejects when the engine fails. */
+export async function benchEngine(engine: Engine, options: BenchOptions): Promise<EngineFigures> {
+  const { seconds, signal, onStep } = options;
+  const { model } = engine;
+  const timing = { seconds, signal };
+
+  onStep?.('plain kernels');
+  const plain =
+    (await engine.plainSpeed?.(signal)) ??
+    (await processorSpeed(engine.threads, Math.min(1, seconds), signal));
+
+  onStep?.('features');
+  const { side, megapixels, sites, level } = await featureSpeed(engine, timing, LARGEST_WINDOW);
+  const macsOfWindow = multiplyAdds(model.synthesis, level, sites);
+  const gigaMacs = (megapixels * 1e6 * macsOfWindow) / (side * side) / 1e9;
+
+  onStep?.('tiles');
+  const tiles = await benchTiles(engine, Math.min(512, Math.max(side, 64)), plain, timing);
+
+  onStep?.('entropy');
+  const entropy = engine.exact ? await benchEntropy(engine, timing) : undefined;
+
+  onStep?.('picture');
+  const picture = await benchPicture(engine, megapixels, timing);
+
+  return {
+    engine: engine.name,
+    exact: engine.exact,
+    ...(engine.device !== undefined && { device: engine.device }),
+    threads: engine.threads,
+    plain,
+    features: { side, megapixels, gigaMacs, share: gigaMacs / plain.gigaMacs },
+    tiles,
+    ...(entropy && { entropy }),
+    picture,
+  };
+}
+
+interface Timing {
+  readonly seconds: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function benchTiles(
+  engine: Engine,
+  side: number,
+  plain: PlainSpeed,
+  timing: Timing,
+): Promise<TileFigures[]> {
+  const features = await warmFeatures(engine, side, timing.signal);
+  const figures: TileFigures[] = [];
+  try {
+    for (const scale of [1, 2] as const) {
+      let last = Number.POSITIVE_INFINITY;
+      for (const batch of BATCHES) {
+        // A call that takes longer than all were to says nothing new.
+        if (batch / last > timing.seconds) break;
+        last = await tileSpeed(engine, features, batch, 1 / scale, timing);
+        const bytes = TILE_SIDE ** 2 * ((engine.model.head.hidden * 2) / scale ** 2 + 3);
+        figures.push({ scale, batch, tiles: last, share: (last * bytes) / 1e9 / plain.copyGigabytes });
+      }
+    }
+  } finally {
+    features.close();
+  }
+  return figures;
+}
+
+/** A chunk of a picture; its side grows until coding takes long enough to be measured. */
+async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigures['entropy']> {
+  const { signal } = timing;
+  const chunkOptions = { quality: QUALITY, optimize: 1 };
+  for (let side = 4; ; side *= 2) {
+    const latents = { height: side, width: side };
+    const analysis = await analysisOf(engine, latents, QUALITY, signal);
+    const start = performance.now();
+    const { bytes } = await engine.encodeChunk(analysis, latents, chunkOptions, signal);
+    if (side < 32 && performance.now() - start < timing.seconds * 250) continue;
+    const together = Math.max(1, engine.threads);
+    const times = (work: () => Promise<unknown>) =>
+      leastSeconds(() => Promise.all(Array.from({ length: together }, work)), timing);
+    const encode = await times(() => engine.encodeChunk(analysis, latents, chunkOptions, signal));
+    const decode = await times(() => engine.decodeChunk(bytes, latents, QUALITY, signal));
+    const pixels = together * (side * engine.model.latentStride) ** 2;
+    return {
+      latents,
+      encodeMegapixels: pixels / encode / 1e6,
+      decodeMegapixels: pixels / decode / 1e6,
+      decodeMegabits: (together * bytes.length * 8) / decode / 1e6,
+    };
+  }
+}
+
+async function benchPicture(
+  engine: Engine,
+  megapixels: number,
+  timing: Timing,
+): Promise<EngineFigures['picture']> {
+  // Encoding and decoding take about three times the arithmetic of features.
+  const affordable = Math.sqrt((megapixels * 1e6 * timing.seconds) / 3);
+  const height = Math.max(32, Math.min(2048, 2 ** Math.floor(Math.log2(affordable))));
+  const width = (height * 3) / 2;
+  const raster = syntheticPicture(width, height);
+  const { signal } = timing;
+  const options = { quality: QUALITY, ...(signal && { signal }) };
+  let file: Uint8Array = new Uint8Array();
+  const encodeSeconds = await leastSeconds(async () => {
+    file = await encodeImage(engine, raster, options);
+  }, timing);
+  const decodeSeconds = await leastSeconds(
+    () => decodeImage(file, { engine, ...(signal && { signal }) }),
+    timing,
+  );
+  return { width, height, encodeSeconds, decodeSeconds };
+}

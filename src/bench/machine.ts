@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { promisify } from 'node:util';
+import { VERSION } from '../version.ts';
+
+/** What decides the figures of a benchmark. */
+export interface Machine {
+  readonly liif: string;
+  readonly node: string;
+  readonly system: string;
+  readonly processor: string;
+  readonly processors: number;
+  readonly memoryGigabytes: number;
+  /** Graphics cards, as far as a driver's tool names them. */
+  readonly cards: readonly string[];
+}
+
+export async function describeMachine(): Promise<Machine> {
+  return {
+    liif: VERSION,
+    node: process.versions.node,
+    system: `${process.platform} ${process.arch}`,
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    processors: availableParallelism(),
+    memoryGigabytes: Math.round(totalmem() / 1e9),
+    cards: await cards(),
+  };
+}
+
+async function cards(): Promise<string[]> {
+  try {
+    const query = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noheader'];
+    const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: 5000 });
+    return stdout.trim().split('\n').filter(Boolean);
+  } catch {
+    return []; // no such card, or no such tool
+  }
+}

@@ -1,0 +1,26 @@
+import type { Extent, Rect } from '../engine/engine.ts';
+import type { Conv, Head, Layer } from '../network/model.ts';
+import { grow, layerExtents, layerWindows } from '../network/window.ts';
+
+/** Multiply-adds of the layers for a window of the last one's output, with the halo that it needs; padding counts as well. */
+export function multiplyAdds(layers: readonly Layer[], input: Extent, output: Rect): number {
+  const extents = layerExtents(layers, input);
+  const windows = layerWindows(layers, output, input);
+  let sum = 0;
+  for (const [i, layer] of layers.entries()) {
+    const window = windows[i + 1]!;
+    if (layer.op === 'conv') sum += ofConv(layer, window);
+    if (layer.op === 'residual')
+      sum += ofConv(layer.first, grow(window, 1, extents[i]!)) + ofConv(layer.second, window);
+  }
+  return sum;
+}
+
+function ofConv({ kernel, inputs, outputs }: Conv, { height, width }: Rect): number {
+  return height * width * kernel * kernel * inputs * outputs;
+}
+
+/** Multiply-adds of the head for one pixel that blends `sites` of the four: the blend and the last layer. */
+export function headMultiplyAdds(head: Head, sites: 1 | 2 | 4): number {
+  return head.hidden * ((sites === 1 ? 0 : sites) + 3);
+}

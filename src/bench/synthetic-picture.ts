@@ -1,0 +1,40 @@
+import { picturePatch } from '../analysis/picture.ts';
+import type { Engine, Extent } from '../engine/engine.ts';
+import type { Raster } from '../image/raster.ts';
+import { analysisWindow } from '../network/window.ts';
+
+/** The same picture on every machine: waves of several lengths, edges and a little noise, so that its rate is like a photograph's. */
+export function syntheticPicture(width: number, height: number): Raster {
+  const data = new Uint8Array(width * height * 3);
+  let state = 7;
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      state = (Math.imul(state, 1664525) + 1013904223) | 0;
+      const edge = ((x >> 6) ^ (y >> 5)) % 5 === 0 ? 40 : 0;
+      const light =
+        110 + edge + 40 * Math.sin(x / 37 + y / 91) + 20 * Math.sin(x / 5 - y / 11) + (state >>> 29);
+      data[at++] = light + 25 * Math.sin(y / 60);
+      data[at++] = light;
+      data[at++] = light - 30 * Math.sin(x / 80);
+    }
+  }
+  return { width, height, channels: 3, data };
+}
+
+/** Analysis output of the synthetic picture over `latents`. */
+export function analysisOf(
+  engine: Engine,
+  latents: Extent,
+  quality: number,
+  signal?: AbortSignal,
+): Promise<Int16Array> {
+  const { model } = engine;
+  const picture = {
+    height: latents.height * model.latentStride,
+    width: latents.width * model.latentStride,
+  };
+  const rect = { top: 0, left: 0, ...latents };
+  const raster = syntheticPicture(picture.width, picture.height);
+  const pixels = picturePatch(raster, 0, analysisWindow(model, rect, picture), model.imageShift);
+  return engine.analyze(pixels, picture, rect, quality, signal);
+}

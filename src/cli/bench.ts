@@ -1,0 +1,122 @@
+import { Command, Option } from 'commander';
+import { BENCH_STEPS, benchEngine } from '../bench/engine-bench.ts';
+import { describeMachine } from '../bench/machine.ts';
+import { benchTable, type EngineResult } from '../bench/report.ts';
+import { benchServer } from '../bench/server-bench.ts';
+import type { Engine, EngineName } from '../engine/engine.ts';
+import { ENGINES, type EngineEntry } from '../engine/open-engine.ts';
+import { isLiifError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import { releasedModel, threadsOption } from './engine.ts';
+import { interruption } from './interruption.ts';
+import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
+import { positive, wholeNumber } from './values.ts';
+
+interface Options extends OutputOptions {
+  readonly engine?: EngineName;
+  readonly threads?: number;
+  readonly seconds: number;
+  readonly server?: boolean;
+  readonly connections: number;
+}
+
+const NOTES = `
+Everything is warm, on a synthetic picture with the released model, the fastest of several calls.
+The plain kernel is a dense product, the plain copy one of large buffers, both on the same device.
+--server runs liif serve as a process of its own; clients and server share the processors.
+
+Examples:
+  liif bench
+  liif bench --json --server > figures.json
+  liif bench --engine webgpu --seconds 5`;
+
+export function benchCommand(): Command {
+  const command = new Command('bench')
+    .description('measure every engine that runs here, beside plain kernels on the same device')
+    .addOption(
+      new Option('--engine <name>', 'only this one (default: all but reference)').choices([
+        'webgpu',
+        'tensorflow',
+        'wasm',
+        'reference',
+      ]),
+    )
+    .addOption(threadsOption())
+    .addOption(new Option('--seconds <number>', 'for each figure').argParser(seconds).default(1))
+    .option('--server', 'also JPEG tiles per second of the tile server, end to end')
+    .addOption(
+      new Option('--connections <n>', 'clients of the server').argParser(wholeNumber(1, 1000)).default(32),
+    )
+    .addHelpText('after', NOTES)
+    .action(run);
+  return addOutputOptions(command);
+}
+
+async function run(options: Options): Promise<void> {
+  const terminal = new Terminal(options);
+  const signal = interruption();
+  const machine = await describeMachine();
+  const model = await releasedModel();
+  const entries = ENGINES.filter(({ name }) =>
+    options.engine === undefined ? name !== 'reference' : name === options.engine,
+  );
+  const results: EngineResult[] = [];
+  const total = entries.length * (BENCH_STEPS.length + 1);
+  let failure: unknown;
+  for (const [i, entry] of entries.entries()) {
+    await terminal.progress(entry.name, async (onProgress) => {
+      let done = i * (BENCH_STEPS.length + 1);
+      const onStep = () => onProgress({ stage: 'decode', done: done++, total });
+      try {
+        results.push(await measure(entry, model, options, signal, onStep));
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isLiifError(error)) throw error;
+        failure ??= error;
+        results.push({
+          engine: entry.name,
+          problem: error.message,
+          ...(entry.install && !error.message.includes(entry.install) && { install: entry.install }),
+        });
+      }
+    });
+  }
+  // Nothing was measured: that is a failure, not a result.
+  if (failure && results.every((result) => 'problem' in result)) throw failure;
+  const title = `liif ${machine.liif}, Node ${machine.node}, ${machine.processors} x ${machine.processor}`;
+  const text = [[title, ...machine.cards].join('; '), '', ...benchTable(results)].join('\n');
+  terminal.result({ machine, engines: results }, text);
+}
+
+async function measure(
+  entry: EngineEntry,
+  model: Model,
+  options: Options,
+  signal: AbortSignal,
+  onStep: () => void,
+): Promise<EngineResult> {
+  const { threads, seconds } = options;
+  const engine = await entry.open(model, { signal, ...(threads !== undefined && { threads }) });
+  try {
+    const figures = await benchEngine(engine, { seconds, signal, onStep });
+    if (!options.server) return figures;
+    onStep();
+    if (!engine.exact) return { ...figures, serverProblem: 'takes exact engines only' };
+    return { ...figures, server: await serve(engine, figures.features.megapixels, options, signal) };
+  } finally {
+    await engine.close();
+  }
+}
+
+function serve(engine: Engine, megapixels: number, options: Options, signal: AbortSignal) {
+  const { threads, seconds, connections } = options;
+  // What is encoded, and decoded again by the server, within a few seconds.
+  const affordable = Math.sqrt(megapixels * 1e6 * seconds);
+  const side = Math.max(256, Math.min(2048, 2 ** Math.floor(Math.log2(affordable))));
+  return benchServer(engine, { engine: engine.name, threads, side, connections, seconds, signal });
+}
+
+function seconds(text: string): number {
+  const { numerator, denominator } = positive(text);
+  return Math.min(3600, Number(numerator) / Number(denominator));
+}

@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { runLiif } from './run-liif.ts';
+import { expectFailure } from './workbench.ts';
+
+let cache: string;
+let previous: string | undefined;
+beforeAll(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'liif-engines-'));
+  previous = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = cache;
+});
+afterAll(async () => {
+  if (previous === undefined) delete process.env.XDG_CACHE_HOME;
+  else process.env.XDG_CACHE_HOME = previous;
+  await rm(cache, { recursive: true, force: true });
+});
+
+it('lists every engine, whether it runs and how fast, and marks the one that auto takes', async () => {
+  const { code, stdout, stderr } = await runLiif(['engines', '--json']);
+  expect([code, stderr]).toEqual([0, '']);
+  const found = stdout
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const names = found.map(({ engine }) => engine);
+  expect(names).toEqual(expect.arrayContaining(['tensorflow', 'reference']));
+  for (const one of found) {
+    if (!one.available) expect(one.problem).toMatch(/./);
+    else if (one.speed) expect(one.speed.megapixels).toBeGreaterThan(0);
+    else expect(one.problem).toMatch(/slower than|failed/);
+  }
+  const chosen = found.filter((one) => one.chosen);
+  expect(chosen).toHaveLength(1);
+  expect(chosen[0]).toMatchObject({ exact: true, available: true });
+});
+
+it('benchmarks one engine', async () => {
+  const args = ['bench', '--engine', 'reference', '--seconds', '0.01', '--json'];
+  const { code, stdout, stderr } = await runLiif(args);
+  expect([code, stderr]).toEqual([0, '']);
+  const { machine, engines } = JSON.parse(stdout.toString());
+  expect(machine).toMatchObject({ node: process.versions.node, cards: expect.any(Array) });
+  expect(engines).toHaveLength(1);
+  expect(engines[0]).toMatchObject({
+    engine: 'reference',
+    plain: { gigaMacs: expect.any(Number), copyGigabytes: expect.any(Number) },
+    features: { megapixels: expect.any(Number), gigaMacs: expect.any(Number), share: expect.any(Number) },
+  });
+});
+
+it.each([
+  [['bench', '--engine', 'steam'], /Allowed choices are webgpu, tensorflow, wasm, reference/],
+  [['bench', '--seconds', '0'], /greater than 0/],
+  [['decode', 'x.liif', '-o', 'x.png', '--engine', 'gpu'], /Allowed choices are auto, webgpu, tensorflow/],
+])('answers wrong usage with code 2: %j', (args, line) => expectFailure(args, 2, line));
