@@ -2,6 +2,7 @@ import { EngineError, isLiifError, RequestError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import { type ChoiceMemory, chooseEngine } from './auto.ts';
 import type { Engine, EngineName } from './engine.ts';
+import { withFallback } from './fallback.ts';
 
 /** `auto`: the fastest exact engine of this machine. */
 export type EngineChoice = 'auto' | EngineName;
@@ -34,6 +35,21 @@ export interface EngineEntry {
 /** All engines, in order of preference. Code of one is loaded when it is opened. */
 export const ENGINES: readonly EngineEntry[] = [
   {
+    name: 'webgpu',
+    exact: true,
+    install: 'npm install webgpu',
+    async open(model, options) {
+      const { openNodeWebGpu } = await import('./webgpu/node-gpu.ts');
+      const cpu = await openFirst(['wasm', 'reference'], model, options);
+      try {
+        return withFallback(await openNodeWebGpu(model, cpu), cpu, warn);
+      } catch (error) {
+        await cpu.close();
+        throw error;
+      }
+    },
+  },
+  {
     name: 'tensorflow',
     exact: false,
     install: 'npm install @tensorflow/tfjs-node-gpu',
@@ -63,7 +79,7 @@ export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'webgpu', 'tenso
 
 /**
  * Opens the engine that is named, or chooses one. Rejects with UnsupportedError or EngineError, saying why, when it cannot run here, and with
- * RequestError when it is not exact and has to be.
+ * RequestError when it is not exact and has to be. Instead of `webgpu` it opens wasm, with a warning, where there is no graphics device.
  */
 export async function openEngine(model: Model, options: OpenEngineOptions = {}): Promise<Engine> {
   const { engine = 'auto', mustBeExact = false, memory, ...rest } = options;
@@ -71,8 +87,18 @@ export async function openEngine(model: Model, options: OpenEngineOptions = {}):
   const entry = entryOf(engine);
   if (mustBeExact && !entry.exact)
     throw new RequestError(`The ${engine} engine is not exact, which this needs; take auto, wasm or webgpu`);
-  return entry.open(model, rest);
+  if (engine !== 'webgpu') return entry.open(model, rest);
+  try {
+    return await entry.open(model, rest);
+  } catch (error) {
+    if (!isLiifError(error, 'EngineError')) throw error;
+    const standIn = await openFirst(['wasm', 'reference'], model, rest);
+    warn(`${error.message}; the ${standIn.name} engine stands in`);
+    return standIn;
+  }
 }
+
+const warn = (message: string) => process.emitWarning(message);
 
 function entryOf(name: EngineName): EngineEntry {
   const entry = ENGINES.find((candidate) => candidate.name === name);

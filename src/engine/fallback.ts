@@ -1,0 +1,154 @@
+import { EngineError, isLiifError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import type { Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from './engine.ts';
+
+/** So many failures in a row, and the preferred engine is not asked again. */
+const MAX_FAILURES = 3;
+
+/**
+ * The preferred engine, and another for whatever it fails at (EngineError): each such call is made again, so none is lost. Both are exact, so nobody sees
+ * the difference. Feature maps keep the latents that they were made of, a fraction of their size, to be made again elsewhere. Both engines belong to
+ * the result. `onWarning` is told once, the first time that the second engine stands in.
+ */
+export function withFallback(first: Engine, second: Engine, onWarning: (message: string) => void): Engine {
+  if (!first.exact || !second.exact) throw new EngineError('Only exact engines stand in for each other');
+  return new FallbackEngine(first, second, onWarning);
+}
+
+class FallbackEngine implements Engine {
+  readonly name: EngineName;
+  readonly exact = true;
+  readonly model: Model;
+  readonly threads: number;
+  readonly device?: string;
+  readonly plainSpeed?: NonNullable<Engine['plainSpeed']>;
+  readonly second: Engine;
+  readonly #first: Engine;
+  readonly #onWarning: (message: string) => void;
+  #warned = false;
+  #failures = 0;
+  #closed = false;
+
+  constructor(first: Engine, second: Engine, onWarning: (message: string) => void) {
+    this.name = first.name;
+    this.model = first.model;
+    this.threads = first.threads;
+    if (first.device !== undefined) this.device = first.device;
+    if (first.plainSpeed) this.plainSpeed = (signal) => first.plainSpeed!(signal);
+    this.second = second;
+    this.#first = first;
+    this.#onWarning = onWarning;
+  }
+
+  analyze(...call: Parameters<Engine['analyze']>): Promise<Int16Array> {
+    return this.either((engine) => engine.analyze(...call));
+  }
+
+  encodeChunk(...call: Parameters<Engine['encodeChunk']>): ReturnType<Engine['encodeChunk']> {
+    return this.either((engine) => engine.encodeChunk(...call));
+  }
+
+  decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
+    return this.either((engine) => engine.decodeChunk(...call));
+  }
+
+  async features(
+    latents: Patch,
+    level: Extent,
+    sites: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<FeatureMap> {
+    const make = (engine: Engine, stop?: AbortSignal) =>
+      engine.features(latents, level, sites, quality, stop);
+    const made = await this.either(async (engine) => ({ engine, map: await make(engine, signal) }));
+    return new FallbackFeatures(this, made, () => make(this.second), latents.data.byteLength);
+  }
+
+  pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
+    if (!(features instanceof FallbackFeatures))
+      return this.either((engine) => engine.pixels(features, queries, signal));
+    return this.either(async (engine) => engine.pixels(await features.on(engine), queries, signal));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([this.#first.close(), this.second.close()]);
+  }
+
+  /** A call of the first engine, or where that fails of the second. */
+  async either<T>(call: (engine: Engine) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new EngineError('the engine is closed');
+    if (this.#failures < MAX_FAILURES) {
+      try {
+        const result = await call(this.#first);
+        this.#failures = 0;
+        return result;
+      } catch (error) {
+        if (!isLiifError(error, 'EngineError') || this.#closed) throw error;
+        this.#fail(error);
+      }
+    }
+    return call(this.second);
+  }
+
+  #fail(error: Error): void {
+    this.#failures++;
+    // Its memory is of no more use.
+    if (this.#failures === MAX_FAILURES) void this.#first.close().catch(() => {});
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#onWarning(`${error.message}; the ${this.second.name} engine stands in`);
+  }
+}
+
+interface Made {
+  readonly engine: Engine;
+  readonly map: FeatureMap;
+}
+
+class FallbackFeatures implements FeatureMap {
+  readonly rect: Rect;
+  readonly level: Extent;
+  readonly byteLength: number;
+  readonly #engine: FallbackEngine;
+  readonly #made: Made;
+  readonly #makeAgain: () => Promise<FeatureMap>;
+  #second: Promise<FeatureMap> | undefined;
+  #closed = false;
+
+  constructor(engine: FallbackEngine, made: Made, makeAgain: () => Promise<FeatureMap>, keptBytes: number) {
+    this.#engine = engine;
+    this.#made = made;
+    this.#makeAgain = makeAgain;
+    this.rect = made.map.rect;
+    this.level = made.map.level;
+    this.byteLength = made.map.byteLength + keptBytes;
+  }
+
+  /** The map for that engine; on the second one it is made again, once. */
+  async on(engine: Engine): Promise<FeatureMap> {
+    if (this.#closed) throw new EngineError('the feature map is closed');
+    if (engine === this.#made.engine) return this.#made.map;
+    if (engine !== this.#engine.second)
+      throw new EngineError(`the feature map was made by ${this.#made.engine.name}`);
+    if (!this.#second) {
+      const making = this.#makeAgain();
+      this.#second = making;
+      making.catch(() => {
+        if (this.#second === making) this.#second = undefined;
+      });
+    }
+    return this.#second;
+  }
+
+  read(): Promise<Int16Array> {
+    return this.#engine.either(async (engine) => (await this.on(engine)).read());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#made.map.close();
+    this.#second?.then((map) => map.close()).catch(() => {});
+  }
+}

@@ -1,0 +1,78 @@
+import { EngineError } from '../../errors.ts';
+
+export interface DeviceOptions {
+  /** Take an adapter that computes on the CPU, for tests. Default false: the wasm engine is faster than that. */
+  readonly software?: boolean;
+  /** What the kernels may bind at once, in bytes; default and most: what the adapter offers. */
+  readonly maxBindingBytes?: number;
+}
+
+/** A device and what is known of it. */
+export interface OpenDevice {
+  readonly device: GPUDevice;
+  /** For people: vendor, architecture, driver. */
+  readonly description: string;
+  readonly maxBindingBytes: number;
+  /** Rejects once the device is lost, or destroyed; never resolves. */
+  readonly lost: Promise<never>;
+}
+
+/** What the kernels need beyond sizes of tensors. */
+const NEEDED = {
+  maxComputeInvocationsPerWorkgroup: 128,
+  maxComputeWorkgroupStorageSize: 14_976,
+  maxStorageBuffersPerShaderStage: 6,
+  maxComputeWorkgroupsPerDimension: 65_535,
+} as const;
+/** Less is refused: not even small windows would fit. */
+const LEAST_BINDING_BYTES = 2 ** 20;
+
+/** Rejects with EngineError when there is no adapter, or none that serves. */
+export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = {}): Promise<OpenDevice> {
+  if (gpu === undefined) throw new EngineError('WebGPU is not available here');
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(refuse);
+  if (!adapter) throw new EngineError('WebGPU finds no graphics adapter');
+  const { info, limits } = adapter;
+  const description = [info.vendor, info.architecture, info.device, info.description]
+    .filter((part) => part !== '')
+    .join(' ');
+  if (info.isFallbackAdapter && !options.software)
+    throw new EngineError(`WebGPU finds only a software adapter (${description}), slower than wasm`);
+  for (const [name, needed] of Object.entries(NEEDED)) {
+    const offered = limits[name as keyof typeof NEEDED];
+    if (offered < needed)
+      throw new EngineError(
+        `The graphics adapter (${description}) has a ${name} of ${offered}, less than ${needed}`,
+      );
+  }
+  const maxBindingBytes = Math.min(
+    limits.maxStorageBufferBindingSize,
+    limits.maxBufferSize,
+    options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
+  );
+  if (maxBindingBytes < LEAST_BINDING_BYTES)
+    throw new EngineError(
+      `The graphics adapter (${description}) binds only ${maxBindingBytes} bytes at once`,
+    );
+  const device = await adapter
+    .requestDevice({
+      requiredLimits: {
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+        maxBufferSize: limits.maxBufferSize,
+      },
+    })
+    .catch(refuse);
+  const lost = device.lost.then(({ reason, message }) => {
+    throw new EngineError(
+      reason === 'destroyed'
+        ? 'the engine is closed'
+        : `The graphics device was lost: ${message || 'no reason given'}`,
+    );
+  });
+  lost.catch(() => {});
+  return { device, description, maxBindingBytes, lost };
+}
+
+function refuse(cause: unknown): never {
+  throw new EngineError(`WebGPU refuses: ${(cause as Error).message}`, { cause });
+}

@@ -1,0 +1,137 @@
+import { round, sat16 } from '../../network/fixed-point.ts';
+import type { Head } from '../../network/model.ts';
+import type { FeatureMap, Query } from '../engine.ts';
+import { packOctet } from './pack.ts';
+
+/** Rows from .. to-1 of a query: what one row of workgroups makes. */
+export interface Part {
+  /** Which of the caller's queries. */
+  readonly query: number;
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of its samples, and where they begin among those of the batch. */
+  readonly byteLength: number;
+  readonly byteOffset: number;
+}
+
+/** Parts that one dispatch makes. */
+export interface Batch {
+  readonly parts: readonly Part[];
+  readonly byteLength: number;
+}
+
+/** Pixels of a part: far from 65,535 workgroups of 64. */
+const PART_PIXELS = 2 ** 20;
+const PARTS = 4096;
+const PIXELS = 64;
+/** Offsets of bindings are multiples of this. */
+const ALIGNMENT = 256;
+
+/** Cuts queries into dispatches whose samples have at most `maxBytes`, unless a single row has more. */
+export function batchQueries(queries: readonly Query[], maxBytes: number): Batch[] {
+  const batches: Batch[] = [];
+  let parts: Part[] = [];
+  let bytes = 0;
+  const flush = () => {
+    if (parts.length > 0) batches.push({ parts, byteLength: bytes });
+    parts = [];
+    bytes = 0;
+  };
+  queries.forEach(({ rows, columns, depth }, query) => {
+    const height = rows.index.length;
+    const width = columns.index.length;
+    const pixelBytes = (3 * depth) / 8;
+    const most = Math.min(PART_PIXELS, Math.floor(maxBytes / pixelBytes) - PIXELS);
+    const step = Math.max(1, Math.floor(most / Math.max(1, width)));
+    for (let from = 0; from < height && width > 0; from += step) {
+      const to = Math.min(height, from + step);
+      const byteLength = Math.ceil(((to - from) * width) / PIXELS) * PIXELS * pixelBytes;
+      if (bytes + byteLength > maxBytes || parts.length === PARTS) flush();
+      parts.push({ query, from, to, byteLength, byteOffset: bytes });
+      bytes += byteLength;
+    }
+  });
+  flush();
+  return batches;
+}
+
+/** All that a dispatch of head.wgsl reads besides P and weights, and where each binding begins in it. */
+export interface HeadRequest {
+  readonly words: Int32Array;
+  readonly features: Binding;
+  readonly queries: Binding;
+  readonly axes: Binding;
+  readonly terms: Binding;
+  readonly workgroups: readonly [number, number];
+}
+
+interface Binding {
+  readonly offset: number;
+  readonly size: number;
+}
+
+export function headRequest(
+  head: Head,
+  { rect, level }: Pick<FeatureMap, 'rect' | 'level'>,
+  queries: readonly Query[],
+  { parts }: Batch,
+): HeadRequest {
+  let length = 0;
+  const section = (size: number): Binding => {
+    const offset = length;
+    length = Math.ceil((offset + size) / ALIGNMENT) * ALIGNMENT;
+    return { offset, size };
+  };
+  const axisLength = ({ query, from, to }: Part) => to - from + queries[query]!.columns.index.length;
+  const axesLength = parts.reduce((sum, part) => sum + axisLength(part), 0);
+  const features = section(48);
+  const table = section(32 * parts.length);
+  const axes = section(8 * axesLength);
+  const terms = section(4 * head.hidden * parts.length);
+  const words = new Int32Array(length / 4);
+  words.set(
+    [
+      rect.top,
+      rect.left,
+      rect.width,
+      level.height - 1,
+      level.width - 1,
+      head.hidden / 8,
+      head.outputShift,
+      0,
+      ...head.outputBias,
+    ],
+    0,
+  );
+  let axis = 0;
+  let widest = 0;
+  parts.forEach((part, i) => {
+    const { rows, columns, depth } = queries[part.query]!;
+    const height = part.to - part.from;
+    const width = columns.index.length;
+    widest = Math.max(widest, Math.ceil((height * width) / PIXELS));
+    const at = table.offset / 4 + 8 * i;
+    const cell = (i * head.hidden) / 4;
+    words.set([height, width, axis, axis + height, part.byteOffset / 4, depth, cell, 0], at);
+    const write = ({ index, fraction }: Query['rows'], from: number, to: number) => {
+      for (let j = from, k = axes.offset / 4 + 2 * axis; j < to; j++, axis++) {
+        words[k++] = index[j]!;
+        words[k++] = fraction[j]!;
+      }
+    };
+    write(rows, part.from, part.to);
+    write(columns, 0, width);
+    writeCell(head, rows.cell, columns.cell, words, terms.offset / 4 + 4 * cell);
+  });
+  return { words, features, queries: table, axes, terms, workgroups: [widest, parts.length] };
+}
+
+/** c of spec 4.4. */
+function writeCell(head: Head, cellRow: number, cellColumn: number, into: Int32Array, at: number): void {
+  const term = new Int16Array(head.hidden);
+  for (let k = 0; k < head.hidden; k++) {
+    const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn;
+    term[k] = sat16(round(sum, head.cellShift));
+  }
+  for (let octet = 0, next = at; octet < head.hidden; octet += 8) next = packOctet(term, octet, into, next);
+}

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import { EngineError } from '../../errors.ts';
+import type { Model } from '../../network/model.ts';
+import type { Engine } from '../engine.ts';
+import { openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
+
+/** Dawn crashes when what `create` gave is collected while its devices live. */
+const instances: GPU[] = [];
+
+/**
+ * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, where there are several. Rejects with
+ * EngineError when the package is not installed or does not load.
+ */
+export async function nodeGpu(adapter?: string): Promise<GPU> {
+  let create: (options: string[]) => GPU;
+  try {
+    ({ create } = await import('webgpu'));
+  } catch (cause) {
+    throw new EngineError('the package webgpu is not installed or does not load here: npm install webgpu', {
+      cause,
+    });
+  }
+  const gpu = create(adapter === undefined ? [] : [`adapter=${adapter}`]);
+  instances.push(gpu);
+  return gpu;
+}
+
+/**
+ * The engine in Node. The variable LIIF_GPU names the adapter (a part of its name will do); a software adapter, such as SwiftShader, is taken only when
+ * it is named so. `cpu` stays the caller's.
+ */
+export async function openNodeWebGpu(
+  model: Model,
+  cpu: Engine,
+  options: Partial<WebGpuOptions> = {},
+): Promise<WebGpuEngine> {
+  const adapter = process.env.LIIF_GPU;
+  return openWebGpuEngine(model, {
+    gpu: await nodeGpu(adapter),
+    software: adapter !== undefined,
+    readAsset: (url) => readFile(url),
+    cpu,
+    ...options,
+  });
+}

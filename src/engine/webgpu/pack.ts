@@ -1,0 +1,80 @@
+import type { Conv, Head, Layer, Row } from '../../network/model.ts';
+
+/** Outputs that a workgroup makes, and pairs of inputs in a slice: the constants of the kernels. */
+const OUTPUTS = 32;
+export const SLICE_PAIRS = { 1: 16, 3: 8 } as const;
+
+/** Weights as the kernels read them: [32 outputs][slice][tap][pair][output], a pair of inputs in each word, zeros where a slice or block is not full. */
+export function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
+  const slicePairs = SLICE_PAIRS[kernel];
+  const taps = kernel * kernel;
+  const pairs = inputs / 2;
+  const slices = Math.ceil(pairs / slicePairs);
+  const blocks = Math.ceil(outputs / OUTPUTS);
+  const packed = new Uint32Array(blocks * slices * taps * slicePairs * OUTPUTS);
+  let at = 0;
+  for (let block = 0; block < blocks; block++) {
+    for (let slice = 0; slice < slices; slice++) {
+      for (let tap = 0; tap < taps; tap++) {
+        for (let p = slice * slicePairs; p < (slice + 1) * slicePairs; p++) {
+          for (let o = block * OUTPUTS; o < (block + 1) * OUTPUTS; o++, at++) {
+            if (p >= pairs || o >= outputs) continue;
+            const from = (o * taps + tap) * inputs + 2 * p;
+            packed[at] = (weight[from]! & 0xffff) | (weight[from + 1]! << 16);
+          }
+        }
+      }
+    }
+  }
+  return packed;
+}
+
+/** For each eight hidden units the even and the odd ones of: row weight, column weight, output weights of red, green, blue. */
+export function packHead(head: Head): Int32Array {
+  const { hidden, rowWeight, columnWeight, outputWeight } = head;
+  const rows = [rowWeight, columnWeight];
+  for (let o = 0; o < 3; o++) rows.push(outputWeight.subarray(o * hidden, (o + 1) * hidden));
+  const packed = new Int32Array(hidden * rows.length);
+  for (let octet = 0, at = 0; octet < hidden; octet += 8)
+    for (const row of rows) at = packOctet(row, octet, packed, at);
+  return packed;
+}
+
+/** The even units of eight, then the odd ones. Returns the place behind them. */
+export function packOctet(values: ArrayLike<number>, octet: number, into: Int32Array, at: number): number {
+  for (let k = 0; k < 8; k += 2, at++) {
+    into[at] = values[octet + k]!;
+    into[at + 4] = values[octet + k + 1]!;
+  }
+  return at + 4;
+}
+
+/** A convolution or a row on the device. */
+export interface DeviceTensors {
+  /** Absent for rows. */
+  readonly weights?: GPUBuffer;
+  /** Biases, or the values of a row, by quality. */
+  readonly bias: GPUBuffer;
+}
+
+/** Tensors of layers, by the convolution or row that they belong to. */
+export type DeviceNetwork = ReadonlyMap<Conv | Row, DeviceTensors>;
+
+/** Copies the tensors of these layers to the device. `upload` makes a buffer. */
+export function uploadLayers(
+  layers: readonly Layer[],
+  upload: (data: Uint32Array | Int32Array) => GPUBuffer,
+): Map<Conv | Row, DeviceTensors> {
+  const tensors = new Map<Conv | Row, DeviceTensors>();
+  const conv = (layer: Conv) =>
+    tensors.set(layer, { weights: upload(packWeights(layer)), bias: upload(layer.bias) });
+  for (const layer of layers) {
+    if (layer.op === 'conv') conv(layer);
+    if (layer.op === 'row') tensors.set(layer, { bias: upload(layer.row) });
+    if (layer.op === 'residual') {
+      conv(layer.first);
+      conv(layer.second);
+    }
+  }
+  return tensors;
+}

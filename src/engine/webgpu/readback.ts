@@ -1,0 +1,94 @@
+import { EngineError } from '../../errors.ts';
+import type { OpenDevice } from './device.ts';
+
+/** Copies out of the device that are under way at once. */
+const SLOTS = 8;
+/** GPUBufferUsage and GPUMapMode, which Node does not have as globals. */
+const MAP_READ = 1;
+const COPY_DST = 8;
+
+/** A ring of buffers that the CPU can read, used again and again. */
+export class ReadbackRing {
+  readonly #open: OpenDevice;
+  readonly #idle: GPUBuffer[] = [];
+  readonly #waiting: (() => void)[] = [];
+  readonly #buffers = new Set<GPUBuffer>();
+  #used = 0;
+
+  constructor(open: OpenDevice) {
+    this.#open = open;
+  }
+
+  /** Memory of the ring. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { size } of this.#buffers) bytes += size;
+    return bytes;
+  }
+
+  /**
+   * Lends a buffer of at least this size, which `fill` has the device write, then gives its contents to `read`. Waits while all slots are in use.
+   * What `read` is given ends with its call.
+   */
+  async copy<T>(
+    byteLength: number,
+    fill: (buffer: GPUBuffer) => Promise<void>,
+    read: (bytes: ArrayBuffer) => T,
+  ): Promise<T> {
+    if (this.#used >= SLOTS) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#used++;
+    let buffer: GPUBuffer | undefined;
+    let whole = false;
+    try {
+      buffer = this.#take(byteLength);
+      await fill(buffer);
+      const size = align(byteLength);
+      await Promise.race([buffer.mapAsync(MAP_READ, 0, size).catch(refuse), this.#open.lost]);
+      const result = read(buffer.getMappedRange(0, size));
+      buffer.unmap();
+      whole = true;
+      return result;
+    } finally {
+      if (buffer) this.#giveBack(buffer, whole);
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#used--;
+    }
+  }
+
+  destroy(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+    this.#buffers.clear();
+    this.#idle.length = 0;
+  }
+
+  #take(byteLength: number): GPUBuffer {
+    const at = this.#idle.findIndex(
+      ({ size }) => size >= byteLength && size <= 4 * Math.max(byteLength, 65_536),
+    );
+    if (at >= 0) return this.#idle.splice(at, 1)[0]!;
+    const size = Math.max(65_536, align(byteLength));
+    const { device } = this.#open;
+    const buffer = device.createBuffer({ size, usage: MAP_READ | COPY_DST });
+    this.#buffers.add(buffer);
+    return buffer;
+  }
+
+  #giveBack(buffer: GPUBuffer, whole: boolean): void {
+    if (!this.#buffers.has(buffer)) return;
+    if (whole) this.#idle.push(buffer);
+    const dropped = whole ? (this.#idle.length > SLOTS ? this.#idle.shift() : undefined) : buffer;
+    if (!dropped) return;
+    this.#buffers.delete(dropped);
+    dropped.destroy();
+  }
+}
+
+function align(byteLength: number): number {
+  return Math.ceil(byteLength / 4) * 4;
+}
+
+/** Buffers that are destroyed while they are waited for. */
+function refuse(cause: unknown): never {
+  throw new EngineError(`The graphics device gives no samples: ${(cause as Error).message}`, { cause });
+}

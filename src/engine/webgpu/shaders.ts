@@ -1,0 +1,36 @@
+/** WGSL sources. Node reads them as files, browsers fetch them: `readAsset` is either. */
+export interface Shaders {
+  readonly conv3x3: string;
+  readonly conv1x1: string;
+  readonly row: string;
+  readonly unshuffle: string;
+  readonly head: string;
+}
+
+export type Kernel = keyof Shaders;
+
+/** Bytes of a file that belongs to the package. */
+export type ReadAsset = (url: URL) => Promise<Uint8Array>;
+
+export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
+  const decoder = new TextDecoder();
+  // Written out: bundlers recognize `new URL` with a literal only.
+  const [layer, convolution, conv3x3, conv1x1, row, unshuffle, head] = await Promise.all(
+    [
+      new URL('./shaders/layer.wgsl', import.meta.url),
+      new URL('./shaders/convolution.wgsl', import.meta.url),
+      new URL('./shaders/conv3x3.wgsl', import.meta.url),
+      new URL('./shaders/conv1x1.wgsl', import.meta.url),
+      new URL('./shaders/row.wgsl', import.meta.url),
+      new URL('./shaders/unshuffle.wgsl', import.meta.url),
+      new URL('./shaders/head.wgsl', import.meta.url),
+    ].map(async (url) => decoder.decode(await readAsset(url))),
+  );
+  return {
+    conv3x3: `${layer}${convolution}${conv3x3}`,
+    conv1x1: `${layer}${convolution}${conv1x1}`,
+    row: `${layer}${row}`,
+    unshuffle: `${layer}${unshuffle}`,
+    head: head!,
+  };
+}

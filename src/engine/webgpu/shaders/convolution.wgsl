@@ -1,0 +1,63 @@
+// The common parts of convolutions. A workgroup of 128 makes 128 sites of 32 outputs: each invocation 8 sites of 4 outputs, in registers.
+// Inputs and weights pass through workgroup memory in slices of a few channel pairs.
+
+@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> bias: array<i32>;
+@group(0) @binding(4) var<storage, read> residual: array<u32>;
+
+const OUTPUTS = 32u;
+// Vectors of four outputs in these.
+const GROUPS = 8u;
+const THREADS = 128u;
+
+// acc + both products of a pair of inputs with the weights of four outputs.
+fn multiply_add(acc: vec4<i32>, low: vec4<i32>, high: vec4<i32>, pair: vec2<i32>) -> vec4<i32> {
+  return acc + low * pair.x + high * pair.y;
+}
+
+fn low_halves(words: vec4<u32>) -> vec4<i32> {
+  return bitcast<vec4<i32>>(words << vec4<u32>(16u)) >> vec4<u32>(16u);
+}
+
+fn high_halves(words: vec4<u32>) -> vec4<i32> {
+  return bitcast<vec4<i32>>(words) >> vec4<u32>(16u);
+}
+
+fn first_bias(first_output: u32) -> vec4<i32> {
+  if (first_output >= layer.outputs) {
+    return vec4<i32>();
+  }
+  let at = layer.first_bias + first_output;
+  return vec4<i32>(bias[at], bias[at + 1u], bias[at + 2u], bias[at + 3u]);
+}
+
+// Rounds, clamps, activates, adds, shuffles and writes four outputs of site (y, x) of the window.
+fn store(acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
+  if (y >= layer.height || x >= layer.width || first_output >= layer.outputs) {
+    return;
+  }
+  let half = vec4<i32>((1i << layer.shift) >> 1u);
+  var v = (acc + half) >> vec4<u32>(layer.shift);
+  v = clamp(v, vec4<i32>(-layer.limit), vec4<i32>(layer.limit));
+  if (layer.leaky != 0u) {
+    v = max(v, v >> vec4<u32>(3u));
+  }
+  if (layer.residual_limit != 0) {
+    let site = u32((layer.residual_top + y) * layer.residual_width + layer.residual_left + x);
+    let at = (site * layer.outputs + first_output) / 2u;
+    v += vec4<i32>(unpack(residual[at]), unpack(residual[at + 1u]));
+    v = clamp(v, vec4<i32>(-layer.residual_limit), vec4<i32>(layer.residual_limit));
+  }
+  let channels = layer.outputs / (layer.shuffle * layer.shuffle);
+  let part = first_output / channels;
+  let factor = i32(layer.shuffle);
+  let row = layer.output_top + y * factor + i32(part / layer.shuffle);
+  let column = layer.output_left + x * factor + i32(part % layer.shuffle);
+  // A shuffle may make sites beside the window.
+  if (row < 0 || row >= layer.output_height || column < 0 || column >= layer.output_width) {
+    return;
+  }
+  let at = u32(row * layer.output_width + column) * layer.output_pairs + (first_output - part * channels) / 2u;
+  output[at] = pack(v.x, v.y);
+  output[at + 1u] = pack(v.z, v.w);
+}

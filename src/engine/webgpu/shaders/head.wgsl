@@ -1,0 +1,180 @@
+// The LIIF head (spec 4.3 to 4.5): four sites, local ensemble, output layer and rounding, one invocation an output pixel.
+// Workgroup (x, y) makes pixels 64x .. 64x+63, row by row, of query y.
+
+struct Features {
+  // First site of the window of P, and how many a row has.
+  top: i32,
+  left: i32,
+  width: i32,
+  // Last row and column of the level.
+  last_row: i32,
+  last_column: i32,
+  // Hidden units in eights.
+  octets: u32,
+  output_shift: u32,
+  first_query: u32,
+  output_bias: vec4<i32>,
+}
+
+struct Query {
+  height: u32,
+  width: u32,
+  // Where its rows and columns begin in `axes`.
+  rows: u32,
+  columns: u32,
+  // Where its samples begin in `samples`, in words.
+  samples: u32,
+  depth: u32,
+  // Where its cell terms begin in `terms`, in vectors.
+  cell: u32,
+  unused: u32,
+}
+
+@group(0) @binding(0) var<uniform> features: Features;
+// (rows, columns, octets): eight int16.
+@group(0) @binding(1) var<storage, read> sites: array<vec4<u32>>;
+// For each octet the even and the odd units of: row weight, column weight, output weight of red, green, blue.
+@group(0) @binding(2) var<storage, read> head: array<vec4<i32>>;
+@group(0) @binding(3) var<storage, read> queries: array<Query>;
+// (site index, fraction) of output rows and columns.
+@group(0) @binding(4) var<storage, read> axes: array<vec2<i32>>;
+// c of spec 4.4: for each octet the even and the odd units.
+@group(0) @binding(5) var<storage, read> terms: array<vec4<i32>>;
+@group(0) @binding(6) var<storage, read_write> samples: array<u32>;
+
+const ONE = 16384i;
+// The vectors of an octet in `head`.
+const HEAD_STRIDE = 10u;
+
+var<workgroup> colours: array<u32, 192>;
+
+fn sat16(v: vec4<i32>) -> vec4<i32> {
+  return clamp(v, vec4<i32>(-32768), vec4<i32>(32767));
+}
+
+fn round14(v: vec4<i32>) -> vec4<i32> {
+  return (v + vec4<i32>(8192)) >> vec4<u32>(14u);
+}
+
+fn even_units(words: vec4<u32>) -> vec4<i32> {
+  return bitcast<vec4<i32>>(words << vec4<u32>(16u)) >> vec4<u32>(16u);
+}
+
+fn odd_units(words: vec4<u32>) -> vec4<i32> {
+  return bitcast<vec4<i32>>(words) >> vec4<u32>(16u);
+}
+
+fn hidden(site: vec4<i32>, row_term: vec4<i32>, column_term: vec4<i32>) -> vec4<i32> {
+  return max(sat16(sat16(site + row_term) + column_term), vec4<i32>());
+}
+
+struct Pixel {
+  row_fraction: i32,
+  column_fraction: i32,
+  weights: vec4<i32>,
+}
+
+// Four hidden units of the four sites, blended.
+fn blend(
+  pixel: Pixel,
+  row_weight: vec4<i32>,
+  column_weight: vec4<i32>,
+  cell: vec4<i32>,
+  p00: vec4<i32>,
+  p01: vec4<i32>,
+  p10: vec4<i32>,
+  p11: vec4<i32>,
+) -> vec4<i32> {
+  let above = sat16(sat16(round14(row_weight * pixel.row_fraction)) + cell);
+  let below = sat16(sat16(round14(row_weight * (pixel.row_fraction - ONE))) + cell);
+  let before = sat16(round14(column_weight * pixel.column_fraction));
+  let behind = sat16(round14(column_weight * (pixel.column_fraction - ONE)));
+  let sum = hidden(p00, above, before) * pixel.weights.x + hidden(p01, above, behind) * pixel.weights.y +
+    hidden(p10, below, before) * pixel.weights.z + hidden(p11, below, behind) * pixel.weights.w;
+  return round14(sum);
+}
+
+fn sum_of(v: vec4<i32>) -> i32 {
+  return v.x + v.y + v.z + v.w;
+}
+
+fn colour(query: Query, i: u32, j: u32) -> vec3<u32> {
+  let row = axes[query.rows + i];
+  let column = axes[query.columns + j];
+  let fr = row.y;
+  let fc = column.y;
+  let s11 = (fr * fc + 8192) >> 14u;
+  let pixel = Pixel(fr, fc, vec4<i32>(ONE - fr - fc + s11, fc - s11, fr - s11, s11));
+
+  let y0 = clamp(row.x, 0, features.last_row) - features.top;
+  let y1 = clamp(row.x + 1, 0, features.last_row) - features.top;
+  let x0 = clamp(column.x, 0, features.last_column) - features.left;
+  let x1 = clamp(column.x + 1, 0, features.last_column) - features.left;
+  let at00 = u32(y0 * features.width + x0) * features.octets;
+  let at01 = u32(y0 * features.width + x1) * features.octets;
+  let at10 = u32(y1 * features.width + x0) * features.octets;
+  let at11 = u32(y1 * features.width + x1) * features.octets;
+
+  var red = vec4<i32>();
+  var green = vec4<i32>();
+  var blue = vec4<i32>();
+  for (var octet = 0u; octet < features.octets; octet++) {
+    let w00 = sites[at00 + octet];
+    let w01 = sites[at01 + octet];
+    let w10 = sites[at10 + octet];
+    let w11 = sites[at11 + octet];
+    let weight = octet * HEAD_STRIDE;
+    let cell = query.cell + octet * 2u;
+    let even = blend(
+      pixel, head[weight], head[weight + 2u], terms[cell],
+      even_units(w00), even_units(w01), even_units(w10), even_units(w11),
+    );
+    let odd = blend(
+      pixel, head[weight + 1u], head[weight + 3u], terms[cell + 1u],
+      odd_units(w00), odd_units(w01), odd_units(w10), odd_units(w11),
+    );
+    red += head[weight + 4u] * even + head[weight + 5u] * odd;
+    green += head[weight + 6u] * even + head[weight + 7u] * odd;
+    blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+  }
+  let sums = features.output_bias.xyz + vec3<i32>(sum_of(red), sum_of(green), sum_of(blue));
+  if (query.depth == 8u) {
+    let k = features.output_shift;
+    let rounded = (sums + vec3<i32>((1i << k) >> 1u)) >> vec3<u32>(k);
+    return vec3<u32>(clamp(rounded, vec3<i32>(0), vec3<i32>(255)));
+  }
+  let k = features.output_shift - 8u;
+  let rounded = (sums + vec3<i32>((1i << k) >> 1u)) >> vec3<u32>(k);
+  let wide = clamp(rounded, vec3<i32>(0), vec3<i32>(65280));
+  return vec3<u32>((wide * 257 + 128) >> vec3<u32>(8u));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let query = queries[features.first_query + workgroup.y];
+  let count = query.height * query.width;
+  let first = workgroup.x * 64u;
+  let index = first + local;
+  if (index < count) {
+    let samples_of = colour(query, index / query.width, index % query.width);
+    colours[3u * local] = samples_of.x;
+    colours[3u * local + 1u] = samples_of.y;
+    colours[3u * local + 2u] = samples_of.z;
+  }
+  workgroupBarrier();
+  if (first >= count) {
+    return;
+  }
+  // 64 pixels are 48 words of bytes, or 96 of 16 bits; what lies behind the last pixel is not read.
+  if (query.depth == 8u) {
+    if (local < 48u) {
+      let c = 4u * local;
+      let word = colours[c] | (colours[c + 1u] << 8u) | (colours[c + 2u] << 16u) | (colours[c + 3u] << 24u);
+      samples[query.samples + workgroup.x * 48u + local] = word;
+    }
+  } else {
+    for (var i = local; i < 96u; i += 64u) {
+      samples[query.samples + workgroup.x * 96u + i] = colours[2u * i] | (colours[2u * i + 1u] << 16u);
+    }
+  }
+}

@@ -1,0 +1,423 @@
+import { EngineError, RequestError } from '../../errors.ts';
+import type { Layer, Model } from '../../network/model.ts';
+import {
+  analysisWindow,
+  latentWindow,
+  layerExtents,
+  layerWindows,
+  paddedExtent,
+} from '../../network/window.ts';
+import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import { crop, runLayer } from '../reference/layers.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { type Batch, batchQueries, headRequest } from './head-request.ts';
+import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
+import { LayerRunner } from './layer-runner.ts';
+import { packHead, uploadLayers } from './pack.ts';
+import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
+import { ReadbackRing } from './readback.ts';
+import { type Submission, Submitter } from './submission.ts';
+
+export interface WebGpuOptions {
+  /** Codes chunks: their context model waits for every symbol, which is nothing for a graphics device. It stays the caller's. */
+  readonly cpu: Engine;
+  /** Bound of the memory on the device, in bytes; default 8 GiB. */
+  readonly maxBytes?: number;
+  /** Bound of scratch memory of one call, default 512 MiB; larger windows are made band by band. */
+  readonly maxScratchBytes?: number;
+  /** Bound of memory that is kept for the next call; default 512 MiB. */
+  readonly maxFreeBytes?: number;
+}
+
+/** An engine, and what is counted of it. */
+export interface WebGpuEngine extends Engine {
+  readonly device: string;
+  /** Memory on the device, in bytes: weights, feature maps, scratch, and what is kept for reuse. */
+  readonly deviceBytes: number;
+  /** Of it, kept for reuse. */
+  readonly freeBytes: number;
+  /** For tests: destroying it is how a device is lost. */
+  readonly gpuDevice: GPUDevice;
+}
+
+/** GPUBufferUsage, which Node does not have as a global. */
+const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } as const;
+const CALLS_AT_ONCE = 4;
+const SCRATCH_BYTES = 512 * 2 ** 20;
+/** Samples of one dispatch. */
+const BATCH_BYTES = 32 * 2 ** 20;
+
+/**
+ * The engine on WebGPU: all of analysis, synthesis and head in int32 arithmetic, so its bytes are those of the reference. Rejects with EngineError when
+ * there is no adapter that serves; calls reject with it once the device is lost or out of memory (`fallback.ts` has an answer to that).
+ */
+export async function openWebGpuEngine(
+  model: Model,
+  options: WebGpuOptions & KernelOptions,
+): Promise<WebGpuEngine> {
+  const kernels = await openKernels(options);
+  const engine = webGpuEngine(model, kernels, options);
+  const close = engine.close.bind(engine);
+  engine.close = async () => {
+    await close();
+    kernels.device.destroy();
+  };
+  return engine;
+}
+
+/** An engine on a device that others may use too. */
+export function webGpuEngine(model: Model, kernels: Kernels, options: WebGpuOptions): WebGpuEngine {
+  return new DeviceEngine(model, options, kernels);
+}
+
+class DeviceEngine implements WebGpuEngine {
+  readonly name = 'webgpu';
+  readonly exact = true;
+  readonly model: Model;
+  readonly threads: number;
+  readonly device: string;
+  readonly gpuDevice: GPUDevice;
+  readonly #cpu: Engine;
+  readonly #open: Kernels;
+  readonly #pool: BufferPool;
+  readonly #ring: ReadbackRing;
+  readonly #submitter: Submitter;
+  readonly #runner: LayerRunner;
+  readonly #headWeights: GPUBuffer;
+  readonly #scratchBytes: number;
+  readonly #weights: GPUBuffer[] = [];
+  #closed = false;
+
+  constructor(model: Model, options: WebGpuOptions, open: Kernels) {
+    this.model = model;
+    this.threads = Math.max(CALLS_AT_ONCE, options.cpu.threads);
+    this.device = open.description;
+    this.gpuDevice = open.device;
+    this.#cpu = options.cpu;
+    this.#open = open;
+    this.#scratchBytes = options.maxScratchBytes ?? SCRATCH_BYTES;
+    this.#pool = new BufferPool(
+      open.device,
+      USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyDestination,
+      {
+        maxBytes: options.maxBytes ?? 8 * 2 ** 30,
+        maxFreeBytes: options.maxFreeBytes ?? 512 * 2 ** 20,
+      },
+    );
+    this.#ring = new ReadbackRing(open);
+    this.#submitter = new Submitter(open, this.#pool);
+    const network = uploadLayers([...model.analysis, ...model.synthesis], (data) => this.#upload(data));
+    this.#runner = new LayerRunner(open.device, open.pipelines, network);
+    this.#headWeights = this.#upload(packHead(model.head));
+  }
+
+  get deviceBytes(): number {
+    return this.#pool.bytes + this.#ring.bytes + this.#weights.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  get freeBytes(): number {
+    return this.#pool.freeBytes + this.#ring.bytes;
+  }
+
+  async analyze(
+    pixels: Patch,
+    picture: Extent,
+    latents: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<Int16Array> {
+    this.#enter(quality, signal);
+    const { analysis } = this.model;
+    const extent = paddedExtent(this.model, picture);
+    expectCover(pixels, analysisWindow(this.model, latents, picture), 3, 'pixels');
+    // An odd number of channels does not go into pairs: the picture is unshuffled on the way to the device.
+    const extents = layerExtents(analysis, extent);
+    const windows = layerWindows(analysis, latents, extent);
+    let input = crop(pixels, windows[0]!);
+    let first = 0;
+    for (; input.channels % 2 === 1; first++)
+      input = runLayer(
+        { layer: analysis[first]!, extent: extents[first]!, output: windows[first + 1]! },
+        input,
+        quality,
+      );
+    const output: Tensor = { rect: latents, channels: this.model.latentChannels };
+    const made = await this.#run(analysis.slice(first), input, extents[first]!, output, quality, signal);
+    try {
+      return await this.#read(made, tensorBytes(output));
+    } finally {
+      this.#pool.free(made);
+    }
+  }
+
+  async features(
+    latents: Patch,
+    level: Extent,
+    sites: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<FeatureMap> {
+    this.#enter(quality, signal);
+    const { model } = this;
+    expectCover(latents, latentWindow(model, sites, level), model.latentChannels, 'latents');
+    const output: Tensor = { rect: sites, channels: model.head.hidden };
+    const buffer = await this.#run(model.synthesis, latents, level, output, quality, signal);
+    const stride = model.latentStride;
+    return new DeviceFeatures(
+      this,
+      buffer,
+      sites,
+      { height: level.height * stride, width: level.width * stride },
+      tensorBytes(output),
+    );
+  }
+
+  async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
+    this.#enter(undefined, signal);
+    if (!(features instanceof DeviceFeatures) || features.engine !== this)
+      throw new RequestError('The feature map belongs to another engine');
+    const results = queries.map(({ rows, columns, depth }): Samples => {
+      const length = rows.index.length * columns.index.length * 3;
+      return depth === 8 ? new Uint8Array(length) : new Uint16Array(length);
+    });
+    const batches = batchQueries(queries, Math.min(BATCH_BYTES, this.#open.maxBindingBytes));
+    await Promise.all(
+      batches.map((batch) =>
+        this.#ring.copy(
+          batch.byteLength,
+          (staging) => {
+            signal?.throwIfAborted();
+            // Closed meanwhile, it would be another's memory.
+            const sites = features.buffer;
+            return this.#submitter.submit((submission) =>
+              this.#recordHead(submission, features, sites, queries, batch, staging),
+            );
+          },
+          (bytes) => unpackSamples(bytes, batch, queries, results),
+        ),
+      ),
+    );
+    signal?.throwIfAborted();
+    return results;
+  }
+
+  encodeChunk(...call: Parameters<Engine['encodeChunk']>): ReturnType<Engine['encodeChunk']> {
+    return this.#closed ? this.#refuse() : this.#cpu.encodeChunk(...call);
+  }
+
+  decodeChunk(...call: Parameters<Engine['decodeChunk']>): ReturnType<Engine['decodeChunk']> {
+    return this.#closed ? this.#refuse() : this.#cpu.decodeChunk(...call);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#pool.destroy();
+    this.#ring.destroy();
+    for (const buffer of this.#weights) buffer.destroy();
+  }
+
+  /** For DeviceFeatures. */
+  release(buffer: GPUBuffer): void {
+    this.#pool.free(buffer);
+  }
+
+  /** For DeviceFeatures. */
+  async readFeatures(features: DeviceFeatures): Promise<Int16Array> {
+    this.#enter(undefined, undefined);
+    return this.#read(features.buffer, features.byteLength);
+  }
+
+  /** Layers on the device: the buffer with their output, which belongs to the caller. */
+  async #run(
+    layers: readonly Layer[],
+    input: Patch,
+    extent: Extent,
+    output: Tensor,
+    quality: number,
+    signal: AbortSignal | undefined,
+  ): Promise<GPUBuffer> {
+    const from: Tensor = { rect: input.rect, channels: input.channels };
+    const bands = this.#planBands(layers, from, extent, output.rect, quality, output);
+    const made = await this.#submitter.submit((submission) => {
+      const given = new Map([
+        [from, submission.take(tensorBytes(from))],
+        [output, submission.keep(tensorBytes(output))],
+      ]);
+      this.gpuDevice.queue.writeBuffer(
+        given.get(from)!,
+        0,
+        input.data.buffer as ArrayBuffer,
+        input.data.byteOffset,
+        input.data.byteLength,
+      );
+      this.#runner.record(submission, bands, given);
+      return given.get(output)!;
+    });
+    try {
+      await Promise.race([this.gpuDevice.queue.onSubmittedWorkDone(), this.#open.lost]);
+      signal?.throwIfAborted();
+      if (this.#closed) throw new EngineError('the engine is closed');
+    } catch (error) {
+      this.#pool.free(made);
+      throw error;
+    }
+    return made;
+  }
+
+  /** A window whose tensors are too large for the device is made in bands of rows, with the same bytes. */
+  #planBands(
+    layers: readonly Layer[],
+    input: Tensor,
+    extent: Extent,
+    window: Rect,
+    quality: number,
+    output: Tensor,
+  ): Dispatch[] {
+    const dispatches = planLayers(layers, input, extent, window, quality, output);
+    const scratch = dispatches.map((dispatch) =>
+      dispatch.output === output ? 0 : tensorBytes(dispatch.output),
+    );
+    const fits =
+      Math.max(...scratch, tensorBytes(input), tensorBytes(output)) <= this.#open.maxBindingBytes &&
+      // A residual holds three tensors at a time.
+      3 * Math.max(...scratch) <= this.#scratchBytes;
+    if (fits) return dispatches;
+    if (window.height === 1 || Math.max(...scratch) === 0)
+      throw new EngineError(`A window of ${window.width} columns is too large for this graphics device`);
+    const upper = window.height >> 1;
+    return [
+      { ...window, height: upper },
+      { ...window, top: window.top + upper, height: window.height - upper },
+    ].flatMap((half) => this.#planBands(layers, input, extent, half, quality, output));
+  }
+
+  #recordHead(
+    submission: Submission,
+    features: FeatureMap,
+    sites: GPUBuffer,
+    queries: readonly Query[],
+    batch: Batch,
+    staging: GPUBuffer,
+  ): void {
+    const request = headRequest(this.model.head, features, queries, batch);
+    const buffer = submission.take(request.words.byteLength);
+    this.gpuDevice.queue.writeBuffer(buffer, 0, request.words as Int32Array<ArrayBuffer>);
+    const samples = submission.take(batch.byteLength);
+    const pipeline = this.#open.pipelines.get('head')!;
+    const resources: GPUBufferBinding[] = [
+      { buffer, ...request.features },
+      { buffer: sites, size: features.byteLength },
+      { buffer: this.#headWeights },
+      { buffer, ...request.queries },
+      { buffer, ...request.axes },
+      { buffer, ...request.terms },
+      { buffer: samples, size: batch.byteLength },
+    ];
+    const pass = submission.encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(
+      0,
+      this.gpuDevice.createBindGroup({
+        layout: pipeline.getBindGroupLayout(0),
+        entries: resources.map((resource, binding) => ({ binding, resource })),
+      }),
+    );
+    pass.dispatchWorkgroups(...request.workgroups);
+    pass.end();
+    submission.encoder.copyBufferToBuffer(samples, 0, staging, 0, batch.byteLength);
+  }
+
+  #read(buffer: GPUBuffer, byteLength: number): Promise<Int16Array> {
+    return this.#ring.copy(
+      byteLength,
+      (staging) =>
+        this.#submitter.submit(({ encoder }) => {
+          encoder.copyBufferToBuffer(buffer, 0, staging, 0, byteLength);
+        }),
+      (bytes) => new Int16Array(bytes.slice(0, byteLength)),
+    );
+  }
+
+  /** Weights, for the life of the engine. */
+  #upload(data: Uint32Array | Int32Array): GPUBuffer {
+    const size = Math.max(16, Math.ceil(data.byteLength / 16) * 16);
+    const buffer = this.gpuDevice.createBuffer({ size, usage: USAGE.storage | USAGE.copyDestination });
+    this.gpuDevice.queue.writeBuffer(buffer, 0, data as Int32Array<ArrayBuffer>);
+    this.#weights.push(buffer);
+    return buffer;
+  }
+
+  #enter(quality: number | undefined, signal: AbortSignal | undefined): void {
+    if (this.#closed) throw new EngineError('the engine is closed');
+    signal?.throwIfAborted();
+    const { qualities } = this.model;
+    if (quality !== undefined && !(Number.isInteger(quality) && quality >= 1 && quality <= qualities))
+      throw new RequestError(`Expected a quality from 1 to ${qualities} but received ${quality}`);
+  }
+
+  #refuse(): Promise<never> {
+    return Promise.reject(new EngineError('the engine is closed'));
+  }
+}
+
+/** P in the device's memory. */
+class DeviceFeatures implements FeatureMap {
+  readonly engine: DeviceEngine;
+  readonly rect: Rect;
+  readonly level: Extent;
+  readonly byteLength: number;
+  #buffer: GPUBuffer | undefined;
+
+  constructor(engine: DeviceEngine, buffer: GPUBuffer, rect: Rect, level: Extent, byteLength: number) {
+    this.engine = engine;
+    this.#buffer = buffer;
+    this.rect = rect;
+    this.level = level;
+    this.byteLength = byteLength;
+  }
+
+  get buffer(): GPUBuffer {
+    if (this.#buffer === undefined) throw new EngineError('the feature map is closed');
+    return this.#buffer;
+  }
+
+  async read(): Promise<Int16Array> {
+    return this.engine.readFeatures(this);
+  }
+
+  close(): void {
+    if (this.#buffer) this.engine.release(this.#buffer);
+    this.#buffer = undefined;
+  }
+}
+
+function unpackSamples(
+  bytes: ArrayBuffer,
+  { parts }: Batch,
+  queries: readonly Query[],
+  results: readonly Samples[],
+): void {
+  for (const { query, from, to, byteOffset } of parts) {
+    const samples = results[query]!;
+    const rowLength = queries[query]!.columns.index.length * 3;
+    const length = (to - from) * rowLength;
+    const found =
+      samples instanceof Uint8Array
+        ? new Uint8Array(bytes, byteOffset, length)
+        : new Uint16Array(bytes, byteOffset, length);
+    samples.set(found, from * rowLength);
+  }
+}
+
+function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
+  const { rect } = patch;
+  const covers =
+    rect.top <= window.top &&
+    rect.left <= window.left &&
+    rect.top + rect.height >= window.top + window.height &&
+    rect.left + rect.width >= window.left + window.width;
+  if (!covers || patch.channels !== channels)
+    throw new RequestError(
+      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
+    );
+}

@@ -1,0 +1,23 @@
+import { existsSync } from 'node:fs';
+import { openDevice } from '../../src/engine/webgpu/device.ts';
+import { nodeGpu } from '../../src/engine/webgpu/node-gpu.ts';
+import { EngineError } from '../../src/errors.ts';
+
+/** The Vulkan driver that comes with Chromium and computes on the CPU. */
+const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+/** WebGPU on the CPU, in Node; or what is missing for it. */
+export async function openSwiftShader(): Promise<GPU | string> {
+  if (!existsSync(DRIVER)) return `needs chromium, for ${DRIVER}`;
+  // Read by the Vulkan loader when the addon first asks for adapters, in this process.
+  process.env.VK_ICD_FILENAMES = DRIVER;
+  try {
+    const gpu = await nodeGpu('SwiftShader');
+    const { device } = await openDevice(gpu, { software: true });
+    device.destroy();
+    return gpu;
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    return `needs libvulkan1 and the package webgpu: ${error.message}`;
+  }
+}
