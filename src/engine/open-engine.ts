@@ -65,6 +65,17 @@ export const ENGINES: readonly EngineEntry[] = [
     },
   },
   {
+    name: 'wasm',
+    exact: true,
+    async open(model, options) {
+      const [{ openWasmEngine }, { nodeHost }] = await Promise.all([
+        import('./wasm/wasm-engine.ts'),
+        import('./wasm/node-host.ts'),
+      ]);
+      return openWasmEngine(model, { ...options, host: nodeHost });
+    },
+  },
+  {
     name: 'reference',
     exact: true,
     async open(model) {

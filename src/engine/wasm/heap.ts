@@ -1,4 +1,6 @@
 import { EngineError } from '../../errors.ts';
+import type { Extent, Patch, Rect } from '../engine.ts';
+import type { Region } from './plan.ts';
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;
@@ -90,6 +92,37 @@ export class WasmHeap {
 
   free(start: number): void {
     this.#list.free(start);
+  }
+
+  /** A copy of `window`, which lies inside the region. */
+  read({ address, rect, channels }: Region, window: Rect): Int16Array {
+    const data = new Int16Array(window.height * window.width * channels);
+    const source = new Int16Array(this.memory.buffer, address, rect.height * rect.width * channels);
+    const length = window.width * channels;
+    for (let row = 0; row < window.height; row++) {
+      const from = ((window.top + row - rect.top) * rect.width + window.left - rect.left) * channels;
+      data.set(source.subarray(from, from + length), row * length);
+    }
+    return data;
+  }
+
+  /** Fills a region with the part of a patch that it covers, and zeros beyond the picture of `extent`. */
+  write({ address, rect, channels }: Region, patch: Patch, extent: Extent): void {
+    const target = new Int16Array(this.memory.buffer, address, rect.height * rect.width * channels);
+    const left = Math.max(0, rect.left);
+    const right = Math.min(extent.width, rect.left + rect.width);
+    for (let row = rect.top; row < rect.top + rect.height; row++) {
+      const to = (row - rect.top) * rect.width * channels;
+      if (row < 0 || row >= extent.height) {
+        target.fill(0, to, to + rect.width * channels);
+        continue;
+      }
+      target.fill(0, to, to + (left - rect.left) * channels);
+      target.fill(0, to + (right - rect.left) * channels, to + rect.width * channels);
+      const from = ((row - patch.rect.top) * patch.rect.width + left - patch.rect.left) * channels;
+      const run = patch.data.subarray(from, from + (right - left) * channels);
+      target.set(run, to + (left - rect.left) * channels);
+    }
   }
 }
 

@@ -94,6 +94,14 @@ export function inputRegionRect(layers: readonly PackedLayer[], window: Rect, ex
   return padded(layers, 0, windows[0]!, windows, layerExtents(shapes, extent));
 }
 
+/** The rect that the last of `layers` writes for an output window: a shuffle makes whole groups of sites. */
+export function outputRegionRect(layers: readonly PackedLayer[], window: Rect, extent: Extent): Rect {
+  const last = layers.at(-1)!;
+  if (last.op !== 'shuffle') return window;
+  const low = layerWindows(layers as unknown as readonly Layer[], window, extent).at(-2)!;
+  return union(window, scaled(low, last.factor));
+}
+
 export function regionByteLength(rect: Rect, channels: number): number {
   return rect.height * rect.width * channels * 2;
 }

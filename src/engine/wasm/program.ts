@@ -32,8 +32,9 @@ const WAIT_MS = 50;
 /** Looks at a barrier before it sleeps: layers end within microseconds of each other. */
 const SPINS = 4000;
 
-export function controlWords(operations: readonly Operation[]): number {
-  return HEADER_WORDS + OPERATION_WORDS * operations.length;
+/** Control words of a program of so many operations. */
+export function controlWords(operations: number): number {
+  return HEADER_WORDS + OPERATION_WORDS * operations;
 }
 
 /** Runs a whole program on the calling thread. */

@@ -263,11 +263,15 @@ export function head(
   }
 }
 
-/** sat16((weight[k] * r + 2^13) >> 14) */
+/** sat16((weight[k] * r + 2^13) >> 14), for r of -2^14 .. 2^14-1. */
 function position(weight: usize, r: i32, target: usize, bytes: usize): void {
-  for (let k: usize = 0; k < bytes; k += 2) {
-    const value = (<i32>load<i16>(weight + k) * r + 8192) >> 14;
-    store<i16>(target + k, <i16>min(max(value, -32768), 32767));
+  const factor = i16x8.splat(<i16>r);
+  const half = i32x4.splat(8192);
+  for (let k: usize = 0; k < bytes; k += 16) {
+    const w = v128.load(weight + k);
+    const low = i32x4.shr_s(i32x4.add(i32x4.extmul_low_i16x8_s(w, factor), half), 14);
+    const high = i32x4.shr_s(i32x4.add(i32x4.extmul_high_i16x8_s(w, factor), half), 14);
+    v128.store(target + k, i16x8.narrow_i32x4_s(low, high));
   }
 }
 

@@ -1,0 +1,183 @@
+import type { ChunkNetworks, PriorOutput } from '../../entropy/chunk.ts';
+import { groupAt, hyperExtent } from '../../entropy/chunk.ts';
+import type { Model } from '../../network/model.ts';
+import type { Extent, Rect } from '../engine.ts';
+import { FreeList } from './heap.ts';
+import type { PackedConv, PackedLayer, PackedNetworks } from './pack.ts';
+import {
+  clearBorder,
+  groupOperation,
+  inputRegionRect,
+  planLayers,
+  type Region,
+  regionByteLength,
+} from './plan.ts';
+import { type Kernels, type Operation, runAlone } from './program.ts';
+
+/**
+ * The networks of one chunk on the kernels of one thread (spec 3.6). Tensors lie in a scratch range of wasm memory; results are views of it.
+ *
+ * h, w = rows, columns of latents in the chunk; Cy, Ch = channels of latents and of h.
+ */
+export class KernelNetworks {
+  readonly #kernels: Kernels;
+  readonly #memory: WebAssembly.Memory;
+  readonly #networks: PackedNetworks;
+  readonly #model: Model;
+
+  constructor(kernels: Kernels, memory: WebAssembly.Memory, networks: PackedNetworks, model: Model) {
+    this.#kernels = kernels;
+    this.#memory = memory;
+    this.#networks = networks;
+    this.#model = model;
+  }
+
+  /** `scratch`: address of `chunkScratchBytes`. `check` is called before every network and may throw. */
+  at(scratch: number, check: () => void): ChunkNetworks {
+    const { hyperStride, latentChannels, hyperChannels, priorChannels } = this.#model;
+    const { hyperAnalysis, hyperSynthesis } = this.#networks;
+    const run = (
+      layers: readonly PackedLayer[],
+      data: Int16Array,
+      channels: number,
+      extent: Extent,
+      output: Extent,
+      quality: number,
+    ): Int16Array => {
+      check();
+      const planned = planNetwork(layers, channels, extent, output, quality, scratch);
+      this.#write(planned.input, data, extent, channels, 0);
+      runAlone(this.#kernels, planned.operations);
+      return this.#view(planned.output);
+    };
+    return {
+      hyperAnalysis: (y, extent, quality) =>
+        run(hyperAnalysis, y, latentChannels, extent, scaled(extent, 1 / hyperStride), quality),
+      hyperSynthesis: (z, extent, quality) =>
+        run(hyperSynthesis, z, hyperChannels, extent, scaled(extent, hyperStride), quality),
+      prior: (step, h, y, extent, quality): PriorOutput => {
+        check();
+        const planned = planPrior(this.#networks, this.#model, step, extent, quality, scratch);
+        // Steps 1 to 3 share one input: h stays where step 1 has put it.
+        if (step < 2) this.#write(planned.input, h, extent, priorChannels, 0);
+        if (step > 0) this.#write(planned.input, y, extent, latentChannels, priorChannels);
+        runAlone(this.#kernels, planned.operations);
+        return { mean: this.#view(planned.mean), deviation: this.#view(planned.deviation) };
+      },
+    };
+  }
+
+  #view({ address, rect, channels }: Region): Int16Array {
+    return new Int16Array(this.#memory.buffer, address, rect.height * rect.width * channels);
+  }
+
+  /** (extent.height, extent.width, channels) into the channels from `first` on of a region that has zeros around it. */
+  #write(region: Region, data: Int16Array, extent: Extent, channels: number, first: number): void {
+    const target = this.#view(region);
+    const { rect } = region;
+    for (let row = 0; row < extent.height; row++) {
+      let to = ((row - rect.top) * rect.width - rect.left) * region.channels + first;
+      let from = row * extent.width * channels;
+      if (channels === region.channels) {
+        target.set(data.subarray(from, from + extent.width * channels), to);
+        continue;
+      }
+      for (let column = 0; column < extent.width; column++) {
+        target.set(data.subarray(from, from + channels), to);
+        from += channels;
+        to += region.channels;
+      }
+    }
+  }
+}
+
+/** How much scratch a chunk needs, with room for encoding. */
+export function chunkScratchBytes(networks: PackedNetworks, model: Model, chunk: Extent): number {
+  const { hyperStride, latentChannels, hyperChannels } = model;
+  const hyper = hyperExtent(model, chunk);
+  const padded = scaled(hyper, hyperStride);
+  const ends = [
+    planNetwork(networks.hyperAnalysis, latentChannels, padded, hyper, 1, 0).end,
+    planNetwork(networks.hyperSynthesis, hyperChannels, hyper, padded, 1, 0).end,
+    ...networks.prior.map((_, step) => planPrior(networks, model, step, chunk, 1, 0).end),
+  ];
+  return Math.max(...ends);
+}
+
+interface NetworkPlan {
+  readonly input: Region;
+  readonly operations: Operation[];
+  /** One beyond the last address used. */
+  readonly end: number;
+}
+
+function planNetwork(
+  layers: readonly PackedLayer[],
+  channels: number,
+  extent: Extent,
+  output: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan & { readonly output: Region } {
+  const list = new FreeList(scratch);
+  const input = place(list, inputRegionRect(layers, whole(output), extent), channels);
+  const operations: Operation[] = [];
+  clearBorder(operations, input, extent);
+  const plan = planLayers(layers, input, extent, whole(output), quality, list);
+  operations.push(...plan.operations);
+  return { input, operations, output: plan.output, end: list.end };
+}
+
+function planPrior(
+  networks: PackedNetworks,
+  model: Model,
+  step: number,
+  chunk: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan & { readonly mean: Region; readonly deviation: Region } {
+  const { priorChannels, latentChannels, prior } = model;
+  const { trunk, mean, deviation } = networks.prior[step]!;
+  const channels = step === 0 ? priorChannels : priorChannels + latentChannels;
+  const { input, operations, output, end } = planNetwork(trunk, channels, chunk, chunk, quality, scratch);
+  const list = new FreeList(end);
+  const rect = whole(chunk);
+  const heads = [mean, deviation].map((conv) => {
+    const region = place(list, rect, latentChannels);
+    operations.push(...groupOperations(conv, output, region, step, prior.length, quality));
+    return region;
+  });
+  return { input, operations, mean: heads[0]!, deviation: heads[1]!, end: list.end };
+}
+
+/** A 1x1 convolution, of which each position gets the channels that the step codes there; all of them where groups are no multiples of eight. */
+function groupOperations(
+  conv: PackedConv,
+  input: Region,
+  output: Region,
+  step: number,
+  groups: number,
+  quality: number,
+): Operation[] {
+  if ((conv.outputs / groups) % 8 !== 0)
+    return planLayers([conv], input, output.rect, output.rect, quality, new FreeList(0), output).operations;
+  const operations: Operation[] = [];
+  for (let row = 0; row < 2; row++) {
+    for (let column = 0; column < 2; column++) {
+      const group = groupAt(step, row, column);
+      const operation = groupOperation(conv, input, output, { row, column }, group, groups, quality);
+      if (operation) operations.push(operation);
+    }
+  }
+  return operations;
+}
+
+function place(list: FreeList, rect: Rect, channels: number): Region {
+  return { address: list.allocate(regionByteLength(rect, channels)), rect, channels };
+}
+
+const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
+const scaled = ({ height, width }: Extent, factor: number): Extent => ({
+  height: height * factor,
+  width: width * factor,
+});

@@ -1,0 +1,186 @@
+import { RequestError } from '../../errors.ts';
+import type { Head } from '../../network/model.ts';
+import type { Axis, Query, Samples } from '../engine.ts';
+import type { WasmHeap } from './heap.ts';
+import type { HeapFeatures } from './heap-features.ts';
+import { headByteLength, headShift, writeHead } from './pack.ts';
+import { ABORT, controlWords, type Operation } from './program.ts';
+import type { Job } from './thread-pool.ts';
+
+/** Output pixels below which a second thread costs more than it saves. */
+const PIXELS_PER_THREAD = 1 << 13;
+/** Rows of a strip at least: each strip works out the columns' terms anew. */
+const MIN_STRIP_ROWS = 16;
+const STRIPS_PER_QUERY = 4;
+
+/** Where the parts of one query lie, counted from the job's memory. */
+interface Layout {
+  readonly head: number;
+  readonly rowIndex: number;
+  readonly columnIndex: number;
+  readonly rowFraction: number;
+  readonly columnFraction: number;
+  readonly terms: number;
+  readonly termBytes: number;
+  readonly stripRows: number;
+  readonly samples: number;
+}
+
+/** Spec 4.3 to 4.5 for queries over one feature map, cut into strips of rows. */
+export function headJob(
+  heap: WasmHeap,
+  head: Head,
+  features: HeapFeatures,
+  queries: readonly Query[],
+  threads: number,
+): Job<Samples[]> {
+  for (const query of queries) expectInside(features, query);
+  const pixels = queries.reduce(
+    (sum, { rows, columns }) => sum + rows.index.length * columns.index.length,
+    0,
+  );
+  return {
+    maxThreads: Math.max(1, Math.min(threads, Math.floor(pixels / PIXELS_PER_THREAD))),
+    begin(participants) {
+      const letGo = features.use();
+      const layouts: Layout[] = [];
+      let length = 0;
+      for (const query of queries) length = layOut(layouts, query, head, length);
+      const strips = layouts.reduce(
+        (sum, { stripRows }, i) => sum + Math.ceil(queries[i]!.rows.index.length / stripRows),
+        0,
+      );
+      const words = controlWords(strips);
+      let address: number;
+      try {
+        address = heap.allocate(length + 4 * words);
+      } catch (error) {
+        letGo();
+        throw error;
+      }
+      const { buffer } = heap.memory;
+      const operations: Operation[] = [];
+      for (const [i, layout] of layouts.entries()) {
+        writeQuery(buffer, address, layout, head, queries[i]!);
+        pushStrips(operations, features, head, queries[i]!, layout, address);
+      }
+      new Int32Array(buffer, address + length, words).fill(0);
+      return {
+        message: { kind: 'run', operations, control: address + length, threads: participants },
+        abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, address + length, 1), ABORT, 1),
+        finish: () =>
+          layouts.map(({ samples }, i) => {
+            const { rows, columns, depth } = queries[i]!;
+            const count = 3 * rows.index.length * columns.index.length;
+            return depth === 16
+              ? new Uint16Array(heap.memory.buffer, address + samples, count).slice()
+              : new Uint8Array(heap.memory.buffer, address + samples, count).slice();
+          }),
+        release() {
+          heap.free(address);
+          letGo();
+        },
+      };
+    },
+  };
+}
+
+function layOut(layouts: Layout[], { rows, columns, depth }: Query, head: Head, start: number): number {
+  const height = rows.index.length;
+  const width = columns.index.length;
+  let end = start;
+  const take = (bytes: number) => {
+    const at = end;
+    end += Math.ceil(bytes / 16) * 16;
+    return at;
+  };
+  const stripRows = Math.max(MIN_STRIP_ROWS, Math.ceil(height / STRIPS_PER_QUERY));
+  const termBytes = (2 + 2 * width) * head.hidden * 2;
+  layouts.push({
+    head: take(headByteLength(head)),
+    rowIndex: take(4 * height),
+    columnIndex: take(4 * width),
+    rowFraction: take(2 * height),
+    columnFraction: take(2 * width),
+    terms: take(termBytes * Math.ceil(height / stripRows)),
+    termBytes,
+    stripRows,
+    samples: take(3 * height * width * (depth / 8)),
+  });
+  return end;
+}
+
+function writeQuery(buffer: ArrayBufferLike, base: number, layout: Layout, head: Head, query: Query): void {
+  const { rows, columns, depth } = query;
+  writeHead(head, rows.cell, columns.cell, depth, buffer, base + layout.head);
+  new Int32Array(buffer, base + layout.rowIndex, rows.index.length).set(rows.index);
+  new Int32Array(buffer, base + layout.columnIndex, columns.index.length).set(columns.index);
+  new Int16Array(buffer, base + layout.rowFraction, rows.index.length).set(rows.fraction);
+  new Int16Array(buffer, base + layout.columnFraction, columns.index.length).set(columns.fraction);
+}
+
+function pushStrips(
+  operations: Operation[],
+  { region, level }: HeapFeatures,
+  head: Head,
+  { rows, columns, depth }: Query,
+  layout: Layout,
+  base: number,
+): void {
+  const { rect, address } = region;
+  const height = rows.index.length;
+  const width = columns.index.length;
+  for (
+    let from = 0, terms = base + layout.terms;
+    from < height;
+    from += layout.stripRows, terms += layout.termBytes
+  ) {
+    const count = Math.min(layout.stripRows, height - from);
+    operations.push({
+      kernel: 'head',
+      args: [
+        address,
+        rect.width * head.hidden * 2,
+        rect.top,
+        rect.left,
+        level.height,
+        level.width,
+        base + layout.rowIndex + 4 * from,
+        base + layout.rowFraction + 2 * from,
+        base + layout.columnIndex,
+        base + layout.columnFraction,
+        width,
+        base + layout.head,
+        head.hidden,
+        headShift(head, depth),
+        depth === 16 ? 1 : 0,
+        terms,
+        base + layout.samples + from * width * 3 * (depth / 8),
+        width * 3 * (depth / 8),
+        0,
+        count,
+      ],
+      fromArgument: HEAD_FROM,
+      rows: count,
+      stripRows: count,
+      barrier: false,
+    });
+  }
+}
+
+/** Position of `from` among the arguments of the kernel `head`. */
+const HEAD_FROM = 18;
+
+function expectInside({ rect, level }: HeapFeatures, { rows, columns }: Query): void {
+  const inside = ({ index }: Axis, first: number, count: number, last: number) =>
+    index.every((i) => {
+      const near = Math.max(0, Math.min(last, i));
+      const far = Math.max(0, Math.min(last, i + 1));
+      return near >= first && far < first + count;
+    });
+  if (
+    !inside(rows, rect.top, rect.height, level.height - 1) ||
+    !inside(columns, rect.left, rect.width, level.width - 1)
+  )
+    throw new RequestError('Expected sample positions whose sites lie inside the feature map');
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { Thread, WasmHost } from './host.ts';
+import type { FromThread } from './thread.ts';
+
+const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
+
+/** Node: kernels from the files beside this one, threads from `worker_threads`. */
+export const nodeHost: WasmHost = {
+  defaultThreads: availableParallelism(),
+  compile(shared) {
+    let module = compiled.get(shared);
+    if (module === undefined) {
+      const url = new URL(shared ? './kernels-shared.wasm' : './kernels.wasm', import.meta.url);
+      module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
+      module.catch(() => compiled.delete(shared));
+      compiled.set(shared, module);
+    }
+    return module;
+  },
+  startThread(): Thread {
+    const worker = startWorker();
+    let ending = false;
+    return {
+      post: (message, transfer = []) => worker.postMessage(message, transfer),
+      onMessage: (callback) => {
+        worker.removeAllListeners('message');
+        worker.on('message', (message: FromThread) => callback(message));
+      },
+      onFailure: (callback) => {
+        let reason: unknown;
+        worker.on('error', (error) => {
+          reason = error;
+        });
+        worker.on('exit', (code) => {
+          if (!ending) callback(reason ?? new Error(`it exited with code ${code}`));
+        });
+      },
+      async terminate() {
+        ending = true;
+        await worker.terminate();
+      },
+      hold: (busy) => {
+        if (busy) worker.ref();
+        else worker.unref();
+      },
+    };
+  },
+};
+
+/** The file beside this one. Node begins no thread with TypeScript, so in a checkout tsx is asked to load it. */
+function startWorker(): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./node-thread.js', import.meta.url));
+  const { href } = new URL('./node-thread.ts', import.meta.url);
+  const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${JSON.stringify(href)}); });`;
+  return new Worker(code, { eval: true });
+}

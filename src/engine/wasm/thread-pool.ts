@@ -1,0 +1,160 @@
+import { EngineError, isLiifError } from '../../errors.ts';
+import { onAbort } from '../../on-abort.ts';
+import type { Thread } from './host.ts';
+import { errorOf, type FromThread, type JobMessage, type JobResult } from './thread.ts';
+
+/** What runs on threads. Its memory is taken when it begins and given back when its last thread has answered. */
+export interface Job<T> {
+  /** Threads that can share it. */
+  readonly maxThreads: number;
+  /** Throws EngineError when there is no memory for it. */
+  begin(threads: number): RunningJob<T>;
+}
+
+export interface RunningJob<T> {
+  /** Posted to each of the threads. */
+  readonly message: JobMessage;
+  readonly transfer?: ArrayBuffer[];
+  /** Makes the threads stop early. */
+  abort(): void;
+  /** Called once all threads have answered; `result`: that of the first. */
+  finish(result: JobResult): T;
+  /** Gives its memory back, whether it finished or not. */
+  release(): void;
+}
+
+interface Waiting {
+  readonly job: Job<unknown>;
+  readonly settled: () => boolean;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Gives jobs to threads: first come, first served, all idle threads for a job that is alone. */
+export class ThreadPool {
+  readonly #threads: readonly Thread[];
+  readonly #idle: Thread[];
+  readonly #answers = new Map<Thread, (answer: FromThread) => void>();
+  #queue: Waiting[] = [];
+  readonly #running = new Set<{ fail(reason: unknown): void }>();
+  #failure: unknown;
+
+  /** The threads have started and wait for jobs. */
+  constructor(threads: readonly Thread[]) {
+    this.#threads = threads;
+    this.#idle = [...threads];
+    for (const thread of threads) {
+      thread.hold(false);
+      thread.onMessage((answer) => this.#answers.get(thread)?.(answer));
+      thread.onFailure((cause) =>
+        this.fail(new EngineError('A thread of the wasm engine has died', { cause })),
+      );
+    }
+  }
+
+  run<T>(job: Job<T>, signal: AbortSignal | undefined): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure);
+        return;
+      }
+      let settled = false;
+      const stop = onAbort(signal, () => {
+        if (settled) return;
+        settled = true;
+        this.#queue = this.#queue.filter((entry) => entry !== waiting);
+        reject(signal!.reason);
+      });
+      const settle =
+        <V>(then: (value: V) => void) =>
+        (value: V) => {
+          stop();
+          if (settled) return;
+          settled = true;
+          then(value);
+        };
+      const waiting: Waiting = {
+        job,
+        signal,
+        settled: () => settled,
+        resolve: settle(resolve as (value: unknown) => void),
+        reject: settle(reject),
+      };
+      this.#queue.push(waiting);
+      this.#dispatch();
+    });
+  }
+
+  /** Rejects everything that waits or runs, and all that comes. */
+  fail(reason: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    for (const { reject } of this.#queue.splice(0)) reject(reason);
+    for (const job of this.#running) job.fail(reason);
+    for (const thread of this.#threads) void thread.terminate();
+  }
+
+  async close(): Promise<void> {
+    this.fail(new EngineError('the engine is closed'));
+    await Promise.all(this.#threads.map((thread) => thread.terminate()));
+  }
+
+  #dispatch(): void {
+    while (this.#idle.length > 0 && this.#queue.length > 0 && this.#failure === undefined) {
+      const waiting = this.#queue[0]!;
+      const share = Math.max(1, Math.floor(this.#idle.length / this.#queue.length));
+      const count = Math.min(waiting.job.maxThreads, share);
+      let running: RunningJob<unknown>;
+      try {
+        running = waiting.job.begin(count);
+      } catch (error) {
+        // Memory may come back with what runs now.
+        if (isLiifError(error, 'EngineError') && this.#running.size > 0) return;
+        this.#queue.shift();
+        waiting.reject(error);
+        continue;
+      }
+      this.#queue.shift();
+      this.#start(waiting, running, this.#idle.splice(-count));
+    }
+  }
+
+  #start(waiting: Waiting, running: RunningJob<unknown>, threads: readonly Thread[]): void {
+    const stop = onAbort(waiting.signal, () => running.abort());
+    const entry = {
+      fail: (reason: unknown) => {
+        stop();
+        running.abort();
+        waiting.reject(reason);
+      },
+    };
+    this.#running.add(entry);
+    let missing = threads.length;
+    let first: JobResult;
+    let failure: Error | undefined;
+    for (const [i, thread] of threads.entries()) {
+      thread.hold(true);
+      this.#answers.set(thread, (answer) => {
+        this.#answers.delete(thread);
+        thread.hold(false);
+        this.#idle.push(thread);
+        if (answer.kind !== 'done') {
+          failure ??= errorOf(answer);
+          running.abort(); // the others would wait for it for ever
+        } else if (i === 0) first = answer.result;
+        if (--missing > 0) {
+          this.#dispatch();
+          return;
+        }
+        stop();
+        this.#running.delete(entry);
+        if (failure) waiting.reject(failure);
+        else if (!waiting.settled()) waiting.resolve(running.finish(first));
+        running.release();
+        this.#dispatch();
+      });
+      thread.post(running.message, running.transfer);
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { latentWindow } from '../../network/window.ts';
+import type { Engine } from '../engine.ts';
+
+/** Calls of each kind: V8 replaces its first, slow code for a function when it has run for some thousand loops. */
+const ROUNDS = 3;
+
+/** Runs every kernel on small tensors, so that the first real call meets optimized code. Takes some tens of milliseconds. */
+export async function warmUp(engine: Engine): Promise<void> {
+  const { model } = engine;
+  const level = { height: 4, width: 4 };
+  const chunk = { height: 4, width: 4 };
+  const side = 2 * model.latentStride;
+  const sites = { top: 0, left: 0, height: side, width: side };
+  const rect = latentWindow(model, sites, level);
+  const latents = {
+    rect,
+    channels: model.latentChannels,
+    data: new Int16Array(rect.height * rect.width * model.latentChannels),
+  };
+  const index = Int32Array.from({ length: side }, (_, i) => i - 1);
+  const axis = { index, fraction: new Int16Array(side).fill(8192), cell: 4096 };
+  const analysis = new Int16Array(chunk.height * chunk.width * model.latentChannels);
+  const work = async () => {
+    const { bytes } = await engine.encodeChunk(analysis, chunk, { quality: 1, optimize: 1 });
+    await engine.decodeChunk(bytes, chunk, 1);
+    const features = await engine.features(latents, level, sites, 1);
+    await engine.pixels(features, [{ rows: axis, columns: axis, depth: 8 }]);
+    features.close();
+  };
+  for (let round = 0; round < ROUNDS; round++)
+    await Promise.all(Array.from({ length: engine.threads }, work));
+}

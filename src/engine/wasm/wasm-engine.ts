@@ -1,0 +1,278 @@
+import { EngineError, RequestError } from '../../errors.ts';
+import type { Model } from '../../network/model.ts';
+import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
+import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
+import { chunkScratchBytes } from './chunk-networks.ts';
+import { headJob } from './head-job.ts';
+import { FreeList, WasmHeap } from './heap.ts';
+import { HeapFeatures } from './heap-features.ts';
+import type { Thread, WasmHost } from './host.ts';
+import { startLocalThread } from './local-thread.ts';
+import { type PackedLayer, packNetworks } from './pack.ts';
+import { inputRegionRect, outputRegionRect, planLayers, type Region, regionByteLength } from './plan.ts';
+import { ABORT, controlWords } from './program.ts';
+import { errorOf } from './thread.ts';
+import { type Job, type RunningJob, ThreadPool } from './thread-pool.ts';
+import { warmUp } from './warm-up.ts';
+
+export interface WasmEngineOptions {
+  readonly host: WasmHost;
+  /** Threads to start; 0: none, the calling thread computes. Default: the host's. */
+  readonly threads?: number;
+  /** Bound of the engine's memory: weights, feature maps that are not closed, and what runs. Default 2 GiB, at most 4 GiB. */
+  readonly maxMemoryBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+const MAX_MEMORY_BYTES = 2 ** 31;
+
+/**
+ * Kernels in WebAssembly SIMD, on threads over one shared memory. Exact. Calls that overlap share the threads; one that is alone gets all of
+ * them. Rejects with EngineError where it cannot run.
+ */
+export async function openWasmEngine(model: Model, options: WasmEngineOptions): Promise<Engine> {
+  const { host, signal, maxMemoryBytes = MAX_MEMORY_BYTES } = options;
+  const count = options.threads ?? host.defaultThreads;
+  const shared = count > 0;
+  signal?.throwIfAborted();
+  let module: WebAssembly.Module;
+  let heap: WasmHeap;
+  try {
+    module = await host.compile(shared);
+    heap = new WasmHeap(shared, maxMemoryBytes);
+  } catch (cause) {
+    throw new EngineError('The wasm engine cannot run here: it needs WebAssembly SIMD', { cause });
+  }
+  const networks = packNetworks(model, heap);
+  const threads = shared ? Array.from({ length: count }, () => host.startThread()) : [startLocalThread()];
+  try {
+    const withoutWeights: Model = {
+      ...model,
+      analysis: [],
+      hyperAnalysis: [],
+      hyperSynthesis: [],
+      synthesis: [],
+      prior: model.prior.map(({ mean, deviation }) => {
+        const empty = { weight: new Int16Array(0), bias: new Int32Array(0) };
+        return { trunk: [], mean: { ...mean, ...empty }, deviation: { ...deviation, ...empty } };
+      }),
+    };
+    const message = { kind: 'start', module, memory: heap.memory, networks, model: withoutWeights } as const;
+    await Promise.all(threads.map((thread) => started(thread, () => thread.post(message))));
+    signal?.throwIfAborted();
+  } catch (error) {
+    await Promise.all(threads.map((thread) => thread.terminate()));
+    throw error;
+  }
+  const pool = new ThreadPool(threads);
+  const scratchBytes = new Map<string, number>();
+
+  function enter(quality: number, signal: AbortSignal | undefined): void {
+    signal?.throwIfAborted();
+    if (!(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities))
+      throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
+  }
+
+  /** Memory for one job: all of it, or none. */
+  function allocate(...lengths: number[]): number[] {
+    const addresses: number[] = [];
+    try {
+      for (const length of lengths) addresses.push(heap.allocate(length));
+    } catch (error) {
+      for (const address of addresses) heap.free(address);
+      throw error;
+    }
+    return addresses;
+  }
+
+  function control(address: number, words: number): { abort(): void } {
+    new Int32Array(heap.memory.buffer, address, words).fill(0);
+    // A new view: growing may have replaced the buffer.
+    return { abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, address, 1), ABORT, 1) };
+  }
+
+  /** A list of layers over a window. The output lands in a range of its own, which `take` receives before anything else is freed. */
+  function layersJob<T>(
+    layers: readonly PackedLayer[],
+    input: Patch,
+    extent: Extent,
+    window: Rect,
+    outputChannels: number,
+    quality: number,
+    take: (output: Region) => T,
+  ): Job<T> {
+    const inputRect = inputRegionRect(layers, window, extent);
+    const outputRect = outputRegionRect(layers, window, extent);
+    const inputBytes = regionByteLength(inputRect, input.channels);
+    const outputBytes = regionByteLength(outputRect, outputChannels);
+    return {
+      maxThreads: threads.length,
+      begin(participants): RunningJob<T> {
+        const plan = (inputAddress: number, outputAddress: number, scratch: FreeList) =>
+          planLayers(
+            layers,
+            { address: inputAddress, rect: inputRect, channels: input.channels },
+            extent,
+            window,
+            quality,
+            scratch,
+            { address: outputAddress, rect: outputRect, channels: outputChannels },
+          );
+        // Once for its size, and again for its place.
+        const size = new FreeList(0);
+        const words = controlWords(plan(0, 0, size).operations.length);
+        const [inputAddress, outputAddress, scratch, controlAddress] = allocate(
+          inputBytes,
+          outputBytes,
+          size.end,
+          words * 4,
+        ) as [number, number, number, number];
+        const region = { address: inputAddress, rect: inputRect, channels: input.channels };
+        heap.write(region, input, extent);
+        const { operations, output } = plan(inputAddress, outputAddress, new FreeList(scratch));
+        let kept = false;
+        return {
+          message: { kind: 'run', operations, control: controlAddress, threads: participants },
+          ...control(controlAddress, words),
+          finish: () => {
+            kept = true;
+            return take(output);
+          },
+          release() {
+            for (const address of [inputAddress, scratch, controlAddress]) heap.free(address);
+            if (!kept) heap.free(outputAddress);
+          },
+        };
+      },
+    };
+  }
+
+  function chunkScratch(chunk: Extent): number {
+    const key = `${chunk.height}x${chunk.width}`;
+    let bytes = scratchBytes.get(key);
+    if (bytes === undefined) {
+      bytes = chunkScratchBytes(networks, model, chunk);
+      scratchBytes.set(key, bytes);
+    }
+    return bytes;
+  }
+
+  function chunkJob<T>(
+    chunk: Extent,
+    message: (scratch: number, control: number) => Pick<RunningJob<T>, 'message' | 'transfer'>,
+  ): Job<T> {
+    return {
+      maxThreads: 1,
+      begin() {
+        const [scratch, controlAddress] = allocate(chunkScratch(chunk), 4) as [number, number];
+        return {
+          ...message(scratch, controlAddress),
+          ...control(controlAddress, 1),
+          finish: (result) => result as T,
+          release() {
+            heap.free(scratch);
+            heap.free(controlAddress);
+          },
+        };
+      },
+    };
+  }
+
+  const engine: Engine = {
+    name: 'wasm',
+    exact: true,
+    model,
+    threads: threads.length,
+
+    async analyze(pixels, picture, latents, quality, signal) {
+      enter(quality, signal);
+      const window = analysisWindow(model, latents, picture);
+      expectCover(pixels, window, 3, 'pixels');
+      const extent = paddedExtent(model, picture);
+      const { latentChannels } = model;
+      const job = layersJob(networks.analysis, pixels, extent, latents, latentChannels, quality, (output) => {
+        const data = heap.read(output, latents);
+        heap.free(output.address);
+        return data;
+      });
+      return pool.run(job, signal);
+    },
+
+    async encodeChunk(analysis, chunk, { quality, optimize }, signal) {
+      enter(quality, signal);
+      const job = chunkJob<EncodedChunk>(chunk, (scratch, control) => ({
+        message: { kind: 'encode', analysis, chunk, quality, optimize, scratch, control },
+      }));
+      return pool.run(job, signal);
+    },
+
+    async decodeChunk(bytes, chunk, quality, signal) {
+      enter(quality, signal);
+      const job = chunkJob<Int16Array>(chunk, (scratch, control) => {
+        // A copy: `bytes` may be a view of a whole file.
+        const copy = bytes.slice();
+        return {
+          message: { kind: 'decode', bytes: copy, chunk, quality, scratch, control },
+          transfer: [copy.buffer],
+        };
+      });
+      return pool.run(job, signal);
+    },
+
+    async features(latents, level, sites, quality, signal) {
+      enter(quality, signal);
+      expectCover(latents, latentWindow(model, sites, level), model.latentChannels, 'latents');
+      const stride = model.latentStride;
+      const whole = { height: level.height * stride, width: level.width * stride };
+      const job = layersJob(
+        networks.synthesis,
+        latents,
+        level,
+        sites,
+        model.head.hidden,
+        quality,
+        (output) => new HeapFeatures(heap, output, sites, whole),
+      );
+      return pool.run(job, signal);
+    },
+
+    async pixels(features, queries, signal) {
+      signal?.throwIfAborted();
+      if (!(features instanceof HeapFeatures) || !features.belongsTo(heap))
+        throw new RequestError('Expected a feature map of this engine');
+      if (queries.length === 0) return [];
+      return pool.run(headJob(heap, model.head, features, queries, threads.length), signal);
+    },
+
+    close: () => pool.close(),
+  };
+  await warmUp(engine);
+  return engine;
+}
+
+/** Waits for the answer to a thread's first message. */
+function started(thread: Thread, post: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    thread.onFailure((cause) =>
+      reject(new EngineError('A thread of the wasm engine did not start', { cause })),
+    );
+    thread.onMessage((answer) => {
+      if (answer.kind === 'done') resolve();
+      else reject(errorOf(answer));
+    });
+    post();
+  });
+}
+
+function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
+  const { rect } = patch;
+  const covers =
+    rect.top <= window.top &&
+    rect.left <= window.left &&
+    rect.top + rect.height >= window.top + window.height &&
+    rect.left + rect.width >= window.left + window.width;
+  if (!covers || patch.channels !== channels)
+    throw new RequestError(
+      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
+    );
+}
