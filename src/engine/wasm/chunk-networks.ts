@@ -150,7 +150,7 @@ function planPrior(
   return { input, operations, mean: heads[0]!, deviation: heads[1]!, end: list.end };
 }
 
-/** A 1x1 convolution, of which each position gets the channels that the step codes there; all of them where groups are no multiples of eight. */
+/** A 1x1 convolution, of which each position gets the channels that the step codes there. */
 function groupOperations(
   conv: PackedConv,
   input: Region,
@@ -159,8 +159,6 @@ function groupOperations(
   groups: number,
   quality: number,
 ): Operation[] {
-  if ((conv.outputs / groups) % 8 !== 0)
-    return planLayers([conv], input, output.rect, output.rect, quality, new FreeList(0), output).operations;
   const operations: Operation[] = [];
   for (let row = 0; row < 2; row++) {
     for (let column = 0; column < 2; column++) {

@@ -1,0 +1,308 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Engine, Extent, Patch, Query, Rect, Samples } from '../../src/engine/engine.ts';
+import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { sampleAxis } from '../../src/head/query.ts';
+import { parseModel } from '../../src/network/load.ts';
+import type { Model } from '../../src/network/model.ts';
+import { analysisWindow, latentWindow } from '../../src/network/window.ts';
+import { randomSource, type TinyModelOptions, tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+/** What an engine's own test file says of it. */
+export interface ConformanceOptions {
+  readonly openEngine: (model: Model) => Promise<Engine>;
+  /** Models to run; an engine that is slow on this machine may take fewer. Default: all of them. */
+  readonly models?: readonly TinyModelOptions[];
+}
+
+/** Channel counts of all residues that kernels care about, and a deeper network. */
+export const MODELS: readonly TinyModelOptions[] = [
+  { seed: 5 },
+  { seed: 6, latentChannels: 32, hyperChannels: 16, priorChannels: 8, hidden: 8, precision: 12 },
+  { seed: 7, latentChannels: 64, hyperChannels: 24, priorChannels: 40, hidden: 40, blocks: 2, precision: 13 },
+];
+
+const QUALITIES = [1, 37, 100];
+const LEVEL = { height: 5, width: 7 };
+const STRIDE = 16;
+const SITES = { height: LEVEL.height * STRIDE, width: LEVEL.width * STRIDE };
+const CHUNKS: readonly Extent[] = [
+  { height: 1, width: 1 },
+  { height: 1, width: 7 },
+  { height: 6, width: 3 },
+  { height: 8, width: 8 },
+  { height: 9, width: 13 },
+];
+const WINDOWS: readonly (readonly [string, Rect])[] = [
+  ['the whole level', { top: 0, left: 0, ...SITES }],
+  ['one site', { top: 40, left: 57, height: 1, width: 1 }],
+  ['the first corner', { top: 0, left: 0, height: 17, width: 5 }],
+  ['the last corner', { top: SITES.height - 19, left: SITES.width - 3, height: 19, width: 3 }],
+  ['the middle', { top: 33, left: 35, height: 13, width: 31 }],
+  ['a row from side to side', { top: 31, left: 0, height: 2, width: SITES.width }],
+];
+/** Region and size of the output: scales from 1/4 to 2^60, borders, fractions, one pixel. */
+const VIEWS: readonly {
+  readonly what: string;
+  readonly region: readonly [x: Exact, y: Exact, width: Exact, height: Exact];
+  readonly width: number;
+  readonly height: number;
+}[] = [
+  { what: 'native scale', region: [3n, 5n, 40n, 30n], width: 40, height: 30 },
+  { what: 'a quarter', region: [0n, 0n, 112n, 80n], width: 28, height: 20 },
+  { what: 'four times, over the corner', region: [-2n, -1n, 9n, 7n], width: 36, height: 28 },
+  { what: 'four times, over the last corner', region: [106n, 75n, 9n, 8n], width: 36, height: 32 },
+  {
+    what: 'unequal sides, fractions',
+    region: [
+      [31n, 3n],
+      [77n, 10n],
+      [100n, 7n],
+      [9n, 2n],
+    ],
+    width: 23,
+    height: 37,
+  },
+  {
+    what: '2^60 times',
+    region: [[57n * 2n ** 60n + 3n, 2n ** 60n], 41n, [33n, 2n ** 60n], [21n, 2n ** 60n]],
+    width: 33,
+    height: 21,
+  },
+  { what: 'one pixel', region: [50n, 50n, 1n, 1n], width: 1, height: 1 },
+];
+type Exact = bigint | readonly [bigint, bigint];
+
+/** The contract of `src/engine/engine.ts`, for every exact engine: equal bytes to the reference, whatever the shape. */
+export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptions): void {
+  describe.each(models.map((options) => [JSON.stringify(options), options] as const))(
+    'model %s',
+    (_, options) => {
+      const model = parseModel(tinyModelBytes(options));
+      const reference = openReferenceEngine(model);
+      let engine: Engine;
+      beforeAll(async () => {
+        engine = await openEngine(model);
+      });
+      afterAll(() => engine.close());
+
+      it.each(WINDOWS)('computes features over %s', async (_where, sites) => {
+        const latents = randomPatch(model.latentChannels, latentWindow(model, sites, LEVEL), 11, 18000);
+        for (const quality of QUALITIES) {
+          const expected = await reference.features(latents, LEVEL, sites, quality);
+          const features = await engine.features(latents, LEVEL, sites, quality);
+          expect(features).toMatchObject({ rect: sites, level: SITES });
+          expectSame(await features.read(), await expected.read(), `P at quality ${quality}`);
+          features.close();
+        }
+      });
+
+      it('computes features from latents that cover more than they need', async () => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 12, 18000);
+        const sites = { top: 37, left: 50, height: 6, width: 9 };
+        const expected = await reference.features(latents, LEVEL, sites, 50);
+        const features = await engine.features(latents, LEVEL, sites, 50);
+        expectSame(await features.read(), await expected.read(), 'P');
+        features.close();
+      });
+
+      it('renders every view, alone and many in one call', async () => {
+        const sites = { top: 0, left: 0, ...SITES };
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);
+        const queries = VIEWS.flatMap((view) => [queryOf(view, 8), queryOf(view, 16)]);
+        const expected = await reference.pixels(await reference.features(latents, LEVEL, sites, 60), queries);
+        const features = await engine.features(latents, LEVEL, sites, 60);
+        const together = await engine.pixels(features, queries);
+        for (const [i, query] of queries.entries()) {
+          const what = `${VIEWS[i >> 1]!.what}, ${query.depth} bits`;
+          expectSame(together[i]!, expected[i]!, what);
+          expectSame((await engine.pixels(features, [query]))[0]!, expected[i]!, `${what}, alone`);
+        }
+        features.close();
+      });
+
+      it('renders from a window of the features what the whole gives', async () => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);
+        const query = queryOf(VIEWS[4]!, 8);
+        const sites = { top: 6, left: 9, height: 10, width: 20 };
+        const whole = await reference.features(latents, LEVEL, { top: 0, left: 0, ...SITES }, 60);
+        const [expected] = await reference.pixels(whole, [query]);
+        const features = await engine.features(latents, LEVEL, sites, 60);
+        const [samples] = await engine.pixels(features, [query]);
+        expectSame(samples!, expected!, 'samples');
+        features.close();
+      });
+
+      it.each([
+        ['the whole picture', { top: 0, left: 0, height: 3, width: 4 }],
+        ['its last latent', { top: 2, left: 3, height: 1, width: 1 }],
+        ['a window', { top: 1, left: 0, height: 2, width: 3 }],
+      ])('analyzes %s', async (_where, latents) => {
+        const picture = { height: 41, width: 64 };
+        const pixels = randomPatch(3, analysisWindow(model, latents, picture), 14, 8000);
+        for (const quality of QUALITIES) {
+          const expected = await reference.analyze(pixels, picture, latents, quality);
+          expectSame(
+            await engine.analyze(pixels, picture, latents, quality),
+            expected,
+            `at quality ${quality}`,
+          );
+        }
+      });
+
+      it.each(CHUNKS)('codes chunks of $height x $width latents', async (chunk) => {
+        const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 15, 18000).data;
+        for (const quality of QUALITIES) {
+          for (const optimize of [0, 1]) {
+            const expected = await reference.encodeChunk(analysis, chunk, { quality, optimize });
+            const encoded = await engine.encodeChunk(analysis, chunk, { quality, optimize });
+            expectSame(encoded.bytes, expected.bytes, `bytes at quality ${quality}`);
+            expectSame(encoded.latents, expected.latents, `latents at quality ${quality}`);
+            expectSame(
+              await engine.decodeChunk(encoded.bytes, chunk, quality),
+              expected.latents,
+              'decoded latents',
+            );
+          }
+        }
+      });
+
+      it('refuses damaged chunks as the reference does, and goes on', async () => {
+        const chunk = { height: 4, width: 5 };
+        const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 16, 18000).data;
+        const { bytes } = await reference.encodeChunk(analysis, chunk, { quality: 60, optimize: 1 });
+        const fault = (by: Engine, data: Uint8Array) =>
+          by.decodeChunk(data, chunk, 60).then(
+            () => undefined,
+            (error) => error,
+          );
+        for (const damaged of [
+          bytes.slice(0, -2),
+          bytes.slice(0, 15),
+          new Uint8Array(0),
+          flipped(bytes, 20),
+        ]) {
+          const expected = await fault(reference, damaged);
+          const found = await fault(engine, damaged);
+          expect(found?.message).toBe(expected?.message);
+          expect(found?._tag).toBe(expected?._tag);
+          expect(found?.byteOffset).toBe(expected?.byteOffset);
+        }
+        expect((await fault(engine, bytes.slice(0, -2)))._tag).toBe('FormatError');
+        await engine.decodeChunk(bytes, chunk, 60);
+      });
+
+      it('keeps apart calls that overlap', async () => {
+        const chunk = { height: 4, width: 5 };
+        const work = async (seed: number, by: Engine) => {
+          const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, seed, 18000).data;
+          const { bytes } = await by.encodeChunk(analysis, chunk, { quality: 60, optimize: 1 });
+          const data = await by.decodeChunk(bytes, chunk, 60);
+          const latents = { rect: { top: 0, left: 0, ...chunk }, channels: model.latentChannels, data };
+          const sites = { top: seed, left: 2 * seed, height: 40, width: 40 };
+          const features = await by.features(latents, chunk, sites, 60);
+          const query = queryOf({ region: [20n, 20n, 16n, 16n], width: 30, height: 24 }, 8);
+          const [samples] = await by.pixels(features, [query]);
+          features.close();
+          return samples!;
+        };
+        const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
+        const found = await Promise.all(seeds.map((seed) => work(seed, engine)));
+        for (const [i, seed] of seeds.entries())
+          expectSame(found[i]!, await work(seed, reference), `call ${seed}`);
+      });
+
+      it('rejects aborted calls with the reason, before and while they run, and goes on', async () => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 18000);
+        const sites = { top: 0, left: 0, ...SITES };
+        const reason = new Error('nobody waits for it');
+        await expect(engine.features(latents, LEVEL, sites, 60, AbortSignal.abort(reason))).rejects.toBe(
+          reason,
+        );
+        const controller = new AbortController();
+        const running = engine.features(latents, LEVEL, sites, 60, controller.signal);
+        controller.abort(reason);
+        await expect(running).rejects.toBe(reason);
+        const features = await engine.features(latents, LEVEL, sites, 60);
+        const expected = await reference.features(latents, LEVEL, sites, 60);
+        expectSame(await features.read(), await expected.read(), 'P after an aborted call');
+        features.close();
+      });
+
+      it.each([0, 101, 1.5, Number.NaN])('refuses quality %s', async (quality) => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 18, 100);
+        const sites = { top: 0, left: 0, height: 1, width: 1 };
+        await expect(engine.features(latents, LEVEL, sites, quality)).rejects.toMatchObject({
+          _tag: 'RequestError',
+        });
+        await expect(engine.decodeChunk(new Uint8Array(16), LEVEL, quality)).rejects.toMatchObject({
+          _tag: 'RequestError',
+        });
+      });
+
+      it('refuses latents and pixels that do not cover what is asked for', async () => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, height: 1, width: 1 }, 19, 100);
+        await expect(
+          engine.features(latents, LEVEL, { top: 40, left: 40, height: 1, width: 1 }, 60),
+        ).rejects.toMatchObject({ _tag: 'RequestError' });
+        const pixels = randomPatch(3, { top: 0, left: 0, height: 16, width: 16 }, 20, 100);
+        await expect(
+          engine.analyze(pixels, { height: 64, width: 64 }, { top: 0, left: 0, height: 4, width: 4 }, 60),
+        ).rejects.toMatchObject({ _tag: 'RequestError' });
+      });
+
+      it('rejects calls after it was closed, and reads of closed features', async () => {
+        const other = await openEngine(model);
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 21, 18000);
+        const sites = { top: 0, left: 0, height: 3, width: 3 };
+        const features = await other.features(latents, LEVEL, sites, 60);
+        features.close();
+        await expect(features.read()).rejects.toMatchObject({ _tag: 'EngineError' });
+        await other.close();
+        await expect(other.features(latents, LEVEL, sites, 60)).rejects.toMatchObject({
+          _tag: 'EngineError',
+        });
+      });
+    },
+  );
+}
+
+function queryOf(
+  { region, width, height }: Pick<(typeof VIEWS)[number], 'region' | 'width' | 'height'>,
+  depth: 8 | 16,
+): Query {
+  const [x, y, w, h] = region.map((value) =>
+    typeof value === 'bigint' ? value : { numerator: value[0], denominator: value[1] },
+  );
+  return {
+    rows: sampleAxis(y!, h!, height, 1n, SITES.height),
+    columns: sampleAxis(x!, w!, width, 1n, SITES.width),
+    depth,
+  };
+}
+
+/** Mostly small values, a tenth up to `limit`. */
+function randomPatch(channels: number, rect: Rect, seed: number, limit: number): Patch {
+  const random = randomSource(seed);
+  const data = Int16Array.from({ length: rect.height * rect.width * channels }, () =>
+    Math.round((random() * 2 - 1) * (random() < 0.1 ? limit : limit / 6)),
+  );
+  return { rect, channels, data };
+}
+
+function flipped(bytes: Uint8Array, at: number): Uint8Array {
+  const copy = bytes.slice();
+  copy[at]! ^= 0x10;
+  return copy;
+}
+
+type Values = Int16Array | Uint8Array | Samples;
+
+/** Names the first difference: comparing arrays of this size element by element in the assertion would take minutes. */
+function expectSame(found: Values, expected: Values, what: string): void {
+  let at = 0;
+  while (at < expected.length && found[at] === expected[at]) at++;
+  const difference =
+    at < expected.length ? `${what}: at ${at} expected ${expected[at]} but found ${found[at]}` : undefined;
+  expect(difference).toBeUndefined();
+  expect(found.length).toBe(expected.length);
+}
