@@ -32,6 +32,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'head',
     'image',
     'parallel',
+    'on-abort',
   ],
 };
 /** Wires the stages together; may import any of them, and nobody below imports these. */
