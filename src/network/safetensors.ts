@@ -107,6 +107,8 @@ function readMetadata(header: Map<string, unknown>): Map<string, string> {
   const metadata = new Map<string, string>();
   for (const [key, value] of entriesOf(header.get('__metadata__'), '__metadata__')) {
     if (typeof value !== 'string') throw fault(8, `__metadata__.${key} is not a string`);
+    // They have no UTF-8, so a hash would not cover them.
+    if (/\p{Surrogate}/u.test(value)) throw fault(8, `__metadata__.${key} has an unpaired surrogate`);
     metadata.set(key, value);
   }
   return metadata;

@@ -107,6 +107,8 @@ def load_model(data):
 
     metadata = listing.pop("__metadata__", None)
     check(type(metadata) is dict and all(type(v) is str for v in metadata.values()), "3.2", "__metadata__ must hold strings")
+    # "without unpaired surrogates"
+    check(not any("\ud800" <= c <= "\udfff" for v in metadata.values() for c in v), "3.2", "an unpaired surrogate in __metadata__")
     for key in ("format", "version", "name", "graph", "hash"):
         check(key in metadata, "3.2", f"__metadata__.{key} is missing")
     check(metadata["format"] == "liif-model", "3.2", "not a liif model")
@@ -115,10 +117,10 @@ def load_model(data):
         raise UnsupportedError(f"version {metadata['version']!r} of model files (specification 3.2)")
     check(re.fullmatch("[a-z0-9.-]{1,64}", metadata["name"]), "3.2", "name of the model")
     # "lower-case hexadecimal SHA-256 of the UTF-8 bytes of graph followed by the whole data section"
-    digest = hashlib.sha256(metadata["graph"].encode("utf-8", "surrogatepass") + body)
+    digest = hashlib.sha256(metadata["graph"].encode() + body)
     check(metadata["hash"] == digest.hexdigest(), "3.2", "hash of the model")
 
-    graph = _json(metadata["graph"].encode("utf-8", "surrogatepass"), "the graph")
+    graph = _json(metadata["graph"].encode(), "the graph")
     tensors = _Tensors(listing, body)
     model = _Graph(graph, tensors).read(digest.digest(), metadata["name"])
     # "the graph names each of them"

@@ -43,7 +43,7 @@ def conv(layer, x, quality):
             for kx in range(layer.kernel):
                 window = padded[top + ky : top + ky + rows, kx : kx + width]
                 acc += window.reshape(rows * width, inputs) @ weight[:, ky, kx, :].T
-        # "v = clamp(round(acc, s), A);  out[y][x][o] = leaky ? leaky(v) : v"
+        # "v = clamp(round(acc, s), A)", "out[y][x][o] = leaky ? leaky(v) : v"
         v = clamp(round_shift(acc.astype(np.int64) + bias, layer.shift), layer.limit)
         if layer.leaky:
             v = np.maximum(v, v >> 3)

@@ -1,4 +1,4 @@
-"""Writes all vectors but the files of the released model, which its encoder makes, and what is expected of every one.
+"""Writes all vectors but the files of the released model, which its encoder makes, what is expected of every one, and the appendices.
 
     python3 vector_maker [FOLDER]
 
@@ -17,6 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "decoder"), str(HERE)]
 
+from appendices import write_appendices  # noqa: E402
 from container import VERSION, open_file  # noqa: E402
 from invalid_vectors import invalid_vectors, unsupported_vectors  # noqa: E402
 from model import load_model  # noqa: E402
@@ -43,6 +44,10 @@ def main(arguments):
             print("These valid vectors would change, but version and model would not:", *changed, sep="\n  ", file=sys.stderr)
             return 1
         replace(folder, fresh)
+    if folder == FOLDER:
+        released = [(path.name, path.read_bytes()) for path in sorted(RELEASED_MODELS.glob("*.safetensors"))]
+        example = (folder / "valid" / "01-one-pixel.liif").read_bytes()
+        write_appendices(folder.parent, released, example, (folder / "models" / "small.safetensors").read_bytes())
     return 0
 
 

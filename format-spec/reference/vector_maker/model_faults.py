@@ -14,13 +14,13 @@ SMALL, EDGE = MODELS
 def model_faults():
     """(name, about, clause, model's file, bytes) of each."""
     faults = [*_files(), *_listings(), *_graphs(), *_layers(), *_bounds(), *_tables()]
-    return [(f"{i:03}-model-{name}", *rest) for i, (name, *rest) in enumerate(faults, 201)]
+    return [(f"model-{name}", *rest) for name, *rest in faults]
 
 
 def unsupported_models():
     parts = MODELS[SMALL]()
     parts.metadata["version"] = "2"
-    return [("07-model-version-2", "A model file of version 2", "3.2", SMALL, parts.write())]
+    return [("model-version-2", "A model file of version 2", "3.2", SMALL, parts.write())]
 
 
 # ---------------------------------------------------------------- 3.2 The file
@@ -54,6 +54,7 @@ def _files():
     yield metadata("name-too-long", "A name of 65 characters", name="x" * 65)
     yield metadata("hash", "A hash that is not the file's", hash="0" * 64)
     yield metadata("hash-in-capitals", "A hash in capital letters", hash=json.loads(good[8 : 8 + n])["__metadata__"]["hash"].upper())
+    yield metadata("unpaired-surrogate", "Half of a surrogate pair in a key that nobody knows", note="\ud83d")
     listing = json.loads(good[8 : 8 + n])
     del listing["__metadata__"]["name"]
     yield "no-name", "The name is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
