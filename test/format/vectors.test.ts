@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { chunkExtent, chunkList, latentExtent, planeCount } from '../../src/container/chunks.ts';
 import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import { FormatError, UnsupportedError } from '../../src/errors.ts';
 import { loadModel } from '../../src/network/load.ts';
 import type { Model } from '../../src/network/model.ts';
@@ -43,6 +45,11 @@ const ENGINES: readonly {
   {
     name: 'reference',
     open: async (model) => openReferenceEngine(model),
+    runs: ({ name }) => !name.startsWith('released-') || name === 'released-photograph',
+  },
+  {
+    name: 'wasm',
+    open: (model) => openWasmEngine(model, { host: nodeHost, threads: 0 }),
     runs: () => true,
   },
 ];
@@ -75,8 +82,18 @@ async function allLatents(reader: Reader, engine: Engine, level: number, plane: 
 }
 
 describe.each(ENGINES)('the $name engine', ({ open, runs }) => {
+  const engines = new Map<string, Promise<Engine>>();
+  const engineFor = (model: string) => {
+    const engine = engines.get(model) ?? modelOf(model).then(open);
+    engines.set(model, engine);
+    return engine;
+  };
+  afterAll(async () => {
+    for (const engine of engines.values()) await (await engine).close();
+  });
+
   it.each(valid.filter(runs))('decodes $name as the second decoder does', async (vector) => {
-    const engine = await open(await modelOf(vector.model));
+    const engine = await engineFor(vector.model);
     const image = await openImage(vector.bytes, { engine, featureCacheBytes: 2 ** 26 });
     const { header, reader } = image;
     expect({
@@ -134,7 +151,6 @@ describe.each(ENGINES)('the $name engine', ({ open, runs }) => {
       expect(sha256(raster.data), `${region} at ${size}`).toBe(digest);
     }
     await image.close();
-    await engine.close();
   });
 });
 
