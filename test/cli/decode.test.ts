@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/image/read.ts';
-import { runLiif } from './run-liif.ts';
+import { finished, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench } from './workbench.ts';
 
 const bench = useWorkbench();
@@ -82,5 +82,30 @@ describe('liif decode', () => {
       6,
       /the folder does not exist/,
     );
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGHUP', 129],
+  ] as const)('leaves nothing behind when it is stopped by %s', async (signal, code) => {
+    const target = join(bench.folder, 'large.png');
+    await writeFile(target, 'an older file');
+    const args = ['decode', bench.photoFile, '-o', target, '--scale', '64', '--engine', 'reference'];
+    const child = startLiif(args);
+    const result = finished(child);
+    while ((await readdir(bench.folder)).length < 2) {
+      expect(child.exitCode, 'it ended before it could be stopped').toBeNull();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    child.kill(signal);
+    expect((await result).code).toBe(code);
+    expect((await result).stderr).toMatch(/^liif: interrupted/);
+    expect(await readdir(bench.folder)).toEqual(['large.png']);
+    expect(await readFile(target, 'utf8')).toBe('an older file');
+  });
+
+  it('leaves nothing behind when the disk is full', async () => {
+    const args = ['decode', bench.photoFile, '-o', '/dev/full', '--format', 'raw', '--engine', 'wasm'];
+    await expectFailure(args, 6, /\/dev\/full: cannot be written: /);
   });
 });

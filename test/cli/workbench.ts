@@ -23,7 +23,14 @@ export function useWorkbench(): Workbench {
     bench.photo = join(shared, 'photo.png');
     bench.photoFile = join(shared, 'photo.liif');
     await writePicture(bench.photo, 40, 24);
-    const { code, stderr } = await runLiif(['encode', bench.photo, '-o', bench.photoFile]);
+    const { code, stderr } = await runLiif([
+      'encode',
+      bench.photo,
+      '-o',
+      bench.photoFile,
+      '--engine',
+      'wasm',
+    ]);
     expect([code, stderr]).toEqual([0, '']);
   });
   afterAll(() => rm(shared, { recursive: true, force: true }));
