@@ -1,4 +1,11 @@
-import { type LatLng, type Map as LeafletMap, Point, type PointExpression, point } from 'leaflet';
+import {
+  type LatLng,
+  type Map as LeafletMap,
+  Point,
+  type PointExpression,
+  point,
+  type ZoomPanOptions,
+} from 'leaflet';
 import type { FloatingOrigin } from './floating-origin.ts';
 import { toLatLng, toPoint } from './image-crs.ts';
 import { internalsOf } from './leaflet-internals.ts';
@@ -91,23 +98,28 @@ export class DeepView {
       this.map.setView(this.latLng(position), local, { animate: true });
       return;
     }
-    if (root !== this.origin.root) {
-      this.origin.moveTo(root);
-      this.#limitZoom();
-      this.map.fire('rebase');
+    if (root === this.origin.root) {
+      this.map.setView(this.latLng(position), local, { animate: false });
+      return;
     }
-    this.map.setView(this.latLng(position), wanted - root.z, { animate: false });
+    this.origin.moveTo(root);
+    this.#limitZoom();
+    // Nothing of what the map knows is true under another root; a reset drops all tiles.
+    this.map.setView(this.latLng(position), wanted - root.z, { reset: true } as ZoomPanOptions);
+    this.map.fire('rebase');
   }
 
   /** One frame of a continuous zoom: `zoom` around a point of the map's element, which keeps its position. */
   zoomFrame(containerPoint: PointExpression, zoom: number): void {
     const internals = internalsOf(this.map);
-    const at = this.map.containerPointToLatLng(containerPoint);
+    const { map } = this;
     const local = zoom - this.origin.root.z;
-    const half = this.map.getSize().divideBy(2);
-    const offset = point(containerPoint).subtract(half);
-    const center = this.map.unproject(this.map.project(at, local).subtract(offset), local);
-    internals._move(center, local);
+    // From the exact centre: what the map's element knows is rounded to pixels, and frames would add that up.
+    const offset = point(containerPoint).subtract(map.getSize().divideBy(2));
+    const at = map.unproject(map.project(map.getCenter()).add(offset));
+    const center = map.unproject(map.project(at, local).subtract(offset), local);
+    // As in a pinch: layers load when their whole zoom changes, not in each frame.
+    internals._move(center, local, { pinch: true, round: false });
     this.settle();
   }
 

@@ -14,12 +14,12 @@ import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { openDiskStore } from './disk-store.ts';
 import { openServerEngine } from './engine.ts';
 import { EngineHost } from './engine-host.ts';
-import { galleryPage } from './gallery-page.ts';
 import { Handlers } from './handlers.ts';
 import { Hosts } from './hosts.ts';
 import { Metrics } from './metrics.ts';
 import { OpenPictures } from './open-pictures.ts';
 import { openApiDocument } from './openapi.ts';
+import { pageWithoutViewer } from './page-without-viewer.ts';
 import { plainLevels } from './plain-picture.ts';
 import { ClientGone, Problem, problemDocument, problemOf } from './problem.ts';
 import { openRedisStore } from './redis-store.ts';
@@ -51,6 +51,8 @@ export type LiifApp = Express & {
   close(): Promise<void>;
 };
 
+/** The viewer's page of one picture: /view?id=… */
+const PICTURE_PAGE = /^\/view(\?|$)/;
 /** Megabytes of the settings in bytes. */
 const MB = 2 ** 20;
 /** Answers that are kept from nobody: what clients of other origins may read. */
@@ -264,6 +266,13 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     // Only addresses that can be files of the viewer cost a look at the disk.
     app.use((request, response, next) => {
       if (!/^\/(assets\/[^/?]+|[^/?]*)(\?|$)/.test(request.url)) return next();
+      // Its own addresses are relative, so that it can be mounted anywhere; they need the slash.
+      if (request.originalUrl.split('?')[0] === request.baseUrl) {
+        response.redirect(308, `${request.baseUrl}/`);
+        return;
+      }
+      // The page of a picture is the same file.
+      if (PICTURE_PAGE.test(request.url)) request.url = '/index.html';
       compress(request, response, () => files(request, response, next));
     });
   }
@@ -279,10 +288,10 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
       response.set('Allow', 'GET, HEAD, OPTIONS');
       throw new Problem(405, 'method-not-allowed', 'Only GET and HEAD are answered here.');
     }
-    if (request.url === '/' || request.url.startsWith('/?')) {
+    if (request.url === '/' || request.url.startsWith('/?') || PICTURE_PAGE.test(request.url)) {
       hosts.baseOf(request, request.baseUrl);
       response.set('Cache-Control', 'no-cache').type('html');
-      response.send(galleryPage(request.baseUrl, catalog.list()));
+      response.send(pageWithoutViewer(request.baseUrl, catalog.list()));
       return;
     }
     const wanted = parseRequest(request.url);
@@ -400,10 +409,10 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   });
 }
 
-/** The built viewer: beside the compiled server in a package, in `viewer/dist` in a checkout. */
+/** The built viewer: beside the compiled server, or where the build of a checkout puts it when the sources run. */
 function viewerDirectory(given: string | undefined): string | undefined {
   if (given !== undefined) return given;
-  return ['../viewer', '../../viewer/dist', '../../dist/viewer']
+  return ['../viewer', '../../dist/viewer']
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
     .find((path) => existsSync(`${path}/index.html`) && existsSync(`${path}/assets`));
 }

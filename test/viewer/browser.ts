@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { chromium } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll } from 'vitest';
+
+const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  existsSync,
+);
+
+/** Why tests in a browser are left out here, if they are. */
+export const MISSING = EXECUTABLE ? undefined : 'chromium is not installed';
+
+let browser: Promise<Browser> | undefined;
+
+/** A page of real Chromium; errors of the page fail the test that asks for them. */
+export async function openPage(
+  options: BrowserContextOptions = {},
+): Promise<Page & { readonly faults: string[] }> {
+  browser ??= chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox'] });
+  const context = await (await browser).newContext({
+    viewport: { width: 800, height: 600 },
+    reducedMotion: 'reduce',
+    ...options,
+  });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    // Chromium reports each failed request as well; the tests look at those themselves.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+      faults.push(message.text());
+  });
+  return Object.assign(page, { faults });
+}
+
+afterAll(async () => {
+  await (await browser)?.close();
+});
+
+/** Builds the viewer as `npm run build:viewer` does, elsewhere. */
+export async function builtViewer(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'liif-viewer-'));
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+  await build({
+    configFile: fileURLToPath(new URL('../../viewer/vite.config.ts', import.meta.url)),
+    logLevel: 'error',
+    build: { outDir: directory },
+  });
+  return directory;
+}
+
+/** What the page shows of its tiles. */
+export interface TileCount {
+  readonly loaded: number;
+  readonly waiting: number;
+  /** Part of the map's points inside the picture that a loaded tile of the present zoom covers: 0 .. 1. */
+  readonly covered: number;
+}
+
+export function countTiles(page: Page): Promise<TileCount> {
+  return page.evaluate(() => {
+    const map = document.querySelector('.map')!.getBoundingClientRect();
+    const rects: DOMRect[] = [];
+    let waiting = 0;
+    for (const tile of document.querySelectorAll('.liif-tile')) {
+      const rect = tile.getBoundingClientRect();
+      // Tiles of other zooms stay until those of this one have come.
+      if (rect.width < 180 || rect.width > 363) continue;
+      if (tile.firstElementChild instanceof HTMLImageElement) rects.push(rect);
+      else waiting++;
+    }
+    let covered = 0;
+    let points = 0;
+    for (let y = map.top + 2; y < map.bottom; y += 23)
+      for (let x = map.left + 2; x < map.right; x += 23) {
+        points++;
+        if (rects.some(({ left, right, top, bottom }) => x >= left && x < right && y >= top && y < bottom))
+          covered++;
+      }
+    return { loaded: rects.length, waiting, covered: covered / points };
+  });
+}
+
+/** Resolves when no tile of the present zoom is awaited any more. */
+export async function tilesLoaded(page: Page, covered = 1): Promise<void> {
+  const end = performance.now() + 20_000;
+  for (;;) {
+    const count = await countTiles(page);
+    if (count.waiting === 0 && count.loaded > 0 && count.covered >= covered) return;
+    if (performance.now() > end) throw new Error(`tiles did not come: ${JSON.stringify(count)}`);
+    await page.waitForTimeout(50);
+  }
+}

@@ -1,0 +1,216 @@
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
+import { builtViewer, countTiles, MISSING, openPage, tilesLoaded } from './browser.ts';
+
+const NATIVE_ZOOM = 1;
+const there = MISSING === undefined;
+const server = there
+  ? await startServer({
+      roots: [
+        await directoryOf({
+          'noise.liif': await encoded(picture(400, 300)),
+          'noise.png': await imageOf(picture(400, 300)).png().toBuffer(),
+        }),
+      ],
+      viewer: await builtViewer(),
+      maxWaitMs: 30_000,
+    })
+  : undefined;
+const open = async (hash = '', options: Parameters<typeof openPage>[0] = {}) => {
+  const page = await openPage(options);
+  await page.goto(`${server!.localUrl}view?id=noise${hash}`);
+  await page.waitForSelector('.readout');
+  return page;
+};
+/** The view as the address names it. */
+const viewOf = (url: string) => new URLSearchParams(new URL(url).hash.slice(1));
+
+describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('opens from the gallery and zooms to 2^60 by keys, no tile lost on the way', async () => {
+    const page = await openPage();
+    await page.goto(server!.localUrl);
+    await page.click('.card');
+    await page.waitForSelector('.readout');
+    const target = NATIVE_ZOOM + 60;
+    for (let z = 0; z < 100 && (await page.textContent('.readout-scale')) !== '2⁶⁰×'; z++) {
+      await page.keyboard.press('+');
+      if (z % 12 === 0) await tilesLoaded(page, 0.4);
+    }
+    await tilesLoaded(page);
+    expect(await page.textContent('.badge')).toBe('synthesized');
+    await page.waitForFunction((z) => location.hash.includes(`z=${z}`), target);
+    const view = viewOf(page.url());
+    // Zooming by keys keeps the middle, exactly.
+    expect(Math.abs(Number(view.get('x')) - 200)).toBeLessThan(1e-9);
+    // 2^-60 of a pixel has 18 digits.
+    expect(view.get('x')!.split('.')[1] ?? '').toSatisfy((digits: string) => digits.length <= 22);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('goes on to 2^200 and back home', async () => {
+    const page = await open(`#x=123.4567&y=77.125&z=${NATIVE_ZOOM + 200}`);
+    await tilesLoaded(page);
+    expect(await page.textContent('.readout-scale')).toBe('2²⁰⁰×');
+    await page.keyboard.press('0');
+    await tilesLoaded(page, 0.5);
+    expect(await page.textContent('.badge')).toBe('synthesized');
+    await page.keyboard.press('1');
+    await tilesLoaded(page, 0.2);
+    expect(await page.textContent('.readout-scale')).toBe('1×');
+    expect(await page.textContent('.badge')).toBe('native');
+    await page.keyboard.press('-');
+    expect(await page.textContent('.badge')).toBe('reduced');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('keeps what lies under the pointer, over many moves of the origin', async () => {
+    const page = await open(`#x=200&y=150&z=${NATIVE_ZOOM}`);
+    // 137 pixels right of and 59 below the middle, native: picture position 337.5, 209.5 is the middle of a pixel.
+    await page.mouse.move(400 + 137, 300 + 59);
+    for (let i = 0; i < 90; i++) await page.mouse.wheel(0, -180);
+    await page.waitForFunction(() => /z=91(&|$)/.test(location.hash));
+    const view = viewOf(page.url());
+    // The pointer's position is x + 137 / 2^90; it was 200 + 137 at the start.
+    expect(view.get('x')).toMatch(/^336\.999999999999999999999|^337(\.0{20}|$)/);
+    expect(view.get('y')).toMatch(/^208\.999999999999999999999|^209(\.0{20}|$)/);
+    await tilesLoaded(page);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('zooms in frames where motion is wanted', async () => {
+    const page = await open(`#x=200&y=150&z=${NATIVE_ZOOM + 30}`, { reducedMotion: 'no-preference' });
+    await tilesLoaded(page);
+    await page.keyboard.press('+');
+    await page.keyboard.press('+');
+    await page.keyboard.press('+');
+    const scales = new Set<string | null>();
+    for (let i = 0; i < 40; i++) {
+      scales.add(await page.textContent('.readout-scale'));
+      await page.waitForTimeout(10);
+    }
+    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '2³³×');
+    expect(scales.size).toBeGreaterThan(3);
+    await tilesLoaded(page);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it.each([0, 0.37, 41, 41.5, 60.8])('joins its tiles without a seam at 2^%f', async (exponent) => {
+    const page = await open(`#x=201.5&y=151.25&z=${NATIVE_ZOOM + exponent}`, {
+      viewport: { width: 500, height: 360 },
+    });
+    await page.addStyleTag({ content: '.map { background: #f0f !important }' });
+    const covered = exponent < 1 ? 0.7 : 1;
+    await tilesLoaded(page, covered);
+    await page.waitForTimeout(400);
+    const tiles = await page
+      .locator('.leaflet-tile-loaded')
+      .evaluateAll((all) =>
+        all
+          .map((tile) => tile.getBoundingClientRect())
+          .map(({ left, top, right, bottom }) => [left, top, right, bottom]),
+      );
+    // Every tile that has a neighbour to its right ends where that one begins.
+    const joints = tiles.flatMap((tile) =>
+      tiles
+        .filter(
+          (other) =>
+            Math.abs(other[1]! - tile[1]!) < 1 && Math.abs(other[0]! - tile[2]!) < 20 && other !== tile,
+        )
+        .map((other) => Math.abs(other[0]! - tile[2]!)),
+    );
+    expect(joints.length).toBeGreaterThan(0);
+    expect(Math.max(...joints)).toBeLessThan(0.01);
+    const shot = await page.locator('.map').screenshot({ animations: 'disabled' });
+    const { data, info } = await sharp(shot).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    // Columns through the middle of the window, where there is picture at every exponent: no background shows.
+    let background = 0;
+    for (let y = 150; y < 210; y++)
+      for (let x = 110; x < 390; x++) {
+        const at = (y * info.width + x) * 3;
+        if (data[at]! > 200 && data[at + 1]! < 60 && data[at + 2]! > 200) background++;
+      }
+    expect(background).toBe(0);
+    await page.close();
+  });
+
+  it('finds the same place again from a link, to the last digit', async () => {
+    const hash = '#x=123.45678901234567890123&y=98.76543210987654321098&z=71';
+    const page = await open(hash);
+    await tilesLoaded(page);
+    await page.keyboard.press('ArrowRight');
+    await page.waitForFunction((before) => location.hash !== before, hash);
+    await page.keyboard.press('ArrowLeft');
+    await page.waitForFunction(() => location.hash.startsWith('#x=123.45678901234567890123'));
+    const url = page.url();
+    await page.reload();
+    await tilesLoaded(page);
+    await page.waitForTimeout(500);
+    expect(page.url()).toBe(url);
+    // Another address in the same page.
+    await page.evaluate(() => {
+      location.hash = '#x=10&y=20&z=3';
+    });
+    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '4×');
+    await page.close();
+  });
+
+  it('says which tiles fail, asks again, and stops asking for tiles that have left', async () => {
+    const page = await openPage();
+    let failing = true;
+    let asked = 0;
+    await page.route(/\/noise\/\d+\/\d+\/\d+\.webp/, async (route) => {
+      asked++;
+      if (!failing) return route.fallback();
+      await route.fulfill({ status: 503, headers: { 'Retry-After': '2' }, body: 'full' });
+    });
+    await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=4`);
+    await page.waitForSelector('.notice-fault');
+    expect(await page.textContent('.notice-fault')).toMatch(/tiles have failed\. The server is busy\./);
+    expect(await page.textContent('.liif-tile-failed')).toContain('trying again');
+    const before = asked;
+    await page.waitForTimeout(1200);
+    // The server asked for two seconds.
+    expect(asked).toBe(before);
+    failing = false;
+    await tilesLoaded(page);
+    await page.waitForSelector('.notice-fault', { state: 'detached' });
+    expect(asked).toBeGreaterThan(before);
+    // By hand, without waiting.
+    failing = true;
+    await page.keyboard.press('+');
+    await page.waitForSelector('.notice-fault');
+    failing = false;
+    await page.click('.notice-fault button');
+    await tilesLoaded(page);
+    // A tile that never comes is aborted when the view goes elsewhere.
+    await page.unroute(/\/noise\/\d+\/\d+\/\d+\.webp/);
+    const aborted: string[] = [];
+    page.on('requestfailed', (request) => aborted.push(`${request.failure()?.errorText} ${request.url()}`));
+    await page.route(/\/noise\/8\//, () => undefined);
+    await page.evaluate(() => {
+      location.hash = '#x=100&y=100&z=8';
+    });
+    await page.waitForTimeout(300);
+    await page.evaluate(() => {
+      location.hash = '#x=300&y=200&z=3';
+    });
+    await tilesLoaded(page);
+    expect(aborted.length).toBeGreaterThan(0);
+    expect(
+      aborted.every((failure) => failure.startsWith('net::ERR_ABORTED') && failure.includes('/noise/8/')),
+    ).toBe(true);
+    await page.close();
+  });
+
+  it('counts what it has', async () => {
+    const page = await open('#x=200&y=150&z=2');
+    await tilesLoaded(page, 0.9);
+    expect((await countTiles(page)).loaded).toBeGreaterThan(3);
+    await page.close();
+  });
+});

@@ -1,0 +1,110 @@
+import type { ImageInfo } from '../src/server/image-info.ts';
+import type { JobState } from '../src/server/uploads.ts';
+
+export type { ImageInfo };
+
+export interface ImageList {
+  /** Whether the server takes images. */
+  readonly upload: boolean;
+  readonly total: number;
+  readonly images: readonly ImageInfo[];
+  readonly failed: readonly { readonly id: string; readonly title: string; readonly code: string }[];
+}
+
+/** Root of the server, with a slash at its end: pages lie in it. */
+export function serverRoot(): string {
+  return new URL('.', document.baseURI).href;
+}
+
+/** An address that the server gave, from its root. */
+export function addressOf(path: string): string {
+  return new URL(path.replace(/^\//, ''), serverRoot()).href;
+}
+
+export async function listImages(offset = 0, limit = 200, signal?: AbortSignal): Promise<ImageList> {
+  return answer(
+    await fetch(addressOf(`/api/images?offset=${offset}&limit=${limit}`), { signal: signal ?? null }),
+  );
+}
+
+export async function imageInfo(id: string, signal?: AbortSignal): Promise<ImageInfo> {
+  return answer(await fetch(addressOf(`/api/images/${encodeURIComponent(id)}`), { signal: signal ?? null }));
+}
+
+/**
+ * Sends an image to be encoded, or a .liif to be kept, and waits for its picture. `onProgress`: 0 .. 1, sending first, then encoding. Rejects
+ * with an Error whose message can be shown.
+ */
+export async function uploadImage(
+  file: File,
+  onProgress: (stage: 'sending' | 'encoding', progress: number) => void,
+  signal: AbortSignal,
+): Promise<ImageInfo> {
+  const job = await send(file, (progress) => onProgress('sending', progress), signal);
+  return finished(job, (progress) => onProgress('encoding', progress), signal);
+}
+
+/** fetch tells nothing of how much has been sent; XMLHttpRequest does. */
+function send(file: File, onProgress: (progress: number) => void, signal: AbortSignal): Promise<JobState> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const name =
+      file.name
+        .normalize()
+        .replaceAll(/[^\p{L}\p{N}\p{M} ._()+-]/gu, '_')
+        .slice(0, 90) || 'image';
+    request.open('POST', addressOf(`/api/images?name=${encodeURIComponent(name)}`));
+    request.responseType = 'json';
+    request.setRequestHeader('Content-Type', 'application/octet-stream');
+    request.upload.addEventListener('progress', ({ loaded, total }) =>
+      onProgress(loaded / Math.max(1, total)),
+    );
+    request.addEventListener('load', () => {
+      if (request.status === 202) resolve(request.response as JobState);
+      else reject(new Error(messageOf(request.response) ?? `The server answered ${request.status}.`));
+    });
+    request.addEventListener('error', () => reject(new Error('The server cannot be reached.')));
+    request.addEventListener('abort', () => reject(signal.reason));
+    signal.addEventListener('abort', () => request.abort(), { once: true });
+    request.send(file);
+  });
+}
+
+function finished(
+  job: JobState,
+  onProgress: (progress: number) => void,
+  signal: AbortSignal,
+): Promise<ImageInfo> {
+  return new Promise((resolve, reject) => {
+    const events = new EventSource(addressOf(`/api/jobs/${job.job}`));
+    const end = (act: () => void) => {
+      events.close();
+      act();
+    };
+    events.addEventListener('message', ({ data }) => {
+      const state = JSON.parse(data as string) as JobState;
+      onProgress(state.progress);
+      if (state.state === 'done' && state.image) end(() => resolve(state.image!));
+      else if (state.state === 'failed')
+        end(() => reject(new Error(messageOf(state.problem) ?? 'The image could not be encoded.')));
+    });
+    events.addEventListener('error', () => {
+      // Interrupted connections are taken up again by the browser; closed ones are not.
+      if (events.readyState === EventSource.CLOSED)
+        end(() => reject(new Error('The server does not tell how far it is.')));
+    });
+    signal.addEventListener('abort', () => end(() => reject(signal.reason)), { once: true });
+  });
+}
+
+async function answer<T>(response: Response): Promise<T> {
+  if (response.ok) return response.json();
+  const body: unknown = await response.json().catch(() => undefined);
+  throw new Error(messageOf(body) ?? `The server answered ${response.status}.`);
+}
+
+/** What problem+json says to people. */
+function messageOf(body: unknown): string | undefined {
+  const detail = (body as { readonly detail?: unknown } | null | undefined)?.detail;
+  return typeof detail === 'string' ? detail : undefined;
+}

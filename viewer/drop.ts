@@ -1,0 +1,35 @@
+import { element } from './element.ts';
+
+/** Takes files that are dropped anywhere on the page; `describe` says what would become of them, or undefined where nothing is taken. */
+export function takeDrops(
+  describe: () => string | undefined,
+  onFiles: (files: readonly File[]) => void,
+): void {
+  const veil = element(
+    'div',
+    { class: 'drop-veil', attributes: { hidden: true, 'aria-hidden': 'true' } },
+    element('p'),
+  );
+  document.body.append(veil);
+  // Events come for each element under the pointer; the veil goes when none has come for a while.
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const carriesFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') ?? false;
+  addEventListener('dragover', (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    const words = describe();
+    event.dataTransfer!.dropEffect = words === undefined ? 'none' : 'copy';
+    veil.firstElementChild!.textContent = words ?? 'This server takes no images.';
+    veil.hidden = false;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      veil.hidden = true;
+    }, 300);
+  });
+  addEventListener('drop', (event) => {
+    veil.hidden = true;
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    if (describe() !== undefined) onFiles([...event.dataTransfer!.files]);
+  });
+}

@@ -1,0 +1,187 @@
+import { addressOf, type ImageInfo, type ImageList, listImages } from './api.ts';
+import { element } from './element.ts';
+import { icon } from './icons.ts';
+import { factsOf } from './shown-picture.ts';
+import { nextTheme } from './theme.ts';
+import { iconButton } from './toolbar.ts';
+
+/** Pictures that are asked for at once. */
+const PAGE = 120;
+
+export interface GalleryOptions {
+  readonly onOpen: (id: string) => void;
+  /** Files chosen by hand; dropped ones come another way. */
+  readonly onFiles: (files: readonly File[]) => void;
+}
+
+/** Address of the page of a picture, from the root. */
+export function viewAddress(id: string): string {
+  return `view?id=${encodeURIComponent(id)}`;
+}
+
+/** All pictures of the server. */
+export class Gallery {
+  readonly #root: HTMLElement;
+  readonly #options: GalleryOptions;
+  readonly #grid = element('ul', { class: 'grid' });
+  readonly #count = element('p', { class: 'count', attributes: { role: 'status' } });
+  readonly #faults = element('div', { class: 'faults' });
+  readonly #more = element('button', {
+    class: 'text-button more',
+    text: 'Show more',
+    attributes: { type: 'button', hidden: true },
+  });
+  readonly #add = element('span');
+  readonly #closing = new AbortController();
+  #listed = 0;
+
+  constructor(root: HTMLElement, options: GalleryOptions) {
+    this.#root = root;
+    this.#options = options;
+    document.title = 'Pictures – liif';
+    this.#more.addEventListener('click', () => void this.load());
+    root.replaceChildren(
+      element(
+        'div',
+        { class: 'gallery' },
+        element(
+          'header',
+          {},
+          element('div', {}, element('h1', { text: 'Pictures' }), this.#count),
+          element(
+            'div',
+            { class: 'row' },
+            this.#add,
+            iconButton('Light or dark', 'theme', () => void nextTheme()),
+          ),
+        ),
+        element('main', {}, this.#faults, this.#grid, this.#more),
+      ),
+    );
+  }
+
+  /** Lists the next pictures. */
+  async load(): Promise<ImageList | undefined> {
+    const { signal } = this.#closing;
+    this.#more.disabled = true;
+    try {
+      const list = await listImages(this.#listed, PAGE, signal);
+      this.#show(list);
+      return list;
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      this.#faults.replaceChildren(
+        element(
+          'div',
+          { class: 'fault', attributes: { role: 'alert' } },
+          `The pictures cannot be listed. ${(error as Error).message} `,
+          element('button', {
+            class: 'text-button',
+            text: 'Try again',
+            attributes: { type: 'button' },
+            on: { click: () => void this.load() },
+          }),
+        ),
+      );
+      return undefined;
+    } finally {
+      this.#more.disabled = false;
+    }
+  }
+
+  /** Lists all anew, after an upload. */
+  async reload(): Promise<void> {
+    this.#listed = 0;
+    this.#grid.replaceChildren();
+    await this.load();
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#root.replaceChildren();
+  }
+
+  #show({ images, failed, total, upload }: ImageList): void {
+    this.#faults.replaceChildren(
+      ...failed.map(({ title }) =>
+        element('p', { class: 'fault', text: `${title}: the file is damaged or cannot be read.` }),
+      ),
+    );
+    this.#listed += images.length + failed.length;
+    this.#grid.append(...images.map((info) => this.#card(info)));
+    this.#count.textContent = total === 1 ? '1 picture' : `${total} pictures`;
+    this.#more.hidden = this.#listed >= total;
+    this.#add.replaceChildren(upload ? this.#uploadButton() : '');
+    if (total > 0) return;
+    this.#grid.replaceChildren(
+      element(
+        'li',
+        { class: 'empty' },
+        element('p', {
+          text: upload
+            ? 'Nothing here yet. Drop an image to make the first picture.'
+            : 'There are no pictures in what this server was given. Encode one:',
+        }),
+        !upload && element('pre', { text: 'liif encode photo.jpg' }),
+      ),
+    );
+  }
+
+  #card(info: ImageInfo): HTMLElement {
+    const aspect = Math.min(3, Math.max(0.4, info.width / info.height));
+    const card = element(
+      'a',
+      {
+        class: 'card',
+        attributes: { href: viewAddress(info.id) },
+        on: {
+          click: (event) => {
+            if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+            event.preventDefault();
+            this.#options.onOpen(info.id);
+          },
+        },
+      },
+      element('img', {
+        attributes: {
+          src: addressOf(info.thumbnail),
+          alt: '',
+          loading: 'lazy',
+          decoding: 'async',
+          width: info.width,
+          height: info.height,
+        },
+      }),
+      element(
+        'span',
+        { class: 'caption' },
+        element('span', { class: 'name', text: info.title }),
+        info.kind === 'liif' && element('span', { class: 'kind', text: 'LIIF' }),
+        element('span', { class: 'facts', text: factsOf(info) }),
+      ),
+    );
+    const item = element('li', {}, card);
+    item.style.setProperty('--aspect', String(aspect));
+    return item;
+  }
+
+  #uploadButton(): HTMLElement {
+    const input = element('input', {
+      class: 'visually-hidden',
+      attributes: { type: 'file', accept: 'image/*,.liif', multiple: true, id: 'add-images' },
+      on: {
+        change: () => {
+          this.#options.onFiles([...(input.files ?? [])]);
+          input.value = '';
+        },
+      },
+    });
+    return element(
+      'label',
+      { class: 'add', attributes: { for: 'add-images' } },
+      icon('upload'),
+      element('span', { text: 'Add images' }),
+      input,
+    );
+  }
+}

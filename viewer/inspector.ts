@@ -1,0 +1,213 @@
+import { element } from './element.ts';
+import type { PictureMap } from './picture-map.ts';
+import { digitsFor, FRACTION_BITS, formatDecimal, type Position } from './position.ts';
+import type { SampleWindow } from './shown-picture.ts';
+
+/** Samples on a side of the grid; odd, so that one is in the middle. */
+const SIDE = 9;
+const CELL = 20;
+/** Samples fetched at once, around the grid. */
+const FETCHED = 64;
+const VALUE_AFTER_MS = 120;
+
+/**
+ * Exact samples of the picture around the pointer, or around the middle of the map where there is none. Past native it also tells what the
+ * network makes of the very point.
+ */
+export class Inspector {
+  readonly element: HTMLElement;
+  /** Marks the point on the map when it is the middle. */
+  readonly crosshair = element('div', {
+    class: 'crosshair',
+    attributes: { 'aria-hidden': 'true', hidden: true },
+  });
+  readonly #picture: PictureMap;
+  readonly #canvas: HTMLCanvasElement;
+  readonly #pixel = element('dd');
+  readonly #value = element('dd');
+  readonly #pointValue = element('dd');
+  readonly #swatch = element('span', { class: 'swatch' });
+  readonly #pointRow: HTMLElement;
+  #pointer: { readonly x: number; readonly y: number } | undefined;
+  #samples: { readonly window: SampleWindow; readonly pixels: ImageData } | undefined;
+  #loading: { readonly window: SampleWindow; readonly controller: AbortController } | undefined;
+  #valueRequest: AbortController | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(picture: PictureMap) {
+    this.#picture = picture;
+    const ratio = Math.min(3, Math.max(1, Math.round(devicePixelRatio)));
+    this.#canvas = element('canvas', {
+      attributes: {
+        width: SIDE * CELL * ratio,
+        height: SIDE * CELL * ratio,
+        role: 'img',
+        'aria-label': 'Samples around the point',
+      },
+    });
+    this.#pointRow = element('div', {}, element('dt', { text: 'At the point' }), this.#pointValue);
+    this.element = element(
+      'section',
+      { class: 'inspector panel', attributes: { 'aria-label': 'Pixel inspector', hidden: true } },
+      this.#canvas,
+      element(
+        'dl',
+        {},
+        element('div', {}, element('dt', { text: 'Pixel' }), this.#pixel),
+        element('div', {}, element('dt', { text: 'RGB' }), this.#value),
+        this.#pointRow,
+      ),
+    );
+    const { map } = picture;
+    const container = map.getContainer();
+    container.addEventListener('pointermove', (event) => {
+      if (event.pointerType !== 'mouse') return;
+      const { left, top } = container.getBoundingClientRect();
+      this.#pointer = { x: event.clientX - left, y: event.clientY - top };
+      this.#update();
+    });
+    container.addEventListener('pointerleave', () => {
+      this.#pointer = undefined;
+      this.#update();
+    });
+    map.on('move zoom moveend', () => this.#update());
+  }
+
+  get shown(): boolean {
+    return !this.element.hidden;
+  }
+
+  set shown(shown: boolean) {
+    this.element.hidden = !shown;
+    if (!shown) this.crosshair.hidden = true;
+    this.#update();
+  }
+
+  #update(): void {
+    if (!this.shown) return;
+    const { view, picture, exponent } = this.#picture;
+    this.crosshair.hidden = this.#pointer !== undefined;
+    const position = this.#pointer ? view.positionAt([this.#pointer.x, this.#pointer.y]) : view.center;
+    const x = Number(position.x >> BigInt(FRACTION_BITS));
+    const y = Number(position.y >> BigInt(FRACTION_BITS));
+    const { width, height } = picture.size;
+    const inside = x >= 0 && y >= 0 && x < width && y < height;
+    this.#pixel.textContent = inside ? `${x}, ${y}` : 'outside';
+    const missing = inside && !this.#holds(this.#samples?.window, x, y);
+    if (missing && !this.#holds(this.#loading?.window, x, y)) void this.#load(x, y);
+    const sample = inside ? this.#sampleAt(x, y) : undefined;
+    this.#value.replaceChildren();
+    if (sample) {
+      const color = `rgb(${sample.slice(0, 3).join(' ')})`;
+      this.#swatch.style.background = color;
+      this.#value.append(this.#swatch, valueText(sample));
+    } else this.#value.textContent = inside ? '…' : '–';
+    this.#draw(x, y);
+    this.#showValueAt(inside && exponent > 0 ? position : undefined);
+  }
+
+  /** Asks for the value between samples, once the pointer rests. */
+  #showValueAt(position: Position | undefined): void {
+    const { picture, exponent } = this.#picture;
+    this.#pointRow.hidden = position === undefined || !picture.valueAt || !picture.synthesizes;
+    clearTimeout(this.#timer);
+    this.#valueRequest?.abort();
+    if (this.#pointRow.hidden || !position) return;
+    this.#pointValue.textContent = '…';
+    const controller = new AbortController();
+    this.#valueRequest = controller;
+    this.#timer = setTimeout(async () => {
+      try {
+        const digits = Math.min(300, digitsFor(exponent) + 1);
+        const value = await picture.valueAt!(
+          formatDecimal(position.x, digits),
+          formatDecimal(position.y, digits),
+          controller.signal,
+        );
+        this.#pointValue.textContent = valueText(value);
+      } catch {
+        if (!controller.signal.aborted) this.#pointValue.textContent = 'not available';
+      }
+    }, VALUE_AFTER_MS);
+  }
+
+  #holds(window: SampleWindow | undefined, x: number, y: number): boolean {
+    if (!window) return false;
+    const { width, height } = this.#picture.picture.size;
+    const half = (SIDE - 1) / 2;
+    const covers = (at: number, start: number, length: number, side: number) =>
+      Math.max(0, at - half) >= start && Math.min(side, at + half + 1) <= start + length;
+    return covers(x, window.left, window.width, width) && covers(y, window.top, window.height, height);
+  }
+
+  async #load(x: number, y: number): Promise<void> {
+    const { picture } = this.#picture;
+    const start = (at: number, side: number) => Math.max(0, Math.min(side - FETCHED, at - FETCHED / 2));
+    const { width, height } = picture.size;
+    const window = {
+      left: start(x, width),
+      top: start(y, height),
+      width: Math.min(FETCHED, width),
+      height: Math.min(FETCHED, height),
+    };
+    this.#loading?.controller.abort();
+    const controller = new AbortController();
+    this.#loading = { window, controller };
+    try {
+      const source = await picture.samples(window, controller.signal);
+      // Samples as they are stored: neither converted to the screen's colors nor multiplied with alpha.
+      const bitmap = await createImageBitmap(source, {
+        colorSpaceConversion: 'none',
+        premultiplyAlpha: 'none',
+      });
+      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+      const context = canvas.getContext('2d', { willReadFrequently: true })!;
+      context.drawImage(bitmap, 0, 0);
+      bitmap.close();
+      if (controller.signal.aborted) return;
+      this.#samples = { window, pixels: context.getImageData(0, 0, canvas.width, canvas.height) };
+    } catch {
+      if (!controller.signal.aborted) this.#value.textContent = 'not available';
+      return;
+    } finally {
+      if (this.#loading?.controller === controller) this.#loading = undefined;
+    }
+    this.#update();
+  }
+
+  #sampleAt(x: number, y: number): [number, number, number, number] | undefined {
+    if (!this.#samples) return undefined;
+    const { window, pixels } = this.#samples;
+    const column = x - window.left;
+    const row = y - window.top;
+    if (column < 0 || row < 0 || column >= window.width || row >= window.height) return undefined;
+    const at = (row * pixels.width + column) * 4;
+    return [...pixels.data.subarray(at, at + 4)] as [number, number, number, number];
+  }
+
+  #draw(x: number, y: number): void {
+    const context = this.#canvas.getContext('2d')!;
+    const cell = this.#canvas.width / SIDE;
+    const half = (SIDE - 1) / 2;
+    context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    for (let row = 0; row < SIDE; row++)
+      for (let column = 0; column < SIDE; column++) {
+        const sample = this.#sampleAt(x + column - half, y + row - half);
+        if (!sample) continue;
+        const [red, green, blue, alpha] = sample;
+        context.fillStyle = `rgb(${red} ${green} ${blue} / ${alpha / 255})`;
+        context.fillRect(column * cell, row * cell, cell - 1, cell - 1);
+      }
+    // Seen on any color.
+    context.lineWidth = 4;
+    context.strokeStyle = '#000';
+    context.strokeRect(half * cell - 1, half * cell - 1, cell + 1, cell + 1);
+    context.lineWidth = 2;
+    context.strokeStyle = '#fff';
+    context.strokeRect(half * cell - 1, half * cell - 1, cell + 1, cell + 1);
+  }
+}
+
+function valueText([red, green, blue, alpha]: readonly [number, number, number, number]): string {
+  return `${red}, ${green}, ${blue}${alpha === 255 ? '' : `, alpha ${alpha}`}`;
+}

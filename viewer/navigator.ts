@@ -1,0 +1,60 @@
+import { element } from './element.ts';
+import type { PictureMap } from './picture-map.ts';
+import { toFixed, toNumber } from './position.ts';
+
+/** The whole picture in small, with the part in view. For the pointer; keys and screen readers have the map itself. */
+export class Navigator {
+  readonly element: HTMLElement;
+  readonly #picture: PictureMap;
+  readonly #frame = element('div', { class: 'navigator-frame' });
+
+  constructor(picture: PictureMap, thumbnail: string) {
+    this.#picture = picture;
+    const { width, height } = picture.picture.size;
+    this.element = element(
+      'div',
+      { class: 'navigator panel', attributes: { 'aria-hidden': 'true' } },
+      element('img', { attributes: { src: thumbnail, alt: '', draggable: 'false' } }),
+      this.#frame,
+    );
+    this.element.style.aspectRatio = `${width} / ${height}`;
+    this.element.style.setProperty('--aspect', String(width / height));
+    this.element.addEventListener('pointerdown', (event) => {
+      this.element.setPointerCapture(event.pointerId);
+      this.#goTo(event);
+    });
+    this.element.addEventListener('pointermove', (event) => {
+      if (this.element.hasPointerCapture(event.pointerId)) this.#goTo(event);
+    });
+    picture.map.on('move zoom moveend rebase', () => this.#show());
+  }
+
+  #goTo(event: PointerEvent): void {
+    const { left, top, width, height } = this.element.getBoundingClientRect();
+    const { size } = this.#picture.picture;
+    const within = (value: number) => Math.min(1, Math.max(0, value));
+    const x = within((event.clientX - left) / width) * size.width;
+    const y = within((event.clientY - top) / height) * size.height;
+    this.#picture.motion.stop();
+    this.#picture.view.setView({ x: toFixed(x), y: toFixed(y) }, this.#picture.view.zoom);
+  }
+
+  #show(): void {
+    const { view, map, exponent, picture } = this.#picture;
+    const { width, height } = picture.size;
+    const shown = map.getSize().multiplyBy(2 ** -exponent);
+    const center = view.center;
+    const x = toNumber(center.x);
+    const y = toNumber(center.y);
+    const left = Math.max(0, (x - shown.x / 2) / width);
+    const top = Math.max(0, (y - shown.y / 2) / height);
+    const right = Math.min(1, (x + shown.x / 2) / width);
+    const bottom = Math.min(1, (y + shown.y / 2) / height);
+    this.#frame.style.left = `${left * 100}%`;
+    this.#frame.style.top = `${top * 100}%`;
+    this.#frame.style.width = `${Math.max(0, right - left) * 100}%`;
+    this.#frame.style.height = `${Math.max(0, bottom - top) * 100}%`;
+    // With all in view it tells nothing.
+    this.element.classList.toggle('navigator-idle', right - left > 0.999 && bottom - top > 0.999);
+  }
+}

@@ -1,0 +1,43 @@
+import { digitsFor, formatDecimal, type Position, parseDecimal } from './position.ts';
+
+/** What a link to a view holds: centre, zoom, and what is compared. */
+export interface ViewState {
+  readonly center: Position;
+  readonly zoom: number;
+  readonly comparison?: { readonly with: string; readonly at: number };
+}
+
+const MAX_ZOOM = 1024;
+
+/** `#x=…&y=…&z=…`, with as many digits as it takes to find the same screen pixel again. */
+export function formatHash({ center, zoom, comparison }: ViewState, nativeZoom: number): string {
+  // Two decimals of a screen pixel more than needed, so that links of links do not wander.
+  const digits = digitsFor(Math.max(0, zoom - nativeZoom)) + 2;
+  const parts = [
+    `x=${trimmed(formatDecimal(center.x, digits))}`,
+    `y=${trimmed(formatDecimal(center.y, digits))}`,
+    `z=${Number(zoom.toFixed(6))}`,
+  ];
+  if (comparison) parts.push(`compare=${comparison.with}`, `at=${Number(comparison.at.toFixed(3))}`);
+  return `#${parts.join('&')}`;
+}
+
+/** undefined where the hash names no view: it may come from anywhere. */
+export function parseHash(hash: string): ViewState | undefined {
+  const query = new URLSearchParams(hash.replace(/^#/, ''));
+  const x = parseDecimal(query.get('x') ?? '');
+  const y = parseDecimal(query.get('y') ?? '');
+  const zoom = Number(query.get('z') ?? Number.NaN);
+  if (x === undefined || y === undefined || !(Math.abs(zoom) <= MAX_ZOOM)) return undefined;
+  const compared = query.get('compare');
+  const at = Number(query.get('at') ?? 0.5);
+  return {
+    center: { x, y },
+    zoom,
+    ...(compared !== null && { comparison: { with: compared, at: at >= 0 && at <= 1 ? at : 0.5 } }),
+  };
+}
+
+function trimmed(decimal: string): string {
+  return decimal.includes('.') ? decimal.replace(/\.?0+$/, '') : decimal;
+}

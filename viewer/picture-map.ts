@@ -1,0 +1,172 @@
+import { DomEvent, Map as LeafletMap, type LeafletMouseEvent, point } from 'leaflet';
+import { DeepView } from './deep-view.ts';
+import { LiifLayer } from './liif-layer.ts';
+import { type Position, toFixed, toNumber } from './position.ts';
+import type { ShownPicture } from './shown-picture.ts';
+import type { TileSource } from './tile-source.ts';
+import { reducedMotion, ZoomMotion } from './zoom-motion.ts';
+
+/** Small pictures are shown at most so many times their size at home. */
+const HOME_EXPONENT = 2;
+/** Zooms per pixel of a mouse wheel's turn, and the most of one event. */
+const WHEEL_ZOOM = 1 / 180;
+const PAN_STEP = 90;
+
+/** A picture on a map: deep view, motion, gestures and keys. What stands around it is made by the page. */
+export class PictureMap {
+  readonly picture: ShownPicture;
+  readonly map: LeafletMap;
+  readonly layer: LiifLayer;
+  readonly view: DeepView;
+  readonly motion: ZoomMotion;
+
+  constructor(container: HTMLElement, picture: ShownPicture) {
+    this.picture = picture;
+    this.layer = new LiifLayer(picture.source);
+    const calm = reducedMotion();
+    this.map = new LeafletMap(container, {
+      crs: this.layer.crs,
+      zoomControl: false,
+      attributionControl: false,
+      // Wheel, double click and keys go through ZoomMotion.
+      scrollWheelZoom: false,
+      doubleClickZoom: false,
+      keyboard: false,
+      zoomSnap: 0,
+      fadeAnimation: !calm,
+      zoomAnimation: false,
+      inertia: !calm,
+      bounceAtZoomLimits: false,
+    });
+    const size = this.map.getSize();
+    const { width, height, nativeZoom } = picture.size;
+    const fit = nativeZoom + Math.log2(Math.min(size.x / width, size.y / height));
+    this.view = new DeepView(this.map, this.layer, { minZoom: Math.min(0, Math.floor(fit)) });
+    this.motion = new ZoomMotion(this.view);
+    this.layer.addTo(this.map);
+    this.map.on('moveend', () => this.#comeBack());
+    this.map.on('dblclick', (event: LeafletMouseEvent) =>
+      this.motion.stepBy(event.originalEvent.shiftKey ? -1 : 1, event.containerPoint),
+    );
+    container.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+  }
+
+  get nativeZoom(): number {
+    return this.picture.size.nativeZoom;
+  }
+
+  /** log2 of the scale: 0 at native. */
+  get exponent(): number {
+    return this.view.zoom - this.nativeZoom;
+  }
+
+  /** Centre and zoom that show the whole picture. */
+  home(): { readonly center: Position; readonly zoom: number } {
+    const { width, height } = this.picture.size;
+    const size = this.map.getSize();
+    const fit = Math.log2(Math.min(size.x / width, size.y / height));
+    return {
+      center: { x: toFixed(width / 2), y: toFixed(height / 2) },
+      zoom: this.nativeZoom + Math.min(HOME_EXPONENT, fit),
+    };
+  }
+
+  goHome(): void {
+    const { center, zoom } = this.home();
+    this.motion.stop();
+    this.view.setView(center, zoom);
+  }
+
+  /** Pixel for pixel around the middle. */
+  goNative(): void {
+    this.motion.zoomTo(this.nativeZoom);
+  }
+
+  panBy(x: number, y: number): void {
+    this.motion.stop();
+    this.map.panBy(point(x, y), { animate: !reducedMotion(), duration: 0.15 });
+  }
+
+  /** What a key does on the map; false where it is none of the map's. */
+  key({ key, shiftKey }: KeyboardEvent): boolean {
+    const step = PAN_STEP * (shiftKey ? 3 : 1);
+    switch (key) {
+      case 'ArrowLeft':
+        this.panBy(-step, 0);
+        return true;
+      case 'ArrowRight':
+        this.panBy(step, 0);
+        return true;
+      case 'ArrowUp':
+        this.panBy(0, -step);
+        return true;
+      case 'ArrowDown':
+        this.panBy(0, step);
+        return true;
+      case '+':
+      case '=':
+        this.motion.stepBy(1);
+        return true;
+      case '-':
+      case '_':
+        this.motion.stepBy(-1);
+        return true;
+      case '0':
+      case 'Home':
+        this.goHome();
+        return true;
+      case '1':
+        this.goNative();
+        return true;
+    }
+    return false;
+  }
+
+  /** One more picture of the same size on the map. */
+  addLayer(source: TileSource, pane: string): LiifLayer {
+    const layer = new LiifLayer(source, { origin: this.layer.origin, pane });
+    this.view.add(layer);
+    layer.addTo(this.map);
+    return layer;
+  }
+
+  removeLayer(layer: LiifLayer): void {
+    this.view.remove(layer);
+    layer.remove();
+  }
+
+  close(): void {
+    this.motion.stop();
+    this.map.remove();
+  }
+
+  #wheel(event: WheelEvent): void {
+    event.preventDefault();
+    // Pixels, whatever the device counts in; pinching on a touchpad comes as a wheel with Ctrl, in small steps.
+    const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : event.deltaMode === 2 ? 60 : 1;
+    const pixels = -event.deltaY * unit * (event.ctrlKey ? 4 : 1);
+    const delta = Math.max(-1, Math.min(1, pixels * WHEEL_ZOOM));
+    const anchor = DomEvent.getMousePosition(event as unknown as MouseEvent, this.map.getContainer());
+    this.motion.zoomBy(delta, anchor);
+  }
+
+  /** The picture can be pushed aside, but its middle half stays in reach: the centre of the view comes back to it. */
+  #comeBack(): void {
+    if (this.motion.running) return;
+    const { width, height } = this.picture.size;
+    const { x, y } = this.view.center;
+    const within = (value: bigint, side: number) => {
+      const end = toFixed(side);
+      return value < 0n ? 0n : value > end ? end : value;
+    };
+    const target = { x: within(x, width), y: within(y, height) };
+    if (target.x === x && target.y === y) return;
+    const offset = point(
+      toNumber(target.x - x, this.exponent),
+      toNumber(target.y - y, this.exponent),
+    ).round();
+    if (offset.x === 0 && offset.y === 0) return;
+    if (Math.max(Math.abs(offset.x), Math.abs(offset.y)) > 4096) this.view.setView(target, this.view.zoom);
+    else this.map.panBy(offset, { animate: !reducedMotion(), duration: 0.2 });
+  }
+}

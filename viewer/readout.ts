@@ -1,0 +1,83 @@
+import { element } from './element.ts';
+import type { PictureMap } from './picture-map.ts';
+import { digitsFor, formatDecimal, type Position } from './position.ts';
+import { formatScale, type Sharpness, sharpnessOf, spokenScale } from './scale.ts';
+
+const ANNOUNCE_AFTER_MS = 500;
+
+/** Scale, badge and coordinates; tells screen readers the scale when a zoom has ended. */
+export class Readout {
+  readonly element: HTMLElement;
+  /** What screen readers hear. */
+  readonly announcement = element('div', {
+    class: 'visually-hidden',
+    attributes: { 'aria-live': 'polite', 'aria-atomic': 'true', id: 'scale-announcement' },
+  });
+  readonly #picture: PictureMap;
+  readonly #scale = element('span', { class: 'readout-scale' });
+  readonly #badge = element('span', { class: 'badge' });
+  readonly #coordinates = element('span', { class: 'readout-coordinates' });
+  #pointer: { readonly x: number; readonly y: number } | undefined;
+  #told = '';
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(picture: PictureMap) {
+    this.#picture = picture;
+    this.element = element('div', { class: 'readout panel' }, this.#scale, this.#badge, this.#coordinates);
+    const { map } = picture;
+    map.on('zoom move rebase', () => this.#show());
+    map.on('moveend', () => {
+      this.#show();
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#announce(), ANNOUNCE_AFTER_MS);
+    });
+    const container = map.getContainer();
+    container.addEventListener('pointermove', (event) => {
+      const { left, top } = container.getBoundingClientRect();
+      this.#pointer =
+        event.pointerType === 'mouse' ? { x: event.clientX - left, y: event.clientY - top } : undefined;
+      this.#show();
+    });
+    container.addEventListener('pointerleave', () => {
+      this.#pointer = undefined;
+      this.#show();
+    });
+  }
+
+  #show(): void {
+    const { view, exponent } = this.#picture;
+    const sharpness = this.#sharpness();
+    this.#scale.textContent = formatScale(exponent);
+    this.#badge.textContent = sharpness;
+    this.#badge.dataset.sharpness = sharpness;
+    this.#badge.title = MEANINGS[sharpness];
+    const position = this.#pointer ? view.positionAt([this.#pointer.x, this.#pointer.y]) : view.center;
+    this.#coordinates.textContent = coordinatesText(position, exponent);
+  }
+
+  #sharpness(): Sharpness | 'enlarged' {
+    const sharpness = sharpnessOf(this.#picture.exponent);
+    return sharpness === 'synthesized' && !this.#picture.picture.synthesizes ? 'enlarged' : sharpness;
+  }
+
+  #announce(): void {
+    const { view, exponent } = this.#picture;
+    const scale = `Scale ${spokenScale(exponent)}, ${this.#sharpness()}`;
+    // Moves without a zoom are not announced: whoever moves knows, and chatter tires.
+    if (scale === this.#told) return;
+    this.#told = scale;
+    this.announcement.textContent = `${scale}. Middle at ${coordinatesText(view.center, Math.min(exponent, 8))}.`;
+  }
+}
+
+const MEANINGS: Readonly<Record<Sharpness | 'enlarged', string>> = {
+  reduced: 'Smaller than the picture: several of its pixels in one of the screen',
+  native: 'One pixel of the picture is one of the screen',
+  synthesized: 'Between the pixels of the picture: the network fills in what it has learned to expect',
+  enlarged: 'This image is enlarged without a network',
+};
+
+function coordinatesText({ x, y }: Position, exponent: number): string {
+  const digits = digitsFor(Math.max(0, exponent));
+  return `x ${formatDecimal(x, digits)}  y ${formatDecimal(y, digits)}`;
+}

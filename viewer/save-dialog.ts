@@ -1,0 +1,149 @@
+import { element } from './element.ts';
+import type { PictureMap } from './picture-map.ts';
+import { MAX_SAVED_PIXELS, MAX_SAVED_SIDE, savedRegion } from './save.ts';
+import { formatScale } from './scale.ts';
+
+/** Asks for a size and saves what is in view as PNG. */
+export class SaveDialog {
+  readonly element: HTMLDialogElement;
+  readonly #picture: PictureMap;
+  readonly #width: HTMLInputElement;
+  readonly #note = element('p', { class: 'dialog-note', attributes: { 'aria-live': 'polite' } });
+  readonly #save: HTMLButtonElement;
+  readonly #progress = element('progress', {
+    attributes: { max: 1, value: 0, hidden: true, 'aria-label': 'Saving' },
+  });
+  #running: AbortController | undefined;
+
+  constructor(picture: PictureMap) {
+    this.#picture = picture;
+    this.#width = element('input', {
+      attributes: {
+        type: 'number',
+        id: 'save-width',
+        min: 16,
+        max: MAX_SAVED_SIDE,
+        step: 1,
+        inputmode: 'numeric',
+        required: true,
+      },
+      on: { input: () => this.#describe() },
+    });
+    const factors = [1, 2, 4].map((factor) =>
+      element('button', {
+        class: 'text-button',
+        text: factor === 1 ? 'As on screen' : `${factor}×`,
+        attributes: { type: 'button' },
+        on: {
+          click: () => {
+            this.#width.value = String(this.#screen().x * factor);
+            this.#describe();
+          },
+        },
+      }),
+    );
+    this.#save = element('button', { class: 'primary', text: 'Save', attributes: { type: 'submit' } });
+    const form = element(
+      'form',
+      { attributes: { method: 'dialog' } },
+      element('h2', { text: 'Save what is in view', attributes: { id: 'save-title' } }),
+      element('div', { class: 'row' }, ...factors),
+      element('label', { text: 'Width in pixels', attributes: { for: 'save-width' } }),
+      this.#width,
+      this.#note,
+      this.#progress,
+      element(
+        'div',
+        { class: 'row row-end' },
+        element('button', {
+          class: 'text-button',
+          text: 'Cancel',
+          attributes: { type: 'button' },
+          on: { click: () => this.element.close() },
+        }),
+        this.#save,
+      ),
+    );
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.#run();
+    });
+    this.element = element(
+      'dialog',
+      { class: 'dialog panel', attributes: { 'aria-labelledby': 'save-title' } },
+      form,
+    );
+    this.element.addEventListener('close', () => this.#running?.abort());
+  }
+
+  open(): void {
+    this.#width.value = String(this.#screen().x);
+    this.#save.disabled = false;
+    this.#progress.hidden = true;
+    this.#describe();
+    this.element.showModal();
+  }
+
+  #screen() {
+    return this.#picture.map.getSize();
+  }
+
+  /** Output size of the width in the field, or why there is none. */
+  #size(): { readonly width: number; readonly height: number; readonly zoom: number } | string {
+    const screen = this.#screen();
+    const width = Number(this.#width.value);
+    if (!Number.isInteger(width) || width < 16) return 'At least 16 pixels wide.';
+    const height = Math.max(1, Math.round((width * screen.y) / screen.x));
+    if (Math.max(width, height) > MAX_SAVED_SIDE || width * height > MAX_SAVED_PIXELS) {
+      const most = Math.min(
+        MAX_SAVED_SIDE,
+        Math.floor((MAX_SAVED_SIDE * screen.x) / screen.y),
+        Math.floor(Math.sqrt((MAX_SAVED_PIXELS * screen.x) / screen.y)),
+      );
+      return `At most ${most} pixels wide in this window.`;
+    }
+    return { width, height, zoom: this.#picture.view.zoom + Math.log2(width / screen.x) };
+  }
+
+  #describe(): void {
+    const size = this.#size();
+    this.#save.disabled = typeof size === 'string';
+    this.#note.textContent =
+      typeof size === 'string'
+        ? size
+        : `${size.width} × ${size.height} pixels, scale ${formatScale(size.zoom - this.#picture.nativeZoom)}, PNG`;
+  }
+
+  async #run(): Promise<void> {
+    const size = this.#size();
+    if (typeof size === 'string' || this.#running) return;
+    const controller = new AbortController();
+    this.#running = controller;
+    this.#save.disabled = true;
+    this.#progress.hidden = false;
+    this.#progress.value = 0;
+    const { picture, view, exponent } = this.#picture;
+    try {
+      const blob = await savedRegion(
+        picture.lossless,
+        { center: view.center, ...size },
+        (progress) => {
+          this.#progress.value = progress;
+        },
+        controller.signal,
+      );
+      const url = URL.createObjectURL(blob);
+      const name = picture.title.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-');
+      const scale = formatScale(exponent).replaceAll(/[^\d.]+/g, '') || '1';
+      element('a', { attributes: { href: url, download: `${name}-${scale}x-${size.width}.png` } }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+      this.element.close();
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      this.#note.textContent = `Not saved: ${(error as Error).message}`;
+      this.#save.disabled = false;
+    } finally {
+      this.#running = undefined;
+    }
+  }
+}

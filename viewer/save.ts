@@ -1,0 +1,88 @@
+import { FRACTION_BITS, type Position, shifted, toFixed } from './position.ts';
+import { isInside, TILE_SIZE, type TileSource } from './tile-source.ts';
+
+/** A part of a picture around a point, and how many pixels to make of it. */
+export interface SavedRegion {
+  readonly center: Position;
+  /** Zoom at which `width` x `height` output pixels show the region. */
+  readonly zoom: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Most pixels of a saved image, and of its longer side: what browsers can hold in a canvas. */
+export const MAX_SAVED_PIXELS = 2 ** 25;
+export const MAX_SAVED_SIDE = 8192;
+const PARALLEL = 6;
+
+/**
+ * The region as PNG, made of tiles of a source; exactly its pixels where the zoom is whole, otherwise reduced from the next one. Transparent
+ * outside the picture. Rejects with the first tile's error, or with the signal's reason.
+ */
+export async function savedRegion(
+  source: TileSource,
+  region: SavedRegion,
+  onProgress: (progress: number) => void,
+  signal: AbortSignal,
+): Promise<Blob> {
+  const fine = Math.max(0, Math.ceil(region.zoom - 1e-6));
+  const reduction = 2 ** (fine - region.zoom);
+  const whole = Math.abs(reduction - 1) < 1e-5;
+  // A tile of twice the pixels from one zoom above has the same pixels as four tiles.
+  const ratio = fine > 0 ? 2 : 1;
+  const z = fine - (ratio - 1);
+  const side = TILE_SIZE * ratio;
+  const width = whole ? region.width : Math.ceil(region.width * reduction);
+  const height = whole ? region.height : Math.ceil(region.height * reduction);
+  const left = corner(region.center.x, width, fine - source.nativeZoom);
+  const top = corner(region.center.y, height, fine - source.nativeZoom);
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext('2d')!;
+  const tiles: { readonly x: bigint; readonly y: bigint }[] = [];
+  for (let y = floorDivide(top, side); y * BigInt(side) < top + BigInt(height); y++)
+    for (let x = floorDivide(left, side); x * BigInt(side) < left + BigInt(width); x++)
+      if (isInside(source, z, x, y)) tiles.push({ x, y });
+  let next = 0;
+  let done = 0;
+  const work = async () => {
+    while (next < tiles.length) {
+      signal.throwIfAborted();
+      const { x, y } = tiles[next++]!;
+      const body = await source.tile(z, x, y, side, signal);
+      const bitmap = body instanceof Blob ? await createImageBitmap(body) : body;
+      context.drawImage(bitmap, Number(x * BigInt(side) - left), Number(y * BigInt(side) - top), side, side);
+      bitmap.close();
+      onProgress(++done / tiles.length);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+  if (whole) return canvas.convertToBlob({ type: 'image/png' });
+  const reduced = new OffscreenCanvas(region.width, region.height);
+  const target = reduced.getContext('2d')!;
+  target.imageSmoothingQuality = 'high';
+  target.drawImage(
+    canvas,
+    0,
+    0,
+    region.width * reduction,
+    region.height * reduction,
+    0,
+    0,
+    region.width,
+    region.height,
+  );
+  return reduced.convertToBlob({ type: 'image/png' });
+}
+
+/** Pixel, at 2^exponent of them in one of the picture, where an image around a position begins. */
+function corner(center: bigint, length: number, exponent: number): bigint {
+  const half = toFixed(length / 2);
+  const rounding = 1n << BigInt(FRACTION_BITS - 1);
+  return shifted(shifted(center, exponent) - half + rounding, -FRACTION_BITS);
+}
+
+function floorDivide(value: bigint, by: number): bigint {
+  const divisor = BigInt(by);
+  const quotient = value / divisor;
+  return value < 0n && quotient * divisor !== value ? quotient - 1n : quotient;
+}

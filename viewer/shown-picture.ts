@@ -1,0 +1,98 @@
+import { addressOf, type ImageInfo, imageInfo, serverRoot } from './api.ts';
+import { HttpTileSource } from './http-tile-source.ts';
+import type { PictureSize, TileSource } from './tile-source.ts';
+
+/** A picture that can stand on the other side of the curtain. */
+export interface Comparison {
+  readonly key: string;
+  readonly name: string;
+  readonly source: TileSource;
+}
+
+/** What the viewer shows, wherever it comes from: a server, or a file that the browser decodes. */
+export interface ShownPicture {
+  /** In links; a file of the visitor has none. */
+  readonly id?: string;
+  readonly title: string;
+  readonly size: PictureSize;
+  readonly source: TileSource;
+  /** The same pixels without loss, for saving. */
+  readonly lossless: TileSource;
+  readonly comparisons: readonly Comparison[];
+  /** Small image of the whole. */
+  readonly thumbnail?: string;
+  /** Facts for people: size, bytes, quality. */
+  readonly facts: string;
+  /** Whether a network fills in past native; plain images are only enlarged. */
+  readonly synthesizes: boolean;
+  /** Native pixels of a window inside the picture. Rejects as `fetch` does. */
+  samples(window: SampleWindow, signal: AbortSignal): Promise<ImageBitmapSource>;
+  /** The value at a point, in decimal pixels: red, green, blue, alpha. */
+  valueAt?(x: string, y: string, signal: AbortSignal): Promise<readonly [number, number, number, number]>;
+}
+
+export interface SampleWindow {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A picture of the server that this page comes from. */
+export async function serverPicture(id: string, signal?: AbortSignal): Promise<ShownPicture> {
+  const info = await imageInfo(id, signal);
+  const server = serverRoot();
+  const path = encodeURIComponent(info.id);
+  const original =
+    info.original === undefined ? undefined : await imageInfo(info.original, signal).catch(() => undefined);
+  const comparisons: Comparison[] = [];
+  if (info.kind === 'liif')
+    comparisons.push({
+      key: 'bicubic',
+      name: 'Bicubic',
+      source: new HttpTileSource(info, { server, method: 'bicubic' }),
+    });
+  if (original)
+    comparisons.push({
+      key: 'original',
+      name: 'Original',
+      source: new HttpTileSource(original, { server, method: 'bicubic' }),
+    });
+  return {
+    id: info.id,
+    title: info.title,
+    size: info,
+    source: new HttpTileSource(info, { server }),
+    lossless: new HttpTileSource(info, { server, format: 'png' }),
+    comparisons,
+    thumbnail: addressOf(info.thumbnail),
+    facts: factsOf(info),
+    synthesizes: info.kind === 'liif',
+    async samples({ left, top, width, height }, abort) {
+      const url = addressOf(
+        `/iiif/3/${path}/${left},${top},${width},${height}/max/0/default.png?v=${info.version}`,
+      );
+      const response = await fetch(url, { signal: abort });
+      if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+      return response.blob();
+    },
+    async valueAt(x, y, abort) {
+      const response = await fetch(addressOf(`/${path}/pixel?x=${x}&y=${y}`), { signal: abort });
+      if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+      const { rgba } = (await response.json()) as { rgba: readonly [number, number, number, number] };
+      return rgba;
+    },
+  };
+}
+
+export function factsOf(info: Pick<ImageInfo, 'width' | 'height' | 'bytes' | 'quality' | 'kind'>): string {
+  const facts = [`${info.width} × ${info.height}`, formatBytes(info.bytes)];
+  if (info.quality !== undefined) facts.push(`quality ${info.quality}`);
+  return facts.join(' · ');
+}
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`;
+  const [value, unit] = bytes < 999_500 ? [bytes / 1e3, 'kB'] : [bytes / 1e6, 'MB'];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}

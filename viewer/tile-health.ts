@@ -1,0 +1,87 @@
+import { element } from './element.ts';
+import type { LiifLayer } from './liif-layer.ts';
+import type { Notices } from './notices.ts';
+
+const SHOW_AFTER_MS = 150;
+
+/** A bar while tiles come, and a message while they fail. */
+export class TileHealth {
+  readonly element: HTMLElement;
+  readonly #bar = element('div', { class: 'progress-bar' });
+  readonly #notices: Notices;
+  readonly #layers = new Set<LiifLayer>();
+  #notice: ReturnType<Notices['show']> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(notices: Notices) {
+    this.#notices = notices;
+    this.element = element(
+      'div',
+      {
+        class: 'progress',
+        attributes: {
+          role: 'progressbar',
+          'aria-label': 'Loading',
+          'aria-valuemin': 0,
+          'aria-valuemax': 100,
+          hidden: true,
+        },
+      },
+      this.#bar,
+    );
+  }
+
+  watch(layer: LiifLayer): void {
+    this.#layers.add(layer);
+    layer.on('tilestatus', () => this.#show());
+    this.#show();
+  }
+
+  forget(layer: LiifLayer): void {
+    this.#layers.delete(layer);
+    this.#show();
+  }
+
+  #show(): void {
+    let loading = 0;
+    let failing = 0;
+    let loaded = 0;
+    let reason: string | undefined;
+    for (const { status } of this.#layers) {
+      loading += status.loading;
+      failing += status.failing;
+      loaded += status.loaded;
+      reason ??= status.reason;
+    }
+    const percent = Math.round((100 * loaded) / Math.max(1, loaded + loading));
+    this.element.setAttribute('aria-valuenow', String(percent));
+    this.#bar.style.transform = `scaleX(${percent / 100})`;
+    if (loading === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.element.hidden = true;
+    }
+    // What comes at once needs no bar.
+    else
+      this.#timer ??= setTimeout(() => {
+        this.element.hidden = false;
+      }, SHOW_AFTER_MS);
+    if (failing === 0) {
+      this.#notice?.close();
+      this.#notice = undefined;
+      return;
+    }
+    const text = `${failing} ${failing === 1 ? 'tile has' : 'tiles have'} failed. ${reason ?? ''}`.trim();
+    if (this.#notice) this.#notice.update(text);
+    else
+      this.#notice = this.#notices.show(text, {
+        forMs: 0,
+        kind: 'fault',
+        action: { name: 'Try again', run: () => this.#retry() },
+      });
+  }
+
+  #retry(): void {
+    for (const layer of this.#layers) layer.retry();
+  }
+}

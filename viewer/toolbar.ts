@@ -1,0 +1,27 @@
+import { element } from './element.ts';
+import { type IconName, icon } from './icons.ts';
+
+/** A button with a drawing; its name is what screen readers and the pointer get, with the key beside it. */
+export function iconButton(
+  name: string,
+  drawing: IconName,
+  onClick: () => void,
+  options: { readonly key?: string; readonly toggle?: boolean; readonly class?: string } = {},
+): HTMLButtonElement {
+  const { key, toggle = false } = options;
+  return element(
+    'button',
+    {
+      class: `icon-button ${options.class ?? ''}`.trim(),
+      attributes: {
+        type: 'button',
+        'aria-label': name,
+        title: key ? `${name} (${key})` : name,
+        'aria-keyshortcuts': key,
+        ...(toggle && { 'aria-pressed': 'false' }),
+      },
+      on: { click: onClick },
+    },
+    icon(drawing),
+  );
+}

@@ -1,0 +1,263 @@
+import 'leaflet/dist/leaflet.css';
+import './view.css';
+import { Curtain } from './curtain.ts';
+import { element } from './element.ts';
+import { helpDialog } from './help-dialog.ts';
+import { Inspector } from './inspector.ts';
+import { Navigator } from './navigator.ts';
+import { Notices } from './notices.ts';
+import { formatHash, parseHash } from './permalink.ts';
+import { PictureMap } from './picture-map.ts';
+import { Readout } from './readout.ts';
+import { SaveDialog } from './save-dialog.ts';
+import type { ShownPicture } from './shown-picture.ts';
+import { nextTheme } from './theme.ts';
+import { TileHealth } from './tile-health.ts';
+import { iconButton } from './toolbar.ts';
+
+const LINK_AFTER_MS = 250;
+
+/** The page of one picture. */
+export class ViewPage {
+  readonly picture: PictureMap;
+  readonly #root: HTMLElement;
+  readonly #notices = new Notices();
+  readonly #curtain: Curtain | undefined;
+  readonly #inspector: Inspector;
+  readonly #navigator: Navigator | undefined;
+  readonly #save: SaveDialog;
+  readonly #help = helpDialog();
+  readonly #buttons: {
+    readonly compare?: HTMLButtonElement;
+    readonly inspect: HTMLButtonElement;
+    readonly navigator?: HTMLButtonElement;
+  };
+  readonly #listening = new AbortController();
+  #linkTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastHash = '';
+
+  /** Fills `root`, which is in the document; `onBack` leads to the gallery. */
+  constructor(root: HTMLElement, picture: ShownPicture, onBack: () => void) {
+    this.#root = root;
+    document.title = `${picture.title} – liif`;
+    const mapElement = element('div', {
+      class: 'map',
+      attributes: {
+        role: 'region',
+        'aria-roledescription': 'zoomable picture',
+        'aria-label': `${picture.title}, ${picture.facts}. Arrows move, plus and minus zoom, question mark tells all keys.`,
+        tabindex: 0,
+      },
+    });
+    const stage = element('main', { class: 'stage' }, mapElement);
+    root.replaceChildren(stage);
+    this.picture = new PictureMap(mapElement, picture);
+    const { map } = this.picture;
+
+    const health = new TileHealth(this.#notices);
+    health.watch(this.picture.layer);
+    const readout = new Readout(this.picture);
+    this.#inspector = new Inspector(this.picture);
+    this.#save = new SaveDialog(this.picture);
+    this.#navigator =
+      picture.thumbnail === undefined ? undefined : new Navigator(this.picture, picture.thumbnail);
+    this.#curtain =
+      picture.comparisons.length === 0
+        ? undefined
+        : new Curtain(this.picture, {
+            onLayer: (layer, shown) => (shown ? health.watch(layer) : health.forget(layer)),
+            onChange: () => this.#linkSoon(),
+          });
+
+    const compare =
+      this.#curtain &&
+      iconButton('Compare', 'compare', () => this.#toggleCurtain(), { key: 'C', toggle: true });
+    const inspect = iconButton('Inspect pixels', 'inspect', () => this.#toggleInspector(), {
+      key: 'I',
+      toggle: true,
+    });
+    const navigator =
+      this.#navigator &&
+      iconButton('Navigator', 'map', () => this.#toggleNavigator(), { key: 'N', toggle: true });
+    navigator?.setAttribute('aria-pressed', 'true');
+    this.#buttons = { inspect, ...(compare && { compare }), ...(navigator && { navigator }) };
+    const tools = element(
+      'div',
+      { class: 'tools panel', attributes: { role: 'group', 'aria-label': 'Tools' } },
+      compare,
+      inspect,
+      navigator,
+      iconButton('Save as PNG', 'save', () => this.#save.open(), { key: 'S' }),
+      picture.id !== undefined && iconButton('Copy link', 'link', () => void this.#copyLink(), { key: 'L' }),
+      iconButton('Full screen', 'full', () => this.#toggleFullScreen(), { key: 'F' }),
+      iconButton('Light or dark', 'theme', () => this.#changeTheme(), { key: 'T', class: 'wide-only' }),
+      iconButton('Keys', 'help', () => this.#help.showModal(), { key: '?', class: 'wide-only' }),
+    );
+    const zoom = element(
+      'div',
+      { class: 'zoom panel', attributes: { role: 'group', 'aria-label': 'Zoom' } },
+      iconButton('Zoom in', 'plus', () => this.picture.motion.stepBy(1), { key: '+' }),
+      iconButton('Zoom out', 'minus', () => this.picture.motion.stepBy(-1), { key: '-' }),
+      iconButton('Whole picture', 'home', () => this.picture.goHome(), { key: '0' }),
+    );
+    const title = element(
+      'header',
+      { class: 'title panel' },
+      iconButton('All pictures', 'back', onBack),
+      element('div', {}, element('h1', { text: picture.title }), element('p', { text: picture.facts })),
+    );
+    stage.prepend(title, tools);
+    stage.append(
+      health.element,
+      this.#inspector.crosshair,
+      this.#inspector.element,
+      element('div', { class: 'corner' }, this.#navigator?.element, zoom),
+      readout.element,
+      readout.announcement,
+      this.#notices.element,
+      this.#save.element,
+      this.#help,
+    );
+
+    const { signal } = this.#listening;
+    addEventListener('keydown', (event) => this.#key(event), { signal });
+    addEventListener('hashchange', () => this.#follow(), { signal });
+    const resize = new ResizeObserver(() => map.invalidateSize({ pan: true, animate: false }));
+    resize.observe(mapElement);
+    signal.addEventListener('abort', () => resize.disconnect());
+    const state = parseHash(location.hash);
+    const { center, zoom: homeZoom } = this.picture.home();
+    this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);
+    if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
+    map.on('moveend', () => this.#linkSoon());
+    mapElement.focus({ preventScroll: true });
+  }
+
+  close(): void {
+    clearTimeout(this.#linkTimer);
+    this.#listening.abort();
+    this.picture.close();
+    this.#root.replaceChildren();
+  }
+
+  #key(event: KeyboardEvent): void {
+    const { target, key } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (document.querySelector('dialog[open]')) return;
+    const typing = target instanceof HTMLElement && target.closest('input, select, textarea') !== null;
+    if (typing) return;
+    // Space and Enter press buttons; everything else is for the picture wherever the focus is.
+    if (this.picture.key(event)) {
+      event.preventDefault();
+      return;
+    }
+    const act = this.#shortcut(key);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  #shortcut(key: string): (() => void) | undefined {
+    switch (key.toLowerCase()) {
+      case 'c':
+        return this.#curtain && (() => this.#toggleCurtain());
+      case 'i':
+        return () => this.#toggleInspector();
+      case 'n':
+        return this.#navigator && (() => this.#toggleNavigator());
+      case 's':
+        return () => this.#save.open();
+      case 'l':
+        return () => void this.#copyLink();
+      case 'f':
+        return () => this.#toggleFullScreen();
+      case 't':
+        return () => this.#changeTheme();
+      case '?':
+        return () => this.#help.showModal();
+      case 'escape':
+        return () => this.#closeTools();
+    }
+    return undefined;
+  }
+
+  #toggleCurtain(): void {
+    if (this.#curtain!.state) {
+      this.#curtain!.hide();
+      this.#buttons.compare!.setAttribute('aria-pressed', 'false');
+      return;
+    }
+    this.#openCurtain();
+    this.#curtain!.focus();
+  }
+
+  #openCurtain(key?: string, at?: number): void {
+    this.#curtain!.show(key, at);
+    this.#buttons.compare!.setAttribute('aria-pressed', 'true');
+  }
+
+  #toggleInspector(): void {
+    this.#inspector.shown = !this.#inspector.shown;
+    this.#buttons.inspect.setAttribute('aria-pressed', String(this.#inspector.shown));
+  }
+
+  #toggleNavigator(): void {
+    const { element: small } = this.#navigator!;
+    small.hidden = !small.hidden;
+    this.#buttons.navigator!.setAttribute('aria-pressed', String(!small.hidden));
+  }
+
+  #closeTools(): void {
+    if (this.#curtain?.state) this.#toggleCurtain();
+    if (this.#inspector.shown) this.#toggleInspector();
+    this.picture.map.getContainer().focus({ preventScroll: true });
+  }
+
+  #toggleFullScreen(): void {
+    const failed = () => this.#notices.show('Full screen is not available here.');
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else if (this.#root.requestFullscreen) this.#root.requestFullscreen().catch(failed);
+    else failed();
+  }
+
+  #changeTheme(): void {
+    const names = { auto: 'Colors as the system', light: 'Light', dark: 'Dark' };
+    this.#notices.show(names[nextTheme()], { forMs: 1500 });
+  }
+
+  async #copyLink(): Promise<void> {
+    this.#writeLink();
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.#notices.show('Link copied.');
+    } catch {
+      this.#notices.show('The link to this view is in the address bar.');
+    }
+  }
+
+  #linkSoon(): void {
+    clearTimeout(this.#linkTimer);
+    // Browsers refuse too many changes of the address.
+    this.#linkTimer = setTimeout(() => this.#writeLink(), LINK_AFTER_MS);
+  }
+
+  #writeLink(): void {
+    if (this.picture.picture.id === undefined || this.picture.motion.running) return;
+    const { center, zoom } = this.picture.view;
+    const comparison = this.#curtain?.state;
+    this.#lastHash = formatHash({ center, zoom, ...(comparison && { comparison }) }, this.picture.nativeZoom);
+    if (this.#lastHash !== location.hash) history.replaceState(history.state, '', this.#lastHash);
+  }
+
+  /** Somebody wrote another view into the address bar. */
+  #follow(): void {
+    if (location.hash === this.#lastHash) return;
+    const state = parseHash(location.hash);
+    if (!state) return;
+    this.picture.motion.stop();
+    this.picture.view.setView(state.center, state.zoom);
+    if (!this.#curtain) return;
+    if (state.comparison) this.#openCurtain(state.comparison.with, state.comparison.at);
+    else if (this.#curtain.state) this.#toggleCurtain();
+  }
+}
