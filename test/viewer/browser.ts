@@ -7,6 +7,10 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll } from 'vitest';
+import type { Engine } from '../../src/engine/engine.ts';
+import { openEngine } from '../../src/engine/open-engine.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,
@@ -41,6 +45,11 @@ export async function openPage(
 afterAll(async () => {
   await (await browser)?.close();
 });
+
+/** A small exact engine that is quick enough to look at; the server closes it. */
+export function quickEngine(): Promise<Engine> {
+  return openEngine(parseModel(tinyModelBytes({ seed: 5 })), { engine: 'wasm', threads: 1 });
+}
 
 /** Builds the viewer as `npm run build:viewer` does, elsewhere. */
 export async function builtViewer(): Promise<string> {

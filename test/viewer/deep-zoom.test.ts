@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, countTiles, MISSING, openPage, tilesLoaded } from './browser.ts';
+import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
 
 const NATIVE_ZOOM = 1;
 const there = MISSING === undefined;
@@ -13,6 +13,7 @@ const server = there
           'noise.png': await imageOf(picture(400, 300)).png().toBuffer(),
         }),
       ],
+      openEngine: quickEngine,
       viewer: await builtViewer(),
       maxWaitMs: 30_000,
     })
@@ -204,13 +205,6 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     expect(
       aborted.every((failure) => failure.startsWith('net::ERR_ABORTED') && failure.includes('/noise/8/')),
     ).toBe(true);
-    await page.close();
-  });
-
-  it('counts what it has', async () => {
-    const page = await open('#x=200&y=150&z=2');
-    await tilesLoaded(page, 0.9);
-    expect((await countTiles(page)).loaded).toBeGreaterThan(3);
     await page.close();
   });
 });
