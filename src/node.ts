@@ -16,9 +16,8 @@ import { releasedModel } from './model/released-model.ts';
 import { openSource, type SourceInput } from './reader/open-source.ts';
 
 export type { EngineChoice, OpenEngineOptions } from './engine/open-engine.ts';
-export { OutputError } from './image/atomic-file.ts';
+export { ImageError, OutputError } from './image/errors.ts';
 export {
-  ImageError,
   type ImageInput,
   type ImageMetadata,
   type ReadImage,

@@ -33,7 +33,6 @@ Examples:
 
 export function benchCommand(): Command {
   const command = new Command('bench')
-    .description('measure every engine that runs here, beside plain kernels on the same device')
     .addOption(
       new Option('--engine <name>', 'only this one (default: all but reference)').choices([
         'webgpu',

@@ -35,7 +35,6 @@ PSNR: over all samples, in dB, higher is closer. MS-SSIM: 0 to 1, mean of R, G a
 
 export function compareCommand(): Command {
   const command = new Command('compare')
-    .description('PSNR, MS-SSIM and bits per pixel of two pictures of the same size')
     .argument('<a>', 'image or .liif file, or - for standard input')
     .argument('<b>', 'image or .liif file')
     .addHelpText('after', EXAMPLES)

@@ -46,7 +46,6 @@ Any region can be decoded at any size: what lies between the pixels is computed 
 
 export function decodeCommand(): Command {
   const command = new Command('decode')
-    .description('make an image of any size from a .liif file')
     .argument('<input>', 'a .liif file, an http(s) URL, or - for standard input')
     .option('-o, --output <file>', 'image file, or - for standard output')
     .addOption(

@@ -6,7 +6,8 @@ import { MemorySink } from '../container/write.ts';
 import { type AncillarySections, DEFAULT_QUALITY, type EncodeOptions, encodeImageTo } from '../encode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { RequestError } from '../errors.ts';
-import { OutputError, writeAtomically } from '../image/atomic-file.ts';
+import { writeAtomically } from '../image/atomic-file.ts';
+import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { expandInputs, isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
@@ -57,7 +58,6 @@ EXIF orientation is applied and color converted to sRGB; alpha, grey and 16 bits
 
 export function encodeCommand(): Command {
   const command = new Command('encode')
-    .description('make .liif files from images (JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG)')
     .argument('<input...>', 'image files or globs, or - for standard input')
     .option('-o, --output <path>', 'file or folder, or - for standard output (default: beside the input)')
     .addOption(

@@ -36,7 +36,6 @@ const PATIENCE_MS = 10_000;
 
 export function enginesCommand(): Command {
   const command = new Command('engines')
-    .description('list what can compute the networks here, and how fast each is')
     .addOption(threadsOption())
     .addHelpText(
       'after',

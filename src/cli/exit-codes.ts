@@ -1,7 +1,6 @@
 import { CommanderError } from 'commander';
 import { isLiifError, type LiifErrorTag } from '../errors.ts';
-import { OutputError } from '../image/atomic-file.ts';
-import { ImageError } from '../image/read.ts';
+import { ImageError, OutputError } from '../image/errors.ts';
 import { Interruption } from './interruption.ts';
 import { InputFailure, ReportedFailure } from './several.ts';
 

@@ -14,7 +14,6 @@ Examples:
 
 export function infoCommand(): Command {
   const command = new Command('info')
-    .description('print what the header and index of .liif files say')
     .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
     .addHelpText('after', EXAMPLES)
     .action(run);

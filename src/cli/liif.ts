@@ -1,35 +1,71 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
-import { benchCommand } from './bench.ts';
-import { compareCommand } from './compare.ts';
-import { decodeCommand } from './decode.ts';
-import { encodeCommand } from './encode.ts';
-import { enginesCommand } from './engines.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
-import { infoCommand } from './info.ts';
-import { serveCommand } from './serve.ts';
 import { ReportedFailure } from './several.ts';
 import { printError } from './terminal.ts';
-import { verifyCommand } from './verify.ts';
 
-function program(): Command {
+interface Entry {
+  readonly name: string;
+  readonly description: string;
+  /** Options, and what is done. Loaded for the command that is called: `liif --help` needs no image library. */
+  readonly load: () => Promise<Command>;
+}
+
+const COMMANDS: readonly Entry[] = [
+  {
+    name: 'encode',
+    description: 'make .liif files from images (JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG)',
+    load: async () => (await import('./encode.ts')).encodeCommand(),
+  },
+  {
+    name: 'decode',
+    description: 'make an image of any size from a .liif file',
+    load: async () => (await import('./decode.ts')).decodeCommand(),
+  },
+  {
+    name: 'info',
+    description: 'print what the header and index of .liif files say',
+    load: async () => (await import('./info.ts')).infoCommand(),
+  },
+  {
+    name: 'verify',
+    description: 'check .liif files: every checksum, and that every chunk decodes',
+    load: async () => (await import('./verify.ts')).verifyCommand(),
+  },
+  {
+    name: 'compare',
+    description: 'PSNR, MS-SSIM and bits per pixel of two pictures of the same size',
+    load: async () => (await import('./compare.ts')).compareCommand(),
+  },
+  {
+    name: 'serve',
+    description: 'serve pictures and a viewer over HTTP: XYZ tiles, IIIF, Deep Zoom',
+    load: async () => (await import('./serve.ts')).serveCommand(),
+  },
+  {
+    name: 'engines',
+    description: 'list what can compute the networks here, and how fast each is',
+    load: async () => (await import('./engines.ts')).enginesCommand(),
+  },
+  {
+    name: 'bench',
+    description: 'measure every engine that runs here, beside plain kernels on the same device',
+    load: async () => (await import('./bench.ts')).benchCommand(),
+  },
+];
+
+async function program(args: readonly string[]): Promise<Command> {
   const liif = new Command('liif')
     .description('A learned image format that decodes at any scale')
     .version(VERSION, '-V, --version')
     .helpCommand('help [command]', 'help for a command')
-    .addHelpText('after', EXIT_CODES_HELP);
-  for (const command of [
-    encodeCommand(),
-    decodeCommand(),
-    infoCommand(),
-    verifyCommand(),
-    compareCommand(),
-    serveCommand(),
-    enginesCommand(),
-    benchCommand(),
-  ])
-    liif.addCommand(command);
+    .configureHelp({ subcommandTerm: (command) => command.name() })
+    .addHelpText('after', `\nHelp for one command, with examples: liif help encode\n${EXIT_CODES_HELP}`);
+  for (const { name, description, load } of COMMANDS) {
+    const command = args.includes(name) ? await load() : new Command(name);
+    liif.addCommand(command.description(description));
+  }
   // Errors become exceptions and one line of our own.
   for (const command of [liif, ...liif.commands])
     command
@@ -52,7 +88,7 @@ async function main(): Promise<number> {
     if (error.code === 'EPIPE') process.exit(EXIT.output);
     throw error;
   });
-  const liif = program();
+  const liif = await program(process.argv.slice(2));
   const debug = process.argv.includes('--debug');
   try {
     if (process.argv.length <= 2) {

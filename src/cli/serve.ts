@@ -4,7 +4,6 @@ import { configTable, readConfig, settings } from '../server/config.ts';
 /** `liif serve`: options, their environment variables and their help all come from the server's schema. */
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .description('serve pictures and a viewer over HTTP: XYZ tiles, IIIF, Deep Zoom')
     .argument('[paths...]', 'directories and files to serve (default: this directory)')
     .option('--config <file>', 'settings as JSON; the environment and flags go before it')
     .option('--print-config', 'print the settings in force as JSON and exit')

@@ -1,7 +1,7 @@
-import { SingleBar } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import type { Progress } from '../decode.ts';
-import { OutputError } from '../image/atomic-file.ts';
+import { OutputError } from '../image/errors.ts';
 
 /** Options that every command has. */
 export interface OutputOptions {
@@ -51,6 +51,7 @@ export class Terminal {
     work: (onProgress: (progress: Progress) => void) => Promise<T>,
   ): Promise<T> {
     if (this.#options.quiet || this.#options.json || !process.stderr.isTTY) return work(() => {});
+    const { SingleBar } = await import('cli-progress');
     const bar = new SingleBar({
       format: `{title}  {bar}  {percentage} %  {duration_formatted}`,
       stream: process.stderr,

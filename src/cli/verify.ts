@@ -23,7 +23,6 @@ Examples:
 
 export function verifyCommand(): Command {
   const command = new Command('verify')
-    .description('check .liif files: every checksum, and that every chunk decodes')
     .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
     .option('--quick', 'checksums only')
     .addHelpText('after', EXAMPLES)

@@ -3,10 +3,7 @@ import { createReadStream, rmSync } from 'node:fs';
 import { chmod, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { RequestError } from '../errors.ts';
-
-/** A file cannot be written where the caller wants it. */
-export class OutputError extends RequestError {}
+import { OutputError } from './errors.ts';
 
 /** Temporary files that an exit in the midst of things would leave behind. */
 const unfinished = new Set<string>();

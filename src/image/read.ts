@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
+import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { isSrgbProfile } from './icc.ts';
 import type { Raster } from './raster.ts';
@@ -36,9 +37,6 @@ export interface ReadOptions {
   /** Reads damaged images as far as they go, instead of refusing them. Default false. */
   readonly tolerant?: boolean;
 }
-
-/** The image cannot be decoded: it is damaged, or not what its format allows. */
-export class ImageError extends RequestError {}
 
 /** An image: the path or `file:` URL of its file, or its bytes. */
 export type ImageInput = string | URL | Uint8Array | Blob;

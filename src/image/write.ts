@@ -3,7 +3,8 @@ import { dirname, extname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import sharp, { type Sharp } from 'sharp';
 import { RequestError } from '../errors.ts';
-import { AtomicFile, OutputError, writeAtomically } from './atomic-file.ts';
+import { AtomicFile, writeAtomically } from './atomic-file.ts';
+import { OutputError } from './errors.ts';
 import { depthOf, type Raster } from './raster.ts';
 import { tiffHeader } from './tiff.ts';
 

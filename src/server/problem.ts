@@ -1,5 +1,5 @@
 import { isLiifError } from '../errors.ts';
-import { OutputError } from '../image/atomic-file.ts';
+import { OutputError } from '../image/errors.ts';
 
 /** Why a request was not served, as RFC 9457 has it. Nothing here may name a path of this machine. */
 export class Problem extends Error {

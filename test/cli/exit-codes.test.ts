@@ -2,8 +2,7 @@ import { expect, it } from 'vitest';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from '../../src/cli/exit-codes.ts';
 import { InputFailure, ReportedFailure } from '../../src/cli/several.ts';
 import { EngineError, FormatError, RequestError, SourceError, UnsupportedError } from '../../src/errors.ts';
-import { OutputError } from '../../src/image/atomic-file.ts';
-import { ImageError } from '../../src/image/read.ts';
+import { ImageError, OutputError } from '../../src/image/errors.ts';
 
 it.each([
   [new Error('a fault'), 1],

@@ -6,7 +6,8 @@ import crc32 from 'crc-32';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
-import { ImageError, readImage } from '../../src/image/read.ts';
+import { ImageError } from '../../src/image/errors.ts';
+import { readImage } from '../../src/image/read.ts';
 import { ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, matrixProfile, toSrgb } from './icc-profile.ts';
 
 let folder: string;

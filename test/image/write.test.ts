@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
-import { OutputError } from '../../src/image/atomic-file.ts';
+import { OutputError } from '../../src/image/errors.ts';
 import { isSrgbProfile } from '../../src/image/icc.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
