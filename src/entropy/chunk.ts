@@ -1,4 +1,5 @@
 import type { ChunkEncodeOptions, EncodedChunk, Extent } from '../engine/engine.ts';
+import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
 import { dequantize, quantize } from '../quantize/quantize.ts';
@@ -92,20 +93,6 @@ interface LatentRun extends SymbolRun {
 interface SymbolCoder {
   codeHyper(run: HyperRun): void;
   codeLatents(run: LatentRun): void;
-}
-
-/** Rows and columns of a chunk's hyper latents. */
-export function hyperExtent(model: Model, chunk: Extent): Extent {
-  return {
-    height: Math.ceil(chunk.height / model.hyperStride),
-    width: Math.ceil(chunk.width / model.hyperStride),
-  };
-}
-
-/** How many symbols a chunk has, those of empty tables included. */
-export function symbolCount(model: Model, chunk: Extent): number {
-  const hyper = hyperExtent(model, chunk);
-  return hyper.height * hyper.width * model.hyperChannels + chunk.height * chunk.width * model.latentChannels;
 }
 
 /** The coding order of spec 2.4, in either direction. Returns the latents. */

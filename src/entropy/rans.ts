@@ -1,4 +1,5 @@
 import { FormatError } from '../errors.ts';
+import { maxChunkBytes } from '../network/chunk-size.ts';
 import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
 
 /**
@@ -26,7 +27,7 @@ export class RansDecoder {
   /** `maxSymbols`: how many symbols the chunk holds, the coded ones and the others. */
   constructor(bytes: Uint8Array, tables: CodingTables, maxSymbols: number) {
     const { length } = bytes;
-    const maximum = MIN_CHUNK_BYTES + 8 * maxSymbols;
+    const maximum = maxChunkBytes(maxSymbols);
     if (length < MIN_CHUNK_BYTES || length > maximum || length % 2 !== 0) {
       throw new FormatError(
         'chunk',

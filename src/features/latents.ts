@@ -1,5 +1,7 @@
-import { type ChunkId, chunkExtent } from '../container/chunks.ts';
-import type { Engine, Patch, Rect } from '../engine/engine.ts';
+import { type ChunkId, chunkExtent, chunkNumber } from '../container/chunks.ts';
+import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
+import { FormatError } from '../errors.ts';
+import { maxChunkBytes, symbolCount } from '../network/chunk-size.ts';
 import { inParallel } from '../parallel.ts';
 import type { Reader } from '../reader/reader.ts';
 import { type Lease, LeasedCache } from './leased-cache.ts';
@@ -51,12 +53,23 @@ export class LatentStore {
 
   async #decode(id: ChunkId, signal: AbortSignal): Promise<Int16Array> {
     const { header } = this.#reader;
+    const extent = chunkExtent(header, id);
+    this.#checkLength(id, extent);
     const bytes = await this.#reader.readChunk(id, signal);
     try {
-      return await this.#engine.decodeChunk(bytes, chunkExtent(header, id), header.quality, signal);
+      return await this.#engine.decodeChunk(bytes, extent, header.quality, signal);
     } catch (error) {
       throw this.#reader.located(id, error);
     }
+  }
+
+  /** The limit of spec 2.1, before memory is reserved for a stranger's length. */
+  #checkLength(id: ChunkId, extent: Extent): void {
+    const { header, entries } = this.#reader;
+    const { byteOffset, length } = entries[chunkNumber(header, id)]!;
+    const maximum = maxChunkBytes(symbolCount(this.#engine.model, extent));
+    if (length > maximum)
+      throw new FormatError('chunk', byteOffset, `${length} bytes are more than the ${maximum} it can need`);
   }
 }
 

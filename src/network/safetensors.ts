@@ -2,7 +2,7 @@ import { FormatError } from '../errors.ts';
 
 /** Bounds on what a model file may ask for, before anything is reserved. Spec 3.2. */
 const MAX_FILE_BYTES = 2 ** 28;
-const MAX_HEADER_BYTES = 2 ** 24;
+const MAX_HEADER_BYTES = 2 ** 20;
 
 /** One tensor of a safetensors file; `byteOffset` counts from the start of the file. */
 interface StoredTensor {
@@ -68,7 +68,8 @@ export class TensorFile {
     if (tensor.shape.length !== shape.length || shape.some((size, i) => size !== tensor.shape[i])) {
       this.refuse(name, `expected shape [${shape}] but received [${tensor.shape}]`);
     }
-    this.#unread.delete(name);
+    // Otherwise a small file could stand for a model of any size.
+    if (!this.#unread.delete(name)) this.refuse(name, 'the graph names it twice');
     // Copied, since tensors of different widths follow each other without regard to alignment. Not by `slice`: a Buffer's shares memory.
     return new Uint8Array(this.#bytes.subarray(tensor.byteOffset, tensor.byteOffset + tensor.byteLength))
       .buffer;

@@ -1,4 +1,5 @@
-import { type ChunkNetworks, decodeChunk, encodeChunk, symbolCount } from '../../src/entropy/chunk.ts';
+import { type ChunkNetworks, decodeChunk, encodeChunk } from '../../src/entropy/chunk.ts';
+import { symbolCount } from '../../src/network/chunk-size.ts';
 import type { Model } from '../../src/network/model.ts';
 import { randomSource } from '../fixtures/tiny-model.ts';
 import type { Figure } from './figures.ts';

@@ -74,6 +74,20 @@ describe('a file that is refused', () => {
     expect(() => parseModel(bytes)).toThrow(/a header of 18446744073709551615 bytes/);
   });
 
+  it('has a listing of more than 2^20 bytes, which would take many times as much to read', () => {
+    const bytes = tinyModelBytes();
+    const longer = (size: number) => {
+      const listing = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+      const result = new Uint8Array(bytes.length + size - listing).fill(0x20);
+      result.set(bytes.subarray(0, 8 + listing));
+      new DataView(result.buffer).setBigUint64(0, BigInt(size), true);
+      result.set(bytes.subarray(8 + listing), 8 + size);
+      return result;
+    };
+    expect(parseModel(longer(2 ** 20)).name).toBe('tiny-1');
+    expect(() => parseModel(longer(2 ** 20 + 1))).toThrow(/a header of 1048577 bytes/);
+  });
+
   it('is not JSON where JSON should be, or not an object', () => {
     const bytes = tinyModelBytes();
     bytes[8] = 0x5b;

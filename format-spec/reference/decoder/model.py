@@ -100,7 +100,7 @@ def load_model(data):
     """A checked model from the bytes of its file. "A loader checks the hash, every field, every shape, and section 3.8" """
     check(8 <= len(data) <= 1 << 28, "3.2", f"a model file of {len(data)} bytes")  # "A file has at most 2^28 bytes"
     (n,) = struct.unpack_from("<Q", data)
-    check(n <= 1 << 24 and 8 + n <= len(data), "3.2", f"a model header of {n} bytes")  # "N is at most 2^24"
+    check(n <= 1 << 20 and 8 + n <= len(data), "3.2", f"a model header of {n} bytes")  # "N is at most 2^20"
     listing = _json(data[8 : 8 + n], "the model's header")
     body = data[8 + n :]
     check(type(listing) is dict, "3.2", "the model's header is not an object")
@@ -175,7 +175,9 @@ class _Tensors:
         check(array.dtype == self.TYPES[kind], "3.2", f"tensor {name} must be {kind}")
         if shapes:
             check(array.shape in shapes, "3.2", f"tensor {name} has shape {array.shape}, not {' or '.join(map(str, shapes))}")
-        self.unused.discard(name)
+        # "the graph names each of them once"
+        check(name in self.unused, "3.2", f"tensor {name} is named twice")
+        self.unused.remove(name)
         return array
 
 

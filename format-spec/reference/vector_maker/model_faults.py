@@ -94,6 +94,10 @@ def _listings():
     changed.tensors["unused"] = np.zeros(2, "<i2")
     yield "tensor-unused", "A tensor that the graph does not name", "3.2", SMALL, changed.write()
     changed = parts.copy()
+    changed.graph["head"]["cellRowWeight"] = "head.cellColumn"
+    del changed.tensors["head.cellRow"]
+    yield "tensor-twice", "The graph names a tensor in two places", "3.2", SMALL, changed.write()
+    changed = parts.copy()
     changed.graph["head"]["outputBias"] = "head.nothing"
     yield "tensor-missing", "The graph names a tensor that is not there", "3.2", SMALL, changed.write()
 

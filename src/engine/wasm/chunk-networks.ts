@@ -1,5 +1,6 @@
 import type { ChunkNetworks, PriorOutput } from '../../entropy/chunk.ts';
-import { groupAt, hyperExtent } from '../../entropy/chunk.ts';
+import { groupAt } from '../../entropy/chunk.ts';
+import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import type { Extent, Rect } from '../engine.ts';
 import { FreeList } from './heap.ts';
