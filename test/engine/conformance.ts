@@ -12,6 +12,8 @@ export interface ConformanceOptions {
   readonly openEngine: (model: Model) => Promise<Engine>;
   /** Models to run; an engine that is slow on this machine may take fewer. Default: all of them. */
   readonly models?: readonly TinyModelOptions[];
+  /** For an engine that is not exact: how far P and samples of 8 bits may be off; 16 bits 257 times as far. Default 0. */
+  readonly within?: { readonly features: number; readonly samples: number };
 }
 
 /** Channel counts of all residues that kernels care about, and a deeper network. */
@@ -72,8 +74,13 @@ const VIEWS: readonly {
 ];
 type Exact = bigint | readonly [bigint, bigint];
 
-/** The contract of `src/engine/engine.ts`, for every exact engine: equal bytes to the reference, whatever the shape. */
-export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptions): void {
+/** The contract of `src/engine/engine.ts`, for every engine: equal bytes to the reference (or as near as is allowed), whatever the shape. */
+export function runEngineTests({ openEngine, models = MODELS, within }: ConformanceOptions): void {
+  const expectFeatures = (found: Values, expected: Values, what: string) =>
+    expectWithin(within?.features ?? 0, found, expected, what);
+  const expectSamples = (found: Values, expected: Values, what: string) =>
+    expectWithin((within?.samples ?? 0) * (expected instanceof Uint16Array ? 257 : 1), found, expected, what);
+
   describe.each(models.map((options) => [JSON.stringify(options), options] as const))(
     'model %s',
     (_, options) => {
@@ -91,7 +98,7 @@ export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptio
           const expected = await reference.features(latents, LEVEL, sites, quality);
           const features = await engine.features(latents, LEVEL, sites, quality);
           expect(features).toMatchObject({ rect: sites, level: SITES });
-          expectSame(await features.read(), await expected.read(), `P at quality ${quality}`);
+          expectFeatures(await features.read(), await expected.read(), `P at quality ${quality}`);
           features.close();
         }
       });
@@ -101,7 +108,7 @@ export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptio
         const sites = { top: 37, left: 50, height: 6, width: 9 };
         const expected = await reference.features(latents, LEVEL, sites, 50);
         const features = await engine.features(latents, LEVEL, sites, 50);
-        expectSame(await features.read(), await expected.read(), 'P');
+        expectFeatures(await features.read(), await expected.read(), 'P');
         features.close();
       });
 
@@ -114,8 +121,8 @@ export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptio
         const together = await engine.pixels(features, queries);
         for (const [i, query] of queries.entries()) {
           const what = `${VIEWS[i >> 1]!.what}, ${query.depth} bits`;
-          expectSame(together[i]!, expected[i]!, what);
-          expectSame((await engine.pixels(features, [query]))[0]!, expected[i]!, `${what}, alone`);
+          expectSamples(together[i]!, expected[i]!, what);
+          expectSamples((await engine.pixels(features, [query]))[0]!, expected[i]!, `${what}, alone`);
         }
         features.close();
       });
@@ -128,7 +135,7 @@ export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptio
         const [expected] = await reference.pixels(whole, [query]);
         const features = await engine.features(latents, LEVEL, sites, 60);
         const [samples] = await engine.pixels(features, [query]);
-        expectSame(samples!, expected!, 'samples');
+        expectSamples(samples!, expected!, 'samples');
         features.close();
       });
 
@@ -208,7 +215,7 @@ export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptio
         const seeds = [1, 2, 3, 4, 5, 6, 7, 8];
         const found = await Promise.all(seeds.map((seed) => work(seed, engine)));
         for (const [i, seed] of seeds.entries())
-          expectSame(found[i]!, await work(seed, reference), `call ${seed}`);
+          expectSamples(found[i]!, await work(seed, reference), `call ${seed}`);
       });
 
       it('rejects aborted calls with the reason, before and while they run, and goes on', async () => {
@@ -224,7 +231,7 @@ export function runEngineTests({ openEngine, models = MODELS }: ConformanceOptio
         await expect(running).rejects.toBe(reason);
         const features = await engine.features(latents, LEVEL, sites, 60);
         const expected = await reference.features(latents, LEVEL, sites, 60);
-        expectSame(await features.read(), await expected.read(), 'P after an aborted call');
+        expectFeatures(await features.read(), await expected.read(), 'P after an aborted call');
         features.close();
       });
 
@@ -297,10 +304,14 @@ function flipped(bytes: Uint8Array, at: number): Uint8Array {
 
 type Values = Int16Array | Uint8Array | Samples;
 
-/** Names the first difference: comparing arrays of this size element by element in the assertion would take minutes. */
 function expectSame(found: Values, expected: Values, what: string): void {
+  expectWithin(0, found, expected, what);
+}
+
+/** Names the first difference beyond `limit`: comparing arrays of this size element by element in the assertion would take minutes. */
+function expectWithin(limit: number, found: Values, expected: Values, what: string): void {
   let at = 0;
-  while (at < expected.length && found[at] === expected[at]) at++;
+  while (at < expected.length && Math.abs(found[at]! - expected[at]!) <= limit) at++;
   const difference =
     at < expected.length ? `${what}: at ${at} expected ${expected[at]} but found ${found[at]}` : undefined;
   expect(difference).toBeUndefined();

@@ -12,6 +12,7 @@ import { isLiifError } from '../../src/errors.ts';
 import { sampleAxis } from '../../src/head/query.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { MODELS, runEngineTests } from './conformance.ts';
 
 const model = parseModel(tinyModelBytes({ seed: 5 }));
 const reference = openReferenceEngine(model);
@@ -48,32 +49,11 @@ describe.each(installed)('TensorFlow.js on %s', (backend) => {
   });
   afterAll(() => engine.close());
 
-  it.each<[string, Rect]>([
-    ['the corner above', { top: 0, left: 0, height: 33, width: 50 }],
-    ['the corner below', { top: SITES.height - 21, left: SITES.width - 40, height: 21, width: 40 }],
-    ['the middle', { top: 95, left: 101, height: 30, width: 37 }],
-    ['one site', { top: 110, left: 77, height: 1, width: 1 }],
-    ['a band as wide as the picture', { top: 100, left: 0, height: 9, width: SITES.width }],
-  ])('computes P within a step of the integers over %s', async (_where, sites) => {
-    const exact = await reference.features(latents, LEVEL, sites, QUALITY);
-    const features = await engine.features(latents, LEVEL, sites, QUALITY);
-    expect(features).toMatchObject({
-      rect: sites,
-      level: SITES,
-      byteLength: sites.height * sites.width * 64,
-    });
-    const [a, b] = [await exact.read(), await features.read()];
-    expect(largestDifference(a, b)).toBeLessThanOrEqual(2);
-    expect(largestDifference(a, new Int16Array(a.length))).toBeGreaterThan(5000);
-    features.close();
-  });
-
-  it.each([1, 37, 100])('takes the rows of quality %i', async (quality) => {
-    const sites = { top: 60, left: 60, height: 4, width: 4 };
-    const exact = await (await reference.features(latents, LEVEL, sites, quality)).read();
-    const features = await engine.features(latents, LEVEL, sites, quality);
-    expect(largestDifference(exact, await features.read())).toBeLessThanOrEqual(2);
-    features.close();
+  runEngineTests({
+    openEngine: (given) => openTensorFlowEngine(given, { exact: openReferenceEngine(given), backend }),
+    within: { features: 2, samples: 1 },
+    // One model on the backend that has no SIMD.
+    ...(backend === 'cpu' && { models: MODELS.slice(1, 2) }),
   });
 
   it('renders pixels within 1 of 255 of the exact ones at any scale, depth and border, many queries at once', async () => {
@@ -172,15 +152,6 @@ describe.each(installed)('TensorFlow.js on %s', (backend) => {
     await expect(open1.read()).rejects.toThrow('closed');
     await expect(other.pixels(open1, [])).rejects.toThrow('closed');
     expect(tf.memory().numTensors).toBe(before);
-  });
-
-  it('gives chunks to the exact engine', async () => {
-    const chunk = { height: 5, width: 6 };
-    const analysis = latents.data.subarray(0, 30 * model.latentChannels);
-    const options = { quality: QUALITY, optimize: 0 };
-    const { bytes, latents: coded } = await engine.encodeChunk(analysis, chunk, options);
-    expect(bytes).toEqual((await reference.encodeChunk(analysis, chunk, options)).bytes);
-    expect(await engine.decodeChunk(bytes, chunk, QUALITY)).toEqual(coded);
   });
 });
 
