@@ -4,8 +4,8 @@ Tensors are (batch, channels, rows, columns). Pictures are RGB / 255 - 0.5, padd
 Quality enters as `s = (quality - 1) / 99`, a tensor (batch,) of 0..1. Whatever depends on quality is kept at
 ANCHORS points and interpolated linearly in s. Logarithms are natural unless a name says otherwise.
 
-The names of modules and parameters are those of the checkpoints: a checkpoint is their state dict as
-float32 safetensors, with the constructor's arguments as JSON in the metadata key `config`.
+The names of modules and parameters are those of the checkpoints: a checkpoint is their state dict as safetensors of
+float32 or float16, with the constructor's arguments as JSON in the metadata key `config`.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ def gaussian_bits(difference: Tensor, log_deviation: Tensor) -> Tensor:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Network:
-    """Reads a float32 safetensors checkpoint; raises ValueError where it does not fit."""
+    """Reads a safetensors checkpoint of float32 or float16; raises ValueError where it does not fit."""
     data = Path(path).read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
@@ -299,10 +299,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Network:
     config = Config(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
     state = {}
     for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            raise ValueError(f"{path}: tensor {name} is {entry['dtype']}, expected F32")
+        dtype = {"F32": "<f4", "F16": "<f2"}.get(entry["dtype"])
+        if dtype is None:
+            raise ValueError(f"{path}: tensor {name} is {entry['dtype']}, expected F32 or F16")
         begin, end = (8 + size + offset for offset in entry["data_offsets"])
-        values = np.frombuffer(data[begin:end], "<f4").astype(np.float32)
+        values = np.frombuffer(data[begin:end], dtype).astype(np.float32)
         state[name] = torch.from_numpy(values.reshape(entry["shape"]))
     network = Network(config)
     try:
@@ -312,14 +313,20 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Network:
     return network.eval()
 
 
-def save_checkpoint(path: str | os.PathLike[str], config: Config, state: dict[str, Tensor]) -> None:
-    """Writes what `load_checkpoint` reads, atomically."""
+def save_checkpoint(
+    path: str | os.PathLike[str], config: Config, state: dict[str, Tensor], *, half: bool = False
+) -> None:
+    """Writes what `load_checkpoint` reads, atomically; `half`: in float16, for keeping (train on from float32)."""
+    dtype, stored = ("F16", "<f2") if half else ("F32", "<f4")
     header: dict[str, object] = {"__metadata__": {"config": json.dumps(asdict(config))}}
     blobs, offset = [], 0
     for name, tensor in state.items():
-        blob = tensor.detach().contiguous().float().numpy().astype("<f4").tobytes()
+        values = tensor.detach().contiguous().float().numpy().astype(stored)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} does not fit into {dtype}")
+        blob = values.tobytes()
         header[name] = {
-            "dtype": "F32",
+            "dtype": dtype,
             "shape": list(tensor.shape),
             "data_offsets": [offset, offset + len(blob)],
         }
