@@ -1,10 +1,11 @@
 import { picturePatch } from './analysis/picture.ts';
 import { searchQuality } from './analysis/rate-control.ts';
+import { refine, refinementWindow } from './analysis/refine.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
 import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
 import { type CallOptions, decodeImage } from './decode.ts';
-import type { Engine, Rect } from './engine/engine.ts';
+import type { Engine, Extent, Patch, Rect } from './engine/engine.ts';
 import { RequestError } from './errors.ts';
 import { depthOf, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
@@ -28,7 +29,10 @@ export interface EncodeOptions extends CallOptions {
   readonly targetSize?: number;
   /** Instead of a quality: the smallest file with at least this PSNR, in dB over all RGB samples. */
   readonly targetPsnr?: number;
-  /** Rate-distortion optimized rounding: true (default), false, or its strength 0..1. */
+  /**
+   * Decodes what was encoded and corrects the latents by what came out: some percent smaller at the same PSNR, for about 2.5 times the time.
+   * false (default), true, or its strength 0..1.
+   */
   readonly optimize?: boolean | number;
   /** Reduced copies for quick views of large pictures: true (default) down to at most 1024 pixels, false for none, or their number. */
   readonly overviews?: boolean | number;
@@ -174,9 +178,16 @@ async function encodeAt(
     return writing;
   };
   onProgress?.({ stage: 'encode', done, total });
-  const optimize = options.optimize === undefined || options.optimize === true ? 1 : Number(options.optimize);
+  const strength = Number(options.optimize ?? false);
   await inParallel(engine.threads + 1, groupsOf(header), async (group) => {
-    const { analysis, rect } = await analyzeGroup(engine, rasters[group.level]!, header, group, signal);
+    const { analysis, rect } = await analyzeGroup(
+      engine,
+      rasters[group.level]!,
+      header,
+      group,
+      strength,
+      signal,
+    );
     await inParallel(engine.threads, group.chunks, async (id) => {
       const chunk = {
         top: id.row * header.chunkSize,
@@ -184,7 +195,7 @@ async function encodeAt(
         ...chunkExtent(header, id),
       };
       const window = cut(analysis, rect, chunk, engine.model.latentChannels);
-      const encoded = await engine.encodeChunk(window, chunk, { quality, optimize }, signal);
+      const encoded = await engine.encodeChunk(window, chunk, { quality, optimize: 0 }, signal);
       await finish(id, encoded.bytes);
     });
   });
@@ -225,30 +236,85 @@ function groupsOf(header: Header): Group[] {
   return groups;
 }
 
-/** Analysis output over all chunks of a group, and the latents it covers. */
+/** Analysis output over all chunks of a group, refined if asked for, and the latents it covers. */
 async function analyzeGroup(
   engine: Engine,
   raster: Raster,
   header: Header,
   group: Group,
+  strength: number,
   signal: AbortSignal | undefined,
 ): Promise<{ analysis: Int16Array; rect: Rect }> {
   const { model } = engine;
+  const { quality, chunkSize } = header;
   const first = group.chunks[0]!;
   const last = group.chunks.at(-1)!;
   const end = chunkExtent(header, last);
-  const top = first.row * header.chunkSize;
-  const left = first.column * header.chunkSize;
+  const top = first.row * chunkSize;
+  const left = first.column * chunkSize;
   const rect: Rect = {
     top,
     left,
-    height: last.row * header.chunkSize + end.height - top,
-    width: last.column * header.chunkSize + end.width - left,
+    height: last.row * chunkSize + end.height - top,
+    width: last.column * chunkSize + end.width - left,
   };
-  const latents = latentExtent(header, group.level);
-  const picture = { height: latents.height * model.latentStride, width: latents.width * model.latentStride };
-  const pixels = picturePatch(raster, group.plane, analysisWindow(model, rect, picture), model.imageShift);
-  return { analysis: await engine.analyze(pixels, picture, rect, header.quality, signal), rect };
+  const level = latentExtent(header, group.level);
+  const analyze = (latents: Rect): Promise<Int16Array> => {
+    const picture = { height: level.height * model.latentStride, width: level.width * model.latentStride };
+    const pixels = picturePatch(
+      raster,
+      group.plane,
+      analysisWindow(model, latents, picture),
+      model.imageShift,
+    );
+    return engine.analyze(pixels, picture, latents, quality, signal);
+  };
+  if (strength === 0) return { analysis: await analyze(rect), rect };
+  const window = refinementWindow(engine, rect, level);
+  const around = await analyze(window);
+  const analysis = cut(around, window, rect, model.latentChannels);
+  const coded = await roundTrip(
+    engine,
+    { rect: window, channels: model.latentChannels, data: around },
+    header,
+    signal,
+  );
+  return { analysis: await refine(engine, analysis, rect, coded, level, quality, strength, signal), rect };
+}
+
+/** What a decoder gets from an analysis output. Chunks that the window cuts are coded as far as they reach into it. */
+async function roundTrip(
+  engine: Engine,
+  { rect, channels, data }: Patch,
+  { chunkSize, quality }: Header,
+  signal: AbortSignal | undefined,
+): Promise<Patch> {
+  const coded = new Int16Array(data.length);
+  const pieces = spans(rect.top, rect.height, chunkSize).flatMap(([top, height]) =>
+    spans(rect.left, rect.width, chunkSize).map(([left, width]): Rect => ({ top, left, height, width })),
+  );
+  await inParallel(engine.threads, pieces, async (piece) => {
+    const extent: Extent = { height: piece.height, width: piece.width };
+    const options = { quality, optimize: 0 };
+    const { latents } = await engine.encodeChunk(cut(data, rect, piece, channels), extent, options, signal);
+    const length = piece.width * channels;
+    for (let row = 0; row < piece.height; row++) {
+      const at = ((piece.top - rect.top + row) * rect.width + piece.left - rect.left) * channels;
+      coded.set(latents.subarray(row * length, (row + 1) * length), at);
+    }
+  });
+  return { rect, channels, data: coded };
+}
+
+/** `start` .. `start + length` cut at the multiples of `size`: starts and lengths. */
+function spans(start: number, length: number, size: number): [number, number][] {
+  const found: [number, number][] = [];
+  for (let from = start; from < start + length; ) {
+    const to = Math.min(start + length, (Math.floor(from / size) + 1) * size);
+    found.push([from, to - from]);
+    from = to;
+  }
+  return found;
 }
 
 function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): Int16Array {
@@ -318,7 +384,5 @@ function checkOptions(options: EncodeOptions): void {
   if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
     throw new RequestError(`Expected a target PSNR between 0 and 100 dB but received ${options.targetPsnr}`);
   if (typeof options.optimize === 'number' && !(options.optimize >= 0 && options.optimize <= 1))
-    throw new RequestError(
-      `Expected a strength of optimized rounding of 0 to 1 but received ${options.optimize}`,
-    );
+    throw new RequestError(`Expected a strength of optimization of 0 to 1 but received ${options.optimize}`);
 }

@@ -19,7 +19,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   head: ['errors', 'network', 'engine/engine'],
   entropy: ['errors', 'network', 'quantize', 'engine/engine'],
   reader: ['errors', 'container', 'on-abort', 'parallel'],
-  analysis: ['errors', 'image', 'engine/engine'],
+  analysis: ['errors', 'image', 'network', 'engine/engine'],
   features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'on-abort', 'parallel'],
   pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
   engine: [

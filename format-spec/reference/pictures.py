@@ -1,8 +1,15 @@
-"""Pictures of a folder, or of the tar archives in it, as float tensors."""
+"""Pictures of a folder, or of the tar archives in it, as float tensors.
+
+    python3 pictures.py FOLDER --count 24 -o OUT
+
+writes some of them, evenly spaced, as PNG files.
+"""
 
 from __future__ import annotations
 
+import argparse
 import io
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,3 +86,21 @@ def test_patterns(size: int) -> list[np.ndarray]:
     patterns = [random.integers(0, 2, (size, size, 3))[row // n, column // n] for n in (32, 8)]
     patterns += [(line // 2 % 2)[..., None].repeat(3, 2) for line in (row, column)]
     return [(pattern * 255).astype(np.uint8) for pattern in patterns]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Writes pictures of a folder and of the archives in it as PNG files.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=24, help="at most so many, evenly spaced (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    args = parser.parse_args()
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+        for file in choose(list_pictures(args.folder), args.count):
+            file.read().save(args.output / f"{Path(file.member or file.path).stem}.png")
+    except (OSError, ValueError) as error:
+        sys.exit(f"pictures: {error}")
+
+
+if __name__ == "__main__":
+    main()
