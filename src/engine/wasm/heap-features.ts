@@ -36,7 +36,7 @@ export class HeapFeatures implements FeatureMap {
 
   /** Keeps the memory until the returned function is called. */
   use(): () => void {
-    if (this.#closed) throw new EngineError('the feature map is closed');
+    if (this.#closed && this.#users === 0) throw new EngineError('the feature map is closed');
     this.#users++;
     return () => {
       this.#users--;

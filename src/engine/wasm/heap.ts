@@ -59,6 +59,14 @@ export class FreeList {
       this.#free.splice(at, 1);
     }
   }
+
+  /** Forgets free addresses at the end, as if they had never been handed out. */
+  trim(): void {
+    const last = this.#free.at(-1);
+    if (last?.end !== this.#end) return;
+    this.#end = last.start;
+    this.#free.pop();
+  }
 }
 
 /** The engine's WebAssembly memory: weights, feature maps, scratch of running jobs. Grows on demand, never shrinks, reuses what is freed. */
@@ -84,6 +92,7 @@ export class WasmHeap {
         this.memory.grow(Math.ceil(missing / PAGE));
       } catch (cause) {
         this.#list.free(start);
+        this.#list.trim();
         throw new EngineError(`The wasm engine has no memory for ${byteLength} more bytes`, { cause });
       }
     }

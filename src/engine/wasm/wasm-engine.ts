@@ -241,7 +241,13 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       if (!(features instanceof HeapFeatures) || !features.belongsTo(heap))
         throw new RequestError('Expected a feature map of this engine');
       if (queries.length === 0) return [];
-      return pool.run(headJob(heap, model.head, features, queries, threads.length), signal);
+      // The caller may close the map while the call waits for a thread.
+      const letGo = features.use();
+      try {
+        return await pool.run(headJob(heap, model.head, features, queries, threads.length), signal);
+      } finally {
+        letGo();
+      }
     },
 
     close: () => pool.close(),

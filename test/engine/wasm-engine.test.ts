@@ -1,0 +1,206 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import type { Engine, FeatureMap, Patch } from '../../src/engine/engine.ts';
+import { FreeList } from '../../src/engine/wasm/heap.ts';
+import type { Thread, WasmHost } from '../../src/engine/wasm/host.ts';
+import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
+import { isLiifError } from '../../src/errors.ts';
+import { sampleAxis } from '../../src/head/query.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+const model = parseModel(tinyModelBytes({ seed: 5 }));
+const level = { height: 12, width: 12 };
+const latents: Patch = {
+  rect: { top: 0, left: 0, ...level },
+  channels: model.latentChannels,
+  data: new Int16Array(level.height * level.width * model.latentChannels).fill(700),
+};
+const sites = { top: 0, left: 0, height: 192, width: 192 };
+const tile = {
+  rows: sampleAxis(20n, 32n, 256, 1n, 192),
+  columns: sampleAxis(20n, 32n, 256, 1n, 192),
+  depth: 8,
+} as const;
+
+describe('the kernels', () => {
+  it('are what the build command makes of their source', async () => {
+    const root = new URL('../..', import.meta.url);
+    const folder = await mkdtemp(join(tmpdir(), 'liif-kernels-'));
+    try {
+      const { scripts } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'));
+      const command = (scripts['build:wasm'] as string).replaceAll('-o src/engine/wasm/', `-o ${folder}/`);
+      const path = `${new URL('node_modules/.bin', root).pathname}:${process.env.PATH}`;
+      await promisify(execFile)('sh', ['-c', command], { cwd: root, env: { ...process.env, PATH: path } });
+      for (const name of ['kernels.wasm', 'kernels-shared.wasm']) {
+        const built = await readFile(join(folder, name));
+        expect(built.equals(await readFile(new URL(`src/engine/wasm/${name}`, root)))).toBe(true);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }, 300_000);
+});
+
+describe('memory', () => {
+  it('does not grow over 1,000 feature maps and tiles', async () => {
+    // Room for the weights and some maps; a thousand that were kept would need 10 times as much.
+    const engine = await openWasmEngine(model, { host: nodeHost, threads: 2, maxMemoryBytes: 48 * 2 ** 20 });
+    const small = { top: 64, left: 64, height: 64, width: 64 };
+    const query = {
+      rows: sampleAxis(70n, 8n, 32, 1n, 192),
+      columns: sampleAxis(70n, 8n, 32, 1n, 192),
+      depth: 8,
+    } as const;
+    for (let round = 0; round < 125; round++) {
+      await Promise.all(
+        Array.from({ length: 8 }, async () => {
+          const features = await engine.features(latents, level, small, 60);
+          await engine.pixels(features, [query]);
+          features.close();
+        }),
+      );
+    }
+    await engine.close();
+  });
+
+  it('makes calls wait for memory that others hold, and refuses what can never fit', async () => {
+    const engine = await openWasmEngine(model, { host: nodeHost, threads: 2, maxMemoryBytes: 16 * 2 ** 20 });
+    const maps = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const features = await engine.features(latents, level, { ...sites, height: 96 }, 60);
+        features.close();
+        return 1;
+      }),
+    );
+    expect(maps).toHaveLength(6);
+    const kept: FeatureMap[] = [];
+    const error = await (async () => {
+      for (let i = 0; i < 100; i++) kept.push(await engine.features(latents, level, sites, 60));
+    })().catch((reason) => reason);
+    expect(isLiifError(error, 'EngineError')).toBe(true);
+    expect(error.message).toContain('no memory');
+    expect(kept.length).toBeGreaterThan(0);
+    // It goes on once some has come back.
+    for (const features of kept) features.close();
+    (await engine.features(latents, level, sites, 60)).close();
+    await engine.close();
+  });
+
+  it('keeps a map that is closed while it is read', async () => {
+    const engine = await openWasmEngine(model, { host: nodeHost, threads: 2 });
+    const features = await engine.features(latents, level, sites, 60);
+    const [expected] = await engine.pixels(features, [tile]);
+    const reading = Promise.all([1, 2, 3].map(() => engine.pixels(features, [tile])));
+    features.close();
+    const others = await Promise.all([1, 2, 3].map(() => engine.features(latents, level, sites, 3)));
+    for (const [samples] of await reading)
+      expect(Buffer.compare(samples as Uint8Array, expected as Uint8Array)).toBe(0);
+    for (const other of others) other.close();
+    await expect(engine.pixels(features, [tile])).rejects.toMatchObject({ _tag: 'EngineError' });
+    await engine.close();
+  });
+
+  it('hands out ranges that do not overlap, and joins what comes back', () => {
+    const random = randomSource(3);
+    const list = new FreeList(0);
+    const held = new Map<number, number>();
+    for (let i = 0; i < 1000; i++) {
+      if (random() < 0.55) {
+        const length = 1 + Math.floor(random() * 5000);
+        const start = list.allocate(length);
+        const overlap = [...held].some(([other, size]) => start < other + size && other < start + length);
+        expect(overlap).toBe(false);
+        held.set(start, length);
+      } else {
+        const start = [...held.keys()][Math.floor(random() * held.size)];
+        if (start === undefined) continue;
+        list.free(start);
+        held.delete(start);
+      }
+    }
+    for (const start of held.keys()) list.free(start);
+    const { end } = list;
+    expect(list.allocate(end - 64)).toBe(64);
+    expect(list.end).toBe(end);
+  });
+});
+
+describe('threads', () => {
+  it('reject what runs and what comes with EngineError when one dies', async () => {
+    const threads: Thread[] = [];
+    const failures: ((reason: unknown) => void)[] = [];
+    const host: WasmHost = {
+      ...nodeHost,
+      startThread() {
+        const thread = nodeHost.startThread();
+        threads.push(thread);
+        return { ...thread, onFailure: (callback) => failures.push(callback) };
+      },
+    };
+    const engine = await openWasmEngine(model, { host, threads: 2 });
+    const running = [1, 2, 3].map(() => engine.features(latents, level, sites, 60));
+    const outcomes = Promise.allSettled(running);
+    await threads[0]!.terminate();
+    for (const callback of failures) callback(new Error('killed'));
+    for (const outcome of await outcomes) {
+      expect(outcome.status).toBe('rejected');
+      expect((outcome as PromiseRejectedResult).reason).toMatchObject({ _tag: 'EngineError' });
+    }
+    await expect(engine.features(latents, level, sites, 60)).rejects.toMatchObject({ _tag: 'EngineError' });
+    await engine.close();
+  });
+
+  it('leave the event loop free while they compute', async () => {
+    const engine = await openWasmEngine(model, { host: nodeHost, threads: 1 });
+    let turns = 0;
+    const ticking = setInterval(() => turns++, 1);
+    const work = Array.from({ length: 30 }, async () => {
+      (await engine.features(latents, level, sites, 60)).close();
+    });
+    await Promise.all(work);
+    clearInterval(ticking);
+    expect(turns).toBeGreaterThan(10);
+    await engine.close();
+  });
+
+  it('let the process end while the engine is open', async () => {
+    const program = `
+      const { openWasmEngine } = await import(${JSON.stringify(new URL('../../src/engine/wasm/wasm-engine.ts', import.meta.url).href)});
+      const { nodeHost } = await import(${JSON.stringify(new URL('../../src/engine/wasm/node-host.ts', import.meta.url).href)});
+      const { parseModel } = await import(${JSON.stringify(new URL('../../src/network/load.ts', import.meta.url).href)});
+      const { tinyModelBytes } = await import(${JSON.stringify(new URL('../fixtures/tiny-model.ts', import.meta.url).href)});
+      await openWasmEngine(parseModel(tinyModelBytes({ seed: 5 })), { host: nodeHost, threads: 2 });
+      console.log('opened');`;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', program],
+      { timeout: 30_000 },
+    );
+    expect(stdout).toBe('opened\n');
+  });
+});
+
+it('stops work that was aborted', async () => {
+  const engine: Engine = await openWasmEngine(model, { host: nodeHost, threads: 2 });
+  const controller = new AbortController();
+  const long = Array.from({ length: 200 }, () =>
+    engine.features(latents, level, sites, 60, controller.signal).catch((reason) => reason),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const start = performance.now();
+  controller.abort(new Error('enough'));
+  expect((await Promise.all(long)).every((reason) => reason instanceof Error || 'close' in reason)).toBe(
+    true,
+  );
+  const features = await engine.features(latents, level, sites, 60);
+  // The queue was dropped, not worked off.
+  expect(performance.now() - start).toBeLessThan(3000);
+  features.close();
+  await engine.close();
+});
