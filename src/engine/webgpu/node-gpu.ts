@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { EngineError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
@@ -35,6 +36,8 @@ export async function openNodeWebGpu(
   options: Partial<WebGpuOptions> = {},
 ): Promise<WebGpuEngine> {
   const adapter = process.env.LIIF_GPU;
+  if (adapter === undefined && !hasGraphicsDevice())
+    throw new EngineError('no graphics device is to be seen here');
   return openWebGpuEngine(model, {
     gpu: await nodeGpu(adapter),
     software: adapter !== undefined,
@@ -42,4 +45,10 @@ export async function openNodeWebGpu(
     cpu,
     ...options,
   });
+}
+
+/** Whether the kernel knows any graphics device. Dawn would look longer, and write what it misses to standard error. */
+function hasGraphicsDevice(): boolean {
+  if (process.platform !== 'linux') return true;
+  return readdirSync('/dev').some((name) => /^(dri|nvidia|dxg|kgsl|mali|pvr)/.test(name));
 }
