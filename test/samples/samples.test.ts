@@ -11,7 +11,7 @@ it('has one file for each original, and a line about it with its licence', async
   expect((await readdir(encoded)).sort()).toEqual(names.map((name) => `${parse(name).name}.liif`));
   const about = await readFile(new URL('../../samples/README.md', import.meta.url), 'utf8');
   for (const name of names)
-    expect(about).toMatch(new RegExp(`^\\| \`${name.replace('.', '\\.')}\` .*(MIT|CC BY)`, 'm'));
+    expect(about).toMatch(new RegExp(`^\\| \`${name.replace('.', '\\.')}\` .*(MIT|CC BY|CC0)`, 'm'));
 });
 
 // `npm run samples` writes them anew.
