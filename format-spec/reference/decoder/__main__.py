@@ -1,6 +1,7 @@
 """A second decoder, written from the text of the specification alone: slow, short, and exact.
 
     python3 decoder FILE.liif --model MODEL.safetensors [-o OUT.ppm]
+    python3 decoder check FILE.liif... --model MODEL.safetensors
     python3 decoder vectors [FOLDER]
 
 Python 3.11 and numpy.
@@ -11,7 +12,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from container import plane_count
+from container import plane_count, section_bytes
 from errors import LiifError, RequestError
 from model import load_model
 from picture import Picture, as_samples, digest, level_rectangle
@@ -22,6 +23,8 @@ from vectors import run_vectors
 def main(arguments):
     if arguments[:1] == ["vectors"]:
         return run_vectors(arguments[1:])
+    if arguments[:1] == ["check"]:
+        return check_files(arguments[1:])
     parser = argparse.ArgumentParser(prog="decoder", description="Decode a .liif file. `decoder vectors` runs the vectors.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--model", type=Path, required=True, help="safetensors file of the model")
@@ -46,6 +49,29 @@ def main(arguments):
     if options.output:
         options.output.write_bytes(_netpbm(pixels, options.depth))
     return 0
+
+
+def check_files(arguments):
+    """Reads all of each file and prints a line for it: what is wrong, or the SHA-256 of latents and pixels."""
+    parser = argparse.ArgumentParser(prog="decoder check", description=check_files.__doc__)
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--model", type=Path, required=True, help="safetensors file of the model")
+    options = parser.parse_args(arguments)
+    model = load_model(options.model.read_bytes())
+    status = 0
+    for path in options.files:
+        try:
+            picture = Picture(path.read_bytes(), {model.hash: model})
+            picture.check_all()
+            for kind in picture.file.sections:
+                section_bytes(picture.file, kind)
+            width, height = picture.header["width"], picture.header["height"]
+            pixels = picture.render(Query(*map(Fraction, (0, 0, width, height)), width, height), 8)
+            print(f"{path.name} ok {digest(picture.latents(0, 0))} {digest(as_samples(pixels, 8))}")
+        except LiifError as error:
+            print(f"{path.name} {error.tag} {getattr(error, 'part', '-')} {error}")
+            status = 1
+    return status
 
 
 def _query(options, header):
