@@ -48,12 +48,13 @@ export async function uploadImage(
 function send(file: File, onProgress: (progress: number) => void, signal: AbortSignal): Promise<JobState> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const name =
-      file.name
-        .normalize()
-        .replaceAll(/[^\p{L}\p{N}\p{M} ._()+-]/gu, '_')
-        .slice(0, 90) || 'image';
-    request.open('POST', addressOf(`/api/images?name=${encodeURIComponent(name)}`));
+    // What the server takes as a name.
+    const name = file.name
+      .normalize()
+      .replaceAll(/[^\p{L}\p{N}\p{M} ._()+-]/gu, '_')
+      .replace(/^[^\p{L}\p{N}_]+/u, '')
+      .slice(0, 90);
+    request.open('POST', addressOf(`/api/images?name=${encodeURIComponent(name || 'image')}`));
     request.responseType = 'json';
     request.setRequestHeader('Content-Type', 'application/octet-stream');
     request.upload.addEventListener('progress', ({ loaded, total }) =>

@@ -89,6 +89,16 @@ export class DeepView {
     return toLatLng(x, y);
   }
 
+  /** Shows the whole picture. */
+  fitPicture(): void {
+    const [layer] = this.#layers;
+    const { width, height } = layer!.source;
+    const size = this.map.getSize();
+    const zoom = this.origin.nativeZoom + Math.log2(Math.min(size.x / width, size.y / height));
+    this.setView({ x: toFixed(width / 2), y: toFixed(height / 2) }, zoom);
+  }
+
+  /** `zoom` is the picture's: its nativeZoom shows pixels one to one. Moves at once, or, where it is near, over `animate`. */
   setView(position: Position, zoom: number, options: { readonly animate?: boolean } = {}): void {
     const wanted = Math.min(this.#maxZoom, Math.max(this.#minZoom, zoom));
     const root = this.origin.rootFor(position, wanted);

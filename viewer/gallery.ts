@@ -7,6 +7,7 @@ import { iconButton } from './toolbar.ts';
 
 /** Pictures that are asked for at once. */
 const PAGE = 120;
+const MAX_TRIES = 4;
 
 export interface GalleryOptions {
   readonly onOpen: (id: string) => void;
@@ -33,6 +34,7 @@ export class Gallery {
   });
   readonly #add = element('span');
   readonly #closing = new AbortController();
+  readonly #originals = new Set<string>();
   #listed = 0;
 
   constructor(root: HTMLElement, options: GalleryOptions) {
@@ -92,6 +94,7 @@ export class Gallery {
   /** Lists all anew, after an upload. */
   async reload(): Promise<void> {
     this.#listed = 0;
+    this.#originals.clear();
     this.#grid.replaceChildren();
     await this.load();
   }
@@ -108,8 +111,12 @@ export class Gallery {
       ),
     );
     this.#listed += images.length + failed.length;
-    this.#grid.append(...images.map((info) => this.#card(info)));
-    this.#count.textContent = total === 1 ? '1 picture' : `${total} pictures`;
+    // An original stands behind the curtain of its picture.
+    for (const { original } of images) if (original !== undefined) this.#originals.add(original);
+    const cards = images.filter(({ id }) => !this.#originals.has(id)).map((info) => this.#card(info));
+    this.#grid.append(...cards);
+    const pictures = total - this.#originals.size;
+    this.#count.textContent = pictures === 1 ? '1 picture' : `${pictures} pictures`;
     this.#more.hidden = this.#listed >= total;
     this.#add.replaceChildren(upload ? this.#uploadButton() : '');
     if (total > 0) return;
@@ -142,16 +149,7 @@ export class Gallery {
           },
         },
       },
-      element('img', {
-        attributes: {
-          src: addressOf(info.thumbnail),
-          alt: '',
-          loading: 'lazy',
-          decoding: 'async',
-          width: info.width,
-          height: info.height,
-        },
-      }),
+      thumbnail(info),
       element(
         'span',
         { class: 'caption' },
@@ -184,4 +182,31 @@ export class Gallery {
       input,
     );
   }
+}
+
+/** Asks again, a few times, for what a busy server refused. */
+function thumbnail(info: ImageInfo): HTMLImageElement {
+  const source = addressOf(info.thumbnail);
+  const image = element('img', {
+    attributes: {
+      src: source,
+      alt: '',
+      loading: 'lazy',
+      decoding: 'async',
+      width: info.width,
+      height: info.height,
+    },
+  });
+  let tries = 0;
+  image.addEventListener('error', () => {
+    if (++tries > MAX_TRIES) return;
+    setTimeout(
+      () => {
+        // The same address again would not be asked for.
+        image.src = `${source}#${tries}`;
+      },
+      1000 * 2 ** tries,
+    );
+  });
+  return image;
 }

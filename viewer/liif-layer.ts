@@ -9,7 +9,7 @@ import {
 } from 'leaflet';
 import { FloatingOrigin, type RootTile, rootDistance, type TileAddress } from './floating-origin.ts';
 import { HttpTileSource } from './http-tile-source.ts';
-import { imageCrs, toLatLng } from './image-crs.ts';
+import { imageCrs } from './image-crs.ts';
 import { internalsOf } from './leaflet-internals.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
@@ -49,7 +49,8 @@ const LONGEST_RETRY_MS = 30_000;
 const MAX_TRIES = 8;
 
 /**
- * A picture as a Leaflet layer. The map must have the layer's `crs`. Tiles that fail say so, in the element's text, and are asked for again after a
+ * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
+ * `boundsIn` tells where the picture lies. Beyond zoom 44, give the map the layer's `crs` and a DeepView. Tiles that fail say so, in the element's text, and are asked for again after a
  * growing time; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
  */
 export class LiifLayer extends GridLayer {
@@ -64,7 +65,7 @@ export class LiifLayer extends GridLayer {
 
   constructor(source: TileSource, options: LiifLayerOptions = {}) {
     const { origin, pixelRatio, ...rest } = options;
-    super({ keepBuffer: 1, minNativeZoom: 0, noWrap: true, ...rest, tileSize: TILE_SIZE });
+    super({ keepBuffer: 1, minZoom: -32, minNativeZoom: 0, noWrap: true, ...rest, tileSize: TILE_SIZE });
     this.source = source;
     this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
     this.#pixelRatio = pixelRatio;
@@ -84,9 +85,13 @@ export class LiifLayer extends GridLayer {
     return imageCrs(this.source.nativeZoom);
   }
 
-  /** The picture in coordinates of the map, while its origin is where it began. */
-  get bounds(): LatLngBounds {
-    return new LatLngBounds(toLatLng(0, this.source.height), toLatLng(this.source.width, 0));
+  /** Where the picture lies in coordinates of a map, while the origin is where it began: for `L.CRS.Simple`, or for the layer's own. */
+  boundsIn(crs: CRS): LatLngBounds {
+    const { width, height, nativeZoom } = this.source;
+    return new LatLngBounds(
+      crs.pointToLatLng(new Point(0, height), nativeZoom),
+      crs.pointToLatLng(new Point(width, 0), nativeZoom),
+    );
   }
 
   get status(): TileStatus {
@@ -144,6 +149,8 @@ export class LiifLayer extends GridLayer {
   protected override createTile(coords: Coords, done: DoneCallback): HTMLElement {
     const element = document.createElement('div');
     element.className = 'liif-tile';
+    // Edges of neighbours add up at fractional zooms, so that no line shows between them.
+    element.style.mixBlendMode = 'plus-lighter';
     const running: RunningTile = {
       address: this.origin.tile(coords),
       element,
@@ -241,7 +248,7 @@ async function drawn(body: Blob | ImageBitmap, running: RunningTile): Promise<HT
     canvas.width = body.width;
     canvas.height = body.height;
     canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(body);
-    return canvas;
+    return filling(canvas);
   }
   const image = document.createElement('img');
   image.alt = '';
@@ -255,5 +262,12 @@ async function drawn(body: Blob | ImageBitmap, running: RunningTile): Promise<HT
     throw new TileError('The tile is no image.', { cause });
   }
   if (running.controller.signal.aborted) URL.revokeObjectURL(running.url);
-  return image;
+  return filling(image);
+}
+
+/** Pages have rules for images that would shrink tiles. */
+function filling(picture: HTMLElement): HTMLElement {
+  picture.style.cssText =
+    'display:block;width:100%;height:100%;max-width:none;max-height:none;margin:0;padding:0;border:0';
+  return picture;
 }

@@ -40,8 +40,9 @@ export function parseDecimal(text: string): bigint | undefined {
   if (match === null) return undefined;
   const fraction = match[3] ?? '';
   const scale = 10n ** BigInt(fraction.length);
-  // Rounded: what formatDecimal wrote must come back, not a little less.
-  const magnitude = ((BigInt(match[2]! + fraction) << BigInt(FRACTION_BITS + 1)) / scale + 1n) >> 1n;
+  // Rounded up, as formatDecimal rounds down: what it wrote comes back in every digit.
+  const up = match[1] === '-' ? 0n : scale - 1n;
+  const magnitude = ((BigInt(match[2]! + fraction) << BigInt(FRACTION_BITS)) + up) / scale;
   return match[1] === '-' ? -magnitude : magnitude;
 }
 

@@ -130,7 +130,8 @@ export class ViewPage {
     this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
     map.on('moveend', () => this.#linkSoon());
-    mapElement.focus({ preventScroll: true });
+    // Whoever comes by a link has not asked for a ring; with the first key it is there.
+    mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
   }
 
   close(): void {

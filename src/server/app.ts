@@ -411,8 +411,10 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
 
 /** The built viewer: beside the compiled server, or where the build of a checkout puts it when the sources run. */
 function viewerDirectory(given: string | undefined): string | undefined {
-  if (given !== undefined) return given;
-  return ['../viewer', '../../dist/viewer']
-    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
-    .find((path) => existsSync(`${path}/index.html`) && existsSync(`${path}/assets`));
+  const built = ['../viewer', '../../dist/viewer'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return (given === undefined ? built : [given]).find(
+    (path) => existsSync(`${path}/index.html`) && existsSync(`${path}/assets`),
+  );
 }

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
 import { encodeImageTo } from '../encode.ts';
-import { writeAtomically } from '../image/atomic-file.ts';
+import { type AtomicFile, writeAtomically } from '../image/atomic-file.ts';
 import { readImage } from '../image/read.ts';
+import { memorySource } from '../reader/memory-source.ts';
+import { openReader } from '../reader/reader.ts';
 import type { Catalog } from './catalog.ts';
 import type { EngineHost } from './engine-host.ts';
 import type { ImageInfo } from './image-info.ts';
@@ -42,9 +44,11 @@ interface Job {
 const MAX_QUEUED = 8;
 /** Jobs that are remembered after their end. */
 const MAX_REMEMBERED = 200;
+/** How a .liif begins (section 1.2 of the format). */
+const SIGNATURE = Buffer.from('894C4949460D0A1A', 'hex');
 const FORMATS = ['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'];
 
-/** Images that clients send are encoded one after another into the first directory; nothing there is ever overwritten. */
+/** Images that clients send are encoded one after another into the first directory, .liif files kept there; nothing is ever overwritten. */
 export class Uploads {
   readonly #options: UploadsOptions;
   readonly #jobs = new Map<string, Job>();
@@ -72,10 +76,15 @@ export class Uploads {
     let job: Job;
     try {
       const bytes = await readBody(request, maxBytes, signal);
-      await this.#checkImage(bytes);
+      const encoded = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
+      await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
       const id = this.#freeName(directory, name);
       job = this.#remember(id);
-      this.#last = this.#last.then(() => this.#encode(job, bytes, join(directory, `${id}.liif`), quality));
+      this.#last = this.#last.then(() =>
+        this.#keep(job, join(directory, `${id}.liif`), (file) =>
+          encoded ? file.write(bytes) : this.#encode(job, bytes, file, quality),
+        ),
+      );
     } catch (error) {
       this.#queued--;
       throw error;
@@ -148,6 +157,25 @@ export class Uploads {
       throw new Problem(413, 'too-large', `Images have at most ${this.#options.maxPixels} pixels here.`);
   }
 
+  /** A .liif is kept as it is, if this server can show it. */
+  async #checkEncoded(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<void> {
+    const { engine } = await this.#options.engines.running();
+    let model: string;
+    try {
+      const reader = await openReader(memorySource(bytes, name), { signal });
+      model = Buffer.from(reader.header.model).toString('hex');
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw new Problem(415, 'damaged-file', 'The body begins like a .liif, but is none that can be read.', {
+        cause,
+      });
+    }
+    if (model !== engine.model.hash)
+      throw new Problem(415, 'unknown-model', 'The .liif needs a model that this server does not have.', {
+        members: { model },
+      });
+  }
+
   #remember(id: string): Job {
     const job: Job = {
       state: { job: randomUUID(), id, state: 'queued', progress: 0 },
@@ -161,40 +189,45 @@ export class Uploads {
     return job;
   }
 
-  async #encode(job: Job, bytes: Buffer, path: string, quality: number | undefined): Promise<void> {
-    const { engines, catalog, infoOf, onFailed, maxPixels } = this.#options;
+  /** Tells of a job while `write` makes its file. */
+  async #keep(job: Job, path: string, write: (file: AtomicFile) => Promise<unknown>): Promise<void> {
+    const { catalog, infoOf, onFailed } = this.#options;
     const { signal } = this.#stop;
-    const update = (change: Partial<JobState>) => {
-      job.state = { ...job.state, ...change };
-      for (const send of [...job.changed]) send();
-    };
     try {
       signal.throwIfAborted();
-      update({ state: 'running' });
-      const { raster } = await readImage(bytes, { name: job.state.id, maxPixels });
-      const { engine } = await engines.running();
-      let told = 0;
-      await writeAtomically(path, (file) =>
-        encodeImageTo(engine, raster, file, {
-          signal,
-          ...(quality !== undefined && { quality }),
-          onProgress: ({ done, total }) => {
-            const progress = Math.min(1, done / total);
-            if (progress < told + 0.01) return;
-            told = progress;
-            update({ progress });
-          },
-        }),
-      );
+      tell(job, { state: 'running' });
+      await writeAtomically(path, write);
       await catalog.rescan();
-      update({ state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
+      tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {
       onFailed?.(job.state.id, error);
-      update({ state: 'failed', problem: problemDocument(problemOf(error)) });
+      tell(job, { state: 'failed', problem: problemDocument(problemOf(error)) });
     } finally {
       this.#queued--;
     }
   }
+
+  async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
+    const { engines, maxPixels } = this.#options;
+    const { raster } = await readImage(bytes, { name: job.state.id, maxPixels });
+    const { engine } = await engines.running();
+    let told = 0;
+    await encodeImageTo(engine, raster, file, {
+      signal: this.#stop.signal,
+      ...(quality !== undefined && { quality }),
+      onProgress: ({ done, total }) => {
+        const progress = Math.min(1, done / total);
+        if (progress < told + 0.01) return;
+        told = progress;
+        tell(job, { progress });
+      },
+    });
+  }
+}
+
+function tell(job: Job, change: Partial<JobState>): void {
+  job.state = { ...job.state, ...change };
+  for (const send of [...job.changed]) send();
 }
 
 /** Pages of other sites may read pictures, but not make visitors of theirs write here. */

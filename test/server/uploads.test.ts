@@ -1,6 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { directoryOf, eventually, imageOf, picture, startServer } from './server-fixture.ts';
+import { encodeImage } from '../../src/encode.ts';
+import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { directoryOf, encoded, eventually, imageOf, picture, startServer } from './server-fixture.ts';
 
 const png = await imageOf(picture(120, 90)).png().toBuffer();
 const directory = await directoryOf();
@@ -38,6 +42,24 @@ describe('an image that is sent', () => {
     });
     expect((await server.get(states.at(-1).image.thumbnail)).status).toBe(200);
     expect((await server.get(`/api/jobs/${job}`)).json().state).toBe('done');
+  });
+
+  it('as a .liif is kept as it is, if it can be shown', async () => {
+    const file = await encoded(picture(70, 50));
+    const { job } = (await send('name=made%20elsewhere.liif', file)).json();
+    await eventually(async () => (await server.get(`/api/jobs/${job}`)).json().state === 'done');
+    const kept = await server.get('/made%20elsewhere/file');
+    expect(kept.body.equals(Buffer.from(file))).toBe(true);
+    const damaged = await send('name=damaged', file.slice(0, 60));
+    expect([damaged.status, damaged.json().type]).toEqual([415, 'urn:liif:problem:damaged-file']);
+    const foreign = await encodeImage(
+      openReferenceEngine(parseModel(tinyModelBytes({ seed: 6 }))),
+      picture(70, 50),
+      { chunkSize: 8 },
+    );
+    expect((await send('name=foreign', foreign)).json().type).toBe('urn:liif:problem:unknown-model');
+    expect(await readdir(directory)).not.toContain('damaged.liif');
+    expect(await readdir(directory)).not.toContain('foreign.liif');
   });
 
   it('never takes the place of another', async () => {

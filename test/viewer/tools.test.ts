@@ -1,0 +1,227 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import {
+  directoryOf,
+  encoded,
+  eventually,
+  imageOf,
+  picture,
+  pixelsOf,
+  startServer,
+} from '../server/server-fixture.ts';
+import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+
+const there = MISSING === undefined;
+const directory = await directoryOf({
+  'noise.liif': await encoded(picture(400, 300)),
+  'noise.png': await imageOf(picture(400, 300)).png().toBuffer(),
+  'plain.png': await imageOf(picture(200, 150, 3, 9))
+    .png()
+    .toBuffer(),
+});
+const server = there
+  ? await startServer({
+      roots: [directory],
+      openEngine: quickEngine,
+      viewer: await builtViewer(),
+      allowUpload: true,
+      maxWaitMs: 30_000,
+    })
+  : undefined;
+const open = async (address: string, options: Parameters<typeof openPage>[0] = {}) => {
+  const page = await openPage(options);
+  await page.goto(`${server!.localUrl}${address}`);
+  if (address.startsWith('view')) await page.waitForSelector('.readout');
+  return page;
+};
+
+describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('compares across a curtain that keys move', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=5');
+    await tilesLoaded(page);
+    await page.keyboard.press('c');
+    const slider = page.getByRole('slider');
+    expect(await slider.evaluate((handle) => handle === document.activeElement)).toBe(true);
+    expect(await slider.getAttribute('aria-valuenow')).toBe('50');
+    await page.keyboard.press('ArrowLeft');
+    expect(await slider.getAttribute('aria-valuenow')).toBe('48');
+    await page.keyboard.press('Home');
+    expect(await slider.getAttribute('aria-valuenow')).toBe('0');
+    await page.keyboard.press('End');
+    await page.keyboard.press('Shift+ArrowLeft');
+    expect(await slider.getAttribute('aria-valuetext')).toBe('90 % picture, 10 % bicubic');
+    // The map has not moved meanwhile.
+    await page.waitForFunction(() => location.hash.endsWith('&compare=bicubic&at=0.9'));
+    expect(page.url()).toMatch(/#x=200(\.00\d*)?&y=150(\.00\d*)?&z=5&/);
+    await page.keyboard.press('Escape');
+    expect(await slider.isVisible()).toBe(false);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('shows the picture on one side of the curtain and the original on the other', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=1&compare=original&at=0.5', {
+      viewport: { width: 400, height: 300 },
+    });
+    await tilesLoaded(page);
+    await page.waitForFunction(() => document.querySelectorAll('.leaflet-curtain-pane img').length >= 4);
+    expect(await page.locator('.curtain-choice').inputValue()).toBe('original');
+    // Nothing but the tiles, to compare with the server's.
+    await page.addStyleTag({ content: '.panel, .curtain-line, .progress { display: none !important }' });
+    await page.waitForTimeout(300);
+    const { data } = await sharp(await page.screenshot())
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const own = await pixelsOf((await server!.get('/noise/1/0/0.webp')).body);
+    const other = await pixelsOf((await server!.get('/noise.png/1/0/0.webp')).body);
+    const difference = (pixels: typeof own, left: number) => {
+      let sum = 0;
+      for (let y = 20; y < 230; y++)
+        for (let x = left; x < left + 30; x++)
+          for (let c = 0; c < 3; c++)
+            sum += Math.abs(data[(y * 400 + x) * 3 + c]! - pixels.data[(y * 256 + x) * pixels.channels + c]!);
+      return sum / (210 * 30 * 3);
+    };
+    expect(difference(own, 160)).toBeLessThan(1);
+    expect(difference(other, 160)).toBeGreaterThan(5);
+    expect(difference(other, 210)).toBeLessThan(1);
+    expect(difference(own, 210)).toBeGreaterThan(5);
+    await page.close();
+  });
+
+  it('tells the exact samples under the pointer, and the value between them', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=1');
+    await page.keyboard.press('i');
+    await page.mouse.move(400 - 60, 300 - 40);
+    const pixel = (await server!.get('/noise/pixel?x=140&y=110')).json();
+    const [red, green, blue] = pixel.rgba;
+    const inspector = page.getByRole('region', { name: 'Pixel inspector' });
+    await page.waitForFunction(() => /140, 110/.test(document.querySelector('.inspector')!.textContent!));
+    await inspector.getByText(`${red}, ${green}, ${blue}`).waitFor();
+    // Past native, the network's value at the point.
+    await page.keyboard.press('Escape');
+    await page.evaluate(() => {
+      location.hash = '#x=100.3&y=80.6&z=4';
+    });
+    await page.keyboard.press('i');
+    await page.mouse.move(400, 300);
+    await inspector.getByText('At the point').waitFor();
+    await page.waitForFunction(() =>
+      /At the point\d+, \d+, \d+/.test(document.querySelector('.inspector')!.textContent!),
+    );
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('saves what is in view, pixel for pixel', async () => {
+    const page = await open('view?id=noise#x=120&y=90&z=3', { viewport: { width: 320, height: 240 } });
+    await tilesLoaded(page);
+    await page.keyboard.press('s');
+    await page.getByLabel('Width in pixels').fill('640');
+    await page.getByText('640 × 480 pixels').waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save', exact: true }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('noise-4x-640.png');
+    const saved = await pixelsOf(await readFile((await download.path())!));
+    expect([saved.width, saved.height]).toEqual([640, 480]);
+    // 640 pixels at zoom 4 around 120 * 8 = 960: from 640 on, the middle of tile 2.
+    const tile = await pixelsOf((await server!.get('/noise/4/3/2.png')).body);
+    const pick = (raster: typeof saved, x: number, y: number) => {
+      const at = (y * raster.width + x) * raster.channels;
+      return [...raster.data.slice(at, at + 3)];
+    };
+    // Left edge 640, upper edge 90 * 8 - 240 = 480; tile 3/2 begins at 768, 512.
+    for (const [x, y] of [
+      [0, 0],
+      [37, 211],
+      [255, 100],
+    ] as const)
+      expect(pick(saved, 768 - 640 + x, 512 - 480 + y)).toEqual(pick(tile, x, y));
+    expect(await page.locator('dialog[open]').count()).toBe(0);
+    await page.close();
+  });
+
+  it('refuses to save more than a browser can hold', async () => {
+    const page = await open('view?id=noise');
+    await page.keyboard.press('s');
+    await page.getByLabel('Width in pixels').fill('90000');
+    await page.getByText(/At most \d+ pixels wide/).waitFor();
+    expect(await page.getByRole('button', { name: 'Save', exact: true }).isDisabled()).toBe(true);
+    await page.close();
+  });
+
+  it('goes where the navigator is pressed', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=6');
+    await tilesLoaded(page);
+    const box = (await page.locator('.navigator').boundingBox())!;
+    await page.mouse.click(box.x + box.width / 4, box.y + box.height / 4);
+    await page.waitForFunction(() => /#x=(99|100)/.test(location.hash));
+    await tilesLoaded(page);
+    await page.keyboard.press('n');
+    expect(await page.locator('.navigator').isVisible()).toBe(false);
+    await page.close();
+  });
+
+  it('encodes an image that is dropped, with progress, and opens it', async () => {
+    const page = await open('');
+    await page.waitForSelector('.card');
+    // The original of a picture is no picture of its own.
+    expect(await page.locator('.card .name').allTextContents()).toEqual(['noise', 'plain']);
+    const bytes = await imageOf(picture(160, 120, 3, 4))
+      .png()
+      .toBuffer();
+    const transfer = await page.evaluateHandle((base64) => {
+      const data = new DataTransfer();
+      const array = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      data.items.add(new File([array], 'from my desk.png', { type: 'image/png' }));
+      return data;
+    }, bytes.toString('base64'));
+    await page.dispatchEvent('body', 'dragover', { dataTransfer: transfer });
+    expect(await page.locator('.drop-veil').isVisible()).toBe(true);
+    await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
+    await page.waitForURL(/view\?id=from%20my%20desk/);
+    await page.waitForSelector('.readout');
+    await tilesLoaded(page, 0.5);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('takes a .liif as it is, and says what it cannot take', async () => {
+    const file = join(await directoryOf({ 'mine.liif': await encoded(picture(80, 60)) }), 'mine.liif');
+    const page = await open('');
+    await page.locator('input[type=file]').setInputFiles(file);
+    await page.waitForURL(/view\?id=mine/);
+    await page.goBack();
+    await page.waitForSelector('.card');
+    const text = join(await directoryOf(), '.text.txt');
+    await writeFile(text, 'no image');
+    await page.locator('input[type=file]').setInputFiles(text);
+    await page.getByText('The body is not an image that can be read.').waitFor();
+    await page.close();
+  });
+
+  it('says so when a picture is not there', async () => {
+    const page = await open('');
+    await page.goto(`${server!.localUrl}view?id=nothing`);
+    await page.getByRole('alert').waitFor();
+    expect(await page.getByRole('heading').textContent()).toBe('This picture cannot be shown');
+    await page.close();
+  });
+});
+
+describe('a server without the built viewer', () => {
+  it('says how to build it, on every page of the viewer', async () => {
+    const bare = await startServer({ roots: [directory], viewer: join(directory, 'nothing') });
+    await eventually(async () => (await bare.get('/health')).status === 200);
+    for (const path of ['/', '/view?id=noise']) {
+      const page = await bare.get(path);
+      expect(page.status).toBe(200);
+      expect(page.body.toString()).toContain('npm run build:viewer');
+    }
+  });
+});
