@@ -12,7 +12,7 @@ import type { ChildReport } from './codec-memory.ts';
 
 const [command, input, ...rest] = process.argv.slice(2);
 if (input === undefined || (command !== 'encode' && command !== 'regions')) process.exit(2);
-const engine = await openCommandEngine({ engine: 'auto' });
+const engine = await openCommandEngine({ engine: 'wasm' });
 const start = performance.now();
 const regionBytes = command === 'encode' ? undefined : await decodeRegions(input, rest);
 if (command === 'encode') {

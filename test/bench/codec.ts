@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: 'convolutions,head,picture,entropy,memory' },
-    engine: { type: 'string', default: 'auto' },
+    engine: { type: 'string', default: 'wasm' },
     threads: { type: 'string', default: '2' },
     json: { type: 'string' },
     keep: { type: 'boolean', default: false },

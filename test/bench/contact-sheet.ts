@@ -49,7 +49,7 @@ const { values: options } = parseArgs({
       short: 'o',
       default: fileURLToPath(new URL('../../samples/contact-sheet', import.meta.url)),
     },
-    engine: { type: 'string', default: 'auto' },
+    engine: { type: 'string', default: 'wasm' },
   },
 });
 const engine = await openCommandEngine({ engine: options.engine as 'auto' });
@@ -117,7 +117,7 @@ async function avifOfSize(original: Raster, bytes: number): Promise<{ bytes: num
   while (low <= high) {
     const quality = (low + high) >> 1;
     const file = await sharp(data, { raw: { width, height, channels: 3 } })
-      .avif({ quality, effort: 4, chromaSubsampling: '4:4:4' })
+      .avif({ quality, effort: 2, chromaSubsampling: '4:4:4' })
       .toBuffer();
     if (file.length <= bytes) {
       best = file;

@@ -1,4 +1,4 @@
-import { groupedBy, type Measurement, mean, table } from './rd-report.ts';
+import { groupedBy, type Measurement, mean, PLAIN, table } from './rd-report.ts';
 
 /** What `format-spec/reference/evaluate.py` writes: bits and PSNR of the float network, by picture and quality. */
 export interface FloatEstimates {
@@ -15,7 +15,7 @@ const psnrBar = (quality: number) => (quality <= 80 ? 0.05 : 0.15);
 
 /** Files of plain rounding against the float network, by quality: the estimate rounds plainly, too. */
 export function floatReport(results: readonly Measurement[], estimates: FloatEstimates): string {
-  const plain = results.filter(({ codec }) => codec === 'liif, plain rounding');
+  const plain = results.filter(({ codec }) => codec === PLAIN);
   const rows: string[][] = [];
   let failed = 0;
   for (const [quality, files] of groupedBy(plain, (row) => String(row.quality))) {

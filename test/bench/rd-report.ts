@@ -31,6 +31,12 @@ const COLUMNS = [
   'encodeMs',
   'decodeMs',
 ] as const;
+/** As it encodes without being asked for more. */
+export const PLAIN = 'liif';
+export const OPTIMIZED = 'liif --optimize';
+/** What `--optimize` has to save at least, by BD-rate of PSNR. */
+const OPTIMIZED_BAR = 0.02;
+
 const TEXT_COLUMNS: readonly string[] = ['picture', 'codec', 'version'];
 
 export const TSV_HEADER = COLUMNS.join('\t');
@@ -95,8 +101,8 @@ export function rateReport(results: readonly Measurement[]): string {
     ...codecs.filter((codec) => codec !== 'JPEG').map((codec) => [codec, 'JPEG'] as const),
     ...codecs
       .filter((codec) => codec !== 'JPEG' && !codec.startsWith('liif'))
-      .map((codec) => ['liif', codec] as const),
-    ['liif', 'liif, plain rounding'] as const,
+      .map((codec) => [PLAIN, codec] as const),
+    [OPTIMIZED, PLAIN] as const,
   ].filter((pair) => pair.every((codec) => codecs.includes(codec)));
   const measures = [
     (row: { psnr: number }) => row.psnr,
@@ -116,22 +122,49 @@ export function rateReport(results: readonly Measurement[]): string {
     'BD-rate: mean difference in size at equal quality, negative is smaller; of the curves of means, and the mean of the pictures.',
     '',
     ...table(['codec', 'against', 'PSNR', 'PSNR, by picture', 'MS-SSIM', 'MS-SSIM, by picture'], rates),
+    '',
+    ...verdicts(results, means),
   ].join('\n');
+}
+
+/** What has to hold of the curves of means. */
+function verdicts(results: readonly Measurement[], means: readonly Mean[]): string[] {
+  const lines: string[] = [];
+  const byPsnr = (codec: string) => curveOfMeans(means, codec, (row) => row.psnr);
+  const optimized = meanOfPictures(results, PLAIN, OPTIMIZED, (row) => row.psnr);
+  lines.push(
+    `- ${OPTIMIZED} saves at least ${100 * OPTIMIZED_BAR} % at equal PSNR: ${optimized <= -OPTIMIZED_BAR ? 'yes' : 'NO'} (${percent(() => optimized)})`,
+  );
+  const anchor = byPsnr('JPEG');
+  const below = byPsnr(PLAIN).filter(({ rate, quality }) => quality <= at(anchor, rate));
+  lines.push(
+    `- ${PLAIN} is above JPEG at every rate: ${below.length === 0 ? 'yes' : `NO, not at ${below.map(({ rate }) => rate.toFixed(2)).join(', ')} bits per pixel`}`,
+  );
+  return lines;
+}
+
+/** Quality of a curve at a rate, linear between its points; below the first and beyond the last: that of the nearest. */
+function at(curve: readonly RatePoint[], rate: number): number {
+  const points = [...curve].sort((a, b) => a.rate - b.rate);
+  const next = points.findIndex((point) => point.rate >= rate);
+  if (next <= 0) return (next === 0 ? points[0]! : points.at(-1)!).quality;
+  const [low, high] = [points[next - 1]!, points[next]!];
+  return low.quality + ((rate - low.rate) / (high.rate - low.rate)) * (high.quality - low.quality);
 }
 
 /** PSNR and MS-SSIM (in dB) over bits per pixel. */
 export function ratePlots(results: readonly Measurement[]): { psnr: string; msSsim: string } {
   const means = meansOf(results);
   const styles: Readonly<Record<string, Omit<PlotCurve, 'name' | 'points'>>> = {
-    liif: { color: '#e2572b', width: 3 },
-    'liif, plain rounding': { color: '#e2572b', width: 1.5, dash: '5 4' },
+    [OPTIMIZED]: { color: '#e2572b', width: 1.5, dash: '5 4' },
+    [PLAIN]: { color: '#e2572b', width: 3 },
     AVIF: { color: '#3d87cf' },
     WebP: { color: '#2a9d77' },
     mozjpeg: { color: '#b3892b' },
     JPEG: { color: '#8d8d8d' },
   };
   const reach = Math.max(
-    ...means.filter(({ codec, quality }) => codec === 'liif' && quality <= 95).map((row) => row.bitsPerPixel),
+    ...means.filter(({ codec, quality }) => codec === PLAIN && quality <= 95).map((row) => row.bitsPerPixel),
   );
   const xMax = Math.ceil(Math.min(3, reach) * 4) / 4;
   const curves = (measure: (row: Mean) => number): PlotCurve[] =>

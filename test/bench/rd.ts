@@ -1,5 +1,5 @@
 /**
- * Rate and distortion on a folder of pictures, real file sizes: .liif with and without optimized rounding, JPEG, WebP and AVIF.
+ * Rate and distortion on a folder of pictures, real file sizes: .liif plain and with --optimize, JPEG, WebP and AVIF.
  *
  *     npm run bench:rd -- FOLDER [--float FILE.json] [--qualities 1,10,..] [--limit N] [-o DIR] [--fresh]
  *
@@ -19,7 +19,16 @@ import { readImage } from '../../src/image/read.ts';
 import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import { type FloatEstimates, floatReport } from './float-bars.ts';
-import { type Measurement, measurementOf, ratePlots, rateReport, rowOf, TSV_HEADER } from './rd-report.ts';
+import {
+  type Measurement,
+  measurementOf,
+  OPTIMIZED,
+  PLAIN,
+  ratePlots,
+  rateReport,
+  rowOf,
+  TSV_HEADER,
+} from './rd-report.ts';
 import { readRgb } from './read-rgb.ts';
 
 const PEER_QUALITIES = [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95];
@@ -43,7 +52,7 @@ const { values: options, positionals } = parseArgs({
     qualities: { type: 'string', default: '1,10,20,30,40,50,60,70,80,90,100' },
     limit: { type: 'string', default: '1000' },
     output: { type: 'string', short: 'o', default: 'rd-results' },
-    engine: { type: 'string', default: 'auto' },
+    engine: { type: 'string', default: 'wasm' },
     threads: { type: 'string' },
     fresh: { type: 'boolean', default: false },
   },
@@ -147,8 +156,8 @@ function codecsOf(using: Engine): Codec[] {
   const subsampling = (quality: number) => (quality >= 90 ? '4:4:4' : '4:2:0');
   const { mozjpeg, webp, aom } = sharp.versions as Record<string, string>;
   return [
-    liif('liif', true),
-    liif('liif, plain rounding', false),
+    liif(PLAIN, false),
+    liif(OPTIMIZED, true),
     peer('JPEG', `${mozjpeg}`, (image, quality) =>
       image.jpeg({ quality, chromaSubsampling: subsampling(quality) }),
     ),

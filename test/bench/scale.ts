@@ -38,7 +38,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     limit: { type: 'string', default: '1000' },
     quality: { type: 'string', default: '90' },
-    engine: { type: 'string', default: 'auto' },
+    engine: { type: 'string', default: 'wasm' },
     output: { type: 'string', short: 'o' },
   },
 });
