@@ -14,7 +14,7 @@ const QUALITIES = [1, 20, 40, 60, 80, 100];
 const LAMBDA_LOW = 0.0016;
 const LAMBDA_HIGH = 0.36;
 /** A cost that is higher by less than this is the noise of rounding, not a worse model. */
-const TOLERANCE = 0.0005;
+const TOLERANCE = 0.001;
 
 interface Point {
   readonly bitsPerPixel: number;
