@@ -177,10 +177,9 @@ describe.skipIf(!there)(`the README of the viewer${missing ? ` (${missing})` : '
     });
     await page.waitForTimeout(1500);
     await showsPicture(page);
-    // 32 times the width of the window: regions of the canvas that are smaller than a tile of the picture.
-    expect(page.asked).toContainEqual(
-      expect.stringMatching(/^\/iiif\/3\/photo@64x\/\d+,\d+,\d+,\d+\/.*default\.jpg/),
-    );
+    // The finest regions of the canvas: 512 of its pixels are 8 of the picture.
+    const finest = /^\/iiif\/3\/photo@64x\/\d+,\d+,512,512\/512,512\/0\/default\.\w+/;
+    expect(page.asked).toContainEqual(expect.stringMatching(finest));
     expect(page.faults).toEqual([]);
     await page.close();
   });
