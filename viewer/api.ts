@@ -1,5 +1,5 @@
-import type { ImageInfo } from '../src/server/image-info.ts';
-import type { JobState } from '../src/server/uploads.ts';
+import type { ImageInfo } from '../src/server/http/image-info.ts';
+import type { JobState } from '../src/server/http/uploads.ts';
 
 export type { ImageInfo };
 

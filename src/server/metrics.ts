@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Admission, Lane } from './admission.ts';
+import type { Admission, Lane } from './render/admission.ts';
 
 /** What is counted. Labels have few values: routes, lanes, stores; never ids. */
 export class Metrics {

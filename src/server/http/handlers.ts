@@ -1,0 +1,405 @@
+import { createHash } from 'node:crypto';
+import type { Request, Response } from 'express';
+import rangeParser from 'range-parser';
+import type { Exact } from '../../head/rational.ts';
+import { inParallel } from '../../parallel.ts';
+import type { Catalog, CatalogEntry } from '../pictures/catalog.ts';
+import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
+import { notFound, PictureChanged, Problem, problemOf } from '../problem.ts';
+import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
+import {
+  iiifCanonical,
+  iiifInfo,
+  iiifInfoType,
+  iiifLink,
+  iiifRendering,
+  type OutputLimits,
+} from '../protocols/iiif.ts';
+import { MIME_TYPES, type Rendering } from '../protocols/rendering.ts';
+import { tileJson } from '../protocols/tilejson.ts';
+import { tileRendering } from '../protocols/xyz.ts';
+import type { EngineHost } from '../render/engine-host.ts';
+import type { RenderService } from '../render/render-service.ts';
+import type { Hosts } from './hosts.ts';
+import { type ImageInfo, imageInfo, versionOf } from './image-info.ts';
+import type { ImageFormat, PictureId, ServerRequest } from './request.ts';
+
+export interface HandlerOptions {
+  readonly catalog: Catalog;
+  readonly pictures: OpenPictures;
+  readonly engines: EngineHost;
+  readonly service: RenderService;
+  readonly hosts: Hosts;
+  readonly limits: OutputLimits;
+  readonly upload: boolean;
+  readonly onDamaged?: (id: string, error: unknown) => void;
+}
+
+type Of<K extends ServerRequest['kind']> = Extract<ServerRequest, { readonly kind: K }>;
+
+/** Addresses that name the pixels they stand for never change what they give. */
+const IMMUTABLE = 'public, max-age=31536000, immutable';
+const PIXELS = 'public, max-age=3600, stale-while-revalidate=86400';
+/** Descriptions: keep, but ask whether they are still true. */
+const DESCRIPTION = 'no-cache';
+/** Pieces in which a file is sent. */
+const PIECE_BYTES = 256 * 1024;
+
+/** Answers to parsed requests. Each sends its answer or throws. */
+export class Handlers {
+  readonly #options: HandlerOptions;
+  readonly #infos = new Map<string, { readonly modified: number; readonly info: ImageInfo }>();
+
+  constructor(options: HandlerOptions) {
+    this.#options = options;
+  }
+
+  async images(request: Request, response: Response, wanted: Of<'images'>, signal: AbortSignal) {
+    const { catalog, upload } = this.#options;
+    const entries = catalog.list().slice(wanted.offset, wanted.offset + wanted.limit);
+    const infos = new Map<string, ImageInfo>();
+    const failed: { id: string; title: string; code: string }[] = [];
+    await inParallel(4, entries, async (entry) => {
+      signal.throwIfAborted();
+      try {
+        infos.set(entry.id, await this.#infoOf(entry, signal));
+      } catch (error) {
+        signal.throwIfAborted();
+        const problem = problemOf(error);
+        if (problem.status !== 404) failed.push({ id: entry.id, title: entry.title, code: problem.code });
+      }
+    });
+    this.#json(request, response, {
+      version: 1,
+      upload,
+      total: catalog.size,
+      images: entries.flatMap(({ id }) => infos.get(id) ?? []),
+      failed,
+    });
+  }
+
+  async image(request: Request, response: Response, wanted: Of<'image'>, signal: AbortSignal) {
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      const entry = this.#options.catalog.get(found.id);
+      const original = entry && this.#options.catalog.originalOf(entry);
+      const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
+      found.lease.release();
+      this.#json(request, response, info);
+    });
+  }
+
+  async tile(request: Request, response: Response, wanted: Of<'tile'>, signal: AbortSignal) {
+    await this.#withPicture(wanted.id, signal, (found) =>
+      this.#send(request, response, found, tileRendering(found.lease.value, wanted), wanted.version, signal),
+    );
+  }
+
+  async iiifImage(request: Request, response: Response, wanted: Of<'iiif-image'>, signal: AbortSignal) {
+    const { hosts, limits } = this.#options;
+    const base = hosts.baseOf(request, request.baseUrl);
+    await this.#withPicture(wanted.id, signal, (found) => {
+      const canvas = canvasOf(found);
+      const rendering = iiifRendering(canvas, wanted, limits);
+      const canonical = iiifCanonical(wanted.iiif, canvas, wanted, limits);
+      response.set('Link', iiifLink(wanted.iiif, `${base}/iiif/${wanted.iiif}/${wanted.path}/${canonical}`));
+      return this.#send(request, response, found, rendering, wanted.version, signal);
+    });
+  }
+
+  async dziTile(request: Request, response: Response, wanted: Of<'dzi-tile'>, signal: AbortSignal) {
+    await this.#withPicture(wanted.id, signal, (found) =>
+      this.#send(request, response, found, dziRendering(canvasOf(found), wanted), wanted.version, signal),
+    );
+  }
+
+  async iiifBase(request: Request, response: Response, wanted: Of<'iiif-base'>, signal: AbortSignal) {
+    const base = this.#options.hosts.baseOf(request, request.baseUrl);
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      found.lease.release();
+      response.set('Cache-Control', DESCRIPTION);
+      response.redirect(303, `${base}/iiif/${wanted.iiif}/${wanted.path}/info.json`);
+    });
+  }
+
+  async iiifInfo(request: Request, response: Response, wanted: Of<'iiif-info'>, signal: AbortSignal) {
+    const { hosts, limits } = this.#options;
+    const id = `${hosts.baseOf(request, request.baseUrl)}/iiif/${wanted.iiif}/${wanted.path}`;
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits);
+      found.lease.release();
+      response.set('Vary', 'Accept');
+      this.#json(request, response, info, iiifInfoType(wanted.iiif, request.headers.accept));
+    });
+  }
+
+  async tilejson(request: Request, response: Response, wanted: Of<'tilejson'>, signal: AbortSignal) {
+    const base = this.#options.hosts.baseOf(request, request.baseUrl);
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      const { width, height, identity } = found.lease.value;
+      const version = versionOf(identity);
+      found.lease.release();
+      const url = (format: ImageFormat) =>
+        `${base}/${encodeURIComponent(found.id)}/{z}/{x}/{y}.${format}?v=${version}`;
+      this.#json(
+        request,
+        response,
+        tileJson({ width, height, title: found.title, version }, url, wanted.format ?? 'webp'),
+      );
+    });
+  }
+
+  async dzi(request: Request, response: Response, wanted: Of<'dzi'>, signal: AbortSignal) {
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      const format = wanted.format ?? (found.lease.value.alpha ? 'png' : 'jpg');
+      const body = dziDescriptor(canvasOf(found), format);
+      found.lease.release();
+      this.#description(request, response, body, 'application/xml');
+    });
+  }
+
+  async pixel(request: Request, response: Response, wanted: Of<'pixel'>, signal: AbortSignal) {
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      const { x, y } = wanted;
+      const { width, height } = found.lease.value;
+      if (outside(x, width) || outside(y, height)) {
+        found.lease.release();
+        throw notFound('The point lies outside the picture.');
+      }
+      // Whole coordinates name a pixel of the picture; others a point, with the finest cell there is.
+      const native = x.numerator % x.denominator === 0n && y.numerator % y.denominator === 0n;
+      const around = (value: typeof x): { start: Exact; length: Exact } =>
+        native
+          ? { start: value, length: 1 }
+          : {
+              start: {
+                numerator: 8n * value.numerator - value.denominator,
+                denominator: 8n * value.denominator,
+              },
+              length: 0.25,
+            };
+      const column = around(x);
+      const row = around(y);
+      const raster = await this.#options.service.pixels(
+        found.lease,
+        {
+          region: { x: column.start, y: row.start, width: column.length, height: row.length },
+          width: 1,
+          height: 1,
+          depth: 8,
+        },
+        signal,
+      );
+      const samples = [...raster.data];
+      const gray = raster.channels <= 2;
+      const [r, g, b] = gray
+        ? [samples[0]!, samples[0]!, samples[0]!]
+        : (samples as [number, number, number]);
+      const a = raster.channels === 2 || raster.channels === 4 ? samples.at(-1)! : 255;
+      this.#json(request, response, {
+        x: String(request.query.x),
+        y: String(request.query.y),
+        rgba: [r, g, b, a],
+        synthesized: !native,
+      });
+    });
+  }
+
+  /** The file itself, or a range of it. */
+  async file(request: Request, response: Response, wanted: Of<'file'>, signal: AbortSignal) {
+    await this.#withPicture(wanted.id, signal, async (found) => {
+      const picture = found.lease.value;
+      try {
+        if (picture.kind !== 'liif') throw notFound('Only .liif files are given as they are.');
+        const etag = `"${picture.identity.slice(0, 32)}"`;
+        response.set({
+          ETag: etag,
+          'Cache-Control': cacheControl(wanted.version, picture.identity),
+          'Content-Type': 'application/octet-stream',
+          'Accept-Ranges': 'bytes',
+        });
+        if (request.fresh) {
+          response.status(304).end();
+          return;
+        }
+        const condition = request.headers['if-range'];
+        const header = condition === undefined || condition === etag ? request.headers.range : undefined;
+        let start = 0;
+        let end = picture.bytes - 1;
+        if (header !== undefined) {
+          const ranges = rangeParser(picture.bytes, header, { combine: true });
+          if (ranges === -1) {
+            response.set('Content-Range', `bytes */${picture.bytes}`);
+            throw new Problem(416, 'range-not-satisfiable', 'The file has no such bytes.', {
+              members: { size: picture.bytes },
+            });
+          }
+          // Several ranges, or another unit: the whole file, as RFC 9110 allows.
+          if (Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1) {
+            ({ start, end } = ranges[0]!);
+            response.status(206).set('Content-Range', `bytes ${start}-${end}/${picture.bytes}`);
+          }
+        }
+        response.set('Content-Length', String(end - start + 1));
+        if (request.method === 'HEAD') {
+          response.end();
+          return;
+        }
+        for (let at = start; at <= end; at += PIECE_BYTES) {
+          const piece = await picture.getBytes(at, Math.min(PIECE_BYTES, end + 1 - at), signal);
+          if (!response.write(piece)) await drained(response, signal);
+        }
+        response.end();
+      } finally {
+        found.lease.release();
+      }
+    });
+  }
+
+  /** What clients are told of a picture of the catalog. Rejects with Problem 404. */
+  async infoOf(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const entry = this.#options.catalog.get(id);
+    if (!entry) throw notFound('There is no such picture.');
+    return this.#infoOf(entry, signal);
+  }
+
+  async #send(
+    request: Request,
+    response: Response,
+    found: FoundPicture,
+    rendering: Rendering,
+    version: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { service } = this.#options;
+    const picture = found.lease.value;
+    const key = service.keyOf(picture, rendering);
+    response.set({
+      ETag: `"${key.slice(0, 32)}"`,
+      'Cache-Control': cacheControl(version, picture.identity),
+      'Content-Type': MIME_TYPES[rendering.format],
+    });
+    if (request.fresh || request.method === 'HEAD') {
+      found.lease.release();
+      response.status(request.fresh ? 304 : 200).end();
+      return;
+    }
+    const { bytes, timings } = await service.image(found.lease, rendering, key, signal);
+    response.set({
+      'Content-Length': String(bytes.length),
+      'Server-Timing': timings.map(({ stage, ms }) => `${stage};dur=${ms.toFixed(1)}`).join(', '),
+    });
+    response.end(bytes);
+  }
+
+  #json(request: Request, response: Response, value: object, type = 'application/json') {
+    this.#description(request, response, JSON.stringify(value), type);
+  }
+
+  #description(request: Request, response: Response, body: string, type: string) {
+    response.set({
+      ETag: `"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"`,
+      'Cache-Control': DESCRIPTION,
+      'Content-Type': type.includes(';') ? type : `${type}; charset=utf-8`,
+    });
+    if (request.fresh) {
+      response.status(304).end();
+      return;
+    }
+    response.set('Content-Length', String(Buffer.byteLength(body)));
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  /**
+   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. `use` takes the lease over
+   * when it succeeds; when it throws, the lease is released here (releasing twice does nothing).
+   */
+  async #withPicture(
+    id: PictureId,
+    signal: AbortSignal,
+    use: (found: FoundPicture) => Promise<void>,
+  ): Promise<void> {
+    const { pictures, engines } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      let found: FoundPicture | undefined;
+      try {
+        found = await pictures.find(id, signal);
+        await use(found);
+        return;
+      } catch (error) {
+        found?.lease.release();
+        signal.throwIfAborted();
+        if (isEngineFailure(error)) {
+          const generation = found?.generation;
+          if (generation) await engines.replace(generation, error);
+        } else if (error instanceof PictureChanged) pictures.forget(found?.id ?? id.canvas?.name ?? id.name);
+        else {
+          if (found && problemOf(error).status >= 500) this.#options.onDamaged?.(found.id, error);
+          throw error;
+        }
+        if (attempt >= 1) throw error;
+      }
+    }
+  }
+
+  async #infoOf(entry: CatalogEntry, signal: AbortSignal): Promise<ImageInfo> {
+    const known = this.#infos.get(entry.id);
+    if (known?.modified === entry.modified) return known.info;
+    const found = await this.#options.pictures.open(entry, 1, signal);
+    try {
+      const original = this.#options.catalog.originalOf(entry);
+      const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
+      if (this.#infos.size > 100_000) this.#infos.clear();
+      this.#infos.set(entry.id, { modified: entry.modified, info });
+      return info;
+    } finally {
+      found.lease.release();
+    }
+  }
+
+  /** The plain image, if it has the size of the picture. */
+  async #sameSize(
+    found: FoundPicture,
+    original: CatalogEntry,
+    signal: AbortSignal,
+  ): Promise<CatalogEntry | undefined> {
+    try {
+      const plain = await this.#options.pictures.open(original, 1, signal);
+      const { width, height } = plain.lease.value;
+      plain.lease.release();
+      return width === found.lease.value.width && height === found.lease.value.height ? original : undefined;
+    } catch {
+      signal.throwIfAborted();
+      return undefined; // a plain image that cannot be read is not an original
+    }
+  }
+}
+
+function canvasOf(found: FoundPicture): Canvas {
+  const { width, height } = found.lease.value;
+  return { picture: { width, height }, factor: found.factor };
+}
+
+/** A stale version gets the pixels of today, and nobody may keep them under it. */
+function cacheControl(version: string | undefined, identity: string): string {
+  if (version === undefined) return PIXELS;
+  return version === versionOf(identity) ? IMMUTABLE : 'no-cache';
+}
+
+function outside(value: { readonly numerator: bigint; readonly denominator: bigint }, side: number): boolean {
+  return value.numerator < 0n || value.numerator >= BigInt(side) * value.denominator;
+}
+
+/** Resolves when the client has taken what was written. */
+function drained(response: Response, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = (act: () => void) => () => {
+      response.off('drain', onDrain);
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    const onDrain = done(resolve);
+    const onAbort = done(() => reject(signal.reason));
+    response.once('drain', onDrain);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { Problem } from '../problem.ts';
+
+export interface HostOptions {
+  readonly publicUrl: string | undefined;
+  readonly allowedHosts: readonly string[];
+  readonly trustProxy: boolean;
+}
+
+/** Where this server is for its clients, and whom it answers. Names from the Host header go into answers only if they are allowed. */
+export class Hosts {
+  readonly #options: HostOptions;
+  readonly #allowed: ReadonlySet<string>;
+  readonly #public: URL | undefined;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    const own = hostname().toLowerCase();
+    this.#public = options.publicUrl === undefined ? undefined : new URL(options.publicUrl);
+    this.#allowed = new Set(
+      ['localhost', own, `${own}.local`, ...options.allowedHosts].map((name) => name.toLowerCase()),
+    );
+  }
+
+  /** URL of the root of this server, without a slash at its end. Throws Problem 421 where the Host header names another server. */
+  baseOf(request: IncomingMessage, mount: string): string {
+    const protocol = this.#protocol(request);
+    const host = this.#host(request);
+    if (this.#public) return `${this.#public.href.replace(/\/$/, '')}${mount}`;
+    return `${protocol}://${host}${mount}`;
+  }
+
+  #host(request: IncomingMessage): string {
+    const forwarded = this.#options.trustProxy ? firstOf(request.headers['x-forwarded-host']) : undefined;
+    const host = forwarded ?? request.headers.host ?? '';
+    const match = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?$/.exec(host);
+    const name = match?.[1]?.toLowerCase();
+    if (name !== undefined && (this.#allowed.has('*') || this.#allowed.has(name) || isAddress(name)))
+      return host;
+    if (name !== undefined && this.#public?.hostname === name) return host;
+    throw new Problem(421, 'unknown-host', 'This server does not answer for that host.');
+  }
+
+  #protocol(request: IncomingMessage): string {
+    const encrypted = (request.socket as { encrypted?: boolean }).encrypted === true;
+    const forwarded = this.#options.trustProxy ? firstOf(request.headers['x-forwarded-proto']) : undefined;
+    return forwarded === 'https' || forwarded === 'http' ? forwarded : encrypted ? 'https' : 'http';
+  }
+}
+
+function isAddress(name: string): boolean {
+  return isIP(name.replace(/^\[|\]$/g, '')) !== 0;
+}
+
+function firstOf(header: string | readonly string[] | undefined): string | undefined {
+  const text = typeof header === 'string' ? header : header?.[0];
+  return text?.split(',')[0]?.trim();
+}

@@ -1,0 +1,175 @@
+import { VERSION } from '../../version.ts';
+
+const text = (description: string, type = 'string') => ({ description, schema: { type } });
+const path = (name: string, description: string, type = 'string') => ({
+  name,
+  in: 'path',
+  required: true,
+  ...text(description, type),
+});
+const query = (name: string, description: string) => ({
+  name,
+  in: 'query',
+  required: false,
+  ...text(description),
+});
+const id = path(
+  'id',
+  'Id of a picture, percent-encoded (`/` as `%2F`); `@64x` after it means a virtual canvas 64 times as large.',
+);
+const version = query('v', 'Version of the picture; with the current one, answers may be cached for ever.');
+const problem = {
+  description: 'What is wrong, as RFC 9457 has it.',
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+};
+const busy = {
+  ...problem,
+  description: 'The server is busy; try again after the time that Retry-After tells.',
+  headers: { 'Retry-After': { schema: { type: 'integer' } } },
+};
+const errors = { '400': problem, '404': problem, '503': busy };
+const image = {
+  '200': {
+    description: 'The image.',
+    headers: { ETag: { schema: { type: 'string' } }, 'Server-Timing': { schema: { type: 'string' } } },
+    content: Object.fromEntries(
+      ['png', 'jpeg', 'webp', 'avif'].map((type) => [
+        `image/${type}`,
+        { schema: { type: 'string', format: 'binary' } },
+      ]),
+    ),
+  },
+  '304': { description: 'The image that the client has is still the same.' },
+  ...errors,
+};
+const json = (description: string, schema: object = { type: 'object' }) => ({
+  '200': { description, content: { 'application/json': { schema } } },
+  ...errors,
+});
+const get = (summary: string, parameters: readonly object[], responses: object) => ({
+  get: { summary, parameters, responses },
+});
+const iiif = ['region', 'size', 'rotation', 'quality', 'format'].map((name) =>
+  path(name, `As the IIIF Image API defines it.`),
+);
+
+/** Every address of the server. A test asks for each. */
+export function openApiDocument(server: string): Record<string, unknown> {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'liif serve',
+      version: VERSION,
+      description: 'Tiles and regions of .liif pictures and plain images, decoded on demand at any scale.',
+    },
+    servers: [{ url: server }],
+    paths: {
+      '/api/images': {
+        ...get(
+          'The pictures of this server',
+          [query('offset', 'Pictures to leave out.'), query('limit', 'Most pictures to list.')],
+          json('The list.'),
+        ),
+        post: {
+          summary: 'Encode an image (where uploads are allowed)',
+          parameters: [
+            query('name', 'Name of the new picture.'),
+            query('quality', 'Quality of encoding, 1 to 100.'),
+          ],
+          requestBody: {
+            content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+          },
+          responses: { '202': { description: 'The job.' }, '403': problem, '413': problem, '415': problem },
+        },
+      },
+      '/api/images/{id}': get('One picture', [id], json('Size, version and addresses of a picture.')),
+      '/api/jobs/{job}': get(
+        'How far an encoding is; with Accept: text/event-stream, as events',
+        [path('job', 'Id of the job.')],
+        json('State of the job.'),
+      ),
+      '/{id}/{z}/{x}/{y}.{format}': get(
+        'A tile of 256 x 256 pixels; with @2x or @3x after y, of 512 or 768',
+        [
+          id,
+          path(
+            'z',
+            'Zoom, 0 to 1024: 0 shows all of the picture in one tile, each step doubles it.',
+            'integer',
+          ),
+          path('x', 'Column, of any number of digits.'),
+          path('y', 'Row, of any number of digits.'),
+          path('format', 'png, jpg, webp or avif.'),
+          query('method', '`bicubic`: plain enlargement of the native pixels, for comparison.'),
+          version,
+        ],
+        image,
+      ),
+      '/{id}/tilejson.json': get(
+        'TileJSON 3.0',
+        [id, query('format', 'Format of the tiles.')],
+        json('TileJSON.'),
+      ),
+      '/{id}/file': get('The .liif itself, ranges allowed', [id, version], {
+        '200': { description: 'The file.' },
+        '206': { description: 'A range.' },
+        '416': problem,
+        ...errors,
+      }),
+      '/{id}/pixel': get(
+        'One pixel; with fractions, the synthesized value at a point',
+        [id, query('x', 'From the left, in pixels.'), query('y', 'From the top, in pixels.')],
+        json('Its value.'),
+      ),
+      '/iiif/3/{id}/info.json': get('IIIF Image API 3.0: information', [id], json('info.json')),
+      '/iiif/3/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
+        'IIIF Image API 3.0: image',
+        [id, ...iiif, version],
+        { ...image, '413': problem },
+      ),
+      '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], json('info.json')),
+      '/iiif/2/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
+        'IIIF Image API 2.1: image',
+        [id, ...iiif, version],
+        { ...image, '413': problem },
+      ),
+      '/dzi/{id}.dzi': get('Deep Zoom: descriptor', [id, query('format', 'Format of the tiles.')], {
+        '200': { description: 'XML.', content: { 'application/xml': { schema: { type: 'string' } } } },
+        ...errors,
+      }),
+      '/dzi/{id}_files/{level}/{column}_{row}.{format}': get(
+        'Deep Zoom: tile',
+        [
+          id,
+          path('level', 'Level; 0 is one pixel.', 'integer'),
+          path('column', 'Column.', 'integer'),
+          path('row', 'Row.', 'integer'),
+          path('format', 'png, jpg, webp or avif.'),
+          version,
+        ],
+        image,
+      ),
+      '/health': get('Whether the process lives; never waits', [], json('It does.')),
+      '/ready': get('Whether requests should be sent here', [], json('They should.')),
+      '/metrics': get('Prometheus metrics', [], {
+        '200': { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
+      }),
+      '/openapi.json': get('This document', [], json('OpenAPI 3.1.')),
+    },
+    components: {
+      schemas: {
+        Problem: {
+          type: 'object',
+          required: ['type', 'title', 'status', 'detail'],
+          properties: {
+            type: { type: 'string' },
+            title: { type: 'string' },
+            status: { type: 'integer' },
+            detail: { type: 'string' },
+            instance: { type: 'string' },
+          },
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,449 @@
+import type { Rational } from '../../head/rational.ts';
+import { badRequest, notFound, Problem } from '../problem.ts';
+
+// Everything that a client can write is parsed and bounded here and nowhere else.
+
+export type ImageFormat = 'png' | 'jpg' | 'webp' | 'avif' | 'tif' | 'gif';
+
+/** A picture as a URL names it: its name in the catalog, or that name enlarged to a virtual canvas. */
+export interface PictureId {
+  /** As it stands in the URL, decoded. */
+  readonly name: string;
+  /** Where the name ends in `@<factor>x`: the rest and the factor. A picture of the whole name goes first. */
+  readonly canvas?: { readonly name: string; readonly factor: number };
+}
+
+export type IiifVersion = 2 | 3;
+
+export type IiifRegion =
+  | { readonly kind: 'full' }
+  | { readonly kind: 'square' }
+  | {
+      readonly kind: 'pixels';
+      readonly x: number;
+      readonly y: number;
+      readonly width: number;
+      readonly height: number;
+    }
+  | {
+      readonly kind: 'percent';
+      readonly x: Rational;
+      readonly y: Rational;
+      readonly width: Rational;
+      readonly height: Rational;
+    };
+
+/** `upscale`: the `^` of version 3; always true in version 2, which allows enlargement without a mark. */
+export type IiifSize = { readonly upscale: boolean } & (
+  | { readonly kind: 'max' }
+  | { readonly kind: 'percent'; readonly percent: Rational }
+  | {
+      readonly kind: 'pixels';
+      readonly width: number | undefined;
+      readonly height: number | undefined;
+      readonly fit: boolean;
+    }
+);
+
+export interface IiifParameters {
+  readonly region: IiifRegion;
+  readonly size: IiifSize;
+  readonly mirror: boolean;
+  /** Degrees clockwise, 0 .. 360. */
+  readonly rotation: number;
+  readonly quality: 'default' | 'color' | 'gray' | 'bitonal';
+  readonly format: ImageFormat;
+}
+
+export type ServerRequest =
+  | { readonly kind: 'images'; readonly offset: number; readonly limit: number }
+  | { readonly kind: 'image'; readonly id: PictureId }
+  | { readonly kind: 'job'; readonly job: string }
+  | { readonly kind: 'health' | 'ready' | 'metrics' | 'openapi' }
+  | {
+      readonly kind: 'tile';
+      readonly id: PictureId;
+      readonly z: number;
+      readonly x: bigint;
+      readonly y: bigint;
+      readonly pixelRatio: 1 | 2 | 3;
+      readonly format: ImageFormat;
+      readonly method: 'decode' | 'bicubic';
+      readonly version: string | undefined;
+    }
+  | { readonly kind: 'tilejson'; readonly id: PictureId; readonly format: ImageFormat | undefined }
+  | { readonly kind: 'file'; readonly id: PictureId; readonly version: string | undefined }
+  | {
+      readonly kind: 'pixel';
+      readonly id: PictureId;
+      readonly x: Rational;
+      readonly y: Rational;
+    }
+  | { readonly kind: 'iiif-base'; readonly iiif: IiifVersion; readonly id: PictureId; readonly path: string }
+  | { readonly kind: 'iiif-info'; readonly iiif: IiifVersion; readonly id: PictureId; readonly path: string }
+  | ({
+      readonly kind: 'iiif-image';
+      readonly iiif: IiifVersion;
+      readonly id: PictureId;
+      readonly path: string;
+      readonly version: string | undefined;
+    } & IiifParameters)
+  | { readonly kind: 'dzi'; readonly id: PictureId; readonly format: ImageFormat | undefined }
+  | {
+      readonly kind: 'dzi-tile';
+      readonly id: PictureId;
+      readonly level: number;
+      readonly column: number;
+      readonly row: number;
+      readonly format: ImageFormat;
+      readonly version: string | undefined;
+    };
+
+export const MAX_URL_LENGTH = 4096;
+export const MAX_ZOOM = 1024;
+const MAX_ID_LENGTH = 1024;
+const MAX_SEGMENT_LENGTH = 255;
+/** Digits of a tile's column or row: 2^1024 has 309. */
+const MAX_TILE_DIGITS = 310;
+const MAX_CANVAS_FACTOR = 2 ** 20;
+const MAX_LISTED = 1000;
+
+/**
+ * What a URL asks for. `url` is raw: path as sent, `?` and query. Throws Problem: 400 where it is malformed, 404 where no route has this shape,
+ * 414 where it is too long. Parts of ids may be separated by `%2F` or by `/`: some proxies decode one into the other.
+ */
+export function parseRequest(url: string): ServerRequest {
+  if (url.length > MAX_URL_LENGTH)
+    throw new Problem(414, 'url-too-long', `URLs are at most ${MAX_URL_LENGTH} characters long.`);
+  const mark = url.indexOf('?');
+  const path = mark < 0 ? url : url.slice(0, mark);
+  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  const parts = path.replace(/^\//, '').split('/');
+  const [first, second] = parts;
+  if (parts.length === 1) {
+    if (first === 'health' || first === 'ready' || first === 'metrics') return { kind: first };
+    if (first === 'openapi.json') return { kind: 'openapi' };
+    throw notFound();
+  }
+  if (first === 'api') return parseApi(parts.slice(1), query);
+  if (first === 'iiif') {
+    if (second !== '2' && second !== '3') throw notFound('The versions of IIIF served here are 2 and 3.');
+    return parseIiif(second === '2' ? 2 : 3, parts.slice(2), query);
+  }
+  if (first === 'dzi') return parseDzi(parts.slice(1), query);
+  const last = parts.at(-1)!;
+  const version = versionOf(query);
+  if (last === 'tilejson.json')
+    return { kind: 'tilejson', id: parseId(parts.slice(0, -1)), format: optionalFormat(query) };
+  if (last === 'file') return { kind: 'file', id: parseId(parts.slice(0, -1)), version };
+  if (last === 'pixel')
+    return {
+      kind: 'pixel',
+      id: parseId(parts.slice(0, -1)),
+      x: parseDecimal(query.get('x'), 'x'),
+      y: parseDecimal(query.get('y'), 'y'),
+    };
+  if (parts.length >= 4) return parseTile(parts, query);
+  throw notFound();
+}
+
+function parseApi(parts: readonly string[], query: URLSearchParams): ServerRequest {
+  if (parts[0] === 'images') {
+    if (parts.length === 1 || (parts.length === 2 && parts[1] === ''))
+      return {
+        kind: 'images',
+        offset: parseCount(query.get('offset'), 'offset', 0, Number.MAX_SAFE_INTEGER) ?? 0,
+        limit: parseCount(query.get('limit'), 'limit', 1, MAX_LISTED) ?? MAX_LISTED,
+      };
+    return { kind: 'image', id: parseId(parts.slice(1)) };
+  }
+  if (parts[0] === 'jobs' && parts.length === 2 && /^[0-9a-f-]{36}$/.test(parts[1]!))
+    return { kind: 'job', job: parts[1]! };
+  throw notFound();
+}
+
+function parseTile(parts: readonly string[], query: URLSearchParams): ServerRequest {
+  const [zText, xText, file] = parts.slice(-3) as [string, string, string];
+  const match = /^(\d+)(?:@([1-9])x)?\.([a-z]{3,4})$/.exec(file);
+  if (!/^\d+$/.test(zText) || !/^\d+$/.test(xText) || match === null) {
+    // Near misses are told apart from addresses that mean something else.
+    if (/^-?[\d.]+(e[+-]?\d+)?$/i.test(zText) || /^-?\d/.test(file))
+      throw badRequest('invalid-tile', 'Tiles are addressed as z/x/y.format with whole numbers.');
+    throw notFound();
+  }
+  const [, yText, ratio = '1', extension] = match;
+  const id = parseId(parts.slice(0, -3));
+  if (ratio !== '1' && ratio !== '2' && ratio !== '3')
+    throw badRequest('invalid-pixel-ratio', 'Tiles come at @1x, @2x and @3x.');
+  const z = zText.length > 4 ? Number.POSITIVE_INFINITY : Number(zText);
+  if (z > MAX_ZOOM) throw badRequest('invalid-zoom', `Zoom levels go from 0 to ${MAX_ZOOM}.`);
+  const method = query.get('method') ?? 'decode';
+  if (method !== 'decode' && method !== 'bicubic')
+    throw badRequest('invalid-method', 'The methods are decode and bicubic.');
+  return {
+    kind: 'tile',
+    id,
+    z,
+    x: parseIndex(xText),
+    y: parseIndex(yText!),
+    pixelRatio: Number(ratio) as 1 | 2 | 3,
+    format: parseTileFormat(extension!),
+    method,
+    version: versionOf(query),
+  };
+}
+
+function parseIndex(text: string): bigint {
+  if (text.length > MAX_TILE_DIGITS)
+    throw badRequest('invalid-tile', `Columns and rows have at most ${MAX_TILE_DIGITS} digits.`);
+  if (text.length > 1 && text.startsWith('0'))
+    throw badRequest('invalid-tile', 'Columns and rows are written without leading zeros.');
+  return BigInt(text);
+}
+
+function parseTileFormat(text: string): ImageFormat {
+  if (text === 'jpeg') return 'jpg';
+  if (text === 'png' || text === 'jpg' || text === 'webp' || text === 'avif') return text;
+  throw badRequest('invalid-format', 'Tiles come as png, jpg, webp and avif.');
+}
+
+function optionalFormat(query: URLSearchParams): ImageFormat | undefined {
+  const format = query.get('format');
+  return format === null ? undefined : parseTileFormat(format);
+}
+
+function parseDzi(parts: readonly string[], query: URLSearchParams): ServerRequest {
+  const last = parts.at(-1)!;
+  if (last.endsWith('.dzi'))
+    return {
+      kind: 'dzi',
+      id: parseId([...parts.slice(0, -1), last.slice(0, -4)]),
+      format: optionalFormat(query),
+    };
+  const tile = /^(\d{1,9})_(\d{1,9})\.([a-z]{3,4})$/.exec(last);
+  const level = parts.at(-2) ?? '';
+  const folder = parts.at(-3) ?? '';
+  if (folder.endsWith('_files')) {
+    if (tile === null || !/^\d{1,3}$/.test(level))
+      throw badRequest('invalid-tile', 'Tiles are addressed as level/column_row.format with whole numbers.');
+    return {
+      kind: 'dzi-tile',
+      id: parseId([...parts.slice(0, -3), folder.slice(0, -'_files'.length)]),
+      level: Number(level),
+      column: Number(tile[1]),
+      row: Number(tile[2]),
+      format: parseTileFormat(tile[3]!),
+      version: versionOf(query),
+    };
+  }
+  throw notFound();
+}
+
+function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearchParams): ServerRequest {
+  const last = parts.at(-1);
+  if (last === undefined) throw notFound();
+  if (last === 'info.json') {
+    const idParts = parts.slice(0, -1);
+    return { kind: 'iiif-info', iiif, id: parseId(idParts), path: idParts.join('/') };
+  }
+  const dot = last.lastIndexOf('.');
+  // Five parts are an image request; fewer are the base of a picture (an id with literal slashes needs its slashes encoded here).
+  if (parts.length >= 5) {
+    const idParts = parts.slice(0, -4);
+    const [region, size, rotation] = parts.slice(-4, -1).map(decodePart) as [string, string, string];
+    return {
+      kind: 'iiif-image',
+      iiif,
+      id: parseId(idParts),
+      path: idParts.join('/'),
+      version: versionOf(query),
+      ...parseIiifParameters(
+        iiif,
+        region,
+        size,
+        rotation,
+        decodePart(dot < 0 ? last : last.slice(0, dot)),
+        decodePart(dot < 0 ? '' : last.slice(dot + 1)),
+      ),
+    };
+  }
+  const idParts = last === '' ? parts.slice(0, -1) : parts;
+  if (idParts.length === 0) throw notFound();
+  return { kind: 'iiif-base', iiif, id: parseId(idParts), path: idParts.join('/') };
+}
+
+/** The last five parts of an IIIF image request, decoded. Throws Problem 400. */
+export function parseIiifParameters(
+  iiif: IiifVersion,
+  region: string,
+  size: string,
+  rotation: string,
+  quality: string,
+  format: string,
+): IiifParameters {
+  const turned = /^(!?)(\d{1,3}(?:\.\d{1,10})?|\.\d{1,10})$/.exec(rotation);
+  const degrees = Number(turned?.[2]);
+  if (turned === null || degrees > 360)
+    throw badRequest(
+      'invalid-rotation',
+      'A rotation is a number from 0 to 360, with ! before it to mirror first.',
+    );
+  if (quality !== 'default' && quality !== 'color' && quality !== 'gray' && quality !== 'bitonal')
+    throw badRequest('invalid-quality', 'The qualities are default, color, gray and bitonal.');
+  return {
+    region: parseIiifRegion(region),
+    size: parseIiifSize(iiif, size),
+    mirror: turned[1] === '!',
+    rotation: degrees,
+    quality,
+    format: parseIiifFormat(format),
+  };
+}
+
+function parseIiifFormat(text: string): ImageFormat {
+  if (['jpg', 'png', 'webp', 'avif', 'tif', 'gif'].includes(text)) return text as ImageFormat;
+  throw badRequest('invalid-format', 'The formats are jpg, png, webp, avif, tif and gif.');
+}
+
+function parseIiifRegion(text: string): IiifRegion {
+  if (text === 'full' || text === 'square') return { kind: text };
+  const percent = text.startsWith('pct:');
+  const numbers = (percent ? text.slice(4) : text).split(',');
+  const fault = () =>
+    badRequest('invalid-region', 'A region is full, square, x,y,w,h in pixels, or pct:x,y,w,h.');
+  if (numbers.length !== 4) throw fault();
+  if (percent) {
+    const [x, y, width, height] = numbers.map((number) => decimal(number) ?? raise(fault())) as [
+      Rational,
+      Rational,
+      Rational,
+      Rational,
+    ];
+    return { kind: 'percent', x, y, width, height };
+  }
+  const [x, y, width, height] = numbers.map((number) => wholeNumber(number) ?? raise(fault())) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (width === 0 || height === 0)
+    throw badRequest('invalid-region', 'The width and height of a region are at least 1.');
+  return { kind: 'pixels', x, y, width, height };
+}
+
+function parseIiifSize(iiif: IiifVersion, text: string): IiifSize {
+  const upscale = iiif === 2 || text.startsWith('^');
+  const rest = iiif === 3 && text.startsWith('^') ? text.slice(1) : text;
+  const fault = () =>
+    badRequest(
+      'invalid-size',
+      iiif === 3
+        ? 'A size is max, w, or ,h or w,h or !w,h in pixels, or pct:n, with ^ before it to enlarge.'
+        : 'A size is max, full, w, or ,h or w,h or !w,h in pixels, or pct:n.',
+    );
+  if (rest === 'max' || (rest === 'full' && iiif === 2))
+    // `max` of version 2 does not enlarge
+    return { kind: 'max', upscale: iiif === 3 && upscale };
+  if (rest.startsWith('pct:')) {
+    const percent = decimal(rest.slice(4)) ?? raise(fault());
+    if (percent.numerator === 0n) throw badRequest('invalid-size', 'The size is 0 %.');
+    return { kind: 'percent', percent, upscale };
+  }
+  const match = /^(!?)(\d*),(\d*)$/.exec(rest);
+  if (match === null) throw fault();
+  const width = match[2] === '' ? undefined : (wholeNumber(match[2]!) ?? raise(fault()));
+  const height = match[3] === '' ? undefined : (wholeNumber(match[3]!) ?? raise(fault()));
+  const fit = match[1] === '!';
+  if ((width === undefined && height === undefined) || (fit && (width === undefined || height === undefined)))
+    throw fault();
+  if (width === 0 || height === 0) throw badRequest('invalid-size', 'Width and height are at least 1.');
+  return { kind: 'pixels', width, height, fit, upscale };
+}
+
+/** Name and quality of an image that is uploaded. Throws Problem 400. */
+export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
+  const mark = url.indexOf('?');
+  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  // An image's own ending goes: the picture gets another.
+  const name = (query.get('name') ?? 'image').replace(/\.(jpe?g|png|webp|tiff?|gif|avif|liif)$/i, '').trim();
+  // Letters, digits and a few marks: file names everywhere, and ids as well.
+  if (!/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name))
+    throw badRequest('invalid-name', 'A name is up to 100 letters, digits, spaces and ._()+- long.');
+  return { name, quality: parseCount(query.get('quality'), 'quality', 1, 100) };
+}
+
+/** Checks and decodes the parts of a path that name a picture. */
+export function parseId(parts: readonly string[]): PictureId {
+  const name = parts.map(decodePart).join('/');
+  if (name.length > MAX_ID_LENGTH)
+    throw badRequest('invalid-id', `Ids are at most ${MAX_ID_LENGTH} characters long.`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (/[\u0000-\u001f\u007f\\]/.test(name))
+    throw badRequest('invalid-id', 'The id holds characters that no id has.');
+  if (!/^(https?|s3):\/\//.test(name)) {
+    for (const segment of name.split('/')) {
+      if (segment === '' || segment.startsWith('.'))
+        throw badRequest('invalid-id', 'The parts of an id are not empty and do not begin with a dot.');
+      if (segment.length > MAX_SEGMENT_LENGTH)
+        throw badRequest(
+          'invalid-id',
+          `The parts of an id are at most ${MAX_SEGMENT_LENGTH} characters long.`,
+        );
+    }
+  }
+  const canvas = /^(.+)@([1-9]\d{0,6})x$/.exec(name);
+  if (canvas === null) return { name };
+  const factor = Number(canvas[2]);
+  return factor > MAX_CANVAS_FACTOR ? { name } : { name, canvas: { name: canvas[1]!, factor } };
+}
+
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw badRequest('invalid-encoding', 'The address is not percent-encoded UTF-8.');
+  }
+}
+
+function versionOf(query: URLSearchParams): string | undefined {
+  const version = query.get('v');
+  if (version === null) return undefined;
+  return /^[0-9a-zA-Z_-]{1,64}$/.test(version) ? version : '';
+}
+
+/** A coordinate in pixels: at most 310 digits on either side of the point. */
+function parseDecimal(text: string | null, name: string): Rational {
+  const match = /^(-?)(\d{1,310})(?:\.(\d{1,310}))?$/.exec(text ?? '');
+  if (match === null)
+    throw badRequest('invalid-coordinate', `Expected ${name} as a decimal number of pixels.`);
+  const [, sign, whole, fraction = ''] = match;
+  const numerator = BigInt(whole! + fraction);
+  return { numerator: sign === '-' ? -numerator : numerator, denominator: 10n ** BigInt(fraction.length) };
+}
+
+function parseCount(text: string | null, name: string, low: number, high: number): number | undefined {
+  if (text === null) return undefined;
+  const value = wholeNumber(text);
+  if (value === undefined || value < low || value > high)
+    throw badRequest('invalid-query', `Expected ${name} as a whole number from ${low} to ${high}.`);
+  return value;
+}
+
+/** Digits only, exactly representable. */
+function wholeNumber(text: string): number | undefined {
+  if (!/^\d{1,15}$/.test(text)) return undefined;
+  return Number(text);
+}
+
+/** Digits and a point, as IIIF writes numbers. */
+function decimal(text: string): Rational | undefined {
+  const match = /^(\d{0,15})(?:\.(\d{1,15}))?$/.exec(text);
+  if (match === null || (match[1] === '' && match[2] === undefined)) return undefined;
+  const fraction = match[2] ?? '';
+  return { numerator: BigInt(match[1]! + fraction), denominator: 10n ** BigInt(fraction.length) };
+}
+
+function raise(problem: Problem): never {
+  throw problem;
+}

@@ -1,0 +1,257 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Request, Response } from 'express';
+import sharp from 'sharp';
+import { encodeImageTo } from '../../encode.ts';
+import { type AtomicFile, writeAtomically } from '../../image/atomic-file.ts';
+import { readImage } from '../../image/read.ts';
+import { memorySource } from '../../reader/memory-source.ts';
+import { openReader } from '../../reader/reader.ts';
+import type { Catalog } from '../pictures/catalog.ts';
+import { badRequest, notFound, Problem, problemDocument, problemOf } from '../problem.ts';
+import type { EngineHost } from '../render/engine-host.ts';
+import type { ImageInfo } from './image-info.ts';
+import { parseUpload } from './request.ts';
+
+/** What clients are told of an encoding. */
+export interface JobState {
+  readonly job: string;
+  /** Of the picture to be. */
+  readonly id: string;
+  readonly state: 'queued' | 'running' | 'done' | 'failed';
+  /** 0 .. 1 */
+  readonly progress: number;
+  readonly image?: ImageInfo;
+  readonly problem?: Record<string, unknown>;
+}
+
+export interface UploadsOptions {
+  readonly catalog: Catalog;
+  readonly engines: EngineHost;
+  readonly maxBytes: number;
+  readonly maxPixels: number;
+  readonly infoOf: (id: string, signal: AbortSignal) => Promise<ImageInfo>;
+  readonly onFailed?: (id: string, error: unknown) => void;
+}
+
+interface Job {
+  state: JobState;
+  readonly changed: Set<() => void>;
+}
+
+/** Encodings that wait, besides the one that runs. */
+const MAX_QUEUED = 8;
+/** Jobs that are remembered after their end. */
+const MAX_REMEMBERED = 200;
+/** How a .liif begins (section 1.2 of the format). */
+const SIGNATURE = Buffer.from('894C4949460D0A1A', 'hex');
+const FORMATS = ['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'];
+
+/** Images that clients send are encoded one after another into the first directory, .liif files kept there; nothing is ever overwritten. */
+export class Uploads {
+  readonly #options: UploadsOptions;
+  readonly #jobs = new Map<string, Job>();
+  readonly #stop = new AbortController();
+  #last: Promise<void> = Promise.resolve();
+  #queued = 0;
+
+  constructor(options: UploadsOptions) {
+    this.#options = options;
+  }
+
+  /** Answers POST /api/images. */
+  async receive(request: Request, response: Response, signal: AbortSignal): Promise<void> {
+    const { catalog, maxBytes } = this.#options;
+    checkOrigin(request);
+    const directory = catalog.directory;
+    if (directory === undefined)
+      throw new Problem(403, 'no-directory', 'This server has no directory to write to.');
+    const { name, quality } = parseUpload(request.url);
+    if (this.#queued >= MAX_QUEUED)
+      throw new Problem(503, 'overloaded', 'Too many images wait to be encoded; try again soon.', {
+        retryAfter: 10,
+      });
+    this.#queued++;
+    let job: Job;
+    try {
+      const bytes = await readBody(request, maxBytes, signal);
+      const encoded = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
+      await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
+      const id = this.#freeName(directory, name);
+      job = this.#remember(id);
+      this.#last = this.#last.then(() =>
+        this.#keep(job, join(directory, `${id}.liif`), (file) =>
+          encoded ? file.write(bytes) : this.#encode(job, bytes, file, quality),
+        ),
+      );
+    } catch (error) {
+      this.#queued--;
+      throw error;
+    }
+    response
+      .status(202)
+      .set({ Location: `${request.baseUrl}/api/jobs/${job.state.job}`, 'Cache-Control': 'no-store' })
+      .json(job.state);
+  }
+
+  /** Answers GET /api/jobs/{job}: its state, or its states as they change. */
+  async report(request: Request, response: Response, number: string, signal: AbortSignal): Promise<void> {
+    const job = this.#jobs.get(number);
+    if (!job) throw notFound('There is no such job.');
+    response.set('Cache-Control', 'no-store');
+    if (!request.headers.accept?.includes('text/event-stream') || request.method === 'HEAD') {
+      response.json(job.state);
+      return;
+    }
+    response.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' });
+    await new Promise<void>((resolve) => {
+      const send = () => {
+        response.write(`data: ${JSON.stringify(job.state)}\n\n`);
+        if (job.state.state === 'done' || job.state.state === 'failed') end();
+      };
+      const end = () => {
+        job.changed.delete(send);
+        signal.removeEventListener('abort', end);
+        response.end();
+        resolve();
+      };
+      job.changed.add(send);
+      signal.addEventListener('abort', end);
+      send();
+    });
+  }
+
+  /** Stops the running encoding; its unfinished file goes. */
+  async close(): Promise<void> {
+    this.#stop.abort(new Problem(503, 'stopping', 'The server is stopping.'));
+    await this.#last;
+  }
+
+  /** The name, or the first of `name-2`, `name-3`, ... that neither a file nor a job has. */
+  #freeName(directory: string, name: string): string {
+    const promised = new Set(
+      [...this.#jobs.values()].flatMap(({ state }) =>
+        state.state === 'queued' || state.state === 'running' ? state.id : [],
+      ),
+    );
+    for (let i = 1; ; i++) {
+      const candidate = i === 1 ? name : `${name}-${i}`;
+      if (!promised.has(candidate) && !existsSync(join(directory, `${candidate}.liif`))) return candidate;
+    }
+  }
+
+  async #checkImage(bytes: Buffer): Promise<void> {
+    const metadata = await sharp(bytes, { limitInputPixels: this.#options.maxPixels })
+      .metadata()
+      .catch((cause: Error) => {
+        throw /pixel limit/.test(cause.message)
+          ? new Problem(413, 'too-large', `Images have at most ${this.#options.maxPixels} pixels here.`, {
+              cause,
+            })
+          : new Problem(415, 'not-an-image', 'The body is not an image that can be read.', { cause });
+      });
+    if (!FORMATS.includes(metadata.format))
+      throw new Problem(415, 'not-an-image', `Images come as ${FORMATS.join(', ')}.`);
+    if (metadata.width * metadata.height > this.#options.maxPixels)
+      throw new Problem(413, 'too-large', `Images have at most ${this.#options.maxPixels} pixels here.`);
+  }
+
+  /** A .liif is kept as it is, if this server can show it. */
+  async #checkEncoded(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<void> {
+    const { engine } = await this.#options.engines.running();
+    let model: string;
+    try {
+      const reader = await openReader(memorySource(bytes, name), { signal });
+      model = Buffer.from(reader.header.model).toString('hex');
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw new Problem(415, 'damaged-file', 'The body begins like a .liif, but is none that can be read.', {
+        cause,
+      });
+    }
+    if (model !== engine.model.hash)
+      throw new Problem(415, 'unknown-model', 'The .liif needs a model that this server does not have.', {
+        members: { model },
+      });
+  }
+
+  #remember(id: string): Job {
+    const job: Job = {
+      state: { job: randomUUID(), id, state: 'queued', progress: 0 },
+      changed: new Set(),
+    };
+    this.#jobs.set(job.state.job, job);
+    for (const [number, { state }] of this.#jobs) {
+      if (this.#jobs.size <= MAX_REMEMBERED) break;
+      if (state.state === 'done' || state.state === 'failed') this.#jobs.delete(number);
+    }
+    return job;
+  }
+
+  /** Tells of a job while `write` makes its file. */
+  async #keep(job: Job, path: string, write: (file: AtomicFile) => Promise<unknown>): Promise<void> {
+    const { catalog, infoOf, onFailed } = this.#options;
+    const { signal } = this.#stop;
+    try {
+      signal.throwIfAborted();
+      tell(job, { state: 'running' });
+      await writeAtomically(path, write);
+      await catalog.rescan();
+      tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
+    } catch (error) {
+      onFailed?.(job.state.id, error);
+      tell(job, { state: 'failed', problem: problemDocument(problemOf(error)) });
+    } finally {
+      this.#queued--;
+    }
+  }
+
+  async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
+    const { engines, maxPixels } = this.#options;
+    const { raster } = await readImage(bytes, { name: job.state.id, maxPixels });
+    const { engine } = await engines.running();
+    let told = 0;
+    await encodeImageTo(engine, raster, file, {
+      signal: this.#stop.signal,
+      ...(quality !== undefined && { quality }),
+      onProgress: ({ done, total }) => {
+        const progress = Math.min(1, done / total);
+        if (progress < told + 0.01) return;
+        told = progress;
+        tell(job, { progress });
+      },
+    });
+  }
+}
+
+function tell(job: Job, change: Partial<JobState>): void {
+  job.state = { ...job.state, ...change };
+  for (const send of [...job.changed]) send();
+}
+
+/** Pages of other sites may read pictures, but not make visitors of theirs write here. */
+function checkOrigin(request: Request): void {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return;
+  if (URL.canParse(origin) && new URL(origin).host === host) return;
+  throw new Problem(403, 'foreign-origin', 'Only pages of this server may upload.');
+}
+
+async function readBody(request: Request, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
+  const tooLarge = () =>
+    new Problem(413, 'too-large', `Images have at most ${maxBytes} bytes here.`, {
+      members: { limit: maxBytes },
+    });
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    signal.throwIfAborted();
+    length += part.length;
+    if (length > maxBytes) throw tooLarge();
+    parts.push(part);
+  }
+  if (length === 0) throw badRequest('empty-body', 'The body is empty; send the bytes of an image.');
+  return Buffer.concat(parts, length);
+}

@@ -1,0 +1,207 @@
+import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { latentExtent } from '../../container/chunks.ts';
+import type { Engine, Extent, FeatureMap } from '../../engine/engine.ts';
+import { SourceError, UnsupportedError } from '../../errors.ts';
+import { LatentStore } from '../../features/latents.ts';
+import { LeasedCache } from '../../features/leased-cache.ts';
+import { planSampling } from '../../head/query.ts';
+import { divide, toNumber, toRational } from '../../head/rational.ts';
+import type { Raster } from '../../image/raster.ts';
+import { latentWindow } from '../../network/window.ts';
+import { type RenderPicture, type RenderQuery, renderBand } from '../../pixels/render.ts';
+import { openReader, type Reader } from '../../reader/reader.ts';
+import type { Source } from '../../reader/source.ts';
+import { PictureChanged } from '../problem.ts';
+import type { Estimate, ServedPicture } from './picture.ts';
+
+/** Sites on the side of a block of features: the unit that is computed, cached and shared. */
+export const BLOCK_SITES = 512;
+/** Rows of samples computed before other requests get their turn. */
+const BAND_ROWS = 512;
+/** Decoded latents kept for each open picture: a dozen chunks of 512 x 512 pixels. */
+const LATENT_CACHE_BYTES = 8 * 2 ** 20;
+
+/** Milliseconds of one core, to begin with: a block of cold features, and a sample from warm ones. */
+const BLOCK_WORK = 180;
+const SAMPLE_WORK = 1 / 30_000;
+
+export interface LiifOptions {
+  readonly engine: Engine;
+  /** Feature blocks of all pictures together. */
+  readonly features: LeasedCache<FeatureMap>;
+}
+
+/** Bounds feature maps of all pictures together. */
+export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
+  return new LeasedCache({ maxBytes, sizeOf: (map) => map.byteLength, close: (map) => map.close() });
+}
+
+/** Opens a .liif and closes the source with the picture. Rejects with FormatError, UnsupportedError or SourceError. */
+export async function openLiifPicture(
+  source: Source,
+  options: LiifOptions,
+  signal?: AbortSignal,
+): Promise<ServedPicture> {
+  try {
+    const reader = await openReader(source, signal ? { signal } : {});
+    const needed = Buffer.from(reader.header.model).toString('hex');
+    const { model } = options.engine;
+    if (needed !== model.hash)
+      throw new UnsupportedError(`${source.name} needs model ${needed}; this server has ${model.hash}`);
+    // Header and index hold the CRC of every chunk, and the model's hash: nothing else decides on a pixel.
+    const identity = createHash('sha256')
+      .update('liif\n')
+      .update(await source.getBytes(0, reader.prefixLength, signal))
+      .digest('hex');
+    return new LiifPicture(reader, identity, options);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+class LiifPicture implements ServedPicture {
+  readonly kind = 'liif';
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly alpha: boolean;
+  readonly bytes: number;
+  readonly identity: string;
+  readonly facts: Readonly<Record<string, string | number>>;
+  readonly #reader: Reader;
+  readonly #latents: LatentStore;
+  readonly #options: LiifOptions;
+  readonly #picture: RenderPicture;
+
+  constructor(reader: Reader, identity: string, options: LiifOptions) {
+    const { header } = reader;
+    this.#reader = reader;
+    this.#options = options;
+    this.#latents = new LatentStore(reader, options.engine, LATENT_CACHE_BYTES);
+    this.identity = identity;
+    this.width = header.width;
+    this.height = header.height;
+    this.channels = header.channels;
+    this.alpha = header.alpha;
+    this.bytes = reader.fileLength;
+    this.facts = {
+      quality: header.quality,
+      levels: header.levels,
+      model: Buffer.from(header.model).toString('hex'),
+      encoder: header.encoder,
+    };
+    this.#picture = {
+      levels: header.levels,
+      overviewFactor: header.overviewFactor,
+      channels: header.channels,
+      alpha: header.alpha,
+      sites: (level) => this.#sites(level),
+      features: (level, plane, rect, signal) =>
+        options.features.lease(
+          `${identity}/${level}/${plane}/${rect.top}/${rect.left}`,
+          async (shared) => {
+            setMaxListeners(0, shared); // one for each chunk
+            const extent = latentExtent(header, level);
+            const window = latentWindow(options.engine.model, rect, extent);
+            const latents = await this.#latents.read(level, plane, window, shared);
+            return options.engine.features(latents, extent, rect, header.quality, shared);
+          },
+          signal,
+        ),
+    };
+  }
+
+  estimate(query: RenderQuery): Estimate {
+    const { region } = query;
+    const { level, reduction, average } = planSampling(
+      region,
+      query.width,
+      query.height,
+      this.#picture.levels,
+      this.#picture.overviewFactor,
+    );
+    const planes = this.alpha ? 2 : 1;
+    const samples = query.width * query.height * average.rows * average.columns * planes;
+    const sites = this.#sites(level);
+    const blocks = (start: RenderQuery['region']['x'], length: RenderQuery['region']['x'], side: number) => {
+      const first = toNumber(divide(toRational(start), toRational(reduction)));
+      const extent = toNumber(divide(toRational(length), toRational(reduction)));
+      const blockOf = (site: number) => Math.floor(Math.min(side - 1, Math.max(0, site)) / BLOCK_SITES);
+      return { from: blockOf(first - 1), to: blockOf(first + extent) };
+    };
+    const rows = blocks(region.y, region.height, sites.height);
+    const columns = blocks(region.x, region.width, sites.width);
+    const all = (rows.to - rows.from + 1) * (columns.to - columns.from + 1) * planes;
+    let cold = all;
+    // For tiles it is worth looking which blocks are there.
+    if (all <= 16) {
+      cold = 0;
+      for (let row = rows.from; row <= rows.to; row++)
+        for (let column = columns.from; column <= columns.to; column++)
+          for (let plane = 0; plane < planes; plane++)
+            if (
+              !this.#options.features.has(
+                `${this.identity}/${level}/${plane}/${row * BLOCK_SITES}/${column * BLOCK_SITES}`,
+              )
+            )
+              cold++;
+    }
+    return {
+      bytes:
+        query.width * query.height * 8 +
+        Math.min(query.height, BAND_ROWS) * query.width * average.rows * average.columns * 4,
+      work: cold * BLOCK_WORK + samples * SAMPLE_WORK,
+    };
+  }
+
+  async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
+    const { engine } = this.#options;
+    const stepY = toNumber(divide(toRational(query.region.height), toRational(query.height)));
+    // Bands of about BAND_ROWS samples: several for reductions, whose samples are averaged.
+    const rows = Math.max(1, Math.min(BAND_ROWS, Math.floor((BAND_ROWS * 4) / Math.max(1, stepY))));
+    const blocks = { size: BLOCK_SITES, fitted: false };
+    try {
+      if (query.height <= rows)
+        return await renderBand(this.#picture, engine, query, 0, query.height, blocks, signal);
+      const channels = (this.channels + (this.alpha ? 1 : 0)) as Raster['channels'];
+      const data = new Uint8Array(query.width * query.height * channels);
+      for (let from = 0; from < query.height; from += rows) {
+        signal.throwIfAborted();
+        const to = Math.min(query.height, from + rows);
+        const band = await renderBand(this.#picture, engine, query, from, to, blocks, signal);
+        data.set(band.data, from * query.width * channels);
+      }
+      return { width: query.width, height: query.height, channels, data };
+    } catch (error) {
+      throw changedOr(error);
+    }
+  }
+
+  async getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    try {
+      return await this.#reader.source.getBytes(offset, length, signal);
+    } catch (error) {
+      throw changedOr(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#latents.close();
+    await this.#reader.close();
+  }
+
+  #sites(level: number): Extent {
+    const stride = this.#options.engine.model.latentStride;
+    const latents = latentExtent(this.#reader.header, level);
+    return { height: latents.height * stride, width: latents.width * stride };
+  }
+}
+
+/** Sources say in words that their file has been written over. */
+function changedOr(error: unknown): unknown {
+  return error instanceof SourceError && /changed since it was opened/.test(error.message)
+    ? new PictureChanged('the file has been replaced', { cause: error })
+    : error;
+}

@@ -1,0 +1,166 @@
+import { realpath, stat } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { isLiifError } from '../../errors.ts';
+import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
+import { fileSource } from '../../reader/file-source.ts';
+import type { PictureId } from '../http/request.ts';
+import { notFound } from '../problem.ts';
+import type { EngineHost } from '../render/engine-host.ts';
+import type { Catalog, CatalogEntry } from './catalog.ts';
+import { openLiifPicture } from './liif-picture.ts';
+import type { ServedPicture } from './picture.ts';
+import { openPlainPicture, type PlainOptions } from './plain-picture.ts';
+import type { Remotes } from './remotes.ts';
+
+/** An opened picture under the id that a request gave. */
+export interface FoundPicture {
+  readonly id: string;
+  readonly title: string;
+  /** Of the virtual canvas; 1 for the picture itself. */
+  readonly factor: number;
+  /** Of the file, in milliseconds since 1970; undefined where nobody tells. */
+  readonly modified: number | undefined;
+  readonly lease: Lease<ServedPicture>;
+  /** Which engine it was opened with. */
+  readonly generation: number;
+}
+
+export interface OpenPicturesOptions {
+  readonly catalog: Catalog;
+  readonly remotes: Remotes;
+  readonly engines: EngineHost;
+  readonly plain: PlainOptions;
+  /** How long a remote file is taken to be the same without asking, in milliseconds. */
+  readonly remoteFreshMs: number;
+  /** Pictures, and so file handles, that stay open. Default 64. */
+  readonly maxOpen?: number;
+}
+
+/** How long what a file looks like is believed. */
+const STAT_MS = 500;
+
+interface Seen {
+  readonly at: number;
+  readonly stamp: string;
+  readonly modified: number;
+}
+
+/** Opened pictures, shared by requests. A file that has been replaced is another picture: whoever has the old one open finishes with it. */
+export class OpenPictures {
+  readonly #options: OpenPicturesOptions;
+  readonly #pictures: LeasedCache<ServedPicture>;
+  readonly #seen = new Map<string, Seen>();
+  /** Counts changes of remote files that were noticed while reading. */
+  readonly #epochs = new Map<string, number>();
+
+  constructor(options: OpenPicturesOptions) {
+    this.#options = options;
+    this.#pictures = new LeasedCache({
+      maxBytes: options.maxOpen ?? 64,
+      sizeOf: () => 1,
+      close: (picture) => void picture.close().catch(() => {}),
+    });
+  }
+
+  get counts(): { readonly bytes: number; readonly hits: number; readonly misses: number } {
+    return this.#pictures;
+  }
+
+  /** The picture of an id. Release its lease. Rejects with Problem 404, with LiifError, or with the signal's reason. */
+  async find(id: PictureId, signal: AbortSignal): Promise<FoundPicture> {
+    const found = this.#options.catalog.find(id);
+    if (found) return this.open(found.entry, found.factor, signal);
+    const whole = this.#options.remotes.locate(id.name);
+    const canvas = id.canvas && this.#options.remotes.locate(id.canvas.name);
+    // A remote cannot be listed: a name with a factor is taken for a virtual canvas.
+    const located = canvas ?? whole;
+    if (!located) throw notFound('There is no such picture.');
+    return this.#openRemote(
+      canvas ? id.canvas!.name : id.name,
+      canvas ? id.canvas!.factor : 1,
+      located,
+      signal,
+    );
+  }
+
+  async open(entry: CatalogEntry, factor: number, signal: AbortSignal): Promise<FoundPicture> {
+    const { stamp, modified } = await this.#look(entry);
+    const { engine, features, generation } = await this.#engine(entry.kind);
+    const lease = await this.#pictures.lease(
+      `${entry.id}\n${stamp}\n${generation}`,
+      async (shared) => {
+        await this.#checkRoot(entry);
+        if (entry.kind === 'image') return openPlainPicture(entry.path, this.#options.plain);
+        return openLiifPicture(
+          await fileSource(entry.path),
+          { engine: engine!, features: features! },
+          shared,
+        );
+      },
+      signal,
+    );
+    return { id: entry.id, title: entry.title, factor, modified, lease, generation };
+  }
+
+  /** What is known of a file is forgotten, so that the next look sees it as it is. */
+  forget(id: string): void {
+    this.#seen.delete(id);
+    if (this.#options.catalog.get(id) === undefined) {
+      if (this.#epochs.size > 10_000) this.#epochs.clear();
+      this.#epochs.set(id, (this.#epochs.get(id) ?? 0) + 1);
+    }
+  }
+
+  close(): void {
+    this.#pictures.close();
+  }
+
+  async #openRemote(
+    id: string,
+    factor: number,
+    located: { readonly url: string; readonly signed: boolean },
+    signal: AbortSignal,
+  ): Promise<FoundPicture> {
+    const { engine, features, generation } = await this.#options.engines.running();
+    const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / Math.max(1, this.#options.remoteFreshMs))}`;
+    const lease = await this.#pictures.lease(
+      `${id}\n${epoch}\n${generation}`,
+      (shared) => openLiifPicture(this.#options.remotes.open(located), { engine, features }, shared),
+      signal,
+    );
+    const title = id.slice(id.lastIndexOf('/') + 1);
+    return { id, title, factor, modified: undefined, lease, generation };
+  }
+
+  async #engine(kind: CatalogEntry['kind']) {
+    if (kind === 'liif') return this.#options.engines.running();
+    return { engine: undefined, features: undefined, generation: 0 };
+  }
+
+  async #look(entry: CatalogEntry): Promise<Seen> {
+    const seen = this.#seen.get(entry.id);
+    if (seen && performance.now() - seen.at < STAT_MS) return seen;
+    try {
+      const { ino, size, mtimeMs } = await stat(entry.path);
+      const now = { at: performance.now(), stamp: `${ino}/${size}/${mtimeMs}`, modified: mtimeMs };
+      this.#seen.set(entry.id, now);
+      return now;
+    } catch (error) {
+      this.#seen.delete(entry.id);
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw notFound('There is no such picture.');
+      throw error;
+    }
+  }
+
+  /** Links may have been changed since the scan. */
+  async #checkRoot(entry: CatalogEntry): Promise<void> {
+    const real = await realpath(entry.path).catch(() => undefined);
+    const root = entry.root.endsWith(sep) ? entry.root : entry.root + sep;
+    if (real === undefined || !real.startsWith(root)) throw notFound('There is no such picture.');
+  }
+}
+
+/** Whether opening again with another engine may help. */
+export function isEngineFailure(error: unknown): boolean {
+  return isLiifError(error, 'EngineError');
+}

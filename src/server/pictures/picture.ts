@@ -1,0 +1,31 @@
+import type { Raster } from '../../image/raster.ts';
+import type { RenderQuery } from '../../pixels/render.ts';
+
+/** What a picture costs to render, before anything is read. */
+export interface Estimate {
+  /** Memory that the answer needs at once, outside the caches, in bytes. */
+  readonly bytes: number;
+  /** Milliseconds of one core, roughly; the queue learns how far off the guess is on this machine. */
+  readonly work: number;
+}
+
+/** An opened picture of either kind. */
+export interface ServedPicture {
+  readonly kind: 'liif' | 'image';
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly alpha: boolean;
+  /** Size of its file. */
+  readonly bytes: number;
+  /** SHA-256, hex, of everything that its pixels depend on: equal on every machine. */
+  readonly identity: string;
+  /** What an ImageInfo tells besides. */
+  readonly facts: Readonly<Record<string, string | number>>;
+  estimate(query: RenderQuery): Estimate;
+  /** Pixels of a query, 8 bits. Rejects with PictureChanged, LiifError, or the signal's reason. */
+  render(query: RenderQuery, signal: AbortSignal): Promise<Raster>;
+  /** Bytes offset .. offset+length-1 of the file. Rejects like `render`. */
+  getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}

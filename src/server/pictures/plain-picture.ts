@@ -1,0 +1,268 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import sharp, { type Metadata, type Raw, type Sharp } from 'sharp';
+import { SourceError, UnsupportedError } from '../../errors.ts';
+import { LeasedCache } from '../../features/leased-cache.ts';
+import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
+import type { Raster } from '../../image/raster.ts';
+import type { RenderQuery } from '../../pixels/render.ts';
+import { PictureChanged } from '../problem.ts';
+import type { Estimate, ServedPicture } from './picture.ts';
+import { copied, windowOf } from './resample.ts';
+import type { ResamplePool } from './resample-pool.ts';
+
+export const PLAIN_EXTENSIONS = ['png', 'jpg', 'jpeg', 'tif', 'tiff', 'webp'] as const;
+const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
+
+export interface PlainOptions {
+  /** Decoded levels of all plain pictures. */
+  readonly levels: LeasedCache<Raster>;
+  readonly resampling: ResamplePool;
+  readonly maxPixels: number;
+  readonly maxFileBytes: number;
+}
+
+/** Bounds decoded levels of all plain pictures together. */
+export function plainLevels(maxBytes: number): LeasedCache<Raster> {
+  return new LeasedCache({ maxBytes, sizeOf: (raster) => raster.data.byteLength });
+}
+
+/**
+ * A PNG, JPEG, TIFF or WebP. Its file is read whole, and again whenever its pixels have left the cache; should it have changed
+ * meanwhile, that is PictureChanged.
+ */
+export async function openPlainPicture(path: string, options: PlainOptions): Promise<ServedPicture> {
+  const file = await readWhole(path, options.maxFileBytes);
+  let metadata: Metadata;
+  try {
+    metadata = await decoder(file, options).metadata();
+  } catch (cause) {
+    throw new SourceError(`${path}: ${(cause as Error).message}`, { cause });
+  }
+  if (!PLAIN_FORMATS.includes(metadata.format))
+    throw new UnsupportedError(`${path}: ${metadata.format} is not among ${PLAIN_FORMATS.join(', ')}`);
+  const { width, height } = metadata.autoOrient;
+  if (width * height > options.maxPixels)
+    throw new UnsupportedError(
+      `${path}: ${width} x ${height} pixels are more than the ${options.maxPixels} of plain images`,
+    );
+  return new PlainPicture(path, file, width, height, metadata, options);
+}
+
+class PlainPicture implements ServedPicture {
+  readonly kind = 'image';
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+  readonly alpha: boolean;
+  readonly bytes: number;
+  readonly identity: string;
+  readonly facts: Readonly<Record<string, string | number>>;
+  readonly #path: string;
+  readonly #options: PlainOptions;
+
+  constructor(
+    path: string,
+    file: Uint8Array,
+    width: number,
+    height: number,
+    metadata: Metadata,
+    options: PlainOptions,
+  ) {
+    this.#path = path;
+    this.#options = options;
+    this.width = width;
+    this.height = height;
+    this.channels = metadata.channels <= 2 && metadata.space !== 'srgb' ? 1 : 3;
+    this.alpha = metadata.hasAlpha;
+    this.bytes = file.length;
+    this.identity = createHash('sha256').update('image\n').update(file).digest('hex');
+    this.facts = { format: metadata.format };
+  }
+
+  estimate(query: RenderQuery): Estimate {
+    const cold = !this.#options.levels.has(this.#key(this.#levelOf(query)));
+    const pixels = query.width * query.height;
+    return {
+      bytes: pixels * 8 + (cold ? this.width * this.height * 4 : 0),
+      work: pixels / 10_000 + (cold ? (this.width * this.height) / 50_000 : 0),
+    };
+  }
+
+  async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
+    const level = this.#levelOf(query);
+    const lease = await this.#level(level, signal);
+    try {
+      const { value: raster } = lease;
+      const reduction = 2n ** BigInt(level);
+      const whole = wholeWindow(query, level);
+      const inside =
+        whole !== undefined &&
+        whole.x >= 0 &&
+        whole.y >= 0 &&
+        whole.x + whole.width <= raster.width &&
+        whole.y + whole.height <= raster.height;
+      // Reductions of whole samples need no neighbours; larger ones go to libvips' threads.
+      if (
+        inside &&
+        query.width * query.height > 512 * 512 &&
+        whole.width >= query.width &&
+        whole.height >= query.height
+      )
+        return await resizeWindow(raster, whole, query);
+      const copy = copied(raster, reduction, query);
+      if (copy) return copy;
+      return await this.#options.resampling.run(
+        { source: windowOf(raster, reduction, query), reduction, query },
+        signal,
+      );
+    } finally {
+      lease.release();
+    }
+  }
+
+  async getBytes(offset: number, length: number): Promise<Uint8Array> {
+    const file = await this.#read();
+    return file.subarray(offset, offset + length);
+  }
+
+  async close(): Promise<void> {}
+
+  /** Halvings after which a pixel of the query is between one and two samples. */
+  #levelOf(query: RenderQuery): number {
+    const { region } = query;
+    const stepX = divide(toRational(region.width), toRational(query.width));
+    const stepY = divide(toRational(region.height), toRational(query.height));
+    const smaller = compare(stepX, stepY) < 0 ? stepX : stepY;
+    let level = 0;
+    while (
+      compare(toRational(2n ** BigInt(level + 1)), smaller) <= 0 &&
+      2 ** level < Math.max(this.width, this.height)
+    )
+      level++;
+    return level;
+  }
+
+  #key(level: number): string {
+    return `${this.identity}/${level}`;
+  }
+
+  #level(level: number, signal: AbortSignal): ReturnType<LeasedCache<Raster>['lease']> {
+    return this.#options.levels.lease(
+      this.#key(level),
+      async (shared) => {
+        if (level === 0) return this.#decode();
+        const finer = await this.#level(level - 1, shared);
+        try {
+          return await halved(finer.value);
+        } finally {
+          finer.release();
+        }
+      },
+      signal,
+    );
+  }
+
+  async #decode(): Promise<Raster> {
+    const file = await this.#read();
+    try {
+      const { data, info } = await decoder(file, this.#options)
+        .autoOrient()
+        .toColourspace(this.channels === 1 ? 'b-w' : 'srgb')
+        .raw({ depth: 'uchar' })
+        .toBuffer({ resolveWithObject: true });
+      return {
+        width: info.width,
+        height: info.height,
+        channels: info.channels as Raster['channels'],
+        data,
+      };
+    } catch (cause) {
+      throw new SourceError(`${this.#path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  async #read(): Promise<Uint8Array> {
+    let file: Uint8Array;
+    try {
+      file = await readWhole(this.#path, this.#options.maxFileBytes);
+    } catch (cause) {
+      throw new PictureChanged('the file is gone or cannot be read', { cause });
+    }
+    if (createHash('sha256').update('image\n').update(file).digest('hex') !== this.identity)
+      throw new PictureChanged('the file has been replaced');
+    return file;
+  }
+}
+
+function decoder(file: Uint8Array, options: PlainOptions): Sharp {
+  return sharp(file, { limitInputPixels: options.maxPixels, failOn: 'error' });
+}
+
+async function readWhole(path: string, maxBytes: number): Promise<Uint8Array> {
+  let handle: Awaited<ReturnType<typeof open>>;
+  try {
+    handle = await open(path, 'r');
+  } catch (cause) {
+    throw new SourceError(`${path}: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    const { size } = await handle.stat();
+    if (size > maxBytes)
+      throw new UnsupportedError(`${path}: ${size} bytes are more than the ${maxBytes} of plain images`);
+    return await handle.readFile();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The query's region in samples of a level, where it is whole ones. */
+function wholeWindow(
+  query: RenderQuery,
+  level: number,
+): { x: number; y: number; width: number; height: number } | undefined {
+  const { region } = query;
+  const [x, y, width, height] = [region.x, region.y, region.width, region.height].map((side) => {
+    const value = toRational(side);
+    return toNumber({ numerator: value.numerator, denominator: value.denominator << BigInt(level) });
+  }) as [number, number, number, number];
+  return [x, y, width, height].every(Number.isSafeInteger) ? { x, y, width, height } : undefined;
+}
+
+async function resizeWindow(
+  raster: Raster,
+  window: { x: number; y: number; width: number; height: number },
+  query: RenderQuery,
+): Promise<Raster> {
+  const { data, info } = await sharp(raster.data, { raw: rawOf(raster) })
+    .extract({ left: window.x, top: window.y, width: window.width, height: window.height })
+    .resize(query.width, query.height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, channels: info.channels as Raster['channels'], data };
+}
+
+/** Half the size, odd sides rounded up with their border repeated, so that samples stay where they are. */
+async function halved(raster: Raster): Promise<Raster> {
+  const width = Math.ceil(raster.width / 2);
+  const height = Math.ceil(raster.height / 2);
+  let image = sharp(raster.data, { raw: rawOf(raster) });
+  if (raster.width % 2 === 1 || raster.height % 2 === 1) {
+    const padded = await image
+      .extend({ right: raster.width % 2, bottom: raster.height % 2, extendWith: 'copy' })
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    image = sharp(padded.data, {
+      raw: { width: padded.info.width, height: padded.info.height, channels: raster.channels },
+    });
+  }
+  const { data, info } = await image
+    .resize(width, height, { fit: 'fill', kernel: 'cubic' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, channels: info.channels as Raster['channels'], data };
+}
+
+function rawOf(raster: Raster): Raw {
+  return { width: raster.width, height: raster.height, channels: raster.channels };
+}

@@ -1,0 +1,162 @@
+import { AwsClient } from 'aws4fetch';
+import { type Agent, fetch as undiciFetch } from 'undici';
+import { isLiifError, RequestError } from '../../errors.ts';
+import { httpSource } from '../../reader/http-source.ts';
+import type { Source } from '../../reader/source.ts';
+import type { Config } from '../config.ts';
+import { notFound, PictureChanged, Problem } from '../problem.ts';
+import { AddressRefused, addressCheck, guardedAgent } from './addresses.ts';
+
+interface Remote {
+  readonly name: string;
+  /** What ids that are URLs begin with. */
+  readonly prefix: URL;
+  /** Where the bytes are: the same, or the HTTP address of an S3 prefix. */
+  readonly base: URL;
+  readonly signed: boolean;
+}
+
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+/** Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, in either case without `.liif`. */
+export class Remotes {
+  readonly #remotes: readonly Remote[];
+  readonly #agent: Agent;
+  readonly #aws: AwsClient | undefined;
+  readonly #timeoutMs: number;
+
+  constructor(
+    config: Pick<Config, 'remotes' | 'allowAddresses' | 's3Endpoint' | 's3Region' | 'remoteTimeoutMs'>,
+    credentials?: Credentials,
+  ) {
+    this.#timeoutMs = config.remoteTimeoutMs;
+    this.#agent = guardedAgent(addressCheck(config.allowAddresses), config.remoteTimeoutMs);
+    this.#remotes = config.remotes.map((text) => parseRemote(text, config));
+    this.#aws =
+      credentials && new AwsClient({ ...credentials, service: 's3', region: config.s3Region, retries: 0 });
+  }
+
+  /** The address behind an id, or undefined if no remote allows it. */
+  locate(id: string): { readonly url: string; readonly signed: boolean } | undefined {
+    if (/^[a-z0-9]+:\/\//.test(id)) return this.#locateUrl(id);
+    for (const { name, base, signed } of this.#remotes) {
+      if (!id.startsWith(`${name}/`)) continue;
+      const path = id
+        .slice(name.length + 1)
+        .split('/')
+        .map(encodeURIComponent)
+        .join('/');
+      return { url: `${base.href}${path}.liif`, signed };
+    }
+    return undefined;
+  }
+
+  /** Bytes behind an address that `locate` gave. */
+  open(located: { readonly url: string; readonly signed: boolean }): Source {
+    let status = 0;
+    let refused = false;
+    const fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+      const headers = new Headers(init.headers);
+      if (located.signed && this.#aws) {
+        const request = await this.#aws.sign(String(input), { headers, method: 'GET' });
+        for (const [name, value] of request.headers) headers.set(name, value);
+      }
+      try {
+        const response = await undiciFetch(String(input), {
+          headers: Object.fromEntries(headers),
+          dispatcher: this.#agent,
+          redirect: 'error',
+          ...(init.signal && { signal: init.signal }),
+        });
+        status = response.status;
+        return response as unknown as Response;
+      } catch (error) {
+        if (causes(error).some((cause) => cause instanceof AddressRefused)) refused = true;
+        throw error;
+      }
+    };
+    const source = httpSource(located.url, { fetch, timeoutMs: this.#timeoutMs, retries: 1 });
+    return {
+      name: source.name,
+      get size() {
+        return source.size;
+      },
+      async getBytes(offset, length, signal) {
+        try {
+          return await source.getBytes(offset, length, signal);
+        } catch (error) {
+          if (!isLiifError(error, 'SourceError')) throw error;
+          if (/changed since it was opened/.test(error.message))
+            throw new PictureChanged('the remote file has been replaced', { cause: error });
+          if (refused)
+            throw new Problem(403, 'address-refused', 'The picture lies where this server does not go.', {
+              cause: error,
+            });
+          if ([401, 403, 404, 410].includes(status)) throw notFound('There is no such picture.');
+          const slow = /no answer within/.test(error.message);
+          throw new Problem(
+            slow ? 504 : 502,
+            slow ? 'remote-slow' : 'remote-failed',
+            slow ? 'The remote server does not answer in time.' : 'The remote server does not give the file.',
+            { cause: error },
+          );
+        }
+      },
+      close: () => source.close(),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #locateUrl(id: string): { readonly url: string; readonly signed: boolean } | undefined {
+    let url: URL;
+    try {
+      url = new URL(`${id}.liif`);
+    } catch {
+      return undefined;
+    }
+    // The parser has resolved dots and odd spellings of addresses; what is compared is what is fetched.
+    if (url.username || url.password || url.search || url.hash) return undefined;
+    if (/%2e|%2f|%5c/i.test(url.pathname)) return undefined;
+    for (const { prefix, base, signed } of this.#remotes) {
+      if (url.protocol !== prefix.protocol || url.host !== prefix.host) continue;
+      if (!url.pathname.startsWith(prefix.pathname)) continue;
+      return { url: `${base.href}${url.pathname.slice(prefix.pathname.length)}`, signed };
+    }
+    return undefined;
+  }
+}
+
+function parseRemote(text: string, config: Pick<Config, 's3Endpoint' | 's3Region'>): Remote {
+  const match = /^([\w-]+)=(.+)$/.exec(text);
+  if (match === null)
+    throw new RequestError(`remote ${text}: expected NAME=https://host/path/ or NAME=s3://bucket/path/`);
+  const [, name, address] = match;
+  let prefix: URL;
+  try {
+    prefix = new URL(address!.endsWith('/') ? address! : `${address}/`);
+  } catch (cause) {
+    throw new RequestError(`remote ${name}: ${address} is not a URL`, { cause });
+  }
+  if (!['http:', 'https:', 's3:'].includes(prefix.protocol) || prefix.search || prefix.hash)
+    throw new RequestError(`remote ${name}: expected an http, https or s3 URL without query`);
+  if (prefix.protocol !== 's3:') return { name: name!, prefix, base: prefix, signed: false };
+  const path = prefix.pathname.replace(/^\//, '');
+  const base = config.s3Endpoint
+    ? `${config.s3Endpoint.replace(/\/$/, '')}/${prefix.host}/${path}`
+    : `https://${prefix.host}.s3.${config.s3Region}.amazonaws.com/${path}`;
+  return { name: name!, prefix, base: new URL(base), signed: true };
+}
+
+function causes(error: unknown): unknown[] {
+  const found: unknown[] = [];
+  for (let at = error; at !== undefined && at !== null && found.length < 8; at = (at as Error).cause)
+    found.push(at);
+  return found;
+}

@@ -1,0 +1,108 @@
+import { Worker } from 'node:worker_threads';
+import { EngineError } from '../../errors.ts';
+import type { Raster } from '../../image/raster.ts';
+import type { RenderQuery } from '../../pixels/render.ts';
+import type { Samples } from './resample.ts';
+
+export interface ResampleTask {
+  readonly source: Samples;
+  readonly reduction: bigint;
+  readonly query: RenderQuery;
+}
+
+type Answer = { readonly raster: Raster } | { readonly error: string };
+
+interface Pending {
+  readonly task: ResampleTask;
+  readonly resolve: (raster: Raster) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Resampling on threads of its own, so that the event loop stays free. A thread that dies takes its task with it and is replaced. */
+export class ResamplePool {
+  readonly #size: number;
+  readonly #idle: Worker[] = [];
+  readonly #workers = new Set<Worker>();
+  readonly #waiting: Pending[] = [];
+  #closed = false;
+
+  /** `size`: threads, started when they are needed. */
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** `resample` of a task; its samples are handed over. Rejects with EngineError, or with the signal's reason. */
+  run(task: ResampleTask, signal: AbortSignal): Promise<Raster> {
+    if (this.#closed) return Promise.reject(new EngineError('The server is stopping'));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ task, resolve, reject, signal });
+      this.#next();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { reject } of this.#waiting.splice(0)) reject(new EngineError('The server is stopping'));
+    await Promise.all([...this.#workers].map((worker) => worker.terminate()));
+  }
+
+  #next(): void {
+    while (this.#waiting.length > 0) {
+      const { signal, reject } = this.#waiting[0]!;
+      if (signal.aborted) {
+        this.#waiting.shift();
+        reject(signal.reason);
+        continue;
+      }
+      const worker = this.#idle.pop() ?? this.#start();
+      if (worker === undefined) return;
+      this.#give(worker, this.#waiting.shift()!);
+    }
+  }
+
+  #give(worker: Worker, { task, resolve, reject }: Pending): void {
+    const settle = () => {
+      worker.off('message', answered);
+      worker.off('exit', died);
+    };
+    const answered = (answer: Answer) => {
+      settle();
+      this.#idle.push(worker);
+      if ('raster' in answer) resolve(answer.raster);
+      else reject(new EngineError(`resampling failed: ${answer.error}`));
+      this.#next();
+    };
+    const died = () => {
+      settle();
+      reject(new EngineError('a resampling thread has died'));
+      this.#next();
+    };
+    worker.on('message', answered);
+    worker.on('exit', died);
+    worker.postMessage(task, [task.source.raster.data.buffer as ArrayBuffer]);
+  }
+
+  #start(): Worker | undefined {
+    if (this.#workers.size >= this.#size) return undefined;
+    const worker = startWorker();
+    worker.unref();
+    this.#workers.add(worker);
+    const forget = () => {
+      this.#workers.delete(worker);
+      const at = this.#idle.indexOf(worker);
+      if (at >= 0) this.#idle.splice(at, 1);
+    };
+    worker.on('exit', forget);
+    worker.on('error', () => {}); // 'exit' follows
+    return worker;
+  }
+}
+
+/** The file beside this one. Node begins no thread with TypeScript, so in a checkout tsx is asked to load it. */
+function startWorker(): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./resample-worker.js', import.meta.url));
+  const { href } = new URL('./resample-worker.ts', import.meta.url);
+  const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${JSON.stringify(href)}); });`;
+  return new Worker(code, { eval: true });
+}

@@ -1,0 +1,83 @@
+import type { ImageFormat } from '../http/request.ts';
+import { notFound } from '../problem.ts';
+import type { Rendering, Size } from './rendering.ts';
+
+/** Pixels of a tile without its overlap; with it, inner tiles are 256 wide. */
+export const DZI_TILE_SIZE = 254;
+export const DZI_OVERLAP = 1;
+
+export interface DziAddress {
+  readonly level: number;
+  readonly column: number;
+  readonly row: number;
+  readonly format: ImageFormat;
+}
+
+/** The picture, or a virtual canvas `factor` times as large. */
+export interface Canvas {
+  readonly picture: Size;
+  readonly factor: number;
+}
+
+/** The descriptor, as Deep Zoom Composer and libvips write it. */
+export function dziDescriptor(canvas: Canvas, format: ImageFormat): string {
+  const { width, height } = canvasSize(canvas);
+  return `<?xml version="1.0" encoding="UTF-8"?>
+<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="${format}" Overlap="${DZI_OVERLAP}" TileSize="${DZI_TILE_SIZE}">
+  <Size Width="${width}" Height="${height}"/>
+</Image>
+`;
+}
+
+export function canvasSize({ picture, factor }: Canvas): Size {
+  return { width: picture.width * factor, height: picture.height * factor };
+}
+
+/** The last level, where a pixel of a tile is a pixel of the canvas. Level 0 is one pixel. */
+export function dziMaxLevel(size: Size): number {
+  return Math.ceil(Math.log2(Math.max(size.width, size.height)));
+}
+
+/** A tile with its overlap. Throws Problem 404 where there is none. */
+export function dziRendering(canvas: Canvas, address: DziAddress): Rendering {
+  const { level, column, row, format } = address;
+  const size = canvasSize(canvas);
+  const maxLevel = dziMaxLevel(size);
+  if (level > maxLevel) throw notFound(`The levels of this picture go from 0 to ${maxLevel}.`);
+  const reduction = 2 ** (maxLevel - level);
+  const across = dziSpan(Math.ceil(size.width / reduction), column);
+  const down = dziSpan(Math.ceil(size.height / reduction), row);
+  // Positions on the canvas are whole numbers below 2^53 (24 bits of side, 20 of factor); on the picture they are over `factor`.
+  const onPicture = (position: number) => ({
+    numerator: BigInt(position) * BigInt(reduction),
+    denominator: BigInt(canvas.factor),
+  });
+  return {
+    query: {
+      region: {
+        x: onPicture(across.start),
+        y: onPicture(down.start),
+        width: onPicture(across.length),
+        height: onPicture(down.length),
+      },
+      width: across.length,
+      height: down.length,
+      depth: 8,
+    },
+    method: 'decode',
+    mirror: false,
+    rotation: 0,
+    color: 'default',
+    format,
+    key: `dzi/${canvas.factor}/${level}/${column}/${row}/${format}`,
+  };
+}
+
+/** Pixels start .. start+length-1 of a level that a column (or row) of tiles shows. */
+function dziSpan(side: number, index: number): { start: number; length: number } {
+  // Like libvips: there is a tile wherever its square without overlap begins inside.
+  if (index * DZI_TILE_SIZE >= side) throw notFound('The tile lies outside the picture.');
+  const start = Math.max(0, index * DZI_TILE_SIZE - DZI_OVERLAP);
+  const end = Math.min(side, (index + 1) * DZI_TILE_SIZE + DZI_OVERLAP);
+  return { start, length: end - start };
+}

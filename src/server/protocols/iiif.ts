@@ -1,0 +1,282 @@
+import { floorDivide, type Rational } from '../../head/rational.ts';
+import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from '../http/request.ts';
+import { badRequest, Problem } from '../problem.ts';
+import { type Canvas, canvasSize } from './dzi.ts';
+import type { Rendering, Size } from './rendering.ts';
+
+/** Bounds of one answer, as info.json tells them. */
+export interface OutputLimits {
+  readonly maxWidth: number;
+  readonly maxHeight: number;
+  readonly maxArea: number;
+}
+
+export const IIIF_TILE_SIZE = 512;
+const PROFILE: Readonly<Record<IiifVersion, string>> = {
+  2: 'http://iiif.io/api/image/2/level2.json',
+  3: 'http://iiif.io/api/image/3/level2.json',
+};
+const CONTEXT: Readonly<Record<IiifVersion, string>> = {
+  2: 'http://iiif.io/api/image/2/context.json',
+  3: 'http://iiif.io/api/image/3/context.json',
+};
+
+interface Box extends Size {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** What an image request means for this canvas. Throws Problem 400, or 413 beyond the limits. */
+export function iiifRendering(canvas: Canvas, parameters: IiifParameters, limits: OutputLimits): Rendering {
+  const size = canvasSize(canvas);
+  const box = boxOf(size, parameters.region);
+  const out = outputSize(box, parameters.size, limits);
+  const onPicture = (position: number): Rational => ({
+    numerator: BigInt(position),
+    denominator: BigInt(canvas.factor),
+  });
+  const rotation = parameters.rotation % 360;
+  const { mirror, format } = parameters;
+  const color = parameters.quality === 'color' ? 'default' : parameters.quality;
+  return {
+    query: {
+      region: {
+        x: onPicture(box.x),
+        y: onPicture(box.y),
+        width: onPicture(box.width),
+        height: onPicture(box.height),
+      },
+      width: out.width,
+      height: out.height,
+      depth: 8,
+    },
+    method: 'decode',
+    mirror,
+    rotation,
+    color,
+    format,
+    key: `iiif/${canvas.factor}/${box.x},${box.y},${box.width},${box.height}/${out.width},${out.height}/${mirror ? '!' : ''}${rotation}/${color}/${format}`,
+  };
+}
+
+/** The canonical form of a request, after the id. */
+export function iiifCanonical(
+  iiif: IiifVersion,
+  canvas: Canvas,
+  parameters: IiifParameters,
+  limits: OutputLimits,
+): string {
+  const size = canvasSize(canvas);
+  const box = boxOf(size, parameters.region);
+  const out = outputSize(box, parameters.size, limits);
+  const whole = box.x === 0 && box.y === 0 && box.width === size.width && box.height === size.height;
+  const region = whole ? 'full' : `${box.x},${box.y},${box.width},${box.height}`;
+  return `${region}/${canonicalSize(iiif, box, out, limits)}/${parameters.mirror ? '!' : ''}${parameters.rotation % 360}/${
+    parameters.quality === 'color' ? 'default' : parameters.quality
+  }.${parameters.format}`;
+}
+
+function canonicalSize(iiif: IiifVersion, box: Size, out: Size, limits: OutputLimits): string {
+  const largest = shrunk(box, limits);
+  if (out.width === largest.width && out.height === largest.height) return iiif === 3 ? 'max' : 'full';
+  if (iiif === 3) {
+    const enlarged = out.width > box.width || out.height > box.height;
+    return `${enlarged ? '^' : ''}${out.width},${out.height}`;
+  }
+  const followed = Math.max(1, Math.round((box.height * out.width) / box.width));
+  return followed === out.height ? `${out.width},` : `${out.width},${out.height}`;
+}
+
+function boxOf(size: Size, region: IiifRegion): Box {
+  switch (region.kind) {
+    case 'full':
+      return { x: 0, y: 0, ...size };
+    case 'square': {
+      const side = Math.min(size.width, size.height);
+      return {
+        x: Math.floor((size.width - side) / 2),
+        y: Math.floor((size.height - side) / 2),
+        width: side,
+        height: side,
+      };
+    }
+    case 'pixels':
+      return clipped(size, region);
+    case 'percent': {
+      const part = (percent: Rational, side: number) =>
+        rounded({ numerator: percent.numerator * BigInt(side), denominator: percent.denominator * 100n });
+      const width = part(region.width, size.width);
+      const height = part(region.height, size.height);
+      if (region.width.numerator === 0n || region.height.numerator === 0n)
+        throw badRequest('invalid-region', 'The width and height of a region are more than 0 %.');
+      return clipped(size, {
+        x: part(region.x, size.width),
+        y: part(region.y, size.height),
+        width: Math.max(1, width),
+        height: Math.max(1, height),
+      });
+    }
+  }
+}
+
+function clipped(size: Size, box: Box): Box {
+  if (box.x >= size.width || box.y >= size.height)
+    throw badRequest('invalid-region', 'The region lies outside the picture.');
+  return {
+    x: box.x,
+    y: box.y,
+    width: Math.min(box.width, size.width - box.x),
+    height: Math.min(box.height, size.height - box.y),
+  };
+}
+
+function outputSize(box: Size, size: IiifSize, limits: OutputLimits): Size {
+  if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
+  const out = requestedSize(box, size);
+  if (!size.upscale && (out.width > box.width || out.height > box.height))
+    throw badRequest('invalid-size', 'The size is larger than the region; put ^ before it to enlarge.');
+  if (out.width > limits.maxWidth || out.height > limits.maxHeight || out.width * out.height > limits.maxArea)
+    throw new Problem(
+      413,
+      'image-too-large',
+      `The image would have ${out.width} x ${out.height} pixels; at most ${limits.maxWidth} x ${limits.maxHeight} and ${limits.maxArea} in all are served at once.`,
+      { members: { ...limits } },
+    );
+  return out;
+}
+
+function requestedSize(box: Size, size: Exclude<IiifSize, { kind: 'max' }>): Size {
+  if (size.kind === 'percent') {
+    const scaled = (side: number) =>
+      atLeastOne(
+        rounded({
+          numerator: BigInt(side) * size.percent.numerator,
+          denominator: 100n * size.percent.denominator,
+        }),
+      );
+    return { width: scaled(box.width), height: scaled(box.height) };
+  }
+  const { width, height, fit } = size;
+  const follow = (side: number, other: number, otherOut: number) =>
+    atLeastOne(rounded({ numerator: BigInt(side) * BigInt(otherOut), denominator: BigInt(other) }));
+  if (width === undefined) return { width: follow(box.width, box.height, height!), height: height! };
+  if (height === undefined) return { width, height: follow(box.height, box.width, width) };
+  if (!fit) return { width, height };
+  // The largest of the region's shape within width x height.
+  return BigInt(width) * BigInt(box.height) <= BigInt(height) * BigInt(box.width)
+    ? { width, height: follow(box.height, box.width, width) }
+    : { width: follow(box.width, box.height, height), height };
+}
+
+/** The box, or the largest of its shape within the limits. */
+function shrunk(box: Size, limits: OutputLimits): Size {
+  const within =
+    box.width <= limits.maxWidth &&
+    box.height <= limits.maxHeight &&
+    box.width * box.height <= limits.maxArea;
+  return within ? { width: box.width, height: box.height } : enlarged(box, limits);
+}
+
+/** The largest size of the box's shape within the limits. */
+function enlarged(box: Size, limits: OutputLimits): Size {
+  const scale = Math.min(
+    limits.maxWidth / box.width,
+    limits.maxHeight / box.height,
+    Math.sqrt(limits.maxArea / (box.width * box.height)),
+  );
+  return {
+    width: atLeastOne(Math.floor(box.width * scale)),
+    height: atLeastOne(Math.floor(box.height * scale)),
+  };
+}
+
+/** Whole numbers, halves up. Sides of canvases and outputs stay below 2^53; larger is refused before it matters. */
+function rounded(value: Rational): number {
+  return Number(floorDivide(2n * value.numerator + value.denominator, 2n * value.denominator));
+}
+
+function atLeastOne(value: number): number {
+  return Math.max(1, value);
+}
+
+/** info.json of either version. `id`: the URL of the picture without a slash at its end. */
+export function iiifInfo(
+  iiif: IiifVersion,
+  id: string,
+  canvas: Canvas,
+  limits: OutputLimits,
+): Record<string, unknown> {
+  const size = canvasSize(canvas);
+  const longer = Math.max(size.width, size.height);
+  const scaleFactors: number[] = [1];
+  while (longer / scaleFactors.at(-1)! > IIIF_TILE_SIZE) scaleFactors.push(scaleFactors.at(-1)! * 2);
+  const sizes = scaleFactors
+    .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
+    .filter(
+      ({ width, height }) =>
+        width <= limits.maxWidth && height <= limits.maxHeight && width * height <= limits.maxArea,
+    )
+    .reverse();
+  const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
+  if (iiif === 3)
+    return {
+      '@context': CONTEXT[3],
+      id,
+      type: 'ImageService3',
+      protocol: 'http://iiif.io/api/image',
+      profile: 'level2',
+      width: size.width,
+      height: size.height,
+      ...limits,
+      sizes,
+      tiles,
+      preferredFormats: ['webp', 'jpg'],
+      extraQualities: ['color', 'gray', 'bitonal'],
+      extraFormats: ['webp', 'avif', 'tif', 'gif'],
+      extraFeatures: [
+        'canonicalLinkHeader',
+        'mirroring',
+        'profileLinkHeader',
+        'rotationArbitrary',
+        'sizeUpscaling',
+      ],
+    };
+  return {
+    '@context': CONTEXT[2],
+    '@id': id,
+    protocol: 'http://iiif.io/api/image',
+    profile: [
+      PROFILE[2],
+      {
+        formats: ['jpg', 'png', 'webp', 'avif', 'tif', 'gif'],
+        qualities: ['default', 'color', 'gray', 'bitonal'],
+        ...limits,
+        supports: [
+          'canonicalLinkHeader',
+          'mirroring',
+          'profileLinkHeader',
+          'regionSquare',
+          'rotationArbitrary',
+          'sizeAboveFull',
+        ],
+      },
+    ],
+    width: size.width,
+    height: size.height,
+    sizes,
+    tiles,
+  };
+}
+
+/** One Link field with both relations: clients look at the first field only. */
+export function iiifLink(iiif: IiifVersion, canonicalUrl: string): string {
+  return `<${canonicalUrl}>;rel="canonical", <${PROFILE[iiif]}>;rel="profile"`;
+}
+
+/** Content type of info.json for an Accept header. */
+export function iiifInfoType(iiif: IiifVersion, accept: string | undefined): string {
+  const linked = `application/ld+json;profile="${CONTEXT[iiif]}"`;
+  if (iiif === 3)
+    return accept?.includes('application/json') && !accept.includes('ld+json') ? 'application/json' : linked;
+  return accept?.includes('application/ld+json') ? 'application/ld+json' : 'application/json';
+}

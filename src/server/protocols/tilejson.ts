@@ -1,0 +1,44 @@
+import type { ImageFormat } from '../http/request.ts';
+import type { Size } from './rendering.ts';
+import { nativeZoom, TILE_SIZE } from './xyz.ts';
+
+/** TileJSON 3.0 ends here; tiles themselves go on. */
+const MAX_TILEJSON_ZOOM = 30;
+
+/**
+ * TileJSON 3.0.0. Its bounds are degrees on a Mercator square, so the picture is laid on a notional one: its upper left corner at
+ * -180, 85.0511; what is really meant stands in further keys, as the specification allows.
+ */
+export function tileJson(
+  picture: Size & { readonly title: string; readonly version: string },
+  tilesUrl: (format: ImageFormat) => string,
+  format: ImageFormat,
+): Record<string, unknown> {
+  const zoom = nativeZoom(picture);
+  const side = TILE_SIZE * 2 ** zoom;
+  const east = (picture.width / side) * 360 - 180;
+  const south = latitude(picture.height / side);
+  const north = latitude(0);
+  return {
+    tilejson: '3.0.0',
+    name: picture.title,
+    version: '1.0.0',
+    scheme: 'xyz',
+    tiles: [tilesUrl(format)],
+    minzoom: 0,
+    maxzoom: MAX_TILEJSON_ZOOM,
+    bounds: [-180, south, east, north],
+    center: [(east - 180) / 2, latitude(picture.height / side / 2), 0],
+    format,
+    tileSize: TILE_SIZE,
+    width: picture.width,
+    height: picture.height,
+    nativeZoom: zoom,
+    revision: picture.version,
+  };
+}
+
+/** Latitude in degrees of a position on the Mercator square, 0 at its upper edge and 1 at its lower one. */
+function latitude(position: number): number {
+  return (Math.atan(Math.sinh(Math.PI * (1 - 2 * position))) * 180) / Math.PI;
+}

@@ -1,0 +1,168 @@
+import { Problem } from '../problem.ts';
+
+export type Lane = 'tile' | 'region';
+
+export interface LaneLimits {
+  /** Requests that run at a time. */
+  readonly running: number;
+  /** Requests that may wait. */
+  readonly waiting: number;
+  /** None is admitted that would wait longer, in milliseconds. */
+  readonly maxWaitMs: number;
+}
+
+export interface AdmissionOptions {
+  readonly lanes: Readonly<Record<Lane, LaneLimits>>;
+  /** Bytes that all running requests of the region lane may need together. */
+  readonly regionBytes: number;
+  /** Called for each request that is turned away. */
+  readonly onShed?: (lane: Lane, reason: 'queue-full' | 'wait-too-long' | 'too-large') => void;
+}
+
+interface Waiting {
+  readonly work: number;
+  readonly bytes: number;
+  readonly start: () => void;
+}
+
+interface LaneState {
+  readonly limits: LaneLimits;
+  readonly waiting: Set<Waiting>;
+  running: number;
+  runningWork: number;
+  waitingWork: number;
+  /** Milliseconds that a unit of estimated work takes here, learned. */
+  pace: number;
+}
+
+/** How fast the learned pace follows: 1/16 of each observation. */
+const LEARNING = 1 / 16;
+
+/**
+ * Who may start, who waits, and who is told to come back: tiles and regions in lanes of their own, so that a large region never stands before
+ * a tile. Requests are counted by estimated work, so a short queue of expensive ones is as full as a long one of cheap ones.
+ */
+export class Admission {
+  readonly #lanes: Readonly<Record<Lane, LaneState>>;
+  readonly #options: AdmissionOptions;
+  #regionBytes = 0;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    const lane = (limits: LaneLimits): LaneState => ({
+      limits,
+      waiting: new Set(),
+      running: 0,
+      runningWork: 0,
+      waitingWork: 0,
+      pace: 1,
+    });
+    this.#lanes = { tile: lane(options.lanes.tile), region: lane(options.lanes.region) };
+  }
+
+  /** Requests running and waiting, for metrics. */
+  counts(lane: Lane): { running: number; waiting: number; pace: number } {
+    const state = this.#lanes[lane];
+    return { running: state.running, waiting: state.waiting.size, pace: state.pace };
+  }
+
+  /**
+   * Resolves with a function to call when the work is done. Rejects with Problem: 503 with Retry-After when there is no room now, 413 when
+   * there never will be; and with the signal's reason.
+   */
+  async enter(lane: Lane, work: number, bytes: number, signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    const state = this.#lanes[lane];
+    const { limits } = state;
+    if (lane === 'region' && bytes > this.#options.regionBytes) {
+      this.#options.onShed?.(lane, 'too-large');
+      throw new Problem(
+        413,
+        'request-too-large',
+        'The server never has the memory for this; ask for a smaller image.',
+        {
+          members: { limit: this.#options.regionBytes, requested: bytes },
+        },
+      );
+    }
+    if (this.#fits(state, lane, bytes) && state.waiting.size === 0)
+      return this.#start(state, lane, work, bytes);
+    const wait = this.#expectedWait(state);
+    if (state.waiting.size >= limits.waiting || wait > limits.maxWaitMs) {
+      this.#options.onShed?.(lane, wait > limits.maxWaitMs ? 'wait-too-long' : 'queue-full');
+      throw overloaded(wait);
+    }
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', aborted);
+        if (state.waiting.delete(entry)) state.waitingWork -= work;
+      };
+      const aborted = () => {
+        leave();
+        reject(signal.reason);
+        this.#next(state, lane);
+      };
+      const entry: Waiting = {
+        work,
+        bytes,
+        start: () => {
+          leave();
+          resolve(this.#start(state, lane, work, bytes));
+        },
+      };
+      // The expected wait is a guess; this bounds the real one.
+      const timer = setTimeout(() => {
+        leave();
+        this.#options.onShed?.(lane, 'wait-too-long');
+        reject(overloaded(this.#expectedWait(state)));
+        this.#next(state, lane);
+      }, limits.maxWaitMs);
+      signal.addEventListener('abort', aborted, { once: true });
+      state.waiting.add(entry);
+      state.waitingWork += work;
+    });
+  }
+
+  #fits(state: LaneState, lane: Lane, bytes: number): boolean {
+    if (state.running >= state.limits.running) return false;
+    return lane === 'tile' || this.#regionBytes + bytes <= this.#options.regionBytes;
+  }
+
+  #start(state: LaneState, lane: Lane, work: number, bytes: number): () => void {
+    state.running++;
+    state.runningWork += work;
+    if (lane === 'region') this.#regionBytes += bytes;
+    const begun = performance.now();
+    let done = false;
+    return () => {
+      if (done) return;
+      done = true;
+      state.running--;
+      state.runningWork -= work;
+      if (lane === 'region') this.#regionBytes -= bytes;
+      const pace = (performance.now() - begun) / Math.max(1, work);
+      state.pace += (Math.min(100, Math.max(0.01, pace)) - state.pace) * LEARNING;
+      this.#next(state, lane);
+    };
+  }
+
+  #next(state: LaneState, lane: Lane): void {
+    for (const entry of state.waiting) {
+      if (!this.#fits(state, lane, entry.bytes)) return;
+      entry.start();
+    }
+  }
+
+  /** Milliseconds until a request that comes now would start: half of what runs, and all that waits. */
+  #expectedWait(state: LaneState): number {
+    const ahead = state.runningWork / 2 + state.waitingWork;
+    return (ahead * state.pace) / state.limits.running;
+  }
+}
+
+function overloaded(wait: number): Problem {
+  return new Problem(503, 'overloaded', 'The server is busy; try again soon.', {
+    retryAfter: Math.min(60, Math.max(1, Math.ceil(wait / 1000))),
+  });
+}

@@ -1,0 +1,82 @@
+import type { Engine, FeatureMap } from '../../engine/engine.ts';
+import { EngineError } from '../../errors.ts';
+import type { LeasedCache } from '../../features/leased-cache.ts';
+import { featureBlocks } from '../pictures/liif-picture.ts';
+import { batchPixels } from './pixel-batches.ts';
+
+/** An engine with the features it has computed; both go together. */
+export interface RunningEngine {
+  readonly engine: Engine;
+  readonly features: LeasedCache<FeatureMap>;
+  /** Counts the engines of this server. */
+  readonly generation: number;
+}
+
+export interface EngineHostOptions {
+  readonly openEngine: () => Promise<Engine>;
+  readonly featureCacheBytes: number;
+  readonly onReplaced?: (reason: string) => void;
+  readonly onBatch?: (requests: number) => void;
+  /** Shortest time between two replacements, default 2 s. */
+  readonly pauseMs?: number;
+}
+
+/** Keeps one engine running: a failed one is replaced, with its features, and pictures are opened again with the new one. */
+export class EngineHost {
+  readonly #options: EngineHostOptions;
+  #current: Promise<RunningEngine> | undefined;
+  #generation = 0;
+  #replacedAt = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: EngineHostOptions) {
+    this.#options = options;
+  }
+
+  /** The engine; opened on first use. Rejects with EngineError while none can be opened. */
+  running(): Promise<RunningEngine> {
+    if (this.#closed) return Promise.reject(new EngineError('The server is stopping'));
+    if (this.#current) return this.#current;
+    const opening = this.#open();
+    this.#current = opening;
+    // A failure is not kept: the next request tries again.
+    opening.catch(() => {
+      if (this.#current === opening) this.#current = undefined;
+    });
+    return opening;
+  }
+
+  /** Replaces the engine of this generation after it has failed. Others that saw it fail get the same new one. */
+  async replace(generation: number, reason: unknown): Promise<void> {
+    const failed = this.#current;
+    if (failed === undefined) return;
+    const old = await failed.catch(() => undefined);
+    if (old === undefined || old.generation !== generation || this.#current !== failed) return;
+    if (performance.now() - this.#replacedAt < (this.#options.pauseMs ?? 2000)) return;
+    this.#replacedAt = performance.now();
+    this.#current = undefined;
+    this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
+    old.features.close();
+    await old.engine.close().catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const current = await this.#current?.catch(() => undefined);
+    current?.features.close();
+    await current?.engine.close();
+  }
+
+  async #open(): Promise<RunningEngine> {
+    const engine = await this.#options.openEngine();
+    if (!engine.exact) {
+      await engine.close();
+      throw new EngineError(`The ${engine.name} engine is not exact; a server needs one that is`);
+    }
+    return {
+      engine: batchPixels(engine, this.#options.onBatch),
+      features: featureBlocks(this.#options.featureCacheBytes),
+      generation: ++this.#generation,
+    };
+  }
+}

@@ -1,0 +1,13 @@
+import { choiceFile } from '../../engine/choice-file.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { openEngine } from '../../engine/open-engine.ts';
+import { releasedModel } from '../../model/released-model.ts';
+import type { Config } from '../config.ts';
+
+/** The engine that the settings name, with the released model. Tiles are the same on every server, so it has to be exact. */
+export async function openServerEngine({
+  engine,
+  threads,
+}: Pick<Config, 'engine' | 'threads'>): Promise<Engine> {
+  return openEngine(await releasedModel(), { engine, threads, mustBeExact: true, memory: choiceFile() });
+}

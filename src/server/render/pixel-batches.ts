@@ -1,0 +1,75 @@
+import type { Engine, FeatureMap, Query, Samples } from '../../engine/engine.ts';
+
+interface Request {
+  readonly queries: readonly Query[];
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: (samples: Samples[]) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * The same engine, but queries that wait for one feature map at the same moment go to it in one call. Each batch of a map begins when the
+ * one before it has ended, so batches grow with the load and cost nothing without it.
+ */
+export function batchPixels(engine: Engine, onBatch?: (requests: number) => void): Engine {
+  const waiting = new Map<FeatureMap, Request[]>();
+
+  async function run(map: FeatureMap, batch: readonly Request[]): Promise<void> {
+    onBatch?.(batch.length);
+    // The work goes on while anybody wants it.
+    const controller = new AbortController();
+    const leave = () => {
+      if (batch.every(({ signal }) => signal?.aborted)) controller.abort(batch[0]!.signal!.reason);
+    };
+    for (const { signal } of batch) signal?.addEventListener('abort', leave, { once: true });
+    leave();
+    try {
+      const samples = await engine.pixels(
+        map,
+        batch.flatMap(({ queries }) => queries),
+        controller.signal,
+      );
+      let next = 0;
+      for (const { queries, resolve } of batch) {
+        resolve(samples.slice(next, next + queries.length));
+        next += queries.length;
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    } finally {
+      for (const { signal } of batch) signal?.removeEventListener('abort', leave);
+    }
+  }
+
+  async function drain(map: FeatureMap, requests: Request[]): Promise<void> {
+    while (requests.length > 0) await run(map, requests.splice(0));
+    waiting.delete(map);
+  }
+
+  return {
+    name: engine.name,
+    exact: engine.exact,
+    model: engine.model,
+    threads: engine.threads,
+    analyze: (...call) => engine.analyze(...call),
+    encodeChunk: (...call) => engine.encodeChunk(...call),
+    decodeChunk: (...call) => engine.decodeChunk(...call),
+    features: (...call) => engine.features(...call),
+    close: () => engine.close(),
+    pixels(map, queries, signal) {
+      return new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        const request: Request = { queries, signal, resolve, reject };
+        const requests = waiting.get(map);
+        if (requests) {
+          requests.push(request);
+          return;
+        }
+        const started = [request];
+        waiting.set(map, started);
+        // What comes in the same turn of the event loop joins the first batch.
+        setImmediate(() => void drain(map, started));
+      });
+    },
+  };
+}

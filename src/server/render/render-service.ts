@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
+import type { Raster } from '../../image/raster.ts';
+import type { RenderQuery } from '../../pixels/render.ts';
+import type { Metrics } from '../metrics.ts';
+import type { ServedPicture } from '../pictures/picture.ts';
+import { samplesNeeded } from '../pictures/resample.ts';
+import type { ResamplePool } from '../pictures/resample-pool.ts';
+import { Problem } from '../problem.ts';
+import type { Rendering } from '../protocols/rendering.ts';
+import type { TileStore } from '../stores/tile-store.ts';
+import type { Admission } from './admission.ts';
+import { ENCODER, type EncoderQuality, imageBytes } from './image-bytes.ts';
+
+export interface RenderServiceOptions {
+  readonly admission: Admission;
+  readonly metrics: Metrics;
+  readonly quality: EncoderQuality;
+  /** Bound of the finished images in memory. */
+  readonly cacheBytes: number;
+  /** Finished images outside the process, the fastest first. */
+  readonly stores: readonly TileStore[];
+  /** Most estimated milliseconds of one request. */
+  readonly maxWork: number;
+  readonly timeoutMs: number;
+  readonly resampling: ResamplePool;
+}
+
+/** How an image came about: milliseconds of its stages, for Server-Timing. */
+export interface Timing {
+  readonly stage: 'memory' | 'store' | 'queue' | 'render' | 'encode';
+  readonly ms: number;
+}
+
+export interface ServedImage {
+  readonly bytes: Buffer;
+  readonly timings: readonly Timing[];
+}
+
+/** Requests with fewer pixels and less work than this go with the tiles. */
+const TILE_PIXELS = 1024 * 1024;
+const TILE_WORK = 4000;
+
+/**
+ * From a rendering to the bytes of an image: caches first, then admission, then the picture. One piece of work at a time for each image,
+ * however many ask for it, and none when all who asked have gone.
+ */
+export class RenderService {
+  readonly #options: RenderServiceOptions;
+  readonly #images: LeasedCache<ServedImage>;
+
+  constructor(options: RenderServiceOptions) {
+    this.#options = options;
+    this.#images = new LeasedCache({
+      maxBytes: options.cacheBytes,
+      sizeOf: ({ bytes }) => bytes.length + 512,
+    });
+  }
+
+  get counts(): { readonly bytes: number; readonly hits: number; readonly misses: number } {
+    return this.#images;
+  }
+
+  /** Names the bytes of a rendering, on every machine with the same software: 64 hex digits. */
+  keyOf(picture: ServedPicture, rendering: Rendering): string {
+    const { jpegQuality, webpQuality, avifQuality } = this.#options.quality;
+    const quality = { jpg: jpegQuality, webp: webpQuality, avif: avifQuality, png: 0, tif: 0, gif: 0 };
+    return createHash('sha256')
+      .update(`${ENCODER}\n${picture.identity}\n${rendering.key}\n${quality[rendering.format]}`)
+      .digest('hex');
+  }
+
+  /**
+   * The image of a rendering. `lease` holds the picture open and is taken over: it is released when nobody needs it. Rejects with
+   * Problem, LiifError, PictureChanged, or the signal's reason.
+   */
+  async image(
+    lease: Lease<ServedPicture>,
+    rendering: Rendering,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<ServedImage> {
+    const begun = performance.now();
+    let started = false;
+    try {
+      const image = await this.#images.lease(
+        key,
+        (shared) => {
+          started = true;
+          return this.#make(lease.value, rendering, key, shared).finally(() => lease.release());
+        },
+        signal,
+      );
+      image.release();
+      if (started) return image.value;
+      return {
+        bytes: image.value.bytes,
+        timings: [{ stage: 'memory', ms: performance.now() - begun }],
+      };
+    } finally {
+      if (!started) lease.release();
+    }
+  }
+
+  /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
+  async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
+    const { admission, timeoutMs } = this.#options;
+    try {
+      const { bytes, work } = lease.value.estimate(query);
+      const leave = await admission.enter('tile', work, bytes, signal);
+      const limit = limited(signal, timeoutMs);
+      try {
+        return await lease.value.render(query, limit.signal);
+      } finally {
+        limit.end();
+        leave();
+      }
+    } finally {
+      lease.release();
+    }
+  }
+
+  close(): void {
+    this.#images.close();
+  }
+
+  async #make(
+    picture: ServedPicture,
+    rendering: Rendering,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<ServedImage> {
+    const { metrics, stores } = this.#options;
+    const timings: Timing[] = [];
+    const timed = async <T>(stage: Timing['stage'], work: () => Promise<T>): Promise<T> => {
+      const begun = performance.now();
+      const result = await work();
+      const ms = performance.now() - begun;
+      timings.push({ stage, ms });
+      metrics.stages.observe({ stage }, ms / 1000);
+      return result;
+    };
+    const missed: TileStore[] = [];
+    for (const store of stores) {
+      const bytes = await timed('store', () => store.get(key));
+      metrics.cache.inc({ cache: store.name, result: bytes ? 'hit' : 'miss' });
+      if (bytes) {
+        for (const other of missed) void other.put(key, bytes);
+        return { bytes, timings };
+      }
+      missed.push(store);
+    }
+    signal.throwIfAborted();
+    const bytes = await this.#admitted(picture, rendering, signal, timed);
+    for (const store of missed) void store.put(key, bytes);
+    return { bytes, timings };
+  }
+
+  async #admitted(
+    picture: ServedPicture,
+    rendering: Rendering,
+    signal: AbortSignal,
+    timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
+  ): Promise<Buffer> {
+    const { admission, maxWork, timeoutMs } = this.#options;
+    const { query } = rendering;
+    const { bytes, work } = picture.estimate(query);
+    if (work > maxWork)
+      throw new Problem(
+        413,
+        'request-too-large',
+        'This much is not decoded at once; ask for a smaller region or size.',
+        { members: { limit: Math.round(maxWork), requested: Math.round(work) } },
+      );
+    const lane = query.width * query.height <= TILE_PIXELS && work <= TILE_WORK ? 'tile' : 'region';
+    const leave = await timed('queue', () => admission.enter(lane, work, bytes, signal));
+    const limit = limited(signal, timeoutMs);
+    try {
+      const raster = await timed('render', () => this.#render(picture, rendering, limit.signal));
+      limit.signal.throwIfAborted();
+      return await timed('encode', () => imageBytes(raster, rendering, this.#options.quality));
+    } finally {
+      limit.end();
+      leave();
+    }
+  }
+
+  #render(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
+    return rendering.method === 'bicubic'
+      ? this.#enlarge(picture, rendering, signal)
+      : picture.render(rendering.query, signal);
+  }
+
+  /** What plain cubic enlargement makes of the native pixels, at the very places of a query. */
+  async #enlarge(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
+    const { query } = rendering;
+    const rows = samplesNeeded(query.region.y, query.region.height, query.height, 1n, picture.height);
+    const columns = samplesNeeded(query.region.x, query.region.width, query.width, 1n, picture.width);
+    const width = columns.last - columns.first + 1;
+    const height = rows.last - rows.first + 1;
+    const raster = await picture.render(
+      { region: { x: columns.first, y: rows.first, width, height }, width, height, depth: 8 },
+      signal,
+    );
+    return this.#options.resampling.run(
+      {
+        source: {
+          raster,
+          top: rows.first,
+          left: columns.first,
+          rows: picture.height,
+          columns: picture.width,
+        },
+        reduction: 1n,
+        query,
+      },
+      signal,
+    );
+  }
+}
+
+/** Aborted with the signal, or when the time is over. */
+function limited(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; end: () => void } {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  const aborted = () => controller.abort(signal.reason);
+  const timer = setTimeout(
+    () =>
+      controller.abort(
+        new Problem(503, 'timeout', `The work took longer than ${timeoutMs} ms.`, { retryAfter: 5 }),
+      ),
+    timeoutMs,
+  );
+  signal.addEventListener('abort', aborted, { once: true });
+  if (signal.aborted) aborted();
+  return {
+    signal: controller.signal,
+    end() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', aborted);
+    },
+  };
+}

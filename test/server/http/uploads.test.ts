@@ -1,0 +1,109 @@
+import { readdir } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { encodeImage } from '../../../src/encode.ts';
+import { openReferenceEngine } from '../../../src/engine/reference/reference-engine.ts';
+import { parseModel } from '../../../src/network/load.ts';
+import { tinyModelBytes } from '../../fixtures/tiny-model.ts';
+import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server-fixture.ts';
+
+const png = await imageOf(picture(120, 90)).png().toBuffer();
+const directory = await directoryOf();
+const server = await startServer({
+  roots: [directory],
+  allowUpload: true,
+  uploadMb: 1,
+  maxPlainPixels: 1_000_000,
+});
+
+const send = (query: string, body: Uint8Array, headers: Record<string, string> = {}) =>
+  server.get(`/api/images?${query}`, {
+    method: 'POST',
+    body,
+    headers: { 'content-type': 'image/png', ...headers },
+  });
+
+describe('an image that is sent', () => {
+  it('becomes a picture of the server, and its progress can be watched', async () => {
+    const accepted = await send('name=holiday%201.png&quality=40', png);
+    expect(accepted.status).toBe(202);
+    const { job, id } = accepted.json();
+    expect(id).toBe('holiday 1');
+    expect(accepted.headers.location).toBe(`/api/jobs/${job}`);
+    const events = await server.get(`/api/jobs/${job}`, { headers: { accept: 'text/event-stream' } });
+    const states = events.body
+      .toString()
+      .split('\n\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line.replace('data: ', '')));
+    expect(states.at(-1)).toMatchObject({
+      state: 'done',
+      progress: 1,
+      image: { id: 'holiday 1', width: 120, height: 90, quality: 40, kind: 'liif' },
+    });
+    expect((await server.get(states.at(-1).image.thumbnail)).status).toBe(200);
+    expect((await server.get(`/api/jobs/${job}`)).json().state).toBe('done');
+  });
+
+  it('as a .liif is kept as it is, if it can be shown', async () => {
+    const file = await encoded(picture(70, 50));
+    const { job } = (await send('name=made%20elsewhere.liif', file)).json();
+    await eventually(async () => (await server.get(`/api/jobs/${job}`)).json().state === 'done');
+    const kept = await server.get('/made%20elsewhere/file');
+    expect(kept.body.equals(Buffer.from(file))).toBe(true);
+    const damaged = await send('name=damaged', file.slice(0, 60));
+    expect([damaged.status, damaged.json().type]).toEqual([415, 'urn:liif:problem:damaged-file']);
+    const foreign = await encodeImage(
+      openReferenceEngine(parseModel(tinyModelBytes({ seed: 6 }))),
+      picture(70, 50),
+      { chunkSize: 8 },
+    );
+    expect((await send('name=foreign', foreign)).json().type).toBe('urn:liif:problem:unknown-model');
+    expect(await readdir(directory)).not.toContain('damaged.liif');
+    expect(await readdir(directory)).not.toContain('foreign.liif');
+  });
+
+  it('never takes the place of another', async () => {
+    for (let i = 0; i < 2; i++) await send('name=same', png);
+    await eventually(
+      async () => (await readdir(directory)).filter((name) => name.startsWith('same')).length === 2,
+    );
+    expect((await readdir(directory)).sort()).toEqual(expect.arrayContaining(['same-2.liif', 'same.liif']));
+  });
+
+  it.each([
+    ['name=..%2Fescape', 400],
+    ['name=.hidden', 400],
+    ['name=a%00b', 400],
+    ['name=a%5Cb', 400],
+    [`name=${'x'.repeat(101)}`, 400],
+    ['name=a&quality=0', 400],
+    ['name=a&quality=1e2', 400],
+  ])('with %s is refused', async (query, status) => {
+    expect((await send(query, png)).status).toBe(status);
+  });
+
+  it('that is none, too large or empty is refused', async () => {
+    expect(
+      (await send('name=a', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')))
+        .status,
+    ).toBe(415);
+    expect((await send('name=a', Buffer.from('no image'))).status).toBe(415);
+    expect((await send('name=a', Buffer.alloc(2 ** 20 + 1))).status).toBe(413);
+    expect((await send('name=a', new Uint8Array())).status).toBe(400);
+    const large = await imageOf(picture(1001, 1000)).jpeg({ quality: 20 }).toBuffer();
+    expect((await send('name=a', large)).status).toBe(413);
+  });
+
+  it('by a page of another site is refused', async () => {
+    expect((await send('name=a', png, { origin: 'https://evil.example' })).status).toBe(403);
+    expect((await send('name=a', png, { origin: 'null' })).status).toBe(403);
+    expect((await send('name=b', png, { origin: server.localUrl.replace(/\/$/, '') })).status).toBe(202);
+  });
+
+  it('is not wanted where uploads are not allowed', async () => {
+    const other = await startServer({ roots: [directory] });
+    const answer = await other.get('/api/images?name=a', { method: 'POST', body: png });
+    expect(answer.status).toBe(405);
+    expect((await other.get('/api/images')).json().upload).toBe(false);
+  });
+});

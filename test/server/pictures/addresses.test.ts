@@ -1,0 +1,241 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, describe, expect, it } from 'vitest';
+import { addressCheck } from '../../../src/server/pictures/addresses.ts';
+import { encoded, eventually, picture, pixelsOf, startServer } from '../server-fixture.ts';
+
+const bytes = Buffer.from(await encoded(picture(200, 150)));
+
+/** A server of files with ranges, that can be told to misbehave. */
+interface FileServer {
+  readonly url: string;
+  requests: string[];
+  mode: 'good' | 'slow' | 'short' | 'error' | 'redirect' | 'gone';
+  body: Buffer;
+  readonly server: Server;
+}
+
+async function fileServer(): Promise<FileServer> {
+  const state = { requests: [] as string[], mode: 'good' as FileServer['mode'], body: bytes };
+  const server = createServer((request, response) => {
+    state.requests.push(`${request.method} ${request.url} ${request.headers.authorization ?? ''}`);
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+    if (state.mode === 'slow') return;
+    if (state.mode === 'error') return response.writeHead(500).end();
+    if (state.mode === 'gone') return response.writeHead(404).end();
+    if (state.mode === 'redirect') return response.writeHead(302, { location: '/other.liif' }).end();
+    const from = Number(range?.[1]);
+    const to = Math.min(Number(range?.[2]), state.body.length - 1);
+    response.writeHead(206, {
+      'content-range': `bytes ${from}-${to}/${state.body.length}`,
+      'content-length': to - from + 1,
+      etag: `"${state.body.length}-${state.body[state.body.length >> 1]}"`,
+    });
+    if (state.mode === 'short') {
+      response.write(state.body.subarray(from, from + 10));
+      setTimeout(() => response.destroy(), 20);
+    } else response.end(state.body.subarray(from, to + 1));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return Object.assign(state, { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+}
+
+describe('addresses', () => {
+  it('of the public internet may be connected to', () => {
+    const check = addressCheck([]);
+    for (const address of ['8.8.8.8', '93.184.216.34', '2606:4700::6810:84e5', '2a00:1450:4001::200e'])
+      expect([address, check(address)]).toEqual([address, true]);
+  });
+
+  it.each([
+    '127.0.0.1',
+    '127.8.9.10',
+    '0.0.0.0',
+    '10.1.2.3',
+    '172.16.0.1',
+    '172.31.255.255',
+    '192.168.0.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '192.0.0.1',
+    '192.0.2.1',
+    '198.18.0.1',
+    '198.51.100.1',
+    '203.0.113.1',
+    '224.0.0.1',
+    '240.0.0.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    'fe80::1',
+    'fc00::1',
+    'fd12:3456::1',
+    'ff02::1',
+    'fec0::1',
+    '::ffff:127.0.0.1',
+    '::ffff:7f00:1',
+    '::127.0.0.1',
+    '64:ff9b::7f00:1',
+    '64:ff9b:1::7f00:1',
+    '2002:7f00:1::',
+    '2001:0:7f00:1::',
+    '2001:db8::1',
+    '100::1',
+    'not an address',
+    '',
+  ])('%s may not', (address) => {
+    expect(addressCheck([])(address)).toBe(false);
+  });
+
+  it('in a given range may', () => {
+    const check = addressCheck(['127.0.0.0/8', 'fd00::/8']);
+    expect(['127.1.1.1', '::ffff:127.0.0.1', 'fd00::1', '10.0.0.1'].map(check)).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ]);
+    expect(() => addressCheck(['127.0.0.1'])).toThrow(/range/);
+  });
+});
+
+describe('a remote folder', () => {
+  it('is read by ranges and served like a file here', async () => {
+    const files = await fileServer();
+    const server = await startServer({
+      roots: [],
+      remotes: [`far=${files.url}/pictures`],
+      allowAddresses: ['127.0.0.0/8'],
+    });
+    const tile = await server.get('/far%2Fdeep%2Fpicture/0/0/0.png');
+    expect(tile.status).toBe(200);
+    expect(await pixelsOf(tile.body)).toMatchObject({ width: 256 });
+    expect(files.requests[0]).toMatch(/^GET \/pictures\/deep\/picture\.liif /);
+    // The same by its whole address, and on a virtual canvas.
+    const whole = encodeURIComponent(`${files.url}/pictures/deep/picture`);
+    expect((await server.get(`/${whole}/0/0/0.png`)).headers.etag).toBe(tile.headers.etag);
+    expect((await server.get(`/iiif/3/${whole}@8x/info.json`)).json().width).toBe(1600);
+    expect((await server.get('/far%2Fdeep%2Fpicture/file')).body.equals(bytes)).toBe(true);
+  });
+
+  it('is not left: other hosts, folders, users and spellings are a 404 and are not asked for', async () => {
+    const files = await fileServer();
+    const port = new URL(files.url).port;
+    const server = await startServer({
+      roots: [],
+      remotes: [`far=${files.url}/pictures/`],
+      allowAddresses: ['127.0.0.0/8'],
+    });
+    for (const url of [
+      `${files.url}/other/picture`,
+      `${files.url}/pictures/../other/picture`,
+      `${files.url}/pictures/%2e%2e/other/picture`,
+      `${files.url}/pictures%2f..%2fother/picture`,
+      `${files.url}/picturesque/picture`,
+      `http://user@127.0.0.1:${port}/pictures/a`,
+      `http://127.0.0.1:${port}@evil.example/pictures/a`,
+      `http://evil.example/pictures/a`,
+      `http://169.254.169.254/latest/meta-data`,
+      `https://127.0.0.1:${port}/pictures/a`,
+      `file:///etc/passwd`,
+      `gopher://127.0.0.1/`,
+      `${files.url}/pictures/a?x=`,
+      `${files.url}/pictures/a#x`,
+    ]) {
+      const { status } = await server.get(`/${encodeURIComponent(url)}/0/0/0.png`);
+      expect([url, Math.floor(status / 100)]).toEqual([url, 4]);
+    }
+    expect(files.requests).toEqual([]);
+  });
+
+  it.each([
+    '127.0.0.1',
+    '127.1',
+    '2130706433',
+    '0x7f000001',
+    '0x7f.1',
+    '0177.0.0.1',
+    '017700000001',
+    'localhost',
+    '[::1]',
+    '[::ffff:127.0.0.1]',
+    '[0:0:0:0:0:ffff:7f00:1]',
+    '0',
+  ])('at %s is refused when it is connected to, although it is configured', async (host) => {
+    const files = await fileServer();
+    const server = await startServer({
+      roots: [],
+      remotes: [`far=http://${host}:${new URL(files.url).port}/`],
+    });
+    const answer = await server.get('/far%2Fpicture/0/0/0.png');
+    expect(answer.status).toBe(403);
+    expect(answer.json().type).toBe('urn:liif:problem:address-refused');
+    expect(answer.body.toString()).not.toContain('127');
+    expect(files.requests).toEqual([]);
+  });
+
+  it('that is slow, short, broken, gone or elsewhere gives the right status, and recovers', async () => {
+    const files = await fileServer();
+    const server = await startServer({
+      roots: [],
+      remotes: [`far=${files.url}/`],
+      allowAddresses: ['127.0.0.0/8'],
+      remoteTimeoutMs: 300,
+    });
+    const statusOf = async () => (await server.get('/far%2Fpicture/0/0/0.png')).status;
+    files.mode = 'slow';
+    expect(await statusOf()).toBe(504);
+    files.mode = 'short';
+    expect(await statusOf()).toBe(502);
+    files.mode = 'error';
+    expect(await statusOf()).toBe(502);
+    files.mode = 'redirect';
+    expect(await statusOf()).toBe(502);
+    files.mode = 'gone';
+    expect(await statusOf()).toBe(404);
+    files.mode = 'good';
+    files.body = Buffer.from('not a picture at all, but long enough to be read as one');
+    expect(await statusOf()).toBe(500);
+    files.body = bytes;
+    expect(await statusOf()).toBe(200);
+    expect(server.log.filter(({ level }) => (level as number) >= 40).length).toBeGreaterThan(0);
+  });
+
+  it('whose file is replaced gives the new one, never a mixture', async () => {
+    const files = await fileServer();
+    const server = await startServer({
+      roots: [],
+      remotes: [`far=${files.url}/`],
+      allowAddresses: ['127.0.0.0/8'],
+      remoteFreshMs: 500,
+    });
+    const old = await server.get('/far%2Fpicture/0/0/0.png');
+    files.body = Buffer.from(await encoded(picture(200, 150, 3, 99)));
+    await eventually(async () => {
+      const now = await server.get('/far%2Fpicture/0/0/0.png');
+      expect([200, 503]).toContain(now.status);
+      return now.status === 200 && now.headers.etag !== old.headers.etag && !now.body.equals(old.body);
+    });
+  });
+
+  it('of S3 is asked with signed requests at its endpoint', async () => {
+    const files = await fileServer();
+    const server = await startServer({
+      roots: [],
+      remotes: ['bucket=s3://photos/2026'],
+      s3Endpoint: files.url,
+      allowAddresses: ['127.0.0.0/8'],
+      credentials: { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' },
+    });
+    expect((await server.get('/bucket%2Fpicture/0/0/0.png')).status).toBe(200);
+    expect(files.requests[0]).toMatch(
+      /^GET \/photos\/2026\/picture\.liif AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\/\d{8}\/us-east-1\/s3\/aws4_request, SignedHeaders=[a-z0-9;-]*host[a-z0-9;-]*, Signature=[0-9a-f]{64}$/,
+    );
+    const s3 = encodeURIComponent('s3://photos/2026/picture');
+    expect((await server.get(`/${s3}/0/0/0.png`)).status).toBe(200);
+  });
+});

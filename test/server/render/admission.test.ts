@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { Problem } from '../../../src/server/problem.ts';
+import { Admission } from '../../../src/server/render/admission.ts';
+
+function admission(options: { waiting?: number; maxWaitMs?: number; running?: number } = {}) {
+  const shed: string[] = [];
+  const lane = {
+    running: options.running ?? 1,
+    waiting: options.waiting ?? 2,
+    maxWaitMs: options.maxWaitMs ?? 1000,
+  };
+  return {
+    shed,
+    gate: new Admission({
+      lanes: { tile: lane, region: lane },
+      regionBytes: 1000,
+      onShed: (name, reason) => shed.push(`${name} ${reason}`),
+    }),
+  };
+}
+
+const never = new AbortController().signal;
+
+async function refusal(promise: Promise<unknown>): Promise<Problem> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof Problem) return error;
+    throw error;
+  }
+  throw new Error('it was admitted');
+}
+
+describe('admission', () => {
+  it('lets as many run as there are places, and the next when one leaves', async () => {
+    const { gate } = admission();
+    const leave = await gate.enter('tile', 1, 1, never);
+    let second = false;
+    const waiting = gate.enter('tile', 1, 1, never).then((done) => {
+      second = true;
+      return done;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(second).toBe(false);
+    expect(gate.counts('tile')).toMatchObject({ running: 1, waiting: 1 });
+    leave();
+    leave(); // leaving twice counts once
+    (await waiting)();
+    expect(gate.counts('tile')).toMatchObject({ running: 0, waiting: 0 });
+  });
+
+  it('keeps tiles clear of regions', async () => {
+    const { gate } = admission();
+    await gate.enter('region', 1, 1, never);
+    await gate.enter('tile', 1, 1, never);
+  });
+
+  it('sends requests away when the queue is full, with a time to come back', async () => {
+    const { gate, shed } = admission({ waiting: 1 });
+    await gate.enter('tile', 1, 1, never);
+    void gate.enter('tile', 1, 1, never).catch(() => {});
+    const problem = await refusal(gate.enter('tile', 1, 1, never));
+    expect([problem.status, problem.retryAfter]).toEqual([503, 1]);
+    expect(shed).toEqual(['tile queue-full']);
+  });
+
+  it('counts work, not requests: one long wait is too long', async () => {
+    const { gate, shed } = admission({ waiting: 100, maxWaitMs: 500 });
+    await gate.enter('tile', 2000, 1, never);
+    expect((await refusal(gate.enter('tile', 1, 1, never))).status).toBe(503);
+    expect(shed).toEqual(['tile wait-too-long']);
+  });
+
+  it('sends those away that waited too long after all', async () => {
+    const { gate } = admission({ maxWaitMs: 30 });
+    await gate.enter('tile', 1, 1, never);
+    expect((await refusal(gate.enter('tile', 1, 1, never))).status).toBe(503);
+    expect(gate.counts('tile').waiting).toBe(0);
+  });
+
+  it('tells those that can never fit, and not to come back', async () => {
+    const { gate } = admission();
+    const problem = await refusal(gate.enter('region', 1, 1001, never));
+    expect([problem.status, problem.retryAfter]).toEqual([413, undefined]);
+    expect(problem.members).toEqual({ limit: 1000, requested: 1001 });
+  });
+
+  it('lets regions run together only within their memory', async () => {
+    const { gate } = admission({ running: 2 });
+    const leave = await gate.enter('region', 1, 800, never);
+    let second = false;
+    const waiting = gate.enter('region', 1, 300, never).then(() => {
+      second = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(second).toBe(false);
+    leave();
+    await waiting;
+  });
+
+  it('forgets those whose client has gone', async () => {
+    const { gate } = admission();
+    const leave = await gate.enter('tile', 1, 1, never);
+    const gone = new AbortController();
+    const waiting = gate.enter('tile', 1, 1, gone.signal);
+    gone.abort(new Error('gone'));
+    await expect(waiting).rejects.toThrow('gone');
+    expect(gate.counts('tile').waiting).toBe(0);
+    leave();
+    await gate.enter('tile', 1, 1, never);
+  });
+
+  it('learns how long work takes here', async () => {
+    const { gate } = admission();
+    for (let i = 0; i < 40; i++) {
+      const leave = await gate.enter('tile', 1, 1, never);
+      await new Promise((resolve) => setTimeout(resolve, 4));
+      leave();
+    }
+    expect(gate.counts('tile').pace).toBeGreaterThan(2);
+  });
+});

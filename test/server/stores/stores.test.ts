@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openDiskStore } from '../../../src/server/stores/disk-store.ts';
+import { openRedisStore } from '../../../src/server/stores/redis-store.ts';
+import { sealTile, unsealTile } from '../../../src/server/stores/tile-store.ts';
+import { ended, freePort, installed, startRedis } from '../redis-server.ts';
+import { directoryOf, eventually } from '../server-fixture.ts';
+
+const keyOf = (name: string) => createHash('sha256').update(name).digest('hex');
+const tile = Buffer.alloc(1000, 7);
+
+async function tilesIn(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true });
+  return entries.filter((name) => name.endsWith('.tile'));
+}
+
+describe('a sealed tile', () => {
+  it('opens under its key, and under no other, and not when a bit has changed', () => {
+    const sealed = sealTile('a', tile);
+    expect(unsealTile('a', sealed)?.equals(tile)).toBe(true);
+    expect(unsealTile('b', sealed)).toBeUndefined();
+    for (const at of [0, 5, sealed.length - 1]) {
+      const changed = Buffer.from(sealed);
+      changed[at]! ^= 1;
+      expect(unsealTile('a', changed)).toBeUndefined();
+    }
+    expect(unsealTile('a', sealed.subarray(0, 10))).toBeUndefined();
+  });
+});
+
+describe('tiles on disk', () => {
+  it('are found again, also by the next process', async () => {
+    const directory = await directoryOf();
+    const store = await openDiskStore({ directory, maxBytes: 1e6 });
+    await store.put(keyOf('a'), tile);
+    expect((await store.get(keyOf('a')))?.equals(tile)).toBe(true);
+    expect(await store.get(keyOf('b'))).toBeUndefined();
+    const next = await openDiskStore({ directory, maxBytes: 1e6 });
+    expect((await next.get(keyOf('a')))?.equals(tile)).toBe(true);
+    expect((await readdir(directory, { recursive: true })).some((name) => name.includes('writing'))).toBe(
+      false,
+    );
+  });
+
+  it('that are damaged are told, removed and not given', async () => {
+    const directory = await directoryOf();
+    let corrupt = 0;
+    const store = await openDiskStore({ directory, maxBytes: 1e6, onCorrupt: () => corrupt++ });
+    await store.put(keyOf('a'), tile);
+    const [name] = await tilesIn(directory);
+    const bytes = await readFile(join(directory, name!));
+    bytes[100]! ^= 1;
+    await writeFile(join(directory, name!), bytes);
+    expect(await store.get(keyOf('a'))).toBeUndefined();
+    expect(corrupt).toBe(1);
+    expect(await tilesIn(directory)).toEqual([]);
+  });
+
+  it('stay within their bound, the least recently used going first', async () => {
+    const directory = await directoryOf();
+    const store = await openDiskStore({ directory, maxBytes: 10_500 });
+    for (let i = 0; i < 10; i++) await store.put(keyOf(`${i}`), tile);
+    await store.get(keyOf('0'));
+    for (let i = 10; i < 14; i++) await store.put(keyOf(`${i}`), tile);
+    let bytes = 0;
+    for (const name of await tilesIn(directory)) bytes += (await stat(join(directory, name))).size;
+    expect(bytes).toBeLessThanOrEqual(10_500);
+    expect(await store.get(keyOf('0'))).toBeDefined();
+    expect(await store.get(keyOf('1'))).toBeUndefined();
+    expect(await store.get(keyOf('13'))).toBeDefined();
+  });
+
+  it('are done without while their directory cannot be written, and used again afterwards', async () => {
+    const directory = join(await directoryOf(), 'cache');
+    const changes: string[] = [];
+    const store = await openDiskStore({
+      directory,
+      maxBytes: 1e6,
+      pauseMs: 50,
+      onChange: (_, healthy, reason) => changes.push(`${healthy} ${reason}`),
+    });
+    await store.put(keyOf('a'), tile);
+    await rename(directory, `${directory}-away`);
+    await writeFile(directory, 'a file stands where the directory was');
+    await store.put(keyOf('b'), tile);
+    await store.put(keyOf('c'), tile);
+    expect(await store.get(keyOf('a'))).toBeUndefined();
+    expect(store.healthy).toBe(false);
+    await rm(directory);
+    await rename(`${directory}-away`, directory);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    await store.put(keyOf('d'), tile);
+    expect(store.healthy).toBe(true);
+    expect(await store.get(keyOf('a'))).toBeDefined();
+    expect(changes).toEqual([expect.stringMatching(/^false E/), 'true works again']);
+  });
+});
+
+describe.skipIf(!installed('redis-server'))('tiles in Redis (needs redis-server)', () => {
+  it('are shared, checked, and done without while Redis is gone', async () => {
+    const port = await freePort();
+    const changes: string[] = [];
+    let corrupt = 0;
+    const url = `redis://127.0.0.1:${port}`;
+    // Redis is not there yet: the store starts all the same.
+    const begun = performance.now();
+    const store = await openRedisStore({
+      url,
+      pauseMs: 50,
+      onChange: (_, healthy) => changes.push(String(healthy)),
+      onCorrupt: () => corrupt++,
+    });
+    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(store.healthy).toBe(false);
+    expect(await store.get(keyOf('a'))).toBeUndefined();
+
+    const redis = await startRedis(port);
+    await eventually(() => store.healthy);
+    await store.put(keyOf('a'), tile);
+    const other = await openRedisStore({ url });
+    expect((await other.get(keyOf('a')))?.equals(tile)).toBe(true);
+
+    // Somebody else's bytes under our key
+    await other.put(keyOf('b'), tile);
+    const { createClient } = await import('redis');
+    const client = createClient({ url });
+    client.on('error', () => {});
+    await client.connect();
+    await client.set(`liif:1:${keyOf('b')}`, 'no tile');
+    expect(await client.ttl(`liif:1:${keyOf('a')}`)).toBeGreaterThan(600_000);
+    client.destroy();
+    expect(await store.get(keyOf('b'))).toBeUndefined();
+    expect(corrupt).toBe(1);
+
+    redis.kill('SIGKILL');
+    await ended(redis);
+    await eventually(() => !store.healthy);
+    const asked = performance.now();
+    expect(await store.get(keyOf('a'))).toBeUndefined();
+    await store.put(keyOf('a'), tile);
+    expect(performance.now() - asked).toBeLessThan(500);
+
+    await startRedis(port);
+    await eventually(() => store.healthy);
+    await eventually(async () => {
+      await store.put(keyOf('c'), tile);
+      return (await store.get(keyOf('c'))) !== undefined;
+    });
+    expect(changes.filter((change, i) => change === changes[i - 1])).toEqual([]);
+    await store.close();
+    await other.close();
+  });
+
+  it('are not waited for when Redis hangs', async () => {
+    const port = await freePort();
+    const redis = await startRedis(port);
+    const store = await openRedisStore({ url: `redis://127.0.0.1:${port}`, timeoutMs: 100, pauseMs: 50 });
+    await eventually(() => store.healthy);
+    redis.kill('SIGSTOP');
+    const asked = performance.now();
+    expect(await store.get(keyOf('a'))).toBeUndefined();
+    expect(performance.now() - asked).toBeLessThan(1000);
+    expect(store.healthy).toBe(false);
+    redis.kill('SIGCONT');
+    await eventually(async () => {
+      await store.put(keyOf('a'), tile);
+      return (await store.get(keyOf('a'))) !== undefined;
+    });
+    await store.close();
+  });
+});
