@@ -4,7 +4,7 @@ import type { ServerFigures } from './server-bench.ts';
 /** All that was measured of one engine, or why nothing was. */
 export type EngineResult =
   | (EngineFigures & { readonly server?: ServerFigures; readonly serverProblem?: string })
-  | { readonly engine: string; readonly problem: string; readonly install?: string };
+  | { readonly engine: string; readonly problem: string };
 
 /** Figures as rows, engines as columns. */
 export function benchTable(results: readonly EngineResult[]): string[] {
@@ -43,8 +43,7 @@ export function benchTable(results: readonly EngineResult[]): string[] {
 
   const lines = aligned(rows);
   for (const result of results) {
-    if ('problem' in result)
-      lines.push(`${result.engine}: ${result.problem}${result.install ? `; ${result.install}` : ''}`);
+    if ('problem' in result) lines.push(`${result.engine}: ${result.problem}`);
     else if (result.serverProblem) lines.push(`${result.engine}, server: ${result.serverProblem}`);
   }
   return lines;

@@ -73,11 +73,7 @@ async function run(options: Options): Promise<void> {
         signal.throwIfAborted();
         if (!isLiifError(error)) throw error;
         failure ??= error;
-        results.push({
-          engine: entry.name,
-          problem: error.message,
-          ...(entry.install && !error.message.includes(entry.install) && { install: entry.install }),
-        });
+        results.push({ engine: entry.name, problem: error.message });
       }
     });
   }

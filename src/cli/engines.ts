@@ -25,9 +25,8 @@ interface Found {
   readonly speed?: EngineSpeed;
   /** Whether `auto` takes it. */
   readonly chosen: boolean;
-  /** Why it is not there, or could not be measured. */
+  /** Why it is not there and what to install, or why it could not be measured. */
   readonly problem?: string;
-  readonly install?: string;
 }
 
 const SECONDS = 0.5;
@@ -60,8 +59,7 @@ async function run(options: Options): Promise<void> {
     }
   });
   const best = bestOf(found);
-  const fast = found.filter(({ engine, exact, speed }) => engine !== 'reference' && exact && speed);
-  if (best && fast.length > 1)
+  if (best && best.engine !== 'reference')
     await choiceFile().remember(model, {
       engine: best.engine,
       ...(best.device !== undefined && { device: best.device }),
@@ -78,7 +76,7 @@ async function examine(
   threads: number | undefined,
   signal: AbortSignal,
 ): Promise<Found> {
-  const { name, exact, install } = entry;
+  const { name, exact } = entry;
   const base = { engine: name, exact, chosen: false };
   let engine: Engine;
   try {
@@ -86,7 +84,7 @@ async function examine(
   } catch (error) {
     signal.throwIfAborted();
     if (!isLiifError(error)) throw error;
-    return { ...base, available: false, problem: error.message, ...(install && { install }) };
+    return { ...base, available: false, problem: error.message };
   }
   const there = {
     ...base,
@@ -119,20 +117,9 @@ function bestOf(found: readonly Found[]): Found | undefined {
   return (fast.length > 0 ? fast : exact).toSorted((a, b) => score(b) - score(a))[0];
 }
 
-function lineOf({
-  engine,
-  available,
-  exact,
-  device,
-  threads,
-  speed,
-  chosen,
-  problem,
-  install,
-}: Found): string {
+function lineOf({ engine, available, exact, device, threads, speed, chosen, problem }: Found): string {
   const title = `${engine}${chosen ? ' (auto)' : ''}`.padEnd(18);
-  if (!available)
-    return `${title} not here: ${problem}${install && !problem?.includes(install) ? `; ${install}` : ''}`;
+  if (!available) return `${title} not here: ${problem}`;
   const where = device ?? `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
   const fast = speed
     ? `${shortNumber(speed.megapixels)} megapixels/s of features, ${shortNumber(speed.tiles)} tiles/s`

@@ -42,16 +42,17 @@ export async function chooseEngine(
     const engine = await openOrNote(entry, model, options, problems);
     if (engine) running.push(engine);
   }
-  if (running.length > 1) {
-    const best = await fastest(running, options.signal);
+  const best = running.length > 1 ? await fastest(running, options.signal) : running[0];
+  if (best) {
     await Promise.all(running.filter((engine) => engine !== best).map((engine) => engine.close()));
-    await memory?.remember(model, {
-      engine: best.name,
-      ...(best.device !== undefined && { device: best.device }),
-    });
+    // Also where the others do not run: to find that out takes time as well.
+    if (fast.length > 1)
+      await memory?.remember(model, {
+        engine: best.name,
+        ...(best.device !== undefined && { device: best.device }),
+      });
     return best;
   }
-  if (running[0]) return running[0];
   for (const entry of exact) {
     const engine = fast.includes(entry) ? undefined : await openOrNote(entry, model, options, problems);
     if (engine) return engine;

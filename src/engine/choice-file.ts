@@ -1,4 +1,5 @@
 import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { availableParallelism, cpus, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writeAtomically } from '../image/atomic-file.ts';
@@ -10,6 +11,12 @@ import type { EngineName } from './engine.ts';
 const NAMES: readonly EngineName[] = ['reference', 'wasm', 'webgpu', 'tensorflow'];
 /** Older entries are dropped when one is added. */
 const MOST_ENTRIES = 32;
+/** Drivers come and go: now and then it is measured anew. */
+const KEPT_DAYS = 30;
+
+interface Entry extends Choice {
+  readonly measured: string;
+}
 
 /**
  * Choices in a JSON file of the user's cache directory, one for each machine, version and model. A file that is missing or damaged is as
@@ -18,13 +25,19 @@ const MOST_ENTRIES = 32;
 export function choiceFile(path: string = join(cacheDirectory(), 'engines.json')): ChoiceMemory {
   return {
     async recall(model) {
-      const entry = (await read(path)).find(([key]) => key === keyOf(model));
-      return entry?.[1];
+      const key = keyOf(model);
+      const entry = (await read(path)).find(([other]) => other === key)?.[1];
+      if (!entry || Date.now() - Date.parse(entry.measured) > KEPT_DAYS * 86_400_000) return undefined;
+      const { engine, device } = entry;
+      return device === undefined ? { engine } : { engine, device };
     },
     async remember(model, choice) {
       const key = keyOf(model);
       const others = (await read(path)).filter(([other]) => other !== key);
-      const entries = Object.fromEntries([...others.slice(1 - MOST_ENTRIES), [key, choice]]);
+      const entries = Object.fromEntries([
+        ...others.slice(1 - MOST_ENTRIES),
+        [key, { ...choice, measured: new Date().toISOString() }],
+      ]);
       const text = `${JSON.stringify(entries, null, 2)}\n`;
       try {
         await mkdir(dirname(path), { recursive: true });
@@ -53,20 +66,36 @@ function keyOf(model: Model): string {
     `Node ${process.versions.node}`,
     `${process.platform} ${process.arch}`,
     `${availableParallelism()} x ${processor}`,
+    // Installing it, or naming another adapter, changes what there is to choose from.
+    `webgpu ${isInstalled('webgpu') ? (process.env.LIIF_GPU ?? 'installed') : 'not installed'}`,
     model.hash.slice(0, 16),
   ].join(', ');
 }
 
-async function read(path: string): Promise<[string, Choice][]> {
+function isInstalled(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function read(path: string): Promise<[string, Entry][]> {
   try {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    return Object.entries(value as object).filter((entry): entry is [string, Choice] => isChoice(entry[1]));
+    return Object.entries(value as object).filter((entry): entry is [string, Entry] => isEntry(entry[1]));
   } catch {
     return [];
   }
 }
 
-function isChoice(value: unknown): value is Choice {
-  const { engine, device } = (value ?? {}) as { engine?: unknown; device?: unknown };
-  return NAMES.some((name) => name === engine) && (device === undefined || typeof device === 'string');
+function isEntry(value: unknown): value is Entry {
+  const { engine, device, measured } = (value ?? {}) as Record<string, unknown>;
+  return (
+    NAMES.some((name) => name === engine) &&
+    (device === undefined || typeof device === 'string') &&
+    typeof measured === 'string' &&
+    !Number.isNaN(Date.parse(measured))
+  );
 }

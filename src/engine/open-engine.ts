@@ -26,9 +26,7 @@ export interface OpenEngineOptions extends EngineOptions {
 export interface EngineEntry {
   readonly name: EngineName;
   readonly exact: boolean;
-  /** Shell command that makes it available, where something has to be installed. */
-  readonly install?: string;
-  /** Loads and starts it. Rejects with UnsupportedError or EngineError, saying why, where it cannot run. */
+  /** Loads and starts it. Rejects with UnsupportedError or EngineError where it cannot run, saying why, and what to install if that is missing. */
   readonly open: (model: Model, options: EngineOptions) => Promise<Engine>;
 }
 
@@ -37,7 +35,6 @@ export const ENGINES: readonly EngineEntry[] = [
   {
     name: 'webgpu',
     exact: true,
-    install: 'npm install webgpu',
     async open(model, options) {
       const { openNodeWebGpu } = await import('./webgpu/node-gpu.ts');
       const cpu = await openFirst(['wasm', 'reference'], model, options);
@@ -52,7 +49,6 @@ export const ENGINES: readonly EngineEntry[] = [
   {
     name: 'tensorflow',
     exact: false,
-    install: 'npm install @tensorflow/tfjs-node-gpu',
     async open(model, options) {
       const { openTensorFlowEngine } = await import('./tensorflow/tensorflow-engine.ts');
       const exact = await openFirst(['wasm', 'reference'], model, options);

@@ -15,14 +15,17 @@ afterEach(() => {
 });
 
 describe('auto', () => {
-  it('takes the only engine that runs, without measuring', async () => {
+  it('takes the only engine that runs, without measuring, and remembers it', async () => {
+    const memory = new MapMemory();
     const engine = await chooseEngine(
       [missing('webgpu'), entry('wasm', { slowMs: 0 }), reference()],
       model,
       {},
+      memory,
     );
     expect(engine.name).toBe('wasm');
     expect(opened[0]!.calls).toBe(0);
+    expect(memory.choice).toEqual({ engine: 'wasm' });
   });
 
   it('measures where there is a choice, takes the faster one, closes the other and remembers', async () => {

@@ -47,6 +47,16 @@ it('ignores an engine that does not exist', async () => {
   expect(await memory.recall(model)).toBeUndefined();
 });
 
+it('forgets after a month', async () => {
+  const memory = choiceFile(path);
+  await memory.remember(model, { engine: 'wasm' });
+  const entries = JSON.parse(await readFile(path, 'utf8'));
+  for (const entry of Object.values(entries) as { measured: string }[])
+    entry.measured = new Date(Date.now() - 31 * 86_400_000).toISOString();
+  await writeFile(path, JSON.stringify(entries));
+  expect(await memory.recall(model)).toBeUndefined();
+});
+
 it('goes on where nothing can be written', async () => {
   await writeFile(join(folder, 'file'), '');
   const memory = choiceFile(join(folder, 'file', 'engines.json'));
@@ -57,9 +67,8 @@ it('goes on where nothing can be written', async () => {
 it('does not grow without end', async () => {
   const memory = choiceFile(path);
   await memory.remember(model, { engine: 'wasm' });
-  const many = Object.fromEntries(
-    Array.from({ length: 500 }, (_, i) => [`machine ${i}`, { engine: 'wasm' }]),
-  );
+  const one = { engine: 'wasm', measured: new Date().toISOString() };
+  const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`machine ${i}`, one]));
   await writeFile(path, JSON.stringify(many));
   await memory.remember(model, { engine: 'webgpu' });
   expect(Object.keys(JSON.parse(await readFile(path, 'utf8'))).length).toBe(32);
