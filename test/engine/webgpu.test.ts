@@ -55,6 +55,13 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     }
   });
 
+  it('measures what plain kernels reach on its device', async () => {
+    const { gigaMacs, copyGigabytes } = await engine.plainSpeed!();
+    expect(gigaMacs).toBeGreaterThan(0);
+    expect(copyGigabytes).toBeGreaterThan(0);
+    await expect(engine.plainSpeed!(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+  });
+
   it('makes large windows band by band, with the same bytes', async () => {
     const sites = { top: 0, left: 0, height: 144, width: 112 };
     const latents = randomLatents(sites, 5);

@@ -11,6 +11,7 @@ export interface KernelOptions extends DeviceOptions {
 /** A device with the compiled kernels: they are the same for every model, so several engines may share them. */
 export interface Kernels extends OpenDevice {
   readonly pipelines: ReadonlyMap<Kernel, GPUComputePipeline>;
+  readonly readAsset: ReadAsset;
 }
 
 /** Rejects with EngineError when there is no device that serves. */
@@ -22,7 +23,7 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
     const pipelines = await Promise.all(
       kernels.map(async ([kernel, code]) => [kernel, await compile(open, kernel, code)] as const),
     );
-    return { ...open, pipelines: new Map(pipelines) };
+    return { ...open, pipelines: new Map(pipelines), readAsset: options.readAsset };
   } catch (error) {
     open.device.destroy();
     throw error;

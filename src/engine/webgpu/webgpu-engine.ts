@@ -7,13 +7,14 @@ import {
   layerWindows,
   paddedExtent,
 } from '../../network/window.ts';
-import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import type { Engine, Extent, FeatureMap, Patch, PlainSpeed, Query, Rect, Samples } from '../engine.ts';
 import { crop, runLayer } from '../reference/layers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { type Batch, batchQueries, headRequest } from './head-request.ts';
 import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
 import { LayerRunner } from './layer-runner.ts';
 import { packHead, uploadLayers } from './pack.ts';
+import { plainSpeed } from './plain-speed.ts';
 import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
 import { type Submission, Submitter } from './submission.ts';
@@ -207,6 +208,12 @@ class DeviceEngine implements WebGpuEngine {
 
   decodeChunk(...call: Parameters<Engine['decodeChunk']>): ReturnType<Engine['decodeChunk']> {
     return this.#closed ? this.#refuse() : this.#cpu.decodeChunk(...call);
+  }
+
+  async plainSpeed(signal?: AbortSignal): Promise<PlainSpeed> {
+    this.#enter(undefined, signal);
+    const { device, lost, readAsset } = this.#open;
+    return plainSpeed(device, lost, readAsset, signal);
   }
 
   async close(): Promise<void> {
