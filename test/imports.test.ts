@@ -9,6 +9,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   version: [],
   parallel: [],
   'on-abort': [],
+  'start-worker': [],
   image: ['errors', 'parallel'],
   metrics: ['errors', 'image'],
   network: ['errors', 'engine/engine'],
@@ -33,6 +34,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'image',
     'parallel',
     'on-abort',
+    'start-worker',
   ],
 };
 /** Wires the stages together; may import any of them, and nobody below imports these. */

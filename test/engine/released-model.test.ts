@@ -51,9 +51,11 @@ it.each([
     const random = randomSource(Number(numerator));
     const native = (pixels: number) => ({ numerator: BigInt(pixels) * denominator, denominator: numerator });
     // At large scales the whole is a window of the picture, so that it stays small.
-    const width = Math.min(448, Math.floor((300 * Number(numerator)) / Number(denominator)));
-    const height = Math.min(384, Math.floor((290 * Number(numerator)) / Number(denominator)));
-    const [left, top] = width === 448 ? [117 * Number(numerator), 121 * Number(numerator)] : [0, 0];
+    const scaled = (pixels: number) => Math.floor((pixels * Number(numerator)) / Number(denominator));
+    const width = Math.min(448, scaled(305));
+    const height = Math.min(384, scaled(297));
+    const left = Math.min(scaled(117), scaled(305) - width);
+    const top = Math.min(scaled(121), scaled(297) - height);
     const window = (x: number, y: number, w: number, h: number) =>
       image.render({
         region: { x: native(left + x), y: native(top + y), width: native(w), height: native(h) },

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import { startWorker } from '../../start-worker.ts';
 import type { Thread, WasmHost } from './host.ts';
 import type { FromThread } from './thread.ts';
 
@@ -20,7 +20,7 @@ export const nodeHost: WasmHost = {
     return module;
   },
   startThread(): Thread {
-    const worker = startWorker();
+    const worker = startWorker(new URL('./node-thread', import.meta.url));
     let ending = false;
     return {
       post: (message, transfer = []) => worker.postMessage(message, transfer),
@@ -48,11 +48,3 @@ export const nodeHost: WasmHost = {
     };
   },
 };
-
-/** The file beside this one. Node begins no thread with TypeScript, so in a checkout tsx is asked to load it. */
-function startWorker(): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./node-thread.js', import.meta.url));
-  const { href } = new URL('./node-thread.ts', import.meta.url);
-  const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${JSON.stringify(href)}); });`;
-  return new Worker(code, { eval: true });
-}

@@ -77,31 +77,25 @@ export function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
 /** [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2]; biases get the rounding of the shift. */
 function packConv(conv: Conv, heap: WasmHeap): PackedConv {
   const { kernel, inputs, outputs, shift, limit, leaky, biasRows } = conv;
-  const length = kernel * kernel * inputs;
-  const packed = new Int32Array((outputs * length) / 2);
-  const pairs = new Int32Array(conv.weight.slice().buffer);
-  const half = length / 2;
-  for (let block = 0, at = 0; block < outputs; block += 8) {
-    for (let pair = 0; pair < half; pair++) {
-      for (let o = block; o < block + 8; o++) packed[at++] = pairs[o * half + pair]!;
-    }
+  const half = (kernel * kernel * inputs) / 2;
+  const pairs = pairsOf(conv.weight);
+  const weight = heap.allocate(pairs.byteLength);
+  const packed = new Int32Array(heap.memory.buffer, weight, pairs.length);
+  for (let o = 0, from = 0; o < outputs; o++) {
+    const end = from + half;
+    for (let at = (o >> 3) * half * 8 + (o & 7); from < end; at += 8) packed[at] = pairs[from++]!;
   }
+  const bias = heap.allocate(conv.bias.byteLength);
+  const biases = new Int32Array(heap.memory.buffer, bias, conv.bias.length);
   const rounding = (1 << shift) >> 1;
-  return {
-    op: 'conv',
-    kernel,
-    inputs,
-    outputs,
-    shift,
-    limit,
-    leaky,
-    weight: place(heap, packed),
-    bias: place(
-      heap,
-      conv.bias.map((value) => value + rounding),
-    ),
-    biasRows,
-  };
+  for (let i = 0; i < biases.length; i++) biases[i] = conv.bias[i]! + rounding;
+  return { op: 'conv', kernel, inputs, outputs, shift, limit, leaky, weight, bias, biasRows };
+}
+
+/** Neighboring weights, two by two; a copy only where they lie unaligned. */
+function pairsOf(weight: Int16Array): Int32Array {
+  const { buffer, byteOffset, length } = weight.byteOffset % 4 === 0 ? weight : weight.slice();
+  return new Int32Array(buffer, byteOffset, length / 2);
 }
 
 /** The head's tensors as the kernel wants them. The part that depends on the cell comes with each query: see `writeHead`. */

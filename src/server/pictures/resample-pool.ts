@@ -1,7 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { EngineError } from '../../errors.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
+import { startWorker } from '../../start-worker.ts';
 import type { Samples } from './resample.ts';
 
 export interface ResampleTask {
@@ -85,7 +86,7 @@ export class ResamplePool {
 
   #start(): Worker | undefined {
     if (this.#workers.size >= this.#size) return undefined;
-    const worker = startWorker();
+    const worker = startWorker(new URL('./resample-worker', import.meta.url));
     worker.unref();
     this.#workers.add(worker);
     const forget = () => {
@@ -97,12 +98,4 @@ export class ResamplePool {
     worker.on('error', () => {}); // 'exit' follows
     return worker;
   }
-}
-
-/** The file beside this one. Node begins no thread with TypeScript, so in a checkout tsx is asked to load it. */
-function startWorker(): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./resample-worker.js', import.meta.url));
-  const { href } = new URL('./resample-worker.ts', import.meta.url);
-  const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${JSON.stringify(href)}); });`;
-  return new Worker(code, { eval: true });
 }

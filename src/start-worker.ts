@@ -1,0 +1,36 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+
+const bundles = new Map<string, string>();
+
+/**
+ * A thread that runs a module of this package; `module`: its URL without the ending. Node 20 begins no thread with TypeScript: in a checkout
+ * the module and what it imports become one script first, several times as fast as a TypeScript loader in every thread.
+ */
+export function startWorker(module: URL, options: WorkerOptions = {}): Worker {
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`${module.href}.js`), options);
+  let code = bundles.get(module.href);
+  if (code === undefined) {
+    code = bundle(fileURLToPath(`${module.href}.ts`));
+    bundles.set(module.href, code);
+  }
+  // No loader of the process: the script needs none.
+  return new Worker(code, { ...options, eval: true, execArgv: [] });
+}
+
+function bundle(path: string): string {
+  const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
+  const { outputFiles } = buildSync({
+    entryPoints: [path],
+    bundle: true,
+    write: false,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20',
+    sourcemap: 'inline',
+    logLevel: 'error',
+    logOverride: { 'empty-import-meta': 'error' },
+  });
+  return outputFiles[0]!.text;
+}
