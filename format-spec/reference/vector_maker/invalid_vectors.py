@@ -92,7 +92,7 @@ def _header(file):
 
     yield fault("header-ends-early", "The file ends within its header", file.data[: 16 + file.n // 2], "1.2")
     flipped = bytearray(file.data)
-    flipped[20] ^= 1
+    flipped[file.data.index(b"vector maker")] ^= 1  # a letter: all else is right
     yield fault("header-crc", "A bit of the header is another than its CRC says", bytes(flipped), "1.2")
     for key in file.header:
         missing = {k: v for k, v in file.header.items() if k != key}
@@ -214,16 +214,16 @@ def _chunks(file):
     symbols = rows * columns * file.model.latent_channels + -(-rows // 4) * -(-columns // 4) * file.model.hyper_channels
     long = good + bytes(16 + 8 * symbols + 2 - len(good))
     yield broken("chunk-beyond-limit", "A chunk of 16 + 8 n + 2 bytes", "2.1", long)
-    low = struct.pack("<I", 0xFFFF)
-    yield broken("state-below-range", "The third state begins below 2^16", "2.2", good[:8] + low + good[12:])
+    low = _again(file, rows, columns).finish(begin_low=True)
+    yield broken("state-below-range", "A state begins below 2^16, and comes into range with its first symbol", "2.2", low)
     yield broken("word-missing", "The last word of a chunk is missing", "2.2", good[:-2])
     yield broken("states-alone", "All words of a chunk are missing", "2.2", good[:16])
     yield broken("word-left", "A word more than the symbols need", "2.2", good + b"\0\0")
-    yield broken("final-state", "The first state ends at 2^16 + 1", "2.2", _final_state(file, rows, columns))
+    yield broken("final-state", "The first state ends at 2^16 + 1", "2.2", _again(file, rows, columns).finish([entropy.LOW + 1, *[entropy.LOW] * 3]))
 
 
-def _final_state(file, rows, columns):
-    """The last chunk, coded again so that a decoder's first state ends at 2^16 + 1."""
+def _again(file, rows, columns):
+    """A writer of the symbols of the last chunk."""
     reader = entropy.SymbolReader(file.parts.chunks[-1], 1 << 20, file.model.precision, 0)
     writer = SymbolWriter(file.model.precision)
 
@@ -233,7 +233,7 @@ def _final_state(file, rows, columns):
         return n
 
     chunk_latents(file.model, file.header["quality"], rows, columns, copy)
-    return writer.finish([entropy.LOW + 1, entropy.LOW, entropy.LOW, entropy.LOW])
+    return writer
 
 
 def _ends(file):

@@ -45,20 +45,27 @@ class SymbolWriter:
         if table.raw_bits:
             self.operations.append((which, n & ((1 << table.raw_bits) - 1), None, table.raw_bits))
 
-    def finish(self, final=(LOW,) * 4):
-        """The chunk. `final` are the states that a decoder ends with: those of a valid chunk are 2^16."""
+    def finish(self, final=(LOW,) * 4, begin_low=False):
+        """The chunk. `final` are the states that a decoder ends with: those of a valid chunk are 2^16. With `begin_low` one state begins below
+        2^16, by a word that is written too early, and comes into range with its first symbol.
+        """
         states = list(final)
+        firsts = {operation[0]: i for i, operation in reversed(list(enumerate(self.operations)))}
         words = []
-        for which, value, frequency, bits in reversed(self.operations):
+        for i, (which, value, frequency, bits) in reversed(list(enumerate(self.operations))):
             x = states[which]
             limit = frequency << (32 - self.precision) if bits is None else 1 << (32 - bits)
-            if x >= limit:
+            early = begin_low and i == firsts[which] and x < limit
+            if early:
+                begin_low = False
+            if x >= limit or early:
                 words.append(x & 0xFFFF)
                 x >>= 16
             if bits is None:
                 states[which] = (x // frequency << self.precision) + x % frequency + value
             else:
                 states[which] = x << bits | value
+        assert not begin_low
         words.reverse()
         return struct.pack("<4I", *states) + np.array(words, "<u2").tobytes()
 
