@@ -5,6 +5,7 @@ import {
   GridLayer,
   type GridLayerOptions,
   LatLngBounds,
+  type Map as LeafletMap,
   Point,
 } from 'leaflet';
 import { FloatingOrigin, type RootTile, rootDistance, type TileAddress } from './floating-origin.ts';
@@ -103,6 +104,18 @@ export class LiifLayer extends GridLayer {
     };
   }
 
+  override onAdd(map: LeafletMap): this {
+    super.onAdd(map);
+    map.on('zoom zoomanim zoomend viewreset', this.#overlap, this);
+    this.#overlap();
+    return this;
+  }
+
+  override onRemove(map: LeafletMap): this {
+    map.off('zoom zoomanim zoomend viewreset', this.#overlap, this);
+    return super.onRemove(map);
+  }
+
   /** Asks for all failed tiles now. */
   retry(): void {
     for (const running of this.#running.values()) {
@@ -149,8 +162,6 @@ export class LiifLayer extends GridLayer {
   protected override createTile(coords: Coords, done: DoneCallback): HTMLElement {
     const element = document.createElement('div');
     element.className = 'liif-tile';
-    // Edges of neighbours add up at fractional zooms, so that no line shows between them.
-    element.style.mixBlendMode = 'plus-lighter';
     const running: RunningTile = {
       address: this.origin.tile(coords),
       element,
@@ -233,6 +244,16 @@ export class LiifLayer extends GridLayer {
     if (element.firstElementChild === null || running.failed) this.#count(-1, running.failed ? -1 : 0);
   }
 
+  /**
+   * Between whole zooms edges of tiles fall between pixels of the screen, and what is behind shines through; there each tile reaches a pixel
+   * under the next. At whole zooms pixels of tiles are pixels of the screen, untouched.
+   */
+  #overlap(event?: { readonly type: string }): void {
+    const zoom = this._map.getZoom();
+    const whole = event?.type !== 'zoomanim' && Math.abs(zoom - Math.round(zoom)) < 1e-6;
+    this.getContainer()?.style.setProperty('--liif-overlap', whole ? '0px' : '1px');
+  }
+
   #count(loading: number, failing: number): void {
     this.#loading += loading;
     this.#failing += failing;
@@ -265,9 +286,11 @@ async function drawn(body: Blob | ImageBitmap, running: RunningTile): Promise<HT
   return filling(image);
 }
 
+/** Of what is shown in a tile. */
+const SIDE = 'calc(100% + var(--liif-overlap, 0px))';
+
 /** Pages have rules for images that would shrink tiles. */
 function filling(picture: HTMLElement): HTMLElement {
-  picture.style.cssText =
-    'display:block;width:100%;height:100%;max-width:none;max-height:none;margin:0;padding:0;border:0';
+  picture.style.cssText = `display:block;width:${SIDE};height:${SIDE};max-width:none;max-height:none;margin:0;padding:0;border:0`;
   return picture;
 }

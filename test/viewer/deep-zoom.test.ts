@@ -10,6 +10,11 @@ const server = there
       roots: [
         await directoryOf({
           'noise.liif': await encoded(picture(400, 300)),
+          'flat.png': await sharp({
+            create: { width: 400, height: 300, channels: 3, background: { r: 150, g: 110, b: 60 } },
+          })
+            .png()
+            .toBuffer(),
           'noise.png': await imageOf(picture(400, 300)).png().toBuffer(),
         }),
       ],
@@ -136,6 +141,24 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
         if (data[at]! > 200 && data[at + 1]! < 60 && data[at + 2]! > 200) background++;
       }
     expect(background).toBe(0);
+    await page.close();
+  });
+
+  it.each([3.4, 4.3, 45.7])('draws no line, lighter or darker, between tiles at zoom %f', async (zoom) => {
+    const page = await openPage();
+    await page.goto(`${server!.localUrl}view?id=flat.png#x=201.5&y=151.25&z=${zoom}`);
+    await page.waitForSelector('.readout');
+    await tilesLoaded(page);
+    await page.addStyleTag({
+      content: '.panel { display: none !important } .map { background: #fff !important }',
+    });
+    await page.waitForTimeout(400);
+    const shot = await page.screenshot({ clip: { x: 20, y: 20, width: 760, height: 560 } });
+    const { channels } = await sharp(shot).removeAlpha().stats();
+    for (const [c, value] of [150, 110, 60].entries()) {
+      expect(channels[c]!.min).toBeGreaterThan(value - 4);
+      expect(channels[c]!.max).toBeLessThan(value + 4);
+    }
     await page.close();
   });
 
