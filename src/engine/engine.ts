@@ -59,7 +59,7 @@ export interface EncodedChunk {
 
 export interface ChunkEncodeOptions {
   readonly quality: number;
-  /** Rate-distortion optimized rounding: 0 = plain rounding, 1 = full strength. */
+  /** Dead zone of rounding: 0 = none, plain rounding, which the released model is trained for; 1 = bits against squared error in steps. */
   readonly optimize: number;
 }
 
