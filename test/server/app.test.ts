@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import express from 'express';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -433,9 +434,10 @@ describe('operation', () => {
   });
 
   it('lets running requests finish when it stops', async () => {
-    const stopping = await startServer({ roots: [directory], stopMs: 5000 });
+    const stopping = await startServer({ roots: [directory], stopMs: 30_000 });
+    const arrived = once(stopping.server, 'request');
     const running = stopping.get('/noise/3/2/2.png');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await arrived;
     const stopped = stopping.stop();
     expect((await running).status).toBe(200);
     await stopped;

@@ -1,7 +1,11 @@
 import { open, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
+import { openEngine } from '../../src/engine/open-engine.ts';
+import { parseModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { ended, freePort, installed, started, startRedis } from './redis-server.ts';
 import {
   ask,
@@ -156,6 +160,39 @@ describe('an engine', () => {
     expect((await server.get('/metrics')).body.toString()).toContain('liif_engine_replacements_total 1');
   });
 
+  it('whose threads are killed is replaced, and no pixel is wrong', async () => {
+    const open = () => openEngine(parseModel(tinyModelBytes({ seed: 5 })), { engine: 'wasm', threads: 2 });
+    // In a checkout the first engine has threads built, by a thread of the bundler.
+    await (await open()).close();
+    const threads: Worker[] = [];
+    const seen = (worker: Worker) => threads.push(worker);
+    process.on('worker', seen);
+    try {
+      const server = await startServer({
+        roots: [await directoryOf({ 'a.liif': one })],
+        tileCacheMb: 0,
+        featureCacheMb: 0,
+        openEngine: open,
+      });
+      expect((await server.get(PATH)).body.equals(expectedOne)).toBe(true);
+      const first = threads.splice(0);
+      expect(first).toHaveLength(2);
+      // They die while tiles are being made.
+      const asked = Array.from({ length: 6 }, () => server.get(PATH));
+      await Promise.all(first.map((worker) => worker.terminate()));
+      for (const { status, body } of await Promise.all(asked)) {
+        expect([200, 503]).toContain(status);
+        if (status === 200) expect(body.equals(expectedOne)).toBe(true);
+      }
+      await eventually(async () => (await server.get(PATH)).body.equals(expectedOne));
+      expect(warnings(server)).toContain('engine failed and is replaced');
+      expect(threads).toHaveLength(2);
+      expect((await server.get('/health')).status).toBe(200);
+    } finally {
+      process.off('worker', seen);
+    }
+  });
+
   it('that cannot be opened is a 503, until it can', async () => {
     const directory = await directoryOf({ 'a.liif': one });
     let broken = true;
@@ -199,6 +236,36 @@ function slow(engine: Engine, ms: number): Engine & { begun: number; aborted: nu
   counted.decodeChunk = (...call: Parameters<Engine['decodeChunk']>) => engine.decodeChunk(...call);
   return counted;
 }
+
+describe('a thread that resamples', () => {
+  it('that is killed is replaced, and only its own task fails', async () => {
+    const threads: Worker[] = [];
+    const seen = (worker: Worker) => threads.push(worker);
+    process.on('worker', seen);
+    try {
+      const plain = await imageOf(picture(100, 80)).png().toBuffer();
+      const server = await startServer({
+        roots: [await directoryOf({ 'p.png': plain })],
+        tileCacheMb: 0,
+        threads: 2,
+      });
+      const path = '/p.png/4/3/3.png';
+      const before = await server.get(path);
+      expect(before.status).toBe(200);
+      expect(threads.length).toBeGreaterThan(0);
+      const asked = [server.get(path), server.get('/p.png/5/3/3.png')];
+      const begun = threads.length;
+      await threads.at(-1)!.terminate();
+      for (const { status } of await Promise.all(asked)) expect([200, 503]).toContain(status);
+      const after = await server.get(path);
+      expect(after.status).toBe(200);
+      expect(after.body.equals(before.body)).toBe(true);
+      expect(threads.length).toBeGreaterThan(begun);
+    } finally {
+      process.off('worker', seen);
+    }
+  });
+});
 
 describe('clients', () => {
   it('that hang up stop the work, unless another waits for it', async () => {

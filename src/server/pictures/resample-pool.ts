@@ -20,7 +20,10 @@ interface Pending {
   readonly signal: AbortSignal;
 }
 
-/** Resampling on threads of its own, so that the event loop stays free. A thread that dies takes its task with it and is replaced. */
+/**
+ * Resampling on threads of its own, so that the event loop stays free. A thread that dies takes its task with it and is replaced. Pools from
+ * npm end a thread to abandon its task; here tasks take milliseconds and threads stay.
+ */
 export class ResamplePool {
   readonly #size: number;
   readonly #idle: Worker[] = [];
