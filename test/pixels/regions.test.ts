@@ -1,12 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type LiifImage, openImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
-import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { openEngine } from '../../src/engine/open-engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
-const engine = openReferenceEngine(parseModel(tinyModelBytes({ seed: 5 })));
+const engine = await openEngine(parseModel(tinyModelBytes({ seed: 5 })), { engine: 'wasm', threads: 2 });
+afterAll(() => engine.close());
 
 /** Noise over a ramp, so that every latent counts. */
 function picture(width: number, height: number, channels: Raster['channels']): Raster {
