@@ -143,7 +143,7 @@ describe('an engine', () => {
       tileCacheMb: 0,
       featureCacheMb: 0,
       openEngine: async () => {
-        const engine = testEngine();
+        const engine = await testEngine();
         engines.push(engine);
         return engine;
       },
@@ -200,7 +200,7 @@ describe('an engine', () => {
       roots: [directory],
       openEngine: async () => {
         if (broken) {
-          const engine = testEngine();
+          const engine = await testEngine();
           await engine.close();
           await engine.decodeChunk(new Uint8Array(16), { height: 1, width: 1 }, 50);
         }
@@ -270,7 +270,7 @@ describe('a thread that resamples', () => {
 describe('clients', () => {
   it('that hang up stop the work, unless another waits for it', async () => {
     const directory = await directoryOf({ 'a.liif': one });
-    const engine = slow(testEngine(), 1000);
+    const engine = slow(await testEngine(), 1000);
     const server = await startServer({ roots: [directory], openEngine: async () => engine });
     const leaving = new AbortController();
     const left = server.get(PATH, { signal: leaving.signal });
@@ -294,7 +294,7 @@ describe('clients', () => {
 
   it('that ask for the same or for neighbours share one decoding', async () => {
     const directory = await directoryOf({ 'a.liif': one });
-    const engine = slow(testEngine(), 200);
+    const engine = slow(await testEngine(), 200);
     const server = await startServer({ roots: [directory], openEngine: async () => engine });
     const answers = await Promise.all(
       ['/a/1/0/0.png', '/a/1/0/0.png', '/a/2/0/0.png', '/a/2/1/1.webp', '/a/0/0/0.jpg'].map((path) =>
@@ -307,7 +307,7 @@ describe('clients', () => {
 
   it('are told to come back when too many ask, and health is answered meanwhile', async () => {
     const directory = await directoryOf({ 'a.liif': one });
-    const engine = slow(testEngine(), 300);
+    const engine = slow(await testEngine(), 300);
     const server = await startServer({
       roots: [directory],
       openEngine: async () => engine,
@@ -318,10 +318,13 @@ describe('clients', () => {
     });
     const asked = Array.from({ length: 24 }, (_, i) => server.get(`/a/${i + 5}/0/0.jpg`));
     await eventually(() => engine.begun > 0);
-    const begun = performance.now();
+    let over = false;
+    const all = Promise.all(asked).finally(() => {
+      over = true;
+    });
     expect((await server.get('/health')).status).toBe(200);
-    expect(performance.now() - begun).toBeLessThan(100);
-    const answers = await Promise.all(asked);
+    expect(over).toBe(false);
+    const answers = await all;
     const refused = answers.filter(({ status }) => status === 503);
     expect(refused.length).toBeGreaterThan(10);
     expect(answers.length - refused.length).toBeGreaterThanOrEqual(4);
@@ -337,7 +340,7 @@ describe('clients', () => {
 
   it('wait no longer than the limit', async () => {
     const directory = await directoryOf({ 'a.liif': one });
-    const engine = slow(testEngine(), 5000);
+    const engine = slow(await testEngine(), 5000);
     const server = await startServer({ roots: [directory], openEngine: async () => engine, timeoutMs: 200 });
     const answer = await server.get(PATH);
     expect([answer.status, answer.json().type]).toEqual([503, 'urn:liif:problem:timeout']);

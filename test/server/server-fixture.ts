@@ -7,15 +7,18 @@ import sharp, { type Sharp } from 'sharp';
 import { afterAll } from 'vitest';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { type AppOptions, type RunningServer, serve } from '../../src/server/index.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
+const model = parseModel(tinyModelBytes({ seed: 5 }));
+
 /** A small exact engine; the server closes it, so every server gets its own. */
-export function testEngine(): Engine {
-  return openReferenceEngine(parseModel(tinyModelBytes({ seed: 5 })));
+export function testEngine(): Promise<Engine> {
+  return openWasmEngine(model, { host: nodeHost, threads: 0 });
 }
 
 /** Soft shapes with some noise: nothing repeats, so a pixel in the wrong place shows. */
@@ -34,7 +37,7 @@ export function picture(width: number, height: number, channels: Raster['channel
 }
 
 export async function encoded(raster: Raster): Promise<Uint8Array> {
-  return encodeImage(testEngine(), raster, { quality: 70, chunkSize: 8 });
+  return encodeImage(await testEngine(), raster, { quality: 70, chunkSize: 8 });
 }
 
 export function imageOf(raster: Raster): Sharp {

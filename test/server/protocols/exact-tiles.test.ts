@@ -4,7 +4,7 @@ import { crop, directoryOf, encoded, picture, pixelsOf, startServer, testEngine 
 
 const bytes = await encoded(picture(600, 420));
 const server = await startServer({ roots: [await directoryOf({ 'noise.liif': bytes })] });
-const image = await openImage(bytes, { engine: testEngine() });
+const image = await openImage(bytes, { engine: await testEngine() });
 
 /** RGB of a tile inside the picture. */
 async function tile(path: string) {
