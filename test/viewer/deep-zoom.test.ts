@@ -36,12 +36,12 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   it('opens from the gallery and zooms to 2^60 by keys, no tile lost on the way', async () => {
     const page = await openPage();
     await page.goto(server!.localUrl);
-    await page.click('.card');
+    await page.click('.card:has-text("noise")');
     await page.waitForSelector('.readout');
     const target = NATIVE_ZOOM + 60;
     for (let z = 0; z < 100 && (await page.textContent('.readout-scale')) !== '2⁶⁰×'; z++) {
       await page.keyboard.press('+');
-      if (z % 12 === 0) await tilesLoaded(page, 0.4);
+      if (z % 20 === 0) await tilesLoaded(page, 0.4);
     }
     await tilesLoaded(page);
     expect(await page.textContent('.badge')).toBe('synthesized');
@@ -84,6 +84,46 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     expect(view.get('y')).toMatch(/^208\.999999999999999999999|^209(\.0{20}|$)/);
     await tilesLoaded(page);
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('keeps its tiles, each in its place, when the origin moves', async () => {
+    // The map counts from zoom 0 up to 32, and from another root above; tiles are those of zoom 32 on both sides.
+    const page = await open('#x=200.3&y=150.6&z=31.8');
+    await tilesLoaded(page);
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    const before = await page.locator('.leaflet-tile-loaded').evaluateAll((tiles) =>
+      tiles.map((tile, index) => {
+        tile.id = `tile-${index}`;
+        const { left, top } = tile.getBoundingClientRect();
+        return { id: tile.id, left, top };
+      }),
+    );
+    await page.mouse.move(400, 300);
+    await page.mouse.wheel(0, -108);
+    await page.waitForFunction(() => location.hash.endsWith('z=32.4'));
+    const after = await page.evaluate(
+      (ids) =>
+        ids.map((id) => {
+          const rect = document.getElementById(id)?.getBoundingClientRect();
+          return rect && { left: rect.left, top: rect.top };
+        }),
+      before.map(({ id }) => id),
+    );
+    const scale = 2 ** 0.6;
+    let kept = 0;
+    for (const [i, { left, top }] of before.entries()) {
+      const expected = { left: 400 + (left - 400) * scale, top: 300 + (top - 300) * scale };
+      const outside =
+        expected.left < -300 || expected.top < -300 || expected.left > 800 || expected.top > 600;
+      if (outside) continue;
+      kept++;
+      expect(Math.abs(after[i]!.left - expected.left)).toBeLessThan(1.5);
+      expect(Math.abs(after[i]!.top - expected.top)).toBeLessThan(1.5);
+    }
+    expect(kept).toBeGreaterThan(5);
+    expect(asked.filter((url) => url.includes('/noise/'))).toEqual([]);
     await page.close();
   });
 
