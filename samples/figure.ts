@@ -46,7 +46,12 @@ const layers = panels.flatMap(([text, png], i): OverlayOptions[] => [
   { input: caption(text), left: i * (SIDE + GAP), top: SIDE },
 ]);
 await sharp({
-  create: { width: panels.length * (SIDE + GAP) - GAP, height: SIDE + CAPTION, channels: 3, background: '#fff' },
+  create: {
+    width: panels.length * (SIDE + GAP) - GAP,
+    height: SIDE + CAPTION,
+    channels: 3,
+    background: '#fff',
+  },
 })
   .composite(layers)
   .jpeg({ quality: 92, chromaSubsampling: '4:4:4' })
