@@ -3,11 +3,12 @@ import { request } from 'node:http';
 import autocannon from 'autocannon';
 import { benchPictures, machine, ROOT, startLiif } from './serve-setup.ts';
 
-// npm run bench:soak [-- --seconds 600]
+// npm run bench:soak [-- --minutes 10]
 // Ten times as many requests as the server can serve: tiles of all zooms without a cache of images, large regions among them, clients that hang up.
 
-const option = process.argv.indexOf('--seconds');
-const SECONDS = option > 0 ? Number(process.argv[option + 1]) : 600;
+const option = process.argv.indexOf('--minutes');
+const SECONDS = Math.round((option > 0 ? Number(process.argv[option + 1]) : 10) * 60);
+if (!(SECONDS > 0)) throw new Error('--minutes: expected a number above 0');
 const OVERLOAD = 10;
 /** Memory is compared with what it was then: the caches are full by that time. */
 const SETTLED_MS = 60_000;
