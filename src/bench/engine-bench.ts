@@ -67,6 +67,9 @@ const BATCHES = [1, 4, 16, 64];
 /** Windows of at most this many sites on a side. */
 const LARGEST_WINDOW = 1024;
 const QUALITY = 60;
+/** A whole level, to count its arithmetic without a halo. */
+const SOME_LATENTS = { height: 64, width: 64 };
+const SOME_SITES = { top: 0, left: 0, height: 1024, width: 1024 };
 
 /** All figures of one engine. Slow engines get smaller work, so that none takes much longer than the others. Rejects when the engine fails. */
 export async function benchEngine(engine: Engine, options: BenchOptions): Promise<EngineFigures> {
@@ -91,7 +94,7 @@ export async function benchEngine(engine: Engine, options: BenchOptions): Promis
   const entropy = engine.exact ? await benchEntropy(engine, timing) : undefined;
 
   onStep?.('picture');
-  const picture = await benchPicture(engine, megapixels, timing);
+  const picture = await benchPicture(engine, gigaMacs, timing);
 
   return {
     engine: engine.name,
@@ -143,6 +146,7 @@ async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigur
   for (let side = 4; ; side *= 2) {
     const latents = { height: side, width: side };
     const analysis = await analysisOf(engine, latents, QUALITY, signal);
+    if (side === 4) await engine.encodeChunk(analysis, latents, chunkOptions, signal);
     const start = performance.now();
     const { bytes } = await engine.encodeChunk(analysis, latents, chunkOptions, signal);
     if (side < 32 && performance.now() - start < timing.seconds * 250) continue;
@@ -163,11 +167,12 @@ async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigur
 
 async function benchPicture(
   engine: Engine,
-  megapixels: number,
+  gigaMacs: number,
   timing: Timing,
 ): Promise<EngineFigures['picture']> {
+  const macsOfPixel = multiplyAdds(engine.model.synthesis, SOME_LATENTS, SOME_SITES) / SOME_SITES.width ** 2;
   // Encoding and decoding take about three times the arithmetic of features.
-  const affordable = Math.sqrt((megapixels * 1e6 * timing.seconds) / 3);
+  const affordable = Math.sqrt((gigaMacs * 1e9 * timing.seconds) / (3 * macsOfPixel));
   const height = Math.max(32, Math.min(2048, 2 ** Math.floor(Math.log2(affordable))));
   const width = (height * 3) / 2;
   const raster = syntheticPicture(width, height);

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +40,8 @@ const START_MS = 60_000;
 /** `encoder` makes the picture; the server opens an engine of its own. Rejects with EngineError when the server does not start. */
 export async function benchServer(encoder: Engine, options: ServerBenchOptions): Promise<ServerFigures> {
   const { side, connections, seconds, signal } = options;
+  // Every connection listens to it.
+  setMaxListeners(0, signal);
   const folder = await mkdtemp(join(tmpdir(), 'liif-bench-'));
   let server: ChildProcess | undefined;
   try {

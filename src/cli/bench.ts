@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { BENCH_STEPS, benchEngine } from '../bench/engine-bench.ts';
+import { BENCH_STEPS, benchEngine, type EngineFigures } from '../bench/engine-bench.ts';
 import { describeMachine } from '../bench/machine.ts';
 import { benchTable, type EngineResult } from '../bench/report.ts';
 import { benchServer } from '../bench/server-bench.ts';
@@ -98,16 +98,16 @@ async function measure(
     if (!options.server) return figures;
     onStep();
     if (!engine.exact) return { ...figures, serverProblem: 'takes exact engines only' };
-    return { ...figures, server: await serve(engine, figures.features.megapixels, options, signal) };
+    return { ...figures, server: await serve(engine, figures.picture, options, signal) };
   } finally {
     await engine.close();
   }
 }
 
-function serve(engine: Engine, megapixels: number, options: Options, signal: AbortSignal) {
+function serve(engine: Engine, picture: EngineFigures['picture'], options: Options, signal: AbortSignal) {
   const { threads, seconds, connections } = options;
-  // What is encoded, and decoded again by the server, within a few seconds.
-  const affordable = Math.sqrt(megapixels * 1e6 * seconds);
+  // What is encoded within a few seconds; the server decodes it while it warms up.
+  const affordable = Math.sqrt((picture.width * picture.height * 4 * seconds) / picture.encodeSeconds);
   const side = Math.max(256, Math.min(2048, 2 ** Math.floor(Math.log2(affordable))));
   return benchServer(engine, { engine: engine.name, threads, side, connections, seconds, signal });
 }

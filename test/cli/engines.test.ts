@@ -18,7 +18,9 @@ afterAll(async () => {
   await rm(cache, { recursive: true, force: true });
 });
 
-it('lists every engine, whether it runs and how fast, and marks the one that auto takes', async () => {
+it('lists every engine, whether it runs and how fast, and marks the one that auto takes', {
+  timeout: 180_000,
+}, async () => {
   const { code, stdout, stderr } = await runLiif(['engines', '--json']);
   expect([code, stderr]).toEqual([0, '']);
   const found = stdout
@@ -38,7 +40,7 @@ it('lists every engine, whether it runs and how fast, and marks the one that aut
   expect(chosen[0]).toMatchObject({ exact: true, available: true });
 });
 
-it('benchmarks one engine', async () => {
+it('benchmarks one engine', { timeout: 180_000 }, async () => {
   const args = ['bench', '--engine', 'reference', '--seconds', '0.01', '--json'];
   const { code, stdout, stderr } = await runLiif(args);
   expect([code, stderr]).toEqual([0, '']);
