@@ -38,7 +38,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 /** Wires the stages together; may import any of them, and nobody below imports these. */
-const TOP = ['encode', 'decode', 'index', 'node', 'cli', 'server', 'bench'];
+const TOP = ['encode', 'decode', 'index', 'browser', 'node', 'cli', 'server', 'bench'];
 
 const root = fileURLToPath(new URL('../src', import.meta.url));
 

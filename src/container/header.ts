@@ -1,4 +1,4 @@
-import { Packr, Unpackr } from 'msgpackr';
+import { Unpackr } from 'msgpackr/unpack';
 import { FormatError } from '../errors.ts';
 import * as layout from './layout.ts';
 import { checkMessagePack, MessagePackFault } from './message-pack.ts';
@@ -28,10 +28,10 @@ export interface Header {
 }
 
 /** Maps as maps: no key of a stranger's becomes a property. */
-const plain = { useRecords: false, mapsAsObjects: false, int64AsType: 'number' } as const;
+export const PLAIN = { useRecords: false, mapsAsObjects: false, int64AsType: 'number' } as const;
 
-/** In the order of the specification. None of them holds a float. */
-const KEYS = [
+/** In the order of the specification; `write-header.ts` writes them. None of them holds a float. */
+export const KEYS = [
   'width',
   'height',
   'channels',
@@ -47,16 +47,6 @@ const KEYS = [
 ] as const satisfies readonly (keyof Header)[];
 const KNOWN: ReadonlySet<string> = new Set(KEYS);
 
-/** The header as MessagePack, its keys in the order of the specification. */
-export function writeHeader(header: Header): Uint8Array {
-  const map = new Map<string, unknown>(KEYS.map((key) => [key, header[key]]));
-  map.set(
-    'sections',
-    header.sections.map(({ type, length, crc }) => [type, length, crc]),
-  );
-  return Uint8Array.from(new Packr(plain).pack(map));
-}
-
 /** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError. */
 export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   try {
@@ -65,7 +55,7 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
     if (!(cause instanceof MessagePackFault)) throw cause;
     throw new FormatError('header', byteOffset + cause.offset, cause.message, { cause });
   }
-  const map: Map<unknown, unknown> = new Unpackr(plain).unpack(bytes);
+  const map: Map<unknown, unknown> = new Unpackr(PLAIN).unpack(bytes);
   const fault = (key: string, expected: string): FormatError =>
     new FormatError(
       'header',

@@ -2,8 +2,9 @@ import { FormatError, RequestError } from '../errors.ts';
 import { type ChunkEntry, chunkCount, indexLength, writeIndex } from './chunks.ts';
 import { crcOf } from './crc32c.ts';
 import { ByteWriter } from './cursor.ts';
-import { type Header, readHeader, writeHeader } from './header.ts';
+import { type Header, readHeader } from './header.ts';
 import { CRC_LENGTH, MAGIC, MAX_CHUNKS, MAX_SECTION_LENGTH, PREFIX_LENGTH, VERSION } from './layout.ts';
+import { writeHeader } from './write-header.ts';
 
 /** Where an encoder puts a file: bytes in order, and once, at the end, the index back in its place. */
 export interface Sink {

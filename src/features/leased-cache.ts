@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { onAbort } from '../on-abort.ts';
 
 /** A value that stays open until `release`, whatever the cache decides meanwhile. Release once. */
@@ -11,6 +10,7 @@ interface Entry<V> {
   readonly value: V;
   /** The load it came from: callers still waiting there are about to take a lease. */
   readonly origin: Pending<V>;
+  readonly bytes: number;
   leases: number;
   cached: boolean;
 }
@@ -34,28 +34,22 @@ export interface LeasedCacheOptions<V> {
  * when the last of them gives up. A failed load is forgotten, so the next caller tries again.
  */
 export class LeasedCache<V> {
-  readonly #cache: LRUCache<string, Entry<V>>;
+  /** Least recently used first. */
+  readonly #cache = new Map<string, Entry<V>>();
   readonly #pending = new Map<string, Pending<V>>();
   readonly #options: LeasedCacheOptions<V>;
+  #bytes = 0;
   #closed = false;
   hits = 0;
   misses = 0;
 
   constructor(options: LeasedCacheOptions<V>) {
     this.#options = options;
-    this.#cache = new LRUCache<string, Entry<V>>({
-      maxSize: Math.max(1, options.maxBytes),
-      sizeCalculation: (entry) => Math.max(1, options.sizeOf(entry.value)),
-      dispose: (entry) => {
-        entry.cached = false;
-        this.#closeIfUnused(entry);
-      },
-    });
   }
 
   /** Bytes kept now. */
   get bytes(): number {
-    return this.#cache.calculatedSize;
+    return this.#bytes;
   }
 
   /** Whether a value is kept now; that does not count as a use. */
@@ -73,6 +67,8 @@ export class LeasedCache<V> {
     const cached = this.#cache.get(key);
     if (cached !== undefined) {
       this.hits++;
+      this.#cache.delete(key);
+      this.#cache.set(key, cached);
       return this.#leaseOf(cached);
     }
     this.misses++;
@@ -91,7 +87,7 @@ export class LeasedCache<V> {
   close(): void {
     this.#closed = true;
     for (const pending of this.#pending.values()) pending.controller.abort();
-    this.#cache.clear();
+    this.#evict(0);
   }
 
   /** The last waiter has left: with a lease, or because it gave up, and then nobody wants the value. */
@@ -109,12 +105,10 @@ export class LeasedCache<V> {
   #start(key: string, load: (signal: AbortSignal) => Promise<V>): Pending<V> {
     const controller = new AbortController();
     const promise = load(controller.signal).then((value) => {
-      const entry: Entry<V> = { value, origin: pending, leases: 0, cached: false };
+      const bytes = Math.max(1, this.#options.sizeOf(value));
+      const entry: Entry<V> = { value, origin: pending, bytes, leases: 0, cached: false };
       if (this.#pending.get(key) === pending) this.#pending.delete(key);
-      if (!this.#closed && this.#options.sizeOf(value) <= this.#options.maxBytes) {
-        entry.cached = true;
-        this.#cache.set(key, entry);
-      }
+      if (!this.#closed && bytes <= this.#options.maxBytes) this.#keep(key, entry);
       return entry;
     });
     promise.catch(() => {
@@ -123,6 +117,30 @@ export class LeasedCache<V> {
     const pending: Pending<V> = { promise, controller, waiters: 0 };
     this.#pending.set(key, pending);
     return pending;
+  }
+
+  #keep(key: string, entry: Entry<V>): void {
+    const older = this.#cache.get(key);
+    if (older) this.#drop(key, older);
+    this.#evict(this.#options.maxBytes - entry.bytes);
+    entry.cached = true;
+    this.#cache.set(key, entry);
+    this.#bytes += entry.bytes;
+  }
+
+  /** Drops what has not been used for longest until at most `bytes` are kept. */
+  #evict(bytes: number): void {
+    for (const [key, entry] of this.#cache) {
+      if (this.#bytes <= bytes) return;
+      this.#drop(key, entry);
+    }
+  }
+
+  #drop(key: string, entry: Entry<V>): void {
+    this.#cache.delete(key);
+    this.#bytes -= entry.bytes;
+    entry.cached = false;
+    this.#closeIfUnused(entry);
   }
 
   #leaseOf(entry: Entry<V>): Lease<V> {

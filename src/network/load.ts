@@ -1,6 +1,6 @@
 import { FormatError, UnsupportedError } from '../errors.ts';
 import { checkHead, checkHyper, checkLatent, type Verdict } from './bounds.ts';
-import { type Fields, openGraph, readConv, readLayers, type Stage } from './graph.ts';
+import { type Fields, type Flow, openGraph, readConv, readLayers, type Stage } from './graph.ts';
 import type { CdfTables, Conv, Head, HyperQuantizer, LatentQuantizer, Model, PriorStep } from './model.ts';
 import { TensorFile } from './safetensors.ts';
 
@@ -39,11 +39,16 @@ export async function hashModel(bytes: Uint8Array): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+export interface ParseOptions {
+  /** Leaves out what only encoders need, unread: `analysis` and `hyperAnalysis` are empty then. */
+  readonly decoderOnly?: boolean;
+}
+
 /**
  * `loadModel` without the hash, synchronously: for workers that receive bytes whose hash has been checked. `model.hash` is what the
  * file claims.
  */
-export function parseModel(bytes: Uint8Array): Model {
+export function parseModel(bytes: Uint8Array, { decoderOnly = false }: ParseOptions = {}): Model {
   const file = new TensorFile(bytes);
   const { metadata } = file;
   if (metadata.get('format') !== 'liif-model') {
@@ -60,12 +65,12 @@ export function parseModel(bytes: Uint8Array): Model {
   if (!/^[a-z0-9.-]{1,64}$/.test(name)) throw new FormatError('model', 8, `name ${JSON.stringify(name)}`);
   const hash = metadata.get('hash') ?? '';
   if (!/^[0-9a-f]{64}$/.test(hash)) throw new FormatError('model', 8, `hash ${JSON.stringify(hash)}`);
-  const model = { name, hash, ...readGraph(openGraph(metadata.get('graph'), file)) };
-  file.refuseUnread();
+  const model = { name, hash, ...readGraph(openGraph(metadata.get('graph'), file), decoderOnly) };
+  if (!decoderOnly) file.refuseUnread();
   return model;
 }
 
-function readGraph(graph: Fields): Omit<Model, 'name' | 'hash'> {
+function readGraph(graph: Fields, decoderOnly: boolean): Omit<Model, 'name' | 'hash'> {
   const qualities = graph.integer('qualities', QUALITIES, QUALITIES);
   const latentStride = graph.integer('latentStride', LATENT_STRIDE, LATENT_STRIDE);
   const hyperStride = graph.integer('hyperStride', HYPER_STRIDE, HYPER_STRIDE);
@@ -78,16 +83,10 @@ function readGraph(graph: Fields): Omit<Model, 'name' | 'hash'> {
   const hyper = readHyper(graph.object('hyper'), qualities, hyperChannels, tables.count);
   const head = readHead(graph.object('head'));
 
-  const picture = uniform(3, 2 ** (16 - imageShift));
   const latents = uniform(latentChannels, latent.limit);
-  const analysis = readLayers(graph.list('analysis'), picture, qualities, 'unshuffle');
-  expectOutput(graph, 'analysis', analysis, {
-    channels: latentChannels,
-    reduction: latentStride,
-    limit: latent.limit,
-  });
-  const hyperAnalysis = readLayers(graph.list('hyperAnalysis'), latents, qualities, 'unshuffle');
-  expectOutput(graph, 'hyperAnalysis', hyperAnalysis, { channels: hyperChannels, reduction: hyperStride });
+  const encoder = decoderOnly
+    ? { analysis: [], hyperAnalysis: [] }
+    : readEncoder(graph, latents, qualities, imageShift, hyperChannels);
   const hyperSynthesis = readLayers(
     graph.list('hyperSynthesis'),
     uniform(hyperChannels, hyper.limit),
@@ -124,8 +123,7 @@ function readGraph(graph: Fields): Omit<Model, 'name' | 'hash'> {
     hyperChannels,
     priorChannels: context.length,
     imageShift,
-    analysis: analysis.layers,
-    hyperAnalysis: hyperAnalysis.layers,
+    ...encoder,
     hyperSynthesis: hyperSynthesis.layers,
     prior,
     synthesis: synthesis.layers,
@@ -134,6 +132,26 @@ function readGraph(graph: Fields): Omit<Model, 'name' | 'hash'> {
     tables,
     head,
   };
+}
+
+/** The layers that decoders do without. */
+function readEncoder(
+  graph: Fields,
+  latents: Flow,
+  qualities: number,
+  imageShift: number,
+  hyperChannels: number,
+): Pick<Model, 'analysis' | 'hyperAnalysis'> {
+  const picture = uniform(3, 2 ** (16 - imageShift));
+  const analysis = readLayers(graph.list('analysis'), picture, qualities, 'unshuffle');
+  expectOutput(graph, 'analysis', analysis, {
+    channels: latents.limits.length,
+    reduction: LATENT_STRIDE,
+    limit: latents.limits[0]!,
+  });
+  const hyperAnalysis = readLayers(graph.list('hyperAnalysis'), latents, qualities, 'unshuffle');
+  expectOutput(graph, 'hyperAnalysis', hyperAnalysis, { channels: hyperChannels, reduction: HYPER_STRIDE });
+  return { analysis: analysis.layers, hyperAnalysis: hyperAnalysis.layers };
 }
 
 const uniform = (channels: number, limit: number) => ({

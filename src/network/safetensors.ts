@@ -5,7 +5,7 @@ const MAX_FILE_BYTES = 2 ** 28;
 const MAX_HEADER_BYTES = 2 ** 20;
 
 /** One tensor of a safetensors file; `byteOffset` counts from the start of the file. */
-interface StoredTensor {
+export interface StoredTensor {
   readonly dtype: 'I16' | 'I32';
   readonly shape: readonly number[];
   readonly byteOffset: number;
@@ -25,18 +25,19 @@ export class TensorFile {
   readonly #unread: Set<string>;
 
   constructor(bytes: Uint8Array) {
-    if (bytes.length < 8) throw fault(0, `expected at least 8 bytes but the file has ${bytes.length}`);
     if (bytes.length > MAX_FILE_BYTES) throw fault(0, `${bytes.length} bytes, more than ${MAX_FILE_BYTES}`);
-    const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-    if (length > BigInt(Math.min(MAX_HEADER_BYTES, bytes.length - 8))) {
-      throw fault(0, `a header of ${length} bytes in a file of ${bytes.length}`);
+    const start = headerEnd(bytes, bytes.length);
+    const { metadata, tensors, fileLength } = parseHeader(bytes.subarray(0, start));
+    if (fileLength !== bytes.length) {
+      throw fault(
+        start,
+        `tensors of ${fileLength - start} bytes in a data section of ${bytes.length - start}`,
+      );
     }
-    const start = 8 + Number(length);
-    const header = parseJson(bytes.subarray(8, start));
     this.#bytes = bytes;
     this.data = bytes.subarray(start);
-    this.metadata = readMetadata(header);
-    this.#tensors = readTensors(header, start, bytes.length);
+    this.metadata = metadata;
+    this.#tensors = tensors;
     this.#unread = new Set(this.#tensors.keys());
   }
 
@@ -82,6 +83,35 @@ export class TensorFile {
   }
 }
 
+/** What stands before the data: length and JSON, taken apart. */
+export interface TensorFileHeader {
+  readonly metadata: ReadonlyMap<string, string>;
+  /** In the order of the file. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly fileLength: number;
+}
+
+/** Where the JSON ends, from the first bytes of a file of at most `fileLength` bytes. */
+export function headerEnd(bytes: Uint8Array, fileLength = MAX_FILE_BYTES): number {
+  if (bytes.length < 8) throw fault(0, `expected at least 8 bytes but the file has ${bytes.length}`);
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  if (length > BigInt(Math.min(MAX_HEADER_BYTES, fileLength - 8))) {
+    throw fault(0, `a header of ${length} bytes in a file of ${fileLength}`);
+  }
+  return 8 + Number(length);
+}
+
+/** `bytes`: all up to the end of the JSON. */
+export function parseHeader(bytes: Uint8Array): TensorFileHeader {
+  const header = parseJson(bytes.subarray(8));
+  const metadata = readMetadata(header);
+  const tensors = readTensors(header, bytes.length);
+  const fileLength = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, bytes.length);
+  if (fileLength > MAX_FILE_BYTES)
+    throw fault(8, `tensors up to byte ${fileLength}, beyond ${MAX_FILE_BYTES}`);
+  return { metadata, tensors, fileLength };
+}
+
 function fault(byteOffset: number, message: string, cause?: unknown): FormatError {
   return new FormatError('model', byteOffset, message, cause === undefined ? undefined : { cause });
 }
@@ -115,7 +145,7 @@ function readMetadata(header: Map<string, unknown>): Map<string, string> {
   return metadata;
 }
 
-function readTensors(header: Map<string, unknown>, start: number, end: number): Map<string, StoredTensor> {
+function readTensors(header: Map<string, unknown>, start: number): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
   const names = [...header.keys()].filter((name) => name !== '__metadata__').sort();
   let expected = 0;
@@ -138,9 +168,6 @@ function readTensors(header: Map<string, unknown>, start: number, end: number): 
     }
     tensors.set(name, { dtype, shape, byteOffset: start + expected, byteLength });
     expected += byteLength;
-  }
-  if (start + expected !== end) {
-    throw fault(start, `tensors of ${expected} bytes in a data section of ${end - start}`);
   }
   return tensors;
 }

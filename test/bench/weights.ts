@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { decoderHashOf } from '../../src/network/decoder-model.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { compareModels } from './weights-comparison.ts';
 
@@ -103,6 +104,8 @@ async function install(model: string, half: string, before: string, after: strin
       execFileSync('npm', ['run', '--silent', script], { cwd: ROOT, stdio: 'inherit' });
     }
     await replaceHash(before, after);
+    // What browsers check their part of the model by.
+    await replaceHash(await decoderHashOf(backups.get(MODEL)!), await decoderHashOf(await readFile(MODEL)));
   } catch (error) {
     for (const [path, bytes] of backups) if (bytes) await writeFile(path, bytes);
     throw new Error(`${(error as Error).message}; the old weights are back, other files may have changed`);

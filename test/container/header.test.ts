@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Header, readHeader, writeHeader } from '../../src/container/header.ts';
+import { type Header, readHeader } from '../../src/container/header.ts';
+import { writeHeader } from '../../src/container/write-header.ts';
 import { FormatError } from '../../src/errors.ts';
 import { concat, FIELDS, noise, pack, Raw } from './sample-file.ts';
 

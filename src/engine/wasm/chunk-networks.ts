@@ -98,7 +98,10 @@ export function chunkScratchBytes(networks: PackedNetworks, model: Model, chunk:
   const hyper = hyperExtent(model, chunk);
   const padded = scaled(hyper, hyperStride);
   const ends = [
-    planNetwork(networks.hyperAnalysis, latentChannels, padded, hyper, 1, 0).end,
+    // A model for decoding alone has none.
+    networks.hyperAnalysis.length > 0
+      ? planNetwork(networks.hyperAnalysis, latentChannels, padded, hyper, 1, 0).end
+      : 0,
     planNetwork(networks.hyperSynthesis, hyperChannels, hyper, padded, 1, 0).end,
     ...networks.prior.map((_, step) => planPrior(networks, model, step, chunk, 1, 0).end),
   ];

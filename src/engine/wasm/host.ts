@@ -19,4 +19,6 @@ export interface WasmHost {
   /** Threads it would start by itself; 0 where memory cannot be shared: everything then runs on the calling thread. */
   readonly defaultThreads: number;
   startThread(): Thread;
+  /** The calling thread in the part of one. */
+  startLocalThread(): Thread;
 }

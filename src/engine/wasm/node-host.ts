@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { startWorker } from '../../start-worker.ts';
 import type { Thread, WasmHost } from './host.ts';
+import { startLocalThread } from './local-thread.ts';
 import type { FromThread } from './thread.ts';
 
 const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
@@ -19,6 +20,7 @@ export const nodeHost: WasmHost = {
     }
     return module;
   },
+  startLocalThread,
   startThread(): Thread {
     const worker = startWorker(new URL('./node-thread', import.meta.url));
     let ending = false;

@@ -21,8 +21,11 @@ export async function warmUp(engine: Engine): Promise<void> {
   const axis = { index, fraction: new Int16Array(side).fill(8192), cell: 4096 };
   const analysis = new Int16Array(chunk.height * chunk.width * model.latentChannels);
   const work = async () => {
-    const { bytes } = await engine.encodeChunk(analysis, chunk, { quality: 1, optimize: 1 });
-    await engine.decodeChunk(bytes, chunk, 1);
+    // A model for decoding alone cannot make the chunk that would be decoded.
+    if (model.hyperAnalysis.length > 0) {
+      const { bytes } = await engine.encodeChunk(analysis, chunk, { quality: 1, optimize: 1 });
+      await engine.decodeChunk(bytes, chunk, 1);
+    }
     const features = await engine.features(latents, level, sites, 1);
     await engine.pixels(features, [{ rows: axis, columns: axis, depth: 8 }]);
     features.close();

@@ -1,4 +1,4 @@
-import { EngineError, RequestError } from '../../errors.ts';
+import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
 import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
@@ -7,7 +7,6 @@ import { headJob } from './head-job.ts';
 import { FreeList, WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
 import type { Thread, WasmHost } from './host.ts';
-import { startLocalThread } from './local-thread.ts';
 import { type PackedLayer, packNetworks } from './pack.ts';
 import { inputRegionRect, outputRegionRect, planLayers, type Region, regionByteLength } from './plan.ts';
 import { ABORT, controlWords } from './program.ts';
@@ -44,7 +43,9 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     throw new EngineError('The wasm engine cannot run here: it needs WebAssembly SIMD', { cause });
   }
   const networks = packNetworks(model, heap);
-  const threads = shared ? Array.from({ length: count }, () => host.startThread()) : [startLocalThread()];
+  const threads = shared
+    ? Array.from({ length: count }, () => host.startThread())
+    : [host.startLocalThread()];
   try {
     const withoutWeights: Model = {
       ...model,
@@ -71,6 +72,11 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     signal?.throwIfAborted();
     if (!(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities))
       throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
+  }
+
+  function expectEncoder(): void {
+    if (model.analysis.length === 0)
+      throw new UnsupportedError('The model was loaded for decoding alone: it cannot encode');
   }
 
   /** Memory for one job: all of it, or none. */
@@ -186,6 +192,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async analyze(pixels, picture, latents, quality, signal) {
       enter(quality, signal);
+      expectEncoder();
       const window = analysisWindow(model, latents, picture);
       expectCover(pixels, window, 3, 'pixels');
       const extent = paddedExtent(model, picture);
@@ -200,6 +207,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async encodeChunk(analysis, chunk, { quality, optimize }, signal) {
       enter(quality, signal);
+      expectEncoder();
       const job = chunkJob<EncodedChunk>(chunk, (scratch, control) => ({
         message: { kind: 'encode', analysis, chunk, quality, optimize, scratch, control },
       }));
@@ -209,8 +217,8 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     async decodeChunk(bytes, chunk, quality, signal) {
       enter(quality, signal);
       const job = chunkJob<Int16Array>(chunk, (scratch, control) => {
-        // A copy: `bytes` may be a view of a whole file.
-        const copy = bytes.slice();
+        // A copy: `bytes` may be a view of a whole file. Not by `slice`: a Buffer's shares memory.
+        const copy = new Uint8Array(bytes);
         return {
           message: { kind: 'decode', bytes: copy, chunk, quality, scratch, control },
           transfer: [copy.buffer],

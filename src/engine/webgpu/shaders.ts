@@ -17,13 +17,13 @@ export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
   // Written out: bundlers recognize `new URL` with a literal only.
   const [layer, convolution, conv3x3, conv1x1, row, unshuffle, head] = await Promise.all(
     [
-      new URL('./shaders/layer.wgsl', import.meta.url),
-      new URL('./shaders/convolution.wgsl', import.meta.url),
-      new URL('./shaders/conv3x3.wgsl', import.meta.url),
-      new URL('./shaders/conv1x1.wgsl', import.meta.url),
-      new URL('./shaders/row.wgsl', import.meta.url),
-      new URL('./shaders/unshuffle.wgsl', import.meta.url),
-      new URL('./shaders/head.wgsl', import.meta.url),
+      new URL('./shaders/layer.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/convolution.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/conv3x3.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/conv1x1.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/row.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/unshuffle.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/head.wgsl?no-inline', import.meta.url),
     ].map(async (url) => decoder.decode(await readAsset(url))),
   );
   return {

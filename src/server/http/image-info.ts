@@ -1,6 +1,6 @@
+import { nativeZoom } from '../../pixels/tile.ts';
 import type { CatalogEntry } from '../pictures/catalog.ts';
 import type { FoundPicture } from '../pictures/open-pictures.ts';
-import { nativeZoom } from '../protocols/xyz.ts';
 
 /** What clients are told of a picture. URLs are relative to the root of the server. */
 export interface ImageInfo {

@@ -1,6 +1,6 @@
+import { nativeZoom, TILE_SIZE } from '../../pixels/tile.ts';
 import type { ImageFormat } from '../http/request.ts';
 import type { Size } from './rendering.ts';
-import { nativeZoom, TILE_SIZE } from './xyz.ts';
 
 /** TileJSON 3.0 ends here; tiles themselves go on. */
 const MAX_TILEJSON_ZOOM = 30;

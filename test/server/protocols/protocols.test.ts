@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { toNumber, toRational } from '../../../src/head/rational.ts';
+import { nativeZoom } from '../../../src/pixels/tile.ts';
 import { parseIiifParameters } from '../../../src/server/http/request.ts';
 import { Problem } from '../../../src/server/problem.ts';
 import { dziDescriptor, dziMaxLevel, dziRendering } from '../../../src/server/protocols/dzi.ts';
 import { iiifCanonical, iiifInfo, iiifRendering } from '../../../src/server/protocols/iiif.ts';
 import { tileJson } from '../../../src/server/protocols/tilejson.ts';
-import { nativeZoom, tileRendering } from '../../../src/server/protocols/xyz.ts';
+import { tileRendering } from '../../../src/server/protocols/xyz.ts';
 
 const limits = { maxWidth: 4000, maxHeight: 4000, maxArea: 4_000_000 };
 const size = { width: 1300, height: 700 };

@@ -1,0 +1,120 @@
+/**
+ * The decoder for browsers: `.liif` files behind any static host (read by ranges) or dropped into the page, decoded by WebGPU or WebAssembly. Only the
+ * weights that decoding needs are fetched, once.
+ */
+import { LiifImage, openImage } from './decode.ts';
+import type { Engine } from './engine/engine.ts';
+import { type BrowserEngineOptions, openBrowserEngine } from './engine/open-browser-engine.ts';
+import { UnsupportedError } from './errors.ts';
+import type { Raster } from './image/raster.ts';
+import { DECODER_HASHES } from './model/decoder-hashes.ts';
+import { browserModelCache } from './network/browser-cache.ts';
+import { loadDecoderModel, type ModelCache } from './network/decoder-model.ts';
+import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
+import { blobSource } from './reader/blob-source.ts';
+import { httpSource } from './reader/http-source.ts';
+
+export type { CallOptions, RenderRequest } from './decode.ts';
+export type { Engine, EngineName } from './engine/engine.ts';
+export type { BrowserEngineOptions } from './engine/open-browser-engine.ts';
+export type { LiifErrorTag } from './errors.ts';
+export {
+  EngineError,
+  FormatError,
+  isLiifError,
+  LiifError,
+  RequestError,
+  SourceError,
+  UnsupportedError,
+} from './errors.ts';
+export type { Region } from './head/query.ts';
+export type { Raster } from './image/raster.ts';
+export type { ModelCache } from './network/decoder-model.ts';
+export { VERSION } from './version.ts';
+export { LiifImage, nativeZoom, TILE_SIZE };
+
+export interface EngineOptions extends BrowserEngineOptions {
+  /** Address of the model file that comes with this package (`liif/model`), on a host that answers ranges. */
+  readonly model: string | URL;
+  /** Where weights are kept between visits. Default: the browser's Cache API; null: nowhere. */
+  readonly cache?: ModelCache | null;
+  /** Hash of the decoder's part of a model that is not a released one. */
+  readonly decoderHash?: string;
+}
+
+/**
+ * Opens an engine for files of the released model; several pictures share it. Rejects with SourceError, FormatError, UnsupportedError (pages that are not
+ * served securely) or EngineError.
+ */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { signal, cache = browserModelCache } = options;
+  const hashes = Object.values(DECODER_HASHES);
+  const source = httpSource(new URL(options.model, document.baseURI));
+  try {
+    const model = await loadDecoderModel((...range) => source.getBytes(...range), {
+      decoderHash: options.decoderHash ?? hashes.at(-1)!,
+      ...(cache && { cache }),
+      ...(signal && { signal }),
+    });
+    return await openBrowserEngine(model, options);
+  } finally {
+    await source.close();
+  }
+}
+
+export interface OpenOptions {
+  readonly engine: Engine;
+  /** Bound of the features that stay in memory, in bytes: what makes panning and zooming quick. Default 256 MiB. */
+  readonly featureCacheBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. */
+export function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
+  const source = file instanceof Blob ? blobSource(file) : httpSource(new URL(file, document.baseURI));
+  return openImage(source, { featureCacheBytes: FEATURE_CACHE_BYTES, ...options });
+}
+
+/**
+ * Tile z/x/y with `size` pixels on its side (TILE_SIZE, or 2 or 3 times that), ready to draw; transparent beyond the picture. The very pixels that the
+ * tile server has. The tile must touch the picture.
+ */
+export async function renderTile(
+  image: LiifImage,
+  z: number,
+  x: bigint,
+  y: bigint,
+  size: number = TILE_SIZE,
+  signal?: AbortSignal,
+): Promise<ImageData> {
+  const query = tileQuery(image, z, x, y, size);
+  const raster = await image.renderRows(query, 0, query.height, BLOCKS, signal);
+  return toImageData(raster, size, size);
+}
+
+/** Samples of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels. */
+export function toImageData(
+  raster: Raster,
+  width: number = raster.width,
+  height: number = raster.height,
+): ImageData {
+  const { channels, data } = raster;
+  if (data instanceof Uint16Array)
+    throw new UnsupportedError('ImageData has 8 bits a sample; render with depth 8');
+  const pixels = new Uint8ClampedArray(width * height * 4);
+  const gray = channels < 3;
+  const alpha = channels % 2 === 0;
+  for (let row = 0, i = 0; row < raster.height; row++) {
+    for (let column = 0, o = row * width * 4; column < raster.width; column++, i += channels, o += 4) {
+      pixels[o] = data[i]!;
+      pixels[o + 1] = data[gray ? i : i + 1]!;
+      pixels[o + 2] = data[gray ? i : i + 2]!;
+      pixels[o + 3] = alpha ? data[i + channels - 1]! : 255;
+    }
+  }
+  return new ImageData(pixels, width, height);
+}
+
+const FEATURE_CACHE_BYTES = 256 * 2 ** 20;
+/** Features are made and kept in squares, as in the tile server. */
+const BLOCKS = { size: 512, fitted: false };

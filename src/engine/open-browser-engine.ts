@@ -1,0 +1,88 @@
+import { EngineError, isLiifError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import type { Engine } from './engine.ts';
+import { withFallback } from './fallback.ts';
+import { browserHost } from './wasm/browser-host.ts';
+import { openWasmEngine } from './wasm/wasm-engine.ts';
+import { openWebGpuEngine } from './webgpu/webgpu-engine.ts';
+import type { FromWorker } from './worker/messages.ts';
+import { type EngineWorker, openWorkerEngine } from './worker/worker-engine.ts';
+
+export interface BrowserEngineOptions {
+  /** `auto` (default): WebGPU where there is a graphics card, else WebAssembly. */
+  readonly engine?: 'auto' | 'webgpu' | 'wasm';
+  /** Threads of the wasm engine. Default: one per processor, at most 8 in an isolated page and 4 elsewhere. */
+  readonly threads?: number;
+  /** Take a WebGPU adapter that computes on the processor, for tests: wasm is faster. Default false. */
+  readonly softwareAdapter?: boolean;
+  /** Told once when WebGPU was asked for or in use and wasm stands in. Default: console.warn. */
+  readonly onWarning?: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Without shared memory each worker has weights of its own, about 20 MB. */
+const MAX_SEPARATE_WORKERS = 4;
+
+/**
+ * The fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin, COEP require-corp) get wasm threads over one
+ * memory; others get workers of their own memory each. Rejects with EngineError when nothing runs here.
+ */
+export async function openBrowserEngine(model: Model, options: BrowserEngineOptions = {}): Promise<Engine> {
+  const { engine = 'auto', softwareAdapter = false, onWarning = (text) => console.warn(text) } = options;
+  const cpu = await openWasm(model, options);
+  if (engine === 'wasm') return cpu;
+  try {
+    const gpu = await openWebGpuEngine(model, {
+      gpu: globalThis.navigator?.gpu,
+      readAsset: fetchAsset,
+      software: softwareAdapter,
+      cpu,
+    });
+    return withFallback(gpu, cpu, onWarning);
+  } catch (error) {
+    if (!isLiifError(error, 'EngineError')) throw error;
+    if (engine === 'webgpu') onWarning(`${error.message}; the wasm engine stands in`);
+    return cpu;
+  }
+}
+
+async function openWasm(model: Model, { threads, signal }: BrowserEngineOptions): Promise<Engine> {
+  if (browserHost.defaultThreads > 0) {
+    try {
+      return await openWasmEngine(model, {
+        host: browserHost,
+        ...(threads !== undefined && { threads }),
+        ...(signal && { signal }),
+      });
+    } catch (error) {
+      // Isolated, and yet no memory of that size is shared: each worker gets its own.
+      if (!isLiifError(error, 'EngineError')) throw error;
+    }
+  }
+  return openWorkerEngine(model, {
+    name: 'wasm',
+    startWorker,
+    workers: threads ?? Math.min(MAX_SEPARATE_WORKERS, navigator.hardwareConcurrency || 1),
+    ...(signal && { signal }),
+  });
+}
+
+function startWorker(): EngineWorker {
+  const worker = new Worker(new URL('./worker/browser-worker.js', import.meta.url), { type: 'module' });
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage: (callback) => {
+      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => callback(data);
+    },
+    onFailure: (callback) => {
+      worker.onerror = (event) => callback(new Error(event.message || 'a worker did not start'));
+    },
+    terminate: () => worker.terminate(),
+  };
+}
+
+async function fetchAsset(url: URL): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (!response.ok) throw new EngineError(`${url.pathname} answered ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}

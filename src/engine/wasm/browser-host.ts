@@ -1,0 +1,42 @@
+import { compileKernels } from './browser-kernels.ts';
+import type { Thread, WasmHost } from './host.ts';
+import type { FromThread } from './thread.ts';
+
+const MAX_THREADS = 8;
+
+/** Browsers: kernels are fetched from beside this file, threads are Web Workers. Memory is shared only in pages that are cross-origin isolated. */
+export const browserHost: WasmHost = {
+  defaultThreads: canShareMemory() ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 0,
+  compile: compileKernels,
+  startLocalThread() {
+    throw new Error('pages compute in workers');
+  },
+  startThread(): Thread {
+    const worker = new Worker(new URL('../worker/browser-worker.js', import.meta.url), { type: 'module' });
+    return {
+      post: (message, transfer = []) => worker.postMessage(message, transfer),
+      onMessage: (callback) => {
+        worker.onmessage = ({ data }: MessageEvent<FromThread>) => callback(data);
+      },
+      onFailure: (callback) => {
+        worker.onerror = (event) => callback(new Error(event.message || 'a worker did not start'));
+      },
+      async terminate() {
+        worker.terminate();
+      },
+      hold() {},
+    };
+  },
+};
+
+/** Whether workers can compute on one memory here. */
+function canShareMemory(): boolean {
+  if (globalThis.crossOriginIsolated !== true) return false;
+  try {
+    return (
+      new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer instanceof SharedArrayBuffer
+    );
+  } catch {
+    return false;
+  }
+}

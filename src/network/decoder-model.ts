@@ -1,0 +1,138 @@
+import { FormatError, UnsupportedError } from '../errors.ts';
+import { parseModel } from './load.ts';
+import type { Model } from './model.ts';
+import { entriesOf, headerEnd, parseHeader } from './safetensors.ts';
+
+/**
+ * Models without the half that only encoders need. The hash that a .liif file names covers a whole model file, so it cannot be checked on a part;
+ * the part has a hash of its own, the decoder hash: SHA-256 of the bytes up to the end of the JSON, followed by those of the tensors that decoding
+ * needs, in the order of the file. The JSON holds the model's hash, so a part with the right decoder hash belongs to the right model.
+ */
+
+/** Bytes of a model file; fewer at its end. */
+export type ReadRange = (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
+
+/** Keeps what was loaded, by decoder hash. It never fails: what cannot be kept is loaded again. */
+export interface ModelCache {
+  get(decoderHash: string): Promise<Uint8Array | undefined>;
+  put(decoderHash: string, part: Uint8Array): Promise<void>;
+}
+
+export interface DecoderModelOptions {
+  readonly decoderHash: string;
+  readonly cache?: ModelCache;
+  readonly signal?: AbortSignal;
+}
+
+/** The JSON of the released model has 28 KiB. */
+const FIRST_READ = 65_536;
+
+/**
+ * Reads what decoding needs of a model file, by ranges, and checks it. The model's `analysis` and `hyperAnalysis` are empty: engines reject encoding
+ * with it. Rejects with FormatError, section `model`, and with what `read` rejects with.
+ */
+export async function loadDecoderModel(read: ReadRange, options: DecoderModelOptions): Promise<Model> {
+  const { decoderHash, cache, signal } = options;
+  const cached = await cache?.get(decoderHash);
+  if (cached && (await sha256(cached)) === decoderHash) return modelOfPart(cached);
+  const part = await readPart(read, signal);
+  const actual = await sha256(part);
+  if (actual !== decoderHash)
+    throw new FormatError('model', 0, `its decoder hash is ${actual}, but ${decoderHash} is needed`);
+  await cache?.put(decoderHash, part);
+  return modelOfPart(part);
+}
+
+/** The decoder hash of a model file. */
+export async function decoderHashOf(file: Uint8Array): Promise<string> {
+  return sha256(await readPart(async (offset, length) => file.subarray(offset, offset + length)));
+}
+
+/** JSON and tensors that decoding needs, one after the other. */
+async function readPart(read: ReadRange, signal?: AbortSignal): Promise<Uint8Array> {
+  let head = await read(0, FIRST_READ, signal);
+  const end = headerEnd(head);
+  if (head.length < end) {
+    const rest = await read(head.length, end - head.length, signal);
+    head = joined([head, rest]);
+    if (head.length < end) throw new FormatError('model', head.length, 'the file ends within its header');
+  }
+  const header = head.subarray(0, end);
+  const ranges = decoderRanges(header);
+  const parts = await Promise.all(
+    ranges.map(async ({ from, to }) => {
+      const bytes = await read(from, to - from, signal);
+      if (bytes.length < to - from)
+        throw new FormatError('model', from + bytes.length, 'the file ends within its tensors');
+      return bytes;
+    }),
+  );
+  return joined([header, ...parts]);
+}
+
+/** A model of a part: its bytes are put where they lie in the file, with nothing but zeros between, which nobody reads. */
+function modelOfPart(part: Uint8Array): Model {
+  const header = part.subarray(0, headerEnd(part));
+  const { fileLength } = parseHeader(header);
+  const file = new Uint8Array(fileLength);
+  file.set(header);
+  let at = header.length;
+  for (const { from, to } of decoderRanges(header)) {
+    file.set(part.subarray(at, at + to - from), from);
+    at += to - from;
+  }
+  return parseModel(file, { decoderOnly: true });
+}
+
+interface ByteRange {
+  from: number;
+  readonly to: number;
+}
+
+/** Where the tensors lie that the graph names outside of `analysis` and `hyperAnalysis`, joined where they touch. */
+function decoderRanges(header: Uint8Array): ByteRange[] {
+  const { metadata, tensors } = parseHeader(header);
+  const names = new Set<string>();
+  for (const [key, value] of entriesOf(parseGraph(metadata.get('graph')), 'graph'))
+    if (key !== 'analysis' && key !== 'hyperAnalysis') collectStrings(value, names);
+  const ranges: { from: number; to: number }[] = [];
+  for (const [name, { byteOffset, byteLength }] of tensors) {
+    if (!names.has(name)) continue;
+    const last = ranges.at(-1);
+    if (last?.to === byteOffset) last.to += byteLength;
+    else ranges.push({ from: byteOffset, to: byteOffset + byteLength });
+  }
+  return ranges;
+}
+
+function parseGraph(text = ''): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError('model', 8, 'the graph is not JSON', { cause });
+  }
+}
+
+function collectStrings(value: unknown, into: Set<string>): void {
+  if (typeof value === 'string') into.add(value);
+  else if (typeof value === 'object' && value !== null)
+    for (const item of Object.values(value)) collectStrings(item, into);
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const subtle = globalThis.crypto?.subtle;
+  if (subtle === undefined)
+    throw new UnsupportedError('SHA-256 is not available here: use https or localhost');
+  const digest = new Uint8Array(await subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,96 @@
+import { floorDivide, multiply, type Rational, toRational } from '../head/rational.ts';
+import type { RenderQuery } from './render.ts';
+
+/** Pixels on the side of a tile at @1x. */
+export const TILE_SIZE = 256;
+
+interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The zoom at which a pixel of a tile is a pixel of the picture: m of spec 4.7. */
+export function nativeZoom(picture: PictureSize): number {
+  let zoom = 0;
+  while (TILE_SIZE * 2 ** zoom < Math.max(picture.width, picture.height)) zoom++;
+  return zoom;
+}
+
+/** Pixels of the picture that a tile covers along one side at zoom z: TILE_SIZE * 2^(m-z), exact. */
+export function tileSpan(picture: PictureSize, z: number): Rational {
+  const shift = nativeZoom(picture) - z;
+  return shift >= 0
+    ? { numerator: BigInt(TILE_SIZE) << BigInt(shift), denominator: 1n }
+    : { numerator: BigInt(TILE_SIZE), denominator: 1n << BigInt(-shift) };
+}
+
+/** Tile z/x/y of spec 4.7 at `size` pixels, without what lies beyond the right and lower border. The tile must touch the picture. */
+export function tileQuery(picture: PictureSize, z: number, x: bigint, y: bigint, size: number): RenderQuery {
+  const span = tileSpan(picture, z);
+  return insideOf(picture, {
+    region: {
+      x: multiply(span, toRational(x)),
+      y: multiply(span, toRational(y)),
+      width: span,
+      height: span,
+    },
+    width: size,
+    height: size,
+    depth: 8,
+  });
+}
+
+/**
+ * The query without the rows and columns whose centres lie beyond the right and lower border. Steps stay the same, so the pixels that remain
+ * are those of the whole query.
+ */
+export function insideOf(picture: PictureSize, query: RenderQuery): RenderQuery {
+  const { region } = query;
+  const columns = pixelsInside(
+    toRational(region.x),
+    toRational(region.width),
+    query.width,
+    BigInt(picture.width),
+  );
+  const rows = pixelsInside(
+    toRational(region.y),
+    toRational(region.height),
+    query.height,
+    BigInt(picture.height),
+  );
+  if (columns === query.width && rows === query.height) return query;
+  return {
+    region: {
+      x: region.x,
+      y: region.y,
+      width: multiply(toRational(region.width), {
+        numerator: BigInt(columns),
+        denominator: BigInt(query.width),
+      }),
+      height: multiply(toRational(region.height), {
+        numerator: BigInt(rows),
+        denominator: BigInt(query.height),
+      }),
+    },
+    width: columns,
+    height: rows,
+    depth: query.depth,
+  };
+}
+
+/** How many of `count` pixels over start .. start+length have their centre before `limit`; at least 1. */
+function pixelsInside(start: Rational, length: Rational, count: number, limit: bigint): number {
+  // start + (j + 1/2) * length / count < limit
+  const n = BigInt(count);
+  const step = multiply(length, { numerator: 1n, denominator: n });
+  const room = {
+    numerator: limit * start.denominator - start.numerator,
+    denominator: start.denominator,
+  };
+  // j < room / step - 1/2: the number of such j is ceil(room / step - 1/2)
+  const numerator = 2n * room.numerator * step.denominator - room.denominator * step.numerator;
+  const denominator = 2n * room.denominator * step.numerator;
+  const inside = -floorDivide(-numerator, denominator);
+  if (inside >= n) return count;
+  return inside < 1n ? 1 : Number(inside);
+}

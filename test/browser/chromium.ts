@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import express from 'express';
+import { type Browser, chromium } from 'playwright-core';
+import { build, type Rollup } from 'vite';
+
+const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
+
+/** Why tests in a browser are left out here, if they are. */
+export const missing = EXECUTABLE ? undefined : 'chromium is not installed';
+
+/** Chromium in which WebGPU computes on the processor. */
+export function launchChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: EXECUTABLE!,
+    args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+  });
+}
+
+/** `liif/browser` in a page, as a bundler makes it: file names and contents. */
+export async function bundledPage(): Promise<Map<string, Uint8Array>> {
+  const output = (await build({
+    root: fileURLToPath(new URL('./page', import.meta.url)),
+    configFile: false,
+    logLevel: 'error',
+    build: { write: false, assetsInlineLimit: 0, target: 'es2022', modulePreload: { polyfill: false } },
+    worker: { format: 'es' },
+  })) as Rollup.RollupOutput;
+  return new Map(
+    output.output.map((file) => [
+      file.fileName,
+      Buffer.from(file.type === 'chunk' ? file.code : file.source),
+    ]),
+  );
+}
+
+/** A static host, nothing else: files under their names, with ranges. */
+export interface StaticHost {
+  readonly url: string;
+  /** Bytes sent of each file. */
+  readonly sent: Map<string, number>;
+  close(): void;
+}
+
+export async function startStaticHost(
+  files: ReadonlyMap<string, Uint8Array>,
+  folders: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<StaticHost> {
+  const app = express();
+  const sent = new Map<string, number>();
+  app.use((request, response, next) => {
+    response.set(headers);
+    response.on('finish', () => {
+      const name = request.originalUrl.slice(1);
+      sent.set(name, (sent.get(name) ?? 0) + Number(response.get('content-length') ?? 0));
+    });
+    next();
+  });
+  app.get('/', (_request, response) => {
+    response.type('html').send(Buffer.from(files.get('index.html')!));
+  });
+  for (const [path, folder] of Object.entries(folders)) app.use(path, express.static(folder));
+  app.use((request, response, next) => {
+    const file = files.get(request.path.slice(1));
+    if (file) response.type(request.path.split('.').at(-1)!).send(Buffer.from(file));
+    else next();
+  });
+  const server = app.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    sent,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+export const folderOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+export const readBytes = (path: string) => readFile(folderOf(path));

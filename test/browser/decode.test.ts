@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type LiifImage, openImage } from '../../src/decode.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { openEngine } from '../../src/engine/open-engine.ts';
+import { releasedModel } from '../../src/model/released-model.ts';
+import { tileQuery } from '../../src/pixels/tile.ts';
+import {
+  bundledPage,
+  folderOf,
+  launchChromium,
+  missing,
+  readBytes,
+  type StaticHost,
+  startStaticHost,
+} from './chromium.ts';
+
+/** A picture with several chunks and overviews, and one with alpha. */
+const FILES = ['released-photograph', 'released-alpha-and-overview', 'released-chunks'];
+/** Of a tile past native scale. */
+const SIDE = 64;
+const ISOLATED = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
+const bundle = await bundledPage();
+
+it('is a bundle of less than 60 kB, weights aside: scripts, shaders and kernels together', () => {
+  let bytes = 0;
+  for (const [name, content] of bundle) if (!name.endsWith('.html')) bytes += gzipSync(content).length;
+  expect(bytes).toBeGreaterThan(10_000);
+  expect(bytes).toBeLessThan(60_000);
+});
+
+describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` : ''}`, () => {
+  let browser: Browser;
+  let plain: StaticHost;
+  let isolated: StaticHost;
+  let engine: Engine;
+  const expected = new Map<string, string[]>();
+
+  beforeAll(async () => {
+    const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
+    browser = await launchChromium();
+    plain = await startStaticHost(bundle, folders);
+    isolated = await startStaticHost(bundle, folders, ISOLATED);
+    engine = await openEngine(await releasedModel(), { engine: 'wasm' });
+    for (const name of FILES) expected.set(name, await decodedHere(name));
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await engine?.close();
+    plain?.close();
+    isolated?.close();
+  });
+
+  /** What `liif decode` gives for a file: digests of all of it, and of a tile past native scale. */
+  async function decodedHere(name: string): Promise<string[]> {
+    const image = await openImage(await readBytes(`format-spec/vectors/valid/${name}.liif`), { engine });
+    const whole = await image.render();
+    const tile = await tileOf(image);
+    await image.close();
+    return [sha256(whole.data), sha256(tile)];
+  }
+
+  /** RGBA, transparent beyond the picture. */
+  async function tileOf(image: LiifImage): Promise<Uint8Array> {
+    const query = tileQuery(image, 1, 0n, 0n, SIDE);
+    const { width, height, channels, data } = await image.renderRows(query, 0, query.height, {
+      size: 512,
+      fitted: false,
+    });
+    const tile = new Uint8Array(SIDE * SIDE * 4);
+    for (let i = 0; i < width * height; i++) {
+      const at = (Math.floor(i / width) * SIDE + (i % width)) * 4;
+      const pixel = data.subarray(i * channels, (i + 1) * channels);
+      const color = channels < 3 ? [pixel[0]!, pixel[0]!, pixel[0]!] : [...pixel.subarray(0, 3)];
+      tile.set([...color, channels % 2 === 0 ? pixel[channels - 1]! : 255], at);
+    }
+    return tile;
+  }
+
+  async function newPage(
+    host: StaticHost,
+    prepare?: (context: BrowserContext) => Promise<unknown>,
+  ): Promise<Page> {
+    const context = await browser.newContext();
+    await prepare?.(context);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => expect.fail(error.message));
+    await page.goto(host.url);
+    await page.waitForFunction(() => 'sha256' in window);
+    return page;
+  }
+
+  /** Opens an engine in the page; what it is. */
+  function openThere(page: Page, name: 'auto' | 'webgpu' | 'wasm') {
+    return page.evaluate(async (engineName) => {
+      const warnings: string[] = [];
+      const opened = await window.liif.openEngine({
+        model: 'models/liif-1.safetensors',
+        engine: engineName,
+        softwareAdapter: engineName === 'webgpu',
+        onWarning: (message) => warnings.push(message),
+      });
+      Object.assign(window, { engine: opened });
+      return { name: opened.name, device: opened.device, isolated: crossOriginIsolated, warnings };
+    }, name);
+  }
+
+  function decodeThere(page: Page, name: string): Promise<string[]> {
+    return page.evaluate(
+      async ([file, side]) => {
+        const { engine: opened } = window as unknown as { engine: Engine };
+        const image = await window.liif.open(`pictures/${file}.liif`, { engine: opened });
+        const whole = await image.render();
+        const tile = await window.liif.renderTile(image, 1, 0n, 0n, side);
+        const digests = [await window.sha256(whole.data), await window.sha256(tile.data)];
+        await image.close();
+        return digests;
+      },
+      [name, SIDE] as const,
+    );
+  }
+
+  it.each([
+    ['isolated', true],
+    ['not isolated', false],
+  ] as const)(
+    'decodes by wasm to the bytes of liif decode, in a page that is %s',
+    async (_title, isolate) => {
+      const page = await newPage(isolate ? isolated : plain);
+      expect(await openThere(page, 'wasm')).toMatchObject({ name: 'wasm', isolated: isolate, warnings: [] });
+      for (const file of FILES) expect(await decodeThere(page, file), file).toEqual(expected.get(file));
+      await page.context().close();
+    },
+  );
+
+  // Where WebGPU is simulated, kernels take long to compile.
+  it.each([
+    ['isolated', true],
+    ['not isolated', false],
+  ] as const)(
+    'decodes by WebGPU to the same bytes, and goes on when the device is lost, in a page that is %s',
+    async (_title, isolate) => {
+      const page = await newPage(isolate ? isolated : plain, (context) =>
+        context.addInitScript(() => {
+          const { requestDevice } = GPUAdapter.prototype;
+          GPUAdapter.prototype.requestDevice = async function (...args) {
+            const device = await requestDevice.apply(this, args);
+            Object.assign(window, { device });
+            return device;
+          };
+        }),
+      );
+      const opened = await openThere(page, 'webgpu');
+      expect(opened).toMatchObject({ name: 'webgpu', isolated: isolate, warnings: [] });
+      expect(opened.device).toMatch(/swiftshader/i);
+      expect(await decodeThere(page, FILES[0]!)).toEqual(expected.get(FILES[0]!));
+      await page.evaluate(() => (window as unknown as { device: GPUDevice }).device.destroy());
+      expect(await decodeThere(page, FILES[0]!)).toEqual(expected.get(FILES[0]!));
+      await page.context().close();
+    },
+    180_000,
+  );
+
+  it('decodes in separate workers where an isolated page is denied shared memory', async () => {
+    const page = await newPage(isolated, (context) =>
+      context.addInitScript(() => {
+        const { Memory } = WebAssembly;
+        WebAssembly.Memory = new Proxy(Memory, {
+          construct(target, [descriptor]) {
+            if (descriptor.shared) throw new RangeError('denied');
+            return new target(descriptor);
+          },
+        });
+      }),
+    );
+    expect(await openThere(page, 'wasm')).toMatchObject({ name: 'wasm', isolated: true, warnings: [] });
+    expect(await decodeThere(page, FILES[0]!)).toEqual(expected.get(FILES[0]!));
+    await page.context().close();
+  });
+
+  it('takes wasm, with one warning, where WebGPU finds nothing, and silently on its own choice', async () => {
+    const page = await newPage(isolated, (context) =>
+      context.addInitScript(() => {
+        navigator.gpu.requestAdapter = async () => null;
+      }),
+    );
+    expect(await openThere(page, 'auto')).toMatchObject({ name: 'wasm', warnings: [] });
+    expect(await openThere(page, 'webgpu')).toMatchObject({
+      name: 'wasm',
+      warnings: ['WebGPU finds no graphics adapter; the wasm engine stands in'],
+    });
+    await page.context().close();
+  });
+
+  it('fetches only the weights that decoding needs, once, and checks them', async () => {
+    const weights = 'models/liif-1.safetensors';
+    const page = await newPage(isolated);
+    isolated.sent.clear();
+    await openThere(page, 'wasm');
+    const size = (await readBytes('src/model/liif-1.safetensors')).length;
+    expect(isolated.sent.get(weights)).toBeGreaterThan(0.4 * size);
+    expect(isolated.sent.get(weights)).toBeLessThan(0.56 * size);
+    isolated.sent.clear();
+    await page.reload();
+    await page.waitForFunction(() => 'sha256' in window);
+    await openThere(page, 'wasm');
+    expect(isolated.sent.get(weights)).toBeUndefined();
+    expect(await decodeThere(page, FILES[0]!)).toEqual(expected.get(FILES[0]!));
+    const refused = await page.evaluate(() =>
+      window.liif
+        .openEngine({ model: 'models/liif-1.safetensors', cache: null, decoderHash: '0'.repeat(64) })
+        .catch((error) => `${error.name}: ${error.message}`),
+    );
+    expect(refused).toMatch(/^FormatError: .*its decoder hash is/);
+    await page.context().close();
+  });
+
+  it('opens a file that was dropped into the page', async () => {
+    const page = await newPage(plain);
+    await openThere(page, 'wasm');
+    const digest = await page.evaluate(async (file) => {
+      const { engine: opened } = window as unknown as { engine: Engine };
+      const blob = await (await fetch(`pictures/${file}.liif`)).blob();
+      const image = await window.liif.open(blob, { engine: opened });
+      const whole = await image.render();
+      await image.close();
+      return window.sha256(whole.data);
+    }, FILES[0]!);
+    expect(digest).toBe(expected.get(FILES[0]!)![0]);
+    await page.context().close();
+  });
+});
+
+function sha256(data: ArrayBufferView): string {
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex');
+}
