@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
+import { decoderHashOf, loadDecoderModel } from '../../src/network/decoder-model.ts';
+import { loadModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+const file = tinyModelBytes({ seed: 8 });
+
+it('knows the decoder hash of the released model', async () => {
+  const bytes = await readFile(new URL('../../src/model/liif-1.safetensors', import.meta.url));
+  const { hash } = await loadModel(bytes);
+  expect(DECODER_HASHES[hash]).toBe(await decoderHashOf(bytes));
+});
+
+it('reads the tensors of the decoder, and nothing of those that only encoders need', async () => {
+  const decoderHash = await decoderHashOf(file);
+  const model = await loadDecoderModel(
+    async (offset, length) => {
+      return file.subarray(offset, offset + length);
+    },
+    { decoderHash },
+  );
+  const whole = await loadModel(file);
+  expect(model).toEqual({ ...whole, analysis: [], hyperAnalysis: [] });
+});
+
+it('refuses a file in which a byte that decoding needs has changed, and the file of another model', async () => {
+  const decoderHash = await decoderHashOf(file);
+  const damaged = file.slice();
+  damaged[damaged.length - 1]! ^= 1;
+  for (const bytes of [damaged, tinyModelBytes({ seed: 9 })])
+    await expect(
+      loadDecoderModel(async (offset, length) => bytes.subarray(offset, offset + length), { decoderHash }),
+    ).rejects.toMatchObject({ _tag: 'FormatError', section: 'model' });
+});
+
+it('takes weights from the cache without reading, unless they have changed there', async () => {
+  const decoderHash = await decoderHashOf(file);
+  const kept = new Map<string, Uint8Array>();
+  let reads = 0;
+  const load = () =>
+    loadDecoderModel(
+      async (offset, length) => {
+        reads++;
+        return file.subarray(offset, offset + length);
+      },
+      {
+        decoderHash,
+        cache: {
+          get: async (key) => kept.get(key),
+          put: async (key, part) => void kept.set(key, part.slice()),
+        },
+      },
+    );
+  const first = await load();
+  const before = reads;
+  expect(await load()).toEqual(first);
+  expect(reads).toBe(before);
+  kept.get(decoderHash)![100]! ^= 1;
+  expect(await load()).toEqual(first);
+  expect(reads).toBeGreaterThan(before);
+});
