@@ -9,7 +9,9 @@ const bundles = new Map<string, string>();
  * the module and what it imports become one script first, several times as fast as a TypeScript loader in every thread.
  */
 export function startWorker(module: URL, options: WorkerOptions = {}): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`${module.href}.js`), options);
+  // None of the process's own flags: `--input-type` would keep the thread from starting.
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL(`${module.href}.js`), { ...options, execArgv: [] });
   let code = bundles.get(module.href);
   if (code === undefined) {
     code = bundle(fileURLToPath(`${module.href}.ts`));

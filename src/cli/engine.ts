@@ -30,10 +30,15 @@ export function threadsOption(): Option {
 
 /** Rejects with UnsupportedError or EngineError, saying why, when the engine that was asked for does not run here. */
 export async function openCommandEngine({ engine, threads }: EngineOptions): Promise<Engine> {
-  return openEngine(await releasedModel(), {
+  const opened = await openEngine(await releasedModel(), {
     engine,
     memory: choiceFile(),
     signal: interruption(),
     ...(threads !== undefined && { threads }),
   });
+  if (engine === 'auto' && opened.name === 'reference')
+    process.stderr.write(
+      'liif: warning: no fast engine runs here, so this takes a hundred times as long; liif engines says why\n',
+    );
+  return opened;
 }

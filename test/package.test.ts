@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+interface Packed {
+  readonly filename: string;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string; readonly size: number }[];
+}
+
+/** The package as somebody else gets it: packed, and installed into an empty project. The project's dependencies are those of this checkout. */
+describe('the package', () => {
+  let project: string;
+  let packed: Packed;
+  const inProject = (command: string, ...args: string[]) => run(command, args, { cwd: project });
+  const node = (script: string) => inProject(process.execPath, '--input-type=module', '-e', script);
+
+  // Packing, compiling and the starts of several processes.
+  vi.setConfig({ testTimeout: 240_000 });
+  beforeAll(async () => {
+    if (await isStale()) await run('npm', ['run', 'build'], { cwd: root });
+    project = await mkdtemp(join(tmpdir(), 'liif-package-'));
+    const { stdout } = await run(
+      'npm',
+      ['pack', '--json', '--ignore-scripts', '--pack-destination', project],
+      { cwd: root, maxBuffer: 2 ** 24 },
+    );
+    packed = JSON.parse(stdout)[0];
+    await writeFile(join(project, 'package.json'), '{ "type": "module" }');
+    await installInto(project, join(project, packed.filename));
+  }, 240_000);
+  afterAll(() => rm(project, { recursive: true, force: true }));
+
+  it('takes less than 25 MB, and has weights, kernels and viewer but no sources', () => {
+    expect(packed.unpackedSize).toBeLessThan(25e6);
+    const paths = packed.files.map(({ path }) => path);
+    for (const path of [
+      'LICENSE',
+      'README.md',
+      'dist/node.js',
+      'dist/node.d.ts',
+      'dist/model/liif-1.safetensors',
+      'dist/engine/wasm/kernels.wasm',
+      'dist/engine/wasm/kernels-shared.wasm',
+      'dist/viewer/index.html',
+      'dist/leaflet/liif-leaflet.js',
+    ])
+      expect(paths).toContain(path);
+    expect(paths.filter((path) => /^(test|samples|viewer|format-spec)\//.test(path))).toEqual([]);
+    expect(paths.filter((path) => /\.ts$/.test(path) && !/\.d\.ts$/.test(path))).toEqual([]);
+  });
+
+  it('runs as `npx liif`', async () => {
+    const { stdout } = await inProject('npx', '--no-install', 'liif', '--version');
+    expect(stdout.trim()).toBe(JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version);
+  });
+
+  it('prints its version without loading an image library, a server or a schema', async () => {
+    const cli = join(project, 'node_modules/liif/dist/cli/liif.js');
+    const { stdout } = await node(`
+      import { createRequire } from 'node:module';
+      process.argv = [process.execPath, ${JSON.stringify(cli)}, '--version'];
+      await import(${JSON.stringify(cli)});
+      const loaded = Object.keys(createRequire(${JSON.stringify(cli)}).cache);
+      console.log(loaded.filter((path) => /[\\\\/](sharp|express|zod|cli-progress)[\\\\/]/.test(path)).length);
+    `);
+    expect(stdout.trim().split('\n').at(-1)).toBe('0');
+  });
+
+  it('encodes and decodes, by the command line and by the library, to the same bytes', async () => {
+    await cp(join(root, 'samples/originals/alpacas.jpg'), join(project, 'alpacas.jpg'));
+    await inProject(process.execPath, 'node_modules/.bin/liif', 'encode', 'alpacas.jpg');
+    const { stdout } = await node(`
+      import { readFile } from 'node:fs/promises';
+      import { decode, encode, openEngine } from 'liif';
+      const bytes = await encode('alpacas.jpg');
+      const engine = await openEngine();
+      const { width, height } = await decode(bytes, { region: { x: 0, y: 0, width: 64, height: 64 }, scale: 4, engine });
+      await engine.close();
+      console.log(JSON.stringify([Buffer.compare(await readFile('alpacas.liif'), bytes), width, height, engine.name]));
+    `);
+    expect(JSON.parse(stdout)).toEqual([0, 256, 256, 'wasm']);
+  });
+
+  it('serves its viewer', async () => {
+    const { stdout } = await node(`
+      import { serve } from 'liif/server';
+      const running = await serve({ roots: ['.'], port: 0, logLevel: 'silent', watch: false });
+      const page = await fetch(running.url);
+      const list = await fetch(new URL('api/images', running.url));
+      console.log(JSON.stringify([page.status, /<script/.test(await page.text()), list.status]));
+      await running.stop();
+    `);
+    expect(JSON.parse(stdout)).toEqual([200, true, 200]);
+  });
+
+  it('has types that a strict program can use', async () => {
+    await writeFile(
+      join(project, 'program.ts'),
+      `import { decode, type EncodeInputOptions, encode, isLiifError, type LiifImage, open, type Raster } from 'liif';
+import { decodeImage } from 'liif/core';
+import { createApp, type LiifApp } from 'liif/server';
+const options: EncodeInputOptions = { quality: 70, onProgress: ({ done, total }) => console.log(done / total) };
+export const bytes: Promise<Uint8Array> = encode('a.png', options);
+export const raster: Promise<Raster> = decode(new URL('https://example.org/a.liif'), { width: 300 });
+export const image: Promise<LiifImage> = open('a.liif', { signal: AbortSignal.timeout(1000) });
+export const app: Promise<LiifApp> = createApp({ roots: ['.'] });
+export { decodeImage, isLiifError };
+// @ts-expect-error a quality is a number
+encode('a.png', { quality: 'high' });
+`,
+    );
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const flags =
+      '--noEmit --strict --module nodenext --target es2022 --lib es2023,dom --types node program.ts';
+    const { stdout } = await inProject(process.execPath, tsc, ...flags.split(' ')).catch((error) => error);
+    expect(stdout).toBe('');
+  });
+});
+
+/** Whether something was edited since dist/ was built. */
+async function isStale(): Promise<boolean> {
+  const built = join(root, 'dist/cli/liif.js');
+  if (!existsSync(built) || !existsSync(join(root, 'dist/viewer/index.html'))) return true;
+  const { mtimeMs } = await stat(built);
+  for (const folder of ['src', 'viewer'])
+    for (const entry of await readdir(join(root, folder), { recursive: true, withFileTypes: true }))
+      if (entry.isFile() && (await stat(join(entry.parentPath, entry.name))).mtimeMs > mtimeMs) return true;
+  return false;
+}
+
+/** What `npm install FILE` does, without a registry. */
+async function installInto(project: string, tarball: string): Promise<void> {
+  const modules = join(project, 'node_modules');
+  await mkdir(join(modules, '.bin'), { recursive: true });
+  await run('tar', ['xzf', tarball, '-C', modules]);
+  const installed = join(modules, 'liif');
+  await run('mv', [join(modules, 'package'), installed]);
+  const manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
+  for (const name of [...Object.keys(manifest.dependencies), '@types/node', '@types/express']) {
+    const link = join(modules, name);
+    await mkdir(join(link, '..'), { recursive: true });
+    await symlink(join(root, 'node_modules', name), link, 'dir');
+  }
+  const command = join(installed, manifest.bin.liif);
+  await run('chmod', ['+x', command]);
+  await symlink(command, join(modules, '.bin/liif'));
+}
