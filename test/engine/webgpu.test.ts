@@ -13,6 +13,7 @@ import { parseModel } from '../../src/network/load.ts';
 import { analysisWindow, latentWindow } from '../../src/network/window.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { exact, modelBytes, readVectors, type ValidVector } from '../format/vector-files.ts';
+import { MODELS, runEngineTests } from './conformance.ts';
 import { openSwiftShader } from './swiftshader.ts';
 
 const found = await openSwiftShader();
@@ -232,6 +233,18 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
       expect(warnings).toHaveLength(1);
       await both.close();
     });
+  });
+});
+
+describe.skipIf(gpu === undefined)(`the contract of engines, kept by webgpu${missing}`, () => {
+  let kernels: Promise<Kernels> | undefined;
+  afterAll(async () => (await kernels)?.device.destroy());
+  runEngineTests({
+    models: [MODELS[2]!],
+    async openEngine(of) {
+      kernels ??= open();
+      return webGpuEngine(of, await kernels, { cpu: openReferenceEngine(of) });
+    },
   });
 });
 
