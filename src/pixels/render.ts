@@ -79,13 +79,8 @@ export async function renderBand(
   const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
   const width = query.width * averageColumns;
   const height = (to - from) * averageRows;
-  const sampled: Raster = {
-    width,
-    height,
-    channels,
-    data:
-      depth === 16 ? new Uint16Array(width * height * channels) : new Uint8Array(width * height * channels),
-  };
+  const raster = (data: Raster['data']): Raster => ({ width, height, channels, data });
+  let sampled: Raster | undefined;
 
   const work: { plane: number; rowRun: Run; columnRun: Run }[] = [];
   for (const rowRun of runs(rows, sites.height, blocks)) {
@@ -111,14 +106,20 @@ export async function renderBand(
         queries.push({ rows: slice(rows, row, Math.min(rowRun.to, row + step)), columns: columnAxis, depth });
       }
       const results = await engine.pixels(lease.value, queries, signal);
-      results.forEach((samples, i) => {
-        place(samples, sampled, starts[i]!, columnRun, plane === 1, picture.channels === 1);
-      });
+      // The usual tile: all of it comes from one query, and nothing is copied.
+      if (work.length === 1 && results.length === 1 && channels === 3) sampled = raster(results[0]!);
+      else {
+        const size = width * height * channels;
+        sampled ??= raster(depth === 16 ? new Uint16Array(size) : new Uint8Array(size));
+        for (const [i, samples] of results.entries())
+          place(samples, sampled, starts[i]!, columnRun, plane === 1, picture.channels === 1);
+      }
     } finally {
       lease.release();
     }
   });
-  return averageRows * averageColumns > 1 ? average(sampled, averageColumns, averageRows) : sampled;
+  const whole = sampled!; // outputs have pixels
+  return averageRows * averageColumns > 1 ? average(whole, averageColumns, averageRows) : whole;
 }
 
 /** Cuts an axis where the site index passes from one block to the next. Indices do not decrease along an axis. */
