@@ -1,14 +1,12 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { isBuilt, root } from './built.ts';
 
 const run = promisify(execFile);
-const root = fileURLToPath(new URL('..', import.meta.url));
 
 interface Packed {
   readonly filename: string;
@@ -26,7 +24,7 @@ describe('the package', () => {
   // Packing, compiling and the starts of several processes.
   vi.setConfig({ testTimeout: 240_000 });
   beforeAll(async () => {
-    if (await isStale()) await run('npm', ['run', 'build'], { cwd: root });
+    if (!isBuilt(['src', 'viewer'])) await run('npm', ['run', 'build'], { cwd: root });
     project = await mkdtemp(join(tmpdir(), 'liif-package-'));
     const { stdout } = await run(
       'npm',
@@ -125,17 +123,6 @@ encode('a.png', { quality: 'high' });
     expect(stdout).toBe('');
   });
 });
-
-/** Whether something was edited since dist/ was built. */
-async function isStale(): Promise<boolean> {
-  const built = join(root, 'dist/cli/liif.js');
-  if (!existsSync(built) || !existsSync(join(root, 'dist/viewer/index.html'))) return true;
-  const { mtimeMs } = await stat(built);
-  for (const folder of ['src', 'viewer'])
-    for (const entry of await readdir(join(root, folder), { recursive: true, withFileTypes: true }))
-      if (entry.isFile() && (await stat(join(entry.parentPath, entry.name))).mtimeMs > mtimeMs) return true;
-  return false;
-}
 
 /** What `npm install FILE` does, without a registry. */
 async function installInto(project: string, tarball: string): Promise<void> {
