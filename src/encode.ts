@@ -195,7 +195,7 @@ async function encodeAt(
         ...chunkExtent(header, id),
       };
       const window = cut(analysis, rect, chunk, engine.model.latentChannels);
-      const encoded = await engine.encodeChunk(window, chunk, { quality, optimize: 0 }, signal);
+      const encoded = await engine.encodeChunk(window, chunk, quality, signal);
       await finish(id, encoded.bytes);
     });
   });
@@ -295,8 +295,7 @@ async function roundTrip(
   );
   await inParallel(engine.threads, pieces, async (piece) => {
     const extent: Extent = { height: piece.height, width: piece.width };
-    const options = { quality, optimize: 0 };
-    const { latents } = await engine.encodeChunk(cut(data, rect, piece, channels), extent, options, signal);
+    const { latents } = await engine.encodeChunk(cut(data, rect, piece, channels), extent, quality, signal);
     const length = piece.width * channels;
     for (let row = 0; row < piece.height; row++) {
       const at = ((piece.top - rect.top + row) * rect.width + piece.left - rect.left) * channels;

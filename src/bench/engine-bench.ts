@@ -142,18 +142,17 @@ async function benchTiles(
 /** A chunk of a picture; its side grows until coding takes long enough to be measured. */
 async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigures['entropy']> {
   const { signal } = timing;
-  const chunkOptions = { quality: QUALITY, optimize: 1 };
   for (let side = 4; ; side *= 2) {
     const latents = { height: side, width: side };
     const analysis = await analysisOf(engine, latents, QUALITY, signal);
-    if (side === 4) await engine.encodeChunk(analysis, latents, chunkOptions, signal);
+    if (side === 4) await engine.encodeChunk(analysis, latents, QUALITY, signal);
     const start = performance.now();
-    const { bytes } = await engine.encodeChunk(analysis, latents, chunkOptions, signal);
+    const { bytes } = await engine.encodeChunk(analysis, latents, QUALITY, signal);
     if (side < 32 && performance.now() - start < timing.seconds * 250) continue;
     const together = Math.max(1, engine.threads);
     const times = (work: () => Promise<unknown>) =>
       leastSeconds(() => Promise.all(Array.from({ length: together }, work)), timing);
-    const encode = await times(() => engine.encodeChunk(analysis, latents, chunkOptions, signal));
+    const encode = await times(() => engine.encodeChunk(analysis, latents, QUALITY, signal));
     const decode = await times(() => engine.decodeChunk(bytes, latents, QUALITY, signal));
     const pixels = together * (side * engine.model.latentStride) ** 2;
     return {

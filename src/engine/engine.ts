@@ -57,12 +57,6 @@ export interface EncodedChunk {
   readonly latents: Int16Array;
 }
 
-export interface ChunkEncodeOptions {
-  readonly quality: number;
-  /** Dead zone of rounding: 0 = none, plain rounding, which the released model is trained for; 1 = bits against squared error in steps. */
-  readonly optimize: number;
-}
-
 export type EngineName = 'reference' | 'wasm' | 'webgpu' | 'tensorflow';
 
 /**
@@ -92,7 +86,7 @@ export interface Engine {
   encodeChunk(
     analysis: Int16Array,
     chunk: Extent,
-    options: ChunkEncodeOptions,
+    quality: number,
     signal?: AbortSignal,
   ): Promise<EncodedChunk>;
 

@@ -2,8 +2,6 @@ import type { CdfTables } from '../network/model.ts';
 
 /** Slots are looked up by their upper bits first; from there a short search forwards. */
 export const COARSE_BITS = 7;
-/** Costs carry 8 fraction bits. */
-export const COST_BITS = 8;
 
 /**
  * Tables of a model in the form that coding wants. Table t owns `cumulative[base[t]] .. cumulative[base[t] + F]`, and a position in that
@@ -24,8 +22,6 @@ export interface CodingTables {
   readonly bypass: Int32Array;
   /** First position that raw bits follow: 0 with raw bits, else that of the bypass. */
   readonly firstRaw: Int32Array;
-  /** Cost by position in 2^-COST_BITS bits, raw bits included. */
-  readonly cost: Uint16Array;
 }
 
 const compiled = new WeakMap<CdfTables, CodingTables>();
@@ -52,7 +48,6 @@ function compile(tables: CdfTables): CodingTables {
     rawBits: Uint8Array.from(tables.rawBits),
     bypass: new Int32Array(count),
     firstRaw: new Int32Array(count),
-    cost: new Uint16Array(size),
   };
   for (let t = 0; t < count; t++) {
     const frequencies = frequency.subarray(start[t]!, start[t + 1]!);
@@ -64,9 +59,7 @@ function compile(tables: CdfTables): CodingTables {
     result.bypass[t] = base + frequencies.length - 1;
     result.firstRaw[t] = rawBits > 0 ? 0 : result.bypass[t]!;
     for (const [k, f] of frequencies.entries()) {
-      const raw = k === frequencies.length - 1 ? 16 : rawBits;
       result.cumulative[base + k + 1] = result.cumulative[base + k]! + f;
-      result.cost[base + k] = frequencyCost(f, precision) + (raw << COST_BITS);
     }
     for (let i = 0, k = 0; i < 1 << COARSE_BITS; i++) {
       while (result.cumulative[base + k + 1]! <= i << (precision - COARSE_BITS)) k++;
@@ -74,23 +67,6 @@ function compile(tables: CdfTables): CodingTables {
     }
   }
   return result;
-}
-
-/** (precision - log2 f) in 2^-COST_BITS bits, rounded down, by repeated squaring: Math.log2 may differ between machines. */
-function frequencyCost(f: number, precision: number): number {
-  let whole = 0;
-  while (f >> (whole + 1) > 0) whole++;
-  let mantissa = f << (15 - whole); // Q15, 1 <= mantissa < 2
-  let logarithm = whole;
-  for (let i = 0; i < COST_BITS; i++) {
-    mantissa = (mantissa * mantissa) >>> 15;
-    logarithm *= 2;
-    if (mantissa >= 1 << 16) {
-      mantissa >>>= 1;
-      logarithm++;
-    }
-  }
-  return (precision << COST_BITS) - logarithm;
 }
 
 /** Position of symbol n in table t, the bypass where the table cannot express it. The table is not empty. */

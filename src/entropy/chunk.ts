@@ -1,15 +1,14 @@
-import type { ChunkEncodeOptions, EncodedChunk, Extent } from '../engine/engine.ts';
+import type { EncodedChunk, Extent } from '../engine/engine.ts';
 import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
 import { dequantize, quantize } from '../quantize/quantize.ts';
-import { chooseSymbols } from '../quantize/rate-distortion.ts';
 import { type CodingTables, codingTables } from './cdf-table.ts';
 import { encodeSymbols, RansDecoder } from './rans.ts';
 
 /**
  * One chunk, symbols <-> bytes (spec 2.4, 3.6). The coding order is walked once for both directions: `codeChunk` works out table index
- * and mean of every symbol from what was coded before, and a `SymbolCoder` reads the symbol or chooses it.
+ * and mean of every symbol from what was coded before, and a `SymbolCoder` reads the symbol or rounds to it.
  *
  * h, w = rows, columns of latents in the chunk; hz, wz those of hyper latents; Cy, Cz, Ch = channels of latents, hyper latents, h.
  */
@@ -59,12 +58,12 @@ export function decodeChunk(
 export function encodeChunk(
   analysis: Int16Array,
   chunk: Extent,
-  options: ChunkEncodeOptions,
+  quality: number,
   model: Model,
   networks: ChunkNetworks,
 ): EncodedChunk {
-  const coder = new ChoosingCoder(analysis, chunk, options, model, networks);
-  const latents = codeChunk(chunk, options.quality, model, networks, coder);
+  const coder = new RoundingCoder(analysis, chunk, quality, model, networks);
+  const latents = codeChunk(chunk, quality, model, networks, coder);
   return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents };
 }
 
@@ -188,33 +187,25 @@ function cropColumns(data: Int16Array, width: number, to: Extent, channels: numb
   return result;
 }
 
-/** Chooses symbols for an analysis output, and keeps them, with their tables, in coding order. */
-class ChoosingCoder implements SymbolCoder {
+/** Rounds an analysis output to the nearest symbols, and keeps them, with their tables, in coding order. */
+class RoundingCoder implements SymbolCoder {
   readonly tables: CodingTables;
   readonly indices: Uint8Array;
   readonly symbols: Int16Array;
   readonly #analysis: Int16Array;
   readonly #model: Model;
   readonly #quality: number;
-  readonly #optimize: number;
   /** Output of hyperAnalysis, (hz, wz, Cz). */
   readonly #hyper: Int16Array;
   #count = 0;
 
-  constructor(
-    analysis: Int16Array,
-    chunk: Extent,
-    { quality, optimize }: ChunkEncodeOptions,
-    model: Model,
-    networks: ChunkNetworks,
-  ) {
+  constructor(analysis: Int16Array, chunk: Extent, quality: number, model: Model, networks: ChunkNetworks) {
     this.tables = codingTables(model.tables);
     this.indices = new Uint8Array(symbolCount(model, chunk));
     this.symbols = new Int16Array(symbolCount(model, chunk));
     this.#analysis = analysis;
     this.#model = model;
     this.#quality = quality;
-    this.#optimize = optimize;
     const { height, width } = hyperExtent(model, chunk);
     const padded = { height: height * model.hyperStride, width: width * model.hyperStride };
     const latents = padWithZeros(analysis, chunk, padded, model.latentChannels);
@@ -243,17 +234,14 @@ class ChoosingCoder implements SymbolCoder {
     const group = latentChannels / 4;
     const quantizer = (this.#quality - 1) * latentChannels;
     const unit = 2 ** latent.stepBits;
-    const differences = new Float64Array(symbols.length);
-    const steps = new Int32Array(symbols.length);
     for (let column = 0, i = 0; column < from.length; column++) {
       const at = from[column]!;
       const first = quantizer + channel[column]!;
       for (let k = 0; k < group; k++, i++) {
-        differences[i] = (this.#analysis[at + k]! - mean[at + k]!) * unit;
-        steps[i] = latent.step[first + k]!;
+        const difference = (this.#analysis[at + k]! - mean[at + k]!) * unit;
+        symbols[i] = this.tables.base[indices[i]!]! < 0 ? 0 : quantize(difference, latent.step[first + k]!);
       }
     }
-    chooseSymbols(this.tables, indices, differences, steps, this.#optimize, symbols);
     this.#keep(run);
   }
 

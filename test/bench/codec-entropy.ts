@@ -31,13 +31,11 @@ export async function benchEntropy(
   const figures: Figure[] = [];
   for (const { quality, mean, spread } of SPREADS) {
     const { analysis, networks } = fixedChunk(model, quality, mean, spread);
-    const options = { quality, optimize: 1 };
-    const { bytes } = encodeChunk(analysis, CHUNK, options, model, networks);
+    const { bytes } = encodeChunk(analysis, CHUNK, quality, model, networks);
     const timings = await timeInTurn(
       [
         () => decodeChunk(bytes, CHUNK, quality, model, networks),
-        () => encodeChunk(analysis, CHUNK, options, model, networks),
-        () => encodeChunk(analysis, CHUNK, { ...options, optimize: 0 }, model, networks),
+        () => encodeChunk(analysis, CHUNK, quality, model, networks),
       ],
       { seconds, minRuns: 5, warmUps: 5 },
     );
@@ -59,7 +57,7 @@ export async function benchEntropy(
     report: [
       'Entropy coding without its networks, one thread: Msymbols/s of the fastest call (mean).',
       '',
-      ...table(['quality', 'bits a symbol', 'decode', 'encode, optimized', 'encode, plain'], rows),
+      ...table(['quality', 'bits a symbol', 'decode', 'encode'], rows),
     ],
     figures,
   };

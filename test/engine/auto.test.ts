@@ -109,7 +109,7 @@ describe('openEngine', () => {
     expect(engine.exact).toBe(false);
     const chunk = { height: 1, width: 1 };
     const analysis = new Int16Array(model.latentChannels);
-    const { bytes } = await engine.encodeChunk(analysis, chunk, { quality: 50, optimize: 0 });
+    const { bytes } = await engine.encodeChunk(analysis, chunk, 50);
     expect((await engine.decodeChunk(bytes, chunk, 50)).length).toBe(model.latentChannels);
     await engine.close();
   });

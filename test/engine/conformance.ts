@@ -159,24 +159,22 @@ export function runEngineTests({ openEngine, models = MODELS, within }: Conforma
       it.each(CHUNKS)('codes chunks of $height x $width latents', async (chunk) => {
         const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 15, 18000).data;
         for (const quality of QUALITIES) {
-          for (const optimize of [0, 1]) {
-            const expected = await reference.encodeChunk(analysis, chunk, { quality, optimize });
-            const encoded = await engine.encodeChunk(analysis, chunk, { quality, optimize });
-            expectSame(encoded.bytes, expected.bytes, `bytes at quality ${quality}`);
-            expectSame(encoded.latents, expected.latents, `latents at quality ${quality}`);
-            expectSame(
-              await engine.decodeChunk(encoded.bytes, chunk, quality),
-              expected.latents,
-              'decoded latents',
-            );
-          }
+          const expected = await reference.encodeChunk(analysis, chunk, quality);
+          const encoded = await engine.encodeChunk(analysis, chunk, quality);
+          expectSame(encoded.bytes, expected.bytes, `bytes at quality ${quality}`);
+          expectSame(encoded.latents, expected.latents, `latents at quality ${quality}`);
+          expectSame(
+            await engine.decodeChunk(encoded.bytes, chunk, quality),
+            expected.latents,
+            'decoded latents',
+          );
         }
       });
 
       it('refuses damaged chunks as the reference does, and goes on', async () => {
         const chunk = { height: 4, width: 5 };
         const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 16, 18000).data;
-        const { bytes } = await reference.encodeChunk(analysis, chunk, { quality: 60, optimize: 1 });
+        const { bytes } = await reference.encodeChunk(analysis, chunk, 60);
         const fault = (by: Engine, data: Uint8Array) =>
           by.decodeChunk(data, chunk, 60).then(
             () => undefined,
@@ -202,7 +200,7 @@ export function runEngineTests({ openEngine, models = MODELS, within }: Conforma
         const chunk = { height: 4, width: 5 };
         const work = async (seed: number, by: Engine) => {
           const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, seed, 18000).data;
-          const { bytes } = await by.encodeChunk(analysis, chunk, { quality: 60, optimize: 1 });
+          const { bytes } = await by.encodeChunk(analysis, chunk, 60);
           const data = await by.decodeChunk(bytes, chunk, 60);
           const latents = { rect: { top: 0, left: 0, ...chunk }, channels: model.latentChannels, data };
           const sites = { top: seed, left: 2 * seed, height: 40, width: 40 };

@@ -176,7 +176,7 @@ async function changedFile(
       const { bytes } = await engine.encodeChunk(
         analysis,
         { height: 2, width: 3 },
-        { quality: source.header.quality as number, optimize: next() },
+        source.header.quality as number,
       );
       return { what: 'another chunk', bytes: withChunk(bytes) };
     }

@@ -45,7 +45,7 @@ async function exercise(model: Model, seed: number): Promise<void> {
     const bytes = noise(2 * analysis.length, seed);
     for (let i = 0; i < analysis.length; i++)
       analysis[i] = ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!) % (model.latent.limit + 1);
-    const encoded = await engine.encodeChunk(analysis, chunk, { quality, optimize: 0 });
+    const encoded = await engine.encodeChunk(analysis, chunk, quality);
     expect(await engine.decodeChunk(encoded.bytes, chunk, quality)).toEqual(encoded.latents);
     const damaged = noise(60, seed + 1);
     await engine.decodeChunk(damaged, chunk, quality).catch((error: unknown) => {

@@ -59,10 +59,10 @@ export function openReferenceEngine(model: Model): Engine {
       );
     },
 
-    async encodeChunk(analysis, chunk, options, signal) {
-      enter(options.quality, signal);
+    async encodeChunk(analysis, chunk, quality, signal) {
+      enter(quality, signal);
       await breathe(signal);
-      return encodeChunk(analysis, chunk, options, model, networks);
+      return encodeChunk(analysis, chunk, quality, model, networks);
     },
 
     async decodeChunk(bytes, chunk, quality, signal) {

@@ -39,7 +39,6 @@ export interface EncodeMessage {
   readonly analysis: Int16Array;
   readonly chunk: Extent;
   readonly quality: number;
-  readonly optimize: number;
   readonly scratch: number;
   readonly control: number;
 }
@@ -86,7 +85,7 @@ export function serveThread(
         throw new EngineError('the call was aborted');
     });
     if (message.kind === 'decode') return decodeChunk(message.bytes, chunk, quality, model, networks);
-    return encodeChunk(message.analysis, chunk, { quality, optimize: message.optimize }, model, networks);
+    return encodeChunk(message.analysis, chunk, quality, model, networks);
   };
 
   return (message) => {

@@ -23,7 +23,7 @@ export async function warmUp(engine: Engine): Promise<void> {
   const work = async () => {
     // A model for decoding alone cannot make the chunk that would be decoded.
     if (model.hyperAnalysis.length > 0) {
-      const { bytes } = await engine.encodeChunk(analysis, chunk, { quality: 1, optimize: 1 });
+      const { bytes } = await engine.encodeChunk(analysis, chunk, 1);
       await engine.decodeChunk(bytes, chunk, 1);
     }
     const features = await engine.features(latents, level, sites, 1);

@@ -205,11 +205,11 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       return pool.run(job, signal);
     },
 
-    async encodeChunk(analysis, chunk, { quality, optimize }, signal) {
+    async encodeChunk(analysis, chunk, quality, signal) {
       enter(quality, signal);
       expectEncoder();
       const job = chunkJob<EncodedChunk>(chunk, (scratch, control) => ({
-        message: { kind: 'encode', analysis, chunk, quality, optimize, scratch, control },
+        message: { kind: 'encode', analysis, chunk, quality, scratch, control },
       }));
       return pool.run(job, signal);
     },

@@ -65,9 +65,9 @@ class WorkerEngine implements Engine {
   }
 
   async encodeChunk(
-    ...[analysis, chunk, options, signal]: Parameters<Engine['encodeChunk']>
+    ...[analysis, chunk, quality, signal]: Parameters<Engine['encodeChunk']>
   ): ReturnType<Engine['encodeChunk']> {
-    const args = [analysis, chunk, options];
+    const args = [analysis, chunk, quality];
     const result = await this.#idlest.call({ kind: 'call', name: 'encodeChunk', args }, signal);
     return result as Awaited<ReturnType<Engine['encodeChunk']>>;
   }
