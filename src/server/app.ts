@@ -53,6 +53,8 @@ export type LiifApp = Express & {
 
 /** The viewer's page of one picture: /view?id=… */
 const PICTURE_PAGE = /^\/view(\?|$)/;
+/** Both pages of the viewer: the gallery and that one. */
+const PAGE = /^\/(view|index\.html)?(\?|$)/;
 /** Megabytes of the settings in bytes. */
 const MB = 2 ** 20;
 /** Answers that are kept from nobody: what clients of other origins may read. */
@@ -266,6 +268,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     // Only addresses that can be files of the viewer cost a look at the disk.
     app.use((request, response, next) => {
       if (!/^\/(assets\/[^/?]+|[^/?]*)(\?|$)/.test(request.url)) return next();
+      if (PAGE.test(request.url)) hosts.baseOf(request, request.baseUrl);
       // Its own addresses are relative, so that it can be mounted anywhere; they need the slash.
       if (request.originalUrl.split('?')[0] === request.baseUrl) {
         response.redirect(308, `${request.baseUrl}/`);
@@ -288,7 +291,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
       response.set('Allow', 'GET, HEAD, OPTIONS');
       throw new Problem(405, 'method-not-allowed', 'Only GET and HEAD are answered here.');
     }
-    if (request.url === '/' || request.url.startsWith('/?') || PICTURE_PAGE.test(request.url)) {
+    if (PAGE.test(request.url)) {
       hosts.baseOf(request, request.baseUrl);
       response.set('Cache-Control', 'no-cache').type('html');
       response.send(pageWithoutViewer(request.baseUrl, catalog.list()));
