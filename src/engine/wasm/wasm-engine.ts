@@ -18,12 +18,13 @@ export interface WasmEngineOptions {
   readonly host: WasmHost;
   /** Threads to start; 0: none, the calling thread computes. Default: the host's. */
   readonly threads?: number;
-  /** Bound of the engine's memory: weights, feature maps that are not closed, and what runs. Default 2 GiB, at most 4 GiB. */
+  /** Bound of the engine's memory: weights, feature maps that are not closed, and what runs. Default and limit: 4 GiB. */
   readonly maxMemoryBytes?: number;
   readonly signal?: AbortSignal;
 }
 
-const MAX_MEMORY_BYTES = 2 ** 31;
+// Twice what a server keeps of features at most, so that its cache is full before the memory is.
+const MAX_MEMORY_BYTES = 2 ** 32;
 
 /**
  * Kernels in WebAssembly SIMD, on threads over one shared memory. Exact. Calls that overlap share the threads; one that is alone gets all of
