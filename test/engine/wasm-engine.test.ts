@@ -135,15 +135,25 @@ describe('threads', () => {
   it('reject what runs and what comes with EngineError when one dies', async () => {
     const threads: Thread[] = [];
     const failures: ((reason: unknown) => void)[] = [];
+    let dying = false;
     const host: WasmHost = {
       ...nodeHost,
       startThread() {
         const thread = nodeHost.startThread();
         threads.push(thread);
-        return { ...thread, onFailure: (callback) => failures.push(callback) };
+        return {
+          ...thread,
+          // None finishes before it is killed, however slow the killing.
+          onMessage: (callback) =>
+            thread.onMessage((answer) => {
+              if (!dying) callback(answer);
+            }),
+          onFailure: (callback) => failures.push(callback),
+        };
       },
     };
     const engine = await openWasmEngine(model, { host, threads: 2 });
+    dying = true;
     const running = [1, 2, 3].map(() => engine.features(latents, level, sites, 60));
     const outcomes = Promise.allSettled(running);
     await threads[0]!.terminate();

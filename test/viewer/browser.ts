@@ -73,7 +73,9 @@ export interface TileCount {
 
 export function countTiles(page: Page): Promise<TileCount> {
   return page.evaluate(() => {
-    const map = document.querySelector('.map')!.getBoundingClientRect();
+    const map = document.querySelector('.map')?.getBoundingClientRect();
+    // The page has not drawn itself yet.
+    if (map === undefined) return { loaded: 0, waiting: 0, covered: 0 };
     const rects: DOMRect[] = [];
     let waiting = 0;
     for (const tile of document.querySelectorAll('.liif-tile')) {
