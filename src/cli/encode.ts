@@ -86,9 +86,10 @@ export function encodeCommand(): Command {
     )
     .option('--no-overviews', 'no reduced copies of pictures over 1024 pixels')
     .addOption(
-      new Option('--chunk-size <8-64>', 'side of a chunk in units of 16 pixels (default: 32)').argParser(
-        wholeNumber(8, 64),
-      ),
+      new Option(
+        '--chunk-size <8-64>',
+        'side of a chunk in units of 16 pixels (default: 32; 16 beyond 8 megapixels)',
+      ).argParser(wholeNumber(8, 64)),
     )
     .option('--keep-metadata', 'carry ICC profile, EXIF and XMP along')
     .option('--icc', 'carry the ICC profile along')

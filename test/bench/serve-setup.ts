@@ -25,7 +25,7 @@ export interface BenchPictures {
 export async function benchPictures(): Promise<BenchPictures> {
   const model = await readFile(join(ROOT, 'src/model/liif-1.safetensors'));
   const stamp = createHash('sha256').update(model).digest('hex').slice(0, 12);
-  const home = join(HOME, stamp);
+  const home = join(HOME, `${stamp}-256`);
   const pictures = { liif: join(home, 'liif'), tiff: join(home, 'tiff') };
   await mkdir(pictures.liif, { recursive: true });
   await mkdir(pictures.tiff, { recursive: true });
