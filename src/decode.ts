@@ -4,7 +4,7 @@ import type { Engine, Extent, FeatureMap, Rect } from './engine/engine.ts';
 import { EngineError, RequestError, UnsupportedError } from './errors.ts';
 import { LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
-import type { Region } from './head/query.ts';
+import { planSampling, type Region } from './head/query.ts';
 import {
   compare,
   divide,
@@ -65,6 +65,9 @@ const MAX_SIDE = 2 ** 24;
 const MAX_RASTER_BYTES = 2 ** 31;
 /** Bytes of one band of `renderBands`, about. */
 const BAND_BYTES = 32 * 2 ** 20;
+/** The same for a reduction, where up to 16 bytes stand for a sample of the output before it is one. */
+const REDUCED_BAND_BYTES = 128 * 2 ** 20;
+const MIN_REDUCED_ROWS = 32;
 /** Sites on the side of a window of features: 2^20 sites are 64 MiB of P. */
 const WINDOW_SITES = 1024;
 const LATENT_CACHE_BYTES = 64 * 2 ** 20;
@@ -153,16 +156,27 @@ export class LiifImage {
   }
 
   async *#bands(query: RenderQuery, options: CallOptions): AsyncGenerator<Raster, void, undefined> {
-    const rowBytes = query.width * this.#channels() * (query.depth / 8);
-    const stepY = toNumber(divide(toRational(query.region.height), toRational(query.height)));
-    const perWindow = Math.max(1, Math.floor(WINDOW_SITES / stepY));
-    const rows = Math.max(1, Math.min(perWindow, Math.floor(BAND_BYTES / rowBytes), query.height));
+    const rows = Math.min(query.height, this.#bandRows(query));
     options.onProgress?.({ stage: 'decode', done: 0, total: query.height });
     for (let from = 0; from < query.height; from += rows) {
       const to = Math.min(query.height, from + rows);
       yield await this.renderRows(query, from, to, { size: WINDOW_SITES, fitted: true }, options.signal);
       options.onProgress?.({ stage: 'decode', done: to, total: query.height });
     }
+  }
+
+  /** Rows of a band: what one window of features serves, less where memory asks for it. Bands of a reduction share three rows with the next. */
+  #bandRows(query: RenderQuery): number {
+    const { levels, overviewFactor } = this.header;
+    const plan = planSampling(query.region, query.width, query.height, levels, overviewFactor);
+    const rowBytes = query.width * this.#channels() * (query.depth / 8);
+    const step = divide(toRational(query.region.height), toRational(query.height));
+    const window = WINDOW_SITES / toNumber(divide(step, toRational(plan.reduction)));
+    const { rows, columns } = plan.density;
+    if (rows === 1 && columns === 1)
+      return Math.max(1, Math.min(Math.floor(window), Math.floor(BAND_BYTES / rowBytes)));
+    const bound = Math.floor(REDUCED_BAND_BYTES / (17 * rowBytes));
+    return Math.max(1, Math.min(Math.max(MIN_REDUCED_ROWS, Math.floor(window) - 3), bound));
   }
 
   #channels(): Raster['channels'] {
@@ -172,6 +186,8 @@ export class LiifImage {
   #picture(): RenderPicture {
     const { header } = this;
     return {
+      width: header.width,
+      height: header.height,
       levels: header.levels,
       overviewFactor: header.overviewFactor,
       channels: header.channels,

@@ -1,5 +1,15 @@
 import type { Axis } from '../engine/engine.ts';
-import { compare, divide, type Exact, floorDivide, multiply, type Rational, toRational } from './rational.ts';
+import { RequestError } from '../errors.ts';
+import {
+  add,
+  compare,
+  divide,
+  type Exact,
+  floorDivide,
+  multiply,
+  type Rational,
+  toRational,
+} from './rational.ts';
 
 /** A rectangle in pixels of level 0, top-left origin; may be fractional and may reach beyond the picture. Spec 4.1. */
 export interface Region {
@@ -14,16 +24,19 @@ const MIN_CELL = 1024n;
 const MAX_CELL = 16384n;
 const FRACTION_BITS = 14n;
 
+/** Grid pixels along an axis, margins and all: an index has to fit into 31 bits. */
+const MAX_GRID = 2 ** 31 - 1;
+
 /** How a query is sampled: spec 4.2. */
 export interface SamplingPlan {
   readonly level: number;
   /** overviewFactor ^ level */
   readonly reduction: bigint;
-  /** Samples rendered per output sample and averaged afterwards, powers of two; 1 unless the smallest level is reduced beyond 1/4. */
-  readonly average: { readonly rows: number; readonly columns: number };
+  /** mY and mX, powers of two: how many times denser than the output the level is sampled; 1 and 1 unless it is reduced. */
+  readonly density: { readonly rows: number; readonly columns: number };
 }
 
-/** Which level serves a query, and whether its samples are averaged. Spec 4.2. */
+/** Which level serves a query, and how densely it is sampled. Spec 4.2. Throws RequestError for reductions beyond all sense. */
 export function planSampling(
   region: Region,
   width: number,
@@ -45,21 +58,73 @@ export function planSampling(
   return {
     level,
     reduction,
-    average: { rows: averaged(stepY, reduction), columns: averaged(stepX, reduction) },
+    density: { rows: density(stepY, reduction, height), columns: density(stepX, reduction, width) },
   };
 }
 
-/** Smallest power of two m with step / reduction / m <= 4. */
-function averaged(step: Rational, reduction: bigint): number {
+/** Smallest power of two m with step / reduction / m <= 1. */
+function density(step: Rational, reduction: bigint, count: number): number {
   let m = 1;
-  while (compare(step, toRational(4n * reduction * BigInt(m))) > 0) m *= 2;
+  while (compare(step, toRational(reduction * BigInt(m))) > 0) {
+    m *= 2;
+    if (gridCount(m, count) > MAX_GRID)
+      throw new RequestError(`A reduction to less than 1/${m / 2} is beyond what can be computed here`);
+  }
   return m;
+}
+
+/** Grid pixels that `count` output pixels read at density m. Spec 4.7. */
+export function gridCount(m: number, count: number): number {
+  return m === 1 ? count : m * (count + 3);
+}
+
+/** The grid pixels of an axis that a reduction reads, those outside the picture replaced by the nearest inside. Spec 4.7. */
+export interface GridSpan {
+  /** The first one inside the picture, counted from the region's start. */
+  readonly first: bigint;
+  readonly count: number;
+  /** All that are read, inside and outside: number i is the one at clamp(i + shift, 0, count - 1) from `first` on. */
+  readonly wanted: number;
+  readonly shift: number;
+}
+
+/** What the output pixels from .. to-1 of `count` read of the grid; `extent`: native pixels that the level covers, padding apart. Spec 4.7. */
+export function gridSpan(
+  start: Exact,
+  length: Exact,
+  count: number,
+  m: number,
+  extent: bigint,
+  from: number,
+  to: number,
+): GridSpan {
+  const origin = toRational(start);
+  const d = divide(toRational(length), toRational(BigInt(count) * BigInt(m)));
+  // The smallest i with origin + (i + 1/2) * d >= edge.
+  const firstFrom = (edge: Rational): bigint => {
+    const distance = divide(add(edge, { ...origin, numerator: -origin.numerator }), d);
+    return -floorDivide(distance.denominator - 2n * distance.numerator, 2n * distance.denominator);
+  };
+  const first = firstFrom(toRational(0n));
+  const last = firstFrom(toRational(extent)) - 1n;
+  const inside = (i: bigint): bigint => (i < first ? first : i > last ? last : i);
+  const wanted = gridCount(m, to - from);
+  const begin = BigInt(m) * BigInt(from) - (m === 1 ? 0n : (3n * BigInt(m)) / 2n);
+  const held = inside(begin);
+  const shift = begin - held;
+  const far = BigInt(MAX_GRID);
+  return {
+    first: held,
+    count: Number(inside(begin + BigInt(wanted) - 1n) - held) + 1,
+    wanted,
+    shift: Number(shift < -far ? -far : shift > far ? far : shift),
+  };
 }
 
 /**
  * Sample positions of `count` output pixels that cover start .. start+length (native pixels), on a level reduced by `reduction` whose
  * sites number `sites` along this axis. Spec 4.2. Indices are brought to -1 .. sites-1, which changes nothing: spec 4.3 clamps them.
- * `from`, `to`: only output pixels from .. to-1.
+ * `from`, `to`: only pixels from .. to-1, which may lie outside 0 .. count-1.
  */
 export function sampleAxis(
   start: Exact,
@@ -67,8 +132,8 @@ export function sampleAxis(
   count: number,
   reduction: bigint,
   sites: number,
-  from = 0,
-  to = count,
+  from: number | bigint = 0,
+  to: number | bigint = count,
 ): Axis {
   const a = toRational(start);
   const b = toRational(length);
@@ -80,8 +145,8 @@ export function sampleAxis(
     2n * n * a.numerator * b.denominator +
     (2n * BigInt(from) + 1n) * b.numerator * a.denominator -
     n * reduction * a.denominator * b.denominator;
-  const index = new Int32Array(to - from);
-  const fraction = new Int16Array(to - from);
+  const index = new Int32Array(Number(BigInt(to) - BigInt(from)));
+  const fraction = new Int16Array(index.length);
   const last = BigInt(sites - 1);
   for (let j = 0; j < index.length; j++) {
     const position = floorDivide(numerator << FRACTION_BITS, denominator);

@@ -1,8 +1,10 @@
 import type { Axis, Engine, Extent, FeatureMap, Query, Rect, Samples } from '../engine/engine.ts';
 import type { Lease } from '../features/leased-cache.ts';
-import { planSampling, type Region, sampleAxis } from '../head/query.ts';
+import { gridSpan, planSampling, type Region, sampleAxis } from '../head/query.ts';
+import type { Exact } from '../head/rational.ts';
 import type { Raster } from '../image/raster.ts';
 import { inParallel } from '../parallel.ts';
+import { Reducer } from './reduce.ts';
 
 /** What to render: spec 4.1. */
 export interface RenderQuery {
@@ -15,6 +17,9 @@ export interface RenderQuery {
 
 /** The picture that is rendered, as far as rendering needs it. */
 export interface RenderPicture {
+  /** Pixels of level 0. */
+  readonly width: number;
+  readonly height: number;
   readonly levels: number;
   readonly overviewFactor: number;
   /** 3 or 1, without alpha. */
@@ -34,6 +39,9 @@ export interface BlockOptions {
 
 /** Output pixels handed to the engine in one query, so that its threads share a block. */
 const PIXELS_PER_QUERY = 1 << 16;
+/** Pixels that are computed before they are reduced: about so many if there is a choice, at most so many whatever a block holds. */
+const STRIP_PIXELS = 1 << 21;
+export const MAX_STRIP_PIXELS = 1 << 24;
 
 /** A run of output rows (or columns) from .. to-1 served by sites first .. last of one block. */
 interface Run {
@@ -44,8 +52,8 @@ interface Run {
 }
 
 /**
- * Output rows `from` .. `to`-1 of a query. However an output is cut into calls, its samples are the same. Memory: the band,
- * and two windows of features at a time for each thread of the engine.
+ * Output rows `from` .. `to`-1 of a query. However an output is cut into calls, its samples are the same. Memory: the band, for a reduction
+ * also a strip of what it is made of, and two windows of features at a time for each thread of the engine.
  */
 export async function renderBand(
   picture: RenderPicture,
@@ -56,29 +64,48 @@ export async function renderBand(
   blocks: BlockOptions,
   signal?: AbortSignal,
 ): Promise<Raster> {
-  const { region, depth } = query;
-  const plan = planSampling(region, query.width, query.height, picture.levels, picture.overviewFactor);
-  const sites = picture.sites(plan.level);
-  const { rows: averageRows, columns: averageColumns } = plan.average;
-  const rows = sampleAxis(
-    region.y,
-    region.height,
-    query.height * averageRows,
-    plan.reduction,
-    sites.height,
-    from * averageRows,
-    to * averageRows,
-  );
-  const columns = sampleAxis(
-    region.x,
-    region.width,
-    query.width * averageColumns,
-    plan.reduction,
-    sites.width,
-  );
+  const { region, depth, width, height } = query;
+  const plan = planSampling(region, width, height, picture.levels, picture.overviewFactor);
+  const { level, reduction, density } = plan;
+  const sites = picture.sites(level);
+  if (density.rows === 1 && density.columns === 1) {
+    const rows = sampleAxis(region.y, region.height, height, reduction, sites.height, from, to);
+    const columns = sampleAxis(region.x, region.width, width, reduction, sites.width);
+    return renderGrid(picture, engine, { level, rows, columns, depth }, blocks, signal);
+  }
+  const axis = (side: 'height' | 'width', start: Exact, m: number, first: number, end: number) => {
+    const extent = BigInt(Math.ceil(picture[side] / Number(reduction))) * reduction;
+    const span = gridSpan(start, region[side], query[side], m, extent, first, end);
+    const count = query[side] * m;
+    const after = span.first + BigInt(span.count);
+    return {
+      reduced: { density: m, span, count: end - first },
+      sampled: sampleAxis(start, region[side], count, reduction, sites[side], span.first, after),
+    };
+  };
+  const rows = axis('height', region.y, density.rows, from, to);
+  const columns = axis('width', region.x, density.columns, 0, width);
   const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
-  const width = query.width * averageColumns;
-  const height = (to - from) * averageRows;
+  const reducer = new Reducer(channels, depth, rows.reduced, columns.reduced);
+  for (const [first, end] of strips(rows.sampled, columns.sampled.index.length, sites.height, blocks)) {
+    const grid = { level, rows: slice(rows.sampled, first, end), columns: columns.sampled, depth };
+    reducer.push((await renderGrid(picture, engine, grid, blocks, signal)).data);
+  }
+  return reducer.finish();
+}
+
+/** Pixels at the positions of two axes of a level: spec 4.3 to 4.6. */
+async function renderGrid(
+  picture: RenderPicture,
+  engine: Engine,
+  { level, rows, columns, depth }: Query & { readonly level: number },
+  blocks: BlockOptions,
+  signal?: AbortSignal,
+): Promise<Raster> {
+  const sites = picture.sites(level);
+  const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
+  const height = rows.index.length;
+  const width = columns.index.length;
   const raster = (data: Raster['data']): Raster => ({ width, height, channels, data });
   let sampled: Raster | undefined;
 
@@ -95,7 +122,7 @@ export async function renderBand(
       height: rowRun.last - rowRun.first + 1,
       width: columnRun.last - columnRun.first + 1,
     };
-    const lease = await picture.features(plan.level, plane, rect, signal);
+    const lease = await picture.features(level, plane, rect, signal);
     try {
       const columnAxis = slice(columns, columnRun.from, columnRun.to);
       const queries: Query[] = [];
@@ -118,8 +145,19 @@ export async function renderBand(
       lease.release();
     }
   });
-  const whole = sampled!; // outputs have pixels
-  return averageRows * averageColumns > 1 ? average(whole, averageColumns, averageRows) : whole;
+  return sampled!; // outputs have pixels
+}
+
+/** Cuts the rows of a grid, where a block of features ends if that is possible, so that strips stay small and no block is needed twice. */
+function strips(rows: Axis, columns: number, sites: number, blocks: BlockOptions): [number, number][] {
+  const most = Math.max(1, Math.floor(MAX_STRIP_PIXELS / columns));
+  const found: [number, number][] = [];
+  for (const { from, to } of runs(rows, sites, blocks)) {
+    const last = found.at(-1);
+    if (last && (to - last[0]) * columns <= STRIP_PIXELS) last[1] = to;
+    else for (let row = from; row < to; row += most) found.push([row, Math.min(to, row + most)]);
+  }
+  return found;
 }
 
 /** Cuts an axis where the site index passes from one block to the next. Indices do not decrease along an axis. */
@@ -179,29 +217,4 @@ function place(
       }
     }
   }
-}
-
-/** Means of blocks of columns x rows samples, powers of two. Spec 4.2. */
-function average(raster: Raster, columns: number, rows: number): Raster {
-  const { channels } = raster;
-  const width = raster.width / columns;
-  const height = raster.height / rows;
-  const count = columns * rows;
-  const data =
-    raster.data instanceof Uint16Array
-      ? new Uint16Array(width * height * channels)
-      : new Uint8Array(width * height * channels);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      for (let c = 0; c < channels; c++) {
-        let sum = count >> 1;
-        for (let dy = 0; dy < rows; dy++) {
-          let i = ((y * rows + dy) * raster.width + x * columns) * channels + c;
-          for (let dx = 0; dx < columns; dx++, i += channels) sum += raster.data[i]!;
-        }
-        data[(y * width + x) * channels + c] = Math.floor(sum / count);
-      }
-    }
-  }
-  return { width, height, channels, data };
 }

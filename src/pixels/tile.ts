@@ -9,7 +9,7 @@ interface PictureSize {
   readonly height: number;
 }
 
-/** The zoom at which a pixel of a tile is a pixel of the picture: m of spec 4.7. */
+/** The zoom at which a pixel of a tile is a pixel of the picture: m of spec 4.8. */
 export function nativeZoom(picture: PictureSize): number {
   let zoom = 0;
   while (TILE_SIZE * 2 ** zoom < Math.max(picture.width, picture.height)) zoom++;
@@ -24,7 +24,7 @@ export function tileSpan(picture: PictureSize, z: number): Rational {
     : { numerator: BigInt(TILE_SIZE), denominator: 1n << BigInt(-shift) };
 }
 
-/** Tile z/x/y of spec 4.7 at `size` pixels, without what lies beyond the right and lower border. The tile must touch the picture. */
+/** Tile z/x/y of spec 4.8 at `size` pixels, without what lies beyond the right and lower border. The tile must touch the picture. */
 export function tileQuery(picture: PictureSize, z: number, x: bigint, y: bigint, size: number): RenderQuery {
   const span = tileSpan(picture, z);
   return insideOf(picture, {

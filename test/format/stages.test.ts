@@ -6,10 +6,12 @@ import { openReferenceEngine } from '../../src/engine/reference/reference-engine
 import { codingTables } from '../../src/entropy/cdf-table.ts';
 import { encodeSymbols, RansDecoder } from '../../src/entropy/rans.ts';
 import { ensembleWeights, renderQuery } from '../../src/head/ensemble.ts';
-import { planSampling, sampleAxis } from '../../src/head/query.ts';
+import { gridSpan, planSampling, sampleAxis } from '../../src/head/query.ts';
+import type { Exact } from '../../src/head/rational.ts';
 import { clamp, leaky, round, sat16 } from '../../src/network/fixed-point.ts';
 import { loadModel } from '../../src/network/load.ts';
 import type { CdfTables, Model } from '../../src/network/model.ts';
+import { Reducer } from '../../src/pixels/reduce.ts';
 import { exact, modelBytes, readVectors, type VectorQuery } from './vector-files.ts';
 
 /** The vectors of single steps (specification 5.2) against the functions that take these steps here. */
@@ -116,9 +118,11 @@ it('samples axes as 4.2 says', () => {
     {
       levels: number;
       overviewFactor: number;
+      width: number;
+      height: number;
       queries: Pick<VectorQuery, 'region' | 'size'>[];
     },
-    { plans: { level: number; average: [number, number]; rows: Axis; columns: Axis }[] }
+    { plans: { level: number; density: [number, number]; rows: Axis; columns: Axis }[] }
   >('query');
   const sites = 48;
   // Indices far outside may be brought to the nearest that means the same.
@@ -130,18 +134,33 @@ it('samples axes as 4.2 says', () => {
   given.queries.forEach(({ region, size }, i) => {
     const [x, y, width, height] = region.map(exact) as [never, never, never, never];
     const plan = planSampling({ x, y, width, height }, size[0], size[1], given.levels, given.overviewFactor);
-    const { rows, columns } = plan.average;
-    const listed = ({ index, fraction, cell }: ReturnType<typeof sampleAxis>): Axis => ({
-      index: [...index],
-      fraction: [...fraction],
-      cell,
-    });
+    const { rows, columns } = plan.density;
+    const reduced = rows > 1 || columns > 1;
+    const axis = (start: Exact, length: Exact, count: number, m: number, side: number): Axis => {
+      const extent = BigInt(Math.ceil(side / Number(plan.reduction))) * plan.reduction;
+      const span = gridSpan(start, length, count, m, extent, 0, count);
+      const { index, fraction, cell } = reduced
+        ? sampleAxis(
+            start,
+            length,
+            count * m,
+            plan.reduction,
+            sites,
+            span.first,
+            span.first + BigInt(span.count),
+          )
+        : sampleAxis(start, length, count, plan.reduction, sites);
+      // All that are wanted, the margins repeated.
+      const at = (n: number) => Math.min(span.count - 1, Math.max(0, n + span.shift));
+      const each = Array.from({ length: span.wanted }, (_, n) => (reduced ? at(n) : n));
+      return { index: each.map((n) => index[n]!), fraction: each.map((n) => fraction[n]!), cell };
+    };
     const expected = given.expected.plans[i]!;
     expect({
       level: plan.level,
-      average: [rows, columns],
-      rows: listed(sampleAxis(y, height, size[1] * rows, plan.reduction, sites)),
-      columns: listed(sampleAxis(x, width, size[0] * columns, plan.reduction, sites)),
+      density: [rows, columns],
+      rows: axis(y, height, size[1], rows, given.height),
+      columns: axis(x, width, size[0], columns, given.width),
     }).toEqual({ ...expected, rows: held(expected.rows), columns: held(expected.columns) });
   });
 });
@@ -171,5 +190,31 @@ describe('the head', () => {
       });
     });
     expect(samples.map((values) => [...values])).toEqual(given.expected.samples);
+  });
+});
+
+it('reduces as 4.7 says', () => {
+  interface Reduction {
+    readonly depth: 8 | 16;
+    readonly density: [number, number];
+    readonly samples: number[][];
+  }
+  const given = stage<{ reductions: Reduction[] }, { outputs: number[][][] }>('reduction');
+  given.reductions.forEach(({ depth, density, samples }, i) => {
+    const expected = given.expected.outputs[i]!;
+    const axis = (m: number, wanted: number, count: number) => ({
+      density: m,
+      span: { first: 0n, count: wanted, wanted, shift: 0 },
+      count,
+    });
+    const rows = axis(density[0], samples.length, expected.length);
+    const columns = axis(density[1], samples[0]!.length, expected[0]!.length);
+    const reducer = new Reducer(1, depth, rows, columns);
+    const typed = (values: number[]) => (depth === 8 ? Uint8Array.from(values) : Uint16Array.from(values));
+    // In two pieces: the cut must not show.
+    const cut = samples.length >> 1;
+    reducer.push(typed(samples.slice(0, cut).flat()));
+    reducer.push(typed(samples.slice(cut).flat()));
+    expect([...reducer.finish().data]).toEqual(expected.flat());
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { planSampling, sampleAxis } from '../../src/head/query.ts';
+import { gridSpan, planSampling, sampleAxis } from '../../src/head/query.ts';
 import { toNumber, toRational } from '../../src/head/rational.ts';
 
 describe('exact numbers', () => {
@@ -86,9 +86,31 @@ describe('level choice', () => {
   it('follows the axis that is reduced less', () => {
     expect(planSampling({ x: 0, y: 0, width: 1600, height: 300 }, 100, 100, 3, 4).level).toBe(0);
   });
-  it('averages beyond a quarter of the smallest level', () => {
-    expect(planSampling(region(1600), 100, 100, 1, 4).average).toEqual({ rows: 4, columns: 4 });
-    expect(planSampling(region(400), 100, 100, 1, 4).average).toEqual({ rows: 1, columns: 1 });
-    expect(planSampling(region(401), 100, 100, 1, 4).average).toEqual({ rows: 2, columns: 2 });
+  it('samples more densely as soon as the level is reduced', () => {
+    const density = (size: number, count: number) => planSampling(region(size), count, count, 1, 4).density;
+    expect(density(100, 100)).toEqual({ rows: 1, columns: 1 });
+    expect(density(101, 100)).toEqual({ rows: 2, columns: 2 });
+    expect(density(400, 100)).toEqual({ rows: 4, columns: 4 });
+    expect(density(401, 100)).toEqual({ rows: 8, columns: 8 });
+    const both = planSampling({ x: 0, y: 0, width: 100, height: 300 }, 100, 100, 1, 4);
+    expect(both.density).toEqual({ rows: 4, columns: 1 });
+  });
+  it('refuses what no grid could hold', () => {
+    expect(() => planSampling(region(1e30), 1, 1, 3, 4)).toThrow(/reduction/);
+  });
+});
+
+describe('the grid of a reduction', () => {
+  it('has a margin, and repeats what lies at the border of the picture', () => {
+    expect(gridSpan(0, 100, 50, 2, 100n, 0, 50)).toEqual({ first: 0n, count: 100, wanted: 106, shift: -3 });
+    expect(gridSpan(0, 100, 50, 2, 100n, 10, 20)).toEqual({ first: 17n, count: 26, wanted: 26, shift: 0 });
+  });
+  it('ends where the level does, not where the region does', () => {
+    expect(gridSpan(20, 40, 10, 4, 100n, 0, 10)).toEqual({ first: -6n, count: 52, wanted: 52, shift: 0 });
+    expect(gridSpan(90, 20, 10, 2, 100n, 0, 10)).toEqual({ first: -3n, count: 13, wanted: 26, shift: 0 });
+  });
+  it('is one pixel far outside', () => {
+    expect(gridSpan(1000, 20, 10, 2, 100n, 0, 10)).toMatchObject({ first: -901n, count: 1, wanted: 26 });
+    expect(gridSpan(-(10n ** 20n), 20, 10, 2, 100n, 0, 10)).toMatchObject({ first: 10n ** 20n, count: 1 });
   });
 });

@@ -39,8 +39,12 @@ function crop(raster: Raster, x: number, y: number, width: number, height: numbe
 describe('a region', () => {
   const size = { width: 150, height: 139 };
   for (const [numerator, denominator] of [
+    [1n, 16n],
+    [1n, 5n],
     [1n, 4n],
     [3n, 10n],
+    [1n, 2n],
+    [5n, 7n],
     [1n, 1n],
     [3n, 2n],
     [4n, 1n],
@@ -100,7 +104,7 @@ describe('a region', () => {
     await image.close();
   });
 
-  it('reads overviews when it is reduced, and averages beyond them', async () => {
+  it('reads overviews when it is reduced, and filters beyond them', async () => {
     const image = await opened(picture(150, 139, 3), { overviews: 1 });
     const before = image.reader.bytesRead;
     const small = await image.render({ width: 30 });

@@ -57,8 +57,7 @@ class Picture:
         """Pixels (H, W, channels) of a query, in 8 or 16 bits."""
         level = level_of(query, self.header)
         planes = [self.sites(level, plane) for plane in range(plane_count(self.header))]
-        reduction = self.header["overviewFactor"] ** level
-        return render(self.model.head, query, reduction, planes, self.header["channels"], depth)
+        return render(self.model.head, query, self.header, planes, depth)
 
     def check_all(self):
         """Reads every chunk of every level."""

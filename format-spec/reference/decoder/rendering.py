@@ -5,7 +5,7 @@ Quotes are from format-spec/4-rendering.md.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Query:
             raise RequestError("a region and its output must not be empty")
 
 
-# ---------------------------------------------------------------- 4.2 Level and cell
+# ---------------------------------------------------------------- 4.2 Level, grid and cell
 
 
 def level_of(query, header):
@@ -41,27 +41,26 @@ def level_of(query, header):
     return max(fits, default=0)
 
 
-def axis(start, extent, count, reduction):
-    """(index, f, cell) of one axis: for each of `count` output pixels the first of its two sites, and where it lies between them."""
-    step = extent / count
+def density(step):
+    """m of an axis, from its step in sites."""
+    # "Let mX be the smallest power of two with stepX / F^n / mX <= 1"
+    m = 1
+    while step / m > 1:
+        m *= 2
+    return m
+
+
+def axis(start, d, indices, reduction):
+    """(index, f, cell) of one axis: for each grid pixel, counted by `indices`, the first of its two sites, and where it lies between them."""
     indexes, fractions = [], []
-    for i in range(count):
-        # "X = x + (j + 1/2) * width / W",  "u = X / F^n - 1/2"
-        u = (start + (i + Fraction(1, 2)) * step) / reduction - Fraction(1, 2)
+    for i in indices:
+        # "X_i = x + (i + 1/2) * d", "u = X_i / F^n - 1/2"
+        u = (start + (i + Fraction(1, 2)) * d) / reduction - Fraction(1, 2)
         index = floor(u)  # "index = floor(u)"
         indexes.append(index)
         fractions.append(floor((u - index) * (1 << 14)))  # "f = floor((u - index) * 2^14)"
-    # "cell = clamp(floor(stepX / F^n * 2^12 + 1/2), 1024, 16384)"
-    cell = min(max(floor(step / reduction * (1 << 12) + Fraction(1, 2)), 1024), 16384)
-    return indexes, fractions, cell
-
-
-def oversampling(step):
-    # "let mX be the smallest power of two with stepX / F^n / mX <= 4"
-    m = 1
-    while step / m > 4:
-        m *= 2
-    return m
+    # "cell = max(1024, floor(d / F^n * 2^12 + 1/2))"
+    return indexes, fractions, max(1024, floor(d / reduction * (1 << 12) + Fraction(1, 2)))
 
 
 # ---------------------------------------------------------------- 4.3 Sites, 4.4 Hidden vector
@@ -95,24 +94,24 @@ def ensemble_weights(fr, fc):
     return (1 << 14) - fr - fc + s11, fc - s11, fr - s11, s11
 
 
-def render_color(head, sites, query, reduction, depth):
-    """RGB samples (rows, columns, 3) of the query at the level of `sites`, without the mean of a reduction beyond it."""
-    row_index, row_f, cell_row = axis(query.y, query.height, query.rows, reduction)
-    column_index, column_f, cell_column = axis(query.x, query.width, query.columns, reduction)
+def render_color(head, sites, rows, columns, depth):
+    """RGB samples (rows, columns, 3) of the grid pixels of two axes (4.2)."""
+    row_index, row_f, cell_row = rows
+    column_index, column_f, cell_column = columns
     row_terms, column_terms = hidden_terms(head, row_f, column_f, cell_row, cell_column)
 
-    def inside(indexes, d, count):
+    def nearest(indexes, d, count):
         # "Site (r, c) outside is replaced by the nearest inside"
         return np.array([min(max(i + d, 0), count - 1) for i in indexes])
 
-    row_sites = [inside(row_index, d, sites.shape[0]) for d in (0, 1)]
-    column_sites = [inside(column_index, d, sites.shape[1]) for d in (0, 1)]
+    row_sites = [nearest(row_index, d, sites.shape[0]) for d in (0, 1)]
+    column_sites = [nearest(column_index, d, sites.shape[1]) for d in (0, 1)]
     weight = head["outputWeight"].astype(np.int64)
     fc = np.array(column_f, np.int64)
-    out = np.empty((query.rows, query.columns, 3), np.int64)
-    for i in range(query.rows):
+    out = np.empty((len(row_f), len(column_f), 3), np.int64)
+    for i in range(len(row_f)):
         shares = dict(zip(((0, 0), (0, 1), (1, 0), (1, 1)), ensemble_weights(row_f[i], fc)))
-        blended = np.full((query.columns, head["hidden"]), 1 << 13, np.int64)
+        blended = np.full((len(column_f), head["hidden"]), 1 << 13, np.int64)
         for (dy, dx), share in shares.items():
             p = sites[row_sites[dy][i], column_sites[dx]].astype(np.int64)
             # "hidden[dy][dx][k] = max(0, sat16(sat16(P[site][k] + rowTerm[dy][k]) + colTerm[dx][k]))"
@@ -140,18 +139,73 @@ def grey(rgb):
     return (rgb[..., :1] + 2 * rgb[..., 1:2] + rgb[..., 2:] + 2) >> 2
 
 
-def render(head, query, reduction, planes, color_channels, depth):
-    """Pixels (H, W, channels): colour, then alpha if `planes` has two. `planes` are P of one level, `reduction` is its F^n."""
-    # "If stepX / F^n > 4 or stepY / F^n > 4 [...] The same region is rendered at the same level at mX*W x mY*H"
-    mx = oversampling(query.width / query.columns / reduction)
-    my = oversampling(query.height / query.rows / reduction)
-    fine = Query(query.x, query.y, query.width, query.height, mx * query.columns, my * query.rows)
+# ---------------------------------------------------------------- 4.7 Reduction
+
+# "the cubic convolution kernel of Keys with a = -1/2, widened k times, at (t - 2*k + 1/2) / k, Q12"
+WEIGHTS = {
+    1: [4096],
+    2: [-48, -144, 464, 1776, 1776, 464, -144, -48],
+    4: [-7, -45, -75, -49, 93, 399, 745, 987, 987, 745, 399, 93, -49, -75, -45, -7],
+}
+
+
+def grid_span(m, count):
+    """First grid pixel that `count` output pixels need, and how many."""
+    # "The first weight of output column j belongs to block column k*j - 3*k/2, with k = 1 to column j"
+    return (0, count) if m == 1 else (-3 * m // 2, m * (count + 3))
+
+
+def inside(start, d, extent, indices):
+    """Each grid pixel, or the nearest inside the picture, whose level covers 0 .. extent."""
+    # "first is the smallest i with X_i >= 0, last the largest with X_i < ceil(width/F^n) * F^n"
+    first = ceil(-start / d - Fraction(1, 2))
+    last = ceil((extent - start) / d - Fraction(1, 2)) - 1
+    return [min(max(i, first), last) for i in indices]
+
+
+def reduce(samples, m_rows, m_columns, depth):
+    """Output (H, W, channels) of the grid's samples (rows, columns, channels) over `grid_span`."""
+    b_rows, b_columns = max(1, m_rows // 4), max(1, m_columns // 4)  # "b = max(1, m/4)"
+    n = b_rows * b_columns
+    rows, columns, channels = samples.shape
+    blocks = samples.reshape(rows // b_rows, b_rows, columns // b_columns, b_columns, channels)
+    means = (blocks.sum(axis=(1, 3)) + (n >> 1)) // n  # "T is a block's (sum + (n >> 1)) div n"
+    e = 6 if depth == 8 else 0  # "With e = 6 for samples of 8 bits and e = 0 for 16 bits"
+    along = filtered(means.swapaxes(0, 1), m_columns // b_columns)
+    h = (along + (1 << (11 - e))) >> (12 - e)
+    down = filtered(h.swapaxes(0, 1), m_rows // b_rows)
+    # "clamp((sum over t of w[t] * H[v + t][j] + (1 << (11 + e))) >> (12 + e), 0, 255 or 65535)"
+    return np.clip((down + (1 << (11 + e))) >> (12 + e), 0, 255 if depth == 8 else 65535)
+
+
+def filtered(values, k):
+    """Sums along the first axis, before rounding."""
+    weights = WEIGHTS[k]
+    count = (len(values) - len(weights)) // k + 1
+    return sum(w * values[t : t + k * (count - 1) + 1 : k] for t, w in enumerate(weights))
+
+
+def render(head, query, header, planes, depth):
+    """Pixels (H, W, channels) of a query: colour, then alpha if `planes` has two. `planes` are P of the query's level."""
+    reduction = header["overviewFactor"] ** level_of(query, header)
+
+    def grid(start, extent, count, side):
+        m = density(extent / count / reduction)
+        d = extent / count / m
+        first, length = grid_span(m, count)
+        return m, start, d, range(first, first + length), ceil(Fraction(side, reduction)) * reduction
+
+    my, *rows = grid(query.y, query.height, query.rows, header["height"])
+    mx, *columns = grid(query.x, query.width, query.columns, header["width"])
+    reduced = mx > 1 or my > 1  # "If mX = mY = 1 those of the columns 0 .. W-1 and rows 0 .. H-1 are the output"
+    row_axis, column_axis = (
+        axis(start, d, inside(start, d, extent, indices) if reduced else indices, reduction)
+        for start, d, indices, extent in (rows, columns)
+    )
     result = []
     for plane, sites in enumerate(planes):
-        pixels = render_color(head, sites, fine, reduction, depth)
-        if plane == 1 or color_channels == 1:
+        pixels = render_color(head, sites, row_axis, column_axis, depth)
+        if plane == 1 or header["channels"] == 1:
             pixels = grey(pixels)
-        # "each output sample is the mean of its block: (sum + (mX*mY >> 1)) div (mX*mY)"
-        blocks = pixels.reshape(query.rows, my, query.columns, mx, -1).sum(axis=(1, 3))
-        result.append((blocks + (mx * my >> 1)) // (mx * my))
+        result.append(reduce(pixels, my, mx, depth) if reduced else pixels)
     return np.concatenate(result, axis=2)

@@ -8,7 +8,7 @@ from entropy import SymbolReader
 from model import Table
 from networks import clamp, decode_chunk, round_shift, run
 from picture import digest
-from rendering import Query, axis, ensemble_weights, grey, level_of, oversampling, render_color, sat16
+from rendering import Query, axis, density, ensemble_weights, grey, grid_span, inside, level_of, reduce, render_color, sat16
 
 
 def run_stage(name, given, load):
@@ -45,8 +45,19 @@ def run_stage(name, given, load):
     if name == "head":
         sites = np.array(given["sites"], np.int16)
         head = load(given["model"]).head
-        samples = [render_color(head, sites, _query(q), 1, q["depth"]) for q in given["queries"]]
+        samples = []
+        for described in given["queries"]:
+            query = _query(described)
+            rows = axis(query.y, query.height / query.rows, range(query.rows), 1)
+            columns = axis(query.x, query.width / query.columns, range(query.columns), 1)
+            samples.append(render_color(head, sites, rows, columns, described["depth"]))
         return {"samples": [s.ravel().tolist() for s in samples], "grey": [grey(s).ravel().tolist() for s in samples]}
+    if name == "reduction":
+        outputs = []
+        for each in given["reductions"]:
+            samples = np.array(each["samples"], np.int64)[:, :, None]
+            outputs.append(reduce(samples, *each["density"], each["depth"])[:, :, 0].tolist())
+        return {"outputs": outputs}
     raise KeyError(name)
 
 
@@ -54,15 +65,23 @@ def _plan(given, described):
     query = _query(described)
     level = level_of(query, given)
     reduction = given["overviewFactor"] ** level
-    mx, my = oversampling(query.width / query.columns / reduction), oversampling(query.height / query.rows / reduction)
-    row_index, row_f, cell_row = axis(query.y, query.height, my * query.rows, reduction)
-    column_index, column_f, cell_column = axis(query.x, query.width, mx * query.columns, reduction)
-    return {
-        "level": level,
-        "average": [my, mx],
-        "rows": {"index": row_index, "fraction": row_f, "cell": cell_row},
-        "columns": {"index": column_index, "fraction": column_f, "cell": cell_column},
-    }
+
+    def grid(start, extent, count, side):
+        """The grid pixels that 4.7 needs, each brought inside the picture."""
+        m = density(extent / count / reduction)
+        d = extent / count / m
+        first, length = grid_span(m, count)
+        return m, start, d, range(first, first + length), -(-side // reduction) * reduction
+
+    my, *rows = grid(query.y, query.height, query.rows, given["height"])
+    mx, *columns = grid(query.x, query.width, query.columns, given["width"])
+    plan = {"level": level, "density": [my, mx]}
+    for key, (start, d, indices, side) in (("rows", rows), ("columns", columns)):
+        if mx > 1 or my > 1:
+            indices = inside(start, d, side, indices)
+        index, f, cell = axis(start, d, indices, reduction)
+        plan[key] = {"index": index, "fraction": f, "cell": cell}
+    return plan
 
 
 def _query(described):

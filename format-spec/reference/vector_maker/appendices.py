@@ -11,7 +11,7 @@ import numpy as np
 from container import _CRC_TABLE, open_file, read_messagepack
 from model import load_model
 from networks import chunk_latents, conv, run, synthesize
-from rendering import Query, axis, ensemble_weights, hidden_terms, render_color, sat16
+from rendering import axis, ensemble_weights, hidden_terms, render_color, sat16
 
 MARK = "<!-- What follows is written by reference/vector_maker/appendices.py. -->\n"
 
@@ -216,8 +216,8 @@ def _pixel_lines(model, quality, body):
         x = run(model.synthesis[: i + 1], y, quality)
         lines.append(f"| {type(layer).__name__.lower()} | {' x '.join(map(str, x.shape))} | {_list(x[0, 0, :8])} |")
     sites = synthesize(model, quality, y)
-    query = Query(Fraction(0), Fraction(0), Fraction(1), Fraction(1), 1, 1)
-    (index,), (f,), cell = axis(query.x, query.width, 1, 1)
+    whole = axis(Fraction(0), Fraction(1), range(1), 1)
+    (index,), (f,), cell = whole
     head = model.head
     rows, columns = hidden_terms(head, [f], [f], cell, cell)
     p = sites[0, 0].astype(np.int64)
@@ -225,7 +225,7 @@ def _pixel_lines(model, quality, body):
     cells = head["cellRowWeight"].astype(np.int64) * cell + head["cellColumnWeight"].astype(np.int64) * cell
     c = sat16(networks.round_shift(cells, head["cellShift"]))
     acc = head["outputWeight"].astype(np.int64) @ hidden + head["outputBias"]
-    rgb = render_color(head, sites, query, 1, 8)[0, 0]
+    rgb = render_color(head, sites, whole, whole, 8)[0, 0]
     weights = ensemble_weights(f, f)
     lines += ["", "The last line is P at the first of 16 x 16 sites; the other 255 are padding.", "", "## B.5 The pixel", ""]
     lines += [f"At its own size the region is (0, 0, 1, 1) and the output 1 x 1: step 1, u = 0 + 1/2 - 1/2, index {index}, f = {f}, cell {cell}, for rows and columns alike (4.2). The ensemble's weights"]

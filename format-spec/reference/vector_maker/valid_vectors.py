@@ -74,9 +74,10 @@ def _kinds(catalogue):
     for quality in (1, 34, 67, 100):
         about = f"Quality {quality}: its rows of steps, offsets, tables and biases"
         add(f"quality-{quality}", about, "3.1", 40, 24, [whole(40, 24)], seed=6, quality=quality)
-    add("grey", "One channel", "4.6", 40, 24, [whole(40, 24), whole(40, 24, 16)], seed=7, channels=1)
-    add("alpha", "Color and alpha", "1.3", 40, 24, [whole(40, 24), whole(40, 24, 16)], seed=8, alpha=True)
-    add("grey-alpha", "Grey and alpha", "4.6", 40, 24, [whole(40, 24), query((3, 5, 9, 7), (27, 21), 16)], seed=9, channels=1, alpha=True)
+    small = [query((0, 0, 40, 24), (20, 12)), query((0, 0, 40, 24), (9, 6), 16)]
+    add("grey", "One channel", "4.6", 40, 24, [whole(40, 24), whole(40, 24, 16), *small], seed=7, channels=1)
+    add("alpha", "Color and alpha", "1.3", 40, 24, [whole(40, 24), whole(40, 24, 16), *small], seed=8, alpha=True)
+    add("grey-alpha", "Grey and alpha", "4.6", 40, 24, [whole(40, 24), query((3, 5, 9, 7), (27, 21), 16), *small], seed=9, channels=1, alpha=True)
     add("depth-16", "A source of 16 bits; both depths are decoded from it", "1.3", 40, 24, [whole(40, 24, 16), whole(40, 24)], seed=10, depth=16)
 
 
@@ -107,6 +108,7 @@ def _queries(catalogue):
     border = [query((x, y, 12, 8), (18, 12)) for y in (0, h - 8) for x in (0, 59, w - 12)]
     border += [query((x, 31, 12, 8), (18, 12)) for x in (0, w - 12)]
     beyond = [query((x, y, 10, 10), (15, 15)) for x, y in ((-5, 20), (w - 5, 20), (60, -5), (60, h - 5), (-7, -7), (w - 3, h - 3))]
+    beyond += [query((x, y, 24, 24), (9, 10)) for x, y in ((-9, 20), (w - 7, 20), (60, -9), (60, h - 7), (-20, h - 2))]
     beyond += [query((-40, -30, 10, 10), (7, 7)), query((1000, 1000, 10, 10), (7, 7)), query((-w, -h, 3 * w, 3 * h), (78, 42))]
     add(
         "borders", "Regions at every border and corner, across it, and wholly outside", "4.3", w, h,
@@ -135,8 +137,10 @@ def _queries(catalogue):
             query((0, 0, 8, 8), (16, 16)),  # f = 2^12 and 3 * 2^12
             query((Fraction(1, 128) + half, Fraction(1, 64) + half, 16, 16), (16, 16)),  # fr * fc halfway between integers
             query((0, 0, Fraction(16 * 8193, 8192), Fraction(16 * 8191, 8192)), (16, 16)),  # cells halfway between integers
-            query((0, 0, 64, 48), (16, 12)),  # a step of exactly 4: not averaged
-            query((0, 0, 64 + tiny, 48 + tiny), (16, 12)),  # a little more: averaged
+            query((0, 0, 64 + tiny, 48 + tiny), (64, 48)),  # a step of a little more than 1: reduced
+            query((0, 0, 64, 48), (32, 24)),  # of exactly 2
+            query((0, 0, 64, 48), (16, 12)),  # of exactly 4
+            query((0, 0, 64 + tiny, 48 + tiny), (16, 12)),  # a little more
             query((0, 0, Fraction(1, 2), Fraction(1, 2)), (2, 2)),  # a cell of exactly 1/4
             query((0, 0, 4, 4), (15, 17), 16),
         ],

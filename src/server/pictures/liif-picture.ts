@@ -5,11 +5,11 @@ import type { Engine, Extent, FeatureMap } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
-import { planSampling } from '../../head/query.ts';
+import { gridCount, planSampling } from '../../head/query.ts';
 import { divide, toNumber, toRational } from '../../head/rational.ts';
 import type { Raster } from '../../image/raster.ts';
 import { latentWindow } from '../../network/window.ts';
-import { type RenderPicture, type RenderQuery, renderBand } from '../../pixels/render.ts';
+import { MAX_STRIP_PIXELS, type RenderPicture, type RenderQuery, renderBand } from '../../pixels/render.ts';
 import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
 import { PictureChanged } from '../problem.ts';
@@ -17,8 +17,9 @@ import type { Estimate, ServedPicture } from './picture.ts';
 
 /** Sites on the side of a block of features: the unit that is computed, cached and shared. */
 export const BLOCK_SITES = 512;
-/** Rows of samples computed before other requests get their turn. */
+/** Rows computed before other requests get their turn; of a reduction fewer, since each is made of several. */
 const BAND_ROWS = 512;
+const REDUCED_BAND_ROWS = 256;
 /** Decoded latents kept for each open picture: a dozen chunks of 512 x 512 pixels. */
 const LATENT_CACHE_BYTES = 8 * 2 ** 20;
 
@@ -93,6 +94,8 @@ class LiifPicture implements ServedPicture {
       encoder: header.encoder,
     };
     this.#picture = {
+      width: header.width,
+      height: header.height,
       levels: header.levels,
       overviewFactor: header.overviewFactor,
       channels: header.channels,
@@ -115,7 +118,7 @@ class LiifPicture implements ServedPicture {
 
   estimate(query: RenderQuery): Estimate {
     const { region } = query;
-    const { level, reduction, average } = planSampling(
+    const { level, reduction, density } = planSampling(
       region,
       query.width,
       query.height,
@@ -123,7 +126,11 @@ class LiifPicture implements ServedPicture {
       this.#picture.overviewFactor,
     );
     const planes = this.alpha ? 2 : 1;
-    const samples = query.width * query.height * average.rows * average.columns * planes;
+    const grid = {
+      rows: gridCount(density.rows, query.height),
+      columns: gridCount(density.columns, query.width),
+    };
+    const samples = grid.rows * grid.columns * planes;
     const sites = this.#sites(level);
     const blocks = (start: RenderQuery['region']['x'], length: RenderQuery['region']['x'], side: number) => {
       const first = toNumber(divide(toRational(start), toRational(reduction)));
@@ -148,19 +155,28 @@ class LiifPicture implements ServedPicture {
             )
               cold++;
     }
+    // A reduction holds a strip of its grid, and up to 16 bytes for each sample of the band that comes of it.
+    const band =
+      density.rows === 1 && density.columns === 1
+        ? Math.min(query.height, BAND_ROWS) * query.width * 4
+        : Math.min(grid.rows * grid.columns, MAX_STRIP_PIXELS) * 4 +
+          Math.min(query.height, REDUCED_BAND_ROWS) * query.width * 68;
     return {
-      bytes:
-        query.width * query.height * 8 +
-        Math.min(query.height, BAND_ROWS) * query.width * average.rows * average.columns * 4,
+      bytes: query.width * query.height * 8 + band,
       work: cold * BLOCK_WORK + samples * SAMPLE_WORK,
     };
   }
 
   async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { engine } = this.#options;
-    const stepY = toNumber(divide(toRational(query.region.height), toRational(query.height)));
-    // Bands of about BAND_ROWS samples: several for reductions, whose samples are averaged.
-    const rows = Math.max(1, Math.min(BAND_ROWS, Math.floor((BAND_ROWS * 4) / Math.max(1, stepY))));
+    const { density } = planSampling(
+      query.region,
+      query.width,
+      query.height,
+      this.#picture.levels,
+      this.#picture.overviewFactor,
+    );
+    const rows = density.rows === 1 && density.columns === 1 ? BAND_ROWS : REDUCED_BAND_ROWS;
     const blocks = { size: BLOCK_SITES, fitted: false };
     try {
       if (query.height <= rows)

@@ -13,7 +13,7 @@ export interface TileAddress {
   readonly method: 'decode' | 'bicubic';
 }
 
-/** A tile of spec 4.7. Throws Problem: 404 outside the picture, 400 for a comparison before native. */
+/** A tile of spec 4.8. Throws Problem: 404 outside the picture, 400 for a comparison before native. */
 export function tileRendering(picture: Size, address: TileAddress): Rendering {
   const { z, x, y, pixelRatio, format, method } = address;
   const span = tileSpan(picture, z);
