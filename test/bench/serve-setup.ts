@@ -25,7 +25,7 @@ export interface BenchPictures {
 export async function benchPictures(): Promise<BenchPictures> {
   const model = await readFile(join(ROOT, 'src/model/liif-1.safetensors'));
   const stamp = createHash('sha256').update(model).digest('hex').slice(0, 12);
-  const home = join(HOME, `${stamp}-256`);
+  const home = join(HOME, `${stamp}-rgb`);
   const pictures = { liif: join(home, 'liif'), tiff: join(home, 'tiff') };
   await mkdir(pictures.liif, { recursive: true });
   await mkdir(pictures.tiff, { recursive: true });
@@ -82,6 +82,7 @@ async function mosaic(path: string): Promise<void> {
   }
   await sharp({ create: { width: SIDE, height: SIDE, channels: 3, background: 'gray' } })
     .composite(parts)
+    .removeAlpha() // compositing adds it
     .png({ compressionLevel: 3 })
     .toFile(path);
 }

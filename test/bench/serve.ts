@@ -1,29 +1,36 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import autocannon from 'autocannon';
-import {
-  benchPictures,
-  freePort,
-  installed,
-  machine,
-  type Running,
-  randomFrom,
-  SIDE,
-  startLiif,
-  startProgram,
-  writeConfig,
-} from './serve-setup.ts';
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { processorSpeed } from '../../src/bench/processor-speed.ts';
+import { type Figure, figureTable, keepResults, passes } from './figures.ts';
+import { table } from './rd-report.ts';
+import { type Load, load } from './serve-load.ts';
+import { missingForIipsrv, startIiifProcessor, startIipsrv } from './serve-peers.ts';
+import { benchPictures, machine, type Running, SIDE, startLiif } from './serve-setup.ts';
 
-// npm run bench:serve [-- --seconds 8]
-// Random JPEG tiles of one picture of 16 megapixels, from this server and from two others, the client on the same processors.
+/**
+ * Random JPEG tiles of one picture of 16 megapixels, from this server and from two others, the clients on the same processors.
+ *
+ *     npm run bench:serve -- [--seconds 4] [--only cold,warm,cached,peers] [--keep]
+ *
+ * Pause other work first. Takes about three minutes, and two more the first time, when the picture is made. --keep appends the figures to
+ * test/bench/results/<version>.tsv. Ends with status 1 if a bar is missed.
+ */
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '4' },
+    only: { type: 'string', default: 'cold,warm,cached,peers' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+const SECONDS = Number(options.seconds);
+if (!(SECONDS > 0)) throw new Error('--seconds: expected a number above 0');
+const PARTS = options.only.split(',');
 
-const option = process.argv.indexOf('--seconds');
-const SECONDS = option > 0 ? Number(process.argv[option + 1]) : 8;
 const CONNECTIONS = [1, 4, 16];
 const TILE = 256;
 const MAX_ZOOM = Math.log2(SIDE / TILE);
-const IIPSRV = '/usr/lib/iipimage-server/iipsrv.fcgi';
+/** A warm-up that takes longer than this is given up: then nothing after it is warm. */
+const MAX_FILL_MS = 120_000;
 
 interface Tile {
   readonly z: number;
@@ -31,24 +38,16 @@ interface Tile {
   readonly y: number;
 }
 
-interface Row {
+interface Row extends Load {
   readonly server: string;
   readonly what: string;
   readonly connections: number;
-  readonly rate: number;
-  readonly p50: number;
-  readonly p97: number;
-  readonly failed: number;
 }
 
-/** Every tile of the pyramid is as likely as any other. */
-function randomTiles(seed: number): () => Tile {
-  const random = randomFrom(seed);
-  const tiles: Tile[] = [];
-  for (let z = 0; z <= MAX_ZOOM; z++)
-    for (let y = 0; y < 2 ** z; y++) for (let x = 0; x < 2 ** z; x++) tiles.push({ z, x, y });
-  return () => tiles[Math.floor(random() * tiles.length)]!;
-}
+/** Every tile of the pyramid, each as likely as any other: three of four are native. */
+const TILES: readonly Tile[] = Array.from({ length: MAX_ZOOM + 1 }, (_, z) =>
+  Array.from({ length: 4 ** z }, (_, i) => ({ z, x: i % 2 ** z, y: Math.floor(i / 2 ** z) })),
+).flat();
 
 const xyz = ({ z, x, y }: Tile) => `/mosaic/${z}/${x}/${y}.jpg`;
 
@@ -59,193 +58,122 @@ function iiif(prefix: string): (tile: Tile) => string {
   };
 }
 
-async function load(
-  running: Running,
-  what: string,
-  server: string,
-  pathOf: (tile: Tile) => string,
-  connections: number,
-  seconds = SECONDS,
-): Promise<Row> {
-  const next = randomTiles(connections);
-  const result = await autocannon({
-    url: running.url,
-    connections,
-    duration: seconds,
-    timeout: 30,
-    requests: [{ setupRequest: (request) => ({ ...request, path: pathOf(next()) }) }],
-  });
-  const row: Row = {
-    server,
-    what,
-    connections,
-    rate: result['2xx'] / result.duration,
-    p50: result.latency.p50,
-    p97: result.latency.p97_5,
-    failed: result.non2xx + result.errors,
-  };
-  console.error(
-    `${server}, ${what}, ${connections} connections: ${row.rate.toFixed(0)} tiles/s, p50 ${row.p50} ms, p97.5 ${row.p97} ms${row.failed ? `, ${row.failed} failed` : ''}`,
-  );
-  return row;
-}
+const rows: Row[] = [];
 
-async function everyTile(running: Running, pathOf: (tile: Tile) => string): Promise<void> {
-  for (let z = 0; z <= MAX_ZOOM; z++)
-    for (let y = 0; y < 2 ** z; y++)
-      for (let x = 0; x < 2 ** z; x++) await (await fetch(running.url + pathOf({ z, x, y }))).arrayBuffer();
-}
-
-async function benchLiif(directory: string): Promise<Row[]> {
-  const rows: Row[] = [];
-  const cold = await startLiif([directory], ['--feature-cache-mb', '0', '--tile-cache-mb', '0']);
-  await load(cold, 'warming up', 'liif', xyz, 1, 2);
-  for (const connections of CONNECTIONS)
-    rows.push(await load(cold, 'cold features', 'liif', xyz, connections));
-  await cold.stop();
-
-  const warm = await startLiif([directory], ['--feature-cache-mb', '2000', '--tile-cache-mb', '0']);
-  await everyTile(warm, xyz);
-  for (const connections of CONNECTIONS)
-    rows.push(await load(warm, 'warm features', 'liif', xyz, connections));
-  await warm.stop();
-
-  const cached = await startLiif([directory], ['--feature-cache-mb', '0']);
-  await everyTile(cached, xyz);
-  for (const connections of CONNECTIONS)
-    rows.push(await load(cached, 'cached tiles', 'liif', xyz, connections));
-  await cached.stop();
-  return rows;
-}
-
-async function benchProcessor(directory: string): Promise<Row[]> {
-  const port = await freePort();
-  const pathOf = iiif('/iiif/3/mosaic.tif');
-  const running = await startProgram(
-    process.execPath,
-    ['--import', 'tsx', 'test/bench/iiif-processor-server.ts', directory, String(port)],
-    `http://127.0.0.1:${port}`,
-    '/iiif/3/mosaic.tif/info.json',
-  );
-  const rows: Row[] = [];
-  for (const connections of CONNECTIONS)
-    rows.push(await load(running, 'pyramid TIFF', 'iiif-processor', pathOf, connections));
-  await running.stop();
-  return rows;
-}
-
-async function benchIipsrv(directory: string): Promise<Row[]> {
-  const home = await mkdtemp(join(tmpdir(), 'liif-iipsrv-'));
-  const [port, backend] = [await freePort(), await freePort()];
-  // As many processes as processors; its own cache of tiles off, as ours is in the run it stands beside.
-  const fcgi = await startFcgi(directory, backend, home);
-  const config = await writeConfig(
-    home,
-    'nginx.conf',
-    `daemon off; ${process.getuid?.() === 0 ? 'user root; ' : ''}pid ${home}/nginx.pid; error_log stderr warn; worker_processes 1;
-events { worker_connections 256; }
-http {
-  access_log off;
-  ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${home}/${name};`).join(' ')}
-  upstream iipsrv { server 127.0.0.1:${backend}; keepalive 8; }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      fastcgi_pass iipsrv;
-      fastcgi_keep_conn on;
-      fastcgi_param QUERY_STRING "IIIF=$uri";
-      fastcgi_param REQUEST_METHOD $request_method;
-      fastcgi_param SERVER_PROTOCOL $server_protocol;
-      fastcgi_param HTTP_HOST $http_host;
-      fastcgi_param REQUEST_URI $request_uri;
-    }
+async function measure(running: Running, server: string, what: string, pathOf: (tile: Tile) => string) {
+  const path = (random: number) => pathOf(TILES[Math.floor(random * TILES.length)]!);
+  // Code that has not run yet is slow everywhere.
+  await load(running.url, path, 1, Math.min(1, SECONDS));
+  for (const connections of CONNECTIONS) {
+    const row = { server, what, connections, ...(await load(running.url, path, connections, SECONDS)) };
+    rows.push(row);
+    console.error(
+      `${server}, ${what}, ${connections} connections: ${row.rate.toFixed(0)} tiles/s, p50 ${row.p50.toFixed(1)} ms, p99 ${row.p99.toFixed(1)} ms${row.failed ? `, ${row.failed} failed` : ''}`,
+    );
   }
 }
-`,
+
+/** Asks for every tile once, so that all features, or all tiles, are there. */
+async function fill(running: Running): Promise<void> {
+  const begun = performance.now();
+  for (const tile of TILES) {
+    const answer = await fetch(running.url + xyz(tile));
+    await answer.arrayBuffer();
+    if (!answer.ok) throw new Error(`warming up: ${answer.status} for ${xyz(tile)}`);
+    if (performance.now() - begun > MAX_FILL_MS)
+      throw new Error(
+        `warming up takes more than ${MAX_FILL_MS / 1000} s: this machine is too slow or too busy`,
+      );
+  }
+  console.error(
+    `warmed up with all ${TILES.length} tiles in ${((performance.now() - begun) / 1000).toFixed(0)} s`,
   );
-  const running = await startProgram(
-    'nginx',
-    ['-p', home, '-e', 'stderr', '-c', config],
-    `http://127.0.0.1:${port}`,
-    '/mosaic.tif/info.json',
-  );
-  const rows: Row[] = [];
-  for (const connections of CONNECTIONS)
-    rows.push(await load(running, 'pyramid TIFF', 'iipsrv', iiif('/mosaic.tif'), connections));
-  await running.stop();
-  process.kill(fcgi, 'SIGTERM');
-  await rm(home, { recursive: true, force: true });
-  return rows;
 }
 
-async function startFcgi(directory: string, port: number, home: string): Promise<number> {
-  const { execFileSync } = await import('node:child_process');
-  const { readFileSync } = await import('node:fs');
-  execFileSync(
-    'spawn-fcgi',
-    ['-a', '127.0.0.1', '-p', String(port), '-F', '2', '-P', join(home, 'pid'), '-f', IIPSRV],
-    {
-      env: {
-        ...process.env,
-        FILESYSTEM_PREFIX: `${directory}/`,
-        JPEG_QUALITY: '85',
-        MAX_IMAGE_CACHE_SIZE: '0',
-        LOGFILE: '/dev/null',
-        VERBOSITY: '0',
-      },
-      stdio: 'ignore',
-    },
-  );
-  const pids = readFileSync(join(home, 'pid'), 'utf8').split('\n').filter(Boolean).map(Number);
-  process.once('exit', () => {
-    for (const pid of pids)
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // it has ended
-      }
-  });
-  return pids[0]!;
+/** Runs of capacity: nobody is turned away, so latencies are whole. */
+const PATIENT = ['--max-wait-ms', '60000', '--log-level', 'error'];
+
+async function benchLiif(what: string, settings: readonly string[], warm: boolean): Promise<void> {
+  const running = await startLiif([pictures.liif], [...settings, ...PATIENT]);
+  if (warm) await fill(running);
+  await measure(running, 'liif', what, xyz);
+  await running.stop();
 }
 
 const pictures = await benchPictures();
-const rows = await benchLiif(pictures.liif);
-rows.push(...(await benchProcessor(pictures.tiff)));
-if (installed(IIPSRV) && installed('spawn-fcgi') && installed('nginx'))
-  rows.push(...(await benchIipsrv(pictures.tiff)));
-else console.error('iipsrv is not measured: it needs iipimage-server, spawn-fcgi and nginx');
+const processor = await processorSpeed(availableParallelism(), 0.5);
+if (PARTS.includes('cold'))
+  await benchLiif('cold: nothing kept', ['--feature-cache-mb', '0', '--tile-cache-mb', '0'], false);
+if (PARTS.includes('warm'))
+  await benchLiif('warm features', ['--feature-cache-mb', '2000', '--tile-cache-mb', '0'], true);
+if (PARTS.includes('cached')) await benchLiif('cached tiles', ['--feature-cache-mb', '2000'], true);
+if (PARTS.includes('peers')) {
+  const processorPeer = await startIiifProcessor(pictures.tiff);
+  await measure(processorPeer.running, 'iiif-processor', 'pyramid TIFF', iiif(processorPeer.prefix));
+  await processorPeer.running.stop();
+  const missing = missingForIipsrv();
+  if (missing === undefined) {
+    const iipsrv = await startIipsrv(pictures.tiff, availableParallelism());
+    await measure(iipsrv.running, 'iipsrv', 'pyramid TIFF', iiif(iipsrv.prefix));
+    await iipsrv.running.stop();
+  } else console.error(`iipsrv is not measured: it needs ${missing}`);
+}
 
-console.log(`Random 256 x 256 JPEG tiles of ${SIDE} x ${SIDE} pixels; ${machine()}; ${SECONDS} s each\n`);
-console.log('| server | what | connections | tiles/s | p50 ms | p97.5 ms |');
-console.log('|---|---|---|---|---|---|');
-for (const { server, what, connections, rate, p50, p97, failed } of rows)
-  console.log(
-    `| ${server} | ${what} | ${connections} | ${rate.toFixed(0)}${failed ? ` (${failed} failed)` : ''} | ${p50} | ${p97} |`,
-  );
+console.log(`Random 256 x 256 JPEG tiles of ${SIDE} x ${SIDE} pixels; ${machine()}; ${SECONDS} s each.`);
+console.log(
+  `Meanwhile the processors reach ${processor.gigaMacs.toFixed(0)} GMAC/s with a plain dense kernel on all threads.\n`,
+);
+const header = ['server', 'what', 'connections', 'tiles/s', 'p50 ms', 'p99 ms', 'failed'];
+const cells = rows.map(({ server, what, connections, rate, p50, p99, failed }) => [
+  server,
+  what,
+  String(connections),
+  rate.toFixed(0),
+  p50.toFixed(1),
+  p99.toFixed(1),
+  String(failed),
+]);
+console.log(table(header, cells).join('\n'));
 
 const best = (server: string, what: string) =>
   Math.max(0, ...rows.filter((row) => row.server === server && row.what === what).map(({ rate }) => rate));
-const alone = (what: string) => rows.find((row) => row.what === what && row.connections === 1)!.p50;
+const alone = (what: string) => rows.find((row) => row.what === what && row.connections === 1)?.p50;
+const figures: Figure[] = [];
 const warm = best('liif', 'warm features');
-const bars: [string, boolean][] = [
-  [`warm: ${warm.toFixed(0)} tiles/s, at least 250`, warm >= 250],
-  [
-    `cached: ${best('liif', 'cached tiles').toFixed(0)} tiles/s, at least 1500`,
-    best('liif', 'cached tiles') >= 1500,
-  ],
-  [`p50 of one connection, warm: ${alone('warm features')} ms, at most 12`, alone('warm features') <= 12],
-  [`p50 of one connection, cold: ${alone('cold features')} ms, at most 80`, alone('cold features') <= 80],
-  [
-    `faster than iiif-processor (${best('iiif-processor', 'pyramid TIFF').toFixed(0)})`,
-    warm > best('iiif-processor', 'pyramid TIFF'),
-  ],
-];
-if (rows.some(({ server }) => server === 'iipsrv'))
-  bars.push([
-    `at least half of iipsrv (${best('iipsrv', 'pyramid TIFF').toFixed(0)})`,
-    warm >= best('iipsrv', 'pyramid TIFF') / 2,
-  ]);
+if (PARTS.includes('warm')) {
+  figures.push({ name: 'warm', value: warm, unit: 'tiles/s', atLeast: 250 });
+  figures.push({
+    name: 'warm, p50 of one connection',
+    value: alone('warm features')!,
+    unit: 'ms',
+    atMost: 12,
+  });
+}
+if (PARTS.includes('cold'))
+  figures.push({
+    name: 'cold, p50 of one connection',
+    value: alone('cold: nothing kept')!,
+    unit: 'ms',
+    atMost: 80,
+  });
+if (PARTS.includes('cached'))
+  figures.push({ name: 'cached', value: best('liif', 'cached tiles'), unit: 'tiles/s', atLeast: 1500 });
+if (PARTS.includes('warm') && PARTS.includes('peers')) {
+  const peer = (server: string, atLeast: number) => {
+    const rate = best(server, 'pyramid TIFF');
+    if (rate > 0)
+      figures.push({ name: `warm, of ${server}'s rate`, value: warm / rate, unit: 'times', atLeast });
+  };
+  peer('iiif-processor', 1);
+  peer('iipsrv', 0.5);
+}
+figures.push({
+  name: 'failed requests',
+  value: rows.reduce((sum, row) => sum + row.failed, 0),
+  unit: '',
+  atMost: 0,
+});
 console.log();
-for (const [text, met] of bars) console.log(`${met ? 'met' : 'NOT MET'}: ${text}`);
-if (rows.some(({ failed }) => failed > 0)) console.log('NOT MET: some requests failed');
-process.exitCode = bars.every(([, met]) => met) && rows.every(({ failed }) => failed === 0) ? 0 : 1;
+console.log(figureTable(figures).join('\n'));
+if (options.keep) console.log(`kept in ${await keepResults('test/bench/results', figures)}`);
+process.exitCode = figures.every(passes) ? 0 : 1;
