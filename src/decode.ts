@@ -2,7 +2,7 @@ import { latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
 import type { Engine, Extent, FeatureMap, Rect } from './engine/engine.ts';
 import { EngineError, RequestError, UnsupportedError } from './errors.ts';
-import { LatentStore } from './features/latents.ts';
+import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
 import { planSampling, type Region } from './head/query.ts';
 import {
@@ -76,6 +76,7 @@ const LATENT_CACHE_BYTES = 64 * 2 ** 20;
 export class LiifImage {
   readonly reader: Reader;
   readonly engine: Engine;
+  readonly #chunks: LeasedCache<Int16Array>;
   readonly #latents: LatentStore;
   readonly #features: LeasedCache<FeatureMap>;
   #closed = false;
@@ -83,7 +84,8 @@ export class LiifImage {
   constructor(reader: Reader, options: OpenOptions) {
     this.reader = reader;
     this.engine = options.engine;
-    this.#latents = new LatentStore(reader, options.engine, options.latentCacheBytes ?? LATENT_CACHE_BYTES);
+    this.#chunks = decodedChunks(options.latentCacheBytes ?? LATENT_CACHE_BYTES);
+    this.#latents = new LatentStore(reader, options.engine, this.#chunks);
     this.#features = new LeasedCache({
       maxBytes: options.featureCacheBytes ?? 0,
       sizeOf: (map) => map.byteLength,
@@ -151,7 +153,7 @@ export class LiifImage {
   async close(): Promise<void> {
     this.#closed = true;
     this.#features.close();
-    this.#latents.close();
+    this.#chunks.close();
     await this.reader.close();
   }
 

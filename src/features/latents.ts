@@ -6,17 +6,24 @@ import { inParallel } from '../parallel.ts';
 import type { Reader } from '../reader/reader.ts';
 import { type Lease, LeasedCache } from './leased-cache.ts';
 
+/** Bounds the decoded chunks of one file, or of several. */
+export function decodedChunks(maxBytes: number): LeasedCache<Int16Array> {
+  return new LeasedCache({ maxBytes, sizeOf: (latents) => latents.byteLength });
+}
+
 /** Latents of a file, chunk by chunk: read, checked and entropy decoded once while they stay in the cache. */
 export class LatentStore {
   readonly #reader: Reader;
   readonly #engine: Engine;
   readonly #cache: LeasedCache<Int16Array>;
+  readonly #name: string;
 
-  /** `cacheBytes`: bound of the decoded latents that are kept. */
-  constructor(reader: Reader, engine: Engine, cacheBytes: number) {
+  /** `cache` may be shared with other files; `name` is this file's there. Whoever made the cache closes it. */
+  constructor(reader: Reader, engine: Engine, cache: LeasedCache<Int16Array>, name = '') {
     this.#reader = reader;
     this.#engine = engine;
-    this.#cache = new LeasedCache({ maxBytes: cacheBytes, sizeOf: (latents) => latents.byteLength });
+    this.#cache = cache;
+    this.#name = name;
   }
 
   /** Latents of a window of one level and plane, (rect.height, rect.width, latentChannels). `rect` lies inside the level. */
@@ -42,12 +49,8 @@ export class LatentStore {
     return { rect, channels, data };
   }
 
-  close(): void {
-    this.#cache.close();
-  }
-
   #chunk(id: ChunkId, signal: AbortSignal | undefined): Promise<Lease<Int16Array>> {
-    const key = `${id.level}/${id.plane}/${id.row}/${id.column}`;
+    const key = `${this.#name}/${id.level}/${id.plane}/${id.row}/${id.column}`;
     return this.#cache.lease(key, (shared) => this.#decode(id, shared), signal);
   }
 

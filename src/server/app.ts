@@ -86,6 +86,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   const engines = new EngineHost({
     openEngine: openEngine ?? (() => openServerEngine(config)),
     featureCacheBytes: config.featureCacheMb * MB,
+    latentCacheBytes: config.latentCacheMb * MB,
     onReplaced: (reason) => {
       metrics.replaced.inc();
       log.error({ reason }, 'engine failed and is replaced');

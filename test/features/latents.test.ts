@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
-import { LatentStore } from '../../src/features/latents.ts';
+import { decodedChunks, LatentStore } from '../../src/features/latents.ts';
 import { maxChunkBytes, symbolCount } from '../../src/network/chunk-size.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { openReader } from '../../src/reader/reader.ts';
@@ -18,7 +18,7 @@ describe('a store of latents', () => {
       const { bytes, firstChunk } = sampleFile({ fields, chunks: [noise(length, 1)], sections: [] });
       const source = new CountingSource(bytes);
       const reader = await openReader(source);
-      const store = new LatentStore(reader, engine, 2 ** 20);
+      const store = new LatentStore(reader, engine, decodedChunks(2 ** 20));
       const reads = source.asked.length;
       const error = await store
         .read(0, 0, { top: 1, left: 0, height: 1, width: 1 })

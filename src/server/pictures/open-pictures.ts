@@ -85,7 +85,7 @@ export class OpenPictures {
 
   async open(entry: CatalogEntry, factor: number, signal: AbortSignal): Promise<FoundPicture> {
     const { stamp, modified } = await this.#look(entry);
-    const { engine, features, generation } = await this.#engine(entry.kind);
+    const { engine, features, chunks, generation } = await this.#engine(entry.kind);
     const lease = await this.#pictures.lease(
       `${entry.id}\n${stamp}\n${generation}`,
       async (shared) => {
@@ -93,7 +93,7 @@ export class OpenPictures {
         if (entry.kind === 'image') return openPlainPicture(entry.path, this.#options.plain);
         return openLiifPicture(
           await fileSource(entry.path),
-          { engine: engine!, features: features! },
+          { engine: engine!, features: features!, chunks: chunks! },
           shared,
         );
       },
@@ -121,11 +121,11 @@ export class OpenPictures {
     located: { readonly url: string; readonly signed: boolean },
     signal: AbortSignal,
   ): Promise<FoundPicture> {
-    const { engine, features, generation } = await this.#options.engines.running();
+    const { engine, features, chunks, generation } = await this.#options.engines.running();
     const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     const lease = await this.#pictures.lease(
       `${id}\n${epoch}\n${generation}`,
-      (shared) => openLiifPicture(this.#options.remotes.open(located), { engine, features }, shared),
+      (shared) => openLiifPicture(this.#options.remotes.open(located), { engine, features, chunks }, shared),
       signal,
     );
     const title = id.slice(id.lastIndexOf('/') + 1);
@@ -134,7 +134,7 @@ export class OpenPictures {
 
   async #engine(kind: CatalogEntry['kind']) {
     if (kind === 'liif') return this.#options.engines.running();
-    return { engine: undefined, features: undefined, generation: 0 };
+    return { engine: undefined, features: undefined, chunks: undefined, generation: 0 };
   }
 
   async #look(entry: CatalogEntry): Promise<Seen> {

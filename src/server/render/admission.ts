@@ -31,12 +31,20 @@ interface LaneState {
   running: number;
   runningWork: number;
   waitingWork: number;
-  /** Milliseconds that a unit of estimated work takes here, learned. */
-  pace: number;
+  /** Estimated work that got done, and the milliseconds that the lane was busy with it; what is long ago counts less. */
+  doneWork: number;
+  busyMs: number;
+  /** Until when `busyMs` has been counted. */
+  countedTo: number;
 }
 
-/** How fast the learned pace follows: 1/16 of each observation. */
-const LEARNING = 1 / 16;
+/** What is known of a lane's speed in the beginning: estimates are right, and one request runs at a time. */
+const FIRST_WORK = 20;
+/** Busy time after which an observation counts half. */
+const HALF_LIFE_MS = 2000;
+
+/** Called when the work is over; `done`: how much of it was, 0 to 1, where its client has gone. */
+export type Leave = (done?: number) => void;
 
 /**
  * Who may start, who waits, and who is told to come back: tiles and regions in lanes of their own, so that a large region never stands before
@@ -55,22 +63,24 @@ export class Admission {
       running: 0,
       runningWork: 0,
       waitingWork: 0,
-      pace: 1,
+      doneWork: FIRST_WORK,
+      busyMs: FIRST_WORK,
+      countedTo: 0,
     });
     this.#lanes = { tile: lane(options.lanes.tile), region: lane(options.lanes.region) };
   }
 
-  /** Requests running and waiting, for metrics. */
+  /** Requests running and waiting, and milliseconds that the lane needs for a millisecond of estimated work, for metrics. */
   counts(lane: Lane): { running: number; waiting: number; pace: number } {
     const state = this.#lanes[lane];
-    return { running: state.running, waiting: state.waiting.size, pace: state.pace };
+    return { running: state.running, waiting: state.waiting.size, pace: paceOf(state) };
   }
 
   /**
    * Resolves with a function to call when the work is done. Rejects with Problem: 503 with Retry-After when there is no room now, 413 when
    * there never will be; and with the signal's reason.
    */
-  async enter(lane: Lane, work: number, bytes: number, signal: AbortSignal): Promise<() => void> {
+  async enter(lane: Lane, work: number, bytes: number, signal: AbortSignal): Promise<Leave> {
     signal.throwIfAborted();
     const state = this.#lanes[lane];
     const { limits } = state;
@@ -129,20 +139,20 @@ export class Admission {
     return lane === 'tile' || this.#regionBytes + bytes <= this.#options.regionBytes;
   }
 
-  #start(state: LaneState, lane: Lane, work: number, bytes: number): () => void {
+  #start(state: LaneState, lane: Lane, work: number, bytes: number): Leave {
+    countBusy(state);
     state.running++;
     state.runningWork += work;
     if (lane === 'region') this.#regionBytes += bytes;
-    const begun = performance.now();
-    let done = false;
-    return () => {
-      if (done) return;
-      done = true;
+    let left = false;
+    return (done = 1) => {
+      if (left) return;
+      left = true;
+      countBusy(state);
+      state.doneWork += work * done;
       state.running--;
       state.runningWork -= work;
       if (lane === 'region') this.#regionBytes -= bytes;
-      const pace = (performance.now() - begun) / Math.max(1, work);
-      state.pace += (Math.min(100, Math.max(0.01, pace)) - state.pace) * LEARNING;
       this.#next(state, lane);
     };
   }
@@ -156,9 +166,25 @@ export class Admission {
 
   /** Milliseconds until a request that comes now would start: half of what runs, and all that waits. */
   #expectedWait(state: LaneState): number {
-    const ahead = state.runningWork / 2 + state.waitingWork;
-    return (ahead * state.pace) / state.limits.running;
+    return (state.runningWork / 2 + state.waitingWork) * paceOf(state);
   }
+}
+
+/** How long the lane takes for a unit of estimated work, whatever number of requests shares it: its throughput, not its latency. */
+function paceOf({ busyMs, doneWork }: LaneState): number {
+  return Math.min(100, Math.max(0.01, busyMs / Math.max(1e-3, doneWork)));
+}
+
+/** To be called before a change of what runs. */
+function countBusy(state: LaneState): void {
+  const now = performance.now();
+  if (state.running > 0) {
+    const ms = now - state.countedTo;
+    const kept = 0.5 ** (ms / HALF_LIFE_MS);
+    state.busyMs = state.busyMs * kept + ms;
+    state.doneWork *= kept;
+  }
+  state.countedTo = now;
 }
 
 function overloaded(wait: number): Problem {

@@ -1,13 +1,15 @@
 import type { Engine, FeatureMap } from '../../engine/engine.ts';
 import { EngineError } from '../../errors.ts';
+import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
 import { featureBlocks } from '../pictures/liif-picture.ts';
 import { batchPixels } from './pixel-batches.ts';
 
-/** An engine with the features it has computed; both go together. */
+/** An engine with what it has decoded; all of it goes together. */
 export interface RunningEngine {
   readonly engine: Engine;
   readonly features: LeasedCache<FeatureMap>;
+  readonly chunks: LeasedCache<Int16Array>;
   /** Counts the engines of this server. */
   readonly generation: number;
 }
@@ -15,6 +17,7 @@ export interface RunningEngine {
 export interface EngineHostOptions {
   readonly openEngine: () => Promise<Engine>;
   readonly featureCacheBytes: number;
+  readonly latentCacheBytes: number;
   readonly onReplaced?: (reason: string) => void;
   readonly onBatch?: (requests: number) => void;
   /** Shortest time between two replacements, default 2 s. */
@@ -57,6 +60,7 @@ export class EngineHost {
     this.#current = undefined;
     this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
     old.features.close();
+    old.chunks.close();
     await old.engine.close().catch(() => {});
   }
 
@@ -64,6 +68,7 @@ export class EngineHost {
     this.#closed = true;
     const current = await this.#current?.catch(() => undefined);
     current?.features.close();
+    current?.chunks.close();
     await current?.engine.close();
   }
 
@@ -76,6 +81,7 @@ export class EngineHost {
     return {
       engine: batchPixels(engine, this.#options.onBatch),
       features: featureBlocks(this.#options.featureCacheBytes),
+      chunks: decodedChunks(this.#options.latentCacheBytes),
       generation: ++this.#generation,
     };
   }

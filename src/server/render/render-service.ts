@@ -41,6 +41,8 @@ export interface ServedImage {
 /** Requests with fewer pixels and less work than this go with the tiles. */
 const TILE_PIXELS = 1024 * 1024;
 const TILE_WORK = 4000;
+/** How much of a piece of work is done, on average, when nobody wants it any more. */
+const ABANDONED = 0.5;
 
 /**
  * From a rendering to the bytes of an image: caches first, then admission, then the picture. One piece of work at a time for each image,
@@ -114,7 +116,7 @@ export class RenderService {
         return await lease.value.render(query, limit.signal);
       } finally {
         limit.end();
-        leave();
+        leave(signal.aborted ? ABANDONED : 1);
       }
     } finally {
       lease.release();
@@ -182,7 +184,7 @@ export class RenderService {
       return await timed('encode', () => imageBytes(raster, rendering, this.#options.quality));
     } finally {
       limit.end();
-      leave();
+      leave(signal.aborted ? ABANDONED : 1);
     }
   }
 
