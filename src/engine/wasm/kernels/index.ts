@@ -23,6 +23,7 @@ export function conv(
   const low = i16x8.splat(<i16>-limit);
   const sumHigh = i16x8.splat(<i16>residualLimit);
   const sumLow = i16x8.splat(<i16>-residualLimit);
+  const slope = leaky ? 3 : 0; // a shift by 0 leaves a value as it is
   const block: usize = <usize>taps * (run << 3);
   for (let y = from; y < to; y++) {
     const rowIn = input + <usize>y * inputRow;
@@ -69,11 +70,21 @@ export function conv(
             start += inputTap;
           }
           const out = rowOut + <usize>x * outputPixel + column;
-          const res = residual ? rowResidual + <usize>x * residualPixel + column : 0;
-          put(out, finish(a00, a01, shift, low, high, leaky), res, sumLow, sumHigh);
-          put(out + outputPixel, finish(a10, a11, shift, low, high, leaky), res ? res + residualPixel : 0, sumLow, sumHigh);
-          put(out + 2 * outputPixel, finish(a20, a21, shift, low, high, leaky), res ? res + 2 * residualPixel : 0, sumLow, sumHigh);
-          put(out + 3 * outputPixel, finish(a30, a31, shift, low, high, leaky), res ? res + 3 * residualPixel : 0, sumLow, sumHigh);
+          let v0 = finish(a00, a01, shift, low, high, slope);
+          let v1 = finish(a10, a11, shift, low, high, slope);
+          let v2 = finish(a20, a21, shift, low, high, slope);
+          let v3 = finish(a30, a31, shift, low, high, slope);
+          if (residual) {
+            const r = rowResidual + <usize>x * residualPixel + column;
+            v0 = add(v0, r, sumLow, sumHigh);
+            v1 = add(v1, r + residualPixel, sumLow, sumHigh);
+            v2 = add(v2, r + 2 * residualPixel, sumLow, sumHigh);
+            v3 = add(v3, r + 3 * residualPixel, sumLow, sumHigh);
+          }
+          v128.store(out, v0);
+          v128.store(out + outputPixel, v1);
+          v128.store(out + 2 * outputPixel, v2);
+          v128.store(out + 3 * outputPixel, v3);
           x += 4;
           if (x >= width) break;
           if (x > width - 4) x = width - 4;
@@ -95,8 +106,9 @@ export function conv(
             } while (p < end);
             start += inputTap;
           }
-          const res = residual ? rowResidual + <usize>x * residualPixel + column : 0;
-          put(rowOut + <usize>x * outputPixel + column, finish(a0, a1, shift, low, high, leaky), res, sumLow, sumHigh);
+          let v = finish(a0, a1, shift, low, high, slope);
+          if (residual) v = add(v, rowResidual + <usize>x * residualPixel + column, sumLow, sumHigh);
+          v128.store(rowOut + <usize>x * outputPixel + column, v);
         }
       }
     }
@@ -105,18 +117,16 @@ export function conv(
 
 // @ts-ignore: decorator
 @inline
-function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128, leaky: i32): v128 {
+function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128, slope: i32): v128 {
   let v = i16x8.narrow_i32x4_s(i32x4.shr_s(a0, shift), i32x4.shr_s(a1, shift));
   v = i16x8.min_s(i16x8.max_s(v, low), high);
-  return leaky ? i16x8.max_s(v, i16x8.shr_s(v, 3)) : v;
+  return i16x8.max_s(v, i16x8.shr_s(v, slope));
 }
 
 // @ts-ignore: decorator
 @inline
-function put(out: usize, value: v128, residual: usize, low: v128, high: v128): void {
-  let v = value;
-  if (residual) v = i16x8.min_s(i16x8.max_s(i16x8.add_sat_s(v, v128.load(residual)), low), high);
-  v128.store(out, v);
+function add(value: v128, residual: usize, low: v128, high: v128): v128 {
+  return i16x8.min_s(i16x8.max_s(i16x8.add_sat_s(value, v128.load(residual)), low), high);
 }
 
 /** clamp(in + row[c], limit) over rows from .. to-1; channels a multiple of 8; row: int32. */
