@@ -43,6 +43,9 @@ const FIRST_WORK = 20;
 /** Busy time after which an observation counts half. */
 const HALF_LIFE_MS = 2000;
 
+/** A tile that would not be done after so many of the longest waits is turned away, unless the lane is empty. */
+const MOST_WAITS = 1.5;
+
 /** Called when the work is over; `done`: how much of it was, 0 to 1, where its client has gone. */
 export type Leave = (done?: number) => void;
 
@@ -94,6 +97,14 @@ export class Admission {
           members: { limit: this.#options.regionBytes, requested: bytes },
         },
       );
+    }
+    // What runs shares the processors, so a tile that finds a place may still make all others late.
+    if (lane === 'tile' && state.running > 0) {
+      const end = (state.runningWork + state.waitingWork + work) * paceOf(state);
+      if (end > limits.maxWaitMs * MOST_WAITS) {
+        this.#options.onShed?.(lane, 'wait-too-long');
+        throw overloaded(end);
+      }
     }
     if (this.#fits(state, lane, bytes) && state.waiting.size === 0)
       return this.#start(state, lane, work, bytes);

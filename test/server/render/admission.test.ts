@@ -71,6 +71,15 @@ describe('admission', () => {
     expect(shed).toEqual(['tile wait-too-long']);
   });
 
+  it('turns a tile away that would make those that run late, though there is a place', async () => {
+    const { gate, shed } = admission({ running: 4, maxWaitMs: 1000 });
+    const leave = await gate.enter('tile', 1400, 1, never); // alone: however long it takes
+    expect((await refusal(gate.enter('tile', 1400, 1, never))).status).toBe(503);
+    expect(shed).toEqual(['tile wait-too-long']);
+    await gate.enter('tile', 50, 1, never);
+    leave();
+  });
+
   it('sends those away that waited too long after all', async () => {
     const { gate } = admission({ maxWaitMs: 30 });
     await gate.enter('tile', 1, 1, never);
