@@ -81,12 +81,10 @@ export class Reducer {
     const last = this.#depth === 8 ? 255 : 65535;
     const k = tapsOf(this.#rows.density);
     const length = width * channels;
+    const sums = new Int32Array(length);
     for (let y = 0, o = 0; y < height; y++) {
-      let p = k * y * length;
-      for (const end = o + length; o < end; o++, p++) {
-        const value = (weighed(filtered, p, length, k) + half) >> shift;
-        data[o] = Math.max(0, Math.min(value, last));
-      }
+      weigh(filtered, k * y * length, 1, length, k, sums, 0, 1, length);
+      for (let i = 0; i < length; i++, o++) data[o] = Math.max(0, Math.min((sums[i]! + half) >> shift, last));
     }
     return { width, height, channels, data };
   }
@@ -135,37 +133,57 @@ export class Reducer {
     const shift = WEIGHT_BITS - this.#fraction;
     const half = 1 << (shift - 1);
     const k = tapsOf(density);
-    for (let c = 0; c < channels; c++) {
-      let p = c * this.#blocks;
-      let o = row * count * channels + c;
-      for (let j = 0; j < count; j++, p += k, o += channels)
-        filtered[o] = (weighed(line, p, 1, k) + half) >> shift;
-    }
+    const start = row * count * channels;
+    for (let c = 0; c < channels; c++)
+      weigh(line, c * this.#blocks, k, 1, k, filtered, start + c, channels, count);
+    for (let i = start; i < start + count * channels; i++) filtered[i] = (filtered[i]! + half) >> shift;
   }
 }
 
-/** Sum over the weights of k (spec 4.7), symmetric, of every s-th value from p on. */
-function weighed(v: Int32Array, p: number, s: number, k: number): number {
-  if (k === 2)
-    return (
-      1776 * (v[p + 3 * s]! + v[p + 4 * s]!) +
-      464 * (v[p + 2 * s]! + v[p + 5 * s]!) -
-      144 * (v[p + s]! + v[p + 6 * s]!) -
-      48 * (v[p]! + v[p + 7 * s]!)
-    );
-  if (k === 4)
-    return (
-      987 * (v[p + 7 * s]! + v[p + 8 * s]!) +
-      745 * (v[p + 6 * s]! + v[p + 9 * s]!) +
-      399 * (v[p + 5 * s]! + v[p + 10 * s]!) +
-      93 * (v[p + 4 * s]! + v[p + 11 * s]!) -
-      49 * (v[p + 3 * s]! + v[p + 12 * s]!) -
-      75 * (v[p + 2 * s]! + v[p + 13 * s]!) -
-      45 * (v[p + s]! + v[p + 14 * s]!) -
-      7 * (v[p]! + v[p + 15 * s]!)
-    );
-  return v[p]! << WEIGHT_BITS;
+/**
+ * Sums over the weights of k (spec 4.7), which are symmetric, into every `outStep`-th place: the values of one sum are `tap` apart, and sums
+ * begin `step` apart.
+ */
+function weigh(
+  v: Int32Array,
+  start: number,
+  step: number,
+  tap: number,
+  k: number,
+  out: Int32Array,
+  outStart: number,
+  outStep: number,
+  count: number,
+): void {
+  let p = start;
+  let o = outStart;
+  const end = outStart + count * outStep;
+  if (k === 1) for (; o < end; o += outStep, p += step) out[o] = v[p]! << WEIGHT_BITS;
+  else if (k === 2) {
+    const [p1, p2, p3, p4, p5, p6, p7] = [1, 2, 3, 4, 5, 6, 7].map((t) => t * tap) as Offsets7;
+    for (; o < end; o += outStep, p += step)
+      out[o] =
+        1776 * (v[p + p3]! + v[p + p4]!) +
+        464 * (v[p + p2]! + v[p + p5]!) -
+        144 * (v[p + p1]! + v[p + p6]!) -
+        48 * (v[p]! + v[p + p7]!);
+  } else {
+    const q = p + 15 * tap;
+    const [p1, p2, p3, p4, p5, p6, p7] = [1, 2, 3, 4, 5, 6, 7].map((t) => t * tap) as Offsets7;
+    for (let r = q; o < end; o += outStep, p += step, r += step)
+      out[o] =
+        987 * (v[p + p7]! + v[r - p7]!) +
+        745 * (v[p + p6]! + v[r - p6]!) +
+        399 * (v[p + p5]! + v[r - p5]!) +
+        93 * (v[p + p4]! + v[r - p4]!) -
+        49 * (v[p + p3]! + v[r - p3]!) -
+        75 * (v[p + p2]! + v[r - p2]!) -
+        45 * (v[p + p1]! + v[r - p1]!) -
+        7 * (v[p]! + v[r]!);
+  }
 }
+
+type Offsets7 = [number, number, number, number, number, number, number];
 
 /** b of spec 4.7: grid pixels on the side of a block. */
 function blockOf(density: number): number {

@@ -39,6 +39,8 @@ export interface BlockOptions {
 
 /** Output pixels handed to the engine in one query, so that its threads share a block. */
 const PIXELS_PER_QUERY = 1 << 16;
+/** Pixels that are filtered in one turn of the event loop: about 10 ms. */
+const PIXELS_PER_TURN = 1 << 19;
 /** Pixels that are computed before they are reduced: about so many if there is a choice, at most so many whatever a block holds. */
 const STRIP_PIXELS = 1 << 21;
 export const MAX_STRIP_PIXELS = 1 << 24;
@@ -89,7 +91,19 @@ export async function renderBand(
   const reducer = new Reducer(channels, depth, rows.reduced, columns.reduced);
   for (const [first, end] of strips(rows.sampled, columns.sampled.index.length, sites.height, blocks)) {
     const grid = { level, rows: slice(rows.sampled, first, end), columns: columns.sampled, depth };
-    reducer.push((await renderGrid(picture, engine, grid, blocks, signal)).data);
+    const {
+      data,
+      width: columnCount,
+      height: rowCount,
+    } = await renderGrid(picture, engine, grid, blocks, signal);
+    const step = Math.max(1, Math.floor(PIXELS_PER_TURN / columnCount));
+    for (let row = 0; row < rowCount; row += step) {
+      // Others get their turn: what is filtered here runs on the calling thread.
+      if (row > 0) await new Promise((resolve) => setTimeout(resolve));
+      signal?.throwIfAborted();
+      const length = columnCount * channels;
+      reducer.push(data.subarray(row * length, (row + step) * length));
+    }
   }
   return reducer.finish();
 }
