@@ -6,6 +6,7 @@ import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { openDevice } from '../../src/engine/webgpu/device.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
+import { plainSpeed } from '../../src/engine/webgpu/plain-speed.ts';
 import { type WebGpuEngine, webGpuEngine } from '../../src/engine/webgpu/webgpu-engine.ts';
 import { EngineError } from '../../src/errors.ts';
 import { sampleAxis } from '../../src/head/query.ts';
@@ -30,7 +31,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   const vectorEngines = new Map<string, WebGpuEngine>();
   beforeAll(async () => {
     kernels = await open();
-    engine = webGpuEngine(model, kernels, { cpu: reference });
+    engine = webGpuEngine(model, kernels, { cpu: reference, plainSpeed });
     for (const name of ['small.safetensors', 'edge.safetensors']) {
       const other = parseModel(modelBytes(name));
       vectorEngines.set(name, webGpuEngine(other, kernels, { cpu: openReferenceEngine(other) }));

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { EngineError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { Engine } from '../engine.ts';
+import { plainSpeed } from './plain-speed.ts';
 import { openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
 /** Dawn crashes when what `create` gave is collected while its devices live. */
@@ -43,6 +44,7 @@ export async function openNodeWebGpu(
     software: adapter !== undefined,
     readAsset: (url) => readFile(url),
     cpu,
+    plainSpeed,
     ...options,
   });
 }

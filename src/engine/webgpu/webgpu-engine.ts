@@ -7,14 +7,14 @@ import {
   layerWindows,
   paddedExtent,
 } from '../../network/window.ts';
-import type { Engine, Extent, FeatureMap, Patch, PlainSpeed, Query, Rect, Samples } from '../engine.ts';
+import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
 import { crop, runLayer } from '../reference/layers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { type Batch, batchQueries, headRequest } from './head-request.ts';
 import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
 import { LayerRunner } from './layer-runner.ts';
 import { packHead, uploadLayers } from './pack.ts';
-import { plainSpeed } from './plain-speed.ts';
+import type { plainSpeed } from './plain-speed.ts';
 import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
 import { type Submission, Submitter } from './submission.ts';
@@ -28,6 +28,8 @@ export interface WebGpuOptions {
   readonly maxScratchBytes?: number;
   /** Bound of memory that is kept for the next call; default 512 MiB. */
   readonly maxFreeBytes?: number;
+  /** What measures the device for benchmarks; handed in, since a page has no use for it. */
+  readonly plainSpeed?: typeof plainSpeed;
 }
 
 /** An engine, and what is counted of it. */
@@ -78,6 +80,7 @@ class DeviceEngine implements WebGpuEngine {
   readonly threads: number;
   readonly device: string;
   readonly gpuDevice: GPUDevice;
+  readonly plainSpeed?: NonNullable<Engine['plainSpeed']>;
   readonly #cpu: Engine;
   readonly #open: Kernels;
   readonly #pool: BufferPool;
@@ -96,6 +99,12 @@ class DeviceEngine implements WebGpuEngine {
     this.gpuDevice = open.device;
     this.#cpu = options.cpu;
     this.#open = open;
+    const { plainSpeed } = options;
+    if (plainSpeed)
+      this.plainSpeed = async (signal) => {
+        this.#enter(undefined, signal);
+        return plainSpeed(open.device, open.lost, open.readAsset, signal);
+      };
     this.#scratchBytes = options.maxScratchBytes ?? SCRATCH_BYTES;
     this.#pool = new BufferPool(
       open.device,
@@ -208,12 +217,6 @@ class DeviceEngine implements WebGpuEngine {
 
   decodeChunk(...call: Parameters<Engine['decodeChunk']>): ReturnType<Engine['decodeChunk']> {
     return this.#closed ? this.#refuse() : this.#cpu.decodeChunk(...call);
-  }
-
-  async plainSpeed(signal?: AbortSignal): Promise<PlainSpeed> {
-    this.#enter(undefined, signal);
-    const { device, lost, readAsset } = this.#open;
-    return plainSpeed(device, lost, readAsset, signal);
   }
 
   async close(): Promise<void> {
