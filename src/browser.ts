@@ -40,6 +40,8 @@ export interface EngineOptions extends BrowserEngineOptions {
   readonly cache?: ModelCache | null;
   /** Hash of the decoder's part of a model that is not a released one. */
   readonly decoderHash?: string;
+  /** Told of the weights: bytes that have come, and all that will. */
+  readonly onProgress?: (loaded: number, total: number) => void;
 }
 
 /**
@@ -47,14 +49,15 @@ export interface EngineOptions extends BrowserEngineOptions {
  * served securely) or EngineError.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { signal, cache = browserModelCache } = options;
+  const { signal, cache = browserModelCache, onProgress } = options;
   const hashes = Object.values(DECODER_HASHES);
-  const source = httpSource(new URL(options.model, document.baseURI));
+  const source = httpSource(addressOf(options.model));
   try {
     const model = await loadDecoderModel((...range) => source.getBytes(...range), {
       decoderHash: options.decoderHash ?? hashes.at(-1)!,
       ...(cache && { cache }),
       ...(signal && { signal }),
+      ...(onProgress && { onProgress }),
     });
     return await openBrowserEngine(model, options);
   } finally {
@@ -71,7 +74,7 @@ export interface OpenOptions {
 
 /** Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. */
 export function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
-  const source = file instanceof Blob ? blobSource(file) : httpSource(new URL(file, document.baseURI));
+  const source = file instanceof Blob ? blobSource(file) : httpSource(addressOf(file));
   return openImage(source, { featureCacheBytes: FEATURE_CACHE_BYTES, ...options });
 }
 
@@ -113,6 +116,11 @@ export function toImageData(
     }
   }
   return new ImageData(pixels, width, height);
+}
+
+/** Relative to the page, or, in a worker, to its script. */
+function addressOf(url: string | URL): URL {
+  return new URL(url, globalThis.document?.baseURI ?? location.href);
 }
 
 const FEATURE_CACHE_BYTES = 256 * 2 ** 20;

@@ -12,7 +12,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'start-worker': [],
   image: ['errors', 'parallel'],
   metrics: ['errors', 'image'],
-  network: ['errors', 'engine/engine'],
+  network: ['errors', 'engine/engine', 'parallel'],
   model: ['network'],
   'engine/engine': ['network'],
   quantize: ['network', 'entropy'],

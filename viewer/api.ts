@@ -21,10 +21,20 @@ export function addressOf(path: string): string {
   return new URL(path.replace(/^\//, ''), serverRoot()).href;
 }
 
+/** A static host: it has the viewer and files, but no tile server. */
+export class NoTileServer extends Error {
+  override readonly name = 'NoTileServer';
+}
+
+/** Rejects with NoTileServer, or with an Error whose message can be shown. */
 export async function listImages(offset = 0, limit = 200, signal?: AbortSignal): Promise<ImageList> {
-  return answer(
-    await fetch(addressOf(`/api/images?offset=${offset}&limit=${limit}`), { signal: signal ?? null }),
-  );
+  const response = await fetch(addressOf(`/api/images?offset=${offset}&limit=${limit}`), {
+    signal: signal ?? null,
+  });
+  // Static hosts say that there is no such file, or send a page for it.
+  const json = response.headers.get('Content-Type')?.includes('json') ?? false;
+  if (!json && (response.ok || response.status === 404 || response.status === 403)) throw new NoTileServer();
+  return answer(response);
 }
 
 export async function imageInfo(id: string, signal?: AbortSignal): Promise<ImageInfo> {

@@ -1,10 +1,7 @@
 import { element } from './element.ts';
 
-/** Takes files that are dropped anywhere on the page; `describe` says what would become of them, or undefined where nothing is taken. */
-export function takeDrops(
-  describe: () => string | undefined,
-  onFiles: (files: readonly File[]) => void,
-): void {
+/** Takes files that are dropped anywhere on the page; `describe` says what would become of them. */
+export function takeDrops(describe: () => string, onFiles: (files: readonly File[]) => void): void {
   const veil = element(
     'div',
     { class: 'drop-veil', attributes: { hidden: true, 'aria-hidden': 'true' } },
@@ -18,8 +15,8 @@ export function takeDrops(
     if (!carriesFiles(event)) return;
     event.preventDefault();
     const words = describe();
-    event.dataTransfer!.dropEffect = words === undefined ? 'none' : 'copy';
-    veil.firstElementChild!.textContent = words ?? 'This server takes no images.';
+    event.dataTransfer!.dropEffect = 'copy';
+    veil.firstElementChild!.textContent = words;
     veil.hidden = false;
     clearTimeout(timer);
     timer = setTimeout(() => {
@@ -30,6 +27,6 @@ export function takeDrops(
     veil.hidden = true;
     if (!carriesFiles(event)) return;
     event.preventDefault();
-    if (describe() !== undefined) onFiles([...event.dataTransfer!.files]);
+    onFiles([...event.dataTransfer!.files]);
   });
 }

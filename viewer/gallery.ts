@@ -1,6 +1,6 @@
-import { addressOf, type ImageInfo, type ImageList, listImages } from './api.ts';
+import { addressOf, type ImageInfo, type ImageList, listImages, NoTileServer } from './api.ts';
 import { element } from './element.ts';
-import { icon } from './icons.ts';
+import { fileButton } from './file-button.ts';
 import { factsOf } from './shown-picture.ts';
 import { nextTheme } from './theme.ts';
 import { iconButton } from './toolbar.ts';
@@ -11,8 +11,10 @@ const MAX_TRIES = 4;
 
 export interface GalleryOptions {
   readonly onOpen: (id: string) => void;
-  /** Files chosen by hand; dropped ones come another way. */
+  /** Files chosen by hand for the server; dropped ones come another way. */
   readonly onFiles: (files: readonly File[]) => void;
+  /** A .liif of the visitor's, to look at. */
+  readonly onLocal: (file: File) => void;
 }
 
 /** Address of the page of a picture, from the root. */
@@ -41,7 +43,7 @@ export class Gallery {
     this.#root = root;
     this.#options = options;
     document.title = 'Pictures – liif';
-    this.#more.addEventListener('click', () => void this.load());
+    this.#more.addEventListener('click', () => void this.load().catch(() => {}));
     root.replaceChildren(
       element(
         'div',
@@ -53,6 +55,11 @@ export class Gallery {
           element(
             'div',
             { class: 'row' },
+            fileButton(
+              'Open a file',
+              { id: 'open-file', accept: '.liif', multiple: false, plain: true },
+              ([file]) => file && options.onLocal(file),
+            ),
             this.#add,
             iconButton('Light or dark', 'theme', () => void nextTheme()),
           ),
@@ -62,7 +69,7 @@ export class Gallery {
     );
   }
 
-  /** Lists the next pictures. */
+  /** Lists the next pictures. Rejects with NoTileServer. */
   async load(): Promise<ImageList | undefined> {
     const { signal } = this.#closing;
     this.#more.disabled = true;
@@ -71,6 +78,7 @@ export class Gallery {
       this.#show(list);
       return list;
     } catch (error) {
+      if (error instanceof NoTileServer) throw error;
       if (signal.aborted) return undefined;
       this.#faults.replaceChildren(
         element(
@@ -81,7 +89,7 @@ export class Gallery {
             class: 'text-button',
             text: 'Try again',
             attributes: { type: 'button' },
-            on: { click: () => void this.load() },
+            on: { click: () => void this.load().catch(() => location.reload()) },
           }),
         ),
       );
@@ -164,22 +172,10 @@ export class Gallery {
   }
 
   #uploadButton(): HTMLElement {
-    const input = element('input', {
-      class: 'visually-hidden',
-      attributes: { type: 'file', accept: 'image/*,.liif', multiple: true, id: 'add-images' },
-      on: {
-        change: () => {
-          this.#options.onFiles([...(input.files ?? [])]);
-          input.value = '';
-        },
-      },
-    });
-    return element(
-      'label',
-      { class: 'add', attributes: { for: 'add-images' } },
-      icon('upload'),
-      element('span', { text: 'Add images' }),
-      input,
+    return fileButton(
+      'Add images',
+      { id: 'add-images', accept: 'image/*,.liif', multiple: true },
+      this.#options.onFiles,
     );
   }
 }

@@ -8,6 +8,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['C', 'Compare with the curtain; arrows move it when it has the focus'],
   ['I', 'Pixel inspector'],
   ['N', 'Navigator'],
+  ['D', 'Decode here, in the browser, or on the server'],
   ['S', 'Save what is in view'],
   ['L', 'Copy a link to this view'],
   ['F', 'Full screen'],

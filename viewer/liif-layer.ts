@@ -35,9 +35,13 @@ export interface TileStatus {
 
 interface RunningTile {
   readonly address: TileAddress;
+  /** Leaflet's own object, which follows the origin. */
+  readonly coords: Coords;
   readonly element: HTMLElement;
-  readonly controller: AbortController;
-  readonly done: DoneCallback;
+  controller: AbortController;
+  /** Leaflet is told once that the tile is there. */
+  done: DoneCallback | undefined;
+  waiting: boolean;
   tries: number;
   failed: boolean;
   url?: string;
@@ -55,8 +59,8 @@ const MAX_TRIES = 8;
  * growing time; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
  */
 export class LiifLayer extends GridLayer {
-  readonly source: TileSource;
   readonly origin: FloatingOrigin;
+  #source: TileSource;
   readonly #running = new Map<HTMLElement, RunningTile>();
   readonly #pixelRatio: 1 | 2 | 3 | undefined;
   #loading = 0;
@@ -67,7 +71,7 @@ export class LiifLayer extends GridLayer {
   constructor(source: TileSource, options: LiifLayerOptions = {}) {
     const { origin, pixelRatio, ...rest } = options;
     super({ keepBuffer: 1, minZoom: -32, minNativeZoom: 0, noWrap: true, ...rest, tileSize: TILE_SIZE });
-    this.source = source;
+    this.#source = source;
     this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
     this.#pixelRatio = pixelRatio;
     this.on('tileunload', ({ tile }) => this.#forget(tile));
@@ -79,6 +83,27 @@ export class LiifLayer extends GridLayer {
     const response = await fetch(new URL(`api/images/${encodeURIComponent(id)}`, root));
     if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
     return new LiifLayer(new HttpTileSource(await response.json(), { server: root }), options);
+  }
+
+  get source(): TileSource {
+    return this.#source;
+  }
+
+  /** Takes tiles of the same picture from elsewhere; what is shown stays until its successor has come. */
+  changeSource(source: TileSource): void {
+    this.#source = source;
+    const { _tileZoom } = internalsOf(this);
+    for (const running of this.#running.values()) {
+      // Tiles of other zooms are about to go.
+      if (running.coords.z !== _tileZoom) continue;
+      running.controller.abort();
+      running.controller = new AbortController();
+      running.tries = 0;
+      clearTimeout(running.timer);
+      this.#count(running.waiting ? 0 : 1, 0);
+      running.waiting = true;
+      void this.#load(running);
+    }
   }
 
   /** The coordinate system that a map of this picture needs. */
@@ -164,9 +189,11 @@ export class LiifLayer extends GridLayer {
     element.className = 'liif-tile';
     const running: RunningTile = {
       address: this.origin.tile(coords),
+      coords,
       element,
       controller: new AbortController(),
       done,
+      waiting: true,
       tries: 0,
       failed: false,
     };
@@ -190,20 +217,28 @@ export class LiifLayer extends GridLayer {
   }
 
   async #load(running: RunningTile): Promise<void> {
-    const { address, element, controller, done } = running;
-    const { signal } = controller;
+    const { address, element } = running;
+    const { signal } = running.controller;
     const ratio = this.#pixelRatio ?? Math.min(3, Math.max(1, Math.ceil(globalThis.devicePixelRatio || 1)));
     try {
-      const body = await this.source.tile(address.z, address.x, address.y, TILE_SIZE * ratio, signal);
-      const picture = await drawn(body, running);
-      if (signal.aborted) return;
+      const { z, x, y } = address;
+      const body = await this.#source.tile(z, x, y, TILE_SIZE * ratio, signal, () => this.#distance(running));
+      const { picture, url } = await drawn(body);
+      if (signal.aborted) {
+        if (url !== undefined) URL.revokeObjectURL(url);
+        return;
+      }
+      revoke(running);
+      if (url !== undefined) running.url = url;
       element.replaceChildren(picture);
       element.classList.remove('liif-tile-failed');
       element.style.visibility = '';
       this.#loaded++;
       this.#count(-1, running.failed ? -1 : 0);
       running.failed = false;
-      done(undefined, element);
+      running.waiting = false;
+      running.done?.(undefined, element);
+      running.done = undefined;
     } catch (error) {
       if (signal.aborted) return;
       this.#fail(running, error);
@@ -240,8 +275,14 @@ export class LiifLayer extends GridLayer {
     this.#running.delete(element);
     clearTimeout(running.timer);
     running.controller.abort();
-    if (running.url !== undefined) URL.revokeObjectURL(running.url);
-    if (element.firstElementChild === null || running.failed) this.#count(-1, running.failed ? -1 : 0);
+    revoke(running);
+    if (running.waiting) this.#count(-1, running.failed ? -1 : 0);
+  }
+
+  /** Of a tile from the middle of the map, in tiles. */
+  #distance({ coords }: RunningTile): number {
+    const middle = this._map.project(this._map.getCenter(), coords.z).divideBy(TILE_SIZE);
+    return middle.distanceTo(new Point(coords.x + 0.5, coords.y + 0.5));
   }
 
   /**
@@ -262,28 +303,32 @@ export class LiifLayer extends GridLayer {
   }
 }
 
-/** An element that shows the tile, decoded, so that nothing flickers when it is put in. */
-async function drawn(body: Blob | ImageBitmap, running: RunningTile): Promise<HTMLElement> {
+/** An element that shows the tile, decoded, so that nothing flickers when it is put in; `url` has to be revoked. */
+async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLElement; url?: string }> {
   if (!(body instanceof Blob)) {
     const canvas = document.createElement('canvas');
     canvas.width = body.width;
     canvas.height = body.height;
     canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(body);
-    return filling(canvas);
+    return { picture: filling(canvas) };
   }
   const image = document.createElement('img');
   image.alt = '';
   image.draggable = false;
-  running.url = URL.createObjectURL(body);
-  image.src = running.url;
+  const url = URL.createObjectURL(body);
+  image.src = url;
   try {
     await image.decode();
   } catch (cause) {
-    URL.revokeObjectURL(running.url);
+    URL.revokeObjectURL(url);
     throw new TileError('The tile is no image.', { cause });
   }
-  if (running.controller.signal.aborted) URL.revokeObjectURL(running.url);
-  return filling(image);
+  return { picture: filling(image), url };
+}
+
+function revoke(running: RunningTile): void {
+  if (running.url !== undefined) URL.revokeObjectURL(running.url);
+  delete running.url;
 }
 
 /** Of what is shown in a tile. */

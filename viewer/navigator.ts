@@ -8,14 +8,25 @@ export class Navigator {
   readonly #picture: PictureMap;
   readonly #frame = element('div', { class: 'navigator-frame' });
 
-  constructor(picture: PictureMap, thumbnail: string) {
+  constructor(picture: PictureMap, thumbnail: string | Promise<string>) {
     this.#picture = picture;
     const { width, height } = picture.picture.size;
+    const image = element('img', {
+      attributes: { alt: '', draggable: 'false' },
+      on: { load: () => URL.revokeObjectURL(image.src) },
+    });
     this.element = element(
       'div',
       { class: 'navigator panel', attributes: { 'aria-hidden': 'true' } },
-      element('img', { attributes: { src: thumbnail, alt: '', draggable: 'false' } }),
+      image,
       this.#frame,
+    );
+    // Without an image its frame still leads.
+    Promise.resolve(thumbnail).then(
+      (source) => {
+        image.src = source;
+      },
+      () => {},
     );
     this.element.style.aspectRatio = `${width} / ${height}`;
     this.element.style.setProperty('--aspect', String(width / height));

@@ -1,16 +1,22 @@
 import { digitsFor, formatDecimal, type Position, parseDecimal } from './position.ts';
 
-/** What a link to a view holds: centre, zoom, and what is compared. */
+/** What a link to a view holds: centre, zoom, what is compared, and whether the browser decodes. */
 export interface ViewState {
   readonly center: Position;
   readonly zoom: number;
   readonly comparison?: { readonly with: string; readonly at: number };
+  readonly decoding?: Decoding;
 }
+
+/** In a link: `here` leaves the engine to the browser. */
+export type Decoding = (typeof DECODINGS)[number];
+
+const DECODINGS = ['here', 'webgpu', 'wasm'] as const;
 
 const MAX_ZOOM = 1024;
 
 /** `#x=…&y=…&z=…`, with as many digits as it takes to find the same screen pixel again. */
-export function formatHash({ center, zoom, comparison }: ViewState, nativeZoom: number): string {
+export function formatHash({ center, zoom, comparison, decoding }: ViewState, nativeZoom: number): string {
   // Two decimals of a screen pixel more than needed, so that links of links do not wander.
   const digits = digitsFor(Math.max(0, zoom - nativeZoom)) + 2;
   const parts = [
@@ -19,6 +25,7 @@ export function formatHash({ center, zoom, comparison }: ViewState, nativeZoom: 
     `z=${Number(zoom.toFixed(6))}`,
   ];
   if (comparison) parts.push(`compare=${comparison.with}`, `at=${Number(comparison.at.toFixed(3))}`);
+  if (decoding) parts.push(`decode=${decoding}`);
   return `#${parts.join('&')}`;
 }
 
@@ -28,14 +35,22 @@ export function parseHash(hash: string): ViewState | undefined {
   const x = parseDecimal(query.get('x') ?? '');
   const y = parseDecimal(query.get('y') ?? '');
   const zoom = Number(query.get('z') ?? Number.NaN);
+  const decoding = decodingOf(hash);
   if (x === undefined || y === undefined || !(Math.abs(zoom) <= MAX_ZOOM)) return undefined;
   const compared = query.get('compare');
   const at = Number(query.get('at') ?? 0.5);
   return {
     center: { x, y },
     zoom,
+    ...(decoding && { decoding }),
     ...(compared !== null && { comparison: { with: compared, at: at >= 0 && at <= 1 ? at : 0.5 } }),
   };
+}
+
+/** It may stand alone, without a view. */
+export function decodingOf(hash: string): Decoding | undefined {
+  const wanted = new URLSearchParams(hash.replace(/^#/, '')).get('decode');
+  return DECODINGS.find((decoding) => decoding === wanted);
 }
 
 function trimmed(decimal: string): string {

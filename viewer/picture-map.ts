@@ -14,7 +14,7 @@ const PAN_STEP = 90;
 
 /** A picture on a map: deep view, motion, gestures and keys. What stands around it is made by the page. */
 export class PictureMap {
-  readonly picture: ShownPicture;
+  picture: ShownPicture;
   readonly map: LeafletMap;
   readonly layer: LiifLayer;
   readonly view: DeepView;
@@ -120,6 +120,12 @@ export class PictureMap {
         return true;
     }
     return false;
+  }
+
+  /** The same picture from elsewhere: tools ask there from now on, and tiles are replaced as they come. */
+  show(picture: ShownPicture): void {
+    this.picture = picture;
+    this.layer.changeSource(picture.source);
   }
 
   /** One more picture of the same size on the map. */

@@ -11,8 +11,8 @@ export interface Comparison {
 
 /** What the viewer shows, wherever it comes from: a server, or a file that the browser decodes. */
 export interface ShownPicture {
-  /** In links; a file of the visitor has none. */
-  readonly id?: string;
+  /** Links lead to it; to a file of the visitor there are none. */
+  readonly hasAddress: boolean;
   readonly title: string;
   readonly size: PictureSize;
   readonly source: TileSource;
@@ -20,11 +20,17 @@ export interface ShownPicture {
   readonly lossless: TileSource;
   readonly comparisons: readonly Comparison[];
   /** Small image of the whole. */
-  readonly thumbnail?: string;
+  readonly thumbnail?: string | Promise<string>;
+  /** Address of the .liif itself, where the browser may decode it instead. */
+  readonly file?: string;
+  /** What decodes it in this browser, for people. */
+  readonly decodedBy?: string;
   /** Facts for people: size, bytes, quality. */
   readonly facts: string;
   /** Whether a network fills in past native; plain images are only enlarged. */
   readonly synthesizes: boolean;
+  /** Gives back what it holds in this browser. */
+  close?(): void;
   /** Native pixels of a window inside the picture. Rejects as `fetch` does. */
   samples(window: SampleWindow, signal: AbortSignal): Promise<ImageBitmapSource>;
   /** The value at a point, in decimal pixels: red, green, blue, alpha. */
@@ -59,13 +65,14 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
       source: new HttpTileSource(original, { server, method: 'bicubic' }),
     });
   return {
-    id: info.id,
+    hasAddress: true,
     title: info.title,
     size: info,
     source: new HttpTileSource(info, { server }),
     lossless: new HttpTileSource(info, { server, format: 'png' }),
     comparisons,
     thumbnail: addressOf(info.thumbnail),
+    ...(info.file !== undefined && { file: addressOf(info.file) }),
     facts: factsOf(info),
     synthesizes: info.kind === 'liif',
     async samples({ left, top, width, height }, abort) {

@@ -13,9 +13,16 @@ export interface PictureSize {
 export interface TileSource extends PictureSize {
   /**
    * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2 or 3 times that. Rejects with TileError, or with the reason of the signal.
-   * Only asked for tiles that touch the picture.
+   * Only asked for tiles that touch the picture. `distance`: how far the tile is from the middle of what is shown, now; near ones are wanted first.
    */
-  tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob | ImageBitmap>;
+  tile(
+    z: number,
+    x: bigint,
+    y: bigint,
+    size: number,
+    signal: AbortSignal,
+    distance?: () => number,
+  ): Promise<Blob | ImageBitmap>;
 }
 
 /** A tile that did not come. */

@@ -1,12 +1,13 @@
 import 'leaflet/dist/leaflet.css';
 import './view.css';
 import { Curtain } from './curtain.ts';
+import { DecodeSwitch, decodesHere } from './decode-switch.ts';
 import { element } from './element.ts';
 import { helpDialog } from './help-dialog.ts';
 import { Inspector } from './inspector.ts';
 import { Navigator } from './navigator.ts';
 import { Notices } from './notices.ts';
-import { formatHash, parseHash } from './permalink.ts';
+import { decodingOf, formatHash, parseHash } from './permalink.ts';
 import { PictureMap } from './picture-map.ts';
 import { Readout } from './readout.ts';
 import { SaveDialog } from './save-dialog.ts';
@@ -26,6 +27,7 @@ export class ViewPage {
   readonly #inspector: Inspector;
   readonly #navigator: Navigator | undefined;
   readonly #save: SaveDialog;
+  readonly #decodeSwitch: DecodeSwitch | undefined;
   readonly #help = helpDialog();
   readonly #buttons: {
     readonly compare?: HTMLButtonElement;
@@ -69,6 +71,11 @@ export class ViewPage {
             onChange: () => this.#linkSoon(),
           });
 
+    this.#decodeSwitch =
+      picture.file === undefined
+        ? undefined
+        : new DecodeSwitch(this.picture, { notices: this.#notices, onChange: () => this.#linkSoon() });
+
     const compare =
       this.#curtain &&
       iconButton('Compare', 'compare', () => this.#toggleCurtain(), { key: 'C', toggle: true });
@@ -88,7 +95,7 @@ export class ViewPage {
       inspect,
       navigator,
       iconButton('Save as PNG', 'save', () => this.#save.open(), { key: 'S' }),
-      picture.id !== undefined && iconButton('Copy link', 'link', () => void this.#copyLink(), { key: 'L' }),
+      picture.hasAddress && iconButton('Copy link', 'link', () => void this.#copyLink(), { key: 'L' }),
       iconButton('Full screen', 'full', () => this.#toggleFullScreen(), { key: 'F' }),
       iconButton('Light or dark', 'theme', () => this.#changeTheme(), { key: 'T', class: 'wide-only' }),
       iconButton('Keys', 'help', () => this.#help.showModal(), { key: '?', class: 'wide-only' }),
@@ -104,7 +111,13 @@ export class ViewPage {
       'header',
       { class: 'title panel' },
       iconButton('All pictures', 'back', onBack),
-      element('div', {}, element('h1', { text: picture.title }), element('p', { text: picture.facts })),
+      element(
+        'div',
+        { class: 'title-words' },
+        element('h1', { text: picture.title }),
+        element('p', { text: picture.facts }),
+      ),
+      this.#decodeSwitch?.element ?? (picture.decodedBy !== undefined && decodedBy(picture.decodedBy)),
     );
     stage.prepend(title, tools);
     stage.append(
@@ -128,6 +141,7 @@ export class ViewPage {
     const state = parseHash(location.hash);
     const { center, zoom: homeZoom } = this.picture.home();
     this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);
+    this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
     map.on('moveend', () => this.#linkSoon());
     // Whoever comes by a link has not asked for a ring; with the first key it is there.
@@ -137,6 +151,7 @@ export class ViewPage {
   close(): void {
     clearTimeout(this.#linkTimer);
     this.#listening.abort();
+    this.#decodeSwitch?.close();
     this.picture.close();
     this.#root.replaceChildren();
   }
@@ -164,6 +179,8 @@ export class ViewPage {
         return this.#curtain && (() => this.#toggleCurtain());
       case 'i':
         return () => this.#toggleInspector();
+      case 'd':
+        return this.#decodeSwitch && (() => this.#decodeSwitch!.toggle());
       case 'n':
         return this.#navigator && (() => this.#toggleNavigator());
       case 's':
@@ -243,10 +260,15 @@ export class ViewPage {
   }
 
   #writeLink(): void {
-    if (this.picture.picture.id === undefined || this.picture.motion.running) return;
+    if (!this.picture.picture.hasAddress || this.picture.motion.running) return;
     const { center, zoom } = this.picture.view;
     const comparison = this.#curtain?.state;
-    this.#lastHash = formatHash({ center, zoom, ...(comparison && { comparison }) }, this.picture.nativeZoom);
+    // Where there is nothing to switch, a link may still name the engine.
+    const decoding = this.#decodeSwitch ? this.#decodeSwitch.decoding : decodingOf(location.hash);
+    this.#lastHash = formatHash(
+      { center, zoom, ...(comparison && { comparison }), ...(decoding && { decoding }) },
+      this.picture.nativeZoom,
+    );
     if (this.#lastHash !== location.hash) history.replaceState(history.state, '', this.#lastHash);
   }
 
@@ -255,10 +277,21 @@ export class ViewPage {
     if (location.hash === this.#lastHash) return;
     const state = parseHash(location.hash);
     if (!state) return;
+    this.#decodeSwitch?.set(state.decoding);
     this.picture.motion.stop();
     this.picture.view.setView(state.center, state.zoom);
     if (!this.#curtain) return;
     if (state.comparison) this.#openCurtain(state.comparison.with, state.comparison.at);
     else if (this.#curtain.state) this.#toggleCurtain();
   }
+}
+
+/** Where there is nothing to switch: the file is only here. */
+function decodedBy(engine: string): HTMLElement {
+  return element(
+    'div',
+    { class: 'decoding' },
+    element('span', { class: 'switch-name', text: 'Decoded here' }),
+    element('span', { class: 'decoding-state', text: engine }),
+  );
 }

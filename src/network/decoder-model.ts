@@ -1,4 +1,5 @@
 import { FormatError, UnsupportedError } from '../errors.ts';
+import { inParallel } from '../parallel.ts';
 import { parseModel } from './load.ts';
 import type { Model } from './model.ts';
 import { entriesOf, headerEnd, parseHeader } from './safetensors.ts';
@@ -22,20 +23,25 @@ export interface DecoderModelOptions {
   readonly decoderHash: string;
   readonly cache?: ModelCache;
   readonly signal?: AbortSignal;
+  /** Bytes that have been read, and all that will be; not called where the cache has them. */
+  readonly onProgress?: (loaded: number, total: number) => void;
 }
 
 /** The JSON of the released model has 28 KiB. */
 const FIRST_READ = 65_536;
+/** Bytes of one request, and how many run at a time: what is read shows its progress, and one that fails is soon made up for. */
+const PIECE_BYTES = 2 ** 20;
+const PARALLEL_READS = 4;
 
 /**
  * Reads what decoding needs of a model file, by ranges, and checks it. The model's `analysis` and `hyperAnalysis` are empty: engines reject encoding
  * with it. Rejects with FormatError, section `model`, and with what `read` rejects with.
  */
 export async function loadDecoderModel(read: ReadRange, options: DecoderModelOptions): Promise<Model> {
-  const { decoderHash, cache, signal } = options;
+  const { decoderHash, cache, signal, onProgress } = options;
   const cached = await cache?.get(decoderHash);
   if (cached && (await sha256(cached)) === decoderHash) return modelOfPart(cached);
-  const part = await readPart(read, signal);
+  const part = await readPart(read, signal, onProgress);
   const actual = await sha256(part);
   if (actual !== decoderHash)
     throw new FormatError('model', 0, `its decoder hash is ${actual}, but ${decoderHash} is needed`);
@@ -49,7 +55,11 @@ export async function decoderHashOf(file: Uint8Array): Promise<string> {
 }
 
 /** JSON and tensors that decoding needs, one after the other. */
-async function readPart(read: ReadRange, signal?: AbortSignal): Promise<Uint8Array> {
+async function readPart(
+  read: ReadRange,
+  signal?: AbortSignal,
+  onProgress?: DecoderModelOptions['onProgress'],
+): Promise<Uint8Array> {
   let head = await read(0, FIRST_READ, signal);
   const end = headerEnd(head);
   if (head.length < end) {
@@ -58,16 +68,25 @@ async function readPart(read: ReadRange, signal?: AbortSignal): Promise<Uint8Arr
     if (head.length < end) throw new FormatError('model', head.length, 'the file ends within its header');
   }
   const header = head.subarray(0, end);
-  const ranges = decoderRanges(header);
-  const parts = await Promise.all(
-    ranges.map(async ({ from, to }) => {
-      const bytes = await read(from, to - from, signal);
-      if (bytes.length < to - from)
-        throw new FormatError('model', from + bytes.length, 'the file ends within its tensors');
-      return bytes;
-    }),
-  );
-  return joined([header, ...parts]);
+  const parts: Uint8Array[] = [header];
+  const pieces: (ByteRange & { readonly part: number })[] = [];
+  let total = end;
+  for (const { from, to } of decoderRanges(header)) {
+    total += to - from;
+    for (let at = from; at < to; at += PIECE_BYTES)
+      pieces.push({ from: at, to: Math.min(to, at + PIECE_BYTES), part: pieces.length + 1 });
+  }
+  let loaded = end;
+  onProgress?.(loaded, total);
+  await inParallel(PARALLEL_READS, pieces, async ({ from, to, part }) => {
+    const bytes = await read(from, to - from, signal);
+    if (bytes.length < to - from)
+      throw new FormatError('model', from + bytes.length, 'the file ends within its tensors');
+    parts[part] = bytes;
+    loaded += bytes.length;
+    onProgress?.(loaded, total);
+  });
+  return joined(parts);
 }
 
 /** A model of a part: its bytes are put where they lie in the file, with nothing but zeros between, which nobody reads. */

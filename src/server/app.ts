@@ -57,6 +57,8 @@ const PICTURE_PAGE = /^\/view(\?|$)/;
 const PAGE = /^\/(view|index\.html)?(\?|$)/;
 /** Megabytes of the settings in bytes. */
 const MB = 2 ** 20;
+/** The weights of the released model, for browsers that decode by themselves: they read what they need of it by ranges. */
+const MODEL_PATH = 'model/liif-1.safetensors';
 /** Answers that are kept from nobody: what clients of other origins may read. */
 const EXPOSED = 'ETag, Link, Retry-After, Server-Timing, Content-Range';
 
@@ -234,6 +236,8 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     helmet({
       // Pictures are for pages of other sites too.
       crossOriginResourcePolicy: { policy: 'cross-origin' },
+      // The viewer's own page may share memory with its workers, where it decodes by itself.
+      crossOriginEmbedderPolicy: true,
       strictTransportSecurity: config.publicUrl?.startsWith('https:') ?? false,
       contentSecurityPolicy: {
         useDefaults: false,
@@ -280,6 +284,16 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
       compress(request, response, () => files(request, response, next));
     });
   }
+
+  app.get(`/${MODEL_PATH}`, (_request, response, next) => {
+    response.locals.route = 'model';
+    const root = fileURLToPath(new URL('..', import.meta.url));
+    response.sendFile(MODEL_PATH, { root, headers: { 'Cache-Control': 'no-cache' } }, (error) => {
+      if (!error || response.headersSent) return;
+      const { status } = error as { readonly status?: number };
+      next(status === 416 ? new Problem(416, 'range-not-satisfiable', 'The file has no such bytes.') : error);
+    });
+  });
 
   app.use(async (request: Request, response: Response) => {
     const signal: AbortSignal = response.locals.signal;

@@ -1,0 +1,161 @@
+import { element } from './element.ts';
+import type { DecodedPicture } from './local-decoder.ts';
+import type { Notices } from './notices.ts';
+import type { Decoding } from './permalink.ts';
+import type { PictureMap } from './picture-map.ts';
+import type { ShownPicture } from './shown-picture.ts';
+
+const KEY = 'liif-decode-here';
+
+export interface DecodeSwitchOptions {
+  readonly notices: Notices;
+  /** It was switched, by hand or by a failure. */
+  readonly onChange: () => void;
+}
+
+/**
+ * Decides who decodes a picture of a server: the server, or this browser. What decodes stands beside it, and how far the decoder has come while it
+ * loads. A decoder that fails leaves the server in its place, and says so.
+ */
+export class DecodeSwitch {
+  readonly element: HTMLElement;
+  readonly #picture: PictureMap;
+  readonly #fromServer: ShownPicture;
+  readonly #options: DecodeSwitchOptions;
+  readonly #button: HTMLButtonElement;
+  readonly #state = element('span', { class: 'decoding-state', attributes: { id: 'decoding-state' } });
+  #decoding: Decoding | undefined;
+  #loading: AbortController | undefined;
+  #decoded: DecodedPicture | undefined;
+
+  /** `picture` shows a picture of a server that has a file. */
+  constructor(picture: PictureMap, options: DecodeSwitchOptions) {
+    this.#picture = picture;
+    this.#fromServer = picture.picture;
+    this.#options = options;
+    this.#button = element(
+      'button',
+      {
+        class: 'switch',
+        attributes: {
+          type: 'button',
+          role: 'switch',
+          'aria-checked': 'false',
+          'aria-describedby': 'decoding-state',
+          'aria-keyshortcuts': 'D',
+          title: 'Decode here, in this browser, instead of on the server (D)',
+        },
+        on: { click: () => this.toggle() },
+      },
+      element('span', { class: 'switch-name', text: 'Decode here' }),
+      element('span', { class: 'switch-track', attributes: { 'aria-hidden': 'true' } }),
+    );
+    this.element = element('div', { class: 'decoding' }, this.#button, this.#state);
+    this.#describe();
+  }
+
+  /** What a link should say. */
+  get decoding(): Decoding | undefined {
+    return this.#decoding;
+  }
+
+  /** By hand: remembered for the next picture. */
+  toggle(): void {
+    const decoding = this.#decoding === undefined ? 'here' : undefined;
+    remember(decoding !== undefined);
+    this.set(decoding);
+    this.#options.onChange();
+  }
+
+  set(decoding: Decoding | undefined): void {
+    if (decoding === this.#decoding) return;
+    this.#decoding = decoding;
+    this.#button.setAttribute('aria-checked', String(decoding !== undefined));
+    if (this.#decoded) this.#picture.show(this.#fromServer);
+    this.#stop();
+    this.#describe();
+    if (decoding !== undefined) void this.#start(decoding);
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  async #start(decoding: Decoding): Promise<void> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#loading = controller;
+    const { notices } = this.#options;
+    try {
+      const { decodedHere, engineText, listenToDecoder, openLocally } = await import('./local-picture.ts');
+      const forget = listenToDecoder({
+        progress: (loaded, total) => this.#describe(`Loading, ${Math.floor((100 * loaded) / total)} %`),
+        warning: (message) => notices.show(message),
+        failure: (error) => this.#fail(error),
+      });
+      signal.addEventListener('abort', forget);
+      signal.throwIfAborted();
+      const choice = decoding === 'here' ? 'auto' : decoding;
+      const decoded = await openLocally(this.#fromServer.file!, signal, choice);
+      if (signal.aborted) {
+        decoded.close();
+        return;
+      }
+      this.#decoded = decoded;
+      this.#picture.show(decodedHere(decoded, this.#fromServer.title, this.#fromServer));
+      this.#describe(engineText(decoded.engine));
+      notices.show(`Decoded here: ${engineText(decoded.engine)}.`);
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error as Error);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#decoding === undefined) return;
+    this.set(undefined);
+    this.#options.onChange();
+    const notice = this.#options.notices.show(
+      `This browser cannot decode the picture; the server does. ${error.message}`,
+      {
+        forMs: 15_000,
+        kind: 'fault',
+        action: {
+          name: 'Try again',
+          run: () => {
+            notice.close();
+            this.toggle();
+          },
+        },
+      },
+    );
+  }
+
+  #stop(): void {
+    this.#loading?.abort();
+    this.#loading = undefined;
+    this.#decoded?.close();
+    this.#decoded = undefined;
+  }
+
+  #describe(text = this.#decoding === undefined ? 'Decoded by the server' : 'Loading'): void {
+    this.#state.textContent = text;
+  }
+}
+
+/** Whether the visitor decoded here last. */
+export function decodesHere(): boolean {
+  try {
+    return localStorage.getItem(KEY) === 'yes';
+  } catch {
+    return false;
+  }
+}
+
+function remember(here: boolean): void {
+  try {
+    if (here) localStorage.setItem(KEY, 'yes');
+    else localStorage.removeItem(KEY);
+  } catch {
+    // Storage may be forbidden; then a choice holds for the page.
+  }
+}

@@ -1,0 +1,70 @@
+import type { SampleWindow } from './shown-picture.ts';
+
+/** To the worker that decodes. Every message but `close` and `abort` has one answer of the same id. */
+export type ToDecoder =
+  | { readonly id: number; readonly kind: 'start'; readonly model: string; readonly engine: EngineChoice }
+  | { readonly id: number; readonly kind: 'open'; readonly file: string | Blob }
+  | {
+      readonly id: number;
+      readonly kind: 'tile';
+      /** As `open` has called it. */
+      readonly picture: number;
+      readonly z: number;
+      readonly x: bigint;
+      readonly y: bigint;
+      readonly size: number;
+    }
+  | {
+      readonly id: number;
+      readonly kind: 'samples';
+      readonly picture: number;
+      readonly window: SampleWindow;
+    }
+  | {
+      readonly id: number;
+      readonly kind: 'value';
+      readonly picture: number;
+      readonly x: string;
+      readonly y: string;
+    }
+  | { readonly id: number; readonly kind: 'close'; readonly picture: number }
+  | { readonly id: number; readonly kind: 'abort' };
+
+export type EngineChoice = 'auto' | 'webgpu' | 'wasm';
+
+/** What computes. */
+export interface EngineFacts {
+  readonly name: string;
+  readonly threads: number;
+  /** What it computes on, as the system names it; absent: the processor. */
+  readonly device?: string;
+}
+
+/** What is known of a picture once its header has been read. */
+export interface PictureFacts {
+  readonly picture: number;
+  readonly width: number;
+  readonly height: number;
+  readonly nativeZoom: number;
+  readonly bytes: number;
+  readonly quality: number;
+}
+
+export type DecoderResult =
+  | EngineFacts
+  | PictureFacts
+  | ImageBitmap
+  | ImageData
+  | readonly [number, number, number, number];
+
+export type FromDecoder =
+  | { readonly id: number; readonly kind: 'done'; readonly result: DecoderResult }
+  | {
+      readonly id: number;
+      readonly kind: 'failed';
+      readonly message: string;
+      /** Of the errors of liif/browser. */
+      readonly tag: string | undefined;
+    }
+  | { readonly kind: 'progress'; readonly loaded: number; readonly total: number }
+  | { readonly kind: 'warning'; readonly message: string };

@@ -1,0 +1,33 @@
+import { element } from './element.ts';
+import { icon } from './icons.ts';
+
+/** A button that asks for files; a label around a real input, so that keys and screen readers find it. */
+export function fileButton(
+  name: string,
+  options: {
+    readonly id: string;
+    readonly accept: string;
+    readonly multiple: boolean;
+    readonly plain?: boolean;
+  },
+  onFiles: (files: readonly File[]) => void,
+): HTMLElement {
+  const { id, accept, multiple, plain = false } = options;
+  const input = element('input', {
+    class: 'visually-hidden',
+    attributes: { type: 'file', accept, multiple, id },
+    on: {
+      change: () => {
+        onFiles([...(input.files ?? [])]);
+        input.value = '';
+      },
+    },
+  });
+  return element(
+    'label',
+    { class: plain ? 'add add-plain' : 'add', attributes: { for: id } },
+    icon(plain ? 'open' : 'upload'),
+    element('span', { text: name }),
+    input,
+  );
+}

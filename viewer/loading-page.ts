@@ -1,0 +1,44 @@
+import { element } from './element.ts';
+import type { DecodingListener } from './local-picture.ts';
+import { formatBytes } from './shown-picture.ts';
+
+/** Until a picture that is decoded here is there: how far the decoder has come. */
+export class LoadingPage implements DecodingListener {
+  readonly #root: HTMLElement;
+  readonly #progress = element('progress', {
+    attributes: { max: 1, 'aria-label': 'Loading the decoder' },
+  });
+  readonly #state = element('p', { text: 'Opening' });
+  readonly #main: HTMLElement;
+
+  constructor(root: HTMLElement, title: string) {
+    this.#root = root;
+    document.title = `${title} – liif`;
+    this.#main = element(
+      'main',
+      { class: 'message loading' },
+      element('h1', { text: title }),
+      this.#progress,
+      this.#state,
+    );
+    root.replaceChildren(this.#main);
+  }
+
+  progress(loaded: number, total: number): void {
+    this.#progress.value = loaded / total;
+    this.#state.textContent =
+      loaded < total
+        ? `Loading the decoder, once: ${formatBytes(loaded)} of ${formatBytes(total)}`
+        : 'Starting the decoder';
+  }
+
+  /** Something else is shown from now on. */
+  end(): void {
+    this.#main.remove();
+  }
+
+  close(): void {
+    this.end();
+    this.#root.replaceChildren();
+  }
+}

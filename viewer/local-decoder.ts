@@ -1,0 +1,216 @@
+import type {
+  DecoderResult,
+  EngineChoice,
+  EngineFacts,
+  FromDecoder,
+  PictureFacts,
+  ToDecoder,
+} from './decoder-messages.ts';
+import type { SampleWindow } from './shown-picture.ts';
+
+/** So many failures of the engine one after the other, and it is given up. */
+const MAX_ENGINE_FAILURES = 3;
+
+export interface LocalDecoderOptions {
+  /** Address of the weights. */
+  readonly model: string;
+  readonly engine: EngineChoice;
+  /** Bytes of the weights that have come, and all. */
+  readonly onProgress: (loaded: number, total: number) => void;
+  readonly onWarning: (message: string) => void;
+  /** Called once when it can do nothing more. */
+  readonly onFailure: (error: DecodeError) => void;
+}
+
+/** What could not be decoded, in words that can be shown. */
+export class DecodeError extends Error {
+  override readonly name = 'DecodeError';
+  /** Of the errors of liif/browser: `FormatError` is a broken file, `SourceError` one that cannot be read. */
+  readonly tag: string | undefined;
+
+  constructor(message: string, tag?: string) {
+    super(message);
+    this.tag = tag;
+  }
+}
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+
+interface Pending {
+  readonly resolve: (result: DecoderResult) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** `liif/browser` in a worker of its own: the page only asks and draws. */
+export class LocalDecoder {
+  readonly #worker: Worker;
+  readonly #options: LocalDecoderOptions;
+  readonly #pending = new Map<number, Pending>();
+  #engine!: EngineFacts;
+  #lastId = 0;
+  #engineFailures = 0;
+  #failure: DecodeError | undefined;
+
+  private constructor(options: LocalDecoderOptions) {
+    this.#options = options;
+    this.#worker = new Worker(new URL('./decoder-worker.ts', import.meta.url), { type: 'module' });
+    this.#worker.onmessage = ({ data }: MessageEvent<FromDecoder>) => this.#take(data);
+    this.#worker.onerror = (event) =>
+      this.#fail(new DecodeError(event.message || 'The decoder cannot be loaded.', 'EngineError'));
+  }
+
+  /** Fetches weights and starts an engine. Rejects with DecodeError. */
+  static async open(options: LocalDecoderOptions): Promise<LocalDecoder> {
+    const decoder = new LocalDecoder(options);
+    try {
+      const { model, engine } = options;
+      decoder.#engine = (await decoder.#call({ kind: 'start', model, engine })) as EngineFacts;
+      return decoder;
+    } catch (error) {
+      decoder.#fail(error as DecodeError);
+      throw error;
+    }
+  }
+
+  get engine(): EngineFacts {
+    return this.#engine;
+  }
+
+  /** Reads the header of a file: an address, or one of the visitor's. Rejects with DecodeError. */
+  async openPicture(file: string | Blob, signal?: AbortSignal): Promise<DecodedPicture> {
+    const facts = (await this.#call({ kind: 'open', file }, signal)) as PictureFacts;
+    return new DecodedPicture(this, file, facts);
+  }
+
+  tile(
+    picture: number,
+    z: number,
+    x: bigint,
+    y: bigint,
+    size: number,
+    signal: AbortSignal,
+  ): Promise<ImageBitmap> {
+    return this.#call({ kind: 'tile', picture, z, x, y, size }, signal) as Promise<ImageBitmap>;
+  }
+
+  samples(picture: number, window: SampleWindow, signal: AbortSignal): Promise<ImageData> {
+    return this.#call({ kind: 'samples', picture, window }, signal) as Promise<ImageData>;
+  }
+
+  value(picture: number, x: string, y: string, signal: AbortSignal) {
+    return this.#call({ kind: 'value', picture, x, y }, signal) as Promise<
+      readonly [number, number, number, number]
+    >;
+  }
+
+  closePicture(picture: number): void {
+    this.#post({ kind: 'close', picture });
+  }
+
+  #post(message: WithoutId<ToDecoder>): number {
+    const id = ++this.#lastId;
+    if (!this.#failure) this.#worker.postMessage({ ...message, id });
+    return id;
+  }
+
+  #call(message: WithoutId<ToDecoder>, signal?: AbortSignal): Promise<DecoderResult> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      if (this.#failure) return reject(this.#failure);
+      const id = this.#post(message);
+      const abort = () => {
+        this.#pending.delete(id);
+        this.#worker.postMessage({ kind: 'abort', id });
+        reject(signal!.reason);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      const forget = () => signal?.removeEventListener('abort', abort);
+      this.#pending.set(id, {
+        resolve: (result) => {
+          forget();
+          resolve(result);
+        },
+        reject: (reason) => {
+          forget();
+          reject(reason);
+        },
+      });
+    });
+  }
+
+  #take(message: FromDecoder): void {
+    if (message.kind === 'progress' || message.kind === 'warning') {
+      this.#report(message);
+      return;
+    }
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (message.kind === 'done') {
+      this.#engineFailures = 0;
+      // What nobody waits for any more still holds memory.
+      if (!pending && message.result instanceof ImageBitmap) message.result.close();
+      pending?.resolve(message.result);
+      return;
+    }
+    const error = new DecodeError(message.message, message.tag);
+    pending?.reject(error);
+    if (pending && message.tag === 'EngineError' && ++this.#engineFailures >= MAX_ENGINE_FAILURES)
+      this.#fail(error);
+  }
+
+  #report(message: Extract<FromDecoder, { readonly kind: 'progress' | 'warning' }>): void {
+    const { onProgress, onWarning } = this.#options;
+    if (message.kind === 'warning') onWarning(message.message);
+    else onProgress(message.loaded, message.total);
+  }
+
+  #fail(error: DecodeError): void {
+    if (this.#failure) return;
+    this.#failure = error;
+    this.#worker.terminate();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.#options.onFailure(error);
+  }
+}
+
+/** A picture that the decoder has opened. */
+export class DecodedPicture {
+  readonly file: string | Blob;
+  readonly facts: PictureFacts;
+  readonly #decoder: LocalDecoder;
+
+  constructor(decoder: LocalDecoder, file: string | Blob, facts: PictureFacts) {
+    this.#decoder = decoder;
+    this.file = file;
+    this.facts = facts;
+  }
+
+  get engine(): EngineFacts {
+    return this.#decoder.engine;
+  }
+
+  /** How many tiles are worth having under way. */
+  get parallel(): number {
+    return this.#decoder.engine.threads + 1;
+  }
+
+  /** Tile z/x/y, `size` pixels on its side; transparent beyond the picture. */
+  tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<ImageBitmap> {
+    return this.#decoder.tile(this.facts.picture, z, x, y, size, signal);
+  }
+
+  /** Native pixels of a window inside the picture. */
+  samples(window: SampleWindow, signal: AbortSignal): Promise<ImageData> {
+    return this.#decoder.samples(this.facts.picture, window, signal);
+  }
+
+  /** Red, green, blue, alpha at a point, in decimal pixels. */
+  valueAt(x: string, y: string, signal: AbortSignal): Promise<readonly [number, number, number, number]> {
+    return this.#decoder.value(this.facts.picture, x, y, signal);
+  }
+
+  close(): void {
+    this.#decoder.closePicture(this.facts.picture);
+  }
+}

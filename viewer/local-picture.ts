@@ -1,0 +1,115 @@
+import type { EngineChoice, EngineFacts } from './decoder-messages.ts';
+import { type DecodedPicture, type DecodeError, LocalDecoder } from './local-decoder.ts';
+import { LocalTileSource } from './local-tile-source.ts';
+import { decodingOf } from './permalink.ts';
+import { factsOf, type ShownPicture } from './shown-picture.ts';
+import { TILE_SIZE } from './tile-source.ts';
+
+/** Where the weights lie, from the page. */
+const MODEL = 'model/liif-1.safetensors';
+
+let shared: { readonly choice: EngineChoice; readonly decoder: Promise<LocalDecoder> } | undefined;
+const listeners = new Set<DecodingListener>();
+
+/** Who shows what becomes of the decoder of this page. */
+export interface DecodingListener {
+  /** Bytes of the weights that have come, and all; only where they have to be fetched. */
+  progress?(loaded: number, total: number): void;
+  warning?(message: string): void;
+  /** It can do nothing more; the next call starts another. */
+  failure?(error: DecodeError): void;
+}
+
+/** Tells a listener until the function that comes back is called. */
+export function listenToDecoder(listener: DecodingListener): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Opens a file, with the one decoder of this page; its first call fetches the weights. Rejects with DecodeError, or with the signal's reason. */
+export async function openLocally(
+  file: string | Blob,
+  signal: AbortSignal,
+  choice: EngineChoice = 'auto',
+): Promise<DecodedPicture> {
+  const decoder = await decoderOf(choice);
+  signal.throwIfAborted();
+  return decoder.openPicture(file, signal);
+}
+
+function decoderOf(choice: EngineChoice): Promise<LocalDecoder> {
+  if (shared?.choice === choice) return shared.decoder;
+  const decoder = LocalDecoder.open({
+    model: new URL(MODEL, document.baseURI).href,
+    engine: choice,
+    onProgress: (loaded, total) => {
+      for (const listener of listeners) listener.progress?.(loaded, total);
+    },
+    onWarning: (message) => {
+      for (const listener of listeners) listener.warning?.(message);
+    },
+    onFailure: (error) => {
+      if (shared?.decoder === decoder) shared = undefined;
+      for (const listener of listeners) listener.failure?.(error);
+    },
+  });
+  shared = { choice, decoder };
+  return decoder;
+}
+
+/** A file as the viewer shows it; `listener` is told how far the decoder has come. Rejects as `openLocally` does. */
+export async function openPicture(
+  file: string | Blob,
+  title: string,
+  listener: DecodingListener,
+  signal: AbortSignal,
+): Promise<ShownPicture> {
+  const forget = listenToDecoder(listener);
+  try {
+    const choice = decodingOf(location.hash);
+    const wanted = choice === undefined || choice === 'here' ? 'auto' : choice;
+    return decodedHere(await openLocally(file, signal, wanted), title);
+  } finally {
+    forget();
+  }
+}
+
+/** A picture as the viewer shows it, decoded here. `like`: the same picture of a server, whose name and comparisons it keeps. */
+export function decodedHere(decoded: DecodedPicture, title: string, like?: ShownPicture): ShownPicture {
+  const source = new LocalTileSource(decoded);
+  const { facts } = decoded;
+  return {
+    hasAddress: like !== undefined || typeof decoded.file === 'string',
+    thumbnail: like?.thumbnail ?? thumbnailOf(source),
+    title,
+    size: source,
+    source,
+    lossless: source,
+    comparisons: like?.comparisons ?? [],
+    facts: like?.facts ?? factsOf({ ...facts, kind: 'liif' }),
+    decodedBy: engineText(decoded.engine),
+    synthesizes: true,
+    close: () => decoded.close(),
+    samples: (window, signal) => decoded.samples(window, signal),
+    valueAt: (x, y, signal) => decoded.valueAt(x, y, signal),
+  };
+}
+
+/** The tile that holds all of the picture, without what is beyond it. */
+async function thumbnailOf(source: LocalTileSource): Promise<string> {
+  const size = 2 * TILE_SIZE;
+  const tile = await source.tile(0, 0n, 0n, size, new AbortController().signal);
+  const span = 2 ** source.nativeZoom / 2;
+  const width = Math.max(1, Math.round(source.width / span));
+  const height = Math.max(1, Math.round(source.height / span));
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext('2d')!.drawImage(tile, 0, 0);
+  tile.close();
+  return URL.createObjectURL(await canvas.convertToBlob());
+}
+
+/** What decodes, for people. */
+export function engineText({ name, threads, device }: EngineFacts): string {
+  if (name === 'webgpu') return device ? `WebGPU, ${device}` : 'WebGPU';
+  return threads > 1 ? `WebAssembly, ${threads} threads` : 'WebAssembly';
+}

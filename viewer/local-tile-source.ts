@@ -1,0 +1,85 @@
+import { type DecodedPicture, DecodeError } from './local-decoder.ts';
+import { TileError, type TileSource } from './tile-source.ts';
+
+interface Waiting {
+  readonly begin: () => void;
+  readonly distance: () => number;
+}
+
+/** Tiles that the browser decodes itself: those nearest to the middle of the map first, as it is when a decoder gets free. */
+export class LocalTileSource implements TileSource {
+  readonly width: number;
+  readonly height: number;
+  readonly nativeZoom: number;
+  readonly #picture: DecodedPicture;
+  readonly #waiting = new Set<Waiting>();
+  #running = 0;
+
+  constructor(picture: DecodedPicture) {
+    this.#picture = picture;
+    this.width = picture.facts.width;
+    this.height = picture.facts.height;
+    this.nativeZoom = picture.facts.nativeZoom;
+  }
+
+  async tile(
+    z: number,
+    x: bigint,
+    y: bigint,
+    size: number,
+    signal: AbortSignal,
+    distance: () => number = () => 0,
+  ): Promise<ImageBitmap> {
+    await this.#turn(signal, distance);
+    try {
+      return await this.#picture.tile(z, x, y, size, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const { message, tag } = error as DecodeError;
+      throw new TileError(message, {
+        cause: error,
+        permanent: !(error instanceof DecodeError) || tag === 'FormatError' || tag === 'UnsupportedError',
+      });
+    } finally {
+      this.#running--;
+      this.#next();
+    }
+  }
+
+  /** Resolves when the tile may begin, and counts it as running; rejects when it is no longer wanted. */
+  #turn(signal: AbortSignal, distance: () => number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const abort = () => {
+        this.#waiting.delete(waiting);
+        reject(signal.reason);
+      };
+      const waiting: Waiting = {
+        distance,
+        begin: () => {
+          signal.removeEventListener('abort', abort);
+          this.#waiting.delete(waiting);
+          this.#running++;
+          resolve();
+        },
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiting.add(waiting);
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    while (this.#running < this.#picture.parallel && this.#waiting.size > 0) {
+      let nearest: Waiting | undefined;
+      let least = Number.POSITIVE_INFINITY;
+      for (const waiting of this.#waiting) {
+        const distance = waiting.distance();
+        if (nearest && distance >= least) continue;
+        nearest = waiting;
+        least = distance;
+      }
+      nearest!.begin();
+    }
+  }
+}
