@@ -90,7 +90,7 @@ export class DecodeSwitch {
       const { decodedHere, engineText, listenToDecoder, openLocally } = await import('./local-picture.ts');
       const forget = listenToDecoder({
         progress: (loaded, total) => this.#describe(`Loading, ${Math.floor((100 * loaded) / total)} %`),
-        warning: (message) => notices.show(message),
+        warning: (message) => notices.show(message, { forMs: 8000 }),
         failure: (error) => this.#fail(error),
       });
       signal.addEventListener('abort', forget);

@@ -1,9 +1,8 @@
 import { element } from './element.ts';
-import type { DecodingListener } from './local-picture.ts';
 import { formatBytes } from './shown-picture.ts';
 
 /** Until a picture that is decoded here is there: how far the decoder has come. */
-export class LoadingPage implements DecodingListener {
+export class LoadingPage {
   readonly #root: HTMLElement;
   readonly #progress = element('progress', {
     attributes: { max: 1, 'aria-label': 'Loading the decoder' },

@@ -76,14 +76,18 @@ async function showLocally(file: Blob | string, title: string, signal: AbortSign
       import('./view-page.ts'),
       import('./local-picture.ts'),
     ]);
-    const picture = await openPicture(file, title, loading, signal);
+    const listener = {
+      progress: (loaded: number, total: number) => loading.progress(loaded, total),
+      warning: (message: string) => notices.show(message, { forMs: 8000 }),
+    };
+    const picture = await openPicture(file, title, listener, signal);
     if (signal.aborted) {
       picture.close?.();
       return;
     }
     const view = new ViewPage(page, picture, back);
     const forget = listenToDecoder({
-      warning: (message) => notices.show(message),
+      warning: listener.warning,
       failure: (error) => {
         const notice = notices.show(`The decoder has stopped. ${error.message}`, {
           forMs: 0,

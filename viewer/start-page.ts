@@ -1,15 +1,18 @@
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
+import { factsOf } from './shown-picture.ts';
 import { nextTheme } from './theme.ts';
 import { iconButton } from './toolbar.ts';
 
 /** Where there is no tile server: pictures are opened by a link, by hand, or by dropping them. */
 export class StartPage {
   readonly #root: HTMLElement;
+  readonly #list = element('ul', { class: 'start-list' });
 
   constructor(root: HTMLElement, onFile: (file: File) => void) {
     this.#root = root;
-    document.title = 'liif';
+    document.title = 'Pictures – liif';
+    void this.#load();
     root.replaceChildren(
       element(
         'div',
@@ -23,25 +26,61 @@ export class StartPage {
         element(
           'main',
           { class: 'start' },
-          element('h2', { text: 'Open a .liif file' }),
-          element('p', {
-            text: 'Drop it on this page, or choose it. It is decoded in this browser; nothing is sent anywhere.',
-          }),
-          fileButton('Choose a file', { accept: '.liif', id: 'open-file', multiple: false }, ([file]) => {
-            if (file) onFile(file);
-          }),
+          this.#list,
           element(
-            'p',
-            { class: 'start-hint' },
-            'Files on this host open by address: ',
-            element('code', { text: '?src=photo.liif' }),
+            'section',
+            { class: 'start-drop' },
+            element('h2', { text: 'Drop a .liif file here' }),
+            element('p', { text: 'It is decoded in this browser and sent nowhere.' }),
+            fileButton('Choose a file', { accept: '.liif', id: 'open-file', multiple: false }, ([file]) => {
+              if (file) onFile(file);
+            }),
+            element(
+              'p',
+              { class: 'start-hint' },
+              'Files beside this page open by address: ',
+              element('code', { text: '?src=photo.liif' }),
+            ),
           ),
         ),
       ),
     );
   }
 
+  /** What `liif viewer` has put beside the page; other hosts have no list. */
+  async #load(): Promise<void> {
+    try {
+      const response = await fetch(new URL('pictures.json', document.baseURI));
+      if (!response.ok) return;
+      const { pictures } = (await response.json()) as { readonly pictures: readonly ListedPicture[] };
+      this.#list.append(...pictures.map(item));
+    } catch {
+      // No list, or another one.
+    }
+  }
+
   close(): void {
     this.#root.replaceChildren();
   }
+}
+
+interface ListedPicture {
+  readonly file: string;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  readonly quality: number;
+}
+
+function item(picture: ListedPicture): HTMLElement {
+  return element(
+    'li',
+    {},
+    element(
+      'a',
+      { attributes: { href: `?src=${encodeURIComponent(picture.file)}` } },
+      element('span', { class: 'name', text: picture.file.replace(/\.liif$/i, '') }),
+      element('span', { class: 'facts', text: factsOf({ ...picture, kind: 'liif' }) }),
+    ),
+  );
 }

@@ -44,6 +44,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./serve.ts')).serveCommand(),
   },
   {
+    name: 'viewer',
+    description: 'copy the viewer and pictures into a folder for any static host: browsers decode',
+    load: async () => (await import('./viewer.ts')).viewerCommand(),
+  },
+  {
     name: 'engines',
     description: 'list what can compute the networks here, and how fast each is',
     load: async () => (await import('./engines.ts')).enginesCommand(),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -5,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { type Browser, chromium } from 'playwright-core';
 import { build, type Rollup } from 'vite';
+import type { LiifImage } from '../../src/decode.ts';
+import { tileQuery } from '../../src/pixels/tile.ts';
 
 const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
 
@@ -79,6 +82,35 @@ export async function startStaticHost(
       server.closeAllConnections();
     },
   };
+}
+
+/** Tile z/x/y of a picture, RGBA, transparent beyond it, as an engine of this process has it. */
+export async function tilePixels(
+  image: LiifImage,
+  z: number,
+  x: bigint,
+  y: bigint,
+  size: number,
+): Promise<Uint8Array> {
+  const query = tileQuery(image, z, x, y, size);
+  const { width, height, channels, data } = await image.renderRows(query, 0, query.height, {
+    size: 512,
+    fitted: false,
+  });
+  const tile = new Uint8Array(size * size * 4);
+  for (let i = 0; i < width * height; i++) {
+    const at = (Math.floor(i / width) * size + (i % width)) * 4;
+    const pixel = data.subarray(i * channels, (i + 1) * channels);
+    const color = channels < 3 ? [pixel[0]!, pixel[0]!, pixel[0]!] : [...pixel.subarray(0, 3)];
+    tile.set([...color, channels % 2 === 0 ? pixel[channels - 1]! : 255], at);
+  }
+  return tile;
+}
+
+export function sha256(data: ArrayBufferView): string {
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    .digest('hex');
 }
 
 export const folderOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));

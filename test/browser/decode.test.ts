@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LiifImage, openImage } from '../../src/decode.ts';
+import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
-import { tileQuery } from '../../src/pixels/tile.ts';
 import {
   bundledPage,
   folderOf,
@@ -14,7 +12,9 @@ import {
   missing,
   readBytes,
   type StaticHost,
+  sha256,
   startStaticHost,
+  tilePixels,
 } from './chromium.ts';
 
 /** A picture with several chunks and overviews, and one with alpha. */
@@ -63,26 +63,9 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
   async function decodedHere(name: string): Promise<string[]> {
     const image = await openImage(await readBytes(`format-spec/vectors/valid/${name}.liif`), { engine });
     const whole = await image.render();
-    const tile = await tileOf(image);
+    const tile = await tilePixels(image, 1, 0n, 0n, SIDE);
     await image.close();
     return [sha256(whole.data), sha256(tile)];
-  }
-
-  /** RGBA, transparent beyond the picture. */
-  async function tileOf(image: LiifImage): Promise<Uint8Array> {
-    const query = tileQuery(image, 1, 0n, 0n, SIDE);
-    const { width, height, channels, data } = await image.renderRows(query, 0, query.height, {
-      size: 512,
-      fitted: false,
-    });
-    const tile = new Uint8Array(SIDE * SIDE * 4);
-    for (let i = 0; i < width * height; i++) {
-      const at = (Math.floor(i / width) * SIDE + (i % width)) * 4;
-      const pixel = data.subarray(i * channels, (i + 1) * channels);
-      const color = channels < 3 ? [pixel[0]!, pixel[0]!, pixel[0]!] : [...pixel.subarray(0, 3)];
-      tile.set([...color, channels % 2 === 0 ? pixel[channels - 1]! : 255], at);
-    }
-    return tile;
   }
 
   async function newPage(
@@ -238,9 +221,3 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     await page.context().close();
   });
 });
-
-function sha256(data: ArrayBufferView): string {
-  return createHash('sha256')
-    .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    .digest('hex');
-}

@@ -1,12 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import type { AxeResults } from 'axe-core';
-import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, findings, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
 const viewer = await builtViewer();
@@ -19,22 +16,6 @@ const server = there
       maxWaitMs: 30_000,
     })
   : undefined;
-const AXE = readFileSync(
-  fileURLToPath(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url)),
-  'utf8',
-);
-
-/** What axe finds, as one line each; contrast over pictures it cannot judge and leaves out by itself. */
-async function findings(page: Page): Promise<string[]> {
-  // The page's own rules forbid foreign scripts; this one comes through the debugger.
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() =>
-    (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
-  );
-  return violations.map(
-    ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html).join(' ')}`,
-  );
-}
 
 describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${MISSING})` : ''}`, () => {
   it.each(['light', 'dark'] as const)(

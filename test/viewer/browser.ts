@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { build } from 'vite';
@@ -106,4 +107,21 @@ export async function tilesLoaded(page: Page, covered = 1): Promise<void> {
     if (performance.now() > end) throw new Error(`tiles did not come: ${JSON.stringify(count)}`);
     await page.waitForTimeout(50);
   }
+}
+
+const AXE = readFileSync(
+  fileURLToPath(new URL('../../node_modules/axe-core/axe.min.js', import.meta.url)),
+  'utf8',
+);
+
+/** What axe finds, as one line each; contrast over pictures it cannot judge and leaves out by itself. */
+export async function findings(page: Page): Promise<string[]> {
+  // The page's own rules forbid foreign scripts; this one comes through the debugger.
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() =>
+    (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+  );
+  return violations.map(
+    ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html).join(' ')}`,
+  );
 }

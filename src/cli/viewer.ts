@@ -1,0 +1,92 @@
+import { existsSync } from 'node:fs';
+import { copyFile, cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { RequestError, SourceError } from '../errors.ts';
+import { OutputError } from '../image/errors.ts';
+import { fileSource } from '../reader/file-source.ts';
+import { openReader } from '../reader/reader.ts';
+import { expandInputs } from './inputs.ts';
+import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
+
+const EXAMPLES = `
+Examples:
+  liif viewer -o site photo.liif       then copy site/ to any web host, and open it there
+  liif viewer -o site more/*.liif      adds pictures to those that are there
+
+Browsers fetch what is shown of a picture and decode it: the host needs to send files, better with ranges. Where it also sends
+the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, threads share their memory.`;
+
+/** The released weights; the viewer looks for them there. */
+const MODEL = 'model/liif-1.safetensors';
+
+interface ViewerOptions extends OutputOptions {
+  readonly output: string;
+}
+
+/** What `pictures.json` tells the page of each picture. */
+interface ListedPicture {
+  readonly file: string;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  readonly quality: number;
+}
+
+export function viewerCommand(): Command {
+  const command = new Command('viewer')
+    .argument('[pictures...]', '.liif files or globs to put beside the viewer')
+    .requiredOption('-o, --output <folder>', 'folder for page, weights (14 MB) and pictures')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+  return addOutputOptions(command);
+}
+
+async function run(args: string[], options: ViewerOptions): Promise<void> {
+  const { output } = options;
+  const viewer = ['../viewer', '../../dist/viewer']
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((path) => existsSync(join(path, 'index.html')) && existsSync(join(path, 'assets')));
+  if (viewer === undefined) throw new RequestError('The viewer is not built; run npm run build:viewer');
+  const inputs = await expandInputs(args);
+  const names = new Set<string>();
+  for (const input of inputs) {
+    const name = basename(input);
+    if (!/\.liif$/i.test(name))
+      throw new RequestError(`${input}: not a .liif file; make one with liif encode`);
+    if (names.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
+    names.add(name);
+    // Before anything is written: what is no picture would be one that no browser shows.
+    await describe(input);
+  }
+  let pictures: ListedPicture[];
+  try {
+    await mkdir(join(output, 'model'), { recursive: true });
+    await cp(viewer, output, { recursive: true });
+    await copyFile(fileURLToPath(new URL(`../${MODEL}`, import.meta.url)), join(output, MODEL));
+    for (const input of inputs)
+      if (resolve(input) !== resolve(output, basename(input)))
+        await copyFile(input, join(output, basename(input)));
+    const files = (await readdir(output)).filter((name) => /\.liif$/i.test(name)).sort();
+    pictures = await Promise.all(files.map((file) => describe(join(output, file))));
+    await writeFile(join(output, 'pictures.json'), `${JSON.stringify({ version: 1, pictures }, null, 1)}\n`);
+  } catch (cause) {
+    if (cause instanceof RequestError || cause instanceof SourceError) throw cause;
+    throw new OutputError(`${output}: cannot be written: ${(cause as Error).message}`, { cause });
+  }
+  const lines = pictures.map(({ file }) => `  ?src=${encodeURIComponent(file)}`);
+  const text = [`${output}: viewer, weights and ${pictures.length} pictures for a static host`, ...lines];
+  new Terminal(options).result({ output, pictures }, text.join('\n'));
+}
+
+async function describe(path: string): Promise<ListedPicture> {
+  const source = await fileSource(path);
+  try {
+    const { header, fileLength } = await openReader(source);
+    const { width, height, quality } = header;
+    return { file: basename(path), width, height, bytes: fileLength, quality };
+  } finally {
+    await source.close();
+  }
+}

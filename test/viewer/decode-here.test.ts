@@ -1,0 +1,344 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type LiifImage, openImage } from '../../src/decode.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { openEngine } from '../../src/engine/open-engine.ts';
+import { releasedModel } from '../../src/model/released-model.ts';
+import {
+  folderOf,
+  launchChromium,
+  readBytes,
+  type StaticHost,
+  sha256,
+  startStaticHost,
+  tilePixels,
+} from '../browser/chromium.ts';
+import { directoryOf, startServer } from '../server/server-fixture.ts';
+import { builtViewer, findings, MISSING, openPage } from './browser.ts';
+
+const there = MISSING === undefined;
+const ISOLATED = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+/** 512 x 512: native at zoom 1. */
+const PICTURE = 'squirrel';
+const NATIVE = 1;
+
+describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
+  let engine: Engine;
+  let image: LiifImage;
+  let viewer: string;
+  let host: StaticHost;
+  const hosts: StaticHost[] = [];
+  let bytes: Uint8Array;
+
+  beforeAll(async () => {
+    viewer = await builtViewer();
+    engine = await openEngine(await releasedModel(), { engine: 'wasm' });
+    bytes = await readBytes(`samples/encoded/${PICTURE}.liif`);
+    image = await openImage(bytes, { engine });
+    host = await staticHost();
+  });
+  afterAll(async () => {
+    for (const one of hosts) one.close();
+    await image?.close();
+    await engine?.close();
+  });
+
+  /** A copy of the viewer, weights and pictures: files, nothing else. */
+  async function staticHost(
+    options: Parameters<typeof startStaticHost>[2] = {},
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<StaticHost> {
+    const page = new Map([['index.html', await readFile(join(viewer, 'index.html'))]]);
+    const pictures = folderOf('samples/encoded');
+    const folders = { ...more, '/model': folderOf('src/model'), '/pictures': pictures, '/': viewer };
+    const started = await startStaticHost(page, folders, options);
+    hosts.push(started);
+    return started;
+  }
+
+  async function open(address: string, from: StaticHost = host) {
+    const page = await openPage();
+    await page.goto(`${from.url}${address}`);
+    return page;
+  }
+
+  /** Tiles that were decoded in the page, with digests of their pixels as they are on screen. */
+  async function decodedTiles(page: Page) {
+    await page.waitForFunction(() => {
+      const tiles = [...document.querySelectorAll('.liif-tile')];
+      return tiles.length > 0 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
+    });
+    return page.evaluate(async () => {
+      const map = document.querySelector('.map')!.getBoundingClientRect();
+      const found: { left: number; top: number; digest: string }[] = [];
+      for (const tile of document.querySelectorAll<HTMLCanvasElement>('.liif-tile canvas')) {
+        const copy = new OffscreenCanvas(tile.width, tile.height);
+        const context = copy.getContext('2d')!;
+        context.drawImage(tile, 0, 0);
+        const { data } = context.getImageData(0, 0, tile.width, tile.height);
+        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+        const { left, top } = tile.getBoundingClientRect();
+        found.push({
+          // From the middle of the map.
+          left: left - map.left - map.width / 2,
+          top: top - map.top - map.height / 2,
+          digest: Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(''),
+        });
+      }
+      return found;
+    });
+  }
+
+  /** Demands that tiles around x, y at zoom z have the bytes that `liif decode` gives. */
+  async function expectExact(page: Page, x: number, y: number, z: number, expected = image): Promise<void> {
+    const tiles = await decodedTiles(page);
+    const scale = 2 ** (z - NATIVE);
+    for (const { left, top, digest } of tiles) {
+      const column = (x * scale + left) / 256;
+      const row = (y * scale + top) / 256;
+      expect(Math.abs(column - Math.round(column))).toBeLessThan(0.01);
+      const pixels = await tilePixels(expected, z, BigInt(Math.round(column)), BigInt(Math.round(row)), 256);
+      expect(digest, `${z}/${column}/${row}`).toBe(sha256(pixels));
+    }
+    expect(tiles.length).toBeGreaterThan(1);
+  }
+
+  /** Drops a file on the page, as it comes from a desk. */
+  async function drop(page: Page, name: string, content: Uint8Array): Promise<void> {
+    const transfer = await page.evaluateHandle(
+      ([file, base64]) => {
+        const data = new DataTransfer();
+        const array = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+        data.items.add(new File([array], file));
+        return data;
+      },
+      [name, Buffer.from(content).toString('base64')] as const,
+    );
+    await page.dispatchEvent('body', 'dragover', { dataTransfer: transfer });
+    await page.dispatchEvent('body', 'drop', { dataTransfer: transfer });
+  }
+
+  it.each([
+    ['', {}],
+    ['with an isolated page', ISOLATED],
+  ] as const)(
+    'shows a file of a static host %s in the bytes of liif decode, native and past it',
+    async (_title, headers) => {
+      const page = await open(`?src=pictures/${PICTURE}.liif#x=256&y=192&z=1`, await staticHost(headers));
+      await expectExact(page, 256, 192, 1);
+      expect(await page.locator('.decoding').innerText()).toMatch(/^Decoded here\s+WebAssembly/);
+      for (let i = 0; i < 5; i++) await page.keyboard.press('+');
+      await page.waitForFunction(() => /z=6/.test(location.hash));
+      await expectExact(page, 256, 192, 6);
+      expect(page.faults).toEqual([]);
+      await page.close();
+    },
+  );
+
+  it('decodes by WebGPU to the same bytes where a link asks for it', async () => {
+    const browser = await launchChromium();
+    const page = await browser.newPage({ viewport: { width: 300, height: 200 } });
+    await page.goto(`${host.url}?src=pictures/${PICTURE}.liif#x=256&y=256&z=20&decode=webgpu`);
+    await page.locator('.decoding').getByText('WebGPU').waitFor();
+    await expectExact(page, 256, 256, 20);
+    // The link stays one for WebGPU.
+    await page.keyboard.press('+');
+    await page.waitForFunction(() => /z=21&decode=webgpu$/.test(location.hash));
+    await browser.close();
+  }, 120_000);
+
+  it('says so where WebGPU is asked for and there is none', async () => {
+    const page = await open(`?src=pictures/${PICTURE}.liif#x=256&y=256&z=1&decode=webgpu`);
+    await page.getByText('WebGPU finds no graphics adapter; the wasm engine stands in').waitFor();
+    await decodedTiles(page);
+    expect(await page.locator('.decoding').innerText()).toContain('WebAssembly');
+    await page.close();
+  });
+
+  it('fetches weights once and of the file what is shown, and does with a host that has no ranges', async () => {
+    const page = await open(`?src=pictures/${PICTURE}.liif#x=256&y=192&z=1`);
+    await decodedTiles(page);
+    host.sent.clear();
+    await page.reload();
+    await decodedTiles(page);
+    expect(host.sent.get('model/liif-1.safetensors')).toBeUndefined();
+    await page.close();
+
+    const plain = await staticHost({ 'Accept-Ranges': 'none' });
+    const other = await open(`?src=pictures/${PICTURE}.liif#x=256&y=192&z=1`, plain);
+    await expectExact(other, 256, 192, 1);
+    await other.close();
+  });
+
+  it('has tools that need no server: inspector, value between pixels, saving, navigator', async () => {
+    const page = await open(`?src=pictures/${PICTURE}.liif#x=200.5&y=100.5&z=4`);
+    await decodedTiles(page);
+    await page.keyboard.press('i');
+    const { data } = await image.render({ region: { x: 200, y: 100, width: 1, height: 1 } });
+    await page
+      .getByText([...data].join(', '), { exact: true })
+      .first()
+      .waitFor();
+    const point = await image.render({
+      region: { x: 200.375, y: 100.375, width: 0.25, height: 0.25 },
+      width: 1,
+      height: 1,
+    });
+    await page
+      .getByText([...point.data].join(', '), { exact: true })
+      .last()
+      .waitFor();
+    await page.waitForFunction(
+      () => document.querySelector<HTMLImageElement>('.navigator img')!.naturalWidth > 0,
+    );
+    await page.keyboard.press('s');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save', exact: true }).click(),
+    ]);
+    const saved = await sharp(await download.path())
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const wanted = await image.render({
+      region: { x: 200.5 - 50, y: 100.5 - 37.5, width: 100, height: 75 },
+      scale: 8,
+    });
+    expect(saved.info).toMatchObject({ width: 800, height: 600, channels: 4 });
+    const rgb = await sharp(saved.data, { raw: saved.info }).removeAlpha().raw().toBuffer();
+    expect(sha256(rgb)).toBe(sha256(wanted.data));
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('opens a file that is dropped, or chosen, without sending it anywhere', async () => {
+    const page = await open('');
+    const posts: string[] = [];
+    page.on('request', (request) => request.method() !== 'GET' && posts.push(request.url()));
+    await page.getByRole('heading', { name: 'Drop a .liif file here' }).waitFor();
+    expect(await findings(page)).toEqual([]);
+    await drop(page, 'from my desk.liif', bytes);
+    await page.getByRole('heading', { name: 'from my desk' }).waitFor();
+    await decodedTiles(page);
+    await page.keyboard.press('1');
+    await page.waitForFunction(() => document.querySelector('.readout-scale')?.textContent === '1×');
+    await expectExact(page, 256, 256, 1);
+    expect(await findings(page)).toEqual([]);
+    // There is no link to it, and the way back leads to the page it was dropped on.
+    expect(await page.getByRole('button', { name: 'Copy link' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'All pictures' }).click();
+    await page.locator('input[type=file]').setInputFiles({
+      name: 'chosen.liif',
+      mimeType: 'application/octet-stream',
+      buffer: Buffer.from(bytes),
+    });
+    await page.getByRole('heading', { name: 'chosen' }).waitFor();
+    await decodedTiles(page);
+    await drop(page, 'holiday.jpg', new Uint8Array(10));
+    await page.getByText('holiday.jpg is not a .liif file, and no other images are taken here.').waitFor();
+    expect(posts).toEqual([]);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('says what is wrong with a file, an address, or missing weights', async () => {
+    const page = await open('?src=pictures/none.liif');
+    const alert = page.getByRole('alert');
+    await alert.getByText('the server answered 404').waitFor();
+    await page.goto(`${host.url}?src=javascript:alert(1)`);
+    await alert.getByText('is no address of a file on the web').waitFor();
+    await page.goto(`${host.url}?src=assets/../index.html`);
+    await alert.getByText(/not a .liif|magic/i).waitFor();
+    await drop(page, 'short.liif', bytes.subarray(0, 40));
+    await alert.getByText(/at byte/).waitFor();
+    expect(await findings(page)).toEqual([]);
+
+    // One chunk is damaged: the page is there, its tile says so, and trying again is offered.
+    const damaged = Uint8Array.from(bytes);
+    damaged[damaged.length - 100]! ^= 0x55;
+    await drop(page, 'damaged.liif', damaged);
+    await page.getByText('Tile failed').first().waitFor();
+    await page.getByText(/tiles? (has|have) failed\. .*chunk/).waitFor();
+    await page.close();
+
+    const bare = await directoryOf({ 'index.html': await readFile(join(viewer, 'index.html')) });
+    const without = await staticHost({}, { '/model': bare });
+    const other = await openPage();
+    await other.route('**/model/*', (route) => route.fulfill({ status: 404 }));
+    await other.goto(`${without.url}?src=pictures/${PICTURE}.liif`);
+    await other
+      .getByRole('alert')
+      .getByText(/liif-1\.safetensors: the server answered 404/)
+      .waitFor();
+    await other.close();
+  });
+});
+
+describe.skipIf(!there)('the switch "Decode here"', () => {
+  const picture = folderOf(`samples/encoded/${PICTURE}.liif`);
+
+  it('is reached by keys, says what decodes, is kept, and goes back to the server', async () => {
+    const server = await startServer({
+      roots: [picture],
+      openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
+      viewer: await builtViewer(),
+      maxWaitMs: 30_000,
+    });
+    const page = await openPage();
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile img').length >= 4);
+    // Nothing of the decoder has come so far.
+    expect(asked.filter((path) => /decoder|worker|wasm|wgsl|model/.test(path))).toEqual([]);
+    const toggle = page.getByRole('switch', { name: 'Decode here' });
+    expect(await toggle.getAttribute('aria-checked')).toBe('false');
+    await page.getByText('Decoded by the server').waitFor();
+    for (let i = 0; i < 15 && !(await toggle.evaluate((it) => it === document.activeElement)); i++)
+      await page.keyboard.press('Shift+Tab');
+    await page.keyboard.press('Space');
+    expect(await toggle.getAttribute('aria-checked')).toBe('true');
+    await page.getByText(/^WebAssembly, \d+ threads$/).waitFor();
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+    await page.waitForFunction(() => /&decode=here$/.test(location.hash));
+    expect(await findings(page)).toEqual([]);
+    expect(asked.some((path) => path.endsWith('/file'))).toBe(true);
+
+    // The next picture without a word about it in its link is decoded here too.
+    await page.goto('about:blank');
+    asked.length = 0;
+    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=2`);
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
+    await page.keyboard.press('d');
+    expect(await toggle.getAttribute('aria-checked')).toBe('false');
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length === 0);
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile img').length >= 4);
+    expect(asked.some((path) => path.startsWith(`/${PICTURE}/2/`))).toBe(true);
+    await page.waitForFunction(() => !/decode/.test(location.hash));
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('leaves the server in its place when decoding fails, and says so', async () => {
+    const server = await startServer({
+      roots: [picture],
+      viewer: await builtViewer(),
+      openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
+    });
+    const page = await openPage();
+    await page.route('**/model/*', (route) => route.fulfill({ status: 404 }));
+    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1&decode=here`);
+    await page.getByText(/This browser cannot decode the picture; the server does\..*404/).waitFor();
+    expect(await page.getByRole('switch').getAttribute('aria-checked')).toBe('false');
+    await page.unroute('**/model/*');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
+    await page.close();
+  });
+});
