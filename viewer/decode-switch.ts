@@ -41,16 +41,22 @@ export class DecodeSwitch {
           type: 'button',
           role: 'switch',
           'aria-checked': 'false',
+          'aria-labelledby': 'decoding-name',
           'aria-describedby': 'decoding-state',
           'aria-keyshortcuts': 'D',
           title: 'Decode here, in this browser, instead of on the server (D)',
         },
         on: { click: () => this.toggle() },
       },
-      element('span', { class: 'switch-name', text: 'Decode here' }),
+      element(
+        'span',
+        {},
+        element('span', { class: 'switch-name', text: 'Decode here', attributes: { id: 'decoding-name' } }),
+        this.#state,
+      ),
       element('span', { class: 'switch-track', attributes: { 'aria-hidden': 'true' } }),
     );
-    this.element = element('div', { class: 'decoding' }, this.#button, this.#state);
+    this.element = element('div', { class: 'decoding' }, this.#button);
     this.#describe();
   }
 
@@ -137,7 +143,7 @@ export class DecodeSwitch {
     this.#decoded = undefined;
   }
 
-  #describe(text = this.#decoding === undefined ? 'Decoded by the server' : 'Loading'): void {
+  #describe(text = this.#decoding === undefined ? 'By the server' : 'Loading'): void {
     this.#state.textContent = text;
   }
 }

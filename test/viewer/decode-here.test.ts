@@ -298,7 +298,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     expect(asked.filter((path) => /decoder|worker|wasm|wgsl|model/.test(path))).toEqual([]);
     const toggle = page.getByRole('switch', { name: 'Decode here' });
     expect(await toggle.getAttribute('aria-checked')).toBe('false');
-    await page.getByText('Decoded by the server').waitFor();
+    await page.getByText('By the server').waitFor();
     for (let i = 0; i < 15 && !(await toggle.evaluate((it) => it === document.activeElement)); i++)
       await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Space');

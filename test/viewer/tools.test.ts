@@ -194,13 +194,13 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
   it('takes a .liif as it is, and says what it cannot take', async () => {
     const file = join(await directoryOf({ 'mine.liif': await encoded(picture(80, 60)) }), 'mine.liif');
     const page = await open('');
-    await page.locator('input[type=file]').setInputFiles(file);
+    await page.locator('#add-images').setInputFiles(file);
     await page.waitForURL(/view\?id=mine/);
     await page.goBack();
     await page.waitForSelector('.card');
     const text = join(await directoryOf(), '.text.txt');
     await writeFile(text, 'no image');
-    await page.locator('input[type=file]').setInputFiles(text);
+    await page.locator('#add-images').setInputFiles(text);
     await page.getByText('The body is not an image that can be read.').waitFor();
     await page.close();
   });
