@@ -23,7 +23,6 @@ export function conv(
   const low = i16x8.splat(<i16>-limit);
   const sumHigh = i16x8.splat(<i16>residualLimit);
   const sumLow = i16x8.splat(<i16>-residualLimit);
-  const slope = leaky ? 3 : 0; // a shift by 0 leaves a value as it is
   const block: usize = <usize>taps * (run << 3);
   for (let y = from; y < to; y++) {
     const rowIn = input + <usize>y * inputRow;
@@ -70,10 +69,16 @@ export function conv(
             start += inputTap;
           }
           const out = rowOut + <usize>x * outputPixel + column;
-          let v0 = finish(a00, a01, shift, low, high, slope);
-          let v1 = finish(a10, a11, shift, low, high, slope);
-          let v2 = finish(a20, a21, shift, low, high, slope);
-          let v3 = finish(a30, a31, shift, low, high, slope);
+          let v0 = finish(a00, a01, shift, low, high);
+          let v1 = finish(a10, a11, shift, low, high);
+          let v2 = finish(a20, a21, shift, low, high);
+          let v3 = finish(a30, a31, shift, low, high);
+          if (leaky) {
+            v0 = leak(v0);
+            v1 = leak(v1);
+            v2 = leak(v2);
+            v3 = leak(v3);
+          }
           if (residual) {
             const r = rowResidual + <usize>x * residualPixel + column;
             v0 = add(v0, r, sumLow, sumHigh);
@@ -106,7 +111,8 @@ export function conv(
             } while (p < end);
             start += inputTap;
           }
-          let v = finish(a0, a1, shift, low, high, slope);
+          let v = finish(a0, a1, shift, low, high);
+          if (leaky) v = leak(v);
           if (residual) v = add(v, rowResidual + <usize>x * residualPixel + column, sumLow, sumHigh);
           v128.store(rowOut + <usize>x * outputPixel + column, v);
         }
@@ -117,10 +123,15 @@ export function conv(
 
 // @ts-ignore: decorator
 @inline
-function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128, slope: i32): v128 {
-  let v = i16x8.narrow_i32x4_s(i32x4.shr_s(a0, shift), i32x4.shr_s(a1, shift));
-  v = i16x8.min_s(i16x8.max_s(v, low), high);
-  return i16x8.max_s(v, i16x8.shr_s(v, slope));
+function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128): v128 {
+  const v = i16x8.narrow_i32x4_s(i32x4.shr_s(a0, shift), i32x4.shr_s(a1, shift));
+  return i16x8.min_s(i16x8.max_s(v, low), high);
+}
+
+// @ts-ignore: decorator
+@inline
+function leak(value: v128): v128 {
+  return i16x8.max_s(value, i16x8.shr_s(value, 3));
 }
 
 // @ts-ignore: decorator
