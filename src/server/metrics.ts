@@ -79,7 +79,7 @@ export class Metrics {
     gauge('liif_queue_waiting', 'Requests that wait.', (lane) => admission.counts(lane).waiting);
     gauge(
       'liif_queue_pace',
-      'Milliseconds that an estimated millisecond takes.',
+      'Milliseconds that the lane takes for an estimated millisecond of work, by its throughput.',
       (lane) => admission.counts(lane).pace,
     );
   }
