@@ -51,7 +51,10 @@ export interface EngineOptions extends BrowserEngineOptions {
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { signal, cache = browserModelCache, onProgress } = options;
   const hashes = Object.values(DECODER_HASHES);
-  const source = httpSource(addressOf(options.model));
+  // Chromium's cache breaks off and repeats ranges that are asked for side by side; weights are kept by their hash instead.
+  const source = httpSource(addressOf(options.model), {
+    fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),
+  });
   try {
     const model = await loadDecoderModel((...range) => source.getBytes(...range), {
       decoderHash: options.decoderHash ?? hashes.at(-1)!,
