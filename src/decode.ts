@@ -4,7 +4,7 @@ import type { Engine, Extent, FeatureMap, Rect } from './engine/engine.ts';
 import { EngineError, RequestError, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
-import { planSampling, type Region } from './head/query.ts';
+import { isReduction, planSampling, type Region } from './head/query.ts';
 import {
   compare,
   divide,
@@ -174,8 +174,7 @@ export class LiifImage {
     const rowBytes = query.width * this.#channels() * (query.depth / 8);
     const step = divide(toRational(query.region.height), toRational(query.height));
     const window = WINDOW_SITES / toNumber(divide(step, toRational(plan.reduction)));
-    const { rows, columns } = plan.density;
-    if (rows === 1 && columns === 1)
+    if (!isReduction(plan))
       return Math.max(1, Math.min(Math.floor(window), Math.floor(BAND_BYTES / rowBytes)));
     const bound = Math.floor(REDUCED_BAND_BYTES / (17 * rowBytes));
     return Math.max(1, Math.min(Math.max(MIN_REDUCED_ROWS, Math.floor(window) - 3), bound));

@@ -9,6 +9,8 @@ import {
   renderTile,
   toImageData,
 } from '../src/browser.ts';
+import type { Rational } from '../src/head/rational.ts';
+import { pointQuery } from '../src/pixels/tile.ts';
 import type { DecoderResult, FromDecoder, ToDecoder } from './decoder-messages.ts';
 
 let engine: Engine | undefined;
@@ -63,7 +65,9 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
       return toImageData(await pictureOf(message.picture).render({ region }, { signal }));
     }
     case 'value': {
-      const raster = await pictureOf(message.picture).render(pointRequest(message.x, message.y), { signal });
+      const query = pointQuery(fractionOf(message.x), fractionOf(message.y));
+      const request = { ...query, allowOutside: true };
+      const raster = await pictureOf(message.picture).render(request, { signal });
       return [...toImageData(raster).data] as [number, number, number, number];
     }
     case 'close':
@@ -72,21 +76,8 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
   }
 }
 
-/** The picture at a point with the finest cell there is, a quarter of a pixel; at whole coordinates, the pixel that they name. */
-function pointRequest(x: string, y: string) {
-  const [column, row] = [fractionOf(x), fractionOf(y)];
-  const native = [column, row].every(({ numerator, denominator }) => numerator % denominator === 0n);
-  const start = ({ numerator, denominator }: ReturnType<typeof fractionOf>) =>
-    native
-      ? { numerator, denominator }
-      : { numerator: 8n * numerator - denominator, denominator: 8n * denominator };
-  const side = native ? 1 : 0.25;
-  const region = { x: start(column), y: start(row), width: side, height: side };
-  return { region, width: 1, height: 1, allowOutside: true };
-}
-
 /** Of a decimal as `formatDecimal` writes it. */
-function fractionOf(decimal: string): { readonly numerator: bigint; readonly denominator: bigint } {
+function fractionOf(decimal: string): Rational {
   const [whole, fraction = ''] = decimal.split('.') as [string, string?];
   return { numerator: BigInt(whole + fraction), denominator: 10n ** BigInt(fraction.length) };
 }

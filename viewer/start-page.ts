@@ -1,3 +1,4 @@
+import type { ListedPicture } from '../src/cli/viewer.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
 import { factsOf } from './shown-picture.ts';
@@ -62,14 +63,6 @@ export class StartPage {
   close(): void {
     this.#root.replaceChildren();
   }
-}
-
-interface ListedPicture {
-  readonly file: string;
-  readonly width: number;
-  readonly height: number;
-  readonly bytes: number;
-  readonly quality: number;
 }
 
 function item(picture: ListedPicture): HTMLElement {

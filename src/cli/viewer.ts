@@ -26,7 +26,7 @@ interface ViewerOptions extends OutputOptions {
 }
 
 /** What `pictures.json` tells the page of each picture. */
-interface ListedPicture {
+export interface ListedPicture {
   readonly file: string;
   readonly width: number;
   readonly height: number;

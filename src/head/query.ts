@@ -62,6 +62,11 @@ export function planSampling(
   };
 }
 
+/** Whether the grid is denser than the output, and has to be filtered. */
+export function isReduction({ density }: SamplingPlan): boolean {
+  return density.rows > 1 || density.columns > 1;
+}
+
 /** Smallest power of two m with step / reduction / m <= 1. */
 function density(step: Rational, reduction: bigint, count: number): number {
   let m = 1;

@@ -1,6 +1,6 @@
 import type { Axis, Engine, Extent, FeatureMap, Query, Rect, Samples } from '../engine/engine.ts';
 import type { Lease } from '../features/leased-cache.ts';
-import { gridSpan, planSampling, type Region, sampleAxis } from '../head/query.ts';
+import { gridSpan, isReduction, planSampling, type Region, sampleAxis } from '../head/query.ts';
 import type { Exact } from '../head/rational.ts';
 import type { Raster } from '../image/raster.ts';
 import { inParallel } from '../parallel.ts';
@@ -70,7 +70,7 @@ export async function renderBand(
   const plan = planSampling(region, width, height, picture.levels, picture.overviewFactor);
   const { level, reduction, density } = plan;
   const sites = picture.sites(level);
-  if (density.rows === 1 && density.columns === 1) {
+  if (!isReduction(plan)) {
     const rows = sampleAxis(region.y, region.height, height, reduction, sites.height, from, to);
     const columns = sampleAxis(region.x, region.width, width, reduction, sites.width);
     return renderGrid(picture, engine, { level, rows, columns, depth }, blocks, signal);

@@ -40,6 +40,20 @@ export function tileQuery(picture: PictureSize, z: number, x: bigint, y: bigint,
   });
 }
 
+/** Whether coordinates are whole: they name a pixel of the picture then, and a point otherwise. */
+export function namesPixel(x: Rational, y: Rational): boolean {
+  return [x, y].every(({ numerator, denominator }) => numerator % denominator === 0n);
+}
+
+/** The pixel that coordinates name, or one at a point with the finest cell there is, a quarter of a pixel. */
+export function pointQuery(x: Rational, y: Rational): RenderQuery {
+  const native = namesPixel(x, y);
+  const start = (at: Rational): Rational =>
+    native ? at : { numerator: 8n * at.numerator - at.denominator, denominator: 8n * at.denominator };
+  const side = native ? 1 : 0.25;
+  return { region: { x: start(x), y: start(y), width: side, height: side }, width: 1, height: 1, depth: 8 };
+}
+
 /**
  * The query without the rows and columns whose centres lie beyond the right and lower border. Steps stay the same, so the pixels that remain
  * are those of the whole query.

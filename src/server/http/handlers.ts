@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import rangeParser from 'range-parser';
-import type { Exact } from '../../head/rational.ts';
 import { inParallel } from '../../parallel.ts';
+import { namesPixel, pointQuery } from '../../pixels/tile.ts';
 import type { Catalog, CatalogEntry } from '../pictures/catalog.ts';
 import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
 import { notFound, PictureChanged, Problem, problemOf } from '../problem.ts';
@@ -165,30 +165,7 @@ export class Handlers {
         found.lease.release();
         throw notFound('The point lies outside the picture.');
       }
-      // Whole coordinates name a pixel of the picture; others a point, with the finest cell there is.
-      const native = x.numerator % x.denominator === 0n && y.numerator % y.denominator === 0n;
-      const around = (value: typeof x): { start: Exact; length: Exact } =>
-        native
-          ? { start: value, length: 1 }
-          : {
-              start: {
-                numerator: 8n * value.numerator - value.denominator,
-                denominator: 8n * value.denominator,
-              },
-              length: 0.25,
-            };
-      const column = around(x);
-      const row = around(y);
-      const raster = await this.#options.service.pixels(
-        found.lease,
-        {
-          region: { x: column.start, y: row.start, width: column.length, height: row.length },
-          width: 1,
-          height: 1,
-          depth: 8,
-        },
-        signal,
-      );
+      const raster = await this.#options.service.pixels(found.lease, pointQuery(x, y), signal);
       const samples = [...raster.data];
       const gray = raster.channels <= 2;
       const [r, g, b] = gray
@@ -199,7 +176,7 @@ export class Handlers {
         x: String(request.query.x),
         y: String(request.query.y),
         rgba: [r, g, b, a],
-        synthesized: !native,
+        synthesized: !namesPixel(x, y),
       });
     });
   }

@@ -5,7 +5,7 @@ import type { Engine, Extent, FeatureMap } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
-import { gridCount, planSampling } from '../../head/query.ts';
+import { gridCount, isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { type Exact, toNumber, toRational } from '../../head/rational.ts';
 
 import type { Raster } from '../../image/raster.ts';
@@ -124,13 +124,8 @@ class LiifPicture implements ServedPicture {
 
   estimate(query: RenderQuery): Estimate {
     const { region } = query;
-    const { level, reduction, density } = planSampling(
-      region,
-      query.width,
-      query.height,
-      this.#picture.levels,
-      this.#picture.overviewFactor,
-    );
+    const plan = this.#plan(query);
+    const { level, reduction, density } = plan;
     const planes = this.alpha ? 2 : 1;
     const grid = {
       rows: gridCount(density.rows, query.height),
@@ -171,11 +166,10 @@ class LiifPicture implements ServedPicture {
               cold++;
     }
     // A reduction holds a strip of its grid, and up to 16 bytes for each sample of the band that comes of it.
-    const band =
-      density.rows === 1 && density.columns === 1
-        ? Math.min(query.height, BAND_ROWS) * query.width * 4
-        : Math.min(grid.rows * grid.columns, MAX_STRIP_PIXELS) * 4 +
-          Math.min(query.height, REDUCED_BAND_ROWS) * query.width * 68;
+    const band = isReduction(plan)
+      ? Math.min(grid.rows * grid.columns, MAX_STRIP_PIXELS) * 4 +
+        Math.min(query.height, REDUCED_BAND_ROWS) * query.width * 68
+      : Math.min(query.height, BAND_ROWS) * query.width * 4;
     return {
       bytes: query.width * query.height * 8 + band,
       work: IMAGE_WORK + cold * BLOCK_WORK + samples * SAMPLE_WORK,
@@ -184,14 +178,7 @@ class LiifPicture implements ServedPicture {
 
   async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { engine } = this.#options;
-    const { density } = planSampling(
-      query.region,
-      query.width,
-      query.height,
-      this.#picture.levels,
-      this.#picture.overviewFactor,
-    );
-    const rows = density.rows === 1 && density.columns === 1 ? BAND_ROWS : REDUCED_BAND_ROWS;
+    const rows = isReduction(this.#plan(query)) ? REDUCED_BAND_ROWS : BAND_ROWS;
     const blocks = { size: BLOCK_SITES, fitted: false };
     try {
       if (query.height <= rows)
@@ -216,6 +203,11 @@ class LiifPicture implements ServedPicture {
     } catch (error) {
       throw changedOr(error);
     }
+  }
+
+  #plan({ region, width, height }: RenderQuery): SamplingPlan {
+    const { levels, overviewFactor } = this.#picture;
+    return planSampling(region, width, height, levels, overviewFactor);
   }
 
   async close(): Promise<void> {
