@@ -34,6 +34,13 @@ export interface PriorOutput {
   readonly deviation: Int16Array;
 }
 
+/** The same networks, where results are waited for. What they are given stays as it is until then. */
+export type AsyncChunkNetworks = {
+  readonly [Name in keyof ChunkNetworks]: (
+    ...call: Parameters<ChunkNetworks[Name]>
+  ) => Promise<ReturnType<ChunkNetworks[Name]>>;
+};
+
 /** The group of channels, 0..3, that `step` codes at a position: channels group*Cy/4 .. (group+1)*Cy/4 - 1. Spec 3.6. */
 export function groupAt(step: number, row: number, column: number): number {
   return (2 * (row & 1) + (column & 1) - step) & 3;
@@ -47,11 +54,18 @@ export function decodeChunk(
   model: Model,
   networks: ChunkNetworks,
 ): Int16Array {
-  const decoder = new RansDecoder(bytes, codingTables(model.tables), symbolCount(model, chunk));
-  const read = ({ indices, symbols }: SymbolRun) => decoder.decode(indices, symbols.length, symbols);
-  const latents = codeChunk(chunk, quality, model, networks, { codeHyper: read, codeLatents: read });
-  decoder.finish();
-  return latents;
+  return runAtOnce(decoding(bytes, chunk, quality, model, networks));
+}
+
+/** `decodeChunk` with networks whose results are waited for. */
+export function decodeChunkAsync(
+  bytes: Uint8Array,
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: AsyncChunkNetworks,
+): Promise<Int16Array> {
+  return runAwaiting(decoding(bytes, chunk, quality, model, networks));
 }
 
 /** Analysis output (h, w, Cy) of a chunk -> its bytes, and the latents that a decoder gets from them. */
@@ -62,8 +76,72 @@ export function encodeChunk(
   model: Model,
   networks: ChunkNetworks,
 ): EncodedChunk {
-  const coder = new RoundingCoder(analysis, chunk, quality, model, networks);
-  const latents = codeChunk(chunk, quality, model, networks, coder);
+  return runAtOnce(encoding(analysis, chunk, quality, model, networks));
+}
+
+/** `encodeChunk` with networks whose results are waited for. */
+export function encodeChunkAsync(
+  analysis: Int16Array,
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: AsyncChunkNetworks,
+): Promise<EncodedChunk> {
+  return runAwaiting(encoding(analysis, chunk, quality, model, networks));
+}
+
+/** Work that stops at every network: it yields what the network gave, or a promise of it, and goes on with the result. */
+type Coding<T> = Generator<unknown, T, never>;
+
+function* resultOf<T>(result: T | Promise<T>): Generator<T | Promise<T>, T, T> {
+  return yield result;
+}
+
+function runAtOnce<T>(coding: Coding<T>): T {
+  let stop = coding.next();
+  while (!stop.done) stop = coding.next(stop.value as never);
+  return stop.value;
+}
+
+async function runAwaiting<T>(coding: Coding<T>): Promise<T> {
+  let stop = coding.next();
+  while (!stop.done) stop = coding.next((await stop.value) as never);
+  return stop.value;
+}
+
+function* decoding(
+  bytes: Uint8Array,
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: ChunkNetworks | AsyncChunkNetworks,
+): Coding<Int16Array> {
+  const decoder = new RansDecoder(bytes, codingTables(model.tables), symbolCount(model, chunk));
+  const read = ({ indices, symbols }: SymbolRun) => decoder.decode(indices, symbols.length, symbols);
+  const latents = yield* codeChunk(chunk, quality, model, networks, { codeHyper: read, codeLatents: read });
+  decoder.finish();
+  return latents;
+}
+
+function* encoding(
+  analysis: Int16Array,
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: ChunkNetworks | AsyncChunkNetworks,
+): Coding<EncodedChunk> {
+  const { height, width } = hyperExtent(model, chunk);
+  const padded = { height: height * model.hyperStride, width: width * model.hyperStride };
+  const y = padWithZeros(analysis, chunk, padded, model.latentChannels);
+  const hyper = yield* resultOf(networks.hyperAnalysis(y, padded, quality));
+  const coder = new RoundingCoder(
+    analysis,
+    hyper.slice(0, height * width * model.hyperChannels),
+    symbolCount(model, chunk),
+    quality,
+    model,
+  );
+  const latents = yield* codeChunk(chunk, quality, model, networks, coder);
   return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents };
 }
 
@@ -95,20 +173,20 @@ interface SymbolCoder {
 }
 
 /** The coding order of spec 2.4, in either direction. Returns the latents. */
-function codeChunk(
+function* codeChunk(
   chunk: Extent,
   quality: number,
   model: Model,
-  networks: ChunkNetworks,
+  networks: ChunkNetworks | AsyncChunkNetworks,
   coder: SymbolCoder,
-): Int16Array {
+): Coding<Int16Array> {
   const hyper = hyperExtent(model, chunk);
   const z = codeHyper(hyper, quality, model, coder);
-  const whole = networks.hyperSynthesis(z, hyper, quality);
+  const whole = yield* resultOf(networks.hyperSynthesis(z, hyper, quality));
   const h = cropColumns(whole, hyper.width * model.hyperStride, chunk, model.priorChannels);
   const y = new Int16Array(chunk.height * chunk.width * model.latentChannels);
   for (let step = 0; step < model.prior.length; step++) {
-    const output = networks.prior(step, h, y, chunk, quality);
+    const output = yield* resultOf(networks.prior(step, h, y, chunk, quality));
     codeStep(step, output, y, chunk, quality, model, coder);
   }
   return y;
@@ -199,19 +277,14 @@ class RoundingCoder implements SymbolCoder {
   readonly #hyper: Int16Array;
   #count = 0;
 
-  constructor(analysis: Int16Array, chunk: Extent, quality: number, model: Model, networks: ChunkNetworks) {
+  constructor(analysis: Int16Array, hyper: Int16Array, symbolCount: number, quality: number, model: Model) {
     this.tables = codingTables(model.tables);
-    this.indices = new Uint8Array(symbolCount(model, chunk));
-    this.symbols = new Int16Array(symbolCount(model, chunk));
+    this.indices = new Uint8Array(symbolCount);
+    this.symbols = new Int16Array(symbolCount);
     this.#analysis = analysis;
     this.#model = model;
     this.#quality = quality;
-    const { height, width } = hyperExtent(model, chunk);
-    const padded = { height: height * model.hyperStride, width: width * model.hyperStride };
-    const latents = padWithZeros(analysis, chunk, padded, model.latentChannels);
-    this.#hyper = networks
-      .hyperAnalysis(latents, padded, quality)
-      .slice(0, height * width * model.hyperChannels);
+    this.#hyper = hyper;
   }
 
   /** Plain rounding: the tables of all latents depend on these. */

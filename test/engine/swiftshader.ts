@@ -6,13 +6,18 @@ import { EngineError } from '../../src/errors.ts';
 /** The Vulkan driver that comes with Chromium and computes on the CPU. */
 const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
+/** From now on this process finds SwiftShader, and `openNodeWebGpu` takes it. To be called before anything asks for adapters. */
+export function useSwiftShader(): void {
+  process.env.VK_ICD_FILENAMES = DRIVER;
+  process.env.LIIF_GPU = 'SwiftShader';
+}
+
 /** WebGPU on the CPU, in Node; or what is missing for it. */
 export async function openSwiftShader(): Promise<GPU | string> {
   if (!existsSync(DRIVER)) return `needs chromium, for ${DRIVER}`;
-  // Read by the Vulkan loader when the addon first asks for adapters, in this process.
-  process.env.VK_ICD_FILENAMES = DRIVER;
+  useSwiftShader();
   try {
-    const gpu = await nodeGpu('SwiftShader');
+    const gpu = await nodeGpu(process.env.LIIF_GPU);
     const { device } = await openDevice(gpu, { software: true });
     device.destroy();
     return gpu;

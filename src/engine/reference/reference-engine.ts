@@ -1,8 +1,9 @@
 import { type ChunkNetworks, decodeChunk, encodeChunk } from '../../entropy/chunk.ts';
-import { EngineError, RequestError } from '../../errors.ts';
+import { EngineError } from '../../errors.ts';
 import { renderQuery } from '../../head/ensemble.ts';
 import type { Layer, Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
+import { expectCover, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { crop, planLayers, runLayer, runLayers } from './layers.ts';
 
@@ -17,9 +18,7 @@ export function openReferenceEngine(model: Model): Engine {
   function enter(quality: number | undefined, signal: AbortSignal | undefined): void {
     if (closed) throw new EngineError('the engine is closed');
     signal?.throwIfAborted();
-    if (quality !== undefined && !(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities)) {
-      throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
-    }
+    if (quality !== undefined) expectQuality(model, quality);
   }
 
   async function run(
@@ -168,20 +167,6 @@ class HeldFeatures implements FeatureMap {
 }
 
 const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
-
-function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
-  const { rect } = patch;
-  const covers =
-    rect.top <= window.top &&
-    rect.left <= window.left &&
-    rect.top + rect.height >= window.top + window.height &&
-    rect.left + rect.width >= window.left + window.width;
-  if (!covers || patch.channels !== channels) {
-    throw new RequestError(
-      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
-    );
-  }
-}
 
 /** Lets other work run, then throws the signal's reason if it was aborted. */
 async function breathe(signal: AbortSignal | undefined): Promise<void> {

@@ -1,6 +1,7 @@
 import { EngineError, isLiifError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { latentWindow } from '../../network/window.ts';
+import { expectCover, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, PlainSpeed, Query, Rect, Samples } from '../engine.ts';
 import {
   type OpenBackend,
@@ -107,9 +108,8 @@ class DeviceEngine implements TensorFlowEngine {
   ): Promise<FeatureMap> {
     this.#enter(signal);
     const { model } = this;
-    if (!(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities))
-      throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
-    expectCover(latents, latentWindow(model, sites, level), model.latentChannels);
+    expectQuality(model, quality);
+    expectCover(latents, latentWindow(model, sites, level), model.latentChannels, 'latents');
     const tensor = await this.#failing(signal, () =>
       this.#synthesize(latents, level, sites, quality, signal),
     );
@@ -297,18 +297,6 @@ function unpack(values: ArrayLike<number>, batch: QueryBatch, rasters: readonly 
       for (let i = b * pixels * 3; i < (b + 1) * pixels * 3; i++) raster[at++] = values[i]!;
     }
   }
-}
-
-function expectCover({ rect, channels }: Patch, window: Rect, expected: number): void {
-  const covers =
-    rect.top <= window.top &&
-    rect.left <= window.left &&
-    rect.top + rect.height >= window.top + window.height &&
-    rect.left + rect.width >= window.left + window.width;
-  if (!covers || channels !== expected)
-    throw new RequestError(
-      `Expected latents of ${expected} channels over ${JSON.stringify(window)} but received ${channels} over ${JSON.stringify(rect)}`,
-    );
 }
 
 /** Lets other work run. */

@@ -1,6 +1,7 @@
 import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
+import { expectCover, expectQuality } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
 import { chunkScratchBytes } from './chunk-networks.ts';
 import { headJob } from './head-job.ts';
@@ -71,8 +72,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
   function enter(quality: number, signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
-    if (!(Number.isInteger(quality) && quality >= 1 && quality <= model.qualities))
-      throw new RequestError(`Expected a quality from 1 to ${model.qualities} but received ${quality}`);
+    expectQuality(model, quality);
   }
 
   function expectEncoder(): void {
@@ -277,17 +277,4 @@ function started(thread: Thread, post: () => void): Promise<void> {
     });
     post();
   });
-}
-
-function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
-  const { rect } = patch;
-  const covers =
-    rect.top <= window.top &&
-    rect.left <= window.left &&
-    rect.top + rect.height >= window.top + window.height &&
-    rect.left + rect.width >= window.left + window.width;
-  if (!covers || patch.channels !== channels)
-    throw new RequestError(
-      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
-    );
 }

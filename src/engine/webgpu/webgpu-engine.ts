@@ -7,6 +7,7 @@ import {
   layerWindows,
   paddedExtent,
 } from '../../network/window.ts';
+import { expectCover, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
 import { crop, runLayer } from '../reference/layers.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -360,9 +361,7 @@ class DeviceEngine implements WebGpuEngine {
   #enter(quality: number | undefined, signal: AbortSignal | undefined): void {
     if (this.#closed) throw new EngineError('the engine is closed');
     signal?.throwIfAborted();
-    const { qualities } = this.model;
-    if (quality !== undefined && !(Number.isInteger(quality) && quality >= 1 && quality <= qualities))
-      throw new RequestError(`Expected a quality from 1 to ${qualities} but received ${quality}`);
+    if (quality !== undefined) expectQuality(this.model, quality);
   }
 
   #refuse(): Promise<never> {
@@ -417,17 +416,4 @@ function unpackSamples(
         : new Uint16Array(bytes, byteOffset, length);
     samples.set(found, from * rowLength);
   }
-}
-
-function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
-  const { rect } = patch;
-  const covers =
-    rect.top <= window.top &&
-    rect.left <= window.left &&
-    rect.top + rect.height >= window.top + window.height &&
-    rect.left + rect.width >= window.left + window.width;
-  if (!covers || patch.channels !== channels)
-    throw new RequestError(
-      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
-    );
 }

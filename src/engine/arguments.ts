@@ -1,0 +1,25 @@
+import { RequestError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import type { Patch, Rect } from './engine.ts';
+
+/** What every engine refuses, in the same words. */
+
+/** Throws RequestError. */
+export function expectQuality({ qualities }: Model, quality: number): void {
+  if (!(Number.isInteger(quality) && quality >= 1 && quality <= qualities))
+    throw new RequestError(`Expected a quality from 1 to ${qualities} but received ${quality}`);
+}
+
+/** Throws RequestError when `patch`, which is called `what`, does not hold all of `window`. */
+export function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
+  const { rect } = patch;
+  const covers =
+    rect.top <= window.top &&
+    rect.left <= window.left &&
+    rect.top + rect.height >= window.top + window.height &&
+    rect.left + rect.width >= window.left + window.width;
+  if (!covers || patch.channels !== channels)
+    throw new RequestError(
+      `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
+    );
+}
