@@ -6,6 +6,8 @@ import type { GridLayer, LatLng, Map as LeafletMap, Point } from 'leaflet';
 export interface InternalTile {
   readonly el: HTMLElement;
   readonly coords: Point & { z: number };
+  /** Wanted by the present view. */
+  current?: boolean;
   loaded?: number;
   active?: boolean;
 }

@@ -1,9 +1,11 @@
 import {
+  type Bounds,
   type Coords,
   type CRS,
   type DoneCallback,
   GridLayer,
   type GridLayerOptions,
+  type LatLng,
   LatLngBounds,
   type Map as LeafletMap,
   Point,
@@ -12,6 +14,7 @@ import { FloatingOrigin, type RootTile, rootDistance, type TileAddress } from '.
 import { HttpTileSource } from './http-tile-source.ts';
 import { imageCrs } from './image-crs.ts';
 import { internalsOf } from './leaflet-internals.ts';
+import { Lookahead } from './lookahead.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
 export interface LiifLayerOptions extends GridLayerOptions {
@@ -63,6 +66,7 @@ export class LiifLayer extends GridLayer {
   #source: TileSource;
   readonly #running = new Map<HTMLElement, RunningTile>();
   readonly #pixelRatio: 1 | 2 | 3 | undefined;
+  readonly #lookahead = new Lookahead();
   #loading = 0;
   #failing = 0;
   #loaded = 0;
@@ -70,7 +74,15 @@ export class LiifLayer extends GridLayer {
 
   constructor(source: TileSource, options: LiifLayerOptions = {}) {
     const { origin, pixelRatio, ...rest } = options;
-    super({ keepBuffer: 1, minZoom: -32, minNativeZoom: 0, noWrap: true, ...rest, tileSize: TILE_SIZE });
+    super({
+      keepBuffer: 1,
+      updateInterval: 100,
+      minZoom: -32,
+      minNativeZoom: 0,
+      noWrap: true,
+      ...rest,
+      tileSize: TILE_SIZE,
+    });
     this.#source = source;
     this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
     this.#pixelRatio = pixelRatio;
@@ -154,6 +166,7 @@ export class LiifLayer extends GridLayer {
   /** Counts from another root tile; nothing moves on screen. For DeepView, which moves the map in the same moment. */
   rebase(from: RootTile, to: RootTile): void {
     const internals = internalsOf(this);
+    this.#lookahead.forget();
     const lost = Math.max(from.z, to.z);
     for (const [key, { coords }] of Object.entries(internals._tiles))
       if (coords.z + from.z < lost) internals._removeTile(key);
@@ -207,6 +220,21 @@ export class LiifLayer extends GridLayer {
   protected _isValidTile(coords: Coords): boolean {
     const { z, x, y } = this.origin.tile(coords);
     return z >= 0 && isInside(this.source, z, x, y);
+  }
+
+  /** Leaflet asks here, in its own way, for what pixels of the present zoom it needs tiles. */
+  protected _getTiledPixelBounds(center: LatLng): Bounds {
+    const view = overridden._getTiledPixelBounds.call(this, center);
+    if (!this.#source.looksAhead) return view;
+    return this.#lookahead.around(view, internalsOf(this)._tileZoom!, performance.now());
+  }
+
+  /** Leaflet calls this when the view has moved; it would go on waiting for tiles that are far out of it. */
+  protected _update(center?: LatLng): void {
+    overridden._update.call(this, center);
+    const internals = internalsOf(this);
+    for (const [key, tile] of Object.entries(internals._tiles))
+      if (!tile.current && !tile.loaded) internals._removeTile(key);
   }
 
   /** Leaflet calls this when the zoom of tiles changes: those of the old one that have not come are no longer wanted. */
@@ -302,6 +330,12 @@ export class LiifLayer extends GridLayer {
     if (this.#loading === 0) this.#loaded = 0;
   }
 }
+
+/** GridLayer's own; its types do not tell of them. */
+const overridden = GridLayer.prototype as unknown as {
+  _getTiledPixelBounds(this: GridLayer, center: LatLng): Bounds;
+  _update(this: GridLayer, center?: LatLng): void;
+};
 
 /** An element that shows the tile, decoded, so that nothing flickers when it is put in; `url` has to be revoked. */
 async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLElement; url?: string }> {

@@ -11,6 +11,7 @@ export class LocalTileSource implements TileSource {
   readonly width: number;
   readonly height: number;
   readonly nativeZoom: number;
+  readonly looksAhead = true;
   readonly #picture: DecodedPicture;
   readonly #waiting = new Set<Waiting>();
   #running = 0;

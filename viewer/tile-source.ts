@@ -11,6 +11,8 @@ export interface PictureSize {
 
 /** Where the tiles of a picture come from: a server, or a decoder in the browser. */
 export interface TileSource extends PictureSize {
+  /** Tiles around the view, and where it is going, are asked for before they are in it. Default false: it would be work for a server. */
+  readonly looksAhead?: boolean;
   /**
    * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2 or 3 times that. Rejects with TileError, or with the reason of the signal.
    * Only asked for tiles that touch the picture. `distance`: how far the tile is from the middle of what is shown, now; near ones are wanted first.

@@ -16,10 +16,12 @@ export const missing = EXECUTABLE ? undefined : 'chromium is not installed';
 
 /** Chromium in which WebGPU computes on the processor. */
 export function launchChromium(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: EXECUTABLE!,
-    args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-  });
+  return plainChromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader');
+}
+
+/** Chromium as it is. */
+export function plainChromium(...args: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox', ...args] });
 }
 
 /** `liif/browser` in a page, as a bundler makes it: file names and contents. */

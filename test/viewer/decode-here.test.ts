@@ -76,22 +76,27 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     return page;
   }
 
+  /** In the page: whether all tiles are there, decoded by it. */
+  function isDecoded(): boolean {
+    const tiles = [...document.querySelectorAll('.liif-tile')];
+    return tiles.length > 0 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
+  }
+
   /** Tiles that were decoded in the page, with digests of their pixels as they are on screen. */
   async function decodedTiles(page: Page) {
-    await page.waitForFunction(() => {
-      const tiles = [...document.querySelectorAll('.liif-tile')];
-      return tiles.length > 0 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
-    });
+    await page.waitForFunction(isDecoded);
     return page.evaluate(async () => {
       const map = document.querySelector('.map')!.getBoundingClientRect();
       const found: { left: number; top: number; digest: string }[] = [];
       for (const tile of document.querySelectorAll<HTMLCanvasElement>('.liif-tile canvas')) {
+        const { left, top, right, bottom } = tile.getBoundingClientRect();
+        // Those around the view are made ahead.
+        if (right <= map.left || bottom <= map.top || left >= map.right || top >= map.bottom) continue;
         const copy = new OffscreenCanvas(tile.width, tile.height);
         const context = copy.getContext('2d')!;
         context.drawImage(tile, 0, 0);
         const { data } = context.getImageData(0, 0, tile.width, tile.height);
         const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
-        const { left, top } = tile.getBoundingClientRect();
         found.push({
           // From the middle of the map.
           left: left - map.left - map.width / 2,
@@ -186,6 +191,65 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     const other = await open(`?src=pictures/${PICTURE}.liif#x=256&y=192&z=1`, plain);
     await expectExact(other, 256, 192, 1);
     await other.close();
+  });
+
+  it('decodes what is nearest to the middle first, and drops what is out of view', async () => {
+    const page = await openPage();
+    // Holds back what the page asks of the decoder, as a slow one would.
+    await page.addInitScript(() => {
+      const asked: { id: number; z: number; x: number; y: number }[] = [];
+      const aborted: number[] = [];
+      const { postMessage } = Worker.prototype;
+      const control = { asked, aborted, hold: false, give: (count: number) => void count };
+      const held: (() => void)[] = [];
+      control.give = (count) => {
+        for (const give of held.splice(0, count)) give();
+      };
+      Worker.prototype.postMessage = function (this: Worker, message, ...rest) {
+        const send = () => postMessage.apply(this, [message, ...rest] as never);
+        if (message.kind === 'abort') aborted.push(message.id);
+        if (message.kind !== 'tile' || !control.hold) return send();
+        asked.push({ id: message.id, z: message.z, x: Number(message.x), y: Number(message.y) });
+        held.push(send);
+      };
+      Object.assign(window, { decoder: control });
+    });
+    type Control = {
+      readonly asked: readonly { id: number; z: number; x: number; y: number }[];
+      readonly aborted: readonly number[];
+      hold: boolean;
+      give(count: number): void;
+    };
+    const control = <T>(act: (decoder: Control) => T) =>
+      page.evaluate(`(${act})(window.decoder)`) as Promise<T>;
+    // 32 times enlarged: a tile is 8 pixels of the picture, the middle of the view a corner of four.
+    await page.goto(`${host.url}?src=pictures/${PICTURE}.liif#x=128&y=256&z=6&decode=wasm`);
+    await decodedTiles(page);
+    // The view touches 4 x 4 tiles; there is a ring around them.
+    expect(await page.locator('.liif-tile canvas').count()).toBe(36);
+    await control((decoder) => {
+      decoder.hold = true;
+    });
+    await page.locator('.map').focus();
+    await page.keyboard.press('Shift+ArrowRight');
+    await page.waitForFunction(() => (window as unknown as { decoder: Control }).decoder.asked.length > 0);
+    const first = await control((decoder) => decoder.asked.map(({ id }) => id));
+    // The view goes on before any has come.
+    for (let i = 0; i < 12; i++) await page.keyboard.press('Shift+ArrowRight');
+    const place = () => page.evaluate(() => Number(/x=([\d.]+)/.exec(location.hash)![1]));
+    const wanted = 128 + (13 * 270) / 32;
+    await expect.poll(place).toBeCloseTo(wanted, 1);
+    const begun = await control((decoder) => decoder.asked.length);
+    expect(await control((decoder) => decoder.aborted)).toEqual(expect.arrayContaining(first));
+    while (!(await page.evaluate(isDecoded))) await control((decoder) => decoder.give(1));
+    const asked = await control((decoder) => decoder.asked);
+    const distances = asked.slice(begun).map(({ x, y }) => Math.hypot(x + 0.5 - wanted / 8, y + 0.5 - 32));
+    expect(distances.length).toBeGreaterThan(20);
+    expect(distances).toEqual([...distances].sort((one, other) => one - other));
+    // Nothing of the long way.
+    expect(Math.min(...asked.slice(begun).map(({ x }) => x))).toBeGreaterThan(wanted / 8 - 5);
+    expect(page.faults).toEqual([]);
+    await page.close();
   });
 
   it('has tools that need no server: inspector, value between pixels, saving, navigator', async () => {
