@@ -5,10 +5,12 @@ import type { Model } from '../../network/model.ts';
 import type { Extent, Rect } from '../engine.ts';
 import { FreeList } from './heap.ts';
 import type { PackedConv, PackedLayer, PackedNetworks } from './pack.ts';
+import { codedChannels } from './pack-prior.ts';
 import {
   clearBorder,
   groupOperation,
   inputRegionRect,
+  parityOperation,
   planLayers,
   type Region,
   regionByteLength,
@@ -59,9 +61,9 @@ export class KernelNetworks {
       prior: (step, h, y, extent, quality): PriorOutput => {
         check();
         const planned = planPrior(this.#networks, this.#model, step, extent, quality, scratch);
-        // Steps 1 to 3 share one input: h stays where step 1 has put it.
-        if (step < 2) this.#write(planned.input, h, extent, priorChannels, 0);
-        if (step > 0) this.#write(planned.input, y, extent, latentChannels, priorChannels);
+        this.#write(planned.input, h, extent, priorChannels, 0);
+        if (this.#networks.prior[step]!.first) this.#writeCoded(planned.input, y, extent, step);
+        else if (step > 0) this.#write(planned.input, y, extent, latentChannels, priorChannels);
         runAlone(this.#kernels, planned.operations);
         return { mean: this.#view(planned.mean), deviation: this.#view(planned.deviation) };
       },
@@ -86,6 +88,25 @@ export class KernelNetworks {
       for (let column = 0; column < extent.width; column++) {
         target.set(data.subarray(from, from + channels), to);
         from += channels;
+        to += region.channels;
+      }
+    }
+  }
+
+  /** Of each position's latents (extent.height, extent.width, Cy) the groups that steps 0 .. step-1 have coded, behind h, first step first. */
+  #writeCoded(region: Region, y: Int16Array, extent: Extent, step: number): void {
+    const target = this.#view(region);
+    const { rect } = region;
+    const { latentChannels, priorChannels } = this.#model;
+    const group = latentChannels / 4;
+    for (let row = 0, from = 0; row < extent.height; row++) {
+      let to = ((row - rect.top) * rect.width - rect.left) * region.channels + priorChannels;
+      for (let column = 0; column < extent.width; column++) {
+        for (let before = 0; before < step; before++) {
+          const start = from + groupAt(before, row, column) * group;
+          target.set(y.subarray(start, start + group), to + before * group);
+        }
+        from += latentChannels;
         to += region.channels;
       }
     }
@@ -141,9 +162,11 @@ function planPrior(
   scratch: number,
 ): NetworkPlan & { readonly mean: Region; readonly deviation: Region } {
   const { priorChannels, latentChannels, prior } = model;
-  const { trunk, mean, deviation } = networks.prior[step]!;
+  const { first, trunk, mean, deviation } = networks.prior[step]!;
   const channels = step === 0 ? priorChannels : priorChannels + latentChannels;
-  const { input, operations, output, end } = planNetwork(trunk, channels, chunk, chunk, quality, scratch);
+  const { input, operations, output, end } = first
+    ? planCodedTrunk(first, trunk, codedChannels(model, step), chunk, quality, scratch)
+    : planNetwork(trunk, channels, chunk, chunk, quality, scratch);
   const list = new FreeList(end);
   const rect = whole(chunk);
   const heads = [mean, deviation].map((conv) => {
@@ -152,6 +175,35 @@ function planPrior(
     return region;
   });
   return { input, operations, mean: heads[0]!, deviation: heads[1]!, end: list.end };
+}
+
+/** A trunk whose input holds no channels that are known to be zero. */
+function planCodedTrunk(
+  first: readonly PackedConv[],
+  others: readonly PackedLayer[],
+  channels: number,
+  chunk: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan & { readonly output: Region } {
+  const list = new FreeList(scratch);
+  const window = whole(chunk);
+  const margin = (first[0]!.kernel - 1) / 2;
+  const input = place(list, grown(window, margin), channels);
+  const rect = others.length > 0 ? inputRegionRect(others, window, chunk) : window;
+  const middle = place(list, rect, first[0]!.outputs);
+  const operations: Operation[] = [];
+  clearBorder(operations, input, chunk);
+  clearBorder(operations, middle, chunk);
+  for (const [parity, conv] of first.entries()) {
+    const at = { row: parity >> 1, column: parity & 1 };
+    const operation = parityOperation(conv, input, middle, window, at, quality);
+    if (operation) operations.push(operation);
+  }
+  if (others.length === 0) return { input, operations, output: middle, end: list.end };
+  const plan = planLayers(others, middle, chunk, window, quality, list);
+  operations.push(...plan.operations);
+  return { input, operations, output: plan.output, end: list.end };
 }
 
 /** A 1x1 convolution, of which each position gets the channels that the step codes there. */
@@ -178,6 +230,12 @@ function place(list: FreeList, rect: Rect, channels: number): Region {
   return { address: list.allocate(regionByteLength(rect, channels)), rect, channels };
 }
 
+const grown = ({ top, left, height, width }: Rect, margin: number): Rect => ({
+  top: top - margin,
+  left: left - margin,
+  height: height + 2 * margin,
+  width: width + 2 * margin,
+});
 const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
 const scaled = ({ height, width }: Extent, factor: number): Extent => ({
   height: height * factor,

@@ -1,5 +1,6 @@
 import type { Conv, Head, Layer, Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
+import { type PackedPriorStep, packPriorStep } from './pack-prior.ts';
 
 /** A convolution whose weights lie in wasm memory, in the kernel's order. */
 export interface PackedConv {
@@ -32,11 +33,7 @@ export interface PackedNetworks {
   readonly analysis: readonly PackedLayer[];
   readonly hyperAnalysis: readonly PackedLayer[];
   readonly hyperSynthesis: readonly PackedLayer[];
-  readonly prior: readonly {
-    readonly trunk: readonly PackedLayer[];
-    readonly mean: PackedConv;
-    readonly deviation: PackedConv;
-  }[];
+  readonly prior: readonly PackedPriorStep[];
   readonly synthesis: readonly PackedLayer[];
 }
 
@@ -47,11 +44,7 @@ export function packNetworks(model: Model, heap: WasmHeap): PackedNetworks {
     analysis: layers(model.analysis),
     hyperAnalysis: layers(model.hyperAnalysis),
     hyperSynthesis: layers(model.hyperSynthesis),
-    prior: model.prior.map(({ trunk, mean, deviation }) => ({
-      trunk: layers(trunk),
-      mean: packConv(mean, heap),
-      deviation: packConv(deviation, heap),
-    })),
+    prior: model.prior.map((_, step) => packPriorStep(model, step, heap)),
     synthesis: layers(model.synthesis),
   };
 }
@@ -75,7 +68,7 @@ export function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
 }
 
 /** [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2]; biases get the rounding of the shift. */
-function packConv(conv: Conv, heap: WasmHeap): PackedConv {
+export function packConv(conv: Conv, heap: WasmHeap): PackedConv {
   const { kernel, inputs, outputs, shift, limit, leaky, biasRows } = conv;
   const half = (kernel * kernel * inputs) / 2;
   const pairs = pairsOf(conv.weight);

@@ -168,6 +168,41 @@ export function groupOperation(
   });
 }
 
+/** A convolution at every second row and column of the output, from (row, column) on; `input` reaches as far beyond the output as the kernel. */
+export function parityOperation(
+  conv: PackedConv,
+  input: Region,
+  output: Region,
+  window: Rect,
+  parity: { readonly row: number; readonly column: number },
+  quality: number,
+): Operation | undefined {
+  const rows = Math.ceil((window.height - parity.row) / 2);
+  const columns = Math.ceil((window.width - parity.column) / 2);
+  if (rows <= 0 || columns <= 0) return undefined;
+  const radius = (conv.kernel - 1) / 2;
+  const inPixel = input.channels * 2;
+  const outPixel = output.channels * 2;
+  const inRow = input.rect.width * inPixel;
+  const row = window.top + parity.row;
+  const column = window.left + parity.column;
+  return operationOf(conv, quality, {
+    input: siteAddress(input, row - radius, column - radius),
+    inputRow: 2 * inRow,
+    inputTap: inRow,
+    inputPixel: 2 * inPixel,
+    run: conv.kernel * inPixel,
+    taps: conv.kernel,
+    firstBlock: 0,
+    blocks: conv.outputs / 8,
+    output: siteAddress(output, row, column),
+    outputRow: 2 * output.rect.width * outPixel,
+    outputPixel: 2 * outPixel,
+    rows,
+    columns,
+  });
+}
+
 /** Marks that everything so far must be done before what follows. */
 function barrier(operations: Operation[]): void {
   const last = operations.at(-1);

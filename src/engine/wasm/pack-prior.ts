@@ -1,0 +1,64 @@
+import { groupAt } from '../../entropy/chunk.ts';
+import type { Conv, Layer, Model } from '../../network/model.ts';
+import type { WasmHeap } from './heap.ts';
+import { type PackedConv, type PackedLayer, packConv, packLayer } from './pack.ts';
+
+/**
+ * A step of the prior without what is known to be zero: at each position step t sees the latents of t of the four groups of channels. They lie
+ * behind h in the order of their steps, and since the group that a step has coded depends on the position's parity (spec 3.6), so does the order
+ * of the first convolution's weights.
+ */
+export interface PackedPriorStep {
+  /** The trunk's first convolution for outputs at rows of parity r and columns of parity c: index 2r + c. None where the trunk has to see zeros. */
+  readonly first?: readonly PackedConv[];
+  /** What follows `first`. */
+  readonly trunk: readonly PackedLayer[];
+  readonly mean: PackedConv;
+  readonly deviation: PackedConv;
+}
+
+export function packPriorStep(model: Model, step: number, heap: WasmHeap): PackedPriorStep {
+  const { trunk, mean, deviation } = model.prior[step]!;
+  const [first, ...others] = trunk;
+  const packed = {
+    trunk: (step > 0 && first?.op === 'conv' ? others : trunk).map((layer: Layer) => packLayer(layer, heap)),
+    mean: packConv(mean, heap),
+    deviation: packConv(deviation, heap),
+  };
+  if (step === 0 || first?.op !== 'conv') return packed;
+  return {
+    ...packed,
+    first: [0, 1, 2, 3].map((parity) => packConv(coded(first, model, step, parity >> 1, parity & 1), heap)),
+  };
+}
+
+/** Channels of a step's input, without the groups that no step before it has coded. */
+export function codedChannels(model: Model, step: number): number {
+  return model.priorChannels + step * (model.latentChannels / 4);
+}
+
+/** The convolution over coded channels alone, for outputs at rows and columns of one parity. */
+function coded(conv: Conv, model: Model, step: number, rowParity: number, columnParity: number): Conv {
+  const { kernel, inputs, outputs, weight } = conv;
+  const { priorChannels } = model;
+  const group = model.latentChannels / 4;
+  const channels = codedChannels(model, step);
+  const radius = (kernel - 1) / 2;
+  const taps = kernel * kernel;
+  const result = new Int16Array(outputs * taps * channels);
+  for (let output = 0; output < outputs; output++) {
+    for (let tap = 0; tap < taps; tap++) {
+      const row = rowParity + Math.floor(tap / kernel) - radius;
+      const column = columnParity + (tap % kernel) - radius;
+      const from = (output * taps + tap) * inputs;
+      let to = (output * taps + tap) * channels;
+      result.set(weight.subarray(from, from + priorChannels), to);
+      to += priorChannels;
+      for (let before = 0; before < step; before++, to += group) {
+        const start = from + priorChannels + groupAt(before, row, column) * group;
+        result.set(weight.subarray(start, start + group), to);
+      }
+    }
+  }
+  return { ...conv, inputs: channels, weight: result };
+}
