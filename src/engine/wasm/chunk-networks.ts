@@ -4,17 +4,10 @@ import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import type { Extent, Rect } from '../engine.ts';
 import { FreeList } from './heap.ts';
+import { clearBorder, groupOperation, parityOperation, type Region } from './operations.ts';
 import type { PackedConv, PackedLayer, PackedNetworks } from './pack.ts';
 import { codedChannels } from './pack-prior.ts';
-import {
-  clearBorder,
-  groupOperation,
-  inputRegionRect,
-  parityOperation,
-  planLayers,
-  type Region,
-  regionByteLength,
-} from './plan.ts';
+import { inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { type Kernels, type Operation, runAlone } from './program.ts';
 
 /**

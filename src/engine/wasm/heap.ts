@@ -1,6 +1,6 @@
 import { EngineError } from '../../errors.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
-import type { Region } from './plan.ts';
+import type { Region } from './operations.ts';
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;

@@ -1,0 +1,314 @@
+import type { Extent, Rect } from '../engine.ts';
+import type { PackedConv } from './pack.ts';
+import type { Operation } from './program.ts';
+
+/** Kernel calls of single layers: addresses, strides and strips. */
+
+/** A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond the picture: zeros. */
+export interface Region {
+  readonly address: number;
+  readonly rect: Rect;
+  readonly channels: number;
+}
+
+/** Strips an operation is cut into, so that threads finish about together. */
+const STRIPS = 16;
+
+/** Kernel calls that zero the sites of a region that lie beyond `extent`. */
+export function clearBorder(operations: Operation[], region: Region, extent: Extent): void {
+  const { rect, channels } = region;
+  const pixel = channels * 2;
+  const row = rect.width * pixel;
+  const above = Math.max(0, -rect.top);
+  const below = Math.max(0, rect.top + rect.height - extent.height);
+  const before = Math.max(0, -rect.left);
+  const behind = Math.max(0, rect.left + rect.width - extent.width);
+  const push = (address: number, bytes: number, rows: number) => {
+    if (bytes > 0 && rows > 0)
+      operations.push({
+        kernel: 'clear',
+        args: [address, bytes, rows, row],
+        fromArgument: 0,
+        rows: 1,
+        stripRows: 1,
+        barrier: false,
+      });
+  };
+  push(region.address, above * row, 1);
+  push(region.address + (rect.height - below) * row, below * row, 1);
+  push(region.address, before * pixel, rect.height);
+  push(region.address + (rect.width - behind) * pixel, behind * pixel, rect.height);
+}
+
+/** One output group of a 1x1 convolution at every second row and column, from (row, column) on: what one step of the prior needs. Spec 3.6. */
+export function groupOperation(
+  conv: PackedConv,
+  input: Region,
+  output: Region,
+  parity: { readonly row: number; readonly column: number },
+  group: number,
+  groups: number,
+  quality: number,
+): Operation | undefined {
+  const { rect } = output;
+  const rows = Math.ceil((rect.height - parity.row) / 2);
+  const columns = Math.ceil((rect.width - parity.column) / 2);
+  if (rows <= 0 || columns <= 0) return undefined;
+  const outputs = conv.outputs / groups;
+  const inPixel = input.channels * 2;
+  const outPixel = output.channels * 2;
+  const inRow = input.rect.width * inPixel;
+  const outRow = rect.width * outPixel;
+  return operationOf(conv, quality, {
+    input: input.address + parity.row * inRow + parity.column * inPixel,
+    inputRow: 2 * inRow,
+    inputTap: 0,
+    inputPixel: 2 * inPixel,
+    run: conv.inputs * 2,
+    taps: 1,
+    firstBlock: (group * outputs) / 8,
+    blocks: outputs / 8,
+    output: output.address + parity.row * outRow + parity.column * outPixel + group * outputs * 2,
+    outputRow: 2 * outRow,
+    outputPixel: 2 * outPixel,
+    rows,
+    columns,
+  });
+}
+
+/** A convolution at every second row and column of the output, from (row, column) on; `input` reaches as far beyond the output as the kernel. */
+export function parityOperation(
+  conv: PackedConv,
+  input: Region,
+  output: Region,
+  window: Rect,
+  parity: { readonly row: number; readonly column: number },
+  quality: number,
+): Operation | undefined {
+  const rows = Math.ceil((window.height - parity.row) / 2);
+  const columns = Math.ceil((window.width - parity.column) / 2);
+  if (rows <= 0 || columns <= 0) return undefined;
+  const radius = (conv.kernel - 1) / 2;
+  const inPixel = input.channels * 2;
+  const outPixel = output.channels * 2;
+  const inRow = input.rect.width * inPixel;
+  const row = window.top + parity.row;
+  const column = window.left + parity.column;
+  return operationOf(conv, quality, {
+    input: siteAddress(input, row - radius, column - radius),
+    inputRow: 2 * inRow,
+    inputTap: inRow,
+    inputPixel: 2 * inPixel,
+    run: conv.kernel * inPixel,
+    taps: conv.kernel,
+    firstBlock: 0,
+    blocks: conv.outputs / 8,
+    output: siteAddress(output, row, column),
+    outputRow: 2 * output.rect.width * outPixel,
+    outputPixel: 2 * outPixel,
+    rows,
+    columns,
+  });
+}
+
+/** Address of site (row, column) of a region. */
+function siteAddress({ address, rect, channels }: Region, row: number, column: number): number {
+  return address + ((row - rect.top) * rect.width + column - rect.left) * channels * 2;
+}
+
+interface ConvShape {
+  readonly input: number;
+  readonly inputRow: number;
+  readonly inputTap: number;
+  readonly inputPixel: number;
+  readonly run: number;
+  readonly taps: number;
+  readonly firstBlock: number;
+  readonly blocks: number;
+  readonly output: number;
+  readonly outputRow: number;
+  readonly outputPixel: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly residual?: {
+    readonly address: number;
+    readonly row: number;
+    readonly pixel: number;
+    readonly limit: number;
+  };
+}
+
+/** Position of `from` among the arguments of the kernel `conv`. */
+const CONV_FROM = 14;
+
+function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Operation {
+  const { taps, run, firstBlock, rows, residual } = shape;
+  const biasRow = conv.biasRows > 1 ? (quality - 1) * conv.outputs * 4 : 0;
+  return {
+    kernel: 'conv',
+    args: [
+      shape.input,
+      shape.inputRow,
+      shape.inputTap,
+      shape.inputPixel,
+      conv.weight + firstBlock * taps * run * 8,
+      conv.bias + biasRow + firstBlock * 32,
+      run,
+      taps,
+      shape.output,
+      shape.outputRow,
+      shape.outputPixel,
+      residual?.address ?? 0,
+      residual?.row ?? 0,
+      residual?.pixel ?? 0,
+      0,
+      rows,
+      shape.columns,
+      shape.blocks,
+      conv.shift,
+      conv.limit,
+      conv.leaky ? 1 : 0,
+      residual?.limit ?? 0,
+    ],
+    fromArgument: CONV_FROM,
+    rows,
+    stripRows: stripRows(rows),
+    barrier: true,
+  };
+}
+
+function stripRows(rows: number): number {
+  return Math.max(1, Math.ceil(rows / STRIPS));
+}
+
+/** A 1x1 or 3x3 convolution over `window` of the output, read from `input`, written to the same sites of `output`. */
+export function convOperation(
+  conv: PackedConv,
+  input: Region,
+  window: Rect,
+  output: Region,
+  outputWindow: Rect,
+  quality: number,
+  residual?: { readonly of: Region; readonly limit: number },
+): Operation {
+  const radius = (conv.kernel - 1) / 2;
+  const inPixel = input.channels * 2;
+  const inRow = input.rect.width * inPixel;
+  const outPixel = output.channels * 2;
+  return operationOf(conv, quality, {
+    input: siteAddress(input, window.top - radius, window.left - radius),
+    inputRow: inRow,
+    inputTap: inRow,
+    inputPixel: inPixel,
+    run: conv.kernel * inPixel,
+    taps: conv.kernel,
+    firstBlock: 0,
+    blocks: conv.outputs / 8,
+    output: siteAddress(output, outputWindow.top, outputWindow.left),
+    outputRow: output.rect.width * outPixel,
+    outputPixel: outPixel,
+    rows: window.height,
+    columns: window.width,
+    ...(residual && {
+      residual: {
+        address: siteAddress(residual.of, window.top, window.left),
+        row: residual.of.rect.width * residual.of.channels * 2,
+        pixel: residual.of.channels * 2,
+        limit: residual.limit,
+      },
+    }),
+  });
+}
+
+/** unshuffle by k, then 1x1: k runs of k * C. */
+export function unshuffledConv(
+  conv: PackedConv,
+  k: number,
+  input: Region,
+  output: Region,
+  window: Rect,
+  quality: number,
+): Operation {
+  const inPixel = input.channels * 2;
+  const inRow = input.rect.width * inPixel;
+  const outPixel = output.channels * 2;
+  return operationOf(conv, quality, {
+    input: siteAddress(input, window.top * k, window.left * k),
+    inputRow: inRow * k,
+    inputTap: inRow,
+    inputPixel: inPixel * k,
+    run: inPixel * k,
+    taps: k,
+    firstBlock: 0,
+    blocks: conv.outputs / 8,
+    output: siteAddress(output, window.top, window.left),
+    outputRow: output.rect.width * outPixel,
+    outputPixel: outPixel,
+    rows: window.height,
+    columns: window.width,
+  });
+}
+
+/** 1x1, then shuffle by k: for each dy, a run of k * C' outputs is k sites of one row. */
+export function pushShuffledConv(
+  operations: Operation[],
+  conv: PackedConv,
+  k: number,
+  input: Region,
+  window: Rect,
+  output: Region,
+  quality: number,
+): void {
+  const inPixel = input.channels * 2;
+  const outPixel = output.channels * 2;
+  const outRow = output.rect.width * outPixel;
+  const blocks = conv.outputs / k / 8;
+  for (let dy = 0; dy < k; dy++) {
+    const operation = operationOf(conv, quality, {
+      input: siteAddress(input, window.top, window.left),
+      inputRow: input.rect.width * inPixel,
+      inputTap: 0,
+      inputPixel: inPixel,
+      run: inPixel,
+      taps: 1,
+      firstBlock: dy * blocks,
+      blocks,
+      output: siteAddress(output, window.top * k + dy, window.left * k),
+      outputRow: outRow * k,
+      outputPixel: outPixel * k,
+      rows: window.height,
+      columns: window.width,
+    });
+    operations.push(dy + 1 < k ? { ...operation, barrier: false } : operation);
+  }
+}
+
+export function rowOperation(
+  row: number,
+  channels: number,
+  limit: number,
+  input: Region,
+  output: Region,
+  window: Rect,
+  quality: number,
+): Operation {
+  return {
+    kernel: 'addRow',
+    args: [
+      siteAddress(input, window.top, window.left),
+      input.rect.width * channels * 2,
+      siteAddress(output, window.top, window.left),
+      output.rect.width * channels * 2,
+      row + (quality - 1) * channels * 4,
+      0,
+      window.height,
+      window.width,
+      channels,
+      limit,
+    ],
+    fromArgument: 5,
+    rows: window.height,
+    stripRows: stripRows(window.height),
+    barrier: true,
+  };
+}
