@@ -1,4 +1,4 @@
-import { RequestError } from '../errors.ts';
+import { RequestError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Patch, Rect } from './engine.ts';
 
@@ -22,4 +22,10 @@ export function expectCover(patch: Patch, window: Rect, channels: number, what: 
     throw new RequestError(
       `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
     );
+}
+
+/** Throws UnsupportedError when the model came without what encoding needs. */
+export function expectEncoder({ analysis }: Model): void {
+  if (analysis.length === 0)
+    throw new UnsupportedError('The model was loaded for decoding alone: it cannot encode');
 }

@@ -12,6 +12,8 @@ export interface ConformanceOptions {
   readonly openEngine: (model: Model) => Promise<Engine>;
   /** Models to run; an engine that is slow on this machine may take fewer. Default: all of them. */
   readonly models?: readonly TinyModelOptions[];
+  /** Likewise. Default: the first, the last and one between. */
+  readonly qualities?: readonly number[];
   /** For an engine that is not exact: how far P and samples of 8 bits may be off; 16 bits 257 times as far. Default 0. */
   readonly within?: { readonly features: number; readonly samples: number };
 }
@@ -23,7 +25,6 @@ export const MODELS: readonly TinyModelOptions[] = [
   { seed: 7, latentChannels: 64, hyperChannels: 24, priorChannels: 40, hidden: 40, blocks: 2, precision: 13 },
 ];
 
-const QUALITIES = [1, 37, 100];
 const LEVEL = { height: 5, width: 7 };
 const STRIDE = 16;
 const SITES = { height: LEVEL.height * STRIDE, width: LEVEL.width * STRIDE };
@@ -75,7 +76,12 @@ const VIEWS: readonly {
 type Exact = bigint | readonly [bigint, bigint];
 
 /** The contract of `src/engine/engine.ts`, for every engine: equal bytes to the reference (or as near as is allowed), whatever the shape. */
-export function runEngineTests({ openEngine, models = MODELS, within }: ConformanceOptions): void {
+export function runEngineTests({
+  openEngine,
+  models = MODELS,
+  qualities = [1, 37, 100],
+  within,
+}: ConformanceOptions): void {
   const expectFeatures = (found: Values, expected: Values, what: string) =>
     expectWithin(within?.features ?? 0, found, expected, what);
   const expectSamples = (found: Values, expected: Values, what: string) =>
@@ -94,7 +100,7 @@ export function runEngineTests({ openEngine, models = MODELS, within }: Conforma
 
       it.each(WINDOWS)('computes features over %s', async (_where, sites) => {
         const latents = randomPatch(model.latentChannels, latentWindow(model, sites, LEVEL), 11, 18000);
-        for (const quality of QUALITIES) {
+        for (const quality of qualities) {
           const expected = await reference.features(latents, LEVEL, sites, quality);
           const features = await engine.features(latents, LEVEL, sites, quality);
           expect(features).toMatchObject({ rect: sites, level: SITES });
@@ -146,7 +152,7 @@ export function runEngineTests({ openEngine, models = MODELS, within }: Conforma
       ])('analyzes %s', async (_where, latents) => {
         const picture = { height: 41, width: 64 };
         const pixels = randomPatch(3, analysisWindow(model, latents, picture), 14, 8000);
-        for (const quality of QUALITIES) {
+        for (const quality of qualities) {
           const expected = await reference.analyze(pixels, picture, latents, quality);
           expectSame(
             await engine.analyze(pixels, picture, latents, quality),
@@ -158,7 +164,7 @@ export function runEngineTests({ openEngine, models = MODELS, within }: Conforma
 
       it.each(CHUNKS)('codes chunks of $height x $width latents', async (chunk) => {
         const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 15, 18000).data;
-        for (const quality of QUALITIES) {
+        for (const quality of qualities) {
           const expected = await reference.encodeChunk(analysis, chunk, quality);
           const encoded = await engine.encodeChunk(analysis, chunk, quality);
           expectSame(encoded.bytes, expected.bytes, `bytes at quality ${quality}`);

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openImage } from '../../src/decode.ts';
-import type { Patch, Rect } from '../../src/engine/engine.ts';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Engine, Patch, Rect } from '../../src/engine/engine.ts';
 import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { openDevice } from '../../src/engine/webgpu/device.ts';
@@ -11,50 +10,40 @@ import { type WebGpuEngine, webGpuEngine } from '../../src/engine/webgpu/webgpu-
 import { EngineError } from '../../src/errors.ts';
 import { sampleAxis } from '../../src/head/query.ts';
 import { parseModel } from '../../src/network/load.ts';
-import { analysisWindow, latentWindow } from '../../src/network/window.ts';
+import { latentWindow } from '../../src/network/window.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
-import { exact, modelBytes, readVectors, type ValidVector } from '../format/vector-files.ts';
-import { MODELS, runEngineTests } from './conformance.ts';
+import { decodeVector, expectedFindings } from '../format/decode-vector.ts';
+import { modelBytes, readVectors, type ValidVector } from '../format/vector-files.ts';
+import { runEngineTests } from './conformance.ts';
 import { openSwiftShader } from './swiftshader.ts';
 
 const found = await openSwiftShader();
 const gpu = typeof found === 'string' ? undefined : found;
 const missing = typeof found === 'string' ? ` (${found})` : '';
 
+/** Compiling for SwiftShader takes seconds: one device serves all tests, until the last destroys it. */
+let kernels: Kernels;
+beforeAll(async () => {
+  if (gpu) kernels = await openKernels({ gpu, readAsset: (url) => readFile(url), software: true });
+});
+afterAll(() => kernels?.device.destroy());
+
+describe.skipIf(gpu === undefined)(`the contract of engines, kept by webgpu${missing}`, () => {
+  runEngineTests({
+    qualities: [1, 100],
+    openEngine: async (of) => webGpuEngine(of, kernels, { cpu: openReferenceEngine(of), chunksOn: 'device' }),
+  });
+});
+
 const model = parseModel(tinyModelBytes({ seed: 3 }));
 const reference = openReferenceEngine(model);
-const level = { height: 9, width: 7 };
+const level = { height: 5, width: 4 };
+const whole = { top: 0, left: 0, height: 80, width: 64 };
 
 describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
-  let kernels: Kernels;
   let engine: WebGpuEngine;
-  const vectorEngines = new Map<string, WebGpuEngine>();
-  beforeAll(async () => {
-    kernels = await open();
+  beforeAll(() => {
     engine = webGpuEngine(model, kernels, { cpu: reference, plainSpeed });
-    for (const name of ['small.safetensors', 'edge.safetensors']) {
-      const other = parseModel(modelBytes(name));
-      vectorEngines.set(name, webGpuEngine(other, kernels, { cpu: openReferenceEngine(other) }));
-    }
-  });
-  afterAll(() => kernels.device.destroy());
-
-  it.each<[string, Rect]>([
-    ['of a whole level', { top: 0, left: 0, height: 144, width: 112 }],
-    ['at the upper left border', { top: 0, left: 0, height: 21, width: 19 }],
-    ['at the lower right border', { top: 99, left: 83, height: 45, width: 29 }],
-    ['of one site', { top: 70, left: 50, height: 1, width: 1 }],
-    ['in the middle, at odd places', { top: 37, left: 41, height: 33, width: 27 }],
-  ])('makes the features %s as the reference does', async (_title, sites) => {
-    for (const quality of [1, 100]) {
-      const latents = randomLatents(sites, quality);
-      const expected = await reference.features(latents, level, sites, quality);
-      const made = await engine.features(latents, level, sites, quality);
-      expect(made.rect).toEqual(sites);
-      expect(made.level).toEqual({ height: 144, width: 112 });
-      expectEqual(await made.read(), await expected.read());
-      made.close();
-    }
   });
 
   it('measures what plain kernels reach on its device', async () => {
@@ -65,90 +54,78 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   });
 
   it('makes large windows band by band, with the same bytes', async () => {
-    const sites = { top: 0, left: 0, height: 144, width: 112 };
-    const latents = randomLatents(sites, 5);
-    const small = webGpuEngine(model, kernels, { cpu: reference, maxScratchBytes: 100_000 });
-    const expected = await engine.features(latents, level, sites, 50);
-    const made = await small.features(latents, level, sites, 50);
+    const latents = randomLatents(whole, 5);
+    const small = webGpuEngine(model, kernels, { cpu: reference, maxScratchBytes: 60_000, maxFreeBytes: 0 });
+    const expected = await engine.features(latents, level, whole, 50);
+    const made = await small.features(latents, level, whole, 50);
     expectEqual(await made.read(), await expected.read());
     expect(small.deviceBytes).toBeLessThan(engine.deviceBytes);
     for (const map of [expected, made]) map.close();
     await small.close();
   });
 
-  it('analyzes as the reference does, odd sizes included', async () => {
-    const picture = { height: 77, width: 50 };
-    for (const latents of [
-      { top: 0, left: 0, height: 5, width: 4 },
-      { top: 2, left: 1, height: 2, width: 2 },
-    ]) {
-      const rect = analysisWindow(model, latents, picture);
-      const pixels = { rect, channels: 3, data: randomInt16(rect.height * rect.width * 3, 8192, 9) };
-      expectEqual(
-        await engine.analyze(pixels, picture, latents, 40),
-        await reference.analyze(pixels, picture, latents, 40),
-      );
-    }
-  });
-
-  it('renders any scale and depth, beyond the border too, many queries in one call', async () => {
-    const sites = { top: 0, left: 0, height: 144, width: 112 };
-    const latents = randomLatents(sites, 6);
-    const expected = await reference.features(latents, level, sites, 60);
-    const made = await engine.features(latents, level, sites, 60);
-    const queries = [
-      [0, 0, 112, 144, 112, 144],
-      [-7, -9, 40, 40, 61, 33],
-      [100, 130, 30, 30, 23, 64],
-      [31, 17, 1, 1, 67, 65],
-      [0, 0, 112, 144, 28, 36],
-      [55, 70, 0.0625, 0.0625, 1, 1],
-    ].flatMap(([x, y, width, height, columns, rows]) =>
-      ([8, 16] as const).map((depth) => ({
-        rows: sampleAxis(y!, height!, rows!, 1n, 144),
-        columns: sampleAxis(x!, width!, columns!, 1n, 112),
-        depth,
-      })),
-    );
-    const wanted = await reference.pixels(expected, queries);
-    const got = await engine.pixels(made, queries);
-    expect(got).toHaveLength(wanted.length);
-    for (const [i, samples] of got.entries()) {
-      expect(samples.constructor).toBe(wanted[i]!.constructor);
-      expectEqual(samples, wanted[i]!);
-    }
-    made.close();
-  });
-
+  // All of them: npm run vectors:check -- --engine webgpu --software
   it.each(
     readVectors<ValidVector>('valid').filter(
       ({ model, bytes }) => model !== 'liif-1.safetensors' && bytes.length < 1000,
     ),
-  )('renders vector $name', async (vector) => {
-    const image = await openImage(vector.bytes, { engine: vectorEngines.get(vector.model)! });
-    for (const { region, size, depth, pixels } of vector.queries) {
-      const [x, y, width, height] = region.map(exact) as [never, never, never, never];
-      const raster = await image.render({
-        region: { x, y, width, height },
-        width: size[0],
-        height: size[1],
-        depth,
-        allowOutside: true,
-      });
-      for (const [column, row, ...samples] of pixels) {
-        const at = (row! * raster.width + column!) * raster.channels;
-        expect([...raster.data.subarray(at, at + raster.channels)], `${region} at ${size}`).toEqual(samples);
-      }
+  )('decodes vector $name', async (vector) => {
+    const of = parseModel(modelBytes(vector.model));
+    const other = webGpuEngine(of, kernels, { cpu: openReferenceEngine(of), chunksOn: 'device' });
+    expect(await decodeVector(vector, other)).toEqual(expectedFindings(vector));
+    await other.close();
+  });
+
+  it('leaves chunks to the processor where its threads are faster, or the graphics card is none', async () => {
+    const chunk = { height: 1, width: 1 };
+    const analysis = new Int16Array(model.latentChannels);
+    const coded: string[] = [];
+    const cpuOf = (threads: number): Engine => ({
+      ...reference,
+      threads,
+      encodeChunk: (...call) => {
+        coded.push(`${threads} threads`);
+        return reference.encodeChunk(...call);
+      },
+    });
+    const card = { ...kernels, software: false };
+    for (const [on, threads] of [
+      [kernels, 2],
+      [card, 2],
+      [card, 6],
+      [card, 7],
+    ] as const) {
+      const other = webGpuEngine(model, on, { cpu: cpuOf(threads) });
+      expect(await other.encodeChunk(analysis, chunk, 50)).toEqual(
+        await reference.encodeChunk(analysis, chunk, 50),
+      );
+      await other.close();
     }
-    await image.close();
+    expect(coded).toEqual(['2 threads', '7 threads']);
+  });
+
+  it('gathers the networks of many chunks into few submissions', async () => {
+    const chunk = { height: 3, width: 2 };
+    const submit = vi.spyOn(kernels.device.queue, 'submit');
+    const other = webGpuEngine(model, kernels, { cpu: reference, chunksOn: 'device' });
+    const analyses = Array.from({ length: 20 }, (_, i) =>
+      randomInt16(chunk.height * chunk.width * model.latentChannels, 18_000, i),
+    );
+    const expected = await Promise.all(analyses.map((one) => reference.encodeChunk(one, chunk, 50)));
+    const made = await Promise.all(analyses.map((one) => other.encodeChunk(one, chunk, 50)));
+    expect(made).toEqual(expected);
+    // Six networks of each chunk.
+    expect(submit.mock.calls.length).toBeLessThan(30);
+    submit.mockRestore();
+    await other.close();
   });
 
   it('leaks no device memory over 1,000 tiles', async () => {
     const sites = { top: 0, left: 0, height: 16, width: 16 };
     const latents = randomLatents(sites, 7);
     const query = {
-      rows: sampleAxis(0, 15, 8, 1n, 144),
-      columns: sampleAxis(0, 15, 8, 1n, 112),
+      rows: sampleAxis(0, 15, 8, 1n, 80),
+      columns: sampleAxis(0, 15, 8, 1n, 64),
       depth: 8,
     } as const;
     const bytes: number[] = [];
@@ -163,7 +140,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   });
 
   it('stops when it is told to, and keeps nothing of what it began', async () => {
-    const sites = { top: 0, left: 0, height: 144, width: 112 };
+    const sites = whole;
     const before = engine.deviceBytes - engine.freeBytes;
     await expect(
       engine.features(randomLatents(sites, 8), level, sites, 50, AbortSignal.abort(new Error('enough'))),
@@ -176,9 +153,8 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   });
 
   it('refuses what goes beyond its memory, and works on', async () => {
-    const small = webGpuEngine(model, kernels, { cpu: reference, maxBytes: 600_000 });
-    const sites = { top: 0, left: 0, height: 144, width: 112 };
-    await expect(small.features(randomLatents(sites, 1), level, sites, 50)).rejects.toThrow(EngineError);
+    const small = webGpuEngine(model, kernels, { cpu: reference, maxBytes: 300_000 });
+    await expect(small.features(randomLatents(whole, 1), level, whole, 50)).rejects.toThrow(EngineError);
     const corner = { top: 0, left: 0, height: 16, width: 16 };
     const map = await small.features(randomLatents(corner, 1), level, corner, 50);
     expect(map.byteLength).toBe(16 * 16 * model.head.hidden * 2);
@@ -190,39 +166,15 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     const sites = { top: 16, left: 16, height: 48, width: 48 };
     const latents = randomLatents(sites, 11);
     const query = {
-      rows: sampleAxis(16, 47, 40, 1n, 144),
-      columns: sampleAxis(16, 47, 40, 1n, 112),
+      rows: sampleAxis(16, 47, 40, 1n, 80),
+      columns: sampleAxis(16, 47, 40, 1n, 64),
       depth: 8,
     } as const;
 
-    it('loses no call when the device is lost in the middle of work, and warns once', async () => {
-      const warnings: string[] = [];
-      const own = await open();
-      const first = webGpuEngine(model, own, { cpu: reference });
-      const both = withFallback(first, openReferenceEngine(model), (message) => warnings.push(message));
-      const early = await both.features(latents, level, sites, 50);
-      const [wanted] = await both.pixels(early, [query]);
-      const work = Array.from({ length: 12 }, async (_, i) => {
-        await new Promise((resolve) => setTimeout(resolve, 5 * i));
-        const map = await both.features(latents, level, sites, 50);
-        const [samples] = await both.pixels(map, [query]);
-        map.close();
-        return samples!;
-      });
-      setTimeout(() => own.device.destroy(), 25);
-      for (const samples of await Promise.all(work)) expectEqual(samples, wanted!);
-      expectEqual((await both.pixels(early, [query]))[0]!, wanted!);
-      expect(warnings).toHaveLength(1);
-      expect(warnings[0]).toContain('the reference engine stands in');
-      await both.close();
-      await expect(both.pixels(early, [query])).rejects.toThrow(EngineError);
-    });
-
     it('makes elsewhere what the device has no room for, and goes on with the device', async () => {
       const warnings: string[] = [];
-      const first = webGpuEngine(model, kernels, { cpu: reference, maxBytes: 600_000 });
+      const first = webGpuEngine(model, kernels, { cpu: reference, maxBytes: 300_000 });
       const both = withFallback(first, openReferenceEngine(model), (message) => warnings.push(message));
-      const whole = { top: 0, left: 0, height: 144, width: 112 };
       const large = randomLatents(whole, 12);
       const map = await both.features(large, level, whole, 50);
       expectEqual(await map.read(), await (await reference.features(large, level, whole, 50)).read());
@@ -234,18 +186,29 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
       expect(warnings).toHaveLength(1);
       await both.close();
     });
-  });
-});
 
-describe.skipIf(gpu === undefined)(`the contract of engines, kept by webgpu${missing}`, () => {
-  let kernels: Promise<Kernels> | undefined;
-  afterAll(async () => (await kernels)?.device.destroy());
-  runEngineTests({
-    models: [MODELS[2]!],
-    async openEngine(of) {
-      kernels ??= open();
-      return webGpuEngine(of, await kernels, { cpu: openReferenceEngine(of) });
-    },
+    // The last of all that need the device.
+    it('loses no call when the device is lost in the middle of work, and warns once', async () => {
+      const warnings: string[] = [];
+      const first = webGpuEngine(model, kernels, { cpu: reference });
+      const both = withFallback(first, openReferenceEngine(model), (message) => warnings.push(message));
+      const early = await both.features(latents, level, sites, 50);
+      const [wanted] = await both.pixels(early, [query]);
+      const work = Array.from({ length: 12 }, async (_, i) => {
+        await new Promise((resolve) => setTimeout(resolve, 5 * i));
+        const map = await both.features(latents, level, sites, 50);
+        const [samples] = await both.pixels(map, [query]);
+        map.close();
+        return samples!;
+      });
+      setTimeout(() => kernels.device.destroy(), 25);
+      for (const samples of await Promise.all(work)) expectEqual(samples, wanted!);
+      expectEqual((await both.pixels(early, [query]))[0]!, wanted!);
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain('the reference engine stands in');
+      await both.close();
+      await expect(both.pixels(early, [query])).rejects.toThrow(EngineError);
+    });
   });
 });
 
@@ -276,10 +239,6 @@ describe('opening a device', () => {
     }
   });
 });
-
-function open(): Promise<Kernels> {
-  return openKernels({ gpu, readAsset: (url) => readFile(url), software: true });
-}
 
 /** The same adapter with other limits. */
 function limited(whole: GPU, changed: Record<string, number>): GPU {

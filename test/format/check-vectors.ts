@@ -57,5 +57,6 @@ process.exit(equal === vectors.length ? 0 : 1);
 async function openAlone(model: string): Promise<Engine> {
   const loaded = await loadModel(modelBytes(model));
   if (engineName !== 'webgpu') return openEngine(loaded, { engine: engineName as 'wasm' | 'reference' });
-  return openNodeWebGpu(loaded, await openEngine(loaded, { engine: 'wasm' }));
+  const cpu = await openEngine(loaded, { engine: 'wasm' });
+  return openNodeWebGpu(loaded, cpu, { chunksOn: 'device' });
 }

@@ -5,7 +5,7 @@ import type { Layer, Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
 import { expectCover, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
-import { crop, planLayers, runLayer, runLayers } from './layers.ts';
+import { crop, joinChannels, planLayers, runLayer, runLayers } from './layers.ts';
 
 /**
  * The reference engine: the specification in TypeScript, plain loops on the calling thread. It lets other work run between layers, and
@@ -131,16 +131,6 @@ function chunkNetworks(model: Model): ChunkNetworks {
       };
     },
   };
-}
-
-/** At every site the channels of `a`, then those of `b`. */
-function joinChannels(a: Int16Array, channelsA: number, b: Int16Array, channelsB: number): Int16Array {
-  const joined = new Int16Array(a.length + b.length);
-  for (let i = 0, at = 0; at < joined.length; i++, at += channelsA + channelsB) {
-    joined.set(a.subarray(i * channelsA, (i + 1) * channelsA), at);
-    joined.set(b.subarray(i * channelsB, (i + 1) * channelsB), at + channelsA);
-  }
-  return joined;
 }
 
 class HeldFeatures implements FeatureMap {

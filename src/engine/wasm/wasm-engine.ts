@@ -1,7 +1,7 @@
-import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
+import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
-import { expectCover, expectQuality } from '../arguments.ts';
+import { expectCover, expectEncoder, expectQuality } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
 import { chunkScratchBytes } from './chunk-networks.ts';
 import { headJob } from './head-job.ts';
@@ -74,11 +74,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
   function enter(quality: number, signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
     expectQuality(model, quality);
-  }
-
-  function expectEncoder(): void {
-    if (model.analysis.length === 0)
-      throw new UnsupportedError('The model was loaded for decoding alone: it cannot encode');
   }
 
   /** Memory for one job: all of it, or none. */
@@ -194,7 +189,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async analyze(pixels, picture, latents, quality, signal) {
       enter(quality, signal);
-      expectEncoder();
+      expectEncoder(model);
       const window = analysisWindow(model, latents, picture);
       expectCover(pixels, window, 3, 'pixels');
       const extent = paddedExtent(model, picture);
@@ -209,7 +204,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async encodeChunk(analysis, chunk, quality, signal) {
       enter(quality, signal);
-      expectEncoder();
+      expectEncoder(model);
       const job = chunkJob<EncodedChunk>(chunk, (scratch, control) => ({
         message: { kind: 'encode', analysis, chunk, quality, scratch, control },
       }));

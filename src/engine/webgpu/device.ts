@@ -13,6 +13,8 @@ export interface OpenDevice {
   /** For people: vendor, architecture, driver. */
   readonly description: string;
   readonly maxBindingBytes: number;
+  /** It computes on the processor. */
+  readonly software: boolean;
   /** Rejects once the device is lost, or destroyed; never resolves. */
   readonly lost: Promise<never>;
 }
@@ -70,7 +72,7 @@ export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = 
     );
   });
   lost.catch(() => {});
-  return { device, description, maxBindingBytes, lost };
+  return { device, description, maxBindingBytes, software: info.isFallbackAdapter === true, lost };
 }
 
 function refuse(cause: unknown): never {

@@ -1,6 +1,6 @@
 import { round, sat16 } from '../../network/fixed-point.ts';
 import type { Head } from '../../network/model.ts';
-import type { FeatureMap, Query } from '../engine.ts';
+import type { FeatureMap, Query, Samples } from '../engine.ts';
 import { packOctet } from './pack.ts';
 
 /** Rows from .. to-1 of a query: what one row of workgroups makes. */
@@ -134,4 +134,23 @@ function writeCell(head: Head, cellRow: number, cellColumn: number, into: Int32A
     term[k] = sat16(round(sum, head.cellShift));
   }
   for (let octet = 0, next = at; octet < head.hidden; octet += 8) next = packOctet(term, octet, into, next);
+}
+
+/** Copies what a dispatch has made to where the caller of each query gets it. */
+export function unpackSamples(
+  bytes: ArrayBuffer,
+  { parts }: Batch,
+  queries: readonly Query[],
+  results: readonly Samples[],
+): void {
+  for (const { query, from, to, byteOffset } of parts) {
+    const samples = results[query]!;
+    const rowLength = queries[query]!.columns.index.length * 3;
+    const length = (to - from) * rowLength;
+    const found =
+      samples instanceof Uint8Array
+        ? new Uint8Array(bytes, byteOffset, length)
+        : new Uint16Array(bytes, byteOffset, length);
+    samples.set(found, from * rowLength);
+  }
 }

@@ -67,8 +67,6 @@ export class LayerRunner {
   #writeParameters(submission: Submission, dispatches: readonly Dispatch[]): GPUBuffer {
     const words = new Int32Array((dispatches.length * UNIFORM_STRIDE) / 4);
     for (const [i, { parameters }] of dispatches.entries()) words.set(parameters, (i * UNIFORM_STRIDE) / 4);
-    const buffer = submission.take(words.byteLength);
-    this.#device.queue.writeBuffer(buffer, 0, words);
-    return buffer;
+    return submission.upload(words);
   }
 }

@@ -29,14 +29,16 @@ export async function nodeGpu(adapter?: string): Promise<GPU> {
 
 /**
  * The engine in Node. The variable LIIF_GPU names the adapter (a part of its name will do); a software adapter, such as SwiftShader, is taken only when
- * it is named so. `cpu` stays the caller's.
+ * it is named so. LIIF_GPU_CHUNKS says where chunks are coded (`device` or `cpu`), for whoever measures it. `cpu` stays the caller's.
  */
 export async function openNodeWebGpu(
   model: Model,
   cpu: Engine,
   options: Partial<WebGpuOptions> = {},
 ): Promise<WebGpuEngine> {
-  const adapter = process.env.LIIF_GPU;
+  const { LIIF_GPU: adapter, LIIF_GPU_CHUNKS: chunksOn } = process.env;
+  if (chunksOn !== undefined && chunksOn !== 'device' && chunksOn !== 'cpu')
+    throw new EngineError(`LIIF_GPU_CHUNKS is device or cpu, not ${chunksOn}`);
   if (adapter === undefined && !hasGraphicsDevice())
     throw new EngineError('no graphics device is to be seen here');
   return openWebGpuEngine(model, {
@@ -45,6 +47,7 @@ export async function openNodeWebGpu(
     readAsset: (url) => readFile(url),
     cpu,
     plainSpeed,
+    ...(chunksOn && { chunksOn }),
     ...options,
   });
 }

@@ -5,6 +5,7 @@ import type { OpenDevice } from './device.ts';
 /** Commands being recorded, with the memory they need until they have been submitted. */
 export class Submission {
   readonly encoder: GPUCommandEncoder;
+  readonly #queue: GPUQueue;
   readonly #pool: BufferPool;
   readonly #buffers: GPUBuffer[] = [];
   readonly #kept = new Set<GPUBuffer>();
@@ -13,7 +14,16 @@ export class Submission {
 
   constructor(device: GPUDevice, pool: BufferPool) {
     this.encoder = device.createCommandEncoder();
+    this.#queue = device.queue;
     this.#pool = pool;
+  }
+
+  /** Memory for this submission with these contents. They are written before all of its commands, so it is none that a command may have. */
+  upload(data: Int16Array | Int32Array): GPUBuffer {
+    const buffer = this.#pool.take(data.byteLength);
+    this.#buffers.push(buffer);
+    this.#queue.writeBuffer(buffer, 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    return buffer;
   }
 
   /** Memory for this submission. */
@@ -33,7 +43,7 @@ export class Submission {
     return buffer;
   }
 
-  /** Commands recorded from now on may use this memory. Not for what was written by the queue: that happens before all commands. */
+  /** Commands recorded from now on may use this memory. */
   reuse(buffer: GPUBuffer): void {
     this.#idle.push(buffer);
   }

@@ -1,3 +1,4 @@
+import { type AsyncChunkNetworks, decodeChunkAsync, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError, RequestError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
 import {
@@ -7,22 +8,29 @@ import {
   layerWindows,
   paddedExtent,
 } from '../../network/window.ts';
-import { expectCover, expectQuality } from '../arguments.ts';
-import type { Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import { expectCover, expectEncoder, expectQuality } from '../arguments.ts';
+import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
 import { crop, runLayer } from '../reference/layers.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { type Batch, batchQueries, headRequest } from './head-request.ts';
+import { chunkLayers, DeviceNetworks } from './chunk-networks.ts';
+import { batchQueries, unpackSamples } from './head-request.ts';
+import { HeadRunner } from './head-runner.ts';
 import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
 import { LayerRunner } from './layer-runner.ts';
 import { packHead, uploadLayers } from './pack.ts';
 import type { plainSpeed } from './plain-speed.ts';
 import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
-import { type Submission, Submitter } from './submission.ts';
+import { Submitter } from './submission.ts';
 
 export interface WebGpuOptions {
-  /** Codes chunks: their context model waits for every symbol, which is nothing for a graphics device. It stays the caller's. */
+  /** Codes chunks where the device does not. It stays the caller's. */
   readonly cpu: Engine;
+  /**
+   * Where the networks of chunks run; symbols are always read on the CPU. On the device all symbols are read on the calling thread, which takes a
+   * seventh of what a thread of wasm needs for a whole chunk. Default: on a graphics card the device, unless `cpu` has seven threads or more.
+   */
+  readonly chunksOn?: 'device' | 'cpu';
   /** Bound of the memory on the device, in bytes; default 8 GiB. */
   readonly maxBytes?: number;
   /** Bound of scratch memory of one call, default 512 MiB; larger windows are made band by band. */
@@ -47,6 +55,8 @@ export interface WebGpuEngine extends Engine {
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } as const;
 const CALLS_AT_ONCE = 4;
+/** With as many threads wasm codes chunks faster than one thread can read the symbols of. */
+const BUSY_THREADS = 7;
 const SCRATCH_BYTES = 512 * 2 ** 20;
 /** Samples of one dispatch. */
 const BATCH_BYTES = 32 * 2 ** 20;
@@ -88,7 +98,9 @@ class DeviceEngine implements WebGpuEngine {
   readonly #ring: ReadbackRing;
   readonly #submitter: Submitter;
   readonly #runner: LayerRunner;
-  readonly #headWeights: GPUBuffer;
+  readonly #head: HeadRunner;
+  /** Undefined where `cpu` codes chunks. */
+  readonly #chunkNetworks: DeviceNetworks | undefined;
   readonly #scratchBytes: number;
   readonly #weights: GPUBuffer[] = [];
   #closed = false;
@@ -117,9 +129,16 @@ class DeviceEngine implements WebGpuEngine {
     );
     this.#ring = new ReadbackRing(open);
     this.#submitter = new Submitter(open, this.#pool);
-    const network = uploadLayers([...model.analysis, ...model.synthesis], (data) => this.#upload(data));
+    const chunksOn =
+      options.chunksOn ?? (open.software || options.cpu.threads >= BUSY_THREADS ? 'cpu' : 'device');
+    const layers = [...model.analysis, ...model.synthesis];
+    if (chunksOn === 'device') layers.push(...chunkLayers(model));
+    const network = uploadLayers(layers, (data) => this.#upload(data));
     this.#runner = new LayerRunner(open.device, open.pipelines, network);
-    this.#headWeights = this.#upload(packHead(model.head));
+    if (chunksOn === 'device')
+      this.#chunkNetworks = new DeviceNetworks(model, open, this.#submitter, this.#ring, this.#runner);
+    const headWeights = this.#upload(packHead(model.head));
+    this.#head = new HeadRunner(open.device, open.pipelines.get('head')!, model.head, headWeights);
   }
 
   get deviceBytes(): number {
@@ -138,6 +157,7 @@ class DeviceEngine implements WebGpuEngine {
     signal?: AbortSignal,
   ): Promise<Int16Array> {
     this.#enter(quality, signal);
+    expectEncoder(this.model);
     const { analysis } = this.model;
     const extent = paddedExtent(this.model, picture);
     expectCover(pixels, analysisWindow(this.model, latents, picture), 3, 'pixels');
@@ -201,7 +221,7 @@ class DeviceEngine implements WebGpuEngine {
             // Closed meanwhile, it would be another's memory.
             const sites = features.buffer;
             return this.#submitter.submit((submission) =>
-              this.#recordHead(submission, features, sites, queries, batch, staging),
+              this.#head.record(submission, features, sites, queries, batch, staging),
             );
           },
           (bytes) => unpackSamples(bytes, batch, queries, results),
@@ -212,12 +232,27 @@ class DeviceEngine implements WebGpuEngine {
     return results;
   }
 
-  encodeChunk(...call: Parameters<Engine['encodeChunk']>): ReturnType<Engine['encodeChunk']> {
-    return this.#closed ? this.#refuse() : this.#cpu.encodeChunk(...call);
+  async encodeChunk(
+    analysis: Int16Array,
+    chunk: Extent,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<EncodedChunk> {
+    this.#enter(quality, signal);
+    expectEncoder(this.model);
+    if (!this.#chunkNetworks) return this.#cpu.encodeChunk(analysis, chunk, quality, signal);
+    return encodeChunkAsync(analysis, chunk, quality, this.model, this.#networksFor(signal));
   }
 
-  decodeChunk(...call: Parameters<Engine['decodeChunk']>): ReturnType<Engine['decodeChunk']> {
-    return this.#closed ? this.#refuse() : this.#cpu.decodeChunk(...call);
+  async decodeChunk(
+    bytes: Uint8Array,
+    chunk: Extent,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<Int16Array> {
+    this.#enter(quality, signal);
+    if (!this.#chunkNetworks) return this.#cpu.decodeChunk(bytes, chunk, quality, signal);
+    return decodeChunkAsync(bytes, chunk, quality, this.model, this.#networksFor(signal));
   }
 
   async close(): Promise<void> {
@@ -251,16 +286,9 @@ class DeviceEngine implements WebGpuEngine {
     const bands = this.#planBands(layers, from, extent, output.rect, quality, output);
     const made = await this.#submitter.submit((submission) => {
       const given = new Map([
-        [from, submission.take(tensorBytes(from))],
+        [from, submission.upload(input.data)],
         [output, submission.keep(tensorBytes(output))],
       ]);
-      this.gpuDevice.queue.writeBuffer(
-        given.get(from)!,
-        0,
-        input.data.buffer as ArrayBuffer,
-        input.data.byteOffset,
-        input.data.byteLength,
-      );
       this.#runner.record(submission, bands, given);
       return given.get(output)!;
     });
@@ -302,42 +330,6 @@ class DeviceEngine implements WebGpuEngine {
     ].flatMap((half) => this.#planBands(layers, input, extent, half, quality, output));
   }
 
-  #recordHead(
-    submission: Submission,
-    features: FeatureMap,
-    sites: GPUBuffer,
-    queries: readonly Query[],
-    batch: Batch,
-    staging: GPUBuffer,
-  ): void {
-    const request = headRequest(this.model.head, features, queries, batch);
-    const buffer = submission.take(request.words.byteLength);
-    this.gpuDevice.queue.writeBuffer(buffer, 0, request.words as Int32Array<ArrayBuffer>);
-    const samples = submission.take(batch.byteLength);
-    const pipeline = this.#open.pipelines.get('head')!;
-    const resources: GPUBufferBinding[] = [
-      { buffer, ...request.features },
-      { buffer: sites, size: features.byteLength },
-      { buffer: this.#headWeights },
-      { buffer, ...request.queries },
-      { buffer, ...request.axes },
-      { buffer, ...request.terms },
-      { buffer: samples, size: batch.byteLength },
-    ];
-    const pass = submission.encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(
-      0,
-      this.gpuDevice.createBindGroup({
-        layout: pipeline.getBindGroupLayout(0),
-        entries: resources.map((resource, binding) => ({ binding, resource })),
-      }),
-    );
-    pass.dispatchWorkgroups(...request.workgroups);
-    pass.end();
-    submission.encoder.copyBufferToBuffer(samples, 0, staging, 0, batch.byteLength);
-  }
-
   #read(buffer: GPUBuffer, byteLength: number): Promise<Int16Array> {
     return this.#ring.copy(
       byteLength,
@@ -364,8 +356,8 @@ class DeviceEngine implements WebGpuEngine {
     if (quality !== undefined) expectQuality(this.model, quality);
   }
 
-  #refuse(): Promise<never> {
-    return Promise.reject(new EngineError('the engine is closed'));
+  #networksFor(signal: AbortSignal | undefined): AsyncChunkNetworks {
+    return this.#chunkNetworks!.at(() => this.#enter(undefined, signal));
   }
 }
 
@@ -397,23 +389,5 @@ class DeviceFeatures implements FeatureMap {
   close(): void {
     if (this.#buffer) this.engine.release(this.#buffer);
     this.#buffer = undefined;
-  }
-}
-
-function unpackSamples(
-  bytes: ArrayBuffer,
-  { parts }: Batch,
-  queries: readonly Query[],
-  results: readonly Samples[],
-): void {
-  for (const { query, from, to, byteOffset } of parts) {
-    const samples = results[query]!;
-    const rowLength = queries[query]!.columns.index.length * 3;
-    const length = (to - from) * rowLength;
-    const found =
-      samples instanceof Uint8Array
-        ? new Uint8Array(bytes, byteOffset, length)
-        : new Uint16Array(bytes, byteOffset, length);
-    samples.set(found, from * rowLength);
   }
 }

@@ -16,6 +16,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let group = local % GROUPS;
   let own = (local / GROUPS) * 8u;
   let first_output = workgroup.z * OUTPUTS + group * 4u;
+  let needed = first_site + own < count && first_output < layer.outputs;
 
   var a0 = first_bias(first_output);
   var a1 = a0;
@@ -42,19 +43,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     taps[local] = weights[(workgroup.z * slices + slice) * THREADS + local];
     workgroupBarrier();
-
-    for (var pair = 0u; pair < PAIRS; pair++) {
-      let low = low_halves(taps[pair * GROUPS + group]);
-      let high = high_halves(taps[pair * GROUPS + group]);
-      let at = pair * STRIDE + own;
-      a0 = multiply_add(a0, low, high, unpack(sites[at]));
-      a1 = multiply_add(a1, low, high, unpack(sites[at + 1u]));
-      a2 = multiply_add(a2, low, high, unpack(sites[at + 2u]));
-      a3 = multiply_add(a3, low, high, unpack(sites[at + 3u]));
-      a4 = multiply_add(a4, low, high, unpack(sites[at + 4u]));
-      a5 = multiply_add(a5, low, high, unpack(sites[at + 5u]));
-      a6 = multiply_add(a6, low, high, unpack(sites[at + 6u]));
-      a7 = multiply_add(a7, low, high, unpack(sites[at + 7u]));
+    // Where windows end, many have nothing to make.
+    if (needed) {
+      for (var pair = 0u; pair < PAIRS; pair++) {
+        let low = low_halves(taps[pair * GROUPS + group]);
+        let high = high_halves(taps[pair * GROUPS + group]);
+        let at = pair * STRIDE + own;
+        a0 = multiply_add(a0, low, high, unpack(sites[at]));
+        a1 = multiply_add(a1, low, high, unpack(sites[at + 1u]));
+        a2 = multiply_add(a2, low, high, unpack(sites[at + 2u]));
+        a3 = multiply_add(a3, low, high, unpack(sites[at + 3u]));
+        a4 = multiply_add(a4, low, high, unpack(sites[at + 4u]));
+        a5 = multiply_add(a5, low, high, unpack(sites[at + 5u]));
+        a6 = multiply_add(a6, low, high, unpack(sites[at + 6u]));
+        a7 = multiply_add(a7, low, high, unpack(sites[at + 7u]));
+      }
     }
   }
 

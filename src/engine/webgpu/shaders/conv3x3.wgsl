@@ -17,6 +17,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let row = local / 16u;
   let column = ((local / GROUPS) % 2u) * 8u;
   let first_output = workgroup.z * OUTPUTS + group * 4u;
+  let y = i32(top + row);
+  let x = i32(left + column);
+  let needed = y < layer.height && x < layer.width && first_output < layer.outputs;
 
   var a0 = first_bias(first_output);
   var a1 = a0;
@@ -46,49 +49,49 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       taps[i] = weights[first_weight + i];
     }
     workgroupBarrier();
-
-    for (var pair = 0u; pair < PAIRS; pair++) {
-      for (var ky = 0u; ky < 3u; ky++) {
-        let at = pair * SITES + (row + ky) * ROW + column;
-        var p0 = unpack(sites[at]);
-        var p1 = unpack(sites[at + 1u]);
-        var p2 = unpack(sites[at + 2u]);
-        var p3 = unpack(sites[at + 3u]);
-        var p4 = unpack(sites[at + 4u]);
-        var p5 = unpack(sites[at + 5u]);
-        var p6 = unpack(sites[at + 6u]);
-        var p7 = unpack(sites[at + 7u]);
-        var p8 = unpack(sites[at + 8u]);
-        var p9 = unpack(sites[at + 9u]);
-        for (var kx = 0u; kx < 3u; kx++) {
-          let tap = taps[((ky * 3u + kx) * PAIRS + pair) * GROUPS + group];
-          let low = low_halves(tap);
-          let high = high_halves(tap);
-          a0 = multiply_add(a0, low, high, p0);
-          a1 = multiply_add(a1, low, high, p1);
-          a2 = multiply_add(a2, low, high, p2);
-          a3 = multiply_add(a3, low, high, p3);
-          a4 = multiply_add(a4, low, high, p4);
-          a5 = multiply_add(a5, low, high, p5);
-          a6 = multiply_add(a6, low, high, p6);
-          a7 = multiply_add(a7, low, high, p7);
-          // The next tap sees the sites one to the right.
-          p0 = p1;
-          p1 = p2;
-          p2 = p3;
-          p3 = p4;
-          p4 = p5;
-          p5 = p6;
-          p6 = p7;
-          p7 = p8;
-          p8 = p9;
+    // Where windows end, many have nothing to make.
+    if (needed) {
+      for (var pair = 0u; pair < PAIRS; pair++) {
+        for (var ky = 0u; ky < 3u; ky++) {
+          let at = pair * SITES + (row + ky) * ROW + column;
+          var p0 = unpack(sites[at]);
+          var p1 = unpack(sites[at + 1u]);
+          var p2 = unpack(sites[at + 2u]);
+          var p3 = unpack(sites[at + 3u]);
+          var p4 = unpack(sites[at + 4u]);
+          var p5 = unpack(sites[at + 5u]);
+          var p6 = unpack(sites[at + 6u]);
+          var p7 = unpack(sites[at + 7u]);
+          var p8 = unpack(sites[at + 8u]);
+          var p9 = unpack(sites[at + 9u]);
+          for (var kx = 0u; kx < 3u; kx++) {
+            let tap = taps[((ky * 3u + kx) * PAIRS + pair) * GROUPS + group];
+            let low = low_halves(tap);
+            let high = high_halves(tap);
+            a0 = multiply_add(a0, low, high, p0);
+            a1 = multiply_add(a1, low, high, p1);
+            a2 = multiply_add(a2, low, high, p2);
+            a3 = multiply_add(a3, low, high, p3);
+            a4 = multiply_add(a4, low, high, p4);
+            a5 = multiply_add(a5, low, high, p5);
+            a6 = multiply_add(a6, low, high, p6);
+            a7 = multiply_add(a7, low, high, p7);
+            // The next tap sees the sites one to the right.
+            p0 = p1;
+            p1 = p2;
+            p2 = p3;
+            p3 = p4;
+            p4 = p5;
+            p5 = p6;
+            p6 = p7;
+            p7 = p8;
+            p8 = p9;
+          }
         }
       }
     }
   }
 
-  let y = i32(top + row);
-  let x = i32(left + column);
   var sums = array(a0, a1, a2, a3, a4, a5, a6, a7);
   for (var i = 0; i < 8; i++) {
     store(sums[i], y, x + i, first_output);
