@@ -7,6 +7,7 @@ import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
 import { type CallOptions, decodeImage } from './decode.ts';
 import type { Engine, Extent, Patch, Rect } from './engine/engine.ts';
 import { RequestError } from './errors.ts';
+import { coverHiddenColors } from './image/hidden-colors.ts';
 import { depthOf, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
@@ -43,6 +44,8 @@ export interface EncodeOptions extends CallOptions {
    * a region of them needs half the bytes and half the decoding, for about one percent of the file.
    */
   readonly chunkSize?: number;
+  /** Keeps the colors of fully transparent pixels; by default they take those of their surroundings, which saves bits and fringes. */
+  readonly keepHiddenColors?: boolean;
   /** Bits of the source's samples as the file states them; default those of the raster. */
   readonly depth?: 8 | 16;
   readonly sections?: AncillarySections;
@@ -86,9 +89,10 @@ export async function encodeImageTo(
 ): Promise<EncodeSummary> {
   checkRaster(raster);
   checkOptions(options);
+  const covered = options.keepHiddenColors ? raster : coverHiddenColors(raster);
   if (options.targetSize === undefined && options.targetPsnr === undefined)
-    return encodeAt(engine, raster, sink, options.quality ?? DEFAULT_QUALITY, options);
-  const found = await encodeToTarget(engine, raster, options);
+    return encodeAt(engine, covered, sink, options.quality ?? DEFAULT_QUALITY, options);
+  const found = await encodeToTarget(engine, covered, options);
   await sink.write(found.bytes);
   return found.summary;
 }

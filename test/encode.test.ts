@@ -31,4 +31,18 @@ describe('an encoded picture', () => {
     expect((await headerOf(ramp(3200, 2501))).chunkSize).toBe(16);
     expect((await headerOf(ramp(3200, 2501), { chunkSize: 64 })).chunkSize).toBe(64);
   });
+
+  it('does not depend on colors that nobody sees, unless they are to be kept', async () => {
+    const hidden = (color: number): Raster => {
+      const data = new Uint8Array(64 * 64 * 4);
+      for (let i = 0; i < 64 * 64; i++)
+        data.set(i % 64 < 40 ? [90, 60, 30, 255] : [color, color, color, 0], 4 * i);
+      return { width: 64, height: 64, channels: 4, data };
+    };
+    expect(await encodeImage(engine, hidden(0))).toEqual(await encodeImage(engine, hidden(255)));
+    const keepHiddenColors = true;
+    expect(await encodeImage(engine, hidden(0), { keepHiddenColors })).not.toEqual(
+      await encodeImage(engine, hidden(255), { keepHiddenColors }),
+    );
+  });
 });

@@ -30,7 +30,7 @@ Examples:
   liif compare photo.png photo.liif
   liif compare photo.png photo.jpg --json
 
-PSNR: over all samples, in dB, higher is closer. MS-SSIM: 0 to 1, mean of R, G and B, 5 scales
+PSNR: over all samples as they show, in dB, higher is closer. MS-SSIM: 0 to 1, mean of R, G and B, 5 scales
 (fewer for pictures under 161 pixels on a side).`;
 
 export function compareCommand(): Command {

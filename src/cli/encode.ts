@@ -32,6 +32,7 @@ interface Options extends OutputOptions, EngineOptions {
   readonly overviews: boolean;
   readonly optimize?: boolean;
   readonly chunkSize?: number;
+  readonly keepHiddenColors?: boolean;
   readonly keepMetadata?: boolean;
   readonly icc?: boolean;
   readonly exif?: boolean;
@@ -90,6 +91,10 @@ export function encodeCommand(): Command {
         '--chunk-size <8-64>',
         'side of a chunk in units of 16 pixels (default: 32; 16 beyond 8 megapixels)',
       ).argParser(wholeNumber(8, 64)),
+    )
+    .option(
+      '--keep-hidden-colors',
+      'keep the colors of transparent pixels (default: those of their surroundings)',
     )
     .option('--keep-metadata', 'carry ICC profile, EXIF and XMP along')
     .option('--icc', 'carry the ICC profile along')
@@ -186,6 +191,7 @@ function encodeOptions(options: Options, metadata: ImageMetadata): EncodeOptions
     ...(options.targetSize !== undefined && { targetSize: options.targetSize }),
     ...(options.targetPsnr !== undefined && { targetPsnr: options.targetPsnr }),
     ...(options.chunkSize !== undefined && { chunkSize: options.chunkSize }),
+    keepHiddenColors: options.keepHiddenColors ?? false,
     optimize: options.optimize ?? false,
     overviews: options.overviews,
     overviewFactor: Number(options.overviewFactor) as 2 | 4,

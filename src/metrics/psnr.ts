@@ -2,8 +2,8 @@ import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
 
 /**
- * Peak signal-to-noise ratio in dB over all samples of both rasters, alpha included where both have it. 8 and 16 bits, grey and color may
- * be compared: grey counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes differ.
+ * Peak signal-to-noise ratio in dB over all samples of both rasters. Where both have alpha it is one of them, and colors count as far as they
+ * show: multiplied by it. 8 and 16 bits, grey and color may be compared: grey counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes differ.
  */
 export function psnr(a: Raster, b: Raster): number {
   if (a.width !== b.width || a.height !== b.height)
@@ -18,17 +18,15 @@ export function psnr(a: Raster, b: Raster): number {
   const color = Math.max(colors(a), colors(b));
   let sum = 0;
   for (let pixel = 0, count = a.width * a.height; pixel < count; pixel++) {
+    const alphaA = alpha ? a.data[(pixel + 1) * a.channels - 1]! * scaleA : peak;
+    const alphaB = alpha ? b.data[(pixel + 1) * b.channels - 1]! * scaleB : peak;
     for (let c = 0; c < color; c++) {
-      const difference =
-        a.data[pixel * a.channels + Math.min(c, colors(a) - 1)]! * scaleA -
-        b.data[pixel * b.channels + Math.min(c, colors(b) - 1)]! * scaleB;
+      const colorA = a.data[pixel * a.channels + Math.min(c, colors(a) - 1)]! * scaleA;
+      const colorB = b.data[pixel * b.channels + Math.min(c, colors(b) - 1)]! * scaleB;
+      const difference = alpha ? (colorA * alphaA - colorB * alphaB) / peak : colorA - colorB;
       sum += difference * difference;
     }
-    if (alpha) {
-      const difference =
-        a.data[(pixel + 1) * a.channels - 1]! * scaleA - b.data[(pixel + 1) * b.channels - 1]! * scaleB;
-      sum += difference * difference;
-    }
+    sum += (alphaA - alphaB) * (alphaA - alphaB);
   }
   const mean = sum / (a.width * a.height * (color + (alpha ? 1 : 0)));
   return mean === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10((peak * peak) / mean);

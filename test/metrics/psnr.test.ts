@@ -24,11 +24,13 @@ it('compares grey with color, and 8 bits with 16', () => {
   expect(off).toBeCloseTo(10 * Math.log10((65535 * 65535) / 2), 10);
 });
 
-it('counts alpha where both pictures have it', () => {
-  const a = raster(2, [10, 255]);
-  const b = raster(2, [10, 251]);
+it('counts alpha where both pictures have it, and colors as far as they show', () => {
+  const a = raster(2, [0, 255]);
+  const b = raster(2, [0, 251]);
   expect(psnr(a, b)).toBeCloseTo(10 * Math.log10((255 * 255) / 8), 10);
-  expect(psnr(a, raster(1, [10]))).toBe(Number.POSITIVE_INFINITY);
+  expect(psnr(raster(2, [200, 0]), raster(2, [10, 0]))).toBe(Number.POSITIVE_INFINITY);
+  expect(psnr(raster(2, [40, 51]), raster(2, [50, 51]))).toBeCloseTo(10 * Math.log10((255 * 255) / 2), 10);
+  expect(psnr(a, raster(1, [0]))).toBe(Number.POSITIVE_INFINITY);
 });
 
 it('refuses pictures of different sizes', () => {
