@@ -5,6 +5,7 @@ import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { openDevice } from '../../src/engine/webgpu/device.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
+import { adapterNames } from '../../src/engine/webgpu/node-gpu.ts';
 import { plainSpeed } from '../../src/engine/webgpu/plain-speed.ts';
 import { type WebGpuEngine, webGpuEngine } from '../../src/engine/webgpu/webgpu-engine.ts';
 import { EngineError } from '../../src/errors.ts';
@@ -220,6 +221,10 @@ describe('opening a device', () => {
   it('says so when no adapter is found', async () => {
     const none = { requestAdapter: async () => null } as unknown as GPU;
     await expect(openDevice(none)).rejects.toThrow('WebGPU finds no graphics adapter');
+  });
+
+  it.skipIf(gpu === undefined)(`finds adapters by name, each once${missing}`, async () => {
+    expect(await adapterNames()).toEqual([expect.stringContaining('SwiftShader')]);
   });
 
   it.skipIf(gpu === undefined)(`refuses software unless it is asked for${missing}`, async () => {

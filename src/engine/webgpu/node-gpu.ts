@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { EngineError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { Engine } from '../engine.ts';
+import { severalAsOne } from '../several.ts';
 import { plainSpeed } from './plain-speed.ts';
-import { openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
+import { openWebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
 /** Dawn crashes when what `create` gave is collected while its devices live. */
 const instances: GPU[] = [];
@@ -28,28 +29,54 @@ export async function nodeGpu(adapter?: string): Promise<GPU> {
 }
 
 /**
- * The engine in Node. The variable LIIF_GPU names the adapter (a part of its name will do); a software adapter, such as SwiftShader, is taken only when
- * it is named so. LIIF_GPU_CHUNKS says where chunks are coded (`device` or `cpu`), for whoever measures it. `cpu` stays the caller's.
+ * Names of the graphics adapters, each once: Dawn takes the first of a name, so of several cards of one model a process can have one. It tells them
+ * only in the error for a name that there is not; the first of its ways to a card (Vulkan, Metal, Direct3D) counts. None where it says nothing.
+ */
+export async function adapterNames(): Promise<string[]> {
+  const nobody = await nodeGpu('no adapter has this name');
+  const text = await nobody.requestAdapter().then(
+    () => '',
+    (error: Error) => error.message,
+  );
+  const found = [...text.matchAll(/backend: '(.*?)', name: '(.*?)'/g)];
+  return [...new Set(found.filter(([, way]) => way === found[0]![1]).map(([, , name]) => name!))];
+}
+
+/**
+ * The engine in Node, on all graphics cards that it can tell apart. The variable LIIF_GPU names adapters instead, by a part of their names, with commas
+ * between them; a software adapter, such as SwiftShader, is taken only when it is named so. LIIF_GPU_CHUNKS says where chunks are coded (`device` or
+ * `cpu`), for whoever measures it. `cpu` stays the caller's. Rejects with EngineError where there is no card, or one that was named does not serve.
  */
 export async function openNodeWebGpu(
   model: Model,
   cpu: Engine,
   options: Partial<WebGpuOptions> = {},
-): Promise<WebGpuEngine> {
-  const { LIIF_GPU: adapter, LIIF_GPU_CHUNKS: chunksOn } = process.env;
+): Promise<Engine> {
+  const { LIIF_GPU: named, LIIF_GPU_CHUNKS: chunksOn } = process.env;
   if (chunksOn !== undefined && chunksOn !== 'device' && chunksOn !== 'cpu')
     throw new EngineError(`LIIF_GPU_CHUNKS is device or cpu, not ${chunksOn}`);
-  if (adapter === undefined && !hasGraphicsDevice())
+  if (named === undefined && !hasGraphicsDevice())
     throw new EngineError('no graphics device is to be seen here');
-  return openWebGpuEngine(model, {
-    gpu: await nodeGpu(adapter),
-    software: adapter !== undefined,
-    readAsset: (url) => readFile(url),
-    cpu,
-    plainSpeed,
-    ...(chunksOn && { chunksOn }),
-    ...options,
-  });
+  const open = async (adapter: string | undefined) =>
+    openWebGpuEngine(model, {
+      gpu: await nodeGpu(adapter),
+      software: named !== undefined,
+      readAsset: (url) => readFile(url),
+      cpu,
+      plainSpeed,
+      ...(chunksOn && { chunksOn }),
+      ...options,
+    });
+  const adapters = named?.split(',') ?? (await adapterNames());
+  if (adapters.length < 2) return open(adapters[0]);
+  const opened = await Promise.allSettled(adapters.map(open));
+  const engines = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const failure = opened.find((result) => result.status === 'rejected');
+  if (failure && (named !== undefined || engines.length === 0)) {
+    await Promise.all(engines.map((engine) => engine.close()));
+    throw failure.reason;
+  }
+  return severalAsOne(engines);
 }
 
 /** Whether the kernel knows any graphics device. Dawn would look longer, and write what it misses to standard error. */

@@ -1,0 +1,150 @@
+import { EngineError, isLiifError, RequestError } from '../errors.ts';
+import type { Model } from '../network/model.ts';
+import type { Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from './engine.ts';
+
+/** So many failures in a row, and an engine is not asked again. */
+const MAX_FAILURES = 3;
+
+/**
+ * Engines of one kind, a graphics card each, as one: a call goes to the engine that has least to do, the first of them where that is equal, and pixels
+ * to the one that has the features. What one fails at (EngineError) the others are asked for; features on a card that is lost are the caller's to make
+ * again (`fallback.ts`). All belong to the result. A single engine is returned as it is.
+ */
+export function severalAsOne(engines: readonly Engine[]): Engine {
+  if (engines.length === 0) throw new EngineError('There is no engine to choose from');
+  return engines.length === 1 ? engines[0]! : new SeveralEngines(engines);
+}
+
+/** An engine, with the calls that wait for it. */
+interface Lane {
+  readonly engine: Engine;
+  waiting: number;
+  failures: number;
+}
+
+class SeveralEngines implements Engine {
+  readonly name: EngineName;
+  readonly exact: boolean;
+  readonly model: Model;
+  readonly threads: number;
+  readonly device?: string;
+  readonly plainSpeed?: NonNullable<Engine['plainSpeed']>;
+  readonly #lanes: readonly Lane[];
+  #closed = false;
+
+  constructor(engines: readonly Engine[]) {
+    const [first] = engines;
+    this.name = first!.name;
+    this.exact = engines.every(({ exact }) => exact);
+    this.model = first!.model;
+    this.threads = engines.reduce((sum, { threads }) => sum + threads, 0);
+    const devices = engines.map(({ device }) => device).filter((device) => device !== undefined);
+    if (devices.length > 0) this.device = devices.join(' + ');
+    if (engines.every(({ plainSpeed }) => plainSpeed))
+      this.plainSpeed = async (signal) => {
+        const speeds = await Promise.all(engines.map((engine) => engine.plainSpeed!(signal)));
+        return {
+          gigaMacs: speeds.reduce((sum, { gigaMacs }) => sum + gigaMacs, 0),
+          copyGigabytes: speeds.reduce((sum, { copyGigabytes }) => sum + copyGigabytes, 0),
+        };
+      };
+    this.#lanes = engines.map((engine) => ({ engine, waiting: 0, failures: 0 }));
+  }
+
+  analyze(...call: Parameters<Engine['analyze']>): Promise<Int16Array> {
+    return this.#idlest(({ engine }) => engine.analyze(...call));
+  }
+
+  encodeChunk(...call: Parameters<Engine['encodeChunk']>): ReturnType<Engine['encodeChunk']> {
+    return this.#idlest(({ engine }) => engine.encodeChunk(...call));
+  }
+
+  decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
+    return this.#idlest(({ engine }) => engine.decodeChunk(...call));
+  }
+
+  features(
+    latents: Patch,
+    level: Extent,
+    sites: Rect,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<FeatureMap> {
+    return this.#idlest(
+      async (lane) =>
+        new LaneFeatures(lane, await lane.engine.features(latents, level, sites, quality, signal)),
+    );
+  }
+
+  async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
+    this.#expectOpen();
+    if (!(features instanceof LaneFeatures) || !this.#lanes.includes(features.lane))
+      throw new RequestError('The feature map belongs to another engine');
+    const { lane, map } = features;
+    return counted(lane, () => lane.engine.pixels(map, queries, signal));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#lanes.map(({ engine }) => engine.close()));
+  }
+
+  /** A call of the engine that has least to do; where it fails, of the next. */
+  async #idlest<T>(call: (lane: Lane) => Promise<T>): Promise<T> {
+    this.#expectOpen();
+    const asked = new Set<Lane>();
+    let failure: unknown = new EngineError('None of the engines works any more');
+    for (;;) {
+      const left = this.#lanes.filter((lane) => lane.failures < MAX_FAILURES && !asked.has(lane));
+      if (left.length === 0) throw failure;
+      const lane = left.reduce((best, one) => (one.waiting < best.waiting ? one : best));
+      asked.add(lane);
+      try {
+        const result = await counted(lane, () => call(lane));
+        lane.failures = 0;
+        return result;
+      } catch (error) {
+        if (!isLiifError(error, 'EngineError') || this.#closed) throw error;
+        lane.failures++;
+        failure = error;
+      }
+    }
+  }
+
+  #expectOpen(): void {
+    if (this.#closed) throw new EngineError('the engine is closed');
+  }
+}
+
+async function counted<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
+  lane.waiting++;
+  try {
+    return await work();
+  } finally {
+    lane.waiting--;
+  }
+}
+
+class LaneFeatures implements FeatureMap {
+  readonly lane: Lane;
+  readonly map: FeatureMap;
+  readonly rect: Rect;
+  readonly level: Extent;
+  readonly byteLength: number;
+
+  constructor(lane: Lane, map: FeatureMap) {
+    this.lane = lane;
+    this.map = map;
+    this.rect = map.rect;
+    this.level = map.level;
+    this.byteLength = map.byteLength;
+  }
+
+  read(): Promise<Int16Array> {
+    return this.map.read();
+  }
+
+  close(): void {
+    this.map.close();
+  }
+}
