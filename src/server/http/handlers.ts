@@ -15,6 +15,7 @@ import {
   iiifRendering,
   type OutputLimits,
 } from '../protocols/iiif.ts';
+import type { ImageFormat } from '../protocols/image-format.ts';
 import { MIME_TYPES, type Rendering } from '../protocols/rendering.ts';
 import { tileJson } from '../protocols/tilejson.ts';
 import { tileRendering } from '../protocols/xyz.ts';
@@ -22,7 +23,7 @@ import type { EngineHost } from '../render/engine-host.ts';
 import type { RenderService } from '../render/render-service.ts';
 import type { Hosts } from './hosts.ts';
 import { type ImageInfo, imageInfo, versionOf } from './image-info.ts';
-import type { ImageFormat, PictureId, ServerRequest } from './request.ts';
+import type { PictureId, ServerRequest } from './request.ts';
 
 export interface HandlerOptions {
   readonly catalog: Catalog;

@@ -1,9 +1,10 @@
 import type { Rational } from '../../head/rational.ts';
 import { badRequest, notFound, Problem } from '../problem.ts';
+import type { ImageFormat } from '../protocols/image-format.ts';
+import { type IiifParameters, type IiifVersion, parseIiifParameters } from './iiif-parameters.ts';
+import { wholeNumber } from './numbers.ts';
 
-// Everything that a client can write is parsed and bounded here and nowhere else.
-
-export type ImageFormat = 'png' | 'jpg' | 'webp' | 'avif' | 'tif' | 'gif';
+// Everything that a client can write is parsed and bounded here, in iiif-parameters.ts, and nowhere else.
 
 /** A picture as a URL names it: its name in the catalog, or that name enlarged to a virtual canvas. */
 export interface PictureId {
@@ -11,48 +12,6 @@ export interface PictureId {
   readonly name: string;
   /** Where the name ends in `@<factor>x`: the rest and the factor. A picture of the whole name goes first. */
   readonly canvas?: { readonly name: string; readonly factor: number };
-}
-
-export type IiifVersion = 2 | 3;
-
-export type IiifRegion =
-  | { readonly kind: 'full' }
-  | { readonly kind: 'square' }
-  | {
-      readonly kind: 'pixels';
-      readonly x: number;
-      readonly y: number;
-      readonly width: number;
-      readonly height: number;
-    }
-  | {
-      readonly kind: 'percent';
-      readonly x: Rational;
-      readonly y: Rational;
-      readonly width: Rational;
-      readonly height: Rational;
-    };
-
-/** `upscale`: the `^` of version 3; always true in version 2, which allows enlargement without a mark. */
-export type IiifSize = { readonly upscale: boolean } & (
-  | { readonly kind: 'max' }
-  | { readonly kind: 'percent'; readonly percent: Rational }
-  | {
-      readonly kind: 'pixels';
-      readonly width: number | undefined;
-      readonly height: number | undefined;
-      readonly fit: boolean;
-    }
-);
-
-export interface IiifParameters {
-  readonly region: IiifRegion;
-  readonly size: IiifSize;
-  readonly mirror: boolean;
-  /** Degrees clockwise, 0 .. 360. */
-  readonly rotation: number;
-  readonly quality: 'default' | 'color' | 'gray' | 'bitonal';
-  readonly format: ImageFormat;
 }
 
 export type ServerRequest =
@@ -272,95 +231,6 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
   return { kind: 'iiif-base', iiif, id: parseId(idParts), path: idParts.join('/') };
 }
 
-/** The last five parts of an IIIF image request, decoded. Throws Problem 400. */
-export function parseIiifParameters(
-  iiif: IiifVersion,
-  region: string,
-  size: string,
-  rotation: string,
-  quality: string,
-  format: string,
-): IiifParameters {
-  const turned = /^(!?)(\d{1,3}(?:\.\d{1,10})?|\.\d{1,10})$/.exec(rotation);
-  const degrees = Number(turned?.[2]);
-  if (turned === null || degrees > 360)
-    throw badRequest(
-      'invalid-rotation',
-      'A rotation is a number from 0 to 360, with ! before it to mirror first.',
-    );
-  if (quality !== 'default' && quality !== 'color' && quality !== 'gray' && quality !== 'bitonal')
-    throw badRequest('invalid-quality', 'The qualities are default, color, gray and bitonal.');
-  return {
-    region: parseIiifRegion(region),
-    size: parseIiifSize(iiif, size),
-    mirror: turned[1] === '!',
-    rotation: degrees,
-    quality,
-    format: parseIiifFormat(format),
-  };
-}
-
-function parseIiifFormat(text: string): ImageFormat {
-  if (['jpg', 'png', 'webp', 'avif', 'tif', 'gif'].includes(text)) return text as ImageFormat;
-  throw badRequest('invalid-format', 'The formats are jpg, png, webp, avif, tif and gif.');
-}
-
-function parseIiifRegion(text: string): IiifRegion {
-  if (text === 'full' || text === 'square') return { kind: text };
-  const percent = text.startsWith('pct:');
-  const numbers = (percent ? text.slice(4) : text).split(',');
-  const fault = () =>
-    badRequest('invalid-region', 'A region is full, square, x,y,w,h in pixels, or pct:x,y,w,h.');
-  if (numbers.length !== 4) throw fault();
-  if (percent) {
-    const [x, y, width, height] = numbers.map((number) => decimal(number) ?? raise(fault())) as [
-      Rational,
-      Rational,
-      Rational,
-      Rational,
-    ];
-    return { kind: 'percent', x, y, width, height };
-  }
-  const [x, y, width, height] = numbers.map((number) => wholeNumber(number) ?? raise(fault())) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  if (width === 0 || height === 0)
-    throw badRequest('invalid-region', 'The width and height of a region are at least 1.');
-  return { kind: 'pixels', x, y, width, height };
-}
-
-function parseIiifSize(iiif: IiifVersion, text: string): IiifSize {
-  const upscale = iiif === 2 || text.startsWith('^');
-  const rest = iiif === 3 && text.startsWith('^') ? text.slice(1) : text;
-  const fault = () =>
-    badRequest(
-      'invalid-size',
-      iiif === 3
-        ? 'A size is max, w, or ,h or w,h or !w,h in pixels, or pct:n, with ^ before it to enlarge.'
-        : 'A size is max, full, w, or ,h or w,h or !w,h in pixels, or pct:n.',
-    );
-  if (rest === 'max' || (rest === 'full' && iiif === 2))
-    // `max` of version 2 does not enlarge
-    return { kind: 'max', upscale: iiif === 3 && upscale };
-  if (rest.startsWith('pct:')) {
-    const percent = decimal(rest.slice(4)) ?? raise(fault());
-    if (percent.numerator === 0n) throw badRequest('invalid-size', 'The size is 0 %.');
-    return { kind: 'percent', percent, upscale };
-  }
-  const match = /^(!?)(\d*),(\d*)$/.exec(rest);
-  if (match === null) throw fault();
-  const width = match[2] === '' ? undefined : (wholeNumber(match[2]!) ?? raise(fault()));
-  const height = match[3] === '' ? undefined : (wholeNumber(match[3]!) ?? raise(fault()));
-  const fit = match[1] === '!';
-  if ((width === undefined && height === undefined) || (fit && (width === undefined || height === undefined)))
-    throw fault();
-  if (width === 0 || height === 0) throw badRequest('invalid-size', 'Width and height are at least 1.');
-  return { kind: 'pixels', width, height, fit, upscale };
-}
-
 /** Name and quality of an image that is uploaded. Throws Problem 400. */
 export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
   const mark = url.indexOf('?');
@@ -428,22 +298,4 @@ function parseCount(text: string | null, name: string, low: number, high: number
   if (value === undefined || value < low || value > high)
     throw badRequest('invalid-query', `Expected ${name} as a whole number from ${low} to ${high}.`);
   return value;
-}
-
-/** Digits only, exactly representable. */
-function wholeNumber(text: string): number | undefined {
-  if (!/^\d{1,15}$/.test(text)) return undefined;
-  return Number(text);
-}
-
-/** Digits and a point, as IIIF writes numbers. */
-function decimal(text: string): Rational | undefined {
-  const match = /^(\d{0,15})(?:\.(\d{1,15}))?$/.exec(text);
-  if (match === null || (match[1] === '' && match[2] === undefined)) return undefined;
-  const fraction = match[2] ?? '';
-  return { numerator: BigInt(match[1]! + fraction), denominator: 10n ** BigInt(fraction.length) };
-}
-
-function raise(problem: Problem): never {
-  throw problem;
 }

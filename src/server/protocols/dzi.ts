@@ -1,5 +1,5 @@
-import type { ImageFormat } from '../http/request.ts';
 import { notFound } from '../problem.ts';
+import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
 /** Pixels of a tile without its overlap; with it, inner tiles are 256 wide. */

@@ -1,5 +1,5 @@
 import { floorDivide, type Rational } from '../../head/rational.ts';
-import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from '../http/request.ts';
+import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from '../http/iiif-parameters.ts';
 import { badRequest, Problem } from '../problem.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
 import type { Rendering, Size } from './rendering.ts';

@@ -1,5 +1,5 @@
 import type { RenderQuery } from '../../pixels/render.ts';
-import type { ImageFormat } from '../http/request.ts';
+import type { ImageFormat } from './image-format.ts';
 
 /** Size of a picture in pixels. */
 export interface Size {

@@ -1,5 +1,5 @@
 import { nativeZoom, TILE_SIZE } from '../../pixels/tile.ts';
-import type { ImageFormat } from '../http/request.ts';
+import type { ImageFormat } from './image-format.ts';
 import type { Size } from './rendering.ts';
 
 /** TileJSON 3.0 ends here; tiles themselves go on. */

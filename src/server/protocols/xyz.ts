@@ -1,7 +1,7 @@
 import { compare, multiply, toRational } from '../../head/rational.ts';
 import { nativeZoom, TILE_SIZE, tileQuery, tileSpan } from '../../pixels/tile.ts';
-import type { ImageFormat } from '../http/request.ts';
 import { badRequest, notFound } from '../problem.ts';
+import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
 export interface TileAddress {

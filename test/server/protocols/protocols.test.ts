@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toNumber, toRational } from '../../../src/head/rational.ts';
 import { nativeZoom } from '../../../src/pixels/tile.ts';
-import { parseIiifParameters } from '../../../src/server/http/request.ts';
+import { parseIiifParameters } from '../../../src/server/http/iiif-parameters.ts';
 import { Problem } from '../../../src/server/problem.ts';
 import { dziDescriptor, dziMaxLevel, dziRendering } from '../../../src/server/protocols/dzi.ts';
 import { iiifCanonical, iiifInfo, iiifRendering } from '../../../src/server/protocols/iiif.ts';

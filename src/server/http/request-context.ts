@@ -1,0 +1,62 @@
+import { setMaxListeners } from 'node:events';
+import type { RequestHandler } from 'express';
+import type { Logger } from 'pino';
+import type { Metrics } from '../metrics.ts';
+import { ClientGone } from '../problem.ts';
+
+/** Answers that are kept from nobody: what clients of other origins may read. */
+const EXPOSED = 'ETag, Link, Retry-After, Server-Timing, Content-Range';
+
+/**
+ * Comes first: gives every request a number, a signal that aborts when its client has gone, and the headers for other origins; answers OPTIONS;
+ * counts and logs what became of it. Leaves `number`, `signal` and `route` in `response.locals`; whoever answers names the route.
+ */
+export function requestContext(metrics: Metrics, log: Logger, allowOrigin: string): RequestHandler {
+  let requestNumber = 0;
+  return (request, response, next) => {
+    const begun = performance.now();
+    const number = ++requestNumber;
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
+    response.locals.signal = controller.signal;
+    response.locals.number = number;
+    response.locals.route = 'page';
+    response.on('close', () => {
+      const route: string = response.locals.route;
+      const seconds = (performance.now() - begun) / 1000;
+      if (!response.writableFinished) {
+        controller.abort(new ClientGone());
+        metrics.abandoned.inc();
+      } else metrics.requests.inc({ route, status: response.statusCode });
+      metrics.duration.observe({ route }, seconds);
+      if (log.isLevelEnabled('debug'))
+        log.debug(
+          {
+            request: number,
+            method: request.method,
+            url: request.originalUrl.slice(0, 512),
+            status: response.statusCode,
+            ms: Math.round(seconds * 1e4) / 10,
+            finished: response.writableFinished,
+          },
+          'request',
+        );
+    });
+    response.set({
+      'Access-Control-Allow-Origin': allowOrigin,
+      'Access-Control-Expose-Headers': EXPOSED,
+      'Timing-Allow-Origin': allowOrigin,
+    });
+    if (request.method === 'OPTIONS') {
+      response.set({
+        'Access-Control-Allow-Methods': 'GET, HEAD',
+        'Access-Control-Allow-Headers': 'Accept, Content-Type, If-None-Match, If-Range, Range',
+        'Access-Control-Max-Age': '86400',
+      });
+      response.locals.route = 'options';
+      response.status(204).end();
+      return;
+    }
+    next();
+  };
+}

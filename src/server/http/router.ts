@@ -1,0 +1,106 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { Config } from '../config.ts';
+import { Problem } from '../problem.ts';
+import type { Services } from '../services.ts';
+import { openApiDocument } from './openapi.ts';
+import { pageWithoutViewer } from './page-without-viewer.ts';
+import { parseRequest, type ServerRequest } from './request.ts';
+import { PAGE } from './viewer-files.ts';
+
+/** `draining`: still answers, but balancers are told to go elsewhere. */
+export type ServerState = 'ready' | 'draining' | 'closed';
+
+/** From parsed requests to those who answer them. Throws Problem and what they throw. */
+export function router(
+  { catalog, handlers, hosts, metrics, stores, uploads }: Services,
+  config: Config,
+  compress: RequestHandler,
+  stateNow: () => ServerState,
+): RequestHandler {
+  async function answer(
+    wanted: ServerRequest,
+    request: Request,
+    response: Response,
+    signal: AbortSignal,
+  ): Promise<void> {
+    switch (wanted.kind) {
+      case 'health':
+        response
+          .set('Cache-Control', 'no-store')
+          .json({ status: stateNow(), uptimeSeconds: process.uptime() });
+        return;
+      case 'ready':
+        response
+          .status(stateNow() === 'ready' ? 200 : 503)
+          .set('Cache-Control', 'no-store')
+          .json({
+            status: stateNow(),
+            pictures: catalog.size,
+            stores: Object.fromEntries(stores.map(({ name, healthy }) => [name, healthy])),
+          });
+        return;
+      case 'metrics':
+        if (!config.metrics) throw new Problem(404, 'not-found', 'Metrics are switched off.');
+        response.set({ 'Content-Type': metrics.registry.contentType, 'Cache-Control': 'no-store' });
+        response.end(await metrics.registry.metrics());
+        return;
+    }
+    // From here on names of hosts go into answers, or pages of other sites might be tricked into asking.
+    const base = hosts.baseOf(request, request.baseUrl);
+    if (stateNow() === 'closed')
+      throw new Problem(503, 'stopping', 'The server is stopping.', { retryAfter: 5 });
+    switch (wanted.kind) {
+      case 'tile':
+        return handlers.tile(request, response, wanted, signal);
+      case 'iiif-image':
+        return handlers.iiifImage(request, response, wanted, signal);
+      case 'dzi-tile':
+        return handlers.dziTile(request, response, wanted, signal);
+      case 'file':
+        return handlers.file(request, response, wanted, signal);
+      case 'iiif-base':
+        return handlers.iiifBase(request, response, wanted, signal);
+      case 'job':
+        return uploads.report(request, response, wanted.job, signal);
+    }
+    await new Promise<void>((resolve) => compress(request, response, () => resolve()));
+    switch (wanted.kind) {
+      case 'images':
+        return handlers.images(request, response, wanted, signal);
+      case 'image':
+        return handlers.image(request, response, wanted, signal);
+      case 'iiif-info':
+        return handlers.iiifInfo(request, response, wanted, signal);
+      case 'tilejson':
+        return handlers.tilejson(request, response, wanted, signal);
+      case 'dzi':
+        return handlers.dzi(request, response, wanted, signal);
+      case 'pixel':
+        return handlers.pixel(request, response, wanted, signal);
+      case 'openapi':
+        response.set('Cache-Control', 'no-cache').json(openApiDocument(base));
+        return;
+    }
+  }
+  return async (request, response) => {
+    const signal: AbortSignal = response.locals.signal;
+    if (config.allowUpload && request.method === 'POST' && /^\/api\/images\/?(\?|$)/.test(request.url)) {
+      response.locals.route = 'upload';
+      hosts.baseOf(request, request.baseUrl);
+      return uploads.receive(request, response, signal);
+    }
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.set('Allow', 'GET, HEAD, OPTIONS');
+      throw new Problem(405, 'method-not-allowed', 'Only GET and HEAD are answered here.');
+    }
+    if (PAGE.test(request.url)) {
+      hosts.baseOf(request, request.baseUrl);
+      response.set('Cache-Control', 'no-cache').type('html');
+      response.send(pageWithoutViewer(request.baseUrl, catalog.list()));
+      return;
+    }
+    const wanted = parseRequest(request.url);
+    response.locals.route = wanted.kind;
+    await answer(wanted, request, response, signal);
+  };
+}

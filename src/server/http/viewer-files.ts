@@ -1,0 +1,61 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import express, { type RequestHandler } from 'express';
+import { Problem } from '../problem.ts';
+import type { Hosts } from './hosts.ts';
+
+/** The viewer's page of one picture: /view?id=… */
+const PICTURE_PAGE = /^\/view(\?|$)/;
+/** Both pages of the viewer: the gallery and that one. */
+export const PAGE = /^\/(view|index\.html)?(\?|$)/;
+/** The weights of the released model, for browsers that decode by themselves: they read what they need of it by ranges. */
+export const MODEL_PATH = 'model/liif-1.safetensors';
+
+/** The files of the built viewer in `directory`; other requests pass. */
+export function viewerFiles(directory: string, hosts: Hosts, compress: RequestHandler): RequestHandler {
+  const files = express.static(directory, {
+    index: 'index.html',
+    redirect: false,
+    fallthrough: true,
+    dotfiles: 'ignore',
+    setHeaders(response, path) {
+      // Vite names assets by their content.
+      const named = /[\\/]assets[\\/]/.test(path);
+      response.setHeader('Cache-Control', named ? 'public, max-age=31536000, immutable' : 'no-cache');
+    },
+  });
+  // Only addresses that can be files of the viewer cost a look at the disk.
+  return (request, response, next) => {
+    if (!/^\/(assets\/[^/?]+|[^/?]*)(\?|$)/.test(request.url)) return next();
+    if (PAGE.test(request.url)) hosts.baseOf(request, request.baseUrl);
+    // Its own addresses are relative, so that it can be mounted anywhere; they need the slash.
+    if (request.originalUrl.split('?')[0] === request.baseUrl) {
+      response.redirect(308, `${request.baseUrl}/`);
+      return;
+    }
+    // The page of a picture is the same file.
+    if (PICTURE_PAGE.test(request.url)) request.url = '/index.html';
+    compress(request, response, () => files(request, response, next));
+  };
+}
+
+/** Weights as a file, with ranges. */
+export const sendModel: RequestHandler = (_request, response, next) => {
+  response.locals.route = 'model';
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  response.sendFile(MODEL_PATH, { root, headers: { 'Cache-Control': 'no-cache' } }, (error) => {
+    if (!error || response.headersSent) return;
+    const { status } = error as { readonly status?: number };
+    next(status === 416 ? new Problem(416, 'range-not-satisfiable', 'The file has no such bytes.') : error);
+  });
+};
+
+/** The built viewer: beside the compiled server, or where the build of a checkout puts it when the sources run. */
+export function viewerDirectory(given: string | undefined): string | undefined {
+  const built = ['../../viewer', '../../../dist/viewer'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  );
+  return (given === undefined ? built : [given]).find(
+    (path) => existsSync(`${path}/index.html`) && existsSync(`${path}/assets`),
+  );
+}

@@ -1,0 +1,180 @@
+import type { Logger } from 'pino';
+import sharp from 'sharp';
+import type { Engine } from '../engine/engine.ts';
+import type { Config } from './config.ts';
+import { Handlers } from './http/handlers.ts';
+import { Hosts } from './http/hosts.ts';
+import { Uploads } from './http/uploads.ts';
+import { Metrics } from './metrics.ts';
+import { Catalog } from './pictures/catalog.ts';
+import { OpenPictures } from './pictures/open-pictures.ts';
+import { plainLevels } from './pictures/plain-picture.ts';
+import { type Credentials, Remotes } from './pictures/remotes.ts';
+import { ResamplePool } from './pictures/resample-pool.ts';
+import { Admission } from './render/admission.ts';
+import { openServerEngine } from './render/engine.ts';
+import { EngineHost } from './render/engine-host.ts';
+import { RenderService } from './render/render-service.ts';
+import { openDiskStore } from './stores/disk-store.ts';
+import { openRedisStore } from './stores/redis-store.ts';
+import type { StoreEvents, TileStore } from './stores/tile-store.ts';
+
+/** Megabytes of the settings in bytes. */
+const MB = 2 ** 20;
+
+export interface ServiceOptions {
+  readonly roots: readonly string[];
+  readonly config: Config;
+  readonly log: Logger;
+  readonly openEngine: (() => Promise<Engine>) | undefined;
+  readonly credentials: Credentials | undefined;
+}
+
+/** What answers requests are made with: one of each in a server. */
+export interface Services {
+  readonly catalog: Catalog;
+  readonly handlers: Handlers;
+  readonly hosts: Hosts;
+  readonly metrics: Metrics;
+  readonly stores: readonly TileStore[];
+  readonly uploads: Uploads;
+  /** Ends everything; running requests fail. */
+  close(): Promise<void>;
+}
+
+/** Puts a server together from its settings. Rejects with SourceError where a root is not there. */
+export async function openServices(options: ServiceOptions): Promise<Services> {
+  const { roots, config, log, openEngine, credentials } = options;
+  const metrics = new Metrics();
+  // libvips' own cache would keep pixels of files that have been replaced, and its threads gain nothing on tiles.
+  sharp.cache(false);
+  sharp.concurrency(1);
+
+  const catalog = await Catalog.open({
+    roots,
+    plain: config.plain,
+    watch: config.watch,
+    onWarning: (message) => log.warn(message),
+    onChange: (pictures) => log.debug({ pictures }, 'catalog read'),
+  });
+  const remotes = new Remotes(config, credentials);
+  const engines = new EngineHost({
+    openEngine: openEngine ?? (() => openServerEngine(config)),
+    featureCacheBytes: config.featureCacheMb * MB,
+    latentCacheBytes: config.latentCacheMb * MB,
+    onReplaced: (reason) => {
+      metrics.replaced.inc();
+      log.error({ reason }, 'engine failed and is replaced');
+    },
+    onBatch: (requests) => metrics.batches.observe(requests),
+  });
+  const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
+  const levels = plainLevels(config.plainCacheMb * MB);
+  const pictures = new OpenPictures({
+    catalog,
+    remotes,
+    engines,
+    remoteFreshMs: config.remoteFreshMs,
+    plain: { levels, resampling, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
+  });
+  const stores = await openStores(config, metrics, log);
+  const admission = new Admission({
+    lanes: {
+      tile: { running: config.threads * 2 + 2, waiting: config.tileQueue, maxWaitMs: config.maxWaitMs },
+      region: {
+        running: Math.max(1, Math.floor(config.threads / 2)),
+        waiting: config.regionQueue,
+        maxWaitMs: config.maxWaitMs * 10,
+      },
+    },
+    regionBytes: config.regionMemoryMb * MB,
+    onShed: (lane, reason) => metrics.shed.inc({ lane, reason }),
+  });
+  const service = new RenderService({
+    admission,
+    metrics,
+    quality: config,
+    cacheBytes: config.tileCacheMb * MB,
+    stores,
+    maxWork: config.maxWork,
+    timeoutMs: config.timeoutMs,
+    resampling,
+  });
+  const hosts = new Hosts(config as Config & { publicUrl: string | undefined });
+  const handlers = new Handlers({
+    catalog,
+    pictures,
+    engines,
+    service,
+    hosts,
+    limits: {
+      maxWidth: config.maxOutputSide,
+      maxHeight: config.maxOutputSide,
+      maxArea: config.maxOutputArea,
+    },
+    upload: config.allowUpload,
+    onDamaged: (id, error) => log.warn({ id, err: error }, 'picture cannot be served'),
+  });
+  const uploads = new Uploads({
+    catalog,
+    engines,
+    maxBytes: config.uploadMb * MB,
+    maxPixels: config.maxPlainPixels,
+    infoOf: (id, signal) => handlers.infoOf(id, signal),
+    onFailed: (id, error) => log.warn({ id, err: error }, 'an uploaded image was not encoded'),
+  });
+  metrics.watchAdmission(admission);
+  metrics.watchPictures(() => catalog.size);
+  metrics.watchCaches(() => ({ images: service.counts, plain: levels, pictures: pictures.counts }));
+
+  return {
+    catalog,
+    handlers,
+    hosts,
+    metrics,
+    stores,
+    uploads,
+    async close() {
+      await uploads.close();
+      await catalog.close();
+      service.close();
+      pictures.close();
+      levels.close();
+      await resampling.close();
+      await engines.close();
+      await remotes.close();
+      await Promise.all(stores.map((store) => store.close()));
+    },
+  };
+}
+
+/** The tile stores of the settings, the nearest first. */
+async function openStores(config: Config, metrics: Metrics, log: Logger): Promise<TileStore[]> {
+  const storeEvents: StoreEvents = {
+    onChange: (store, healthy, reason) => {
+      if (healthy) log.info({ store }, 'tile store works again');
+      else {
+        metrics.storeProblems.inc({ cache: store, kind: 'failure' });
+        log.warn({ store, reason }, 'tile store failed; going on without it');
+      }
+    },
+    onCorrupt: (store) => {
+      metrics.storeProblems.inc({ cache: store, kind: 'corrupt' });
+      log.warn({ store }, 'corrupt entry in the tile store');
+    },
+  };
+  const stores: TileStore[] = [];
+  if (config.redis !== undefined)
+    stores.push(
+      await openRedisStore({ url: config.redis, ttlSeconds: config.redisTtlSeconds, ...storeEvents }),
+    );
+  if (config.diskCache !== undefined)
+    stores.push(
+      await openDiskStore({
+        directory: config.diskCache,
+        maxBytes: config.diskCacheMb * MB,
+        ...storeEvents,
+      }),
+    );
+  return stores;
+}
