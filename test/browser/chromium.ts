@@ -24,10 +24,10 @@ export function plainChromium(...args: string[]): Promise<Browser> {
   return chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox', ...args] });
 }
 
-/** `liif/browser` in a page, as a bundler makes it: file names and contents. */
-export async function bundledPage(): Promise<Map<string, Uint8Array>> {
+/** A page of this folder, by default that with `liif/browser`, as a bundler makes it: file names and contents. */
+export async function bundledPage(folder = 'page'): Promise<Map<string, Uint8Array>> {
   const output = (await build({
-    root: fileURLToPath(new URL('./page', import.meta.url)),
+    root: fileURLToPath(new URL(`./${folder}`, import.meta.url)),
     configFile: false,
     logLevel: 'error',
     build: { write: false, assetsInlineLimit: 0, target: 'es2022', modulePreload: { polyfill: false } },
