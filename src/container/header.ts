@@ -1,7 +1,6 @@
-import { Unpackr } from 'msgpackr/unpack';
 import { FormatError } from '../errors.ts';
 import * as layout from './layout.ts';
-import { checkMessagePack, MessagePackFault } from './message-pack.ts';
+import { MessagePackFault, type MessagePackValue, readMessagePack } from './message-pack.ts';
 
 /** An ancillary section as the header lists it. */
 export interface SectionEntry {
@@ -27,9 +26,6 @@ export interface Header {
   readonly sections: readonly SectionEntry[];
 }
 
-/** Maps as maps: no key of a stranger's becomes a property. */
-export const PLAIN = { useRecords: false, mapsAsObjects: false, int64AsType: 'number' } as const;
-
 /** In the order of the specification; `write-header.ts` writes them. None of them holds a float. */
 export const KEYS = [
   'width',
@@ -49,13 +45,13 @@ const KNOWN: ReadonlySet<string> = new Set(KEYS);
 
 /** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError. */
 export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
+  let map: ReadonlyMap<string, MessagePackValue>;
   try {
-    checkMessagePack(bytes, KNOWN);
+    map = readMessagePack(bytes, KNOWN);
   } catch (cause) {
     if (!(cause instanceof MessagePackFault)) throw cause;
     throw new FormatError('header', byteOffset + cause.offset, cause.message, { cause });
   }
-  const map: Map<unknown, unknown> = new Unpackr(PLAIN).unpack(bytes);
   const fault = (key: string, expected: string): FormatError =>
     new FormatError(
       'header',

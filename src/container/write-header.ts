@@ -1,5 +1,5 @@
 import { Packr } from 'msgpackr';
-import { type Header, KEYS, PLAIN } from './header.ts';
+import { type Header, KEYS } from './header.ts';
 
 // Apart from `readHeader`, so that decoders in browsers come without the packer.
 
@@ -10,5 +10,5 @@ export function writeHeader(header: Header): Uint8Array {
     'sections',
     header.sections.map(({ type, length, crc }) => [type, length, crc]),
   );
-  return Uint8Array.from(new Packr(PLAIN).pack(map));
+  return Uint8Array.from(new Packr({ useRecords: false }).pack(map));
 }
