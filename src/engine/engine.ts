@@ -48,6 +48,34 @@ export interface Query {
   readonly depth: 8 | 16;
 }
 
+/** One axis of a reduction. */
+export interface ReducedAxis {
+  /** m of spec 4.7. */
+  readonly density: number;
+  /** Grid pixels: `count` inside the picture of `wanted` that are read; number i is the one at clamp(i + shift, 0, count - 1). */
+  readonly span: { readonly count: number; readonly wanted: number; readonly shift: number };
+  /** Output pixels. */
+  readonly count: number;
+}
+
+/** A grid of head pixels that spec 4.7 makes an output of. */
+export interface Reduction {
+  /** Positions of the grid pixels inside the picture, of 8 bits. */
+  readonly grid: Query;
+  readonly rows: ReducedAxis;
+  readonly columns: ReducedAxis;
+  /** One channel, spec 4.6, instead of R, G and B. */
+  readonly gray: boolean;
+  /** Each pixel of the grid is in one of them. */
+  readonly parts: readonly GridPart[];
+}
+
+/** Pixels of a grid whose sites, once clamped to the level, lie inside one feature map. */
+export interface GridPart {
+  readonly features: FeatureMap;
+  readonly rect: Rect;
+}
+
 /** RGB samples, row-major: Uint8Array for depth 8, Uint16Array for depth 16. */
 export type Samples = Uint8Array | Uint16Array;
 
@@ -104,6 +132,12 @@ export interface Engine {
 
   /** Spec 4.3-4.5: one RGB raster per query, in order. */
   pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]>;
+
+  /**
+   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). Absent: whoever wants a reduction asks for the grid's pixels
+   * and filters them with `pixels/reduce.ts`, to the same bytes.
+   */
+  reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;
 
   /** For benchmarks: what plain kernels reach on the same device. Absent: the processor's threads. */
   plainSpeed?(signal?: AbortSignal): Promise<PlainSpeed>;

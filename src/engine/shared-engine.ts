@@ -1,5 +1,5 @@
 import { isLiifError } from '../errors.ts';
-import type { Engine, FeatureMap } from './engine.ts';
+import type { Engine, FeatureMap, Reduction } from './engine.ts';
 
 export interface SharedEngineOptions {
   readonly open: () => Promise<Engine>;
@@ -23,9 +23,10 @@ export class SharedEngine {
 
   /** An engine that can be used until the process ends. Rejects as opening does; the next call tries again. */
   async engine(): Promise<Engine> {
-    return this.#use(async ({ name, exact, model, threads, device }) =>
-      this.#standIn({ name, exact, model, threads, ...(device !== undefined && { device }) }),
-    );
+    return this.#use(async ({ name, exact, model, threads, device, reduce }) => ({
+      ...this.#standIn({ name, exact, model, threads, ...(device !== undefined && { device }) }),
+      ...(reduce && { reduce: (...call) => this.#reduce(...call) }),
+    }));
   }
 
   /** Passes every call on to the engine that is open at that time. All have the same model and are exact, or not, alike. */
@@ -36,11 +37,15 @@ export class SharedEngine {
       encodeChunk: (...call) => this.#use((engine) => engine.encodeChunk(...call)),
       decodeChunk: (...call) => this.#use((engine) => engine.decodeChunk(...call)),
       features: (...call) => this.#use(async (engine) => this.#held(await engine.features(...call))),
-      pixels: (map, ...call) =>
-        this.#use((engine) => engine.pixels(map instanceof HeldMap ? map.inner : map, ...call)),
+      pixels: (map, ...call) => this.#use((engine) => engine.pixels(innerOf(map), ...call)),
       // It belongs to everybody.
       close: async () => {},
     };
+  }
+
+  #reduce(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array> {
+    const parts = reduction.parts.map(({ features, rect }) => ({ features: innerOf(features), rect }));
+    return this.#use((engine) => engine.reduce!({ ...reduction, parts }, signal));
   }
 
   async #use<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
@@ -93,6 +98,8 @@ export class SharedEngine {
     );
   }
 }
+
+const innerOf = (map: FeatureMap): FeatureMap => (map instanceof HeldMap ? map.inner : map);
 
 class HeldMap implements FeatureMap {
   readonly inner: FeatureMap;

@@ -1,16 +1,7 @@
-import type { GridSpan } from '../head/query.ts';
+import type { ReducedAxis } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
 
 const WEIGHT_BITS = 12;
-
-/** One axis of a reduction. */
-export interface ReducedAxis {
-  /** m of spec 4.2. */
-  readonly density: number;
-  readonly span: GridSpan;
-  /** Output pixels. */
-  readonly count: number;
-}
 
 /**
  * Spec 4.7: rows of the grid go in from top to bottom, in pieces as they come, and the output comes out. Memory: the output, and at most

@@ -1,4 +1,14 @@
-import type { Axis, Engine, Extent, FeatureMap, Query, Rect, Samples } from '../engine/engine.ts';
+import type {
+  Axis,
+  Engine,
+  Extent,
+  FeatureMap,
+  GridPart,
+  Query,
+  Rect,
+  Reduction,
+  Samples,
+} from '../engine/engine.ts';
 import type { Lease } from '../features/leased-cache.ts';
 import { gridSpan, isReduction, planSampling, type Region, sampleAxis } from '../head/query.ts';
 import type { Exact } from '../head/rational.ts';
@@ -44,6 +54,8 @@ const PIXELS_PER_TURN = 1 << 19;
 /** Pixels that are computed before they are reduced: about so many if there is a choice, at most so many whatever a block holds. */
 const STRIP_PIXELS = 1 << 21;
 export const MAX_STRIP_PIXELS = 1 << 24;
+/** Grid pixels that an engine reduces in one call, all their features held: a tile of 256 pixels at 1/4, or of 512 at 1/2, with its margins. */
+const MAX_GRID_PIXELS = 1100 ** 2;
 
 /** A run of output rows (or columns) from .. to-1 served by sites first .. last of one block. */
 interface Run {
@@ -87,6 +99,15 @@ export async function renderBand(
   };
   const rows = axis('height', region.y, density.rows, from, to);
   const columns = axis('width', region.x, density.columns, 0, width);
+  const rowRuns = runs(rows.sampled, sites.height, blocks);
+  const columnRuns = runs(columns.sampled, sites.width, blocks);
+  const held = sitesOf(rowRuns) * sitesOf(columnRuns);
+  if (depth === 8 && reducesAtOnce(engine, rows.reduced.span.count * columns.reduced.span.count, held)) {
+    const grid = { rows: rows.sampled, columns: columns.sampled, depth };
+    const reduction = { grid, rows: rows.reduced, columns: columns.reduced };
+    const work = rowRuns.flatMap((row) => columnRuns.map((column) => ({ row, column })));
+    return reduceAtOnce(picture, engine, level, reduction, work, signal);
+  }
   const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
   const reducer = new Reducer(channels, depth, rows.reduced, columns.reduced);
   for (const [first, end] of strips(rows.sampled, columns.sampled.index.length, sites.height, blocks)) {
@@ -106,6 +127,51 @@ export async function renderBand(
     }
   }
   return reducer.finish();
+}
+
+/** Whether an engine reduces a grid of so many pixels in one call; else the calling thread filters. `sites`: those of the windows that it takes. */
+export function reducesAtOnce(engine: Engine, pixels: number, sites: number): boolean {
+  return engine.reduce !== undefined && pixels <= MAX_GRID_PIXELS && sites <= 2 * MAX_GRID_PIXELS;
+}
+
+const sitesOf = (found: readonly Run[]): number =>
+  found.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+
+/** A reduction by the engine, plane by plane: the samples that `Reducer` gives. */
+async function reduceAtOnce(
+  picture: RenderPicture,
+  engine: Engine,
+  level: number,
+  { grid, rows, columns }: Omit<Reduction, 'gray' | 'parts'>,
+  work: readonly { readonly row: Run; readonly column: Run }[],
+  signal?: AbortSignal,
+): Promise<Raster> {
+  const planeOf = async (plane: number, gray: boolean): Promise<Uint8Array> => {
+    const leases: Lease<FeatureMap>[] = [];
+    const parts: GridPart[] = [];
+    try {
+      await inParallel(engine.threads + 1, work, async ({ row, column }) => {
+        const lease = await picture.features(level, plane, windowOf(row, column), signal);
+        leases.push(lease);
+        const [height, width] = [row.to - row.from, column.to - column.from];
+        parts.push({ features: lease.value, rect: { top: row.from, left: column.from, height, width } });
+      });
+      return await engine.reduce!({ grid, rows, columns, gray, parts }, signal);
+    } finally {
+      for (const lease of leases) lease.release();
+    }
+  };
+  const size = { width: columns.count, height: rows.count };
+  const color = await planeOf(0, picture.channels === 1);
+  if (!picture.alpha) return { ...size, channels: picture.channels, data: color };
+  const alpha = await planeOf(1, true);
+  const channels = picture.channels === 1 ? 2 : 4;
+  const data = new Uint8Array(channels * alpha.length);
+  for (let i = 0, o = 0, from = 0; i < alpha.length; i++) {
+    for (let c = 1; c < channels; c++) data[o++] = color[from++]!;
+    data[o++] = alpha[i]!;
+  }
+  return { ...size, channels, data };
 }
 
 /** Pixels at the positions of two axes of a level: spec 4.3 to 4.6. */
@@ -130,13 +196,7 @@ async function renderGrid(
     }
   }
   await inParallel(engine.threads + 1, work, async ({ plane, rowRun, columnRun }) => {
-    const rect: Rect = {
-      top: rowRun.first,
-      left: columnRun.first,
-      height: rowRun.last - rowRun.first + 1,
-      width: columnRun.last - columnRun.first + 1,
-    };
-    const lease = await picture.features(level, plane, rect, signal);
+    const lease = await picture.features(level, plane, windowOf(rowRun, columnRun), signal);
     try {
       const columnAxis = slice(columns, columnRun.from, columnRun.to);
       const queries: Query[] = [];
@@ -192,6 +252,15 @@ function runs(axis: Axis, sites: number, blocks: BlockOptions): Run[] {
     from = to;
   }
   return found;
+}
+
+function windowOf(rows: Run, columns: Run): Rect {
+  return {
+    top: rows.first,
+    left: columns.first,
+    height: rows.last - rows.first + 1,
+    width: columns.last - columns.first + 1,
+  };
 }
 
 function slice(axis: Axis, from: number, to: number): Axis {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Engine, Extent, Patch, Query, Rect, Samples } from '../../src/engine/engine.ts';
+import type { Engine, Extent, GridPart, Patch, Query, Rect, Samples } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
-import { sampleAxis } from '../../src/head/query.ts';
+import { gridSpan, sampleAxis } from '../../src/head/query.ts';
 import { parseModel } from '../../src/network/load.ts';
 import type { Model } from '../../src/network/model.ts';
 import { analysisWindow, latentWindow } from '../../src/network/window.ts';
+import { Reducer } from '../../src/pixels/reduce.ts';
 import { randomSource, type TinyModelOptions, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 /** What an engine's own test file says of it. */
@@ -73,6 +74,22 @@ const VIEWS: readonly {
   },
   { what: 'one pixel', region: [50n, 50n, 1n, 1n], width: 1, height: 1 },
 ];
+
+/** Reductions: what is reduced (start and length of rows and columns), to how many pixels, and how many times denser the grid is. */
+const REDUCTIONS: readonly { what: string; rows: ReducedView; columns: ReducedView }[] = [
+  { what: 'to a half', rows: [0n, 48n, 24, 2], columns: [0n, 60n, 30, 2] },
+  { what: 'a part to a quarter', rows: [8n, 32n, 8, 4], columns: [20n, 36n, 9, 4] },
+  { what: 'an odd scale', rows: [3n, 37n, 11, 4], columns: [5n, 41n, 23, 2] },
+  { what: 'columns alone', rows: [10n, 21n, 21, 1], columns: [0n, 64n, 16, 4] },
+  { what: 'rows alone', rows: [0n, 48n, 17, 4], columns: [2n, 7n, 7, 1] },
+  { what: 'to a ninth, by means', rows: [1n, 47n, 5, 16], columns: [0n, 63n, 9, 8] },
+  { what: 'to a pixel', rows: [0n, 48n, 1, 64], columns: [0n, 64n, 1, 64] },
+  { what: 'across the border', rows: [-30n, 60n, 19, 4], columns: [40n, 80n, 35, 4] },
+  { what: 'above the picture', rows: [-100n, 20n, 10, 2], columns: [0n, 20n, 10, 2] },
+  { what: 'beyond the picture', rows: [400n, 20n, 5, 4], columns: [500n, 20n, 10, 2] },
+];
+type ReducedView = readonly [start: bigint, length: bigint, count: number, density: number];
+
 type Exact = bigint | readonly [bigint, bigint];
 
 /** The contract of `src/engine/engine.ts`, for every engine: equal bytes to the reference (or as near as is allowed), whatever the shape. */
@@ -143,6 +160,47 @@ export function runEngineTests({
         const [samples] = await engine.pixels(features, [query]);
         expectSamples(samples!, expected!, 'samples');
         features.close();
+      });
+
+      it.each(REDUCTIONS)('reduces $what, where it reduces at all', async ({ rows, columns }) => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);
+        const row = reducedAxis(rows, SITES.height);
+        const column = reducedAxis(columns, SITES.width);
+        const grid: Query = { rows: row.sampled, columns: column.sampled, depth: 8 };
+        const whole = await reference.features(latents, LEVEL, { top: 0, left: 0, ...SITES }, 60);
+        const [samples] = await reference.pixels(whole, [grid]);
+        const size = { height: row.sampled.index.length, width: column.sampled.index.length };
+        for (const gray of [false, true]) {
+          const reducer = new Reducer(gray ? 1 : 3, 8, row.reduced, column.reduced);
+          reducer.push(gray ? grayOf(samples!) : samples!);
+          const expected = reducer.finish().data;
+          for (const cuts of [[0], [0, 1, 6], [0, Math.floor(size.width / 2)]]) {
+            const parts = await partsOf(engine, latents, grid, size, cuts);
+            const reduction = { grid, rows: row.reduced, columns: column.reduced, gray, parts };
+            const found = await engine.reduce?.(reduction);
+            for (const { features } of parts) features.close();
+            if (found) expectSamples(found, expected, `${gray ? 'grey' : 'color'}, cut at ${cuts}`);
+            else expect(engine.name).not.toBe('wasm');
+          }
+        }
+      });
+
+      it('refuses to reduce a grid that is not covered', async () => {
+        if (!engine.reduce) return;
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);
+        const axis = reducedAxis([0n, 16n, 8, 2], SITES.height);
+        const grid: Query = { rows: axis.sampled, columns: axis.sampled, depth: 8 };
+        const side = axis.sampled.index.length;
+        const reduction = { grid, rows: axis.reduced, columns: axis.reduced, gray: false };
+        const [part] = await partsOf(engine, latents, grid, { height: side, width: side }, [0]);
+        const small = { ...part!, rect: { top: 0, left: 0, height: side, width: side - 1 } };
+        await expect(engine.reduce({ ...reduction, parts: [small] })).rejects.toMatchObject({
+          _tag: 'RequestError',
+        });
+        part!.features.close();
+        await expect(engine.reduce({ ...reduction, parts: [part!] })).rejects.toMatchObject({
+          _tag: 'EngineError',
+        });
       });
 
       it.each([
@@ -289,6 +347,54 @@ function queryOf(
     columns: sampleAxis(x!, w!, width, 1n, SITES.width),
     depth,
   };
+}
+
+function reducedAxis([start, length, count, m]: ReducedView, sites: number) {
+  const span = gridSpan(start, length, count, m, BigInt(sites), 0, count);
+  const end = span.first + BigInt(span.count);
+  return {
+    reduced: { density: m, span, count },
+    sampled: sampleAxis(start, length, count * m, 1n, sites, span.first, end),
+  };
+}
+
+/** The grid in squares that begin at `cuts`, each with just the features that it needs. */
+function partsOf(
+  engine: Engine,
+  latents: Patch,
+  { rows, columns }: Query,
+  size: Extent,
+  cuts: readonly number[],
+): Promise<GridPart[]> {
+  const runs = (index: Int32Array, length: number, sites: number) =>
+    cuts
+      .filter((cut, i) => cut < length && cuts.indexOf(cut) === i)
+      .map((from, i, all) => {
+        const to = all[i + 1] ?? length;
+        const near = (site: number) => Math.max(0, Math.min(sites - 1, site));
+        const first = near(index[from]!);
+        return { from, count: to - from, first, sites: near(index[to - 1]! + 1) - first + 1 };
+      });
+  const work = runs(rows.index, size.height, SITES.height).flatMap((row) =>
+    runs(columns.index, size.width, SITES.width).map((column) => ({ row, column })),
+  );
+  return Promise.all(
+    work.map(async ({ row, column }) => {
+      const sites = { top: row.first, left: column.first, height: row.sites, width: column.sites };
+      return {
+        features: await engine.features(latents, LEVEL, sites, 60),
+        rect: { top: row.from, left: column.from, height: row.count, width: column.count },
+      };
+    }),
+  );
+}
+
+/** Spec 4.6. */
+function grayOf(samples: Samples): Samples {
+  return Uint8Array.from({ length: samples.length / 3 }, (_, i) => {
+    const [red, green, blue] = samples.subarray(3 * i, 3 * i + 3);
+    return (red! + 2 * green! + blue! + 2) >> 2;
+  });
 }
 
 /** Mostly small values, a tenth up to `limit`. */

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { type LiifImage, openImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { parseModel } from '../../src/network/load.ts';
@@ -93,6 +94,37 @@ describe('a region', () => {
     expect(rows.data).toEqual(crop(whole, 0, 33, whole.width, 157));
     await image.close();
   });
+
+  it.each([1, 2, 3, 4] as const)(
+    'of %i channels is reduced to the same by the engine and by the plain filter',
+    async (channels) => {
+      const image = await opened(picture(size.width, size.height, channels));
+      const plain: Engine = { ...engine };
+      delete (plain as { reduce?: unknown }).reduce;
+      expect(engine.reduce).toBeDefined();
+      const other = await openImage(image.reader.source, { engine: plain });
+      for (const request of [
+        { scale: 0.5 },
+        { region: { x: 11, y: 3, width: 131, height: 90 }, width: 40, height: 31 },
+        { region: { x: -40, y: 60, width: 160, height: 160 }, width: 80, height: 40, allowOutside: true },
+        { width: 9 },
+        { width: 1 },
+        { scale: 0.3, depth: 16 as const },
+      ]) {
+        const query = image.resolve(request);
+        for (const blocks of [
+          { size: 48, fitted: false },
+          { size: 64, fitted: true },
+        ]) {
+          const from = Math.floor(query.height / 3);
+          const found = await image.renderRows(query, from, query.height, blocks);
+          const expected = await other.renderRows(query, from, query.height, blocks);
+          expect(found).toEqual(expected);
+        }
+      }
+      await image.close();
+    },
+  );
 
   it('can reach beyond the picture only when asked', async () => {
     const image = await opened(picture(20, 20, 1));

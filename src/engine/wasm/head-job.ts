@@ -21,8 +21,6 @@ interface Layout {
   readonly rowFraction: number;
   readonly columnFraction: number;
   readonly terms: number;
-  readonly termBytes: number;
-  readonly stripRows: number;
   readonly samples: number;
 }
 
@@ -40,16 +38,13 @@ export function headJob(
     0,
   );
   return {
-    maxThreads: Math.max(1, Math.min(threads, Math.floor(pixels / PIXELS_PER_THREAD))),
+    maxThreads: headThreads(pixels, threads),
     begin(participants) {
       const letGo = features.use();
       const layouts: Layout[] = [];
       let length = 0;
       for (const query of queries) length = layOut(layouts, query, head, length);
-      const strips = layouts.reduce(
-        (sum, { stripRows }, i) => sum + Math.ceil(queries[i]!.rows.index.length / stripRows),
-        0,
-      );
+      const strips = queries.reduce((sum, { rows }) => sum + headStrips(rows.index.length), 0);
       const words = controlWords(strips);
       let address: number;
       try {
@@ -94,17 +89,13 @@ function layOut(layouts: Layout[], { rows, columns, depth }: Query, head: Head, 
     end += Math.ceil(bytes / 16) * 16;
     return at;
   };
-  const stripRows = Math.max(MIN_STRIP_ROWS, Math.ceil(height / STRIPS_PER_QUERY));
-  const termBytes = (2 + 2 * width) * head.hidden * 2;
   layouts.push({
     head: take(headByteLength(head)),
     rowIndex: take(4 * height),
     columnIndex: take(4 * width),
     rowFraction: take(2 * height),
     columnFraction: take(2 * width),
-    terms: take(termBytes * Math.ceil(height / stripRows)),
-    termBytes,
-    stripRows,
+    terms: take(termsByteLength(head, height, width)),
     samples: take(3 * height * width * (depth / 8)),
   });
   return end;
@@ -121,21 +112,72 @@ function writeQuery(buffer: ArrayBufferLike, base: number, layout: Layout, head:
 
 function pushStrips(
   operations: Operation[],
-  { region, level }: HeapFeatures,
+  features: HeapFeatures,
   head: Head,
   { rows, columns, depth }: Query,
   layout: Layout,
   base: number,
 ): void {
+  const outputRow = columns.index.length * 3 * (depth / 8);
+  pushHead(operations, features, head, {
+    rows: rows.index.length,
+    columns: columns.index.length,
+    rowIndex: base + layout.rowIndex,
+    columnIndex: base + layout.columnIndex,
+    rowFraction: base + layout.rowFraction,
+    columnFraction: base + layout.columnFraction,
+    head: base + layout.head,
+    shift: headShift(head, depth),
+    form: depth === 16 ? 1 : 0,
+    plane: 0,
+    terms: base + layout.terms,
+    output: base + layout.samples,
+    outputRow,
+  });
+}
+
+/** Addresses and numbers for the kernel `head`, as it explains them. */
+export interface HeadCall {
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowIndex: number;
+  readonly columnIndex: number;
+  readonly rowFraction: number;
+  readonly columnFraction: number;
+  readonly head: number;
+  readonly shift: number;
+  readonly form: number;
+  readonly plane: number;
+  /** As many bytes as `termsByteLength` says. */
+  readonly terms: number;
+  readonly output: number;
+  readonly outputRow: number;
+}
+
+const stripRowsOf = (rows: number): number => Math.max(MIN_STRIP_ROWS, Math.ceil(rows / STRIPS_PER_QUERY));
+
+/** Operations of one head call. */
+export const headStrips = (rows: number): number => Math.ceil(rows / stripRowsOf(rows));
+
+/** Scratch of the strips of one head call. */
+export function termsByteLength(head: Head, rows: number, columns: number): number {
+  return stripTerms(head, columns) * headStrips(rows);
+}
+
+const stripTerms = (head: Head, columns: number): number => (2 + 2 * columns) * head.hidden * 2;
+
+/** The head over one feature map, an operation for each strip of rows. */
+export function pushHead(
+  operations: Operation[],
+  { region, level }: HeapFeatures,
+  head: Head,
+  call: HeadCall,
+): void {
   const { rect, address } = region;
-  const height = rows.index.length;
-  const width = columns.index.length;
-  for (
-    let from = 0, terms = base + layout.terms;
-    from < height;
-    from += layout.stripRows, terms += layout.termBytes
-  ) {
-    const count = Math.min(layout.stripRows, height - from);
+  const stripRows = stripRowsOf(call.rows);
+  let { terms } = call;
+  for (let from = 0; from < call.rows; from += stripRows) {
+    const count = Math.min(stripRows, call.rows - from);
     operations.push({
       kernel: 'head',
       args: [
@@ -145,18 +187,19 @@ function pushStrips(
         rect.left,
         level.height,
         level.width,
-        base + layout.rowIndex + 4 * from,
-        base + layout.rowFraction + 2 * from,
-        base + layout.columnIndex,
-        base + layout.columnFraction,
-        width,
-        base + layout.head,
+        call.rowIndex + 4 * from,
+        call.rowFraction + 2 * from,
+        call.columnIndex,
+        call.columnFraction,
+        call.columns,
+        call.head,
         head.hidden,
-        headShift(head, depth),
-        depth === 16 ? 1 : 0,
+        call.shift,
+        call.form,
+        call.plane,
         terms,
-        base + layout.samples + from * width * 3 * (depth / 8),
-        width * 3 * (depth / 8),
+        call.output + from * call.outputRow,
+        call.outputRow,
         0,
         count,
       ],
@@ -165,13 +208,23 @@ function pushStrips(
       stripRows: count,
       barrier: false,
     });
+    terms += stripTerms(head, call.columns);
   }
 }
 
 /** Position of `from` among the arguments of the kernel `head`. */
-const HEAD_FROM = 18;
+const HEAD_FROM = 19;
 
-function expectInside({ rect, level }: HeapFeatures, { rows, columns }: Query): void {
+/** Threads that a head over so many pixels is worth. */
+export function headThreads(pixels: number, threads: number): number {
+  return Math.max(1, Math.min(threads, Math.floor(pixels / PIXELS_PER_THREAD)));
+}
+
+/** Throws RequestError where a query needs sites that the map does not have. */
+export function expectInside(
+  { rect, level }: HeapFeatures,
+  { rows, columns }: Pick<Query, 'rows' | 'columns'>,
+): void {
   const inside = ({ index }: Axis, first: number, count: number, last: number) =>
     index.every((i) => {
       const near = Math.max(0, Math.min(last, i));

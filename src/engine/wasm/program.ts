@@ -4,6 +4,9 @@ export interface Kernels {
   addRow(...args: number[]): void;
   clear(start: number, bytes: number, rows: number, pitch: number): void;
   head(...args: number[]): void;
+  joinBlocks(...args: number[]): void;
+  reduceRows(...args: number[]): void;
+  reduceColumns(...args: number[]): void;
 }
 
 /**
@@ -11,7 +14,7 @@ export interface Kernels {
  * after it are the rows of the strip.
  */
 export interface Operation {
-  readonly kernel: 'conv' | 'addRow' | 'clear' | 'head';
+  readonly kernel: keyof Kernels;
   readonly args: readonly number[];
   readonly fromArgument: number;
   readonly rows: number;

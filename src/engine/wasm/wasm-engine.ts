@@ -2,7 +2,7 @@ import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
 import { expectCover, expectEncoder, expectQuality } from '../arguments.ts';
-import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
+import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { chunkScratchBytes } from './chunk-networks.ts';
 import { headJob } from './head-job.ts';
 import { FreeList, WasmHeap } from './heap.ts';
@@ -12,6 +12,7 @@ import type { Region } from './operations.ts';
 import { type PackedLayer, packNetworks } from './pack.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { ABORT, controlWords } from './program.ts';
+import { reduceJob } from './reduce-job.ts';
 import { errorOf } from './thread.ts';
 import { type Job, type RunningJob, ThreadPool } from './thread-pool.ts';
 import { warmUp } from './warm-up.ts';
@@ -74,6 +75,11 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
   function enter(quality: number, signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
     expectQuality(model, quality);
+  }
+
+  function mine(features: FeatureMap): HeapFeatures {
+    if (features instanceof HeapFeatures && features.belongsTo(heap)) return features;
+    throw new RequestError('Expected a feature map of this engine');
   }
 
   /** Memory for one job: all of it, or none. */
@@ -243,15 +249,25 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async pixels(features, queries, signal) {
       signal?.throwIfAborted();
-      if (!(features instanceof HeapFeatures) || !features.belongsTo(heap))
-        throw new RequestError('Expected a feature map of this engine');
+      const map = mine(features);
       if (queries.length === 0) return [];
       // The caller may close the map while the call waits for a thread.
-      const letGo = features.use();
+      const letGo = map.use();
       try {
-        return await pool.run(headJob(heap, model.head, features, queries, threads.length), signal);
+        return await pool.run(headJob(heap, model.head, map, queries, threads.length), signal);
       } finally {
         letGo();
+      }
+    },
+
+    async reduce(reduction, signal) {
+      signal?.throwIfAborted();
+      const parts = reduction.parts.map(({ features, rect }) => ({ features: mine(features), rect }));
+      const letGo = parts.map(({ features }) => features.use());
+      try {
+        return await pool.run(reduceJob(heap, model.head, { ...reduction, parts }, threads.length), signal);
+      } finally {
+        for (const free of letGo) free();
       }
     },
 

@@ -11,7 +11,13 @@ import { type Exact, toNumber, toRational } from '../../head/rational.ts';
 import type { Raster } from '../../image/raster.ts';
 
 import { latentWindow } from '../../network/window.ts';
-import { MAX_STRIP_PIXELS, type RenderPicture, type RenderQuery, renderBand } from '../../pixels/render.ts';
+import {
+  MAX_STRIP_PIXELS,
+  type RenderPicture,
+  type RenderQuery,
+  reducesAtOnce,
+  renderBand,
+} from '../../pixels/render.ts';
 import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
 import { PictureChanged } from '../problem.ts';
@@ -26,10 +32,14 @@ export const BLOCK_SITES = 256;
 const BAND_ROWS = 512;
 const REDUCED_BAND_ROWS = 256;
 
-/** Milliseconds of one core: the way to an image and its encoder, a block of cold features, and a sample from warm ones. */
+/**
+ * Milliseconds of one core: the way to an image and its encoder, a block of cold features, a sample from warm ones, and what it takes to filter
+ * one where the engine does not.
+ */
 const IMAGE_WORK = 1.5;
 const BLOCK_WORK = 150;
 const SAMPLE_WORK = 1 / 30_000;
+const FILTER_WORK = 1 / 42_000;
 
 export interface LiifOptions {
   readonly engine: Engine;
@@ -170,9 +180,15 @@ class LiifPicture implements ServedPicture {
       ? Math.min(grid.rows * grid.columns, MAX_STRIP_PIXELS) * 4 +
         Math.min(query.height, REDUCED_BAND_ROWS) * query.width * 68
       : Math.min(query.height, BAND_ROWS) * query.width * 4;
+    // An engine that reduces holds the features of the whole grid meanwhile.
+    const { engine } = this.#options;
+    const sitesHeld = (all / planes) * BLOCK_SITES ** 2;
+    const byEngine = isReduction(plan) && reducesAtOnce(engine, grid.rows * grid.columns, sitesHeld);
+    const filter = isReduction(plan) && !byEngine ? samples * FILTER_WORK : 0;
     return {
-      bytes: query.width * query.height * 8 + band,
-      work: IMAGE_WORK + cold * BLOCK_WORK + samples * SAMPLE_WORK,
+      bytes:
+        query.width * query.height * 8 + band + (byEngine ? sitesHeld * engine.model.head.hidden * 2 : 0),
+      work: IMAGE_WORK + cold * BLOCK_WORK + samples * SAMPLE_WORK + filter,
     };
   }
 

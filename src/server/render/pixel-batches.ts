@@ -55,6 +55,7 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
     encodeChunk: (...call) => engine.encodeChunk(...call),
     decodeChunk: (...call) => engine.decodeChunk(...call),
     features: (...call) => engine.features(...call),
+    ...(engine.reduce && { reduce: engine.reduce.bind(engine) }),
     close: () => engine.close(),
     pixels(map, queries, signal) {
       return new Promise((resolve, reject) => {

@@ -2,6 +2,10 @@
 // Tensors are (rows, columns, channels) int16. All arguments that end in Row, Tap or Pixel are distances in bytes.
 // `npm run build:wasm` compiles this file twice: kernels-shared.wasm (threads over one memory) and kernels.wasm.
 
+import { alignedRow } from './aligned';
+
+export { joinBlocks, reduceColumns, reduceRows } from './reduce';
+
 /**
  * Convolution as sums over `taps` runs of contiguous activations: a 3x3 convolution has 3 runs of 3 * C (input points one row and one
  * column up and left), a 1x1 one run of C, an unshuffle by k with its 1x1 k runs of k * C.
@@ -175,12 +179,13 @@ export function clear(start: usize, bytes: usize, rows: i32, pitch: usize): void
  * features: P over a window whose first site is (top, left), of a level of levelHeight x levelWidth sites; sitePixel = hidden * 2 bytes.
  * axes: index int32 and fraction int16 for each row and column. terms: scratch, (2 + 2 * columns) * hidden int16 bytes * 2.
  * head: rowWeight, columnWeight, cell (int16, hidden each), then outputWeight (3 * hidden int16), then outputBias (3 int32, rounding for
- * `shift` added). output: RGB, 8 bits, or 16 where `wide`; outputRow bytes a row.
+ * `shift` added). output: outputRow bytes a row; by `form` 0: RGB of 8 bits, 1: RGB of 16 bits, 2: for a reduction, 8 bits as int16, the colors
+ * `plane` bytes apart, 3: the same, grey (4.6).
  */
 export function head(
   features: usize, featureRow: usize, top: i32, left: i32, levelHeight: i32, levelWidth: i32,
   rowIndex: usize, rowFraction: usize, columnIndex: usize, columnFraction: usize, columns: i32,
-  weights: usize, hidden: i32, shift: i32, wide: i32,
+  weights: usize, hidden: i32, shift: i32, form: i32, plane: usize,
   terms: usize, output: usize, outputRow: usize, from: i32, to: i32,
 ): void {
   const bytes = <usize>hidden << 1;
@@ -195,7 +200,14 @@ export function head(
   const rowTerm0 = terms;
   const rowTerm1 = terms + bytes;
   const columnTerms = terms + 2 * bytes;
-  for (let j = 0; j < columns; j++) {
+  // The usual grid: a pixel for each site, in a row.
+  const first = load<i32>(columnIndex);
+  let aligned = form != 1 && columns >= 4 && first >= 0 && first + columns <= levelWidth;
+  for (let j = 0; j < columns; j++)
+    if (load<i16>(columnFraction + (<usize>j << 1)) | (load<i32>(columnIndex + (<usize>j << 2)) - first - j)) aligned = false;
+  let needed = !aligned;
+  for (let i = from; i < to; i++) if (load<i16>(rowFraction + (<usize>i << 1))) needed = true;
+  for (let j = 0; needed && j < columns; j++) {
     const f: i32 = load<i16>(columnFraction + (<usize>j << 1));
     const at = columnTerms + (<usize>j << 1) * bytes;
     position(columnWeight, f, at, bytes);
@@ -214,6 +226,11 @@ export function head(
       v128.store(rowTerm1 + k, i16x8.add_sat_s(v128.load(rowTerm1 + k), c));
     }
     const row0 = features + <usize>(nearest(index, levelHeight) - top) * featureRow;
+    if (aligned && fr == 0) {
+      const sites = row0 + <usize>(first - left) * bytes;
+      alignedRow(sites, rowTerm0, outputWeight, outputBias, bytes, shift, form, plane, output + <usize>i * outputRow, columns);
+      continue;
+    }
     const row1 = features + <usize>(nearest(index + 1, levelHeight) - top) * featureRow;
     let out = output + <usize>i * outputRow;
     let columnTerm = columnTerms;
@@ -268,7 +285,15 @@ export function head(
       const red = (sum(s0) + bias0) >> shift;
       const green = (sum(s1) + bias1) >> shift;
       const blue = (sum(s2) + bias2) >> shift;
-      if (wide) {
+      if (form == 2) {
+        store<i16>(out, within(red, 255));
+        store<i16>(out + plane, within(green, 255));
+        store<i16>(out + 2 * plane, within(blue, 255));
+        out += 2;
+      } else if (form == 3) {
+        store<i16>(out, (within(red, 255) + 2 * within(green, 255) + within(blue, 255) + 2) >> 2);
+        out += 2;
+      } else if (form == 1) {
         store<u16>(out, sample16(red));
         store<u16>(out, sample16(green), 2);
         store<u16>(out, sample16(blue), 4);

@@ -1,0 +1,191 @@
+import { RequestError } from '../../errors.ts';
+import type { Head } from '../../network/model.ts';
+import type { Axis, GridPart, ReducedAxis, Reduction } from '../engine.ts';
+import { expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
+import type { WasmHeap } from './heap.ts';
+import type { HeapFeatures } from './heap-features.ts';
+import { headByteLength, headShift, writeHead } from './pack.ts';
+import { ABORT, controlWords, type Operation } from './program.ts';
+import type { Job } from './thread-pool.ts';
+
+/** A part whose features are known to be of this engine. */
+export interface HeapPart extends GridPart {
+  readonly features: HeapFeatures;
+}
+
+/** Rows that a thread filters at a time. */
+const STRIP_ROWS = 16;
+
+/** The filter of 4.7 along one axis. */
+interface Filter {
+  /** Side of a block in grid pixels. */
+  readonly block: number;
+  readonly blocks: number;
+  /** Blocks for each output pixel: 1, 2 or 4. */
+  readonly k: number;
+}
+
+function filterOf({ density, span }: ReducedAxis): Filter {
+  const block = Math.max(1, density / 4);
+  return { block, blocks: span.wanted / block, k: density / block };
+}
+
+/** Spec 4.3 to 4.7: the head over each part fills the grid, which is then filtered along its rows, then its columns. */
+export function reduceJob(
+  heap: WasmHeap,
+  head: Head,
+  { grid, rows, columns, gray, parts }: Omit<Reduction, 'parts'> & { readonly parts: readonly HeapPart[] },
+  threads: number,
+): Job<Uint8Array> {
+  const height = grid.rows.index.length;
+  const width = grid.columns.index.length;
+  let area = 0;
+  for (const { features, rect } of parts) {
+    area += rect.height * rect.width;
+    expectInside(features, {
+      rows: slice(grid.rows, rect.top, rect.height),
+      columns: slice(grid.columns, rect.left, rect.width),
+    });
+  }
+  if (
+    grid.depth !== 8 ||
+    area !== height * width ||
+    height !== rows.span.count ||
+    width !== columns.span.count
+  )
+    throw new RequestError('Expected a grid of 8 bits that its parts cover');
+  const channels = gray ? 1 : 3;
+  const vertical = filterOf(rows);
+  const horizontal = filterOf(columns);
+  const joined = vertical.block > 1 || horizontal.block > 1;
+  // Sums are made by eight.
+  const outputWidth = eights(columns.count);
+  // Columns that a row of the grid has room for: also those that the last eight sums read.
+  const pitch = (count: number) => eights(Math.max(count, horizontal.k * (outputWidth + 3)));
+  const gridPlane = 2 * pitch(columns.span.wanted);
+  const blockPlane = 2 * pitch(horizontal.blocks);
+  const filteredPlane = 2 * outputWidth;
+  const before = joined ? 0 : Math.max(0, Math.min(columns.span.wanted - 1, -columns.span.shift));
+
+  return {
+    maxThreads: headThreads(area, threads),
+    begin(participants) {
+      let length = 0;
+      const take = (bytes: number) => {
+        const at = length;
+        length += Math.ceil(bytes / 16) * 16;
+        return at;
+      };
+      const at = {
+        head: take(headByteLength(head)),
+        rowIndex: take(4 * height),
+        columnIndex: take(4 * width),
+        rowFraction: take(2 * height),
+        columnFraction: take(2 * width),
+        grid: take(height * channels * gridPlane),
+        blocks: take(joined ? vertical.blocks * channels * blockPlane : 0),
+        filtered: take(vertical.blocks * channels * filteredPlane),
+        samples: take(rows.count * channels * outputWidth),
+        terms: parts.map(({ rect }) => take(termsByteLength(head, rect.height, rect.width))),
+      };
+      const words = controlWords(parts.reduce((sum, { rect }) => sum + headStrips(rect.height), 3));
+      const control = take(4 * words);
+      const base = heap.allocate(length);
+      const letGo = parts.map(({ features }) => features.use());
+      const { buffer } = heap.memory;
+      new Int32Array(buffer, base + control, words).fill(0);
+      writeHead(head, grid.rows.cell, grid.columns.cell, 8, buffer, base + at.head);
+      new Int32Array(buffer, base + at.rowIndex, height).set(grid.rows.index);
+      new Int32Array(buffer, base + at.columnIndex, width).set(grid.columns.index);
+      new Int16Array(buffer, base + at.rowFraction, height).set(grid.rows.fraction);
+      new Int16Array(buffer, base + at.columnFraction, width).set(grid.columns.fraction);
+
+      const operations: Operation[] = [];
+      for (const [i, { features, rect }] of parts.entries()) {
+        pushHead(operations, features, head, {
+          rows: rect.height,
+          columns: rect.width,
+          rowIndex: base + at.rowIndex + 4 * rect.top,
+          columnIndex: base + at.columnIndex + 4 * rect.left,
+          rowFraction: base + at.rowFraction + 2 * rect.top,
+          columnFraction: base + at.columnFraction + 2 * rect.left,
+          head: base + at.head,
+          shift: headShift(head, 8),
+          form: gray ? 3 : 2,
+          plane: gridPlane,
+          terms: base + at.terms[i]!,
+          output: base + at.grid + rect.top * channels * gridPlane + 2 * (before + rect.left),
+          outputRow: channels * gridPlane,
+        });
+      }
+      const { span } = columns;
+      const push = (kernel: Operation['kernel'], count: number, ...args: number[]) => {
+        operations[operations.length - 1] = { ...operations.at(-1)!, barrier: true };
+        const shape = { fromArgument: args.length, rows: count, stripRows: STRIP_ROWS, barrier: false };
+        operations.push({ kernel, args: [...args, 0, 0], ...shape });
+      };
+      const gridAt = [base + at.grid, channels * gridPlane, gridPlane, height];
+      const blocksAt = [base + at.blocks, channels * blockPlane, blockPlane];
+      const filteredAt = [base + at.filtered, channels * filteredPlane, filteredPlane];
+      if (joined)
+        push(
+          'joinBlocks',
+          vertical.blocks,
+          ...gridAt,
+          width,
+          rows.span.shift,
+          span.shift,
+          vertical.block,
+          horizontal.block,
+          channels,
+          horizontal.blocks,
+          ...blocksAt,
+        );
+      push(
+        'reduceRows',
+        vertical.blocks,
+        ...(joined
+          ? [...blocksAt, vertical.blocks, 0, 0, horizontal.blocks, horizontal.blocks]
+          : [...gridAt, rows.span.shift, before, width, span.wanted]),
+        horizontal.k,
+        columns.count,
+        channels,
+        ...filteredAt,
+      );
+      push(
+        'reduceColumns',
+        rows.count,
+        ...filteredAt,
+        vertical.k,
+        columns.count,
+        channels,
+        base + at.samples,
+        channels * outputWidth,
+      );
+
+      return {
+        message: { kind: 'run', operations, control: base + control, threads: participants },
+        abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, base + control, 1), ABORT, 1),
+        finish() {
+          const row = channels * columns.count;
+          const samples = new Uint8Array(rows.count * row);
+          for (let y = 0; y < rows.count; y++) {
+            const from = base + at.samples + y * channels * outputWidth;
+            samples.set(new Uint8Array(heap.memory.buffer, from, row), y * row);
+          }
+          return samples;
+        },
+        release() {
+          heap.free(base);
+          for (const free of letGo) free();
+        },
+      };
+    },
+  };
+}
+
+const eights = (count: number): number => 8 * Math.ceil(count / 8);
+
+function slice({ index, fraction, cell }: Axis, from: number, count: number): Axis {
+  return { index: index.subarray(from, from + count), fraction: fraction.subarray(from, from + count), cell };
+}
