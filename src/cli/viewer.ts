@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -20,6 +20,9 @@ the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Po
 
 /** The released weights; the viewer looks for them there. */
 const MODEL = 'model/liif-1.safetensors';
+
+/** Lists the files of the page in the folder: the next version may call them otherwise. */
+const OWN_FILES = 'viewer.json';
 
 interface ViewerOptions extends OutputOptions {
   readonly output: string;
@@ -63,7 +66,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   let pictures: ListedPicture[];
   try {
     await mkdir(join(output, 'model'), { recursive: true });
-    await cp(viewer, output, { recursive: true });
+    await replacePage(viewer, output);
     await copyFile(fileURLToPath(new URL(`../${MODEL}`, import.meta.url)), join(output, MODEL));
     for (const input of inputs)
       if (resolve(input) !== resolve(output, basename(input)))
@@ -78,6 +81,28 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   const lines = pictures.map(({ file }) => `  ?src=${encodeURIComponent(file)}`);
   const text = [`${output}: viewer, weights and ${pictures.length} pictures for a static host`, ...lines];
   new Terminal(options).result({ output, pictures }, text.join('\n'));
+}
+
+/** Copies the page; of what an earlier call has copied, files that are no part of it any more go. */
+async function replacePage(viewer: string, output: string): Promise<void> {
+  const assets = (await readdir(join(viewer, 'assets'))).map((name) => `assets/${name}`).sort();
+  const earlier = await ownFiles(output);
+  await cp(viewer, output, { recursive: true });
+  const gone = earlier.filter((path) => !assets.includes(path));
+  for (const path of gone) await rm(join(output, path), { force: true });
+  await writeFile(join(output, OWN_FILES), `${JSON.stringify({ version: 1, files: assets }, null, 1)}\n`);
+}
+
+/** What an earlier call has listed; nothing where the list is missing or not one of ours. Whatever it says, no path leads out of `assets`. */
+async function ownFiles(output: string): Promise<string[]> {
+  try {
+    const { files } = JSON.parse(await readFile(join(output, OWN_FILES), 'utf8')) as { files: unknown[] };
+    return files.filter(
+      (path): path is string => typeof path === 'string' && /^assets\/\w[\w.-]*$/.test(path),
+    );
+  } catch {
+    return [];
+  }
 }
 
 async function describe(path: string): Promise<ListedPicture> {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -29,6 +29,29 @@ it.skipIf(!isBuilt([]))(
       expect((await readFile(join(folder, copy))).equals(await readFile(join(root, original)))).toBe(true);
     const { pictures } = JSON.parse(await readFile(join(folder, 'pictures.json'), 'utf8'));
     expect(pictures.map(({ file }: { file: string }) => file)).toEqual(['fiat.liif', 'tea.liif']);
+  },
+);
+
+it.skipIf(!isBuilt([]))(
+  'viewer: takes away what an earlier version of it has left, and nothing else',
+  async () => {
+    const site = join(folder, 'replaced');
+    expect((await runLiif(['viewer', '-o', site, sample('tea')])).code).toBe(0);
+    const page = (await readdir(join(site, 'assets'))).sort();
+    // As if another version had been copied here, beside files of the site's owner.
+    const list = JSON.parse(await readFile(join(site, 'viewer.json'), 'utf8'));
+    list.files.push('assets/main-0LDHASH0.js', 'assets/../kept.txt', 'tea.liif', '/etc/hostname', 7);
+    await writeFile(join(site, 'viewer.json'), JSON.stringify(list));
+    for (const name of ['assets/main-0LDHASH0.js', 'assets/logo-0LDHASH0.js', 'kept.txt'])
+      await writeFile(join(site, name), name);
+    expect((await runLiif(['viewer', '-o', site])).code).toBe(0);
+    expect((await readdir(join(site, 'assets'))).sort()).toEqual([...page, 'logo-0LDHASH0.js'].sort());
+    expect(await readdir(site)).toEqual(expect.arrayContaining(['kept.txt', 'tea.liif', 'index.html']));
+    // A list that is none deletes nothing, and is replaced.
+    await writeFile(join(site, 'viewer.json'), '{"files": 3}');
+    expect((await runLiif(['viewer', '-o', site])).code).toBe(0);
+    expect((await readdir(join(site, 'assets'))).length).toBe(page.length + 1);
+    expect(JSON.parse(await readFile(join(site, 'viewer.json'), 'utf8')).files.length).toBe(page.length);
   },
 );
 
