@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { type Browser, chromium } from 'playwright-core';
@@ -25,11 +27,35 @@ export function plainChromium(...args: string[]): Promise<Browser> {
 }
 
 /** A page of this folder, by default that with `liif/browser`, as a bundler makes it: file names and contents. */
-export async function bundledPage(folder = 'page'): Promise<Map<string, Uint8Array>> {
+export function bundledPage(folder = 'page'): Promise<Map<string, Uint8Array>> {
+  return bundled(folderOf(`test/browser/${folder}`));
+}
+
+/** A page of somebody else with a canvas and this code, whose variables then stand in its window. */
+export async function bundledCode(code: string, names: readonly string[]): Promise<Map<string, Uint8Array>> {
+  const folder = await mkdtemp(join(tmpdir(), 'liif-page-'));
+  try {
+    await writeFile(
+      join(folder, 'index.html'),
+      '<!doctype html><canvas width="256" height="256"></canvas><script type="module" src="./page.ts"></script>',
+    );
+    const canvas = "const canvas = document.querySelector('canvas')!;";
+    await writeFile(
+      join(folder, 'page.ts'),
+      `${canvas}\n${code}\nObject.assign(window, { ${names.join(', ')} });`,
+    );
+    return await bundled(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function bundled(folder: string): Promise<Map<string, Uint8Array>> {
   const output = (await build({
-    root: fileURLToPath(new URL(`./${folder}`, import.meta.url)),
+    root: folder,
     configFile: false,
     logLevel: 'error',
+    resolve: { alias: { 'liif/browser': folderOf('src/browser.ts') } },
     build: { write: false, assetsInlineLimit: 0, target: 'es2022', modulePreload: { polyfill: false } },
     worker: { format: 'es' },
   })) as Rollup.RollupOutput;

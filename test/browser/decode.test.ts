@@ -6,6 +6,7 @@ import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import {
+  bundledCode,
   bundledPage,
   folderOf,
   launchChromium,
@@ -219,5 +220,35 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     }, FILES[0]!);
     expect(digest).toBe(expected.get(FILES[0]!)![0]);
     await page.context().close();
+  });
+
+  it('does what the README shows', async () => {
+    const readme = (await readBytes('README.md')).toString();
+    const [snippet] = [...readme.matchAll(/^```ts\n(.*?)^```/gms)]
+      .map(([, code]) => code!)
+      .filter((code) => code.includes('liif/browser'));
+    const code = await bundledCode(snippet!, ['raster']);
+    const photo = await readBytes('samples/encoded/squirrel.liif');
+    const host = await startStaticHost(new Map([...code, ['photo.liif', photo]]), {
+      '/model': folderOf('src/model'),
+    });
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => expect.fail(error.message));
+    await page.goto(host.url);
+    await page.waitForFunction(() => 'raster' in window);
+    const shown = await page.evaluate(async () => {
+      const { raster } = window as unknown as { raster: { data: Uint8Array<ArrayBuffer> } };
+      const { data } = document.querySelector('canvas')!.getContext('2d')!.getImageData(0, 0, 256, 256);
+      const digests = [raster.data, data].map((pixels) => crypto.subtle.digest('SHA-256', pixels));
+      return (await Promise.all(digests)).map((digest) => [...new Uint8Array(digest)]);
+    });
+    const image = await openImage(photo, { engine });
+    const region = { x: 100, y: 80, width: 32, height: 24 };
+    const { data } = await image.render({ region, width: 640 });
+    const wanted = [sha256(data), sha256(await tilePixels(image, 12, 2048n, 1536n, 256))];
+    expect(shown.map((digest) => Buffer.from(digest).toString('hex'))).toEqual(wanted);
+    await image.close();
+    await page.close();
+    host.close();
   });
 });
