@@ -6,10 +6,11 @@ import {
   nativeZoom,
   open,
   openEngine,
+  RequestError,
   renderTile,
   toImageData,
 } from '../src/browser.ts';
-import type { Rational } from '../src/head/rational.ts';
+import { parseDecimal } from '../src/head/rational.ts';
 import { pointQuery } from '../src/pixels/tile.ts';
 import type { DecoderResult, FromDecoder, ToDecoder } from './decoder-messages.ts';
 
@@ -65,8 +66,9 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
       return toImageData(await pictureOf(message.picture).render({ region }, { signal }));
     }
     case 'value': {
-      const query = pointQuery(fractionOf(message.x), fractionOf(message.y));
-      const request = { ...query, allowOutside: true };
+      const [x, y] = [parseDecimal(message.x), parseDecimal(message.y)];
+      if (!x || !y) throw new RequestError(`Expected decimals but received ${message.x}, ${message.y}`);
+      const request = { ...pointQuery(x, y), allowOutside: true };
       const raster = await pictureOf(message.picture).render(request, { signal });
       return [...toImageData(raster).data] as [number, number, number, number];
     }
@@ -74,12 +76,6 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
     case 'abort':
       throw new Error('has no answer');
   }
-}
-
-/** Of a decimal as `formatDecimal` writes it. */
-function fractionOf(decimal: string): Rational {
-  const [whole, fraction = ''] = decimal.split('.') as [string, string?];
-  return { numerator: BigInt(whole + fraction), denominator: 10n ** BigInt(fraction.length) };
 }
 
 addEventListener('message', async ({ data: message }: MessageEvent<ToDecoder>) => {

@@ -1,9 +1,8 @@
 import { addressOf, type ImageInfo, type ImageList, listImages, NoTileServer } from './api.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
+import { pageHeader } from './page-header.ts';
 import { factsOf } from './shown-picture.ts';
-import { nextTheme } from './theme.ts';
-import { iconButton } from './toolbar.ts';
 
 /** Pictures that are asked for at once. */
 const PAGE = 120;
@@ -42,27 +41,21 @@ export class Gallery {
   constructor(root: HTMLElement, options: GalleryOptions) {
     this.#root = root;
     this.#options = options;
-    document.title = 'Pictures – liif';
     this.#more.addEventListener('click', () => void this.load().catch(() => {}));
     root.replaceChildren(
       element(
         'div',
         { class: 'gallery' },
-        element(
-          'header',
-          {},
-          element('div', {}, element('h1', { text: 'Pictures' }), this.#count),
-          element(
-            'div',
-            { class: 'row' },
+        pageHeader(
+          [this.#count],
+          [
             fileButton(
               'Open a file',
               { id: 'open-file', accept: '.liif', multiple: false, plain: true },
               ([file]) => file && options.onLocal(file),
             ),
             this.#add,
-            iconButton('Light or dark', 'theme', () => void nextTheme()),
-          ),
+          ],
         ),
         element('main', {}, this.#faults, this.#grid, this.#more),
       ),

@@ -1,9 +1,8 @@
 import type { ListedPicture } from '../src/cli/viewer.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
+import { pageHeader } from './page-header.ts';
 import { factsOf } from './shown-picture.ts';
-import { nextTheme } from './theme.ts';
-import { iconButton } from './toolbar.ts';
 
 /** Where there is no tile server: pictures are opened by a link, by hand, or by dropping them. */
 export class StartPage {
@@ -12,18 +11,12 @@ export class StartPage {
 
   constructor(root: HTMLElement, onFile: (file: File) => void) {
     this.#root = root;
-    document.title = 'Pictures – liif';
     void this.#load();
     root.replaceChildren(
       element(
         'div',
         { class: 'gallery' },
-        element(
-          'header',
-          {},
-          element('h1', { text: 'Pictures' }),
-          iconButton('Light or dark', 'theme', () => void nextTheme()),
-        ),
+        pageHeader(),
         element(
           'main',
           { class: 'start' },

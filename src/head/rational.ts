@@ -24,6 +24,15 @@ export function toRational(value: Exact): Rational {
   return { numerator: BigInt(numerator), denominator: 1n << shift };
 }
 
+/** A decimal, of at most 310 digits on either side of its point; undefined where the text is none. */
+export function parseDecimal(text: string): Rational | undefined {
+  const match = /^(-?)(\d{1,310})(?:\.(\d{1,310}))?$/.exec(text);
+  if (match === null) return undefined;
+  const [, sign, whole, fraction = ''] = match;
+  const numerator = BigInt(whole! + fraction);
+  return { numerator: sign === '-' ? -numerator : numerator, denominator: 10n ** BigInt(fraction.length) };
+}
+
 export function multiply(a: Rational, b: Rational): Rational {
   return { numerator: a.numerator * b.numerator, denominator: a.denominator * b.denominator };
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { MACS_A_PAIR, openPlainKernel } from '../../src/bench/plain-kernel.ts';
 import { WasmHeap } from '../../src/engine/wasm/heap.ts';
 import { packLayer } from '../../src/engine/wasm/pack.ts';
 import { inputRegionRect, planLayers, regionByteLength } from '../../src/engine/wasm/plan.ts';
@@ -47,7 +48,7 @@ export async function benchConvolutions(seconds: number): Promise<{ report: stri
     const macs = (size * size * kernel * kernel * inputs * outputs) / 1e9;
     const speed = macs / wasm!.min;
     const peerSpeed = macs / peer!.min;
-    const plainSpeed = (64 * PLAIN.pairs * PLAIN.rounds) / 1e9 / dense!.min;
+    const plainSpeed = (MACS_A_PAIR * PLAIN.pairs * PLAIN.rounds) / 1e9 / dense!.min;
     rows.push([
       `${kernel}x${kernel}, ${inputs} to ${outputs}`,
       where,
@@ -92,13 +93,6 @@ export async function benchConvolutions(seconds: number): Promise<{ report: stri
     ],
     figures,
   };
-}
-
-/** What `liif bench` calls the plain kernel. */
-async function openPlainKernel(): Promise<{ multiplyAdd(rounds: number, pairs: number): number }> {
-  const code = await readFile(new URL('../../src/bench/peak.wasm', import.meta.url));
-  const { instance } = await WebAssembly.instantiate(code, {});
-  return instance.exports as unknown as { multiplyAdd(rounds: number, pairs: number): number };
 }
 
 /** The engine's kernels and plans, on the calling thread. */

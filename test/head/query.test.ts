@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { gridSpan, planSampling, sampleAxis } from '../../src/head/query.ts';
-import { toNumber, toRational } from '../../src/head/rational.ts';
+import { parseDecimal, toNumber, toRational } from '../../src/head/rational.ts';
 
 describe('exact numbers', () => {
   it('takes a double for exactly what it is', () => {
@@ -12,6 +12,28 @@ describe('exact numbers', () => {
     expect(() => toRational(Number.NaN)).toThrow(RangeError);
     expect(() => toRational(Number.POSITIVE_INFINITY)).toThrow(RangeError);
     expect(() => toRational({ numerator: 1n, denominator: 0n })).toThrow(RangeError);
+  });
+  it('reads decimals as they are written, and nothing else', () => {
+    expect(parseDecimal('-0.25')).toEqual({ numerator: -25n, denominator: 100n });
+    expect(parseDecimal('12')).toEqual({ numerator: 12n, denominator: 1n });
+    const long = '9'.repeat(310);
+    expect(parseDecimal(`${long}.${long}`)?.denominator).toBe(10n ** 310n);
+    for (const text of [
+      '',
+      '-',
+      '.5',
+      '5.',
+      '1e3',
+      '0x1',
+      ' 1',
+      '1 ',
+      'NaN',
+      '+1',
+      '1.2.3',
+      `${long}9`,
+      `0.${long}9`,
+    ])
+      expect(parseDecimal(text), text).toBeUndefined();
   });
   it('comes back as the nearest double', () => {
     expect(toNumber({ numerator: -1n, denominator: 3n })).toBeCloseTo(-1 / 3, 15);

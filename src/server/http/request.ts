@@ -1,4 +1,4 @@
-import type { Rational } from '../../head/rational.ts';
+import { parseDecimal, type Rational } from '../../head/rational.ts';
 import { badRequest, notFound, Problem } from '../problem.ts';
 import type { ImageFormat } from '../protocols/image-format.ts';
 import { type IiifParameters, type IiifVersion, parseIiifParameters } from './iiif-parameters.ts';
@@ -99,8 +99,8 @@ export function parseRequest(url: string): ServerRequest {
     return {
       kind: 'pixel',
       id: parseId(parts.slice(0, -1)),
-      x: parseDecimal(query.get('x'), 'x'),
-      y: parseDecimal(query.get('y'), 'y'),
+      x: parseCoordinate(query.get('x'), 'x'),
+      y: parseCoordinate(query.get('y'), 'y'),
     };
   if (parts.length >= 4) return parseTile(parts, query);
   throw notFound();
@@ -282,14 +282,12 @@ function versionOf(query: URLSearchParams): string | undefined {
   return /^[0-9a-zA-Z_-]{1,64}$/.test(version) ? version : '';
 }
 
-/** A coordinate in pixels: at most 310 digits on either side of the point. */
-function parseDecimal(text: string | null, name: string): Rational {
-  const match = /^(-?)(\d{1,310})(?:\.(\d{1,310}))?$/.exec(text ?? '');
-  if (match === null)
-    throw badRequest('invalid-coordinate', `Expected ${name} as a decimal number of pixels.`);
-  const [, sign, whole, fraction = ''] = match;
-  const numerator = BigInt(whole! + fraction);
-  return { numerator: sign === '-' ? -numerator : numerator, denominator: 10n ** BigInt(fraction.length) };
+/** A coordinate in pixels. */
+function parseCoordinate(text: string | null, name: string): Rational {
+  return (
+    parseDecimal(text ?? '') ??
+    raise(badRequest('invalid-coordinate', `Expected ${name} as a decimal number of pixels.`))
+  );
 }
 
 function parseCount(text: string | null, name: string, low: number, high: number): number | undefined {
