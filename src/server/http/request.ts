@@ -284,10 +284,9 @@ function versionOf(query: URLSearchParams): string | undefined {
 
 /** A coordinate in pixels. */
 function parseCoordinate(text: string | null, name: string): Rational {
-  return (
-    parseDecimal(text ?? '') ??
-    raise(badRequest('invalid-coordinate', `Expected ${name} as a decimal number of pixels.`))
-  );
+  const value = parseDecimal(text ?? '');
+  if (!value) throw badRequest('invalid-coordinate', `Expected ${name} as a decimal number of pixels.`);
+  return value;
 }
 
 function parseCount(text: string | null, name: string, low: number, high: number): number | undefined {
