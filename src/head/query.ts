@@ -152,14 +152,29 @@ export function sampleAxis(
     n * reduction * a.denominator * b.denominator;
   const index = new Int32Array(Number(BigInt(to) - BigInt(from)));
   const fraction = new Int16Array(index.length);
-  const last = BigInt(sites - 1);
-  for (let j = 0; j < index.length; j++) {
-    const position = floorDivide(numerator << FRACTION_BITS, denominator);
-    const site = position >> FRACTION_BITS;
-    index[j] = Number(site < -1n ? -1n : site > last ? last : site);
-    fraction[j] = Number(position - (site << FRACTION_BITS));
-    numerator += increment;
-  }
+  const last = sites - 1;
+  const put = (j: number, site: number, part: number) => {
+    index[j] = Math.max(-1, Math.min(last, site));
+    fraction[j] = part;
+  };
+  const end = numerator + increment * BigInt(index.length);
+  const most = BigInt(2 ** 51) >> FRACTION_BITS;
+  if (-most < numerator && end < most && denominator < most) {
+    // The usual grid, in doubles, which are ten times faster. A quotient that is not whole is at least 1/below away from it, more than the
+    // division rounds where the dividend is below 2^51.
+    const scale = 2 ** Number(FRACTION_BITS);
+    const below = Number(denominator);
+    for (let j = 0, above = Number(numerator); j < index.length; j++, above += Number(increment)) {
+      const site = Math.floor(above / below);
+      put(j, site, Math.floor(((above - site * below) * scale) / below));
+    }
+  } else
+    for (let j = 0; j < index.length; j++) {
+      const position = floorDivide(numerator << FRACTION_BITS, denominator);
+      const site = position >> FRACTION_BITS;
+      put(j, Number(site), Number(position - (site << FRACTION_BITS)));
+      numerator += increment;
+    }
   const step = multiply(b, { numerator: 1n, denominator: n * reduction });
   const cell = floorDivide(2n * (step.numerator << 12n) + step.denominator, 2n * step.denominator);
   return { index, fraction, cell: Number(cell < MIN_CELL ? MIN_CELL : cell > MAX_CELL ? MAX_CELL : cell) };

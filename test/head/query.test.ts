@@ -57,6 +57,24 @@ describe('sample positions', () => {
     expect(sampleAxis(0, 1, 1000, 1n, 16).cell).toBe(1024);
     expect(sampleAxis(0, 16, 1, 1n, 16).cell).toBe(16384);
   });
+  it('computes in doubles what it computes in whole numbers of any size', () => {
+    let seed = 3;
+    const random = (limit: number) => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return BigInt(Math.floor((seed / 2 ** 32) * limit));
+    };
+    const long = 10n ** 30n;
+    for (let trial = 0; trial < 300; trial++) {
+      const start = { numerator: random(40_000) - 20_000n, denominator: 1n + random(trial) };
+      const length = { numerator: 1n + random(20_000), denominator: 1n + random(trial) };
+      const count = 1 + Number(random(500));
+      const reduction = 4n ** random(3);
+      const axis = sampleAxis(start, length, count, reduction, 700, -3, count + 5);
+      // The same start, spelled so long that no double holds it.
+      const longer = { numerator: start.numerator * long, denominator: start.denominator * long };
+      expect(axis).toEqual(sampleAxis(longer, length, count, reduction, 700, -3, count + 5));
+    }
+  });
   it('joins without a gap when a region is cut', () => {
     const whole = sampleAxis(
       { numerator: 1n, denominator: 3n },

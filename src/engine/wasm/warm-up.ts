@@ -19,6 +19,12 @@ export async function warmUp(engine: Engine): Promise<void> {
   };
   const index = Int32Array.from({ length: side }, (_, i) => i - 1);
   const axis = { index, fraction: new Int16Array(side).fill(8192), cell: 4096 };
+  // A pixel on each site, and a reduction of it to a half.
+  const length = side - 1;
+  const native = { index: index.slice(1), fraction: new Int16Array(length), cell: 4096 };
+  const grid = { rows: native, columns: native, depth: 8 } as const;
+  const half = { density: 2, span: { count: length, wanted: side, shift: 0 }, count: side / 2 - 3 };
+  const whole = { top: 0, left: 0, height: length, width: length };
   const analysis = new Int16Array(chunk.height * chunk.width * model.latentChannels);
   const work = async () => {
     // A model for decoding alone cannot make the chunk that would be decoded.
@@ -27,7 +33,9 @@ export async function warmUp(engine: Engine): Promise<void> {
       await engine.decodeChunk(bytes, chunk, 1);
     }
     const features = await engine.features(latents, level, sites, 1);
-    await engine.pixels(features, [{ rows: axis, columns: axis, depth: 8 }]);
+    await engine.pixels(features, [{ rows: axis, columns: axis, depth: 8 }, grid]);
+    const parts = [{ features, rect: whole }];
+    await engine.reduce?.({ grid, rows: half, columns: half, gray: false, parts });
     features.close();
   };
   for (let round = 0; round < ROUNDS; round++)
