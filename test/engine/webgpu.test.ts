@@ -31,7 +31,8 @@ afterAll(() => kernels?.device.destroy());
 
 describe.skipIf(gpu === undefined)(`the contract of engines, kept by webgpu${missing}`, () => {
   runEngineTests({
-    qualities: [1, 100],
+    // The vectors have others.
+    qualities: [100],
     openEngine: async (of) => webGpuEngine(of, kernels, { cpu: openReferenceEngine(of), chunksOn: 'device' }),
   });
 });
@@ -93,8 +94,8 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     for (const [on, threads] of [
       [kernels, 2],
       [card, 2],
-      [card, 6],
-      [card, 7],
+      [card, 4],
+      [card, 5],
     ] as const) {
       const other = webGpuEngine(model, on, { cpu: cpuOf(threads) });
       expect(await other.encodeChunk(analysis, chunk, 50)).toEqual(
@@ -102,19 +103,22 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
       );
       await other.close();
     }
-    expect(coded).toEqual(['2 threads', '7 threads']);
+    expect(coded).toEqual(['2 threads', '5 threads']);
   });
 
   it('gathers the networks of many chunks into few submissions', async () => {
-    const chunk = { height: 3, width: 2 };
+    const chunk = { height: 8, width: 8 };
     const submit = vi.spyOn(kernels.device.queue, 'submit');
     const other = webGpuEngine(model, kernels, { cpu: reference, chunksOn: 'device' });
-    const analyses = Array.from({ length: 20 }, (_, i) =>
+    const analyses = Array.from({ length: 8 }, (_, i) =>
       randomInt16(chunk.height * chunk.width * model.latentChannels, 18_000, i),
     );
     const expected = await Promise.all(analyses.map((one) => reference.encodeChunk(one, chunk, 50)));
     const made = await Promise.all(analyses.map((one) => other.encodeChunk(one, chunk, 50)));
-    expect(made).toEqual(expected);
+    for (const [i, { bytes, latents }] of expected.entries()) {
+      expectEqual(made[i]!.bytes, bytes);
+      expectEqual(made[i]!.latents, latents);
+    }
     // Six networks of each chunk.
     expect(submit.mock.calls.length).toBeLessThan(30);
     submit.mockRestore();

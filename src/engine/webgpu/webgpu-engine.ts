@@ -28,7 +28,7 @@ export interface WebGpuOptions {
   readonly cpu: Engine;
   /**
    * Where the networks of chunks run; symbols are always read on the CPU. On the device all symbols are read on the calling thread, which takes a
-   * seventh of what a thread of wasm needs for a whole chunk. Default: on a graphics card the device, unless `cpu` has seven threads or more.
+   * fifth of what a thread of wasm needs for a whole chunk. Default: on a graphics card the device, unless `cpu` has five threads or more.
    */
   readonly chunksOn?: 'device' | 'cpu';
   /** Bound of the memory on the device, in bytes; default 8 GiB. */
@@ -56,7 +56,7 @@ export interface WebGpuEngine extends Engine {
 const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } as const;
 const CALLS_AT_ONCE = 4;
 /** With as many threads wasm codes chunks faster than one thread can read the symbols of. */
-const BUSY_THREADS = 7;
+const BUSY_THREADS = 5;
 const SCRATCH_BYTES = 512 * 2 ** 20;
 /** Samples of one dispatch. */
 const BATCH_BYTES = 32 * 2 ** 20;
