@@ -173,8 +173,8 @@ export class Gallery {
   }
 }
 
-/** Asks again, a few times, for what a busy server refused. */
-function thumbnail(info: ImageInfo): HTMLImageElement {
+/** Asks again, a few times, for what a busy server refused; until it comes there is an empty frame. */
+function thumbnail(info: ImageInfo): HTMLElement {
   const source = addressOf(info.thumbnail);
   const image = element('img', {
     attributes: {
@@ -187,7 +187,11 @@ function thumbnail(info: ImageInfo): HTMLImageElement {
     },
   });
   let tries = 0;
+  image.addEventListener('load', () => {
+    image.style.visibility = '';
+  });
   image.addEventListener('error', () => {
+    image.style.visibility = 'hidden';
     if (++tries > MAX_TRIES) return;
     setTimeout(
       () => {
@@ -197,5 +201,5 @@ function thumbnail(info: ImageInfo): HTMLImageElement {
       1000 * 2 ** tries,
     );
   });
-  return image;
+  return element('span', { class: 'thumbnail' }, image);
 }

@@ -11,6 +11,7 @@ import { afterAll } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { isBuilt, root } from '../built.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
@@ -52,8 +53,9 @@ export function quickEngine(): Promise<Engine> {
   return openEngine(parseModel(tinyModelBytes({ seed: 5 })), { engine: 'wasm', threads: 1 });
 }
 
-/** Builds the viewer as `npm run build:viewer` does, elsewhere. */
+/** The viewer as `npm run build:viewer` has built it, or, where sources are newer, builds it elsewhere. */
 export async function builtViewer(): Promise<string> {
+  if (isBuilt(['viewer', 'src'], 'dist/viewer/index.html')) return join(root, 'dist/viewer');
   const directory = await mkdtemp(join(tmpdir(), 'liif-viewer-'));
   afterAll(() => rm(directory, { recursive: true, force: true }));
   await build({

@@ -167,6 +167,29 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.close();
   });
 
+  it('shows an empty frame, no broken picture, until a busy server gives a thumbnail', async () => {
+    const page = await openPage();
+    let refused = 0;
+    await page.route(/\.(png|jpg|webp)/, (route) =>
+      route.request().resourceType() === 'image' && refused++ < 2
+        ? route.fulfill({ status: 503 })
+        : route.continue(),
+    );
+    await page.goto(server!.localUrl);
+    const images = page.locator('.card img');
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll<HTMLImageElement>('.card img')].some((image) => image.style.visibility),
+    );
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll<HTMLImageElement>('.card img')].every(
+        ({ naturalWidth }) => naturalWidth > 0,
+      ),
+    );
+    for (const image of await images.all()) expect(await image.isVisible()).toBe(true);
+    expect(refused).toBeGreaterThan(1);
+    await page.close();
+  });
+
   it('encodes an image that is dropped, with progress, and opens it', async () => {
     const page = await open('');
     await page.waitForSelector('.card');
