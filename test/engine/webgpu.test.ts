@@ -4,6 +4,7 @@ import type { Engine, Patch, Rect } from '../../src/engine/engine.ts';
 import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { openDevice } from '../../src/engine/webgpu/device.ts';
+import { DeviceChunks } from '../../src/engine/webgpu/device-chunks.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
 import { adapterNames } from '../../src/engine/webgpu/node-gpu.ts';
 import { plainSpeed } from '../../src/engine/webgpu/plain-speed.ts';
@@ -33,7 +34,12 @@ describe.skipIf(gpu === undefined)(`the contract of engines, kept by webgpu${mis
   runEngineTests({
     // The vectors have others.
     qualities: [100],
-    openEngine: async (of) => webGpuEngine(of, kernels, { cpu: openReferenceEngine(of), chunksOn: 'device' }),
+    openEngine: async (of) =>
+      webGpuEngine(of, kernels, {
+        cpu: openReferenceEngine(of),
+        deviceChunks: DeviceChunks,
+        chunksOn: 'device',
+      }),
   });
 });
 
@@ -73,7 +79,11 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     ),
   )('decodes vector $name', async (vector) => {
     const of = parseModel(modelBytes(vector.model));
-    const other = webGpuEngine(of, kernels, { cpu: openReferenceEngine(of), chunksOn: 'device' });
+    const other = webGpuEngine(of, kernels, {
+      cpu: openReferenceEngine(of),
+      deviceChunks: DeviceChunks,
+      chunksOn: 'device',
+    });
     expect(await decodeVector(vector, other)).toEqual(expectedFindings(vector));
     await other.close();
   });
@@ -97,7 +107,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
       [card, 4],
       [card, 5],
     ] as const) {
-      const other = webGpuEngine(model, on, { cpu: cpuOf(threads) });
+      const other = webGpuEngine(model, on, { cpu: cpuOf(threads), deviceChunks: DeviceChunks });
       expect(await other.encodeChunk(analysis, chunk, 50)).toEqual(
         await reference.encodeChunk(analysis, chunk, 50),
       );
@@ -109,7 +119,11 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   it('gathers the networks of many chunks into few submissions', async () => {
     const chunk = { height: 8, width: 8 };
     const submit = vi.spyOn(kernels.device.queue, 'submit');
-    const other = webGpuEngine(model, kernels, { cpu: reference, chunksOn: 'device' });
+    const other = webGpuEngine(model, kernels, {
+      cpu: reference,
+      deviceChunks: DeviceChunks,
+      chunksOn: 'device',
+    });
     const analyses = Array.from({ length: 8 }, (_, i) =>
       randomInt16(chunk.height * chunk.width * model.latentChannels, 18_000, i),
     );

@@ -97,7 +97,7 @@ function residual(layer: Residual, input: Patch, extent: Extent, output: Rect, q
   return out;
 }
 
-function row(layer: Row, input: Patch, output: Rect, quality: number): Patch {
+export function row(layer: Row, input: Patch, output: Rect, quality: number): Patch {
   const out = crop(input, output);
   const values = layer.row.subarray((quality - 1) * layer.channels, quality * layer.channels);
   for (let i = 0; i < out.data.length; i++) {
@@ -107,7 +107,7 @@ function row(layer: Row, input: Patch, output: Rect, quality: number): Patch {
 }
 
 /** out[y][x][(dy*k + dx)*C + c] = in[y*k + dy][x*k + dx][c] */
-function unshuffle(k: number, input: Patch, output: Rect): Patch {
+export function unshuffle(k: number, input: Patch, output: Rect): Patch {
   const { channels } = input;
   const out = emptyPatch(output, k * k * channels);
   let at = 0;

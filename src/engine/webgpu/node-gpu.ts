@@ -4,6 +4,7 @@ import { EngineError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { Engine } from '../engine.ts';
 import { severalAsOne } from '../several.ts';
+import { DeviceChunks } from './device-chunks.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { openWebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
@@ -64,6 +65,7 @@ export async function openNodeWebGpu(
       readAsset: (url) => readFile(url),
       cpu,
       plainSpeed,
+      deviceChunks: DeviceChunks,
       ...(chunksOn && { chunksOn }),
       ...options,
     });

@@ -1,6 +1,5 @@
-import { type AsyncChunkNetworks, decodeChunkAsync, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError, RequestError } from '../../errors.ts';
-import type { Layer, Model } from '../../network/model.ts';
+import type { Layer, Model, Row, Unshuffle } from '../../network/model.ts';
 import {
   analysisWindow,
   latentWindow,
@@ -10,9 +9,9 @@ import {
 } from '../../network/window.ts';
 import { expectCover, expectEncoder, expectQuality } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
-import { crop, runLayer } from '../reference/layers.ts';
+import { crop, row, unshuffle } from '../reference/layers.ts';
 import { BufferPool } from './buffer-pool.ts';
-import { chunkLayers, DeviceNetworks } from './chunk-networks.ts';
+import type { DeviceChunks } from './device-chunks.ts';
 import { batchQueries, unpackSamples } from './head-request.ts';
 import { HeadRunner } from './head-runner.ts';
 import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
@@ -27,9 +26,11 @@ export interface WebGpuOptions {
   /** Codes chunks where the device does not. It stays the caller's. */
   readonly cpu: Engine;
   /**
-   * Where the networks of chunks run; symbols are always read on the CPU. On the device all symbols are read on the calling thread, which takes a
-   * fifth of what a thread of wasm needs for a whole chunk. Default: on a graphics card the device, unless `cpu` has five threads or more.
+   * What codes chunks on the device. It reads all symbols on the calling thread, a fifth of what a thread of wasm needs for a whole chunk. Handed in,
+   * since pages have wasm workers for that and are to stay small.
    */
+  readonly deviceChunks?: typeof DeviceChunks;
+  /** Who codes chunks. Default: on a graphics card the device, unless `cpu` has five threads or more. */
   readonly chunksOn?: 'device' | 'cpu';
   /** Bound of the memory on the device, in bytes; default 8 GiB. */
   readonly maxBytes?: number;
@@ -100,7 +101,7 @@ class DeviceEngine implements WebGpuEngine {
   readonly #runner: LayerRunner;
   readonly #head: HeadRunner;
   /** Undefined where `cpu` codes chunks. */
-  readonly #chunkNetworks: DeviceNetworks | undefined;
+  readonly #chunks: DeviceChunks | undefined;
   readonly #scratchBytes: number;
   readonly #weights: GPUBuffer[] = [];
   #closed = false;
@@ -129,14 +130,14 @@ class DeviceEngine implements WebGpuEngine {
     );
     this.#ring = new ReadbackRing(open);
     this.#submitter = new Submitter(open, this.#pool);
-    const chunksOn =
-      options.chunksOn ?? (open.software || options.cpu.threads >= BUSY_THREADS ? 'cpu' : 'device');
+    const { deviceChunks, chunksOn } = options;
     const layers = [...model.analysis, ...model.synthesis];
-    if (chunksOn === 'device') layers.push(...chunkLayers(model));
+    const here = chunksOn ? chunksOn === 'device' : !open.software && options.cpu.threads < BUSY_THREADS;
+    if (deviceChunks && here) layers.push(...deviceChunks.layersOf(model));
     const network = uploadLayers(layers, (data) => this.#upload(data));
     this.#runner = new LayerRunner(open.device, open.pipelines, network);
-    if (chunksOn === 'device')
-      this.#chunkNetworks = new DeviceNetworks(model, open, this.#submitter, this.#ring, this.#runner);
+    if (deviceChunks && here)
+      this.#chunks = new deviceChunks(model, open, this.#submitter, this.#ring, this.#runner);
     const headWeights = this.#upload(packHead(model.head));
     this.#head = new HeadRunner(open.device, open.pipelines.get('head')!, model.head, headWeights);
   }
@@ -161,17 +162,17 @@ class DeviceEngine implements WebGpuEngine {
     const { analysis } = this.model;
     const extent = paddedExtent(this.model, picture);
     expectCover(pixels, analysisWindow(this.model, latents, picture), 3, 'pixels');
-    // An odd number of channels does not go into pairs: the picture is unshuffled on the way to the device.
+    // An odd number of channels does not go into pairs; convolutions have an even one.
     const extents = layerExtents(analysis, extent);
     const windows = layerWindows(analysis, latents, extent);
     let input = crop(pixels, windows[0]!);
     let first = 0;
-    for (; input.channels % 2 === 1; first++)
-      input = runLayer(
-        { layer: analysis[first]!, extent: extents[first]!, output: windows[first + 1]! },
-        input,
-        quality,
-      );
+    for (; input.channels % 2 === 1; first++) {
+      const layer = analysis[first] as Row | Unshuffle;
+      const window = windows[first + 1]!;
+      input =
+        layer.op === 'row' ? row(layer, input, window, quality) : unshuffle(layer.factor, input, window);
+    }
     const output: Tensor = { rect: latents, channels: this.model.latentChannels };
     const made = await this.#run(analysis.slice(first), input, extents[first]!, output, quality, signal);
     try {
@@ -240,8 +241,8 @@ class DeviceEngine implements WebGpuEngine {
   ): Promise<EncodedChunk> {
     this.#enter(quality, signal);
     expectEncoder(this.model);
-    if (!this.#chunkNetworks) return this.#cpu.encodeChunk(analysis, chunk, quality, signal);
-    return encodeChunkAsync(analysis, chunk, quality, this.model, this.#networksFor(signal));
+    if (!this.#chunks) return this.#cpu.encodeChunk(analysis, chunk, quality, signal);
+    return this.#chunks.encode(analysis, chunk, quality, () => this.#enter(undefined, signal));
   }
 
   async decodeChunk(
@@ -251,8 +252,8 @@ class DeviceEngine implements WebGpuEngine {
     signal?: AbortSignal,
   ): Promise<Int16Array> {
     this.#enter(quality, signal);
-    if (!this.#chunkNetworks) return this.#cpu.decodeChunk(bytes, chunk, quality, signal);
-    return decodeChunkAsync(bytes, chunk, quality, this.model, this.#networksFor(signal));
+    if (!this.#chunks) return this.#cpu.decodeChunk(bytes, chunk, quality, signal);
+    return this.#chunks.decode(bytes, chunk, quality, () => this.#enter(undefined, signal));
   }
 
   async close(): Promise<void> {
@@ -354,10 +355,6 @@ class DeviceEngine implements WebGpuEngine {
     if (this.#closed) throw new EngineError('the engine is closed');
     signal?.throwIfAborted();
     if (quality !== undefined) expectQuality(this.model, quality);
-  }
-
-  #networksFor(signal: AbortSignal | undefined): AsyncChunkNetworks {
-    return this.#chunkNetworks!.at(() => this.#enter(undefined, signal));
   }
 }
 

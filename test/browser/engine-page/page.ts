@@ -1,4 +1,5 @@
 import { openReferenceEngine } from '../../../src/engine/reference/reference-engine.ts';
+import { DeviceChunks } from '../../../src/engine/webgpu/device-chunks.ts';
 import { openKernels } from '../../../src/engine/webgpu/kernels.ts';
 import { webGpuEngine } from '../../../src/engine/webgpu/webgpu-engine.ts';
 import type { FromWorker, ToWorker } from '../../../src/engine/worker/messages.ts';
@@ -27,7 +28,11 @@ window.toEngine = (number, message) => {
   if (!handle) {
     handle = serveEngine(
       async (model) =>
-        webGpuEngine(model, await kernels, { cpu: openReferenceEngine(model), chunksOn: 'device' }),
+        webGpuEngine(model, await kernels, {
+          cpu: openReferenceEngine(model),
+          deviceChunks: DeviceChunks,
+          chunksOn: 'device',
+        }),
       (answer) => window.fromEngine(number, answer),
     );
     engines.set(number, handle);

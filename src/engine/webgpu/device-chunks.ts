@@ -1,7 +1,7 @@
-import type { AsyncChunkNetworks } from '../../entropy/chunk.ts';
+import { type AsyncChunkNetworks, decodeChunkAsync, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
-import type { Extent } from '../engine.ts';
+import type { EncodedChunk, Extent } from '../engine.ts';
 import { joinChannels } from '../reference/layers.ts';
 import type { OpenDevice } from './device.ts';
 import type { LayerRunner } from './layer-runner.ts';
@@ -28,10 +28,10 @@ const SUBMISSIONS = 2;
 const MAX_READBACK_BYTES = 64 * 2 ** 20;
 
 /**
- * The networks of chunks on the device (spec 3.6). Every step ends with a readback, since symbols are read on the CPU. While the device is busy, runs
+ * Chunks, with their networks on the device (spec 3.6). Every step ends with a readback, since symbols are read on the CPU. While the device is busy, runs
  * of whatever chunks and steps gather: the next submission takes them all, and they come back in one buffer.
  */
-export class DeviceNetworks {
+export class DeviceChunks {
   readonly #model: Model;
   readonly #open: OpenDevice;
   readonly #submitter: Submitter;
@@ -40,6 +40,13 @@ export class DeviceNetworks {
   #waiting: WaitingRun[] = [];
   #submissions = 0;
 
+  /** All layers that it needs on the device. */
+  static layersOf({ hyperAnalysis, hyperSynthesis, prior }: Model): Layer[] {
+    const steps = prior.flatMap(({ trunk, mean, deviation }) => [...trunk, mean, deviation]);
+    return [...hyperAnalysis, ...hyperSynthesis, ...steps];
+  }
+
+  /** `runner` has the layers. */
   constructor(model: Model, open: OpenDevice, submitter: Submitter, ring: ReadbackRing, runner: LayerRunner) {
     this.#model = model;
     this.#open = open;
@@ -49,7 +56,16 @@ export class DeviceNetworks {
   }
 
   /** `check` is called before every network and may throw. */
-  at(check: () => void): AsyncChunkNetworks {
+  decode(bytes: Uint8Array, chunk: Extent, quality: number, check: () => void): Promise<Int16Array> {
+    return decodeChunkAsync(bytes, chunk, quality, this.#model, this.#networks(check));
+  }
+
+  /** Likewise. */
+  encode(analysis: Int16Array, chunk: Extent, quality: number, check: () => void): Promise<EncodedChunk> {
+    return encodeChunkAsync(analysis, chunk, quality, this.#model, this.#networks(check));
+  }
+
+  #networks(check: () => void): AsyncChunkNetworks {
     const model = this.#model;
     const run = async (
       layers: readonly Layer[],
@@ -156,12 +172,6 @@ export class DeviceNetworks {
       }
     }
   }
-}
-
-/** All layers that chunks need on the device. */
-export function chunkLayers({ hyperAnalysis, hyperSynthesis, prior }: Model): Layer[] {
-  const steps = prior.flatMap(({ trunk, mean, deviation }) => [...trunk, mean, deviation]);
-  return [...hyperAnalysis, ...hyperSynthesis, ...steps];
 }
 
 function readbackBytes(outputs: readonly Tensor[]): number {
