@@ -3,10 +3,8 @@ import type { Model } from '../network/model.ts';
 import type { Engine } from './engine.ts';
 import { withFallback } from './fallback.ts';
 import { browserHost } from './wasm/browser-host.ts';
-import { openWasmEngine } from './wasm/wasm-engine.ts';
-import { openWebGpuEngine } from './webgpu/webgpu-engine.ts';
 import type { FromWorker } from './worker/messages.ts';
-import { type EngineWorker, openWorkerEngine } from './worker/worker-engine.ts';
+import type { EngineWorker } from './worker/worker-engine.ts';
 
 export interface BrowserEngineOptions {
   /** `auto` (default): WebGPU where there is a graphics card, else WebAssembly. */
@@ -25,15 +23,17 @@ const MAX_SEPARATE_WORKERS = 4;
 
 /**
  * The fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin, COEP require-corp) get wasm threads over one
- * memory; others get workers of their own memory each. Rejects with EngineError when nothing runs here.
+ * memory; others get workers of their own memory each. Only the code of what a page can use is fetched. Rejects with EngineError when nothing runs here.
  */
 export async function openBrowserEngine(model: Model, options: BrowserEngineOptions = {}): Promise<Engine> {
   const { engine = 'auto', softwareAdapter = false, onWarning = (text) => console.warn(text) } = options;
   const cpu = await openWasm(model, options);
-  if (engine === 'wasm') return cpu;
+  const { gpu: api } = globalThis.navigator ?? {};
+  if (engine === 'wasm' || (engine === 'auto' && api === undefined)) return cpu;
   try {
+    const { openWebGpuEngine } = await import('./webgpu/webgpu-engine.ts');
     const gpu = await openWebGpuEngine(model, {
-      gpu: globalThis.navigator?.gpu,
+      gpu: api,
       readAsset: fetchAsset,
       software: softwareAdapter,
       cpu,
@@ -49,6 +49,7 @@ export async function openBrowserEngine(model: Model, options: BrowserEngineOpti
 async function openWasm(model: Model, { threads, signal }: BrowserEngineOptions): Promise<Engine> {
   if (browserHost.defaultThreads > 0) {
     try {
+      const { openWasmEngine } = await import('./wasm/wasm-engine.ts');
       return await openWasmEngine(model, {
         host: browserHost,
         ...(threads !== undefined && { threads }),
@@ -59,6 +60,7 @@ async function openWasm(model: Model, { threads, signal }: BrowserEngineOptions)
       if (!isLiifError(error, 'EngineError')) throw error;
     }
   }
+  const { openWorkerEngine } = await import('./worker/worker-engine.ts');
   return openWorkerEngine(model, {
     name: 'wasm',
     startWorker,

@@ -29,11 +29,18 @@ const ISOLATED = {
 
 const bundle = await bundledPage();
 
-it('is a bundle of less than 60 kB, weights aside: scripts, shaders and kernels together', () => {
+/** Files that only isolated pages fetch, whose threads share a memory, and those that only others fetch. */
+const ONLY_ISOLATED = /wasm-engine|browser-thread|kernels-shared/;
+const ONLY_OTHERS = /worker-engine|browser-worker|kernels-(?!shared)/;
+
+it.each([
+  ['an isolated page', ONLY_ISOLATED, ONLY_OTHERS],
+  ['any other page', ONLY_OTHERS, ONLY_ISOLATED],
+])('is less than 60 kB for %s, weights aside: scripts, shaders and kernels together', (_, mine, others) => {
+  const names = [...bundle.keys()].filter((name) => !/\.html$/.test(name) && !others.test(name));
+  expect(names.filter((name) => mine.test(name))).toHaveLength(3);
   let bytes = 0;
-  // A page loads one of the two files of kernels.
-  for (const [name, content] of bundle)
-    if (!/\.html$|kernels-shared/.test(name)) bytes += gzipSync(content).length;
+  for (const name of names) bytes += gzipSync(bundle.get(name)!).length;
   expect(bytes).toBeGreaterThan(10_000);
   expect(bytes).toBeLessThan(60_000);
 });

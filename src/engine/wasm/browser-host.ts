@@ -12,7 +12,7 @@ export const browserHost: WasmHost = {
     throw new Error('pages compute in workers');
   },
   startThread(): Thread {
-    const worker = new Worker(new URL('../worker/browser-worker.js', import.meta.url), { type: 'module' });
+    const worker = new Worker(new URL('./browser-thread.js', import.meta.url), { type: 'module' });
     return {
       post: (message, transfer = []) => worker.postMessage(message, transfer),
       onMessage: (callback) => {

@@ -1,9 +1,7 @@
 import { compileKernels } from '../wasm/browser-kernels.ts';
 import type { WasmHost } from '../wasm/host.ts';
 import { startLocalThread } from '../wasm/local-thread.ts';
-import { serveThread, type ToThread } from '../wasm/thread.ts';
 import { openWasmEngine } from '../wasm/wasm-engine.ts';
-import type { ToWorker } from './messages.ts';
 import { serveEngine } from './serve-engine.ts';
 
 /** An engine of this worker alone. */
@@ -16,15 +14,8 @@ const alone: WasmHost = {
   },
 };
 
-// One script for both kinds of worker, so that pages load one: threads of an engine get a memory to share, engines of their own get a model.
-let handle: ((message: never) => void) | undefined;
-addEventListener('message', ({ data }: MessageEvent<ToThread | ToWorker>) => {
-  handle ??=
-    'memory' in data
-      ? serveThread((message, transfer) => postMessage(message, { transfer }))
-      : serveEngine(
-          (model) => openWasmEngine(model, { host: alone }),
-          (message, transfer) => postMessage(message, { transfer }),
-        );
-  handle(data as never);
-});
+const handle = serveEngine(
+  (model) => openWasmEngine(model, { host: alone }),
+  (message, transfer) => postMessage(message, { transfer }),
+);
+addEventListener('message', ({ data }) => handle(data));
