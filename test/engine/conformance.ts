@@ -163,6 +163,11 @@ export function runEngineTests({
       });
 
       it.each(REDUCTIONS)('reduces $what, where it reduces at all', async ({ rows, columns }) => {
+        // Others ask for the grid's pixels, which other tests look at.
+        if (!engine.reduce) {
+          expect(engine.name).not.toBe('wasm');
+          return;
+        }
         const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);
         const row = reducedAxis(rows, SITES.height);
         const column = reducedAxis(columns, SITES.width);
@@ -177,10 +182,9 @@ export function runEngineTests({
           for (const cuts of [[0], [0, 1, 6], [0, Math.floor(size.width / 2)]]) {
             const parts = await partsOf(engine, latents, grid, size, cuts);
             const reduction = { grid, rows: row.reduced, columns: column.reduced, gray, parts };
-            const found = await engine.reduce?.(reduction);
+            const found = await engine.reduce(reduction);
             for (const { features } of parts) features.close();
-            if (found) expectSamples(found, expected, `${gray ? 'grey' : 'color'}, cut at ${cuts}`);
-            else expect(engine.name).not.toBe('wasm');
+            expectSamples(found, expected, `${gray ? 'grey' : 'color'}, cut at ${cuts}`);
           }
         }
       });
