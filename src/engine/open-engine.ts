@@ -10,6 +10,8 @@ export type EngineChoice = 'auto' | EngineName;
 export interface EngineOptions {
   /** Threads, where the engine has threads. Default: one per processor. */
   readonly threads?: number;
+  /** How much its threads give way to the rest of the process, 0 (default) to 19: Linux's nice. A server answers while it decodes. */
+  readonly niceness?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -64,11 +66,12 @@ export const ENGINES: readonly EngineEntry[] = [
     name: 'wasm',
     exact: true,
     async open(model, options) {
-      const [{ openWasmEngine }, { nodeHost }] = await Promise.all([
+      const { niceness = 0, ...rest } = options;
+      const [{ openWasmEngine }, { niceNodeHost }] = await Promise.all([
         import('./wasm/wasm-engine.ts'),
         import('./wasm/node-host.ts'),
       ]);
-      return openWasmEngine(model, { ...options, host: nodeHost });
+      return openWasmEngine(model, { ...rest, host: niceNodeHost(niceness) });
     },
   },
   {

@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Engine, FeatureMap, Patch } from '../../src/engine/engine.ts';
 import { FreeList } from '../../src/engine/wasm/heap.ts';
 import type { Thread, WasmHost } from '../../src/engine/wasm/host.ts';
-import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { niceNodeHost, nodeHost } from '../../src/engine/wasm/node-host.ts';
 import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import { isLiifError } from '../../src/errors.ts';
 import { sampleAxis } from '../../src/head/query.ts';
@@ -176,6 +176,21 @@ describe('threads', () => {
     await Promise.all(work);
     clearInterval(ticking);
     expect(turns).toBeGreaterThan(10);
+    await engine.close();
+  });
+
+  it.runIf(process.platform === 'linux')('give way to the event loop where they are asked to', async () => {
+    const engine = await openWasmEngine(model, { host: niceNodeHost(7), threads: 2 });
+    const tasks = await readdir('/proc/self/task');
+    const niceness = await Promise.all(
+      tasks.map(async (task) => {
+        const fields = await readFile(`/proc/self/task/${task}/stat`, 'utf8').catch(() => '');
+        // The name may hold spaces; nice is the 17th field after it.
+        return Number(fields.slice(fields.lastIndexOf(')') + 2).split(' ')[16]);
+      }),
+    );
+    expect(niceness.filter((value) => value === 7)).toHaveLength(2);
+    expect(getPriority(0)).not.toBe(7);
     await engine.close();
   });
 

@@ -3,50 +3,58 @@ import { availableParallelism } from 'node:os';
 import { startWorker } from '../../start-worker.ts';
 import type { Thread, WasmHost } from './host.ts';
 import { startLocalThread } from './local-thread.ts';
+import type { NodeThreadData } from './node-thread.ts';
 import type { FromThread } from './thread.ts';
 
 const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
 
 /** Node: kernels from the files beside this one, threads from `worker_threads`. */
-export const nodeHost: WasmHost = {
-  defaultThreads: availableParallelism(),
-  compile(shared) {
-    let module = compiled.get(shared);
-    if (module === undefined) {
-      const url = new URL(shared ? './kernels-shared.wasm' : './kernels.wasm', import.meta.url);
-      module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
-      module.catch(() => compiled.delete(shared));
-      compiled.set(shared, module);
-    }
-    return module;
-  },
-  startLocalThread,
-  startThread(): Thread {
-    const worker = startWorker(new URL('./node-thread', import.meta.url));
-    let ending = false;
-    return {
-      post: (message, transfer = []) => worker.postMessage(message, transfer),
-      onMessage: (callback) => {
-        worker.removeAllListeners('message');
-        worker.on('message', (message: FromThread) => callback(message));
-      },
-      onFailure: (callback) => {
-        let reason: unknown;
-        worker.on('error', (error) => {
-          reason = error;
-        });
-        worker.on('exit', (code) => {
-          if (!ending) callback(reason ?? new Error(`it exited with code ${code}`));
-        });
-      },
-      async terminate() {
-        ending = true;
-        await worker.terminate();
-      },
-      hold: (busy) => {
-        if (busy) worker.ref();
-        else worker.unref();
-      },
-    };
-  },
-};
+export const nodeHost: WasmHost = niceNodeHost(0);
+
+/** The same with threads that give way to others of the process, 0 (not at all) to 19, where the system has priorities of threads. */
+export function niceNodeHost(niceness: number): WasmHost {
+  return {
+    defaultThreads: availableParallelism(),
+    compile(shared) {
+      let module = compiled.get(shared);
+      if (module === undefined) {
+        const url = new URL(shared ? './kernels-shared.wasm' : './kernels.wasm', import.meta.url);
+        module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
+        module.catch(() => compiled.delete(shared));
+        compiled.set(shared, module);
+      }
+      return module;
+    },
+    startLocalThread,
+    startThread(): Thread {
+      const worker = startWorker(new URL('./node-thread', import.meta.url), {
+        workerData: { niceness } satisfies NodeThreadData,
+      });
+      let ending = false;
+      return {
+        post: (message, transfer = []) => worker.postMessage(message, transfer),
+        onMessage: (callback) => {
+          worker.removeAllListeners('message');
+          worker.on('message', (message: FromThread) => callback(message));
+        },
+        onFailure: (callback) => {
+          let reason: unknown;
+          worker.on('error', (error) => {
+            reason = error;
+          });
+          worker.on('exit', (code) => {
+            if (!ending) callback(reason ?? new Error(`it exited with code ${code}`));
+          });
+        },
+        async terminate() {
+          ending = true;
+          await worker.terminate();
+        },
+        hold: (busy) => {
+          if (busy) worker.ref();
+          else worker.unref();
+        },
+      };
+    },
+  };
+}

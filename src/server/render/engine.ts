@@ -4,10 +4,19 @@ import { openEngine } from '../../engine/open-engine.ts';
 import { releasedModel } from '../../model/released-model.ts';
 import type { Config } from '../config.ts';
 
+/** Decoding has what the event loop leaves of the processors, so that a busy server still answers. */
+const NICENESS = 5;
+
 /** The engine that the settings name, with the released model. Tiles are the same on every server, so it has to be exact. */
 export async function openServerEngine({
   engine,
   threads,
 }: Pick<Config, 'engine' | 'threads'>): Promise<Engine> {
-  return openEngine(await releasedModel(), { engine, threads, mustBeExact: true, memory: choiceFile() });
+  return openEngine(await releasedModel(), {
+    engine,
+    threads,
+    niceness: NICENESS,
+    mustBeExact: true,
+    memory: choiceFile(),
+  });
 }
