@@ -65,11 +65,8 @@ interface Run {
   readonly last: number;
 }
 
-/**
- * Output rows `from` .. `to`-1 of a query. However an output is cut into calls, its samples are the same. Memory: the band, for a reduction
- * also a strip of what it is made of, and two windows of features at a time for each thread of the engine.
- */
-export async function renderBand(
+/** Output rows `from` .. `to`-1 of a query, all of its columns: see `renderPiece`. */
+export function renderBand(
   picture: RenderPicture,
   engine: Engine,
   query: RenderQuery,
@@ -78,13 +75,31 @@ export async function renderBand(
   blocks: BlockOptions,
   signal?: AbortSignal,
 ): Promise<Raster> {
+  const piece = { top: from, left: 0, height: to - from, width: query.width };
+  return renderPiece(picture, engine, query, piece, blocks, signal);
+}
+
+/**
+ * Some output rows and columns of a query. However an output is cut into pieces, its samples are the same. Memory: the piece, for a reduction
+ * also a strip of what it is made of, and two windows of features at a time for each thread of the engine.
+ */
+export async function renderPiece(
+  picture: RenderPicture,
+  engine: Engine,
+  query: RenderQuery,
+  { top, left, height: pieceHeight, width: pieceWidth }: Rect,
+  blocks: BlockOptions,
+  signal?: AbortSignal,
+): Promise<Raster> {
   const { region, depth, width, height } = query;
+  const bottom = top + pieceHeight;
+  const right = left + pieceWidth;
   const plan = planSampling(region, width, height, picture.levels, picture.overviewFactor);
   const { level, reduction, density } = plan;
   const sites = picture.sites(level);
   if (!isReduction(plan)) {
-    const rows = sampleAxis(region.y, region.height, height, reduction, sites.height, from, to);
-    const columns = sampleAxis(region.x, region.width, width, reduction, sites.width);
+    const rows = sampleAxis(region.y, region.height, height, reduction, sites.height, top, bottom);
+    const columns = sampleAxis(region.x, region.width, width, reduction, sites.width, left, right);
     return renderGrid(picture, engine, { level, rows, columns, depth }, blocks, signal);
   }
   const axis = (side: 'height' | 'width', start: Exact, m: number, first: number, end: number) => {
@@ -97,8 +112,8 @@ export async function renderBand(
       sampled: sampleAxis(start, region[side], count, reduction, sites[side], span.first, after),
     };
   };
-  const rows = axis('height', region.y, density.rows, from, to);
-  const columns = axis('width', region.x, density.columns, 0, width);
+  const rows = axis('height', region.y, density.rows, top, bottom);
+  const columns = axis('width', region.x, density.columns, left, right);
   const rowRuns = runs(rows.sampled, sites.height, blocks);
   const columnRuns = runs(columns.sampled, sites.width, blocks);
   const held = sitesOf(rowRuns) * sitesOf(columnRuns);

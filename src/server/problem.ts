@@ -21,7 +21,11 @@ export class Problem extends Error {
       readonly cause?: unknown;
     } = {},
   ) {
+    // A full server makes thousands of these: a trace would be a tenth of what a refusal costs, and its code says where it comes from.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.status = status;
     this.code = code;
     this.retryAfter = options.retryAfter;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { latentExtent } from '../../container/chunks.ts';
-import type { Engine, Extent, FeatureMap } from '../../engine/engine.ts';
+import type { Engine, Extent, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
@@ -16,7 +16,7 @@ import {
   type RenderPicture,
   type RenderQuery,
   reducesAtOnce,
-  renderBand,
+  renderPiece,
 } from '../../pixels/render.ts';
 import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
@@ -28,9 +28,10 @@ import type { Estimate, ServedPicture } from './picture.ts';
  * arithmetic for the same area, but a first tile has to wait for more than three times as much.
  */
 export const BLOCK_SITES = 256;
-/** Rows computed before other requests get their turn; of a reduction fewer, since each is made of several. */
+/** Rows computed before other requests get their turn. */
 const BAND_ROWS = 512;
-const REDUCED_BAND_ROWS = 256;
+/** A reduction is computed in squares of so many pixels, which the engine reduces at once: what it leaves to this thread makes all others wait. */
+const REDUCED_PIECE = 256;
 
 /**
  * Milliseconds of one core: the way to an image and its encoder, a block of cold features, a sample from warm ones, and what it takes to filter
@@ -175,37 +176,57 @@ class LiifPicture implements ServedPicture {
             )
               cold++;
     }
-    // A reduction holds a strip of its grid, and up to 16 bytes for each sample of the band that comes of it.
-    const band = isReduction(plan)
-      ? Math.min(grid.rows * grid.columns, MAX_STRIP_PIXELS) * 4 +
-        Math.min(query.height, REDUCED_BAND_ROWS) * query.width * 68
-      : Math.min(query.height, BAND_ROWS) * query.width * 4;
-    // An engine that reduces holds the features of the whole grid meanwhile.
     const { engine } = this.#options;
-    const sitesHeld = (all / planes) * BLOCK_SITES ** 2;
-    const byEngine = isReduction(plan) && reducesAtOnce(engine, grid.rows * grid.columns, sitesHeld);
-    const filter = isReduction(plan) && !byEngine ? samples * FILTER_WORK : 0;
+    const reduced = isReduction(plan);
+    const piece = reduced ? REDUCED_PIECE : BAND_ROWS;
+    const height = Math.min(query.height, piece);
+    const width = reduced ? Math.min(query.width, piece) : query.width;
+    const sharesOf = (count: number, all: number) => Math.min(all, Math.ceil((all * piece) / count) + 1);
+    const held =
+      sharesOf(query.height, rows.to - rows.from + 1) *
+      sharesOf(query.width, columns.to - columns.from + 1) *
+      BLOCK_SITES ** 2;
+    const pieceGrid = gridCount(density.rows, height + 4) * gridCount(density.columns, width + 4);
+    // An engine that reduces holds the features of a whole piece; otherwise there is a strip of the grid, and up to 16 bytes for each sample.
+    const byEngine = reduced && reducesAtOnce(engine, pieceGrid, held);
+    const band = byEngine
+      ? held * engine.model.head.hidden * 2
+      : reduced
+        ? Math.min(pieceGrid, MAX_STRIP_PIXELS) * 4 + height * width * 68
+        : height * width * 4;
+    const filter = reduced && !byEngine ? samples * FILTER_WORK : 0;
     return {
-      bytes:
-        query.width * query.height * 8 + band + (byEngine ? sitesHeld * engine.model.head.hidden * 2 : 0),
+      bytes: query.width * query.height * 8 + band,
       work: IMAGE_WORK + cold * BLOCK_WORK + samples * SAMPLE_WORK + filter,
     };
   }
 
   async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { engine } = this.#options;
-    const rows = isReduction(this.#plan(query)) ? REDUCED_BAND_ROWS : BAND_ROWS;
+    const reduced = isReduction(this.#plan(query));
+    const rows = reduced ? REDUCED_PIECE : BAND_ROWS;
+    const columns = reduced ? REDUCED_PIECE : query.width;
     const blocks = { size: BLOCK_SITES, fitted: false };
+    const render = (piece: Rect) => renderPiece(this.#picture, engine, query, piece, blocks, signal);
     try {
-      if (query.height <= rows)
-        return await renderBand(this.#picture, engine, query, 0, query.height, blocks, signal);
+      if (query.height <= rows && query.width <= columns)
+        return await render({ top: 0, left: 0, height: query.height, width: query.width });
       const channels = (this.channels + (this.alpha ? 1 : 0)) as Raster['channels'];
       const data = new Uint8Array(query.width * query.height * channels);
-      for (let from = 0; from < query.height; from += rows) {
-        signal.throwIfAborted();
-        const to = Math.min(query.height, from + rows);
-        const band = await renderBand(this.#picture, engine, query, from, to, blocks, signal);
-        data.set(band.data, from * query.width * channels);
+      for (let top = 0; top < query.height; top += rows) {
+        for (let left = 0; left < query.width; left += columns) {
+          signal.throwIfAborted();
+          const height = Math.min(rows, query.height - top);
+          const width = Math.min(columns, query.width - left);
+          const piece = await render({ top, left, height, width });
+          for (let row = 0; row < height; row++) {
+            const from = row * width * channels;
+            data.set(
+              piece.data.subarray(from, from + width * channels),
+              ((top + row) * query.width + left) * channels,
+            );
+          }
+        }
       }
       return { width: query.width, height: query.height, channels, data };
     } catch (error) {

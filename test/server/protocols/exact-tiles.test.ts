@@ -35,12 +35,18 @@ describe('a tile equals the same pixels of decoding', () => {
             throw new Error(`differs at ${x}, ${row}`);
   });
 
-  it('at 0.3 and 7.7 times native, on regions of IIIF', async () => {
+  it('at 0.3, 0.92 and 7.7 times native, on regions of IIIF', async () => {
     for (const [region, size, request] of [
       [
         '100,50,400,300',
         '120,90',
         { region: { x: 100, y: 50, width: 400, height: 300 }, width: 120, height: 90 },
+      ],
+      // Larger than the squares that a server reduces at a time.
+      [
+        '0,0,600,420',
+        '550,385',
+        { region: { x: 0, y: 0, width: 600, height: 420 }, width: 550, height: 385 },
       ],
       [
         '100,50,30,20',
