@@ -23,7 +23,8 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
       keepAlive: true,
       requestTimeout: 60_000,
       headersTimeout: 20_000,
-      keepAliveTimeout: 10_000,
+      // Longer than proxies keep theirs, usually 60 s, or they send a request into a connection that is being closed.
+      keepAliveTimeout: 65_000,
       maxHeaderSize: 16_384,
     },
     app,

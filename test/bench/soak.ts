@@ -44,6 +44,8 @@ console.error(`serves ${served.toFixed(0)} tiles/s; ${rate} requests/s for ${SEC
 
 const samples: Sample[] = [];
 const health: number[] = [];
+/** Seconds that the server's event loop was held at most between two looks: the rest of a late answer is this machine's. */
+let held = 0;
 const begun = performance.now();
 
 /** Milliseconds until /health has answered; a connection of its own each time, as a balancer's is. */
@@ -69,6 +71,7 @@ const watching = (async () => {
         () => '',
       );
       const bytes = Number(/^process_resident_memory_bytes (\d+)/m.exec(text)?.[1]);
+      held = Math.max(held, Number(/^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(text)?.[1] ?? 0));
       samples.push({ ms: performance.now() - begun, megabytes: bytes / 2 ** 20 });
     }
     await new Promise((resolve) => setTimeout(resolve, 250));
@@ -118,7 +121,7 @@ console.log(
   `tiles     ${result.tiles} admitted and served, p50 ${result.p50} ms, p99 ${result.p99} ms, longest ${result.max} ms`,
 );
 console.log(
-  `health    ${health.length} times, p99 ${health[Math.floor(0.99 * (health.length - 1))]!.toFixed(0)} ms, longest ${worstHealth.toFixed(0)} ms`,
+  `health    ${health.length} times, p99 ${health[Math.floor(0.99 * (health.length - 1))]!.toFixed(0)} ms, longest ${worstHealth.toFixed(0)} ms; over 100 ms: ${health.filter((ms) => ms >= 100).length}; the event loop was held for at most ${(1000 * held).toFixed(0)} ms`,
 );
 console.log(
   `memory    ${samples
