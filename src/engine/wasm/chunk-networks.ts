@@ -7,7 +7,7 @@ import { FreeList } from './heap.ts';
 import { clearBorder, groupOperation, parityOperation, type Region } from './operations.ts';
 import type { PackedConv, PackedLayer, PackedNetworks } from './pack.ts';
 import { codedChannels } from './pack-prior.ts';
-import { inputRegionRect, planLayers, regionByteLength } from './plan.ts';
+import { growAll, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { type Kernels, type Operation, runAlone } from './program.ts';
 
 /**
@@ -182,7 +182,7 @@ function planCodedTrunk(
   const list = new FreeList(scratch);
   const window = whole(chunk);
   const margin = (first[0]!.kernel - 1) / 2;
-  const input = place(list, grown(window, margin), channels);
+  const input = place(list, growAll(window, margin), channels);
   const rect = others.length > 0 ? inputRegionRect(others, window, chunk) : window;
   const middle = place(list, rect, first[0]!.outputs);
   const operations: Operation[] = [];
@@ -223,12 +223,6 @@ function place(list: FreeList, rect: Rect, channels: number): Region {
   return { address: list.allocate(regionByteLength(rect, channels)), rect, channels };
 }
 
-const grown = ({ top, left, height, width }: Rect, margin: number): Rect => ({
-  top: top - margin,
-  left: left - margin,
-  height: height + 2 * margin,
-  width: width + 2 * margin,
-});
 const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
 const scaled = ({ height, width }: Extent, factor: number): Extent => ({
   height: height * factor,

@@ -11,6 +11,7 @@ import {
 } from './operations.ts';
 import type { PackedConv, PackedLayer } from './pack.ts';
 import type { Operation } from './program.ts';
+
 /** Where a plan puts its tensors: a heap of the engine, or a range of a worker. */
 export interface Allocator {
   allocate(byteLength: number): number;
@@ -127,7 +128,8 @@ function padded(
   return window;
 }
 
-function growAll({ top, left, height, width }: Rect, margin: number): Rect {
+/** A rect with a margin that may reach beyond the picture, unlike that of `grow`. */
+export function growAll({ top, left, height, width }: Rect, margin: number): Rect {
   return { top: top - margin, left: left - margin, height: height + 2 * margin, width: width + 2 * margin };
 }
 
