@@ -4,7 +4,7 @@ import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import type { Extent, Rect } from '../engine.ts';
 import { FreeList } from './heap.ts';
-import { clearBorder, groupOperation, parityOperation, type Region } from './operations.ts';
+import { clearBorder, parityOperation, type Region } from './operations.ts';
 import type { PackedConv, PackedLayer, PackedNetworks } from './pack.ts';
 import { codedChannels } from './pack-prior.ts';
 import { growAll, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
@@ -212,7 +212,16 @@ function groupOperations(
   for (let row = 0; row < 2; row++) {
     for (let column = 0; column < 2; column++) {
       const group = groupAt(step, row, column);
-      const operation = groupOperation(conv, input, output, { row, column }, group, groups, quality);
+      const operation = parityOperation(
+        conv,
+        input,
+        output,
+        output.rect,
+        { row, column },
+        quality,
+        group,
+        groups,
+      );
       if (operation) operations.push(operation);
     }
   }

@@ -40,43 +40,10 @@ export function clearBorder(operations: Operation[], region: Region, extent: Ext
   push(region.address + (rect.width - behind) * pixel, behind * pixel, rect.height);
 }
 
-/** One output group of a 1x1 convolution at every second row and column, from (row, column) on: what one step of the prior needs. Spec 3.6. */
-export function groupOperation(
-  conv: PackedConv,
-  input: Region,
-  output: Region,
-  parity: { readonly row: number; readonly column: number },
-  group: number,
-  groups: number,
-  quality: number,
-): Operation | undefined {
-  const { rect } = output;
-  const rows = Math.ceil((rect.height - parity.row) / 2);
-  const columns = Math.ceil((rect.width - parity.column) / 2);
-  if (rows <= 0 || columns <= 0) return undefined;
-  const outputs = conv.outputs / groups;
-  const inPixel = input.channels * 2;
-  const outPixel = output.channels * 2;
-  const inRow = input.rect.width * inPixel;
-  const outRow = rect.width * outPixel;
-  return operationOf(conv, quality, {
-    input: input.address + parity.row * inRow + parity.column * inPixel,
-    inputRow: 2 * inRow,
-    inputTap: 0,
-    inputPixel: 2 * inPixel,
-    run: conv.inputs * 2,
-    taps: 1,
-    firstBlock: (group * outputs) / 8,
-    blocks: outputs / 8,
-    output: output.address + parity.row * outRow + parity.column * outPixel + group * outputs * 2,
-    outputRow: 2 * outRow,
-    outputPixel: 2 * outPixel,
-    rows,
-    columns,
-  });
-}
-
-/** A convolution at every second row and column of the output, from (row, column) on; `input` reaches as far beyond the output as the kernel. */
+/**
+ * One of `groups` equal parts of a convolution's outputs at every second row and column of `window`, from (row, column) on; `input` reaches as far
+ * beyond the window as the kernel. Undefined where the window has no such site. For the prior, spec 3.6.
+ */
 export function parityOperation(
   conv: PackedConv,
   input: Region,
@@ -84,10 +51,13 @@ export function parityOperation(
   window: Rect,
   parity: { readonly row: number; readonly column: number },
   quality: number,
+  group = 0,
+  groups = 1,
 ): Operation | undefined {
   const rows = Math.ceil((window.height - parity.row) / 2);
   const columns = Math.ceil((window.width - parity.column) / 2);
   if (rows <= 0 || columns <= 0) return undefined;
+  const outputs = conv.outputs / groups;
   const radius = (conv.kernel - 1) / 2;
   const inPixel = input.channels * 2;
   const outPixel = output.channels * 2;
@@ -101,9 +71,9 @@ export function parityOperation(
     inputPixel: 2 * inPixel,
     run: conv.kernel * inPixel,
     taps: conv.kernel,
-    firstBlock: 0,
-    blocks: conv.outputs / 8,
-    output: siteAddress(output, row, column),
+    firstBlock: (group * outputs) / 8,
+    blocks: outputs / 8,
+    output: siteAddress(output, row, column) + group * outputs * 2,
     outputRow: 2 * output.rect.width * outPixel,
     outputPixel: 2 * outPixel,
     rows,
