@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import compression from 'compression';
 import express, { type Express } from 'express';
 import { type Logger, pino } from 'pino';
@@ -5,6 +6,7 @@ import type { Engine } from '../engine/engine.ts';
 import { RequestError } from '../errors.ts';
 import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
+import { overloadGate } from './http/overload-gate.ts';
 import { requestContext } from './http/request-context.ts';
 import { router, type ServerState } from './http/router.ts';
 import { securityHeaders } from './http/security-headers.ts';
@@ -27,6 +29,8 @@ export interface AppOptions extends ConfigInput {
 /** An Express application: mount it, or listen. */
 export type LiifApp = Express & {
   readonly config: Config;
+  /** The application behind a gate that refuses requests early while the event loop cannot keep up: what to give to `createServer`. */
+  readonly guarded: RequestListener;
   /** Answers /ready with 503 from now on, so that balancers go elsewhere. */
   drain(): void;
   /** Ends everything; running requests fail. */
@@ -60,6 +64,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
 
   return Object.assign(app, {
     config,
+    guarded: overloadGate({ ...config, metrics: services.metrics, log }, app),
     drain() {
       if (state === 'ready') state = 'draining';
     },

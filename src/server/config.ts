@@ -127,6 +127,11 @@ export const configSchema = z.strictObject({
     .describe(
       'Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait ten times as long.',
     ),
+  maxTurnMs: whole(1, 60_000)
+    .default(20)
+    .describe(
+      'Longest turn of a busy event loop; while turns are longer and follow each other without pause, a part of all requests gets 503 before anything is done for them.',
+    ),
   timeoutMs: whole(100, 3_600_000).default(30_000).describe('Longest work for one request; beyond it, 503.'),
   stopMs: whole(0, 600_000)
     .default(20_000)

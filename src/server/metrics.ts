@@ -26,7 +26,7 @@ export class Metrics {
   });
   readonly shed = new Counter({
     name: 'liif_shed_total',
-    help: 'Requests turned away by admission.',
+    help: 'Requests turned away, by lane of admission; all: by the gate before it.',
     labelNames: ['lane', 'reason'] as const,
     registers: [this.registry],
   });

@@ -27,14 +27,14 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
       keepAliveTimeout: 65_000,
       maxHeaderSize: 16_384,
     },
-    app,
+    app.guarded,
   );
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, host, resolve);
+      server.listen({ port, host, backlog: 4096 }, resolve);
     });
   } catch (cause) {
     await app.close();

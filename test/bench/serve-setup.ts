@@ -147,11 +147,26 @@ export async function startProgram(
 }
 
 /** `liif serve` as a process of its own. */
-export async function startLiif(roots: readonly string[], args: readonly string[]): Promise<Running> {
+export async function startLiif(
+  roots: readonly string[],
+  args: readonly string[],
+  nodeArgs: readonly string[] = [],
+): Promise<Running> {
   const port = await freePort();
   return startProgram(
     process.execPath,
-    ['--import', 'tsx', 'src/cli/liif.ts', 'serve', ...roots, '--port', String(port), '--no-watch', ...args],
+    [
+      ...nodeArgs,
+      '--import',
+      'tsx',
+      'src/cli/liif.ts',
+      'serve',
+      ...roots,
+      '--port',
+      String(port),
+      '--no-watch',
+      ...args,
+    ],
     `http://127.0.0.1:${port}`,
     '/health',
     { MALLOC_ARENA_MAX: '2' },

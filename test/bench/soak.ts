@@ -1,13 +1,28 @@
 import { spawn } from 'node:child_process';
-import { request } from 'node:http';
-import autocannon from 'autocannon';
-import { benchPictures, machine, ROOT, startLiif } from './serve-setup.ts';
+import { parseArgs } from 'node:util';
+import { load } from './serve-load.ts';
+import { benchPictures, machine, ROOT, randomFrom, startLiif } from './serve-setup.ts';
+import type { HealthResult } from './soak-health.ts';
+import type { SoakResult } from './soak-load.ts';
+import { tilePath, tilesOfAllFeatures } from './soak-paths.ts';
 
-// npm run bench:soak [-- --minutes 10]
-// Ten times as many requests as the server can serve: tiles of all zooms without a cache of images, large regions among them, clients that hang up.
-
-const option = process.argv.indexOf('--minutes');
-const SECONDS = Math.round((option > 0 ? Number(process.argv[option + 1]) : 10) * 60);
+/**
+ * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with next to no cache of images,
+ * large regions among them, clients that hang up.
+ *
+ *     npm run bench:soak -- [--minutes 10] [--rate REQUESTS_PER_SECOND] [--profile DIRECTORY]
+ *
+ * Pause other work first. --rate: instead of ten times what was measured. --profile: a CPU profile of the server. Ends with status 1 if a
+ * bar is missed.
+ */
+const { values: options } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string' },
+    profile: { type: 'string' },
+  },
+});
+const SECONDS = Math.round(Number(options.minutes) * 60);
 if (!(SECONDS > 0)) throw new Error('--minutes: expected a number above 0');
 const OVERLOAD = 10;
 /** Memory is compared with what it was then: the caches are full by that time. */
@@ -18,117 +33,120 @@ interface Sample {
   readonly megabytes: number;
 }
 
+/** A program of this folder; resolves with what it prints. Its input stays open until `end`. */
+function child(file: string, ...args: string[]): { readonly result: Promise<string>; end(): void } {
+  const started = spawn(process.execPath, ['--import', 'tsx', `test/bench/${file}`, ...args], {
+    cwd: ROOT,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let output = '';
+  started.stdout.on('data', (part: Buffer) => {
+    output += part.toString();
+  });
+  process.once('exit', () => started.kill('SIGKILL'));
+  return {
+    result: new Promise((resolve) => started.once('close', () => resolve(output))),
+    end: () => started.stdin.end(),
+  };
+}
+
 const { liif } = await benchPictures();
 const server = await startLiif(
   [liif],
-  ['--feature-cache-mb', '256', '--tile-cache-mb', '16', '--log-level', 'error'],
+  ['--feature-cache-mb', '2000', '--tile-cache-mb', '16', '--log-level', 'error'],
+  options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile],
 );
 
-/** What it can serve: closed loop, enough clients to fill it. */
-const capacity = await autocannon({
-  url: server.url,
-  connections: 16,
-  duration: 15,
-  requests: [
-    {
-      setupRequest: (sent) => ({
-        ...sent,
-        path: `/mosaic/4/${Math.floor(Math.random() * 16)}/${Math.floor(Math.random() * 16)}.jpg`,
-      }),
-    },
-  ],
-});
-const served = capacity['2xx'] / capacity.duration;
-const rate = Math.max(50, Math.round(served * OVERLOAD));
-console.error(`serves ${served.toFixed(0)} tiles/s; ${rate} requests/s for ${SECONDS} s`);
+// All features first, so that what it can serve is the same in every run; then closed loop, enough clients to fill it.
+const filling = performance.now();
+for (const path of tilesOfAllFeatures()) {
+  const answer = await fetch(server.url + path);
+  await answer.arrayBuffer();
+  if (!answer.ok) throw new Error(`warming up: ${answer.status} for ${path}`);
+}
+console.error(`all features computed in ${((performance.now() - filling) / 1000).toFixed(0)} s`);
+const random = randomFrom(7);
+const anyTile = () => tilePath(random);
+await load(server.url, anyTile, 16, 3);
+const capacity = await load(server.url, anyTile, 16, 10);
+const rate = options.rate === undefined ? Math.round(capacity.rate * OVERLOAD) : Number(options.rate);
+console.error(
+  `serves ${capacity.rate.toFixed(0)} tiles/s, p99 ${capacity.p99.toFixed(0)} ms; now ${rate} requests/s for ${SECONDS} s`,
+);
 
 const samples: Sample[] = [];
-const health: number[] = [];
-/** Seconds that the server's event loop was held at most between two looks: the rest of a late answer is this machine's. */
+/** Seconds that the server's event loop was held at most between two looks. */
 let held = 0;
+let metrics = '';
 const begun = performance.now();
 
-/** Milliseconds until /health has answered; a connection of its own each time, as a balancer's is. */
-function askHealth(): Promise<number> {
-  const asked = performance.now();
-  return new Promise((resolve, reject) => {
-    const sent = request(`${server.url}/health`, { agent: false, timeout: 10_000 }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(performance.now() - asked));
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
+async function look(): Promise<void> {
+  metrics = await fetch(`${server.url}/metrics`, { signal: AbortSignal.timeout(10_000) }).then(
+    (answer) => answer.text(),
+    () => '',
+  );
+  const bytes = Number(/^process_resident_memory_bytes (\d+)/m.exec(metrics)?.[1]);
+  held = Math.max(held, Number(/^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(metrics)?.[1] ?? 0));
+  samples.push({ ms: performance.now() - begun, megabytes: bytes / 2 ** 20 });
 }
 
+const prober = child('soak-health.ts', server.url);
+const clients = child('soak-load.ts', server.url, String(rate), String(SECONDS));
 let over = false;
 const watching = (async () => {
-  for (let i = 0; !over; i++) {
-    health.push(await askHealth().catch(() => Number.POSITIVE_INFINITY));
-    if (i % 10 === 0) {
-      const text = await fetch(`${server.url}/metrics`).then(
-        (answer) => answer.text(),
-        () => '',
-      );
-      const bytes = Number(/^process_resident_memory_bytes (\d+)/m.exec(text)?.[1]);
-      held = Math.max(held, Number(/^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(text)?.[1] ?? 0));
-      samples.push({ ms: performance.now() - begun, megabytes: bytes / 2 ** 20 });
-    }
-    await new Promise((resolve) => setTimeout(resolve, 250));
+  while (!over) {
+    await look();
+    await new Promise((resolve) => setTimeout(resolve, 2500));
   }
 })();
-
-const load = spawn(
-  process.execPath,
-  ['--import', 'tsx', 'test/bench/soak-load.ts', server.url, String(rate), String(SECONDS)],
-  { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] },
-);
-let output = '';
-load.stdout.on('data', (part: Buffer) => {
-  output += part.toString();
-});
-await new Promise((resolve) => load.once('exit', resolve));
+const result: SoakResult = JSON.parse(await clients.result);
 over = true;
 await watching;
+prober.end();
+const { times, own }: HealthResult = JSON.parse(await prober.result);
+await look();
 const crashed = server.child.exitCode !== null || server.child.signalCode !== null;
 await server.stop();
 
-const result = JSON.parse(output) as {
-  sent: number;
-  statuses: Record<string, number>;
-  hungUp: number;
-  failures: number;
-  unexpected: string[];
-  tiles: number;
-  p50: number;
-  p99: number;
-  max: number;
-};
 const settled = samples.filter(({ ms }) => ms >= Math.min(SETTLED_MS, (SECONDS * 1000) / 3));
 const first = settled[0]?.megabytes ?? 0;
 const highest = Math.max(...settled.map(({ megabytes }) => megabytes));
-health.sort((a, b) => a - b);
-const worstHealth = health.at(-1)!;
+/** As measured, and without what the asking process was late by itself. */
+const health = times.map((ms) => ms ?? Number.POSITIVE_INFINITY);
+const servers = health.map((ms, i) => ms - own[i]!);
+const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
+const spread = (values: readonly number[]) => {
+  const ordered = sorted(values);
+  const at = (part: number) => ordered[Math.floor(part * (ordered.length - 1))]!.toFixed(0);
+  return `p50 ${at(0.5)}, p99 ${at(0.99)}, longest ${at(1)} ms; over 100 ms: ${values.filter((ms) => ms >= 100).length}`;
+};
 
-console.log(`${SECONDS} s at ${rate} requests/s, ${OVERLOAD} times what was served; ${machine()}\n`);
-console.log(`requests  ${result.sent}, of them ${result.hungUp} hung up`);
+console.log(
+  `${SECONDS} s at ${rate} requests/s, ${(rate / capacity.rate).toFixed(1)} times the ${capacity.rate.toFixed(0)} tiles/s that were served; ${machine()}\n`,
+);
+console.log(
+  `requests  ${result.sent}, of them ${result.hungUp} hung up; ${result.unsent} more were due while all clients waited`,
+);
 console.log(
   `answers   ${Object.entries(result.statuses)
     .map(([status, count]) => `${status}: ${count}`)
-    .join(', ')}; connections that failed: ${result.failures}`,
+    .join(
+      ', ',
+    )}; connections that failed: ${result.failures}; 99 of 100 refusals within ${result.refused99} ms`,
 );
 console.log(
-  `tiles     ${result.tiles} admitted and served, p50 ${result.p50} ms, p99 ${result.p99} ms, longest ${result.max} ms`,
+  `tiles     ${result.tiles} admitted and served (${(result.tiles / SECONDS).toFixed(0)}/s), p50 ${result.p50} ms, p99 ${result.p99} ms, longest ${result.max} ms`,
 );
-console.log(
-  `health    ${health.length} times, p99 ${health[Math.floor(0.99 * (health.length - 1))]!.toFixed(0)} ms, longest ${worstHealth.toFixed(0)} ms; over 100 ms: ${health.filter((ms) => ms >= 100).length}; the event loop was held for at most ${(1000 * held).toFixed(0)} ms`,
-);
+console.log(`health    ${health.length} times: ${spread(health)}`);
+console.log(`          without the prober's own lateness: ${spread(servers)}`);
+console.log(`          the server's event loop was held for at most ${(1000 * held).toFixed(0)} ms`);
 console.log(
   `memory    ${samples
     .map(({ megabytes }) => megabytes.toFixed(0))
     .filter((_, i) => i % Math.ceil(samples.length / 12) === 0)
-    .join(' ')} MB; after the first minute ${first.toFixed(0)}, at most ${highest.toFixed(0)}\n`,
+    .join(' ')} MB; after the first minute ${first.toFixed(0)}, at most ${highest.toFixed(0)}`,
 );
+console.log(`refused   ${metrics.match(/^liif_shed_total\{.*$/gm)?.join('; ')}\n`);
 for (const text of result.unexpected) console.log(`unexpected: ${text}`);
 const bars: [string, boolean][] = [
   ['no crash', !crashed],
@@ -137,9 +155,10 @@ const bars: [string, boolean][] = [
     Object.keys(result.statuses).every((status) => Number(status) < 500 || status === '503'),
   ],
   ['no connection failed', result.failures === 0],
+  ['all requests could be sent', result.unsent === 0],
   ['memory within 10 % after the first minute', highest <= first * 1.1],
   ['p99 of admitted tiles under 2 s', result.tiles > 0 && result.p99 < 2000],
-  ['health under 100 ms throughout', worstHealth < 100],
+  ['health under 100 ms throughout', Math.max(...servers) < 100],
 ];
 for (const [text, met] of bars) console.log(`${met ? 'met' : 'NOT MET'}: ${text}`);
 if (crashed) console.log(server.output());

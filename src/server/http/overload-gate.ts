@@ -1,0 +1,101 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { performance } from 'node:perf_hooks';
+import type { Logger } from 'pino';
+import type { Metrics } from '../metrics.ts';
+import { Problem, problemDocument } from '../problem.ts';
+import { Shedding } from './shedding.ts';
+
+const LOOK_MS = 50;
+/** A busy server says so this often, not for each request. */
+const LOG_MS = 10_000;
+const RETRY_SECONDS = 1;
+const BODY = JSON.stringify(
+  problemDocument(new Problem(503, 'overloaded', 'The server is busy; try again soon.')),
+);
+/** Balancers and those who look after the server always get through. */
+const ALWAYS = /^\/(health|ready|metrics)\/?(\?|$)/;
+
+export interface OverloadGateOptions {
+  readonly maxTurnMs: number;
+  readonly allowOrigin: string;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+/**
+ * Stands before an application: while the event loop cannot keep up, it refuses a part of the requests with an answer that costs next to
+ * nothing. Connections stay open, because each new one waits for a turn of the loop to be accepted. Stops by itself when no requests come.
+ */
+export function overloadGate(options: OverloadGateOptions, app: RequestListener): RequestListener {
+  const shedding = new Shedding(options.maxTurnMs);
+  const answered = options.metrics.requests.labels({ route: 'refused', status: 503 });
+  const shed = options.metrics.shed.labels({ lane: 'all', reason: 'event-loop' });
+  const headers = [
+    ['Content-Type', 'application/problem+json; charset=utf-8'],
+    ['Content-Length', String(Buffer.byteLength(BODY))],
+    ['Cache-Control', 'no-store'],
+    ['Retry-After', String(RETRY_SECONDS)],
+    ['Access-Control-Allow-Origin', options.allowOrigin],
+    ['Access-Control-Expose-Headers', 'Retry-After'],
+    ['Cross-Origin-Resource-Policy', 'cross-origin'],
+    ['X-Content-Type-Options', 'nosniff'],
+  ].flat();
+
+  let looking: NodeJS.Timeout | undefined;
+  let before = performance.eventLoopUtilization();
+  let requests = 0;
+  let refused = 0;
+  let lastLog = Number.NEGATIVE_INFINITY;
+  let turnBegan: number | undefined;
+  let longestTurnMs = 0;
+
+  function look(): void {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    shedding.look({ utilization, longestTurnMs });
+    if (refused > 0 && performance.now() - lastLog >= LOG_MS) report();
+    if (requests === 0 && shedding.part === 1) {
+      if (refused > 0) report();
+      clearInterval(looking);
+      looking = undefined;
+    }
+    requests = 0;
+    longestTurnMs = 0;
+  }
+
+  function report(): void {
+    options.log.warn({ refused }, 'requests are refused: the event loop is busy all the time');
+    refused = 0;
+    lastLog = performance.now();
+  }
+
+  function endTurn(): void {
+    longestTurnMs = Math.max(longestTurnMs, performance.now() - turnBegan!);
+    turnBegan = undefined;
+  }
+
+  function refuse(request: IncomingMessage, response: ServerResponse): void {
+    refused++;
+    answered.inc();
+    shed.inc();
+    // A body that nobody reads is in the way of the next request.
+    if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
+    response.writeHead(503, headers);
+    response.end(request.method === 'HEAD' ? undefined : BODY);
+  }
+
+  return (request, response) => {
+    requests++;
+    if (turnBegan === undefined) {
+      turnBegan = performance.now();
+      setImmediate(endTurn);
+    }
+    if (looking === undefined) {
+      before = performance.eventLoopUtilization();
+      looking = setInterval(look, LOOK_MS).unref();
+    }
+    if (ALWAYS.test(request.url ?? '') || shedding.passes()) app(request, response);
+    else refuse(request, response);
+  };
+}

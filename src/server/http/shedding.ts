@@ -1,0 +1,65 @@
+/** What one look at the event loop saw. */
+export interface LoopLook {
+  /** Part of the time that the loop was busy since the last look, 0 to 1. */
+  readonly utilization: number;
+  /** Longest of its turns that answered requests, in milliseconds. */
+  readonly longestTurnMs: number;
+}
+
+/** Busier than this, the loop is taken to have no time left. */
+const SATURATED = 0.95;
+/** While requests are refused, so much of the loop's time is used: in the rest it gets to connections that are still to be accepted. */
+const AIMED_AT = 0.85;
+/** Looks in a row that must find the loop saturated: a garbage collection or a burst is no overload. */
+const LOOKS = 2;
+/** What passes at first when requests begin to be refused: thousands may be waiting by then. */
+const FIRST = 0.1;
+/** Some always pass, or nobody could tell that the load is gone. */
+const LEAST = 0.02;
+
+/**
+ * Which part of the requests the event loop has time for. A loop that is always busy is no trouble as long as its turns are short: a few
+ * clients that ask without pause are served at full speed. Long turns and no pause mean that requests, and whole connections, wait in the
+ * kernel where nobody sees them, since libuv accepts one connection a turn. Then some requests have to be refused before work is done for them.
+ */
+export class Shedding {
+  readonly #maxTurnMs: number;
+  #part = 1;
+  #saturated = 0;
+  #credit = 0;
+
+  constructor(maxTurnMs: number) {
+    this.#maxTurnMs = maxTurnMs;
+  }
+
+  /** Part of the requests that pass, 0 to 1. */
+  get part(): number {
+    return this.#part;
+  }
+
+  /**
+   * To be called every few hundredths of a second while requests come. Falls fast, rises slowly. Also rises while the loop is busy with short
+   * turns: those may be a few clients that ask again as soon as they are refused, and would be refused for ever.
+   */
+  look({ utilization, longestTurnMs }: LoopLook): void {
+    const long = utilization > SATURATED && longestTurnMs > this.#maxTurnMs;
+    this.#saturated = long ? this.#saturated + 1 : 0;
+    if (this.#part === 1) {
+      if (this.#saturated < LOOKS) return;
+      this.#part = FIRST;
+    } else if (long) this.#part *= 0.7;
+    else if (utilization > SATURATED && longestTurnMs > this.#maxTurnMs / 2) this.#part *= 0.95;
+    else if (utilization > SATURATED) this.#part *= 1.03;
+    else if (utilization < AIMED_AT) this.#part = this.#part * 1.05 + 0.005;
+    this.#part = Math.min(1, Math.max(LEAST, this.#part));
+  }
+
+  /** Whether this request passes: as many of any hundred as `part` says, evenly spread. */
+  passes(): boolean {
+    if (this.#part === 1) return true;
+    this.#credit += this.#part;
+    if (this.#credit < 1) return false;
+    this.#credit -= 1;
+    return true;
+  }
+}

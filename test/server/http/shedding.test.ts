@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { type LoopLook, Shedding } from '../../../src/server/http/shedding.ts';
+
+const MAX_TURN_MS = 20;
+const BUSY: LoopLook = { utilization: 1, longestTurnMs: 50 };
+const SHORT_TURNS: LoopLook = { utilization: 1, longestTurnMs: 5 };
+const RELAXED: LoopLook = { utilization: 0.3, longestTurnMs: 2 };
+
+function shedAfter(...looks: readonly LoopLook[]): Shedding {
+  const shedding = new Shedding(MAX_TURN_MS);
+  for (const look of looks) shedding.look(look);
+  return shedding;
+}
+
+const times = (count: number, look: LoopLook) => Array.from({ length: count }, () => look);
+
+describe('shedding', () => {
+  it('lets all pass while turns are short, however busy the loop is', () => {
+    expect(shedAfter(...times(100, SHORT_TURNS)).part).toBe(1);
+  });
+
+  it('lets all pass while the loop rests between long turns', () => {
+    expect(shedAfter(...times(100, { utilization: 0.8, longestTurnMs: 200 })).part).toBe(1);
+  });
+
+  it('is not alarmed by one long turn', () => {
+    expect(shedAfter(SHORT_TURNS, BUSY, SHORT_TURNS, BUSY, RELAXED, BUSY).part).toBe(1);
+  });
+
+  it('refuses most within two looks when long turns follow each other', () => {
+    expect(shedAfter(BUSY, BUSY).part).toBeLessThanOrEqual(0.1);
+  });
+
+  it('refuses more while turns are long, and no more than that while they are short', () => {
+    const before = shedAfter(BUSY, BUSY).part;
+    expect(shedAfter(BUSY, BUSY, BUSY).part).toBeLessThan(before);
+    expect(shedAfter(BUSY, BUSY, ...times(20, { utilization: 0.9, longestTurnMs: 15 })).part).toBe(before);
+  });
+
+  it('does not refuse a few clients for ever that ask again at once', () => {
+    expect(shedAfter(...times(1000, BUSY), ...times(200, SHORT_TURNS)).part).toBe(1);
+  });
+
+  it('always lets some pass, or it would never learn that the load is gone', () => {
+    const shedding = shedAfter(...times(1000, BUSY));
+    expect(Array.from({ length: 100 }, () => shedding.passes()).filter(Boolean).length).toBeGreaterThan(0);
+  });
+
+  it('lets all pass again when the load is gone', () => {
+    expect(shedAfter(...times(1000, BUSY), ...times(80, RELAXED)).part).toBe(1);
+  });
+
+  it('spreads those that pass evenly', () => {
+    const shedding = shedAfter(BUSY, BUSY); // one of ten
+    const passed = Array.from({ length: 1000 }, () => shedding.passes());
+    for (let i = 0; i < 1000; i += 100) {
+      const count = passed.slice(i, i + 100).filter(Boolean).length;
+      expect(count).toBeGreaterThanOrEqual(9);
+      expect(count).toBeLessThanOrEqual(11);
+    }
+  });
+
+  it('settles where the loop has time left, whatever the load is', () => {
+    // A loop on which a request that passes takes 1 ms and a refusal 0.1 ms; 4000 requests a second.
+    const shedding = new Shedding(MAX_TURN_MS);
+    const parts: number[] = [];
+    for (let i = 0; i < 400; i++) {
+      const needed = 4 * (shedding.part + 0.1 * (1 - shedding.part));
+      shedding.look({ utilization: Math.min(1, needed), longestTurnMs: needed > 1 ? 100 : 5 });
+      if (i >= 100) parts.push(shedding.part);
+    }
+    const mean = parts.reduce((sum, part) => sum + part, 0) / parts.length;
+    // 0.85 of the loop: 4 * (part + 0.1 (1 - part)) = 0.85
+    expect(mean).toBeGreaterThan(0.08);
+    expect(mean).toBeLessThan(0.16);
+    expect(Math.max(...parts)).toBeLessThan(0.2);
+  });
+});
