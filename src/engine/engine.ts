@@ -70,9 +70,20 @@ export interface Reduction {
   readonly parts: readonly GridPart[];
 }
 
+/** Some rectangle of a grid's pixels: to be computed, or known already. */
+export type GridPart = FeaturePart | SamplePart;
+
 /** Pixels of a grid whose sites, once clamped to the level, lie inside one feature map. */
-export interface GridPart {
+export interface FeaturePart {
   readonly features: FeatureMap;
+  readonly rect: Rect;
+}
+
+/** Pixels of a grid that `pixels` has given before. */
+export interface SamplePart {
+  /** Of 3 channels, or 1 for a gray reduction: from the part's first sample on, each row `pitch` bytes behind the one before. */
+  readonly samples: Uint8Array;
+  readonly pitch: number;
   readonly rect: Rect;
 }
 

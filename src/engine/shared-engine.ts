@@ -44,7 +44,9 @@ export class SharedEngine {
   }
 
   #reduce(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array> {
-    const parts = reduction.parts.map(({ features, rect }) => ({ features: innerOf(features), rect }));
+    const parts = reduction.parts.map((part) =>
+      'features' in part ? { ...part, features: innerOf(part.features) } : part,
+    );
     return this.#use((engine) => engine.reduce!({ ...reduction, parts }, signal));
   }
 

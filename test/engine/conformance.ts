@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Engine, Extent, GridPart, Patch, Query, Rect, Samples } from '../../src/engine/engine.ts';
+import type {
+  Engine,
+  Extent,
+  FeaturePart,
+  Patch,
+  Query,
+  Rect,
+  SamplePart,
+  Samples,
+} from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { gridSpan, sampleAxis } from '../../src/head/query.ts';
 import { parseModel } from '../../src/network/load.ts';
@@ -182,9 +191,17 @@ export function runEngineTests({
           for (const cuts of [[0], [0, 1, 6], [0, Math.floor(size.width / 2)]]) {
             const parts = await partsOf(engine, latents, grid, size, cuts);
             const reduction = { grid, rows: row.reduced, columns: column.reduced, gray, parts };
-            const found = await engine.reduce(reduction);
+            const known = parts.map(({ rect }) => knownPart(gray ? grayOf(samples!) : samples!, size, rect));
+            const mixed = parts.map((part, i) => (i % 2 === 0 ? part : known[i]!));
+            const what = `${gray ? 'grey' : 'color'}, cut at ${cuts}`;
+            expectSamples(await engine.reduce(reduction), expected, what);
+            expectSamples(
+              await engine.reduce({ ...reduction, parts: mixed }),
+              expected,
+              `half known, ${what}`,
+            );
             for (const { features } of parts) features.close();
-            expectSamples(found, expected, `${gray ? 'grey' : 'color'}, cut at ${cuts}`);
+            expectSamples(await engine.reduce({ ...reduction, parts: known }), expected, `known, ${what}`);
           }
         }
       });
@@ -201,6 +218,10 @@ export function runEngineTests({
         await expect(engine.reduce({ ...reduction, parts: [small] })).rejects.toMatchObject({
           _tag: 'RequestError',
         });
+        const known = { samples: new Uint8Array(3 * side ** 2 - 1), pitch: 3 * side };
+        await expect(
+          engine.reduce({ ...reduction, parts: [{ ...known, rect: part!.rect }] }),
+        ).rejects.toMatchObject({ _tag: 'RequestError' });
         part!.features.close();
         await expect(engine.reduce({ ...reduction, parts: [part!] })).rejects.toMatchObject({
           _tag: 'EngineError',
@@ -369,7 +390,7 @@ function partsOf(
   { rows, columns }: Query,
   size: Extent,
   cuts: readonly number[],
-): Promise<GridPart[]> {
+): Promise<FeaturePart[]> {
   const runs = (index: Int32Array, length: number, sites: number) =>
     cuts
       .filter((cut, i) => cut < length && cuts.indexOf(cut) === i)
@@ -391,6 +412,17 @@ function partsOf(
       };
     }),
   );
+}
+
+/** Samples of a whole grid as those of a part of it, nothing behind its last. */
+function knownPart(grid: Samples, size: Extent, rect: Rect): SamplePart {
+  const channels = grid.length / (size.height * size.width);
+  const pitch = size.width * channels;
+  const first = rect.top * pitch + rect.left * channels;
+  const samples = Uint8Array.from(
+    grid.subarray(first, first + (rect.height - 1) * pitch + rect.width * channels),
+  );
+  return { samples, pitch, rect };
 }
 
 /** Spec 4.6. */

@@ -4,6 +4,7 @@ export interface Kernels {
   addRow(...args: number[]): void;
   clear(start: number, bytes: number, rows: number, pitch: number): void;
   head(...args: number[]): void;
+  spread(...args: number[]): void;
   joinBlocks(...args: number[]): void;
   reduceRows(...args: number[]): void;
   reduceColumns(...args: number[]): void;

@@ -1,6 +1,6 @@
 import { RequestError } from '../../errors.ts';
 import type { Head } from '../../network/model.ts';
-import type { Axis, GridPart, ReducedAxis, Reduction } from '../engine.ts';
+import type { Axis, FeaturePart, Rect, ReducedAxis, Reduction, SamplePart } from '../engine.ts';
 import { expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
@@ -9,12 +9,16 @@ import { ABORT, controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 
 /** A part whose features are known to be of this engine. */
-export interface HeapPart extends GridPart {
+export interface HeapPart extends FeaturePart {
   readonly features: HeapFeatures;
 }
 
-/** Rows that a thread filters at a time. */
+/** Rows that a thread filters, or spreads, at a time. */
 const STRIP_ROWS = 16;
+/** How many known pixels take as long as one that the head computes. */
+const KNOWN_PIXELS = 8;
+/** What the kernel `spread` may read behind a row. */
+const SPREAD_BYTES = 32;
 
 /** The filter of 4.7 along one axis. */
 interface Filter {
@@ -30,31 +34,42 @@ function filterOf({ density, span }: ReducedAxis): Filter {
   return { block, blocks: span.wanted / block, k: density / block };
 }
 
-/** Spec 4.3 to 4.7: the head over each part fills the grid, which is then filtered along its rows, then its columns. */
+/** Spec 4.3 to 4.7: the head over each part, or what is known of it, fills the grid, which is then filtered along its rows, then its columns. */
 export function reduceJob(
   heap: WasmHeap,
   head: Head,
-  { grid, rows, columns, gray, parts }: Omit<Reduction, 'parts'> & { readonly parts: readonly HeapPart[] },
+  reduction: Omit<Reduction, 'parts'> & { readonly parts: readonly (HeapPart | SamplePart)[] },
   threads: number,
 ): Job<Uint8Array> {
+  const { grid, rows, columns, gray } = reduction;
   const height = grid.rows.index.length;
   const width = grid.columns.index.length;
-  let area = 0;
-  for (const { features, rect } of parts) {
-    area += rect.height * rect.width;
+  const channels = gray ? 1 : 3;
+  const parts = reduction.parts.filter((part) => 'features' in part);
+  const known = reduction.parts.filter((part) => 'samples' in part);
+  const areaOf = (some: readonly (HeapPart | SamplePart)[]) =>
+    some.reduce((sum, { rect }) => sum + rect.height * rect.width, 0);
+  for (const { features, rect } of parts)
     expectInside(features, {
       rows: slice(grid.rows, rect.top, rect.height),
       columns: slice(grid.columns, rect.left, rect.width),
     });
-  }
+  for (const { samples, pitch, rect } of known)
+    if (
+      rect.top < 0 ||
+      rect.left < 0 ||
+      rect.top + rect.height > height ||
+      rect.left + rect.width > width ||
+      samples.length < lengthOf(rect, pitch, channels)
+    )
+      throw new RequestError('Expected samples of a part that lies inside the grid');
   if (
     grid.depth !== 8 ||
-    area !== height * width ||
+    areaOf(reduction.parts) !== height * width ||
     height !== rows.span.count ||
     width !== columns.span.count
   )
     throw new RequestError('Expected a grid of 8 bits that its parts cover');
-  const channels = gray ? 1 : 3;
   const vertical = filterOf(rows);
   const horizontal = filterOf(columns);
   const joined = vertical.block > 1 || horizontal.block > 1;
@@ -68,7 +83,7 @@ export function reduceJob(
   const before = joined ? 0 : Math.max(0, Math.min(columns.span.wanted - 1, -columns.span.shift));
 
   return {
-    maxThreads: headThreads(area, threads),
+    maxThreads: headThreads(areaOf(parts) + areaOf(known) / KNOWN_PIXELS, threads),
     begin(participants) {
       let length = 0;
       const take = (bytes: number) => {
@@ -87,8 +102,11 @@ export function reduceJob(
         filtered: take(vertical.blocks * channels * filteredPlane),
         samples: take(rows.count * channels * outputWidth),
         terms: parts.map(({ rect }) => take(termsByteLength(head, rect.height, rect.width))),
+        known: known.map(({ rect, pitch }) => take(lengthOf(rect, pitch, channels) + SPREAD_BYTES)),
       };
-      const words = controlWords(parts.reduce((sum, { rect }) => sum + headStrips(rect.height), 3));
+      const words = controlWords(
+        parts.reduce((sum, { rect }) => sum + headStrips(rect.height), known.length + 3),
+      );
       const control = take(4 * words);
       const base = heap.allocate(length);
       const letGo = parts.map(({ features }) => features.use());
@@ -101,6 +119,17 @@ export function reduceJob(
       new Int16Array(buffer, base + at.columnFraction, width).set(grid.columns.fraction);
 
       const operations: Operation[] = [];
+      const outputOf = ({ top, left }: Rect) =>
+        base + at.grid + top * channels * gridPlane + 2 * (before + left);
+      for (const [i, { samples, pitch, rect }] of known.entries()) {
+        const address = base + at.known[i]!;
+        const used = samples.subarray(0, lengthOf(rect, pitch, channels));
+        new Uint8Array(buffer, address, used.length).set(used);
+        const output = [outputOf(rect), channels * gridPlane, gridPlane];
+        const args = [address, pitch, rect.width, channels, ...output];
+        const shape = { fromArgument: args.length, rows: rect.height, stripRows: STRIP_ROWS, barrier: false };
+        operations.push({ kernel: 'spread', args: [...args, 0, 0], ...shape });
+      }
       for (const [i, { features, rect }] of parts.entries()) {
         pushHead(operations, features, head, {
           rows: rect.height,
@@ -114,7 +143,7 @@ export function reduceJob(
           form: gray ? 3 : 2,
           plane: gridPlane,
           terms: base + at.terms[i]!,
-          output: base + at.grid + rect.top * channels * gridPlane + 2 * (before + rect.left),
+          output: outputOf(rect),
           outputRow: channels * gridPlane,
         });
       }
@@ -168,6 +197,8 @@ export function reduceJob(
         abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, base + control, 1), ABORT, 1),
         finish() {
           const row = channels * columns.count;
+          if (outputWidth === columns.count)
+            return new Uint8Array(heap.memory.buffer, base + at.samples, rows.count * row).slice();
           const samples = new Uint8Array(rows.count * row);
           for (let y = 0; y < rows.count; y++) {
             const from = base + at.samples + y * channels * outputWidth;
@@ -183,6 +214,10 @@ export function reduceJob(
     },
   };
 }
+
+/** Bytes from the first sample of a part to its last. */
+const lengthOf = ({ height, width }: Rect, pitch: number, channels: number): number =>
+  (height - 1) * pitch + width * channels;
 
 const eights = (count: number): number => 8 * Math.ceil(count / 8);
 

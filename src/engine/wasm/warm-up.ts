@@ -34,8 +34,11 @@ export async function warmUp(engine: Engine): Promise<void> {
     }
     const features = await engine.features(latents, level, sites, 1);
     await engine.pixels(features, [{ rows: axis, columns: axis, depth: 8 }, grid]);
-    const parts = [{ features, rect: whole }];
-    await engine.reduce?.({ grid, rows: half, columns: half, gray: false, parts });
+    const known = { samples: new Uint8Array(3 * length ** 2), pitch: 3 * length };
+    for (const part of [{ features }, known]) {
+      const parts = [{ ...part, rect: whole }];
+      await engine.reduce?.({ grid, rows: half, columns: half, gray: false, parts });
+    }
     features.close();
   };
   for (let round = 0; round < ROUNDS; round++)

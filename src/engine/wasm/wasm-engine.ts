@@ -262,8 +262,10 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async reduce(reduction, signal) {
       signal?.throwIfAborted();
-      const parts = reduction.parts.map(({ features, rect }) => ({ features: mine(features), rect }));
-      const letGo = parts.map(({ features }) => features.use());
+      const parts = reduction.parts.map((part) =>
+        'features' in part ? { ...part, features: mine(part.features) } : part,
+      );
+      const letGo = parts.flatMap((part) => ('features' in part ? [part.features.use()] : []));
       try {
         return await pool.run(reduceJob(heap, model.head, { ...reduction, parts }, threads.length), signal);
       } finally {

@@ -4,7 +4,7 @@
 
 import { alignedRow } from './aligned';
 
-export { joinBlocks, reduceColumns, reduceRows } from './reduce';
+export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 
 /**
  * Convolution as sums over `taps` runs of contiguous activations: a 3x3 convolution has 3 runs of 3 * C (input points one row and one

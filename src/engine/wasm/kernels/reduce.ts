@@ -2,6 +2,40 @@
 // A tensor of a reduction is (rows, channels, columns) int16, with room behind the columns for what the last sums of eight read.
 
 /**
+ * Rows from .. to-1 of interleaved samples, `pitch` bytes a row, into `columns` columns of the grid. Up to 32 bytes are read from where a row's
+ * last samples begin. channels: 1 or 3.
+ */
+export function spread(
+  samples: usize, pitch: usize, columns: i32, channels: i32,
+  grid: usize, gridRow: usize, gridPlane: usize, from: i32, to: i32,
+): void {
+  for (let y = from; y < to; y++) {
+    let line = samples + <usize>y * pitch;
+    let out = grid + <usize>y * gridRow;
+    let x = 0;
+    for (; x + 8 <= columns; x += 8, out += 16) {
+      if (channels == 1) {
+        v128.store(out, v128.load8x8_u(line));
+        line += 8;
+        continue;
+      }
+      const a = v128.load(line);
+      const b = v128.load(line, 8);
+      const red = v128.shuffle<i8>(a, b, 0, 3, 6, 9, 12, 15, 26, 29, 0, 0, 0, 0, 0, 0, 0, 0);
+      const green = v128.shuffle<i8>(a, b, 1, 4, 7, 10, 13, 24, 27, 30, 0, 0, 0, 0, 0, 0, 0, 0);
+      const blue = v128.shuffle<i8>(a, b, 2, 5, 8, 11, 14, 25, 28, 31, 0, 0, 0, 0, 0, 0, 0, 0);
+      v128.store(out, i16x8.extend_low_i8x16_u(red));
+      v128.store(out + gridPlane, i16x8.extend_low_i8x16_u(green));
+      v128.store(out + 2 * gridPlane, i16x8.extend_low_i8x16_u(blue));
+      line += 24;
+    }
+    // Other threads write what lies behind.
+    for (; x < columns; x++, out += 2)
+      for (let c = 0; c < channels; c++) store<i16>(out + <usize>c * gridPlane, <i16>load<u8>(line++));
+  }
+}
+
+/**
  * Means of blocks of `side` rows and `width` columns, rows from .. to-1. Row i and column j of what the reduction reads are row
  * clamp(i + rowShift, rows - 1) and column clamp(j + columnShift, columns - 1) of the grid, which begins at its first column inside.
  */
