@@ -1,20 +1,11 @@
-import type {
-  Axis,
-  Engine,
-  Extent,
-  FeatureMap,
-  GridPart,
-  Query,
-  Rect,
-  Reduction,
-  Samples,
-} from '../engine/engine.ts';
+import type { Axis, Engine, Extent, FeatureMap, GridPart, Query, Rect, Reduction } from '../engine/engine.ts';
 import type { Lease } from '../features/leased-cache.ts';
 import { gridSpan, isReduction, planSampling, type Region, sampleAxis } from '../head/query.ts';
 import type { Exact } from '../head/rational.ts';
 import type { Raster } from '../image/raster.ts';
 import { inParallel } from '../parallel.ts';
 import { Reducer } from './reduce.ts';
+import { copyPixels, liesOnSites, place } from './site-pixels.ts';
 
 /** What to render: spec 4.1. */
 export interface RenderQuery {
@@ -39,6 +30,17 @@ export interface RenderPicture {
   sites(level: number): Extent;
   /** P over a window of a level and plane. */
   features(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>>;
+  /**
+   * Pixels on the sites of a block themselves, of 8 bits, without the channels of other planes: nobody writes to them. Undefined where features
+   * shall be taken, as for only `wanted` pixels. Absent: nobody keeps them.
+   */
+  sitePixels?(
+    level: number,
+    plane: number,
+    block: Rect,
+    wanted: number,
+    signal?: AbortSignal,
+  ): Promise<Lease<Raster>> | undefined;
 }
 
 /** How sites are grouped into windows of P: squares of `size` sites, counted from the corner of the level, or fitted to what a query needs. */
@@ -121,7 +123,7 @@ export async function renderPiece(
     const grid = { rows: rows.sampled, columns: columns.sampled, depth };
     const reduction = { grid, rows: rows.reduced, columns: columns.reduced };
     const work = rowRuns.flatMap((row) => columnRuns.map((column) => ({ row, column })));
-    return reduceAtOnce(picture, engine, level, reduction, work, signal);
+    return reduceAtOnce(picture, engine, level, reduction, work, blocks, signal);
   }
   const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
   const reducer = new Reducer(channels, depth, rows.reduced, columns.reduced);
@@ -159,17 +161,30 @@ async function reduceAtOnce(
   level: number,
   { grid, rows, columns }: Omit<Reduction, 'gray' | 'parts'>,
   work: readonly { readonly row: Run; readonly column: Run }[],
+  blocks: BlockOptions,
   signal?: AbortSignal,
 ): Promise<Raster> {
+  const leaseKnown = knownPixels(picture, { level, ...grid }, blocks, signal);
   const planeOf = async (plane: number, gray: boolean): Promise<Uint8Array> => {
-    const leases: Lease<FeatureMap>[] = [];
+    const leases: Lease<FeatureMap | Raster>[] = [];
     const parts: GridPart[] = [];
     try {
       await inParallel(engine.threads + 1, work, async ({ row, column }) => {
+        const [height, width] = [row.to - row.from, column.to - column.from];
+        const rect = { top: row.from, left: column.from, height, width };
+        const known = leaseKnown?.(plane, row, column);
+        if (known) {
+          const lease = await known;
+          leases.push(lease);
+          const { channels, data, width: blockWidth } = lease.value;
+          const { top, left } = withinBlock(grid, row, column);
+          const pitch = blockWidth * channels;
+          parts.push({ rect, pitch, samples: data.subarray(top * pitch + left * channels) as Uint8Array });
+          return;
+        }
         const lease = await picture.features(level, plane, windowOf(row, column), signal);
         leases.push(lease);
-        const [height, width] = [row.to - row.from, column.to - column.from];
-        parts.push({ features: lease.value, rect: { top: row.from, left: column.from, height, width } });
+        parts.push({ rect, features: lease.value });
       });
       return await engine.reduce!({ grid, rows, columns, gray, parts }, signal);
     } finally {
@@ -210,13 +225,29 @@ async function renderGrid(
       for (let plane = 0; plane < (picture.alpha ? 2 : 1); plane++) work.push({ plane, rowRun, columnRun });
     }
   }
+  const leaseKnown = knownPixels(picture, { level, rows, columns, depth }, blocks, signal);
   await inParallel(engine.threads + 1, work, async ({ plane, rowRun, columnRun }) => {
+    const known = leaseKnown?.(plane, rowRun, columnRun);
+    if (known) {
+      const { value, release } = await known;
+      // A tile that is a block: nothing is copied.
+      if (value.width === width && value.height === height && value.channels === channels) sampled = value;
+      else {
+        sampled ??= raster(new Uint8Array(width * height * channels));
+        const size = { height: rowRun.to - rowRun.from, width: columnRun.to - columnRun.from };
+        const from = { ...withinBlock({ rows, columns }, rowRun, columnRun), ...size };
+        copyPixels(value, from, sampled, rowRun.from, columnRun.from, plane === 1);
+      }
+      release();
+      return;
+    }
     const lease = await picture.features(level, plane, windowOf(rowRun, columnRun), signal);
     try {
       const columnAxis = slice(columns, columnRun.from, columnRun.to);
+      const columnCount = columnRun.to - columnRun.from;
       const queries: Query[] = [];
       const starts: number[] = [];
-      const step = Math.max(1, Math.floor(PIXELS_PER_QUERY / (columnRun.to - columnRun.from)));
+      const step = Math.max(1, Math.floor(PIXELS_PER_QUERY / columnCount));
       for (let row = rowRun.from; row < rowRun.to; row += step) {
         starts.push(row);
         queries.push({ rows: slice(rows, row, Math.min(rowRun.to, row + step)), columns: columnAxis, depth });
@@ -228,13 +259,48 @@ async function renderGrid(
         const size = width * height * channels;
         sampled ??= raster(depth === 16 ? new Uint16Array(size) : new Uint8Array(size));
         for (const [i, samples] of results.entries())
-          place(samples, sampled, starts[i]!, columnRun, plane === 1, picture.channels === 1);
+          place(
+            samples,
+            sampled,
+            starts[i]!,
+            columnRun.from,
+            columnCount,
+            plane === 1,
+            picture.channels === 1,
+          );
       }
     } finally {
       lease.release();
     }
   });
   return sampled!; // outputs have pixels
+}
+
+/** How to lease the kept pixels of the block of two runs; undefined for queries whose pixels are not those of sites. */
+function knownPixels(
+  picture: RenderPicture,
+  { level, rows, columns, depth }: Query & { readonly level: number },
+  blocks: BlockOptions,
+  signal?: AbortSignal,
+) {
+  if (!picture.sitePixels || blocks.fitted || depth !== 8 || !liesOnSites(rows) || !liesOnSites(columns))
+    return undefined;
+  const sites = picture.sites(level);
+  return (plane: number, row: Run, column: Run): Promise<Lease<Raster>> | undefined => {
+    const block = {
+      top: row.first,
+      left: column.first,
+      height: Math.min(blocks.size, sites.height - row.first),
+      width: Math.min(blocks.size, sites.width - column.first),
+    };
+    const wanted = (row.to - row.from) * (column.to - column.from);
+    return picture.sitePixels!(level, plane, block, wanted, signal);
+  };
+}
+
+/** Where the first pixel of two runs is in its block, in queries of sites' own pixels. */
+function withinBlock({ rows, columns }: Pick<Query, 'rows' | 'columns'>, row: Run, column: Run) {
+  return { top: rows.index[row.from]! - row.first, left: columns.index[column.from]! - column.first };
 }
 
 /** Cuts the rows of a grid, where a block of features ends if that is possible, so that strips stay small and no block is needed twice. */
@@ -284,35 +350,4 @@ function slice(axis: Axis, from: number, to: number): Axis {
     fraction: axis.fraction.subarray(from, to),
     cell: axis.cell,
   };
-}
-
-/** Copies RGB samples to their place; grey and alpha become one channel. Spec 4.6. */
-function place(
-  samples: Samples,
-  into: Raster,
-  row: number,
-  columns: Run,
-  alpha: boolean,
-  gray: boolean,
-): void {
-  const { width, channels, data } = into;
-  const count = columns.to - columns.from;
-  const rows = samples.length / (3 * count);
-  for (let y = 0, i = 0; y < rows; y++) {
-    let o = ((row + y) * width + columns.from) * channels;
-    if (!alpha && !gray && channels === 3) {
-      data.set(samples.subarray(i, i + 3 * count), o);
-      i += 3 * count;
-      continue;
-    }
-    if (alpha) o += channels - 1;
-    for (let x = 0; x < count; x++, i += 3, o += channels) {
-      if (alpha || gray) data[o] = (samples[i]! + 2 * samples[i + 1]! + samples[i + 2]! + 2) >> 2;
-      else {
-        data[o] = samples[i]!;
-        data[o + 1] = samples[i + 1]!;
-        data[o + 2] = samples[i + 2]!;
-      }
-    }
-  }
 }

@@ -90,6 +90,11 @@ export const configSchema = z.strictObject({
     .describe(
       'Memory for decoded latents, from which features are computed again in half the time. 64 MB are those of 24 megapixels.',
     ),
+  pixelCacheMb: whole(0, 65_536)
+    .default(64)
+    .describe(
+      'Memory for native pixels, of which tiles at native scale and reductions are made: a twentieth of what their features take. 64 MB are 22 megapixels.',
+    ),
   tileCacheMb: whole(0, 65_536).default(128).describe('Memory for finished images.'),
   plainCacheMb: whole(0, 65_536).default(256).describe('Memory for decoded plain images.'),
   diskCache: z

@@ -62,6 +62,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     openEngine: openEngine ?? (() => openServerEngine(config)),
     featureCacheBytes: config.featureCacheMb * MB,
     latentCacheBytes: config.latentCacheMb * MB,
+    pixelCacheBytes: config.pixelCacheMb * MB,
     onReplaced: (reason) => {
       metrics.replaced.inc();
       log.error({ reason }, 'engine failed and is replaced');

@@ -18,6 +18,7 @@ import {
   reducesAtOnce,
   renderPiece,
 } from '../../pixels/render.ts';
+import { sitePixels } from '../../pixels/site-pixels.ts';
 import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
 import { PictureChanged } from '../problem.ts';
@@ -28,6 +29,8 @@ import type { Estimate, ServedPicture } from './picture.ts';
  * arithmetic for the same area, but a first tile has to wait for more than three times as much.
  */
 export const BLOCK_SITES = 256;
+/** Blocks of a query up to which it is seen which of them are kept: those of a tile at half of a level's scale are 25 at most. */
+const MAX_BLOCKS_LOOKED_AT = 25;
 /** Rows computed before other requests get their turn. */
 const BAND_ROWS = 512;
 /** A reduction is computed in squares of so many pixels, which the engine reduces at once: what it leaves to this thread makes all others wait. */
@@ -41,6 +44,10 @@ const IMAGE_WORK = 1.5;
 const BLOCK_WORK = 150;
 const SAMPLE_WORK = 1 / 30_000;
 const FILTER_WORK = 1 / 42_000;
+/** And to copy or reduce one that is kept. */
+const KEPT_WORK = 1 / 300_000;
+/** Fewer pixels of a block than these are not worth computing, and keeping, all of it. */
+const MIN_KEPT_PIXELS = 1024;
 
 export interface LiifOptions {
   readonly engine: Engine;
@@ -48,6 +55,8 @@ export interface LiifOptions {
   readonly features: LeasedCache<FeatureMap>;
   /** Decoded chunks of all pictures together. */
   readonly chunks: LeasedCache<Int16Array>;
+  /** Pixels on the sites of blocks, of all pictures together; undefined: none are kept. */
+  readonly pixels: LeasedCache<Raster> | undefined;
 }
 
 /** Bounds feature maps of all pictures together. */
@@ -77,6 +86,11 @@ export async function openLiifPicture(
     await source.close();
     throw error;
   }
+}
+
+/** Bounds the pixels on sites of all pictures together. */
+export function pixelBlocks(maxBytes: number): LeasedCache<Raster> {
+  return new LeasedCache({ maxBytes, sizeOf: ({ data }) => data.byteLength });
 }
 
 class LiifPicture implements ServedPicture {
@@ -110,7 +124,8 @@ class LiifPicture implements ServedPicture {
       model: Buffer.from(header.model).toString('hex'),
       encoder: header.encoder,
     };
-    this.#picture = {
+    const { engine, features, pixels } = options;
+    const picture: RenderPicture = {
       width: header.width,
       height: header.height,
       levels: header.levels,
@@ -119,18 +134,43 @@ class LiifPicture implements ServedPicture {
       alpha: header.alpha,
       sites: (level) => this.#sites(level),
       features: (level, plane, rect, signal) =>
-        options.features.lease(
-          `${identity}/${level}/${plane}/${rect.top}/${rect.left}`,
+        features.lease(
+          this.#key(level, plane, rect),
           async (shared) => {
             setMaxListeners(0, shared); // one for each chunk
             const extent = latentExtent(header, level);
-            const window = latentWindow(options.engine.model, rect, extent);
+            const window = latentWindow(engine.model, rect, extent);
             const latents = await this.#latents.read(level, plane, window, shared);
-            return options.engine.features(latents, extent, rect, header.quality, shared);
+            return engine.features(latents, extent, rect, header.quality, shared);
           },
           signal,
         ),
     };
+    this.#picture = pixels
+      ? {
+          ...picture,
+          sitePixels: (level, plane, block, wanted, signal) => {
+            const key = this.#key(level, plane, block);
+            if (wanted < MIN_KEPT_PIXELS && !pixels.has(key)) return undefined;
+            const { height, width } = this.#sites(level);
+            // The ensemble's other sites, whose weight is 0 here, belong to the window as well.
+            const rect = {
+              ...block,
+              height: Math.min(block.height + 1, height - block.top),
+              width: Math.min(block.width + 1, width - block.left),
+            };
+            const load = async (shared: AbortSignal) => {
+              const lease = await picture.features(level, plane, rect, shared);
+              try {
+                return await sitePixels(engine, lease.value, block, plane === 1 ? 1 : this.channels, shared);
+              } finally {
+                lease.release();
+              }
+            };
+            return pixels.lease(key, load, signal);
+          },
+        }
+      : picture;
   }
 
   estimate(query: RenderQuery): Estimate {
@@ -162,21 +202,26 @@ class LiifPicture implements ServedPicture {
     const rows = blocks(region.y, region.height, query.height, sites.height, density.rows);
     const columns = blocks(region.x, region.width, query.width, sites.width, density.columns);
     const all = (rows.to - rows.from + 1) * (columns.to - columns.from + 1) * planes;
+    const { engine, features, pixels } = this.#options;
+    const onSites = (start: Exact, length: Exact, count: number, m: number) =>
+      toNumber(toRational(length)) === count * m * Number(reduction) &&
+      Number.isInteger(toNumber(toRational(start)) / Number(reduction));
+    const keepable =
+      onSites(region.x, region.width, query.width, density.columns) &&
+      onSites(region.y, region.height, query.height, density.rows);
     let cold = all;
+    let kept = 0;
     // For tiles it is worth looking which blocks are there.
-    if (all <= 16) {
+    if (all <= MAX_BLOCKS_LOOKED_AT) {
       cold = 0;
       for (let row = rows.from; row <= rows.to; row++)
         for (let column = columns.from; column <= columns.to; column++)
-          for (let plane = 0; plane < planes; plane++)
-            if (
-              !this.#options.features.has(
-                `${this.identity}/${level}/${plane}/${row * BLOCK_SITES}/${column * BLOCK_SITES}`,
-              )
-            )
-              cold++;
+          for (let plane = 0; plane < planes; plane++) {
+            const key = this.#key(level, plane, { top: row * BLOCK_SITES, left: column * BLOCK_SITES });
+            if (keepable && pixels?.has(key)) kept++;
+            else if (!features.has(key)) cold++;
+          }
     }
-    const { engine } = this.#options;
     const reduced = isReduction(plan);
     const piece = reduced ? REDUCED_PIECE : BAND_ROWS;
     const height = Math.min(query.height, piece);
@@ -194,10 +239,11 @@ class LiifPicture implements ServedPicture {
       : reduced
         ? Math.min(pieceGrid, MAX_STRIP_PIXELS) * 4 + height * width * 68
         : height * width * 4;
+    const sampled = samples * (SAMPLE_WORK + (KEPT_WORK - SAMPLE_WORK) * (kept / all));
     const filter = reduced && !byEngine ? samples * FILTER_WORK : 0;
     return {
       bytes: query.width * query.height * 8 + band,
-      work: IMAGE_WORK + cold * BLOCK_WORK + samples * SAMPLE_WORK + filter,
+      work: IMAGE_WORK + cold * BLOCK_WORK + sampled + filter,
     };
   }
 
@@ -240,6 +286,10 @@ class LiifPicture implements ServedPicture {
     } catch (error) {
       throw changedOr(error);
     }
+  }
+
+  #key(level: number, plane: number, { top, left }: Pick<Rect, 'top' | 'left'>): string {
+    return `${this.identity}/${level}/${plane}/${top}/${left}`;
   }
 
   #plan({ region, width, height }: RenderQuery): SamplingPlan {

@@ -85,7 +85,7 @@ export class OpenPictures {
 
   async open(entry: CatalogEntry, factor: number, signal: AbortSignal): Promise<FoundPicture> {
     const { stamp, modified } = await this.#look(entry);
-    const { engine, features, chunks, generation } = await this.#engine(entry.kind);
+    const { engine, features, chunks, pixels, generation } = await this.#engine(entry.kind);
     const lease = await this.#pictures.lease(
       `${entry.id}\n${stamp}\n${generation}`,
       async (shared) => {
@@ -93,7 +93,7 @@ export class OpenPictures {
         if (entry.kind === 'image') return openPlainPicture(entry.path, this.#options.plain);
         return openLiifPicture(
           await fileSource(entry.path),
-          { engine: engine!, features: features!, chunks: chunks! },
+          { engine: engine!, features: features!, chunks: chunks!, pixels },
           shared,
         );
       },
@@ -121,20 +121,20 @@ export class OpenPictures {
     located: { readonly url: string; readonly signed: boolean },
     signal: AbortSignal,
   ): Promise<FoundPicture> {
-    const { engine, features, chunks, generation } = await this.#options.engines.running();
+    const running = await this.#options.engines.running();
     const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     const lease = await this.#pictures.lease(
-      `${id}\n${epoch}\n${generation}`,
-      (shared) => openLiifPicture(this.#options.remotes.open(located), { engine, features, chunks }, shared),
+      `${id}\n${epoch}\n${running.generation}`,
+      (shared) => openLiifPicture(this.#options.remotes.open(located), running, shared),
       signal,
     );
     const title = id.slice(id.lastIndexOf('/') + 1);
-    return { id, title, factor, modified: undefined, lease, generation };
+    return { id, title, factor, modified: undefined, lease, generation: running.generation };
   }
 
   async #engine(kind: CatalogEntry['kind']) {
     if (kind === 'liif') return this.#options.engines.running();
-    return { engine: undefined, features: undefined, chunks: undefined, generation: 0 };
+    return { engine: undefined, features: undefined, chunks: undefined, pixels: undefined, generation: 0 };
   }
 
   async #look(entry: CatalogEntry): Promise<Seen> {

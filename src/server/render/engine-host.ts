@@ -2,7 +2,8 @@ import type { Engine, FeatureMap } from '../../engine/engine.ts';
 import { EngineError } from '../../errors.ts';
 import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
-import { featureBlocks } from '../pictures/liif-picture.ts';
+import type { Raster } from '../../image/raster.ts';
+import { featureBlocks, pixelBlocks } from '../pictures/liif-picture.ts';
 import { batchPixels } from './pixel-batches.ts';
 
 /** An engine with what it has decoded; all of it goes together. */
@@ -10,6 +11,8 @@ export interface RunningEngine {
   readonly engine: Engine;
   readonly features: LeasedCache<FeatureMap>;
   readonly chunks: LeasedCache<Int16Array>;
+  /** Undefined where no pixels are kept. */
+  readonly pixels: LeasedCache<Raster> | undefined;
   /** Counts the engines of this server. */
   readonly generation: number;
 }
@@ -18,6 +21,8 @@ export interface EngineHostOptions {
   readonly openEngine: () => Promise<Engine>;
   readonly featureCacheBytes: number;
   readonly latentCacheBytes: number;
+  /** Bound of the pixels on sites; 0: none are kept. */
+  readonly pixelCacheBytes: number;
   readonly onReplaced?: (reason: string) => void;
   readonly onBatch?: (requests: number) => void;
   /** Shortest time between two replacements, default 2 s. */
@@ -61,6 +66,7 @@ export class EngineHost {
     this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
     old.features.close();
     old.chunks.close();
+    old.pixels?.close();
     await old.engine.close().catch(() => {});
   }
 
@@ -69,6 +75,7 @@ export class EngineHost {
     const current = await this.#current?.catch(() => undefined);
     current?.features.close();
     current?.chunks.close();
+    current?.pixels?.close();
     await current?.engine.close();
   }
 
@@ -82,6 +89,7 @@ export class EngineHost {
       engine: batchPixels(engine, this.#options.onBatch),
       features: featureBlocks(this.#options.featureCacheBytes),
       chunks: decodedChunks(this.#options.latentCacheBytes),
+      pixels: this.#options.pixelCacheBytes > 0 ? pixelBlocks(this.#options.pixelCacheBytes) : undefined,
       generation: ++this.#generation,
     };
   }

@@ -208,7 +208,8 @@ export class RenderService {
     return this.#options.resampling.run(
       {
         source: {
-          raster,
+          // Its memory goes to another thread, and others may have the same pixels.
+          raster: { ...raster, data: raster.data.slice() },
           top: rows.first,
           left: columns.first,
           rows: picture.height,
