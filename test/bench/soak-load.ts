@@ -6,7 +6,10 @@ import { loadPath } from './soak-paths.ts';
 
 const [url, ratePerSecond, seconds] = process.argv.slice(2) as [string, string, string];
 const RATE = Number(ratePerSecond);
-const END = performance.now() + Number(seconds) * 1000;
+const BEGIN = performance.now();
+const END = BEGIN + Number(seconds) * 1000;
+/** In these the rate rises to all of it: clients do not all come in one instant. */
+const RISING_MS = 5000;
 /** Clients that can wait at a time, each on a connection of its own. Requests that find all of them waiting are not sent, and counted. */
 const MOST_OPEN = 1000;
 /** Part of the clients that hang up, and how soon. */
@@ -105,7 +108,7 @@ function send(): void {
   );
 }
 
-let due = performance.now();
+let due = BEGIN;
 const timer = setInterval(() => {
   const now = performance.now();
   if (now >= END) {
@@ -114,7 +117,8 @@ const timer = setInterval(() => {
     setTimeout(report, 3000);
     return;
   }
-  for (let i = 0; due < now && i < RATE; i++, due += 1000 / RATE) send();
+  const rate = RATE * Math.min(1, Math.max(0.02, (now - BEGIN) / RISING_MS));
+  for (let i = 0; due < now && i < rate; i++, due += 1000 / rate) send();
   if (due < now) due = now;
 }, 2);
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
@@ -47,13 +48,16 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
   let refused = 0;
   let lastLog = Number.NEGATIVE_INFINITY;
   let turnBegan: number | undefined;
+  let turns = 0;
   let longestTurnMs = 0;
+  const known = new WeakSet<Socket>();
+  let newcomers = 0;
 
   function look(): void {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, before);
     before = now;
-    shedding.look({ utilization, longestTurnMs });
+    shedding.look({ utilization, requests, turns, longestTurnMs, newcomers });
     if (refused > 0 && performance.now() - lastLog >= LOG_MS) report();
     if (requests === 0 && shedding.part === 1) {
       if (refused > 0) report();
@@ -61,7 +65,9 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
       looking = undefined;
     }
     requests = 0;
+    turns = 0;
     longestTurnMs = 0;
+    newcomers = 0;
   }
 
   function report(): void {
@@ -71,6 +77,7 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
   }
 
   function endTurn(): void {
+    turns++;
     longestTurnMs = Math.max(longestTurnMs, performance.now() - turnBegan!);
     turnBegan = undefined;
   }
@@ -87,6 +94,10 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
 
   return (request, response) => {
     requests++;
+    if (!known.has(request.socket)) {
+      known.add(request.socket);
+      newcomers++;
+    }
     if (turnBegan === undefined) {
       turnBegan = performance.now();
       setImmediate(endTurn);

@@ -2,16 +2,24 @@
 export interface LoopLook {
   /** Part of the time that the loop was busy since the last look, 0 to 1. */
   readonly utilization: number;
-  /** Longest of its turns that answered requests, in milliseconds. */
+  readonly requests: number;
+  /** Turns that had requests, and the longest of them in milliseconds. */
+  readonly turns: number;
   readonly longestTurnMs: number;
+  /** Connections that made their first request. */
+  readonly newcomers: number;
 }
 
 /** Busier than this, the loop is taken to have no time left. */
 const SATURATED = 0.95;
 /** While requests are refused, so much of the loop's time is used: in the rest it gets to connections that are still to be accepted. */
-const AIMED_AT = 0.85;
+const AIMED_AT = 0.75;
 /** Looks in a row that must find the loop saturated: a garbage collection or a burst is no overload. */
 const LOOKS = 2;
+/** With fewer requests in a look it is not they that keep the loop busy. */
+const MANY = 16;
+/** One connection is accepted a turn: where nearly every turn has a newcomer, others are waiting behind it. */
+const QUEUEING = 0.8;
 /** What passes at first when requests begin to be refused: thousands may be waiting by then. */
 const FIRST = 0.1;
 /** Some always pass, or nobody could tell that the load is gone. */
@@ -25,7 +33,7 @@ const LEAST = 0.02;
 export class Shedding {
   readonly #maxTurnMs: number;
   #part = 1;
-  #saturated = 0;
+  #late = 0;
   #credit = 0;
 
   constructor(maxTurnMs: number) {
@@ -41,15 +49,17 @@ export class Shedding {
    * To be called every few hundredths of a second while requests come. Falls fast, rises slowly. Also rises while the loop is busy with short
    * turns: those may be a few clients that ask again as soon as they are refused, and would be refused for ever.
    */
-  look({ utilization, longestTurnMs }: LoopLook): void {
-    const long = utilization > SATURATED && longestTurnMs > this.#maxTurnMs;
-    this.#saturated = long ? this.#saturated + 1 : 0;
+  look({ utilization, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
+    const saturated = utilization > SATURATED;
+    const queueing = turns > 1 && newcomers >= QUEUEING * turns && longestTurnMs > this.#maxTurnMs / 4;
+    const late = saturated && (longestTurnMs > this.#maxTurnMs || queueing);
+    this.#late = late ? this.#late + 1 : 0;
     if (this.#part === 1) {
-      if (this.#saturated < LOOKS) return;
+      if (this.#late < LOOKS || requests < MANY) return;
       this.#part = FIRST;
-    } else if (long) this.#part *= 0.7;
-    else if (utilization > SATURATED && longestTurnMs > this.#maxTurnMs / 2) this.#part *= 0.95;
-    else if (utilization > SATURATED) this.#part *= 1.03;
+    } else if (late) this.#part *= 0.7;
+    else if (saturated && longestTurnMs > this.#maxTurnMs / 2) this.#part *= 0.95;
+    else if (saturated) this.#part *= 1.02;
     else if (utilization < AIMED_AT) this.#part = this.#part * 1.05 + 0.005;
     this.#part = Math.min(1, Math.max(LEAST, this.#part));
   }

@@ -4,8 +4,8 @@ import { openEngine } from '../../engine/open-engine.ts';
 import { releasedModel } from '../../model/released-model.ts';
 import type { Config } from '../config.ts';
 
-/** Decoding has what the event loop leaves of the processors, so that a busy server still answers. */
-const NICENESS = 5;
+/** Decoding has what the event loop leaves of the processors: the loop has to be on time, and the more often it is late, the less it hands on. */
+const NICENESS = 15;
 
 /** The engine that the settings name, with the released model. Tiles are the same on every server, so it has to be exact. */
 export async function openServerEngine({

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { type LoopLook, Shedding } from '../../../src/server/http/shedding.ts';
 
 const MAX_TURN_MS = 20;
-const BUSY: LoopLook = { utilization: 1, longestTurnMs: 50 };
-const SHORT_TURNS: LoopLook = { utilization: 1, longestTurnMs: 5 };
-const RELAXED: LoopLook = { utilization: 0.3, longestTurnMs: 2 };
+const BUSY: LoopLook = { utilization: 1, requests: 100, turns: 2, longestTurnMs: 50, newcomers: 0 };
+const SHORT_TURNS: LoopLook = { utilization: 1, requests: 100, turns: 20, longestTurnMs: 5, newcomers: 5 };
+const RELAXED: LoopLook = { utilization: 0.3, requests: 20, turns: 10, longestTurnMs: 2, newcomers: 10 };
 
 function shedAfter(...looks: readonly LoopLook[]): Shedding {
   const shedding = new Shedding(MAX_TURN_MS);
@@ -20,11 +20,15 @@ describe('shedding', () => {
   });
 
   it('lets all pass while the loop rests between long turns', () => {
-    expect(shedAfter(...times(100, { utilization: 0.8, longestTurnMs: 200 })).part).toBe(1);
+    expect(shedAfter(...times(100, { ...BUSY, utilization: 0.8 })).part).toBe(1);
   });
 
   it('is not alarmed by one long turn', () => {
     expect(shedAfter(SHORT_TURNS, BUSY, SHORT_TURNS, BUSY, RELAXED, BUSY).part).toBe(1);
+  });
+
+  it('refuses none of a few requests, which are not what keeps the loop busy', () => {
+    expect(shedAfter(...times(100, { ...BUSY, requests: 10 })).part).toBe(1);
   });
 
   it('refuses most within two looks when long turns follow each other', () => {
@@ -34,11 +38,22 @@ describe('shedding', () => {
   it('refuses more while turns are long, and no more than that while they are short', () => {
     const before = shedAfter(BUSY, BUSY).part;
     expect(shedAfter(BUSY, BUSY, BUSY).part).toBeLessThan(before);
-    expect(shedAfter(BUSY, BUSY, ...times(20, { utilization: 0.9, longestTurnMs: 15 })).part).toBe(before);
+    expect(shedAfter(BUSY, BUSY, ...times(20, { ...SHORT_TURNS, utilization: 0.9 })).part).toBe(before);
   });
 
   it('does not refuse a few clients for ever that ask again at once', () => {
     expect(shedAfter(...times(1000, BUSY), ...times(200, SHORT_TURNS)).part).toBe(1);
+  });
+
+  it('refuses most as well where every turn accepts a connection, as more are waiting then', () => {
+    const queueing = { utilization: 1, requests: 100, turns: 5, longestTurnMs: 12, newcomers: 5 };
+    expect(shedAfter(queueing, queueing).part).toBeLessThanOrEqual(0.1);
+    expect(shedAfter(...times(50, { ...queueing, newcomers: 2 })).part).toBe(1);
+    // Clients that take a new connection for each request, but are few: turns are short.
+    expect(
+      shedAfter(...times(50, { utilization: 1, requests: 100, turns: 50, longestTurnMs: 3, newcomers: 50 }))
+        .part,
+    ).toBe(1);
   });
 
   it('always lets some pass, or it would never learn that the load is gone', () => {
@@ -66,13 +81,13 @@ describe('shedding', () => {
     const parts: number[] = [];
     for (let i = 0; i < 400; i++) {
       const needed = 4 * (shedding.part + 0.1 * (1 - shedding.part));
-      shedding.look({ utilization: Math.min(1, needed), longestTurnMs: needed > 1 ? 100 : 5 });
+      shedding.look({ ...(needed > 1 ? BUSY : SHORT_TURNS), utilization: Math.min(1, needed) });
       if (i >= 100) parts.push(shedding.part);
     }
     const mean = parts.reduce((sum, part) => sum + part, 0) / parts.length;
-    // 0.85 of the loop: 4 * (part + 0.1 (1 - part)) = 0.85
-    expect(mean).toBeGreaterThan(0.08);
-    expect(mean).toBeLessThan(0.16);
+    // 0.75 of the loop: 4 * (part + 0.1 (1 - part)) = 0.75
+    expect(mean).toBeGreaterThan(0.07);
+    expect(mean).toBeLessThan(0.15);
     expect(Math.max(...parts)).toBeLessThan(0.2);
   });
 });
