@@ -46,6 +46,8 @@ export interface Query {
   readonly rows: Axis;
   readonly columns: Axis;
   readonly depth: 8 | 16;
+  /** Memory for the samples, of their length: an engine may return it, filled, instead of new memory. It may be written to even after a call was aborted. */
+  readonly into?: Uint8Array | undefined;
 }
 
 /** One axis of a reduction. */
@@ -66,6 +68,8 @@ export interface Reduction {
   readonly columns: ReducedAxis;
   /** One channel, spec 4.6, instead of R, G and B. */
   readonly gray: boolean;
+  /** As that of a query. */
+  readonly into?: Uint8Array | undefined;
   /** Each pixel of the grid is in one of them. */
   readonly parts: readonly GridPart[];
 }

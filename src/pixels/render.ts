@@ -83,7 +83,8 @@ export function renderBand(
 
 /**
  * Some output rows and columns of a query. However an output is cut into pieces, its samples are the same. Memory: the piece, for a reduction
- * also a strip of what it is made of, and two windows of features at a time for each thread of the engine.
+ * also a strip of what it is made of, and two windows of features at a time for each thread of the engine. `into`: memory of the piece's length
+ * that its samples may take instead of new memory; it may be written to even after an aborted call.
  */
 export async function renderPiece(
   picture: RenderPicture,
@@ -92,6 +93,7 @@ export async function renderPiece(
   { top, left, height: pieceHeight, width: pieceWidth }: Rect,
   blocks: BlockOptions,
   signal?: AbortSignal,
+  into?: Uint8Array,
 ): Promise<Raster> {
   const { region, depth, width, height } = query;
   const bottom = top + pieceHeight;
@@ -102,7 +104,7 @@ export async function renderPiece(
   if (!isReduction(plan)) {
     const rows = sampleAxis(region.y, region.height, height, reduction, sites.height, top, bottom);
     const columns = sampleAxis(region.x, region.width, width, reduction, sites.width, left, right);
-    return renderGrid(picture, engine, { level, rows, columns, depth }, blocks, signal);
+    return renderGrid(picture, engine, { level, rows, columns, depth, into }, blocks, signal);
   }
   const axis = (side: 'height' | 'width', start: Exact, m: number, first: number, end: number) => {
     const extent = BigInt(Math.ceil(picture[side] / Number(reduction))) * reduction;
@@ -121,7 +123,7 @@ export async function renderPiece(
   const held = sitesOf(rowRuns) * sitesOf(columnRuns);
   if (depth === 8 && reducesAtOnce(engine, rows.reduced.span.count * columns.reduced.span.count, held)) {
     const grid = { rows: rows.sampled, columns: columns.sampled, depth };
-    const reduction = { grid, rows: rows.reduced, columns: columns.reduced };
+    const reduction = { grid, rows: rows.reduced, columns: columns.reduced, into };
     const work = rowRuns.flatMap((row) => columnRuns.map((column) => ({ row, column })));
     return reduceAtOnce(picture, engine, level, reduction, work, blocks, signal);
   }
@@ -159,7 +161,7 @@ async function reduceAtOnce(
   picture: RenderPicture,
   engine: Engine,
   level: number,
-  { grid, rows, columns }: Omit<Reduction, 'gray' | 'parts'>,
+  { grid, rows, columns, into }: Omit<Reduction, 'gray' | 'parts'>,
   work: readonly { readonly row: Run; readonly column: Run }[],
   blocks: BlockOptions,
   signal?: AbortSignal,
@@ -186,7 +188,10 @@ async function reduceAtOnce(
         leases.push(lease);
         parts.push({ rect, features: lease.value });
       });
-      return await engine.reduce!({ grid, rows, columns, gray, parts }, signal);
+      return await engine.reduce!(
+        { grid, rows, columns, gray, parts, into: plane === 0 ? into : undefined },
+        signal,
+      );
     } finally {
       for (const lease of leases) lease.release();
     }
@@ -208,7 +213,7 @@ async function reduceAtOnce(
 async function renderGrid(
   picture: RenderPicture,
   engine: Engine,
-  { level, rows, columns, depth }: Query & { readonly level: number },
+  { level, rows, columns, depth, into }: Query & { readonly level: number },
   blocks: BlockOptions,
   signal?: AbortSignal,
 ): Promise<Raster> {
@@ -250,7 +255,9 @@ async function renderGrid(
       const step = Math.max(1, Math.floor(PIXELS_PER_QUERY / columnCount));
       for (let row = rowRun.from; row < rowRun.to; row += step) {
         starts.push(row);
-        queries.push({ rows: slice(rows, row, Math.min(rowRun.to, row + step)), columns: columnAxis, depth });
+        const rowAxis = slice(rows, row, Math.min(rowRun.to, row + step));
+        const whole = rowAxis.index.length === height && columnCount === width && channels === 3;
+        queries.push({ rows: rowAxis, columns: columnAxis, depth, into: whole ? into : undefined });
       }
       const results = await engine.pixels(lease.value, queries, signal);
       // The usual tile: all of it comes from one query, and nothing is copied.

@@ -206,6 +206,21 @@ export function runEngineTests({
         }
       });
 
+      it('may put samples where they are wanted, if there is just the room for them', async () => {
+        const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);
+        const map = await engine.features(latents, LEVEL, { top: 0, left: 0, ...SITES }, 60);
+        const axis = sampleAxis(3n, 20n, 11, 1n, SITES.height);
+        const query: Query = { rows: axis, columns: axis, depth: 8 };
+        const [expected] = await engine.pixels(map, [query]);
+        const fitting = new Uint8Array(expected!.length).fill(99);
+        const longer = new Uint8Array(expected!.length + 1).fill(99);
+        const queries = [fitting, longer].map((into) => ({ ...query, into }));
+        for (const found of await engine.pixels(map, queries)) expectSame(found, expected!, 'samples');
+        expect([expected, Uint8Array.from(fitting, () => 99)]).toContainEqual(fitting);
+        expect(longer.every((value) => value === 99)).toBe(true);
+        map.close();
+      });
+
       it('refuses to reduce a grid that is not covered', async () => {
         if (!engine.reduce) return;
         const latents = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 13, 18000);

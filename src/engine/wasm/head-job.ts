@@ -65,11 +65,11 @@ export function headJob(
         abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, address + length, 1), ABORT, 1),
         finish: () =>
           layouts.map(({ samples }, i) => {
-            const { rows, columns, depth } = queries[i]!;
+            const { rows, columns, depth, into } = queries[i]!;
             const count = 3 * rows.index.length * columns.index.length;
             return depth === 16
               ? new Uint16Array(heap.memory.buffer, address + samples, count).slice()
-              : new Uint8Array(heap.memory.buffer, address + samples, count).slice();
+              : copied(new Uint8Array(heap.memory.buffer, address + samples, count), into);
           }),
         release() {
           heap.free(address);
@@ -78,6 +78,13 @@ export function headJob(
       };
     },
   };
+}
+
+/** A copy, in `into` if it has that length. */
+export function copied(samples: Uint8Array, into: Uint8Array | undefined): Uint8Array {
+  if (into?.length !== samples.length) return samples.slice();
+  into.set(samples);
+  return into;
 }
 
 function layOut(layouts: Layout[], { rows, columns, depth }: Query, head: Head, start: number): number {

@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import type { Head } from '../../network/model.ts';
 import type { Axis, FeaturePart, Rect, ReducedAxis, Reduction, SamplePart } from '../engine.ts';
-import { expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
+import { copied, expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
 import { headByteLength, headShift, writeHead } from './pack.ts';
@@ -41,7 +41,7 @@ export function reduceJob(
   reduction: Omit<Reduction, 'parts'> & { readonly parts: readonly (HeapPart | SamplePart)[] },
   threads: number,
 ): Job<Uint8Array> {
-  const { grid, rows, columns, gray } = reduction;
+  const { grid, rows, columns, gray, into } = reduction;
   const height = grid.rows.index.length;
   const width = grid.columns.index.length;
   const channels = gray ? 1 : 3;
@@ -198,7 +198,7 @@ export function reduceJob(
         finish() {
           const row = channels * columns.count;
           if (outputWidth === columns.count)
-            return new Uint8Array(heap.memory.buffer, base + at.samples, rows.count * row).slice();
+            return copied(new Uint8Array(heap.memory.buffer, base + at.samples, rows.count * row), into);
           const samples = new Uint8Array(rows.count * row);
           for (let y = 0; y < rows.count; y++) {
             const from = base + at.samples + y * channels * outputWidth;

@@ -247,16 +247,17 @@ class LiifPicture implements ServedPicture {
     };
   }
 
-  async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
+  async render(query: RenderQuery, signal: AbortSignal, into?: Uint8Array): Promise<Raster> {
     const { engine } = this.#options;
     const reduced = isReduction(this.#plan(query));
     const rows = reduced ? REDUCED_PIECE : BAND_ROWS;
     const columns = reduced ? REDUCED_PIECE : query.width;
     const blocks = { size: BLOCK_SITES, fitted: false };
-    const render = (piece: Rect) => renderPiece(this.#picture, engine, query, piece, blocks, signal);
+    const render = (piece: Rect, memory?: Uint8Array) =>
+      renderPiece(this.#picture, engine, query, piece, blocks, signal, memory);
     try {
       if (query.height <= rows && query.width <= columns)
-        return await render({ top: 0, left: 0, height: query.height, width: query.width });
+        return await render({ top: 0, left: 0, height: query.height, width: query.width }, into);
       const channels = (this.channels + (this.alpha ? 1 : 0)) as Raster['channels'];
       const data = new Uint8Array(query.width * query.height * channels);
       for (let top = 0; top < query.height; top += rows) {

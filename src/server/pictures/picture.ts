@@ -23,8 +23,11 @@ export interface ServedPicture {
   /** What an ImageInfo tells besides. */
   readonly facts: Readonly<Record<string, string | number>>;
   estimate(query: RenderQuery): Estimate;
-  /** Pixels of a query, 8 bits; others may have the same ones, so nobody writes to them. Rejects with PictureChanged, LiifError, or the signal's reason. */
-  render(query: RenderQuery, signal: AbortSignal): Promise<Raster>;
+  /**
+   * Pixels of a query, 8 bits; others may have the same ones, so nobody writes to them. `into`: memory for 3 channels that they may take instead
+   * of new memory; it may be written to even after a call has failed. Rejects with PictureChanged, LiifError, or the signal's reason.
+   */
+  render(query: RenderQuery, signal: AbortSignal, into?: Uint8Array): Promise<Raster>;
   /** Bytes offset .. offset+length-1 of the file. Rejects like `render`. */
   getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   close(): Promise<void>;

@@ -12,6 +12,7 @@ import type { Rendering } from '../protocols/rendering.ts';
 import type { TileStore } from '../stores/tile-store.ts';
 import type { Admission } from './admission.ts';
 import { ENCODER, type EncoderQuality, imageBytes } from './image-bytes.ts';
+import { RasterMemory } from './raster-memory.ts';
 
 export interface RenderServiceOptions {
   readonly admission: Admission;
@@ -51,6 +52,7 @@ const ABANDONED = 0.5;
 export class RenderService {
   readonly #options: RenderServiceOptions;
   readonly #images: LeasedCache<ServedImage>;
+  readonly #memory = new RasterMemory();
 
   constructor(options: RenderServiceOptions) {
     this.#options = options;
@@ -178,20 +180,29 @@ export class RenderService {
     const lane = query.width * query.height <= TILE_PIXELS && work <= TILE_WORK ? 'tile' : 'region';
     const leave = await timed('queue', () => admission.enter(lane, work, bytes, signal));
     const limit = limited(signal, timeoutMs);
+    const memory = this.#memory.take(3 * query.width * query.height);
     try {
-      const raster = await timed('render', () => this.#render(picture, rendering, limit.signal));
+      const raster = await timed('render', () => this.#render(picture, rendering, limit.signal, memory));
       limit.signal.throwIfAborted();
-      return await timed('encode', () => imageBytes(raster, rendering, this.#options.quality));
+      const image = await timed('encode', () => imageBytes(raster, rendering, this.#options.quality));
+      // Not after a failure: then somebody may still write to it.
+      this.#memory.give(memory);
+      return image;
     } finally {
       limit.end();
       leave(signal.aborted ? ABANDONED : 1);
     }
   }
 
-  #render(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
+  #render(
+    picture: ServedPicture,
+    rendering: Rendering,
+    signal: AbortSignal,
+    memory: Uint8Array | undefined,
+  ): Promise<Raster> {
     return rendering.method === 'bicubic'
       ? this.#enlarge(picture, rendering, signal)
-      : picture.render(rendering.query, signal);
+      : picture.render(rendering.query, signal, memory);
   }
 
   /** What plain cubic enlargement makes of the native pixels, at the very places of a query. */
