@@ -73,11 +73,9 @@ def rate_distortion_weight(s: Tensor) -> Tensor:
 
 def by_quality(anchors: Tensor, s: Tensor) -> Tensor:
     """(ANCHORS, C), (B,) -> (B, C, 1, 1), piecewise linear."""
-    position = s * (ANCHORS - 1)
-    below = position.long().clamp(0, ANCHORS - 2)
-    fraction = (position - below).unsqueeze(1)
-    rows = anchors[below] * (1 - fraction) + anchors[below + 1] * fraction
-    return rows[:, :, None, None]
+    position = s[:, None] * (ANCHORS - 1)
+    share = (1 - (position - torch.arange(ANCHORS, device=s.device)).abs()).clamp_min(0)
+    return (share[:, :, None] * anchors).sum(1)[:, :, None, None]
 
 
 def leaky(x: Tensor) -> Tensor:
@@ -219,22 +217,24 @@ class Network(nn.Module):
         log_rate = by_quality(self.lgy, s)
         rate = log_rate.exp()
         scaled = y.float() * rate
-        decoded = torch.zeros_like(scaled)
-        for t, mask in enumerate(coding_masks(*y.shape[1:])):
+        decoded, means, log_deviations = (torch.zeros_like(scaled) for _ in range(3))
+        for t, mask in enumerate(coding_masks(*y.shape[1:], device=y.device)):
             context = torch.cat([h, decoded / rate], 1) if t else h
             mean, log_deviation = self.prior[t](context).float().chunk(2, 1)
             mean = mean * rate
-            log_deviation = log_deviation + log_rate + self.ls0
-            rounded = _round(scaled - mean) + mean
-            coded = _with_noise(scaled) if self.training else rounded
-            bits = bits + (gaussian_bits(coded - mean, log_deviation) * mask).sum((1, 2, 3))
-            decoded = decoded + rounded * mask
+            decoded = decoded + (_round(scaled - mean) + mean) * mask
+            means = means + mean * mask
+            log_deviations = log_deviations + log_deviation * mask
+        coded = _with_noise(scaled) if self.training else decoded
+        bits = bits + gaussian_bits(coded - means, log_deviations + log_rate + self.ls0).sum((1, 2, 3))
         return decoded / rate, bits
 
     def features(self, latents: Tensor, s: Tensor) -> Tensor:
         """Dequantised latents -> P (B, hid, H, W): for each site, the MLP's first layer without the query's part."""
-        p = self.unfold(_run(self.dec, latents + by_quality(self.qdec, s), s))
-        return p + by_quality(self.qhead, s).to(p.dtype)
+        x = _run(self.dec[:-1], latents + by_quality(self.qdec, s), s)
+        # Always in float32: rounded to eight bits, P's values around one would be off by two levels of a picture's samples.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.unfold(self.dec[-1](x.float())) + by_quality(self.qhead, s)
 
     def head(self, p: Tensor, rows: Tensor, columns: Tensor, cell_height: float, cell_width: float) -> Tensor:
         """P, output pixel centres (site i's centre at i) and cell in sites -> (B, 3, len(rows), len(columns)).
@@ -274,10 +274,10 @@ def pixel_centres(count: int, scale: float, first: float = 0.0) -> Tensor:
     return (torch.arange(count).float() + first + 0.5) / scale - 0.5
 
 
-def coding_masks(channels: int, rows: int, columns: int) -> list[Tensor]:
+def coding_masks(channels: int, rows: int, columns: int, device: torch.device | str = "cpu") -> list[Tensor]:
     """For each of the four steps, 1 where it codes: (1, channels, rows, columns). Specification 3.6."""
-    parity = 2 * (torch.arange(rows)[:, None] % 2) + torch.arange(columns)[None] % 2
-    group = torch.arange(channels) * 4 // channels
+    parity = 2 * (torch.arange(rows, device=device)[:, None] % 2) + torch.arange(columns, device=device)[None] % 2
+    group = torch.arange(channels, device=device) * 4 // channels
     return [((group[:, None, None] + t) % 4 == parity[None]).float()[None] for t in range(4)]
 
 
@@ -321,7 +321,7 @@ def save_checkpoint(
     header: dict[str, object] = {"__metadata__": {"config": json.dumps(asdict(config))}}
     blobs, offset = [], 0
     for name, tensor in state.items():
-        values = tensor.detach().contiguous().float().numpy().astype(stored)
+        values = tensor.detach().contiguous().float().cpu().numpy().astype(stored)
         if not np.isfinite(values).all():
             raise ValueError(f"{name} does not fit into {dtype}")
         blob = values.tobytes()
