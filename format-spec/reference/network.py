@@ -171,7 +171,7 @@ class Network(nn.Module):
         """Added to the output of `hs`; the sum is h."""
         self.prior = nn.ModuleList(self._prior_step(first=t == 0) for t in range(4))
 
-        # A uniform step of 5.1 / sqrt(lambda) in 8-bit units; `pca_start` in train.py adds the norms of the latents.
+        # A uniform step of 5.1 / sqrt(lambda) in 8-bit units; `pca_start` in karhunen_loeve.py adds the norms of the latents.
         s = torch.linspace(0, 1, ANCHORS)
         rate = torch.log(torch.sqrt(rate_distortion_weight(s)) * 255 / 5.1)
         self.lgy = nn.Parameter(rate[:, None].repeat(1, c.cy))
@@ -257,16 +257,17 @@ class Network(nn.Module):
                     + (self.rel[:, 1, None] * (right - dx))[:, None, :]
                     + cell[:, None, None]
                 )
-                color = self._colors(sites + query.to(sites.dtype))
+                color = self.colors(F.relu(sites + query.to(sites.dtype)))
                 result = result + color.float() * (row_weight[:, None] * column_weight[None, :])
         return result
 
     def native(self, p: Tensor) -> Tensor:
         """`head` at scale 1, where each pixel is one site: (B, hid, H, W) -> (B, 3, H, W)."""
-        return self._colors(p + (self.rel[:, 2] + self.rel[:, 3])[:, None, None])
+        return self.colors(F.relu(p + (self.rel[:, 2] + self.rel[:, 3])[:, None, None]))
 
-    def _colors(self, hidden: Tensor) -> Tensor:
-        return F.conv2d(F.relu(hidden), self.out.weight[:, :, None, None], self.out.bias)
+    def colors(self, hidden: Tensor) -> Tensor:
+        """The MLP's last layer: (B, hid, H, W) -> (B, 3, H, W)."""
+        return F.conv2d(hidden, self.out.weight[:, :, None, None], self.out.bias)
 
 
 def pixel_centres(count: int, scale: float, first: float = 0.0) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import export
 import layers
-from fused_head import fused_head, library
+from enlargement import Enlargement
 from integer_model import IntegerModel, _exact_conv
 from layers import LATENT, PICTURE, FloatConv, run, to_layers
 from network import Config, Network, by_quality, pixel_centres
@@ -225,23 +225,25 @@ def test_a_damaged_model_is_refused() -> None:
 # --- head ---
 
 
-def test_fused_head_is_the_head() -> None:
+def test_the_head_of_training_is_the_head() -> None:
     network = small_network()
-    try:
-        library(SIZES.hid)
-    except Exception as error:  # no compiler: training then takes the plain head
-        print(f"  (not compiled: {error})")
-        return
-    p = torch.randn(2, SIZES.hid, 6, 7)
+    p = torch.randn(2, SIZES.hid, 9, 9)
+    window, scale, top, left = 8, 1.7, 3, 7
+    enlargement = Enlargement(9, window, torch.device("cpu"))
+    enlargement.set(scale, top, left)
+    centres = pixel_centres(window, scale, top), pixel_centres(window, scale, left)
     results = []
-    for head in (Network.head, fused_head):
+    for head in (
+        lambda source: network.head(source, *centres, 1 / scale, 1 / scale),
+        lambda source: enlargement.head(network, source),
+    ):
         network.zero_grad()
         source = p.clone().requires_grad_()
-        out = head(network, source, pixel_centres(9, 1.7), pixel_centres(8, 1.7, 2), 1 / 1.7, 0.5)
+        out = head(source)
         out.square().sum().backward()
         results.append([out.detach(), source.grad, network.rel.grad, network.out.weight.grad, network.out.bias.grad])
-    for plain, fused in zip(*results):
-        close(fused, plain, 1e-3 * max(1.0, plain.abs().max().item()))
+    for plain, trained in zip(*results):
+        close(trained, plain, 1e-3 * max(1.0, plain.abs().max().item()))
 
 
 def main() -> None:

@@ -3,317 +3,203 @@
     python3 train.py --data DIR --out RUN --minutes 600
     python3 train.py --data DIR --out RUN --minutes 600 --resume RUN/last.pt
 
-DIR holds tar archives of pictures of at least 512 x 512 pixels: train-*.tar, and validation-*.tar for the figures printed
-on the way. RUN receives `average.safetensors`, the moving average of the weights (what `export.py` reads), and
-`last.pt`, everything needed to go on.
+DIR holds tar archives of pictures of 512 x 512 pixels: train-*.tar, and validation-*.tar for the figures printed on the
+way. Archives that come later are read in when a file `reload` appears beside them. RUN receives `average.safetensors`,
+the moving average of the weights (what `export.py` reads), and `last.pt`, everything needed to go on.
 
 The recipe. All qualities are trained at once: each picture of a batch gets a random one, and the loss is its bits a pixel
 plus lambda(quality) times the squared error. As in the paper, scale is random: a picture reduced by 1..4 is coded, and
-the original asked for; or a picture is coded and a reduction to 1..1/4 asked for; most often both are the same. The main
-path starts as a Karhunen-Loeve block transform and the head as bilinear interpolation, so training starts from a working
-linear codec.
+a window of the original asked for; most often the picture itself is. A reduction is never asked of the head: decoders
+render at a scale of 1 or more and filter (specification 4.7). The main path starts as a Karhunen-Loeve block transform
+and the head as bilinear interpolation, so training starts from a working linear codec.
+
+On a GPU each of the two shapes of batch is captured as a CUDA graph, forward and backward: a thousand small kernels
+would wait for Python otherwise. Convolutions are of half precision, those behind P excepted.
 
 What was learned on the way: plain ReLU at a rate of 1e-3 kills most residuals within minutes, and the linear path hides
-it from the loss (watch the share of active units); 8e-4 is unstable, 4.5e-4 is fine; pictures come from a process of
-their own, since a thread starves the trainer through the interpreter's lock.
+it from the loss (watch the share of active units); 8e-4 is unstable, 4.5e-4 is fine; P rounded to the eight bits of
+bfloat16 costs 0.1 dB at quality 100.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import io
 import math
 import random
-import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing as multiprocessing
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fused_head import fused_head, library
+from corpus import Corpus, held_out, resize
+from enlargement import Enlargement
+from karhunen_loeve import pca_start
 from network import (
-    LAMBDA_LOW, Config, Down, Network, Up, load_checkpoint, pixel_centres, rate_distortion_weight, save_checkpoint,
+    LAMBDA_LOW, Config, Network, load_checkpoint, pixel_centres, rate_distortion_weight, save_checkpoint,
 )  # fmt: skip
 
-INPUT_SIZE = 192
-PIXELS_A_BATCH = 5 * INPUT_SIZE**2
-WINDOW = 192
-"""The head is trained on a window of at most so many output pixels."""
-ENLARGED_SHARE, ENLARGED_WEIGHT = 0.30, 0.25
-REDUCED_SHARE, REDUCED_WEIGHT = 0.12, 0.5
+NATIVE_SIZE = 256
+ENLARGED_SIZE = 128
+"""Twice as many pictures of that size are coded where an enlargement is asked for."""
+WINDOW = 128
+"""Output pixels a side of which an enlargement's error is taken."""
+ENLARGED_SHARE = 0.30
+RAW_SHARE = 0.6
+"""Of native batches, those whose pictures are coded as they are; others are reduced by 1..2 first, for more kinds of detail."""
 FLATTENING = 0.35
 """Losses are divided by (lambda / lowest lambda) to this power, so that high qualities do not drown low ones."""
-AVERAGE_DECAY = 0.9995
+AVERAGE_DECAY = 0.999
+WARM_UP_STEPS = 500
 QUALITY_PARAMETERS = {"lgy", "lgz", "zlogs", "zmu", "qemb", "qdec", "qhead", "q"}
 QUALITY_RATE = 3.0
 """Learning rate of those, relative to weights."""
-SAVE_SECONDS = 300
+LONGEST_STEP = 5.0
+"""Seconds. A longer one is a pause of the process, and not counted."""
+SAVE_SECONDS = 60
+LOOK_SECONDS = 5
 
 
-# --- pictures ---
+class Batch:
+    """One shape of batch: its pictures, and forward and backward."""
 
+    def __init__(self, trainer: Trainer, count: int, size: int, enlarged: bool) -> None:
+        device, shown = trainer.device, WINDOW if enlarged else size
+        self.trainer = trainer
+        self.weight = trainer.args.enlarged_weight if enlarged else 1.0
+        self.picture = torch.empty(count, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+        self.target = torch.empty(count, 3, shown, shown, device=device)
+        self.s = torch.empty(count, device=device)
+        self.enlargement = Enlargement(size, WINDOW, device) if enlarged else None
+        self.graph: torch.cuda.CUDAGraph | None = None
 
-class Corpus:
-    """Pictures of tar archives, by set: a set is the part of a file's name before its last dash."""
+    def fill(self, corpus: Corpus) -> None:
+        """Random pictures, scale and qualities."""
+        count, size = len(self.picture), self.picture.shape[-1]
+        if self.enlargement:
+            wanted = corpus.crops(count, int(size * random.uniform(1, 4)))
+            top, left = (random.randint(0, wanted.shape[-1] - WINDOW) for _ in range(2))
+            self.picture.copy_(resize(wanted, size))
+            self.target.copy_(wanted[:, :, top : top + WINDOW, left : left + WINDOW])
+            self.enlargement.set(wanted.shape[-1] / size, top, left)
+        else:
+            reduction = 1 if random.random() < RAW_SHARE else random.uniform(1, 2)
+            crops = resize(corpus.crops(count, int(size * reduction)), size)
+            self.picture.copy_(crops)
+            self.target.copy_(crops)
+        self.s.uniform_()
 
-    def __init__(self, archives: list[Path]) -> None:
-        sets: dict[str, list[np.ndarray]] = {}
-        for path in archives:
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    stream = archive.extractfile(member)
-                    if stream is not None:
-                        pixels = np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
-                        sets.setdefault(Path(member.name).name.rsplit("-", 1)[0], []).append(pixels)
-        self.pictures = [picture for _, pictures in sorted(sets.items()) for picture in pictures]
-        if not self.pictures:
-            raise ValueError("no pictures in the archives")
+    def run(self) -> None:
+        """Gradients into the parameters, means into `loss` and `bits`."""
+        if not self.trainer.graphs:
+            self._forward_and_backward()
+            return
+        if self.graph is None:
+            self._capture()
+        for parameter, gradient in zip(self.trainer.parameters, self.gradients):
+            parameter.grad = gradient
+        self.graph.replay()
 
-    def crop(self, size: int) -> Tensor:
-        """A random square, flipped and transposed at random: (3, size, size), -0.5..0.5."""
-        pixels = random.choice(self.pictures)
-        top = random.randrange(pixels.shape[0] - size + 1)
-        left = random.randrange(pixels.shape[1] - size + 1)
-        pixels = pixels[top : top + size, left : left + size]
-        if random.random() < 0.5:
-            pixels = pixels[:, ::-1]
-        if random.random() < 0.5:
-            pixels = pixels[::-1]
-        if random.random() < 0.5:
-            pixels = pixels.transpose(1, 0, 2)
-        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255 - 0.5
+    def _forward_and_backward(self) -> None:
+        self.trainer.optimizer.zero_grad(set_to_none=True)
+        loss, bits = self.losses()
+        (loss * self.trainer.loss_scale).backward()
+        self.loss, self.bits = loss.detach(), bits.detach()
 
-    def crops(self, size: int, coded_size: int) -> Tensor:
-        """As many as make a batch when they are coded at coded_size x coded_size."""
-        return torch.stack([self.crop(size) for _ in range(max(2, PIXELS_A_BATCH // coded_size**2))])
+    def _capture(self) -> None:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):  # libraries choose their kernels
+                self._forward_and_backward()
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        self.trainer.optimizer.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self.graph):
+            self._forward_and_backward()
+        self.gradients = [parameter.grad for parameter in self.trainer.parameters]
 
-
-def resize(x: Tensor, size: int) -> Tensor:
-    return F.interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-0.5, 0.5)
-
-
-Batch = tuple[Tensor, Tensor, float, float]
-"""Input (B, 3, n, n), target (B, 3, m, m), scale m / n, weight of the error."""
-
-
-def random_batch(corpus: Corpus) -> Batch:
-    kind = random.random()
-    if kind < ENLARGED_SHARE:
-        scale = random.uniform(1, 4)
-        size = INPUT_SIZE if scale < 2.66 and random.random() < 0.5 else 128
-        target_size = int(size * scale)
-        target = corpus.crops(target_size, size)
-        return resize(target, size), target, target_size / size, ENLARGED_WEIGHT
-    picture = corpus.crops(INPUT_SIZE, INPUT_SIZE)
-    if kind < ENLARGED_SHARE + REDUCED_SHARE:
-        target_size = random.randint(INPUT_SIZE // 4, INPUT_SIZE)
-        return picture, resize(picture, target_size), target_size / INPUT_SIZE, REDUCED_WEIGHT
-    return picture, picture, 1.0, 1.0
-
-
-def feed(queue, corpus: Corpus, seed: int) -> None:
-    torch.set_num_threads(1)
-    random.seed(seed)
-    while True:
-        queue.put(random_batch(corpus))
-
-
-# --- the start ---
-
-
-@torch.no_grad()
-def pca_start(network: Network, pictures: Tensor) -> None:
-    """Analysis becomes a Karhunen-Loeve block transform of `pictures` (N, 3, H, W), synthesis its transpose."""
-    downs = [m for m in network.enc if isinstance(m, Down)]
-    ups = [m for m in network.dec if isinstance(m, Up)]
-    transposes = []  # of each stage: (inputs * k * k, outputs)
-    x = pictures
-    for down in downs:
-        basis, power = _principal_basis(x, down.kernel_size[0])
-        used = min(down.out_channels, basis.shape[1])
-        scale = power[:used].pow(-0.25)
-        forward = torch.zeros(down.out_channels, len(basis))
-        forward[:used] = (basis[:, :used] * scale).T
-        transpose = torch.zeros(len(basis), down.out_channels)
-        transpose[:, :used] = basis[:, :used] / scale
-        down.weight.copy_(forward.view_as(down.weight))
-        down.bias.zero_()
-        transposes.append(transpose)
-        x = F.conv2d(x, down.weight, down.bias, stride=down.stride)
-
-    for up, transpose in zip(ups[:2], transposes[:0:-1]):
-        up.c.weight.copy_(transpose[:, :, None, None])
-    channels = network.config.cm
-    to_features = torch.randn(channels, 16, network.config.c4) * 0.02
-    to_features[:3] = transposes[0].view(3, 16, -1)
-    ups[2].c.weight.copy_(to_features.view(channels * 16, -1)[:, :, None, None])
-    for up in ups:
-        up.c.bias.zero_()
-
-    # The head passes channels 0 to 2 through; the local ensemble then is bilinear interpolation.
-    network.unfold.weight.mul_(0.3)
-    network.unfold.weight[:3] = 0
-    network.unfold.bias[:3] = 1.0
-    network.rel[:3] = 0
-    network.out.weight.mul_(0.1)
-    network.out.weight[:, :3] = 0
-    network.out.bias.fill_(-1.0)
-    for channel in range(3):
-        network.unfold.weight[channel, channel, 1, 1] = 1.0
-        network.out.weight[channel, channel] = 1.0
-
-    # One unit of a latent moves the picture by the norm of its pattern: steps are relative to that.
-    pattern = torch.eye(network.config.cy)[:, :, None, None]
-    for down, transpose in zip(downs[::-1], transposes[::-1]):
-        k = down.kernel_size[0]
-        kernel = transpose.view(down.in_channels, k, k, -1).permute(3, 0, 1, 2)
-        pattern = F.conv_transpose2d(pattern, kernel, stride=k)
-    network.lgy.add_(pattern.square().sum((1, 2, 3)).clamp_min(1e-12).sqrt().log())
-    network.ls0.copy_(x.var((0, 2, 3)).clamp_min(1e-8).sqrt().log()[None, :, None, None])
-
-
-def _principal_basis(x: Tensor, block: int) -> tuple[Tensor, Tensor]:
-    """Of blocks of x: columns by descending power, and the powers."""
-    blocks = F.unfold(x, block, stride=block).permute(0, 2, 1).flatten(0, 1)
-    centred = blocks - blocks.mean(0)
-    power, basis = torch.linalg.eigh((centred.T @ centred / len(blocks)).double())
-    return basis.flip(1).float(), power.flip(0).clamp_min(1e-9).float()
-
-
-# --- learning ---
-
-HeadFunction = Callable[[Network, Tensor, Tensor, Tensor, float, float], Tensor]
-
-
-def choose_head(network: Network) -> HeadFunction:
-    try:
-        library(network.config.hid)
-        return fused_head
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"training with the slower head: {error}", file=sys.stderr)
-        return Network.head
-
-
-def render(
-    network: Network, head: HeadFunction, latents: Tensor, s: Tensor, scale: float, size: int, top: int = 0, left: int = 0
-) -> Tensor:
-    """A window of size x size output pixels of the picture enlarged by `scale`."""
-    p = network.features(latents, s)
-    rows, columns = pixel_centres(size, scale, top), pixel_centres(size, scale, left)
-    return head(network, p, rows, columns, 1 / scale, 1 / scale)
-
-
-def losses(network: Network, head: HeadFunction, batch: Batch, s: Tensor, bfloat16: bool) -> tuple[Tensor, Tensor]:
-    """-> the loss, and bits a pixel of each picture."""
-    picture, target, scale, weight = batch
-    size = min(WINDOW, target.shape[-1])
-    top, left = (random.randint(0, target.shape[-1] - size) for _ in range(2))
-    picture = picture.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        latents, bits = network.entropy(network.analyze(picture, s), s)
-        shown = render(network, head, latents, s, scale, size, top, left)
-    rate = bits / picture[0, 0].numel()
-    wanted = target[:, :, top : top + size, left : left + size]
-    error = (shown - wanted).square().mean((1, 2, 3)) * 255**2
-    trade = rate_distortion_weight(s)
-    loss = (rate + weight * trade * error) * (trade / LAMBDA_LOW) ** -FLATTENING
-    return loss.mean(), rate
-
-
-def optimizer_for(network: Network, rate: float) -> torch.optim.Adam:
-    by_quality: list[nn.Parameter] = []
-    weights: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        (by_quality if name.split(".")[-1] in QUALITY_PARAMETERS else weights).append(parameter)
-    groups = [{"params": weights, "factor": 1.0}, {"params": by_quality, "factor": QUALITY_RATE}]
-    return torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.98))
-
-
-@torch.no_grad()
-def validate(network: Network, head: HeadFunction, pictures: Tensor) -> str:
-    """Bits a pixel and PSNR at five qualities; PSNR of enlargements beside bicubic ones. `pictures`: (N, 3, 512, 512)."""
-
-    def psnr(shown: Tensor, wanted: Tensor) -> float:
-        error = ((shown.clamp(-0.5, 0.5) - wanted) * 255).square().mean((1, 2, 3))
-        return (10 * torch.log10(255**2 / error)).mean().item()
-
-    network.eval()
-    figures = []
-    groups = pictures.split(4)
-    for quality in (0.0, 0.25, 0.5, 0.75, 1.0):
-        rows = []
-        for group in groups:
-            x = group[:, :, 128:384, 128:384].contiguous()
-            s = torch.full((len(x),), quality)
-            latents, bits = network.entropy(network.analyze(x, s), s)
-            rows.append((bits.mean().item() / 256**2, psnr(render(network, head, latents, s, 1.0, 256), x)))
-        figures.append("s {:.2f}: {:.3f} bpp {:.2f} dB".format(quality, *np.mean(rows, 0)))
-    for scale in (2, 4):
-        rows = []
-        for x in groups:
-            small = resize(x, 512 // scale)
-            s = torch.full((len(x),), 0.9)
-            latents, _ = network.entropy(network.analyze(small, s), s)
-            native = render(network, head, latents, s, 1.0, 512 // scale).clamp(-0.5, 0.5)
-            bicubic = F.interpolate(native, scale_factor=scale, mode="bicubic", align_corners=False)
-            rows.append((psnr(render(network, head, latents, s, float(scale), 512), x), psnr(bicubic, x)))
-        figures.append("x{}: {:.2f} dB, bicubic {:.2f}".format(scale, *np.mean(rows, 0)))
-    network.train()
-    return "; ".join(figures)
+    def losses(self) -> tuple[Tensor, Tensor]:
+        """-> the loss, and bits a pixel."""
+        network, s, half = self.trainer.network, self.s, self.trainer.half
+        with torch.autocast(self.s.device.type, half or torch.bfloat16, enabled=bool(half), cache_enabled=False):
+            latents, bits = network.entropy(network.analyze(self.picture, s), s)
+            p = network.features(latents, s)
+        shown = self.enlargement.head(network, p) if self.enlargement else network.native(p)
+        error = (shown - self.target).square().mean((1, 2, 3)) * 255**2
+        rate = bits / self.picture[0, 0].numel()
+        trade = rate_distortion_weight(s)
+        loss = (rate + self.weight * trade * error) * (trade / LAMBDA_LOW) ** -FLATTENING
+        return loss.mean(), rate.mean()
 
 
 class Trainer:
-    def __init__(self, args: argparse.Namespace, corpus: Corpus) -> None:
-        self.args = args
-        self.iteration = 0
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.device = args, torch.device(args.device)
+        on_gpu = self.device.type == "cuda"
+        self.graphs = on_gpu
+        self.half = None if args.float32 else torch.float16 if on_gpu else torch.bfloat16
+        self.loss_scale = 1024.0 if self.half == torch.float16 else 1.0
+        self.corpus = Corpus(args.data, self.device, args.graphics_weight)
         state = torch.load(args.resume, map_location="cpu") if args.resume and args.resume.suffix == ".pt" else None
-        if state:
-            self.network = Network(Config(**state["config"]))
-            self.network.load_state_dict(state["network"])
-            self.iteration = state["iteration"]
-        elif args.resume:
-            self.network = load_checkpoint(args.resume)
-        else:
-            self.network = Network()
-            pca_start(self.network, torch.stack([corpus.crop(256) for _ in range(300)]))
-        self.network.train()
-        self.average = copy.deepcopy(self.network)
-        self.optimizer = optimizer_for(self.network, args.rate)
+        network = self._start(state)
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.average = copy.deepcopy(self.network).eval()
+        self.parameters, self.averages = list(self.network.parameters()), list(self.average.parameters())
+        self.optimizer = torch.optim.Adam(self._groups(), lr=args.rate, betas=(0.9, 0.98), fused=on_gpu)
+        self.iteration = 0
         if state:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        self.head = choose_head(self.network)
+            self.iteration = state["iteration"]
+        self.native = Batch(self, args.batch, NATIVE_SIZE, enlarged=False)
+        self.enlarged = Batch(self, 2 * args.batch, ENLARGED_SIZE, enlarged=True)
+        self.skipped = torch.zeros((), device=self.device)
+
+    def _start(self, state: dict | None) -> Network:
+        if self.args.resume and not state:
+            return load_checkpoint(self.args.resume)
+        network = Network(Config(**state["config"])) if state else Network()
+        if state:
+            network.load_state_dict(state["network"])
+        else:
+            pca_start(network, self.corpus.crops(300, 256).cpu())
+        return network
+
+    def _groups(self) -> list[dict]:
+        by_quality: list[nn.Parameter] = []
+        weights: list[nn.Parameter] = []
+        for name, parameter in self.network.named_parameters():
+            (by_quality if name.split(".")[-1] in QUALITY_PARAMETERS else weights).append(parameter)
+        return [{"params": weights, "factor": 1.0}, {"params": by_quality, "factor": QUALITY_RATE}]
 
     def rate_at(self, share: float, steps: int) -> float:
         """Cosine from --rate to --last-rate over the run, after a short rise."""
         last, first = self.args.last_rate, self.args.rate
-        return (last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))) * min(1, (steps + 1) / 200)
+        return (last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))) * min(1, (steps + 1) / WARM_UP_STEPS)
 
-    def step(self, batch: Batch, rate: float) -> tuple[float, float, float]:
+    def step(self, rate: float) -> Batch:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        s = torch.rand(len(batch[0]))
-        loss, bits = losses(self.network, self.head, batch, s, not self.args.float32)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        if torch.isfinite(norm):
+        batch = self.enlarged if random.random() < ENLARGED_SHARE else self.native
+        batch.fill(self.corpus)
+        batch.run()
+        self.norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        overflown = 1 - torch.isfinite(self.norm).float()
+        self.skipped += overflown
+        if self.optimizer.defaults["fused"]:  # skips the step by itself: nothing waits for the device
+            self.optimizer.found_inf = overflown
             self.optimizer.step()
-        self.iteration += 1
-        decay = min(AVERAGE_DECAY, self.iteration / (self.iteration + 50))
+        elif not overflown:
+            self.optimizer.step()
         with torch.no_grad():
-            for parameter, average in zip(self.network.parameters(), self.average.parameters()):
-                average.lerp_(parameter, 1 - decay)
-        return loss.item(), bits.mean().item(), norm.item()
+            torch._foreach_lerp_(self.averages, self.parameters, 1 - AVERAGE_DECAY)
+        self.iteration += 1
+        return batch
 
     def save(self) -> None:
         config = self.network.config
@@ -330,43 +216,107 @@ class Trainer:
         save_checkpoint(self.args.out / "average.safetensors", config, self.average.state_dict())
 
 
+@torch.no_grad()
+def validate(network: Network, pictures: Tensor) -> str:
+    """Bits a pixel and PSNR at five qualities; PSNR of enlargements beside bicubic ones. `pictures`: (N, 3, 512, 512)."""
+
+    def psnr(shown: Tensor, wanted: Tensor) -> float:
+        error = ((shown.clamp(-0.5, 0.5) - wanted) * 255).square().mean((1, 2, 3))
+        return (10 * torch.log10(255**2 / error)).mean().item()
+
+    def decode(x: Tensor, quality: float) -> tuple[Tensor, Tensor]:
+        """-> P and bits."""
+        s = torch.full((len(x),), quality, device=x.device)
+        latents, bits = network.entropy(network.analyze(x, s), s)
+        return network.features(latents, s), bits
+
+    figures = []
+    for quality in (0.0, 0.25, 0.5, 0.75, 1.0):
+        rows = []
+        for group in pictures.split(4):
+            x = group[:, :, 128:384, 128:384].contiguous()
+            p, bits = decode(x, quality)
+            rows.append((bits.mean().item() / 256**2, psnr(network.native(p), x)))
+        figures.append("s {:.2f}: {:.3f} bpp {:.2f} dB".format(quality, *np.mean(rows, 0)))
+    for scale in (2, 4):
+        centres = pixel_centres(512, scale).to(pictures.device)
+        rows = []
+        for x in pictures.split(4):
+            p, _ = decode(resize(x, 512 // scale), 0.9)
+            enlarged = network.head(p, centres, centres, 1 / scale, 1 / scale)
+            native = network.native(p).clamp(-0.5, 0.5)
+            bicubic = F.interpolate(native, scale_factor=scale, mode="bicubic", align_corners=False)
+            rows.append((psnr(enlarged, x), psnr(bicubic, x)))
+        figures.append("x{}: {:.2f} dB, bicubic {:.2f}".format(scale, *np.mean(rows, 0)))
+    return "; ".join(figures)
+
+
+def report(trainer: Trainer, sets: dict[str, Tensor], minutes: float) -> None:
+    """Validation figures of the moving average, in full float32."""
+    _allow_tf32(False)
+    for name, pictures in sets.items():
+        print(f"{trainer.iteration}: {minutes:.1f} min, {name}: {validate(trainer.average, pictures)}", flush=True)
+    _allow_tf32(True)
+
+
+def _allow_tf32(allowed: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
 def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     random.seed(args.seed)
     torch.manual_seed(args.seed)
+    torch.backends.cudnn.benchmark = True
+    _allow_tf32(True)
     args.out.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus(sorted(args.data.glob("train-*.tar")))
-    held_out = Corpus(sorted(args.data.glob("validation-*.tar"))).pictures
-    held_out = np.stack(held_out[:: max(1, len(held_out) // 24)][:24])
-    held_out = torch.from_numpy(held_out).permute(0, 3, 1, 2).float() / 255 - 0.5
-    trainer = Trainer(args, corpus)
-    queue = multiprocessing.Queue(4)
-    multiprocessing.Process(target=feed, args=(queue, corpus, args.seed + trainer.iteration), daemon=True).start()
-    weights = sum(parameter.numel() for parameter in trainer.network.parameters())
-    print(f"{weights} weights, {len(corpus.pictures)} pictures, from iteration {trainer.iteration}", flush=True)
+    trainer = Trainer(args)
+    sets = held_out(args.data, trainer.device)
+    weights = sum(parameter.numel() for parameter in trainer.parameters)
+    print(f"{weights} weights, {len(trainer.corpus)} pictures, from iteration {trainer.iteration}", flush=True)
+    report(trainer, sets, 0)
 
-    begin = validated = saved = time.monotonic()
-    steps, figures = 0, []
-    while (now := time.monotonic()) - begin < args.minutes * 60:
-        rate = trainer.rate_at((now - begin) / (args.minutes * 60), steps)
-        figures.append(trainer.step(queue.get(), rate))
-        steps += 1
-        if trainer.iteration % args.log_every == 0:
-            loss, bits, norm = np.mean(figures, 0)
+    trained = 0.0
+    due = {"log": args.log_every, "look": LOOK_SECONDS, "save": SAVE_SECONDS, "validate": args.validate_every * 60}
+    next_at = dict(due)
+
+    def is_due(what: str) -> bool:
+        if trained < next_at[what]:
+            return False
+        next_at[what] = trained + due[what]
+        return True
+
+    figures: list[Tensor] = []
+    first, last = trainer.iteration, time.monotonic()
+    while trained < args.minutes * 60:
+        rate = trainer.rate_at(trained / (args.minutes * 60), trainer.iteration - first)
+        batch = trainer.step(rate)
+        if batch is trainer.native:
+            figures.append(torch.stack([batch.loss, batch.bits, trainer.norm / trainer.loss_scale]))
+        now = time.monotonic()
+        trained += min(now - last, LONGEST_STEP)
+        last = now
+        if is_due("log") and figures:
+            loss, bits, norm = torch.stack(figures).mean(0).tolist()
             figures = []
             print(
-                f"{trainer.iteration}: {(now - begin) / 60:.1f} min, rate {rate:.1e}, "
-                f"loss {loss:.4f}, {bits:.3f} bpp, gradient {norm:.1f}",
+                f"{trainer.iteration}: {trained / 60:.2f} min, {(trainer.iteration - first) / trained:.1f} steps/s, rate {rate:.1e}, "
+                f"loss {loss:.4f}, {bits:.3f} bpp, gradient {norm:.2f}, skipped {trainer.skipped.item():.0f}",
                 flush=True,
             )
-        if now - saved > SAVE_SECONDS:
-            saved = now
+        marker = args.data / "reload"
+        if is_due("look") and marker.exists():
+            marker.unlink()
+            trainer.corpus = Corpus(args.data, trainer.device, args.graphics_weight)
+            print(f"{len(trainer.corpus)} pictures", flush=True)
+            last = time.monotonic()
+        if is_due("save"):
             trainer.save()
-        if now - validated > args.validate_every * 60:
-            validated = now
-            print(validate(trainer.average, trainer.head, held_out), flush=True)
+        if is_due("validate"):
+            report(trainer, sets, trained / 60)
+            last = time.monotonic()
     trainer.save()
-    print(f"end at {trainer.iteration}: {validate(trainer.average, trainer.head, held_out)}", flush=True)
+    report(trainer, sets, trained / 60)
 
 
 def main() -> None:
@@ -375,12 +325,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="last.pt of a run, or a .safetensors checkpoint")
     parser.add_argument("--minutes", type=float, default=600)
-    parser.add_argument("--rate", type=float, default=4e-4, help="learning rate (default: %(default)s)")
-    parser.add_argument("--last-rate", type=float, default=1e-5)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, default=16, help="pictures of 256 x 256 (default: %(default)s; 4 on two cores)")
+    parser.add_argument("--rate", type=float, default=4.5e-4, help="learning rate (default: %(default)s)")
+    parser.add_argument("--last-rate", type=float, default=1e-6)
+    parser.add_argument(
+        "--graphics-weight", type=float, default=1.3, help="how often graphics are drawn (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--enlarged-weight", type=float, default=0.4, help="of an enlargement's error (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--float32", action="store_true", help="no bfloat16 convolutions")
-    parser.add_argument("--log-every", type=int, default=200, metavar="ITERATIONS")
+    parser.add_argument("--float32", action="store_true", help="no convolutions of half precision")
+    parser.add_argument("--log-every", type=float, default=30, metavar="SECONDS")
     parser.add_argument("--validate-every", type=float, default=30, metavar="MINUTES")
     args = parser.parse_args()
     try:
