@@ -4,6 +4,6 @@
  */
 export const DECODER_HASHES: Readonly<Record<string, string>> = {
   // liif-1
-  '5eaafd8f7794622ce64d903351d4893e8bcc09fa78dff50c78f168242f61d657':
-    'b82c9774fc7c29d5c551c070002d34586f21d496bd52c51b68d49ed00b070c1d',
+  '9dc9110acc787793d3fee3e5fb76ee81e8d35c606645cf75db949eff51aa4ad4':
+    '65418e0b26de8bee8a5e6f0effdd41d354d7fd0f5334779797e5702ea078ad29',
 };
