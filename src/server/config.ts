@@ -34,6 +34,11 @@ const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, totalmem() / 2 *
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` for all.'),
   port: whole(0, 65_535).default(8080).describe('Port to listen on; 0 for any free one.'),
+  healthPort: whole(0, 65_535)
+    .optional()
+    .describe(
+      'Port on which a thread of its own answers /health and /ready, however busy the event loop is; 0 for any free one.',
+    ),
   publicUrl: z
     .url({ protocol: /^https?$/ })
     .optional()

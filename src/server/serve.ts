@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SourceError } from '../errors.ts';
 import { type AppOptions, createApp, type LiifApp } from './app.ts';
+import { type HealthPort, openHealthPort } from './health/health-port.ts';
 
 export interface RunningServer {
   readonly app: LiifApp;
@@ -10,6 +11,8 @@ export interface RunningServer {
   readonly url: string;
   /** Where it listens on this machine. */
   readonly localUrl: string;
+  /** Where /health and /ready are answered beside it, if a health port was asked for. */
+  readonly healthUrl?: string;
   /** Stops accepting, lets running requests finish for `stopMs`, then ends. */
   stop(): Promise<void>;
 }
@@ -17,7 +20,7 @@ export interface RunningServer {
 /** Creates the application and listens. Rejects with SourceError where the port is taken, and as `createApp` does. */
 export async function serve(options: AppOptions): Promise<RunningServer> {
   const app = await createApp(options);
-  const { host, port, stopMs } = app.config;
+  const { host, port, stopMs, healthPort } = app.config;
   const server = createServer(
     {
       keepAlive: true,
@@ -31,13 +34,17 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   );
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
+  let health: HealthPort | undefined;
   try {
+    if (healthPort !== undefined) health = await openHealthPort({ host, port: healthPort });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ port, host, backlog: 4096 }, resolve);
     });
   } catch (cause) {
+    await health?.close();
     await app.close();
+    if (cause instanceof SourceError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
     throw new SourceError(
       code === 'EADDRINUSE' ? `port ${port} is taken by another program` : `${host}:${port}: ${message}`,
@@ -47,15 +54,18 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   const address = server.address() as AddressInfo;
   const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   let stopping: Promise<void> | undefined;
-  const localUrl = `http://${shown.includes(':') ? `[${shown}]` : shown}:${address.port}/`;
+  const urlOf = (at: number) => `http://${shown.includes(':') ? `[${shown}]` : shown}:${at}/`;
+  const localUrl = urlOf(address.port);
   return {
     app,
     server,
     url: app.config.publicUrl ?? localUrl,
     localUrl,
+    ...(health && { healthUrl: urlOf(health.port) }),
     stop() {
       stopping ??= (async () => {
         app.drain();
+        health?.set('draining');
         const closed = new Promise<void>((resolve) => server.close(() => resolve()));
         server.closeIdleConnections();
         // Connections that finish their request now are closed as they become idle.
@@ -65,6 +75,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
         clearInterval(idle);
         clearTimeout(timer);
         await app.close();
+        await health?.close();
       })();
       return stopping;
     },

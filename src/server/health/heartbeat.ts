@@ -1,0 +1,34 @@
+/** What the server's thread tells the thread that answers for it: a time and a state, in memory that both have. */
+
+const STATES = ['ready', 'draining', 'closed'] as const;
+export type HeartState = (typeof STATES)[number];
+
+const TIME = 0;
+const STATE = 1;
+
+export class Heartbeat {
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: BigInt64Array;
+
+  constructor(buffer = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT)) {
+    this.buffer = buffer;
+    this.#words = new BigInt64Array(buffer);
+  }
+
+  beat(): void {
+    Atomics.store(this.#words, TIME, process.hrtime.bigint());
+  }
+
+  set state(state: HeartState) {
+    Atomics.store(this.#words, STATE, BigInt(STATES.indexOf(state)));
+  }
+
+  get state(): HeartState {
+    return STATES[Number(Atomics.load(this.#words, STATE))]!;
+  }
+
+  /** Milliseconds since the last beat. */
+  get ageMs(): number {
+    return Number(process.hrtime.bigint() - Atomics.load(this.#words, TIME)) / 1e6;
+  }
+}
