@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from pictures import to_inputs
+
 PICTURE_SIZE = 512
 """Pictures of the archives are that wide and high; others are left out."""
 DECODING_THREADS = 8
@@ -40,7 +42,7 @@ class Corpus:
         chosen = torch.multinomial(self.weights, count, replacement=True)
         rows, columns = (self._lines(count, size) for _ in range(2))
         pixels = self.pictures[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
-        pixels = pixels.permute(0, 3, 1, 2).float() / 255 - 0.5
+        pixels = to_inputs(pixels)
         return torch.cat([pixels[: count // 2], pixels[count // 2 :].transpose(2, 3)])
 
     def _lines(self, count: int, size: int) -> Tensor:
@@ -58,7 +60,7 @@ def held_out(folder: Path, device: torch.device) -> dict[str, Tensor]:
     for path in sorted(folder.glob("validation-*.tar")):
         pictures = read_archive(path)
         pictures = pictures[:: max(1, len(pictures) // 24)][:24]
-        sets[path.stem] = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255 - 0.5
+        sets[path.stem] = to_inputs(torch.from_numpy(pictures).to(device))
     return sets
 
 
@@ -75,4 +77,6 @@ def read_archive(path: Path) -> np.ndarray:
 
 
 def resize(x: Tensor, size: int) -> Tensor:
+    if x.shape[-1] == size:
+        return x
     return F.interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-0.5, 0.5)

@@ -76,7 +76,12 @@ def centre_crop(picture: Image.Image, size: int) -> np.ndarray:
 
 def to_input(pixels: np.ndarray) -> Tensor:
     """uint8 (rows, columns, 3) -> the network's input (1, 3, rows, columns)."""
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255 - 0.5
+    return to_inputs(torch.from_numpy(pixels.copy())[None])
+
+
+def to_inputs(pixels: Tensor) -> Tensor:
+    """uint8 (N, rows, columns, 3) -> the network's inputs (N, 3, rows, columns)."""
+    return pixels.permute(0, 3, 1, 2).float() / 255 - 0.5
 
 
 def test_patterns(size: int) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ import { table } from './rd-report.ts';
 import { type Load, load } from './serve-load.ts';
 import { missingForIipsrv, startIiifProcessor, startIipsrv } from './serve-peers.ts';
 import { benchPictures, machine, type Running, SIDE, startLiif } from './serve-setup.ts';
+import { fill, TILE, TILES, type Tile, tileUrl } from './serve-tiles.ts';
 
 /**
  * Random JPEG tiles of one picture of 16 megapixels, from this server and from two others, the clients on the same processors.
@@ -27,29 +28,12 @@ if (!(SECONDS > 0)) throw new Error('--seconds: expected a number above 0');
 const PARTS = options.only.split(',');
 
 const CONNECTIONS = [1, 4, 16];
-const TILE = 256;
-const MAX_ZOOM = Math.log2(SIDE / TILE);
-/** A warm-up that takes longer than this is given up: then nothing after it is warm. */
-const MAX_FILL_MS = 120_000;
-
-interface Tile {
-  readonly z: number;
-  readonly x: number;
-  readonly y: number;
-}
 
 interface Row extends Load {
   readonly server: string;
   readonly what: string;
   readonly connections: number;
 }
-
-/** Every tile of the pyramid, each as likely as any other: three of four are native. */
-const TILES: readonly Tile[] = Array.from({ length: MAX_ZOOM + 1 }, (_, z) =>
-  Array.from({ length: 4 ** z }, (_, i) => ({ z, x: i % 2 ** z, y: Math.floor(i / 2 ** z) })),
-).flat();
-
-const xyz = ({ z, x, y }: Tile) => `/mosaic/${z}/${x}/${y}.jpg`;
 
 function iiif(prefix: string): (tile: Tile) => string {
   return ({ z, x, y }) => {
@@ -73,30 +57,13 @@ async function measure(running: Running, server: string, what: string, pathOf: (
   }
 }
 
-/** Asks for every tile once, so that all features, or all tiles, are there. */
-async function fill(running: Running): Promise<void> {
-  const begun = performance.now();
-  for (const tile of TILES) {
-    const answer = await fetch(running.url + xyz(tile));
-    await answer.arrayBuffer();
-    if (!answer.ok) throw new Error(`warming up: ${answer.status} for ${xyz(tile)}`);
-    if (performance.now() - begun > MAX_FILL_MS)
-      throw new Error(
-        `warming up takes more than ${MAX_FILL_MS / 1000} s: this machine is too slow or too busy`,
-      );
-  }
-  console.error(
-    `warmed up with all ${TILES.length} tiles in ${((performance.now() - begun) / 1000).toFixed(0)} s`,
-  );
-}
-
 /** Runs of capacity: nobody is turned away, so latencies are whole. */
 const PATIENT = ['--max-wait-ms', '60000', '--log-level', 'error'];
 
 async function benchLiif(what: string, settings: readonly string[], warm: boolean): Promise<void> {
   const running = await startLiif([pictures.liif], [...settings, ...PATIENT]);
-  if (warm) await fill(running);
-  await measure(running, 'liif', what, xyz);
+  if (warm) await fill(running.url);
+  await measure(running, 'liif', what, tileUrl);
   await running.stop();
 }
 

@@ -1,7 +1,4 @@
-import { SIDE } from './serve-setup.ts';
-
-/** Zoom of the picture's own pixels; beyond it tiles are enlargements of the same features. */
-export const NATIVE_ZOOM = Math.log2(SIDE / 256);
+/** The first five have features of their own; tiles of the others are enlargements. */
 const ZOOMS = 7;
 const FORMATS = ['jpg', 'jpg', 'webp', 'png'];
 
@@ -24,13 +21,4 @@ export function loadPath(random: () => number): { readonly path: string; readonl
   if (kind < 0.96) return { path: '/iiif/3/mosaic/0,0,512,512/^20000,20000/0/default.png', tile: false };
   if (kind < 0.98) return { path: `/nothing${Math.floor(random() * 1000)}/0/0/0.png`, tile: false };
   return { path: '/iiif/3/mosaic/info.json', tile: false };
-}
-
-/** Every tile of which all others are made: their features are all there are. */
-export function tilesOfAllFeatures(): readonly string[] {
-  const paths: string[] = [];
-  for (let z = 0; z <= NATIVE_ZOOM; z++)
-    for (let x = 0; x < 2 ** z; x++)
-      for (let y = 0; y < 2 ** z; y++) paths.push(`/mosaic/${z}/${x}/${y}.jpg`);
-  return paths;
 }

@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { load } from './serve-load.ts';
 import { benchPictures, freePort, machine, ROOT, randomFrom, startLiif } from './serve-setup.ts';
+import { fill } from './serve-tiles.ts';
 import type { HealthResult } from './soak-health.ts';
 import type { SoakResult } from './soak-load.ts';
-import { tilePath, tilesOfAllFeatures } from './soak-paths.ts';
+import { tilePath } from './soak-paths.ts';
 
 /**
  * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with next to no cache of images,
@@ -68,13 +69,7 @@ const server = await startLiif(
 );
 
 // All features first, so that what it can serve is the same in every run; then closed loop, enough clients to fill it.
-const filling = performance.now();
-for (const path of tilesOfAllFeatures()) {
-  const answer = await fetch(server.url + path);
-  await answer.arrayBuffer();
-  if (!answer.ok) throw new Error(`warming up: ${answer.status} for ${path}`);
-}
-console.error(`all features computed in ${((performance.now() - filling) / 1000).toFixed(0)} s`);
+await fill(server.url);
 const random = randomFrom(7);
 const anyTile = () => tilePath(random);
 await load(server.url, anyTile, 16, 3);
@@ -129,9 +124,8 @@ await server.stop();
 const settled = samples.filter(({ ms }) => ms >= Math.min(SETTLED_MS, (SECONDS * 1000) / 3));
 const first = settled[0]?.megabytes ?? 0;
 const highest = Math.max(...settled.map(({ megabytes }) => megabytes));
-const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 const spread = (values: readonly number[]) => {
-  const ordered = sorted(values);
+  const ordered = [...values].sort((a, b) => a - b);
   const at = (part: number) => ordered[Math.floor(part * (ordered.length - 1))]!.toFixed(0);
   return `p50 ${at(0.5)}, p99 ${at(0.99)}, longest ${at(1)} ms; over 100 ms: ${values.filter((ms) => ms >= 100).length}`;
 };

@@ -85,17 +85,14 @@ export class OpenPictures {
 
   async open(entry: CatalogEntry, factor: number, signal: AbortSignal): Promise<FoundPicture> {
     const { stamp, modified } = await this.#look(entry);
-    const { engine, features, chunks, pixels, generation } = await this.#engine(entry.kind);
+    const running = entry.kind === 'liif' ? await this.#options.engines.running() : undefined;
+    const generation = running?.generation ?? 0;
     const lease = await this.#pictures.lease(
       `${entry.id}\n${stamp}\n${generation}`,
       async (shared) => {
         await this.#checkRoot(entry);
-        if (entry.kind === 'image') return openPlainPicture(entry.path, this.#options.plain);
-        return openLiifPicture(
-          await fileSource(entry.path),
-          { engine: engine!, features: features!, chunks: chunks!, pixels },
-          shared,
-        );
+        if (!running) return openPlainPicture(entry.path, this.#options.plain);
+        return openLiifPicture(await fileSource(entry.path), running, shared);
       },
       signal,
     );
@@ -130,11 +127,6 @@ export class OpenPictures {
     );
     const title = id.slice(id.lastIndexOf('/') + 1);
     return { id, title, factor, modified: undefined, lease, generation: running.generation };
-  }
-
-  async #engine(kind: CatalogEntry['kind']) {
-    if (kind === 'liif') return this.#options.engines.running();
-    return { engine: undefined, features: undefined, chunks: undefined, pixels: undefined, generation: 0 };
   }
 
   async #look(entry: CatalogEntry): Promise<Seen> {

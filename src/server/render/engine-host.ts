@@ -64,19 +64,13 @@ export class EngineHost {
     this.#replacedAt = performance.now();
     this.#current = undefined;
     this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
-    old.features.close();
-    old.chunks.close();
-    old.pixels?.close();
-    await old.engine.close().catch(() => {});
+    await end(old).catch(() => {});
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     const current = await this.#current?.catch(() => undefined);
-    current?.features.close();
-    current?.chunks.close();
-    current?.pixels?.close();
-    await current?.engine.close();
+    if (current) await end(current);
   }
 
   async #open(): Promise<RunningEngine> {
@@ -93,4 +87,11 @@ export class EngineHost {
       generation: ++this.#generation,
     };
   }
+}
+
+async function end({ engine, features, chunks, pixels }: RunningEngine): Promise<void> {
+  features.close();
+  chunks.close();
+  pixels?.close();
+  await engine.close();
 }
