@@ -152,7 +152,11 @@ class Network(nn.Module):
         """The paper's feature unfolding (3x3 sites joined) and the first layer of its MLP, in one."""
         nn.init.zeros_(self.unfold.bias)
         self.qhead = nn.Parameter(torch.zeros(ANCHORS, c.hid))
-        self.rel = nn.Parameter(torch.randn(c.hid, 4) * 0.5)
+        rel = torch.randn(c.hid, 4) * 0.5
+        # Cells are square in training, so only the sum of the last two columns is learned. Equal at first, they stay equal, and a cell that is
+        # not square counts as the square one of its mean side.
+        rel[:, 3] = rel[:, 2]
+        self.rel = nn.Parameter(rel)
         """First layer of the MLP: weights of relative row and column, and of the cell's height and width, in sites."""
         self.out = nn.Linear(c.hid, 3)
         nn.init.zeros_(self.out.bias)

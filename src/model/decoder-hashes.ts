@@ -4,6 +4,6 @@
  */
 export const DECODER_HASHES: Readonly<Record<string, string>> = {
   // liif-1
-  '9dc9110acc787793d3fee3e5fb76ee81e8d35c606645cf75db949eff51aa4ad4':
-    '65418e0b26de8bee8a5e6f0effdd41d354d7fd0f5334779797e5702ea078ad29',
+  f3ab007d705e13cafbc2c50c1aa138e230ad00362b6e43f68aefd311b173698f:
+    '0847238195f0c7eab1868aaa9a9bbf98c65b14bb5758e3717e60bd681f49f210',
 };

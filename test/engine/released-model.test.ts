@@ -94,3 +94,25 @@ function crop(from: Raster, x: number, y: number, width: number, height: number)
   }
   return { width, height, channels, data };
 }
+
+it('keeps a flat color however width and height are scaled', async () => {
+  const color = [107, 55, 178];
+  const data = Uint8Array.from({ length: 128 * 128 * 3 }, (_, i) => color[i % 3]!);
+  const flat = await encodeImage(engine, { width: 128, height: 128, channels: 3, data }, { quality: 100 });
+  const image = await openImage(flat, { engine });
+  for (const [width, height] of [
+    [128, 128],
+    [65, 63],
+    [63, 65],
+    [128, 512],
+    [512, 128],
+  ] as const) {
+    const shown = await image.render({ width, height });
+    let apart = 0; // in the inner half: borders are another matter
+    for (let y = height >> 2; y < (3 * height) >> 2; y++)
+      for (let i = 3 * (y * width + (width >> 2)); i < 3 * (y * width + ((3 * width) >> 2)); i++)
+        apart = Math.max(apart, Math.abs(shown.data[i]! - color[i % 3]!));
+    expect(apart, `${width} x ${height}`).toBeLessThanOrEqual(2);
+  }
+  await image.close();
+});
