@@ -37,7 +37,7 @@ export const configSchema = z.strictObject({
   healthPort: whole(0, 65_535)
     .optional()
     .describe(
-      'Port on which a thread of its own answers /health and /ready, however busy the event loop is; 0 for any free one.',
+      'Port on which a thread of its own answers /health and /ready, however busy the event loop is; 0 for any free one. Opened by `serve`, not by `createApp`.',
     ),
   publicUrl: z
     .url({ protocol: /^https?$/ })
@@ -156,6 +156,12 @@ export const configSchema = z.strictObject({
     .describe('What is logged; single requests are at debug, failed ones at warn.'),
 });
 
+/** The schema with what settings demand of each other. */
+const checkedSchema = configSchema.refine(({ port, healthPort }) => port === 0 || port !== healthPort, {
+  path: ['healthPort'],
+  error: 'is the same as port, and each listens on its own',
+});
+
 export type Config = z.output<typeof configSchema>;
 /** What callers may leave out. */
 export type ConfigInput = { readonly [K in keyof Config]?: Config[K] | undefined };
@@ -203,7 +209,7 @@ export async function readConfig(
 
 /** Checks settings and fills in defaults. Throws RequestError. */
 export function checkConfig(input: object): Config {
-  const checked = configSchema.safeParse(input);
+  const checked = checkedSchema.safeParse(input);
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
   const name = issue?.path.join('.');

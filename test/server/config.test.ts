@@ -35,9 +35,15 @@ describe('settings', () => {
     [{ redis: 'http://localhost' }, /redis/],
     [{ publicUrl: 'javascript:alert(1)' }, /publicUrl/],
     [{ logLevel: 'loud' }, /logLevel/],
+    [{ port: '9000', healthPort: '9000' }, /setting healthPort: .*same as port/],
+    [{ healthPort: '8080' }, /setting healthPort: .*same as port/],
   ])('%j is refused by name', async (flags, message) => {
     await expect(readConfig(flags)).rejects.toThrow(message);
     await expect(readConfig(flags)).rejects.toBeInstanceOf(RequestError);
+  });
+
+  it('may leave both ports to the system', async () => {
+    expect(await readConfig({ port: '0', healthPort: '0' })).toMatchObject({ port: 0, healthPort: 0 });
   });
 
   it('of an unknown name, or a file that is none, are refused', async () => {
