@@ -29,8 +29,11 @@ export interface AppOptions extends ConfigInput {
 /** An Express application: mount it, or listen. */
 export type LiifApp = Express & {
   readonly config: Config;
+  readonly log: Logger;
   /** The application behind a gate that refuses requests early while the event loop cannot keep up: what to give to `createServer`. */
   readonly guarded: RequestListener;
+  /** What /ready says. */
+  state(): ServerState;
   /** Answers /ready with 503 from now on, so that balancers go elsewhere. */
   drain(): void;
   /** Ends everything; running requests fail. */
@@ -64,7 +67,9 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
 
   return Object.assign(app, {
     config,
+    log,
     guarded: overloadGate({ ...config, metrics: services.metrics, log }, app),
+    state: () => state,
     drain() {
       if (state === 'ready') state = 'draining';
     },

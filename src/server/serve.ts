@@ -1,8 +1,7 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { SourceError } from '../errors.ts';
 import { type AppOptions, createApp, type LiifApp } from './app.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
+import { listen } from './listen.ts';
 
 export interface RunningServer {
   readonly app: LiifApp;
@@ -20,7 +19,8 @@ export interface RunningServer {
 /** Creates the application and listens. Rejects with SourceError where the port is taken, and as `createApp` does. */
 export async function serve(options: AppOptions): Promise<RunningServer> {
   const app = await createApp(options);
-  const { host, port, stopMs, healthPort } = app.config;
+  const { config, log } = app;
+  const { host, stopMs, healthPort } = config;
   const server = createServer(
     {
       keepAlive: true,
@@ -35,37 +35,36 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
   let health: HealthPort | undefined;
+  let port: number;
+  /** The application is ready before its port is. */
+  const state = () => (app.state() === 'ready' && !server.listening ? 'starting' : app.state());
   try {
-    if (healthPort !== undefined) health = await openHealthPort({ host, port: healthPort });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ port, host, backlog: 4096 }, resolve);
-    });
-  } catch (cause) {
+    if (healthPort !== undefined) health = await openHealthPort({ host, port: healthPort, state, log });
+    port = await listen(server, 'port', { host, port: config.port, backlog: 4096 });
+  } catch (error) {
     await health?.close();
     await app.close();
-    if (cause instanceof SourceError) throw cause;
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new SourceError(
-      code === 'EADDRINUSE' ? `port ${port} is taken by another program` : `${host}:${port}: ${message}`,
-      { cause },
-    );
+    throw error;
   }
-  const address = server.address() as AddressInfo;
+  health?.beat();
+  server.on('error', (err) => log.error({ err, port }, 'a connection could not be accepted'));
   const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-  let stopping: Promise<void> | undefined;
   const urlOf = (at: number) => `http://${shown.includes(':') ? `[${shown}]` : shown}:${at}/`;
-  const localUrl = urlOf(address.port);
+  const localUrl = urlOf(port);
+  const url = config.publicUrl ?? localUrl;
+  const healthUrl = health && urlOf(health.port);
+  log.info({ url, localUrl, healthUrl }, 'listening');
+  let stopping: Promise<void> | undefined;
   return {
     app,
     server,
-    url: app.config.publicUrl ?? localUrl,
+    url,
     localUrl,
-    ...(health && { healthUrl: urlOf(health.port) }),
+    ...(healthUrl !== undefined && { healthUrl }),
     stop() {
       stopping ??= (async () => {
         app.drain();
-        health?.set('draining');
+        health?.beat();
         const closed = new Promise<void>((resolve) => server.close(() => resolve()));
         server.closeIdleConnections();
         // Connections that finish their request now are closed as they become idle.
@@ -74,8 +73,11 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
         await closed;
         clearInterval(idle);
         clearTimeout(timer);
-        await app.close();
-        await health?.close();
+        try {
+          await app.close();
+        } finally {
+          await health?.close();
+        }
       })();
       return stopping;
     },

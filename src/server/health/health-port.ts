@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import { SourceError } from '../../errors.ts';
 import { startWorker } from '../../start-worker.ts';
 import { Heartbeat, type HeartState } from './heartbeat.ts';
@@ -13,66 +15,112 @@ export interface HealthData {
 /** What it says: once, when it listens or cannot. */
 export type HealthMessage =
   | { readonly kind: 'listening'; readonly port: number }
-  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+  | { readonly kind: 'failed'; readonly message: string };
 
 export interface HealthPort {
   /** Where it listens; the free one that was found, if 0 was asked for. */
   readonly port: number;
-  set(state: HeartState): void;
+  /** Looks at the state at once; otherwise it does four times a second. */
+  beat(): void;
   close(): Promise<void>;
 }
 
 export interface HealthPortOptions {
   readonly host: string;
   readonly port: number;
+  /** The server's state now. */
+  readonly state: () => HeartState;
+  /** Hears of a thread that has died. */
+  readonly log: Logger;
   /** Milliseconds without a sign of the server's thread after which it counts as stuck. */
   readonly staleMs?: number;
 }
 
 const BEAT_MS = 250;
 const STALE_MS = 10_000;
+/** Between the end of a thread and the next one, doubled as long as none can listen. */
+const SHORTEST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Answers /health and /ready on a port and a thread of their own, so that a busy event loop makes no balancer take the server for a dead one:
- * 200 while this thread gives signs of life, 503 when it has given none for `staleMs`; /ready also 503 unless the state is `ready`.
- * Rejects with SourceError where the port is taken.
+ * 200 while this thread gives signs of life, 503 when it has given none for `staleMs`; /ready also 503 unless the state is `ready`. A thread
+ * that dies is logged and replaced. Rejects with SourceError where the port is taken.
  */
 export async function openHealthPort(options: HealthPortOptions): Promise<HealthPort> {
-  const { host, port, staleMs = STALE_MS } = options;
+  const { host, state, log, staleMs = STALE_MS } = options;
   const heartbeat = new Heartbeat();
-  heartbeat.beat();
-  const data: HealthData = { buffer: heartbeat.buffer, host, port, staleMs };
-  const worker = startWorker(new URL('./health-worker', import.meta.url), { workerData: data });
-  try {
-    const listening = await new Promise<number>((resolve, reject) => {
-      worker.once('message', (message: HealthMessage) => {
-        if (message.kind === 'listening') resolve(message.port);
-        else
-          reject(
-            new SourceError(
-              message.code === 'EADDRINUSE'
-                ? `health port ${port} is taken by another program`
-                : `health port ${host}:${port}: ${message.message}`,
-            ),
-          );
-      });
-      worker.once('error', reject);
-    });
-    const timer = setInterval(() => heartbeat.beat(), BEAT_MS);
-    timer.unref();
-    worker.unref();
-    return {
-      port: listening,
-      set(state) {
-        heartbeat.state = state;
-      },
-      async close() {
-        clearInterval(timer);
-        await worker.terminate();
-      },
-    };
-  } catch (error) {
-    await worker.terminate();
-    throw error;
+  const beat = () => heartbeat.beat(state());
+  const start = (port: number) => startThread({ buffer: heartbeat.buffer, host, port, staleMs });
+  beat();
+  let thread = start(options.port);
+  const { port } = await thread;
+  const beating = setInterval(beat, BEAT_MS).unref();
+  let closed = false;
+
+  async function keep(): Promise<void> {
+    let pauseMs = SHORTEST_PAUSE_MS;
+    for (;;) {
+      const err = await thread.then(
+        ({ ended }) => {
+          pauseMs = SHORTEST_PAUSE_MS;
+          return ended;
+        },
+        (error: unknown) => error,
+      );
+      if (closed) return;
+      log.error(
+        { err, healthPort: port, pauseMs },
+        'health port does not answer; its thread is started again',
+      );
+      await pause(pauseMs, undefined, { ref: false });
+      if (closed) return;
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      thread = start(port);
+      thread.then(
+        () => log.warn({ healthPort: port }, 'health port answers again'),
+        () => {},
+      );
+    }
   }
+  void keep();
+
+  return {
+    port,
+    beat,
+    async close() {
+      closed = true;
+      clearInterval(beating);
+      await thread.then(
+        ({ terminate }) => terminate(),
+        () => {},
+      );
+    },
+  };
+}
+
+interface HealthThread {
+  readonly port: number;
+  /** Why it has ended, once it has. */
+  readonly ended: Promise<Error>;
+  terminate(): Promise<unknown>;
+}
+
+/** Resolves when the thread listens. Rejects with SourceError where it cannot. */
+async function startThread(data: HealthData): Promise<HealthThread> {
+  const worker = startWorker(new URL('./health-worker', import.meta.url), { workerData: data });
+  const ended = new Promise<Error>((resolve) => {
+    worker.once('error', resolve);
+    worker.once('exit', (code) => resolve(new Error(`the thread has ended with exit code ${code}`)));
+  });
+  const said = new Promise<HealthMessage>((resolve) => worker.once('message', resolve));
+  const first = await Promise.race([said, ended]);
+  if (first instanceof Error) throw first;
+  if (first.kind === 'failed') {
+    await worker.terminate();
+    throw new SourceError(first.message);
+  }
+  // Neither this thread nor that one keeps the process.
+  worker.unref();
+  return { port: first.port, ended, terminate: () => worker.terminate() };
 }

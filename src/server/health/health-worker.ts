@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
+import { listen } from '../listen.ts';
 import type { HealthData, HealthMessage } from './health-port.ts';
 import { Heartbeat } from './heartbeat.ts';
 
@@ -30,7 +30,7 @@ const server = createServer(
   },
 );
 server.maxConnections = 1000;
-server.once('error', (error: NodeJS.ErrnoException) =>
-  say({ kind: 'failed', code: error.code ?? '', message: error.message }),
+listen(server, 'health port', { host, port }).then(
+  (found) => say({ kind: 'listening', port: found }),
+  (error: Error) => say({ kind: 'failed', message: error.message }),
 );
-server.listen({ host, port }, () => say({ kind: 'listening', port: (server.address() as AddressInfo).port }));

@@ -1,6 +1,6 @@
 /** What the server's thread tells the thread that answers for it: a time and a state, in memory that both have. */
 
-const STATES = ['ready', 'draining'] as const;
+const STATES = ['starting', 'ready', 'draining', 'closed'] as const;
 export type HeartState = (typeof STATES)[number];
 
 const TIME = 0;
@@ -15,11 +15,8 @@ export class Heartbeat {
     this.#words = new BigInt64Array(buffer);
   }
 
-  beat(): void {
+  beat(state: HeartState): void {
     Atomics.store(this.#words, TIME, process.hrtime.bigint());
-  }
-
-  set state(state: HeartState) {
     Atomics.store(this.#words, STATE, BigInt(STATES.indexOf(state)));
   }
 

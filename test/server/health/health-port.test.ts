@@ -1,9 +1,25 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { createServer, Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, it } from 'vitest';
-import { type HealthPort, openHealthPort } from '../../../src/server/health/health-port.ts';
-import { ask, directoryOf, startServer } from '../server-fixture.ts';
+import { type Logger, pino } from 'pino';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+  type HealthPort,
+  type HealthPortOptions,
+  openHealthPort,
+} from '../../../src/server/health/health-port.ts';
+import type { HeartState } from '../../../src/server/health/heartbeat.ts';
+import { freePort } from '../redis-server.ts';
+import {
+  ask,
+  directoryOf,
+  encoded,
+  eventually,
+  picture,
+  startServer,
+  testEngine,
+} from '../server-fixture.ts';
 
 const HOST = '127.0.0.1';
 const at = (port: number) => `http://${HOST}:${port}/`;
@@ -13,10 +29,31 @@ afterEach(async () => {
   open = [];
 });
 
-async function opened(staleMs?: number): Promise<HealthPort> {
-  const port = await openHealthPort({ host: HOST, port: 0, ...(staleMs && { staleMs }) });
+const SILENT: Pick<HealthPortOptions, 'host' | 'state' | 'log'> = {
+  host: HOST,
+  state: () => 'ready',
+  log: pino({ level: 'silent' }),
+};
+
+async function opened(options: Partial<HealthPortOptions> = {}): Promise<HealthPort> {
+  const port = await openHealthPort({ ...SILENT, port: 0, ...options });
   open.push(port);
   return port;
+}
+
+function logged(): { log: Logger; lines: Record<string, unknown>[] } {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  return { log, lines };
+}
+
+/** The threads that begin while `work` runs. */
+async function threadsOf<T>(work: () => Promise<T>): Promise<{ result: T; threads: Worker[] }> {
+  const threads: Worker[] = [];
+  const begins = (thread: Worker) => void threads.push(thread);
+  process.on('worker', begins);
+  const result = await work().finally(() => process.off('worker', begins));
+  return { result, threads };
 }
 
 /** Asks from a thread of its own, while this one cannot. Resolves with the milliseconds that each of `count` answers took. */
@@ -64,7 +101,7 @@ describe('the health port', () => {
   });
 
   it('says 503 when the server gives no sign of life, and 200 when it does again', async () => {
-    const { port } = await opened(40);
+    const { port } = await opened({ staleMs: 40 });
     // Beats come every 250 ms: in between the server seems stuck.
     const statuses = new Set<number>();
     for (let i = 0; i < 40 && statuses.size < 2; i++) {
@@ -76,31 +113,144 @@ describe('the health port', () => {
     expect([...statuses].sort()).toEqual([200, 503]);
   });
 
-  it('is not ready, but well, while the server drains', async () => {
-    const health = await opened();
-    health.set('draining');
-    expect((await ask(at(health.port), '/ready')).status).toBe(503);
-    expect(await ask(at(health.port), '/health')).toMatchObject({ status: 200 });
+  it('is ready only while the server is, and well all the time', async () => {
+    let state: HeartState = 'starting';
+    const { port, beat } = await opened({ state: () => state });
+    for (const next of ['starting', 'ready', 'draining', 'closed'] as const) {
+      state = next;
+      beat();
+      expect(await ask(at(port), '/ready')).toMatchObject({ status: next === 'ready' ? 200 : 503 });
+      const { status, json } = await ask(at(port), '/health');
+      expect({ status, says: json().status }).toEqual({ status: 200, says: next });
+    }
+    // Without a word, too.
+    state = 'ready';
+    await eventually(async () => (await ask(at(port), '/ready')).status === 200);
   });
 
   it('that is taken is named', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, HOST, resolve));
     const { port } = other.address() as AddressInfo;
-    await expect(openHealthPort({ host: HOST, port })).rejects.toThrow(
-      `health port ${port} is taken by another program`,
-    );
-    await expect(startServer({ roots: [await directoryOf()], healthPort: port })).rejects.toThrow(
-      `health port ${port} is taken by another program`,
-    );
+    const named = `health port ${port} is taken by another program`;
+    await expect(openHealthPort({ ...SILENT, port })).rejects.toMatchObject({
+      _tag: 'SourceError',
+      message: named,
+    });
+    await expect(startServer({ roots: [await directoryOf()], healthPort: port })).rejects.toThrow(named);
     other.close();
   });
 
-  it('belongs to a server that was asked for one, and ends last', async () => {
-    const server = await startServer({ roots: [await directoryOf()], healthPort: 0 });
+  it('gets a new thread when its own has died, as soon as one can listen, and the log has it all', async () => {
+    const { log, lines } = logged();
+    const {
+      result: { port },
+      threads: [thread],
+    } = await threadsOf(() => opened({ log }));
+    await thread!.terminate();
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(port, HOST, resolve));
+    await eventually(() => lines.length === 2);
+    await new Promise((resolve) => other.close(resolve));
+    await eventually(async () => (await ask(at(port), '/ready').catch(() => undefined))?.status === 200);
+    const gone = { level: 50, healthPort: port, msg: expect.stringContaining('health port does not answer') };
+    await eventually(() => lines.length === 3);
+    expect(lines).toMatchObject([
+      { ...gone, err: { message: expect.stringContaining('exit code 1') } },
+      { ...gone, err: { message: `health port ${port} is taken by another program` } },
+      { level: 40, healthPort: port, msg: 'health port answers again' },
+    ]);
+  });
+
+  it('logs what its thread died of', async () => {
+    const { log, lines } = logged();
+    const { threads } = await threadsOf(() => opened({ log }));
+    // What Node does when an exception in a thread is caught by nobody.
+    threads[0]!.emit('error', new RangeError('out of memory'));
+    await threads[0]!.terminate();
+    await eventually(() => lines.length === 1);
+    expect(lines).toMatchObject([{ err: { type: 'RangeError', message: 'out of memory' } }]);
+  });
+
+  it('that is closed says nothing, and starts no thread any more', async () => {
+    const { log, lines } = logged();
+    const { threads } = await threadsOf(async () => {
+      const health = await opened({ log });
+      await health.close();
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+    });
+    expect(threads).toHaveLength(1);
+    expect(lines).toEqual([]);
+  });
+});
+
+describe('a server with a health port', () => {
+  it('is ready when its own port listens, not before', async () => {
+    const healthPort = await freePort();
+    const before: unknown[] = [];
+    const { listen } = Server.prototype;
+    const spy = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (
+      this: Server,
+      ...args: Parameters<typeof listen>
+    ) {
+      void ask(at(healthPort), '/ready').then(({ status, json }) => {
+        before.push(status, json().status);
+        listen.apply(this, args);
+      });
+      return this;
+    } as typeof listen);
+    const server = await startServer({ roots: [await directoryOf()], healthPort }).finally(() =>
+      spy.mockRestore(),
+    );
+    expect(before).toEqual([503, 'starting']);
+    expect((await ask(server.healthUrl!, '/ready')).status).toBe(200);
+  });
+
+  it('is not ready any more when it stops, and answers there to the end', async () => {
+    const server = await startServer({ roots: [await directoryOf()], healthPort: 0, stopMs: 300 });
     const url = server.healthUrl!;
-    expect((await ask(url, '/ready')).status).toBe(200);
-    await server.stop();
+    // A request that does not end holds the stop up.
+    const client = connect(Number(new URL(server.localUrl).port), HOST);
+    client.on('error', () => {});
+    const arrived = once(server.server, 'connection');
+    client.write('GET /health HTTP/1.1\r\n');
+    await arrived;
+    const stopped = server.stop();
+    expect(await ask(url, '/ready')).toMatchObject({ status: 503 });
+    expect((await ask(url, '/health')).status).toBe(200);
+    await stopped;
     await expect(ask(url, '/ready')).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('is not ready there either when its application is told to drain', async () => {
+    const server = await startServer({ roots: [await directoryOf()], healthPort: 0 });
+    server.app.drain();
+    await eventually(async () => (await ask(server.healthUrl!, '/ready')).json().status === 'draining');
+  });
+
+  it('ends it even if something else cannot be closed', async () => {
+    const server = await startServer({
+      roots: [await directoryOf({ 'a.liif': await encoded(picture(30, 20)) })],
+      healthPort: 0,
+      openEngine: async () => {
+        const engine = await testEngine();
+        return new Proxy(engine, {
+          get: (target, name) =>
+            name === 'close'
+              ? () => target.close().then(() => Promise.reject(new Error('the device is lost')))
+              : Reflect.get(target, name),
+        });
+      },
+    });
+    expect((await server.get('/a/0/0/0.png')).status).toBe(200);
+    await expect(server.stop()).rejects.toThrow('the device is lost');
+    await expect(ask(server.healthUrl!, '/health')).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('says in the log where both listen', async () => {
+    const server = await startServer({ roots: [await directoryOf()], healthPort: 0 });
+    expect(server.log).toContainEqual(
+      expect.objectContaining({ msg: 'listening', url: server.url, healthUrl: server.healthUrl }),
+    );
   });
 });
