@@ -52,6 +52,7 @@ export function serveCommand(): Command {
         }),
     });
     process.stdout.write(`${running.url}\n`);
+    if (running.healthUrl) process.stdout.write(`health: ${running.healthUrl}health\n`);
     await stopped(() => running.stop());
   });
 }
