@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -91,4 +92,19 @@ it('the compose file runs two servers from the Dockerfile, Redis and the proxy',
     './nginx.conf',
   ])
     expect(compose).toContain(part);
+});
+
+it('the image opens a health port, and its HEALTHCHECK asks there', async () => {
+  const dockerfile = await readFile(new URL('Dockerfile', deploy), 'utf8');
+  expect(dockerfile).toMatch(/^ENV .*\bLIIF_HEALTH_PORT=8081$/m);
+  const [program, ...args] = JSON.parse(/^HEALTHCHECK .*\\\n +CMD (\[.*\])$/m.exec(dockerfile)![1]!);
+  const server = await startServer({ roots: [await directoryOf()], healthPort: 0 });
+  const check = () =>
+    new Promise<unknown>((resolve) => {
+      const env = { ...process.env, LIIF_HEALTH_PORT: new URL(server.healthUrl!).port };
+      execFile(program, args, { env }, (error) => resolve(error?.code ?? 0));
+    });
+  expect(await check()).toBe(0);
+  await server.stop();
+  expect(await check()).toBe(1);
 });

@@ -46,6 +46,13 @@ const json = (description: string, schema: object = { type: 'object' }) => ({
   '200': { description, content: { 'application/json': { schema } } },
   ...errors,
 });
+const alive = {
+  '200': { description: 'It does.', content: { 'application/json': { schema: { type: 'object' } } } },
+};
+const ready = {
+  '200': { ...alive['200'], description: 'They should.' },
+  '503': { ...alive['200'], description: 'They should not: the server is stopping.' },
+};
 const get = (summary: string, parameters: readonly object[], responses: object) => ({
   get: { summary, parameters, responses },
 });
@@ -149,8 +156,12 @@ export function openApiDocument(server: string): Record<string, unknown> {
         ],
         image,
       ),
-      '/health': get('Whether the process lives; never waits', [], json('It does.')),
-      '/ready': get('Whether requests should be sent here', [], json('They should.')),
+      '/health': get('Whether the process lives; never refused. Also on the health port', [], alive),
+      '/ready': get(
+        'Whether requests should be sent here; never refused. Also on the health port',
+        [],
+        ready,
+      ),
       '/metrics': get('Prometheus metrics', [], {
         '200': { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
       }),
