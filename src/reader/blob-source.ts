@@ -3,7 +3,7 @@ import type { Source } from './source.ts';
 
 /** A Blob, or a File that somebody dropped into a page: read by ranges, never as a whole. */
 export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): Source {
-  return {
+  const source: Source = {
     name,
     size: blob.size,
     async getBytes(offset, length, signal) {
@@ -18,6 +18,10 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
       signal?.throwIfAborted();
       return new Uint8Array(bytes);
     },
+    async expectUnchanged(signal) {
+      await source.getBytes(0, 1, signal);
+    },
     async close() {},
   };
+  return source;
 }

@@ -33,15 +33,12 @@ interface Group {
  */
 export class CoalescedReads {
   readonly #source: Source;
-  readonly #onBytes: (count: number) => void;
   #asked: Read[] = [];
   readonly #queue: Group[] = [];
   #running = 0;
 
-  /** `onBytes` is told what arrives, the bytes between ranges included. */
-  constructor(source: Source, onBytes: (count: number) => void) {
+  constructor(source: Source) {
     this.#source = source;
-    this.#onBytes = onBytes;
   }
 
   /** As `Source.getBytes`; the result may share memory with other results. */
@@ -90,7 +87,6 @@ export class CoalescedReads {
     const start = reads[0]!.offset;
     try {
       const bytes = await this.#source.getBytes(start, end - start, controller.signal);
-      this.#onBytes(bytes.length);
       for (const read of reads) read.resolve(bytes.subarray(read.offset - start, read.end - start));
     } catch (reason) {
       for (const read of reads) read.reject(reason);

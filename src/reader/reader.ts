@@ -13,6 +13,7 @@ import { type Header, readHeader } from '../container/header.ts';
 import { CRC_LENGTH, MAGIC, MAX_HEADER_LENGTH, PREFIX_LENGTH, VERSION } from '../container/layout.ts';
 import { FormatError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
 import { CoalescedReads } from './coalesce.ts';
+import { OpenedSource } from './opened-source.ts';
 import type { Source } from './source.ts';
 
 /** Most files show header and index in their first 16 KiB. */
@@ -43,6 +44,7 @@ interface Part {
 
 /** An opened file: its header and index, and its chunks as they are asked for. */
 export class Reader {
+  /** Does not ask again for the bytes that opening has read, up to 16 KiB; closes with the reader. */
   readonly source: Source;
   readonly header: Header;
   /** The index. */
@@ -51,25 +53,17 @@ export class Reader {
   readonly prefixLength: number;
   /** Size of the whole file, as header and index imply it. */
   readonly fileLength: number;
-  #bytesRead: number;
+  readonly #opened: OpenedSource;
   readonly #sections: ReadonlyMap<string, Part>;
   readonly #reads: CoalescedReads;
 
-  constructor(
-    source: Source,
-    header: Header,
-    entries: readonly ChunkEntry[],
-    prefixLength: number,
-    bytesRead: number,
-  ) {
+  constructor(source: OpenedSource, header: Header, entries: readonly ChunkEntry[], prefixLength: number) {
     this.source = source;
+    this.#opened = source;
     this.header = header;
     this.entries = entries;
     this.prefixLength = prefixLength;
-    this.#bytesRead = bytesRead;
-    this.#reads = new CoalescedReads(source, (count) => {
-      this.#bytesRead += count;
-    });
+    this.#reads = new CoalescedReads(source);
     const last = entries.at(-1)!;
     let end = last.byteOffset + last.length;
     const sections = new Map<string, Part>();
@@ -83,7 +77,7 @@ export class Reader {
 
   /** Bytes that the source has given so far. */
   get bytesRead(): number {
-    return this.#bytesRead;
+    return this.#opened.bytesRead;
   }
 
   /**
@@ -131,7 +125,6 @@ export class Reader {
           const wanted = Math.min(PIECE, this.fileLength - at);
           piece = await this.source.getBytes(at, wanted, signal);
           pieceOffset = at;
-          this.#bytesRead += piece.length;
           onProgress?.(at + piece.length, this.fileLength);
           if (piece.length === 0) throw endsEarly(section, byteOffset, at - byteOffset, length);
         }
@@ -166,15 +159,14 @@ export class Reader {
  */
 export async function openReader(source: Source, options: ReaderOptions = {}): Promise<Reader> {
   const { signal, limits = {} } = options;
-  let bytes = await source.getBytes(0, FIRST_READ, signal);
-  let bytesRead = bytes.length;
+  const opened = await OpenedSource.open(source, FIRST_READ, signal);
+  let bytes = opened.first;
   /** Makes `bytes` the first `length` bytes of the file; never asks for more than the file has. */
   const upTo = async (length: number, section: 'header' | 'index', from: number): Promise<void> => {
     if (bytes.length >= length) return;
     if (source.size !== undefined && source.size < length)
       throw endsEarly(section, from, source.size - from, length - from);
-    const rest = await source.getBytes(bytes.length, length - bytes.length, signal);
-    bytesRead += rest.length;
+    const rest = await opened.getBytes(bytes.length, length - bytes.length, signal);
     const joined = new Uint8Array(bytes.length + rest.length);
     joined.set(bytes);
     joined.set(rest, bytes.length);
@@ -193,7 +185,7 @@ export async function openReader(source: Source, options: ReaderOptions = {}): P
   await upTo(prefixLength, 'index', indexOffset);
   checkCrc(bytes, indexOffset, indexOffset + length, 'index');
   const entries = readIndex(bytes.subarray(indexOffset, indexOffset + length), indexOffset, prefixLength);
-  const reader = new Reader(source, header, entries, prefixLength, bytesRead);
+  const reader = new Reader(opened, header, entries, prefixLength);
   checkSize(reader);
   return reader;
 }

@@ -109,6 +109,20 @@ describe('fileSource', () => {
     await expect(source.getBytes(0, 10)).rejects.toThrow(SourceError);
   });
 
+  it.each(changes)('serves a reader, which does not go on once the file has been %s', async (_, change) => {
+    const file = sampleFile();
+    await writeFile(path, file.bytes);
+    await utimes(path, 1000, 1000);
+    const reader = await openReader(await fileSource(path));
+    const [id] = chunkList(reader.header);
+    expect(await reader.readChunk(id!)).toEqual(file.chunks[0]);
+    await change();
+    // Also where the chunk is among the bytes that opening has read.
+    await expect(reader.readChunk(id!)).rejects.toThrow('changed since it was opened');
+    await reader.close();
+    await expect(reader.readChunk(id!)).rejects.toThrow(SourceError);
+  });
+
   it('serves a reader, which blames the source and not the file when it is truncated while open', async () => {
     const file = sampleFile();
     await writeFile(path, file.bytes);

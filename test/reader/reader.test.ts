@@ -93,6 +93,35 @@ describe('Reader', () => {
     expect(reader.bytesRead - before).toBe(file.chunks[5]!.length + file.chunks[8]!.length);
   });
 
+  it('asks for nothing twice: what the first read holds of chunks and sections comes from it', async () => {
+    const file = sampleFile({ chunks: noiseChunks(16, (i) => [3000, 9000, 2000, 5000][i] ?? 20) });
+    const source = new CountingSource(file.bytes);
+    const reader = await openReader(source);
+    source.asked.length = 0;
+    const ids = chunkList(reader.header);
+    expect(await reader.readChunk(ids[1]!)).toEqual(file.chunks[1]);
+    expect(await reader.readChunks([ids[0]!, ids[2]!])).toEqual([file.chunks[0], file.chunks[2]]);
+    expect(source.asked).toEqual([]);
+    // The fourth lies across its end.
+    expect(await reader.readChunk(ids[3]!)).toEqual(file.chunks[3]);
+    const end = file.chunkOffsets[4]!;
+    expect(source.asked).toEqual([[16_384, end - 16_384]]);
+    expect(reader.bytesRead).toBe(end);
+    expect(await reader.readChunks(ids)).toEqual(file.chunks);
+  });
+
+  it('reads a small file once, whether its source knows the size or not', async () => {
+    for (const known of [true, false]) {
+      const file = sampleFile();
+      const source = new CountingSource(file.bytes, { known });
+      const reader = await openReader(source);
+      expect(await reader.readChunks(chunkList(reader.header))).toEqual(file.chunks);
+      expect(await reader.readSection('icc')).toEqual(file.sections[0]![1]);
+      expect(source.asked).toEqual([[0, 16_384]]);
+      expect(reader.bytesRead).toBe(file.bytes.length);
+    }
+  });
+
   it('joins chunks that lie next to each other, and not those that lie apart', async () => {
     const file = sampleFile({ chunks: noiseChunks(16, () => 6000) });
     const source = new CountingSource(file.bytes);
@@ -133,7 +162,8 @@ describe('Reader', () => {
   });
 
   it('tries again after a failure', async () => {
-    const inner = new CountingSource(sampleFile().bytes);
+    const file = sampleFile({ chunks: noiseChunks(16, () => 6000) });
+    const inner = new CountingSource(file.bytes);
     let failing = false;
     const reader = await openReader({
       name: 'flaky',
@@ -146,7 +176,7 @@ describe('Reader', () => {
     failing = true;
     await expect(reader.readChunk(id)).rejects.toThrow(SourceError);
     failing = false;
-    expect(await reader.readChunk(id)).toEqual(sampleFile().chunks[3]);
+    expect(await reader.readChunk(id)).toEqual(file.chunks[3]);
   });
 
   it('closes its source', async () => {
@@ -174,7 +204,7 @@ describe('verify', () => {
       expect(total).toBe(file.bytes.length);
       seen.push(done);
     });
-    let next = file.firstChunk;
+    let next = 16_384; // what opening has read
     for (const [offset, length] of source.asked) {
       expect(offset).toBe(next);
       expect(length).toBeLessThanOrEqual(2 ** 20);

@@ -79,7 +79,7 @@ export async function openLiifPicture(
     // Header and index hold the CRC of every chunk, and the model's hash: nothing else decides on a pixel.
     const identity = createHash('sha256')
       .update('liif\n')
-      .update(await source.getBytes(0, reader.prefixLength, signal))
+      .update(await reader.source.getBytes(0, reader.prefixLength, signal))
       .digest('hex');
     return new LiifPicture(reader, identity, options);
   } catch (error) {

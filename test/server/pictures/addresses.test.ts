@@ -205,6 +205,27 @@ describe('a remote folder', () => {
     expect(server.log.filter(({ level }) => (level as number) >= 40).length).toBeGreaterThan(0);
   });
 
+  it('costs a request for the first tile of a small picture, and two for that of one beyond 16 KiB', async () => {
+    const files = await fileServer();
+    const server = await startServer({
+      roots: [],
+      remotes: [`far=${files.url}/`],
+      allowAddresses: ['127.0.0.0/8'],
+      remoteFreshMs: 100_000,
+    });
+    const requestsFor = async (name: string, body: Buffer) => {
+      files.requests = [];
+      files.body = body;
+      expect((await server.get(`/far%2F${name}/0/0/0.png`)).status).toBe(200);
+      return files.requests.length;
+    };
+    expect(bytes.length).toBeLessThan(16_384);
+    expect(await requestsFor('small', bytes)).toBe(1);
+    const larger = Buffer.from(await encoded(picture(500, 300)));
+    expect(larger.length).toBeGreaterThan(20_000);
+    expect(await requestsFor('larger', larger)).toBe(2);
+  });
+
   it('whose file is replaced gives the new one, never a mixture', async () => {
     const files = await fileServer();
     const server = await startServer({

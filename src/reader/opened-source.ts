@@ -1,0 +1,69 @@
+import type { Source } from './source.ts';
+
+/**
+ * A source whose first bytes have been read already: they are kept, and ranges or parts of ranges among them are not asked for again. Where the
+ * source can tell whether it has changed since, it is asked that instead. Counts the bytes that the source gives.
+ */
+export class OpenedSource implements Source {
+  readonly #source: Source;
+  #first: Uint8Array;
+  #bytesRead: number;
+
+  private constructor(source: Source, first: Uint8Array) {
+    this.#source = source;
+    this.#first = first;
+    this.#bytesRead = first.length;
+  }
+
+  /** Reads the first `length` bytes, or all where there are fewer. Rejects as `getBytes` of the source does. */
+  static async open(source: Source, length: number, signal?: AbortSignal): Promise<OpenedSource> {
+    return new OpenedSource(source, await source.getBytes(0, length, signal));
+  }
+
+  /** The bytes read on opening; none after closing. */
+  get first(): Uint8Array {
+    return this.#first;
+  }
+
+  get name(): string {
+    return this.#source.name;
+  }
+
+  get size(): number | undefined {
+    return this.#source.size;
+  }
+
+  /** Bytes that the source has given so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** As `Source.getBytes`; the result may share memory with other results. */
+  async getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    signal?.throwIfAborted();
+    const { size = offset + length } = this.#source;
+    const wanted = Math.min(length, size - offset);
+    const known = this.#first.subarray(offset, offset + length);
+    if (known.length === 0) return this.#ask(offset, length, signal);
+    if (known.length === wanted) {
+      await this.#source.expectUnchanged?.(signal);
+      return known;
+    }
+    const rest = await this.#ask(offset + known.length, wanted - known.length, signal);
+    const bytes = new Uint8Array(known.length + rest.length);
+    bytes.set(known);
+    bytes.set(rest, known.length);
+    return bytes;
+  }
+
+  close(): Promise<void> {
+    this.#first = new Uint8Array();
+    return this.#source.close();
+  }
+
+  async #ask(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const bytes = await this.#source.getBytes(offset, length, signal);
+    this.#bytesRead += bytes.length;
+    return bytes;
+  }
+}
