@@ -4,12 +4,10 @@ import { latentExtent } from '../../container/chunks.ts';
 import type { Engine, Extent, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
-import { LeasedCache } from '../../features/leased-cache.ts';
+import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { gridCount, isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { type Exact, toNumber, toRational } from '../../head/rational.ts';
-
 import type { Raster } from '../../image/raster.ts';
-
 import { latentWindow } from '../../network/window.ts';
 import {
   MAX_STRIP_PIXELS,
@@ -124,8 +122,7 @@ class LiifPicture implements ServedPicture {
       model: Buffer.from(header.model).toString('hex'),
       encoder: header.encoder,
     };
-    const { engine, features, pixels } = options;
-    const picture: RenderPicture = {
+    this.#picture = {
       width: header.width,
       height: header.height,
       levels: header.levels,
@@ -133,44 +130,9 @@ class LiifPicture implements ServedPicture {
       channels: header.channels,
       alpha: header.alpha,
       sites: (level) => this.#sites(level),
-      features: (level, plane, rect, signal) =>
-        features.lease(
-          this.#key(level, plane, rect),
-          async (shared) => {
-            setMaxListeners(0, shared); // one for each chunk
-            const extent = latentExtent(header, level);
-            const window = latentWindow(engine.model, rect, extent);
-            const latents = await this.#latents.read(level, plane, window, shared);
-            return engine.features(latents, extent, rect, header.quality, shared);
-          },
-          signal,
-        ),
+      features: (...window) => this.#features(...window),
+      ...(options.pixels && { sitePixels: (...block) => this.#sitePixels(options.pixels!, ...block) }),
     };
-    this.#picture = pixels
-      ? {
-          ...picture,
-          sitePixels: (level, plane, block, wanted, signal) => {
-            const key = this.#key(level, plane, block);
-            if (wanted < MIN_KEPT_PIXELS && !pixels.has(key)) return undefined;
-            const { height, width } = this.#sites(level);
-            // The ensemble's other sites, whose weight is 0 here, belong to the window as well.
-            const rect = {
-              ...block,
-              height: Math.min(block.height + 1, height - block.top),
-              width: Math.min(block.width + 1, width - block.left),
-            };
-            const load = async (shared: AbortSignal) => {
-              const lease = await picture.features(level, plane, rect, shared);
-              try {
-                return await sitePixels(engine, lease.value, block, plane === 1 ? 1 : this.channels, shared);
-              } finally {
-                lease.release();
-              }
-            };
-            return pixels.lease(key, load, signal);
-          },
-        }
-      : picture;
   }
 
   estimate(query: RenderQuery): Estimate {
@@ -300,6 +262,49 @@ class LiifPicture implements ServedPicture {
 
   async close(): Promise<void> {
     await this.#reader.close();
+  }
+
+  #features(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>> {
+    const { engine, features } = this.#options;
+    const { header } = this.#reader;
+    const load = async (shared: AbortSignal) => {
+      setMaxListeners(0, shared); // one for each chunk
+      const extent = latentExtent(header, level);
+      const window = latentWindow(engine.model, rect, extent);
+      const latents = await this.#latents.read(level, plane, window, shared);
+      return engine.features(latents, extent, rect, header.quality, shared);
+    };
+    return features.lease(this.#key(level, plane, rect), load, signal);
+  }
+
+  /** The pixels of a block that are kept, or are worth keeping. */
+  #sitePixels(
+    pixels: LeasedCache<Raster>,
+    level: number,
+    plane: number,
+    block: Rect,
+    wanted: number,
+    signal?: AbortSignal,
+  ): Promise<Lease<Raster>> | undefined {
+    const key = this.#key(level, plane, block);
+    if (wanted < MIN_KEPT_PIXELS && !pixels.has(key)) return undefined;
+    const { height, width } = this.#sites(level);
+    // The ensemble's other sites, whose weight is 0 here, belong to the window as well.
+    const rect = {
+      ...block,
+      height: Math.min(block.height + 1, height - block.top),
+      width: Math.min(block.width + 1, width - block.left),
+    };
+    const load = async (shared: AbortSignal) => {
+      const lease = await this.#features(level, plane, rect, shared);
+      try {
+        const channels = plane === 1 ? 1 : this.channels;
+        return await sitePixels(this.#options.engine, lease.value, block, channels, shared);
+      } finally {
+        lease.release();
+      }
+    };
+    return pixels.lease(key, load, signal);
   }
 
   #sites(level: number): Extent {
