@@ -1,8 +1,8 @@
 import { RequestError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import type { Patch, Rect } from './engine.ts';
+import type { FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
 
-/** What every engine refuses, in the same words. */
+/** How engines look at what they are called with: what each of them refuses, in the same words. */
 
 /** Throws RequestError. */
 export function expectQuality({ qualities }: Model, quality: number): void {
@@ -22,6 +22,14 @@ export function expectCover(patch: Patch, window: Rect, channels: number, what: 
     throw new RequestError(
       `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
     );
+}
+
+/** The parts of a reduction with the feature maps that an engine keeps behind those it has given. Throws what `inner` throws. */
+export function withInnerMaps<M extends FeatureMap>(
+  parts: readonly GridPart[],
+  inner: (map: FeatureMap) => M,
+): (SamplePart | (FeaturePart & { readonly features: M }))[] {
+  return parts.map((part) => ('features' in part ? { ...part, features: inner(part.features) } : part));
 }
 
 /** Throws UnsupportedError when the model came without what encoding needs. */

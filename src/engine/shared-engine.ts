@@ -1,4 +1,5 @@
 import { isLiifError } from '../errors.ts';
+import { withInnerMaps } from './arguments.ts';
 import type { Engine, FeatureMap, Reduction } from './engine.ts';
 
 export interface SharedEngineOptions {
@@ -44,9 +45,7 @@ export class SharedEngine {
   }
 
   #reduce(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array> {
-    const parts = reduction.parts.map((part) =>
-      'features' in part ? { ...part, features: innerOf(part.features) } : part,
-    );
+    const parts = withInnerMaps(reduction.parts, innerOf);
     return this.#use((engine) => engine.reduce!({ ...reduction, parts }, signal));
   }
 

@@ -1,7 +1,7 @@
 import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
-import { expectCover, expectEncoder, expectQuality } from '../arguments.ts';
+import { expectCover, expectEncoder, expectQuality, withInnerMaps } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { chunkScratchBytes } from './chunk-networks.ts';
 import { headJob } from './head-job.ts';
@@ -262,9 +262,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async reduce(reduction, signal) {
       signal?.throwIfAborted();
-      const parts = reduction.parts.map((part) =>
-        'features' in part ? { ...part, features: mine(part.features) } : part,
-      );
+      const parts = withInnerMaps(reduction.parts, mine);
       const letGo = parts.flatMap((part) => ('features' in part ? [part.features.use()] : []));
       try {
         return await pool.run(reduceJob(heap, model.head, { ...reduction, parts }, threads.length), signal);
