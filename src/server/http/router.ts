@@ -10,6 +10,17 @@ import { PAGE } from './viewer-files.ts';
 /** `draining`: still answers, but balancers are told to go elsewhere. */
 export type ServerState = 'ready' | 'draining' | 'closed';
 
+/** What is answered with text that is worth compressing; pixels are compressed already. */
+const TEXTS: ReadonlySet<ServerRequest['kind']> = new Set([
+  'images',
+  'image',
+  'iiif-info',
+  'tilejson',
+  'dzi',
+  'pixel',
+  'openapi',
+]);
+
 /** From parsed requests to those who answer them. Throws Problem and what they throw. */
 export function router(
   { catalog, handlers, hosts, metrics, stores, uploads }: Services,
@@ -49,6 +60,8 @@ export function router(
     const base = hosts.baseOf(request, request.baseUrl);
     if (stateNow() === 'closed')
       throw new Problem(503, 'stopping', 'The server is stopping.', { retryAfter: 5 });
+    if (TEXTS.has(wanted.kind))
+      await new Promise<void>((resolve) => compress(request, response, () => resolve()));
     switch (wanted.kind) {
       case 'tile':
         return handlers.tile(request, response, wanted, signal);
@@ -62,9 +75,6 @@ export function router(
         return handlers.iiifBase(request, response, wanted, signal);
       case 'job':
         return uploads.report(request, response, wanted.job, signal);
-    }
-    await new Promise<void>((resolve) => compress(request, response, () => resolve()));
-    switch (wanted.kind) {
       case 'images':
         return handlers.images(request, response, wanted, signal);
       case 'image':
