@@ -1,6 +1,6 @@
 import { EngineError, isLiifError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import type { Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from './engine.ts';
+import type { Engine, EngineName, Extent, FeatureMap, Rect } from './engine.ts';
 
 /** So many failures in a row, and the preferred engine is not asked again. */
 const MAX_FAILURES = 3;
@@ -40,36 +40,25 @@ class FallbackEngine implements Engine {
     this.#onWarning = onWarning;
   }
 
-  analyze(...call: Parameters<Engine['analyze']>): Promise<Int16Array> {
-    return this.either((engine) => engine.analyze(...call));
-  }
+  readonly analyze: Engine['analyze'] = (...call) => this.either((engine) => engine.analyze(...call));
 
-  encodeChunk(...call: Parameters<Engine['encodeChunk']>): ReturnType<Engine['encodeChunk']> {
-    return this.either((engine) => engine.encodeChunk(...call));
-  }
+  readonly encodeChunk: Engine['encodeChunk'] = (...call) =>
+    this.either((engine) => engine.encodeChunk(...call));
 
-  decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
-    return this.either((engine) => engine.decodeChunk(...call));
-  }
+  readonly decodeChunk: Engine['decodeChunk'] = (...call) =>
+    this.either((engine) => engine.decodeChunk(...call));
 
-  async features(
-    latents: Patch,
-    level: Extent,
-    sites: Rect,
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<FeatureMap> {
+  readonly features: Engine['features'] = async (latents, level, sites, quality, signal) => {
     const make = (engine: Engine, stop?: AbortSignal) =>
       engine.features(latents, level, sites, quality, stop);
     const made = await this.either(async (engine) => ({ engine, map: await make(engine, signal) }));
     return new FallbackFeatures(this, made, () => make(this.second), latents.data.byteLength);
-  }
+  };
 
-  pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
-    if (!(features instanceof FallbackFeatures))
-      return this.either((engine) => engine.pixels(features, queries, signal));
-    return this.either(async (engine) => engine.pixels(await features.on(engine), queries, signal));
-  }
+  readonly pixels: Engine['pixels'] = (features, ...call) =>
+    this.either(async (engine) =>
+      engine.pixels(features instanceof FallbackFeatures ? await features.on(engine) : features, ...call),
+    );
 
   async close(): Promise<void> {
     this.#closed = true;

@@ -1,6 +1,6 @@
 import { EngineError, isLiifError, RequestError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import type { Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from './engine.ts';
+import type { Engine, EngineName, Extent, FeatureMap, Rect } from './engine.ts';
 
 /** So many failures in a row, and an engine is not asked again. */
 const MAX_FAILURES = 3;
@@ -51,38 +51,24 @@ class SeveralEngines implements Engine {
     this.#lanes = engines.map((engine) => ({ engine, waiting: 0, failures: 0 }));
   }
 
-  analyze(...call: Parameters<Engine['analyze']>): Promise<Int16Array> {
-    return this.#idlest(({ engine }) => engine.analyze(...call));
-  }
+  readonly analyze: Engine['analyze'] = (...call) => this.#idlest(({ engine }) => engine.analyze(...call));
 
-  encodeChunk(...call: Parameters<Engine['encodeChunk']>): ReturnType<Engine['encodeChunk']> {
-    return this.#idlest(({ engine }) => engine.encodeChunk(...call));
-  }
+  readonly encodeChunk: Engine['encodeChunk'] = (...call) =>
+    this.#idlest(({ engine }) => engine.encodeChunk(...call));
 
-  decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
-    return this.#idlest(({ engine }) => engine.decodeChunk(...call));
-  }
+  readonly decodeChunk: Engine['decodeChunk'] = (...call) =>
+    this.#idlest(({ engine }) => engine.decodeChunk(...call));
 
-  features(
-    latents: Patch,
-    level: Extent,
-    sites: Rect,
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<FeatureMap> {
-    return this.#idlest(
-      async (lane) =>
-        new LaneFeatures(lane, await lane.engine.features(latents, level, sites, quality, signal)),
-    );
-  }
+  readonly features: Engine['features'] = (...call) =>
+    this.#idlest(async (lane) => new LaneFeatures(lane, await lane.engine.features(...call)));
 
-  async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
+  readonly pixels: Engine['pixels'] = async (features, ...call) => {
     this.#expectOpen();
     if (!(features instanceof LaneFeatures) || !this.#lanes.includes(features.lane))
       throw new RequestError('The feature map belongs to another engine');
     const { lane, map } = features;
-    return counted(lane, () => lane.engine.pixels(map, queries, signal));
-  }
+    return counted(lane, () => lane.engine.pixels(map, ...call));
+  };
 
   async close(): Promise<void> {
     this.#closed = true;
