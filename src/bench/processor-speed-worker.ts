@@ -1,15 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { MACS_A_PAIR, openPlainKernel } from './plain-kernel.ts';
-import type { ThreadSpeed } from './processor-speed.ts';
+import { MACS_A_PAIR, startPlainKernel } from './plain-kernel.ts';
+import type { ThreadSpeed, ThreadTask } from './processor-speed.ts';
 
 /** One thread of `processorSpeed`: what it reaches in its best call. */
-const { seconds } = workerData as { readonly seconds: number };
+const { seconds, module } = workerData as ThreadTask;
 
 const PAIRS = 128;
 const ROUNDS = 500;
 const COPY_BYTES = 32 * 2 ** 20;
 
-const kernel = await openPlainKernel();
+const kernel = startPlainKernel(module);
 const from = new Uint8Array(COPY_BYTES).fill(1);
 const to = new Uint8Array(COPY_BYTES).fill(2);
 

@@ -1,6 +1,16 @@
-import { Worker } from 'node:worker_threads';
+import { readFile } from 'node:fs/promises';
+import type { Worker } from 'node:worker_threads';
 import type { PlainSpeed } from '../engine/engine.ts';
 import { EngineError } from '../errors.ts';
+import { onAbort } from '../on-abort.ts';
+import { startWorker } from '../start-worker.ts';
+
+/** What a thread is started with. */
+export interface ThreadTask {
+  readonly seconds: number;
+  /** The plain kernel. */
+  readonly module: WebAssembly.Module;
+}
 
 /** What one thread got done. */
 export interface ThreadSpeed {
@@ -18,7 +28,10 @@ export async function processorSpeed(
   signal?: AbortSignal,
 ): Promise<PlainSpeed> {
   signal?.throwIfAborted();
-  const workers = Array.from({ length: threads }, () => startWorker(seconds));
+  const workerData: ThreadTask = { seconds, module: await compilePlainKernel() };
+  const workers = Array.from({ length: threads }, () =>
+    startWorker(new URL('./processor-speed-worker', import.meta.url), { workerData }),
+  );
   try {
     const answers = await Promise.all(workers.map((worker) => answerOf(worker, signal)));
     const sum = (key: keyof ThreadSpeed) => answers.reduce((total, answer) => total + answer[key], 0);
@@ -28,20 +41,20 @@ export async function processorSpeed(
   }
 }
 
-function answerOf(worker: Worker, signal: AbortSignal | undefined): Promise<ThreadSpeed> {
-  return new Promise((resolve, reject) => {
-    worker.once('message', resolve);
-    worker.once('error', (cause) => reject(new EngineError('a thread of the benchmark failed', { cause })));
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+/** The code of `plain-kernel.ts`. */
+export async function compilePlainKernel(): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(new Uint8Array(await readFile(new URL('./peak.wasm', import.meta.url))));
 }
 
-/** The file beside this one. Node begins no thread with TypeScript, so in a checkout tsx is asked to load it. */
-function startWorker(seconds: number): Worker {
-  const workerData = { seconds };
-  if (!import.meta.url.endsWith('.ts'))
-    return new Worker(new URL('./processor-speed-worker.js', import.meta.url), { workerData });
-  const { href } = new URL('./processor-speed-worker.ts', import.meta.url);
-  const code = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${JSON.stringify(href)}); });`;
-  return new Worker(code, { eval: true, workerData });
+async function answerOf(worker: Worker, signal: AbortSignal | undefined): Promise<ThreadSpeed> {
+  let forget = () => {};
+  try {
+    return await new Promise((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', (cause) => reject(new EngineError('a thread of the benchmark failed', { cause })));
+      forget = onAbort(signal, () => reject(signal?.reason));
+    });
+  } finally {
+    forget();
+  }
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { MACS_A_PAIR, openPlainKernel } from '../../src/bench/plain-kernel.ts';
+import { MACS_A_PAIR, startPlainKernel } from '../../src/bench/plain-kernel.ts';
+import { compilePlainKernel } from '../../src/bench/processor-speed.ts';
 import { WasmHeap } from '../../src/engine/wasm/heap.ts';
 import { packLayer } from '../../src/engine/wasm/pack.ts';
 import { inputRegionRect, planLayers, regionByteLength } from '../../src/engine/wasm/plan.ts';
@@ -33,7 +34,7 @@ const PLAIN = { rounds: 1024, pairs: 288 };
 export async function benchConvolutions(seconds: number): Promise<{ report: string[]; figures: Figure[] }> {
   await openTensorflow();
   const kernels = await openKernels();
-  const plain = await openPlainKernel();
+  const plain = startPlainKernel(await compilePlainKernel());
   const rows: string[][] = [];
   const figures: Figure[] = [];
   for (const { kernel, inputs, outputs, size, where } of SHAPES) {
