@@ -105,7 +105,7 @@ export function regionByteLength(rect: Rect, channels: number): number {
 }
 
 /** Marks that everything so far must be done before what follows. */
-function barrier(operations: Operation[]): void {
+export function barrier(operations: Operation[]): void {
   const last = operations.at(-1);
   if (last && !last.barrier) operations[operations.length - 1] = { ...last, barrier: true };
 }

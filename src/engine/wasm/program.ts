@@ -47,18 +47,19 @@ export function runAlone(kernels: Kernels, operations: readonly Operation[]): vo
 }
 
 /**
- * Takes part in a program that `threads` threads run together, all with the same control words. An aborted program is left at once by every
- * thread: its results are worthless.
+ * Takes part in a program that `threads` threads run together, all with the same control words; `first`: where those of its operations begin. An
+ * aborted program is left at once by every thread: its results are worthless.
  */
 export function runTogether(
   kernels: Kernels,
   operations: readonly Operation[],
   control: Int32Array,
   threads: number,
+  first = HEADER_WORDS,
 ): void {
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i]!;
-    const taken = HEADER_WORDS + OPERATION_WORDS * i;
+    const taken = first + OPERATION_WORDS * i;
     while (true) {
       if (Atomics.load(control, ABORT) !== 0) return;
       const from = Atomics.add(control, taken, operation.stripRows);
@@ -75,12 +76,17 @@ function meet(control: Int32Array, word: number, threads: number): boolean {
     Atomics.notify(control, word);
     return true;
   }
-  for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(control, word) === threads) return true;
+  return waitFor(control, word, threads);
+}
+
+/** Waits until a control word that only grows has come to `least`; false when the program was aborted. */
+export function waitFor(control: Int32Array, word: number, least: number): boolean {
+  for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(control, word) >= least) return true;
   while (true) {
-    const arrived = Atomics.load(control, word);
-    if (arrived === threads) return true;
+    const value = Atomics.load(control, word);
+    if (value >= least) return true;
     if (Atomics.load(control, ABORT) !== 0) return false;
-    Atomics.wait(control, word, arrived, WAIT_MS);
+    Atomics.wait(control, word, value, WAIT_MS);
   }
 }
 

@@ -15,6 +15,9 @@ export interface RunningJob<T> {
   /** Posted to each of the threads. */
   readonly message: JobMessage;
   readonly transfer?: ArrayBuffer[];
+  /** Posted to threads that have nothing else to do, at most `maxHelpers` of them, until the first thread has answered. Absent: nobody can help. */
+  readonly help?: JobMessage;
+  readonly maxHelpers?: number;
   /** Makes the threads stop early. */
   abort(): void;
   /** Called once all threads have answered; `result`: that of the first. */
@@ -31,13 +34,24 @@ interface Waiting {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Gives jobs to threads: first come, first served, all idle threads for a job that is alone. */
+interface Running {
+  fail(reason: unknown): void;
+  /** How many more threads can help. */
+  readonly openPlaces: number;
+  takeIn(thread: Thread): void;
+}
+
+/**
+ * Gives jobs to threads: first come, first served, all idle threads for a job that is alone. Threads for which nothing waits help with what
+ * runs.
+ */
 export class ThreadPool {
   readonly #threads: readonly Thread[];
   readonly #idle: Thread[];
   readonly #answers = new Map<Thread, (answer: FromThread) => void>();
   #queue: Waiting[] = [];
-  readonly #running = new Set<{ fail(reason: unknown): void }>();
+  readonly #running = new Set<Running>();
+  #helping: ReturnType<typeof setTimeout> | undefined;
   #failure: unknown;
 
   /** The threads have started and wait for jobs. */
@@ -118,22 +132,35 @@ export class ThreadPool {
       this.#queue.shift();
       this.#start(waiting, running, this.#idle.splice(-count));
     }
+    if (this.#helping === undefined && this.#wantsHelp() !== undefined)
+      // Not at once: calls that come together are better off with a thread each.
+      this.#helping = setTimeout(() => {
+        this.#helping = undefined;
+        this.#help();
+      });
+  }
+
+  /** The job with the most open places, if threads are idle and nothing waits for them. */
+  #wantsHelp(): Running | undefined {
+    if (this.#idle.length === 0 || this.#queue.length > 0 || this.#failure !== undefined) return undefined;
+    const open = [...this.#running].filter((job) => job.openPlaces > 0);
+    return open.sort((a, b) => b.openPlaces - a.openPlaces)[0];
+  }
+
+  #help(): void {
+    for (let job = this.#wantsHelp(); job !== undefined; job = this.#wantsHelp())
+      job.takeIn(this.#idle.pop()!);
   }
 
   #start(waiting: Waiting, running: RunningJob<unknown>, threads: readonly Thread[]): void {
     const stop = onAbort(waiting.signal, () => running.abort());
-    const entry = {
-      fail: (reason: unknown) => {
-        stop();
-        running.abort();
-        waiting.reject(reason);
-      },
-    };
-    this.#running.add(entry);
-    let missing = threads.length;
+    const { help, maxHelpers = 0 } = running;
+    let missing = 0;
+    let openPlaces = help ? maxHelpers : 0;
     let first: JobResult;
     let failure: Error | undefined;
-    for (const [i, thread] of threads.entries()) {
+    const post = (thread: Thread, message: JobMessage, leads: boolean, transfer?: ArrayBuffer[]): void => {
+      missing++;
       thread.hold(true);
       this.#answers.set(thread, (answer) => {
         this.#answers.delete(thread);
@@ -142,19 +169,34 @@ export class ThreadPool {
         if (answer.kind !== 'done') {
           failure ??= errorOf(answer);
           running.abort(); // the others would wait for it for ever
-        } else if (i === 0) first = answer.result;
-        if (--missing > 0) {
-          this.#dispatch();
-          return;
+        } else if (leads) first = answer.result;
+        if (leads) openPlaces = 0;
+        if (--missing === 0) {
+          stop();
+          this.#running.delete(entry);
+          if (failure) waiting.reject(failure);
+          else if (!waiting.settled()) waiting.resolve(running.finish(first));
+          running.release();
         }
-        stop();
-        this.#running.delete(entry);
-        if (failure) waiting.reject(failure);
-        else if (!waiting.settled()) waiting.resolve(running.finish(first));
-        running.release();
         this.#dispatch();
       });
-      thread.post(running.message, running.transfer);
-    }
+      thread.post(message, transfer);
+    };
+    const entry: Running = {
+      fail: (reason) => {
+        stop();
+        running.abort();
+        waiting.reject(reason);
+      },
+      get openPlaces() {
+        return openPlaces;
+      },
+      takeIn(thread) {
+        openPlaces--;
+        post(thread, help!, false);
+      },
+    };
+    this.#running.add(entry);
+    for (const [i, thread] of threads.entries()) post(thread, running.message, i === 0, running.transfer);
   }
 }

@@ -3,8 +3,10 @@ import { EngineError, FormatError, isLiifError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
 import { KernelNetworks } from './chunk-networks.ts';
+import { HYPER_ANALYSIS, HYPER_SYNTHESIS, networkCount, planChunkNetwork } from './chunk-plan.ts';
+import { ChunkTeam, teamWords } from './chunk-team.ts';
 import type { PackedNetworks } from './pack.ts';
-import { ABORT, controlWords, type Kernels, type Operation, runTogether } from './program.ts';
+import { controlWords, type Kernels, type Operation, runTogether } from './program.ts';
 
 /** First message of a thread. The weights of `model` are left out: they lie in `memory`. */
 export interface StartMessage {
@@ -24,26 +26,34 @@ export interface RunMessage {
   readonly threads: number;
 }
 
-/** One chunk, which one thread codes alone. `scratch`: address of as many bytes as `chunkScratchBytes` says. */
-export interface DecodeMessage {
+interface ChunkMessage {
+  readonly chunk: Extent;
+  readonly quality: number;
+  /** Address of its scratch memory, and most kernel calls of a network: `chunkNeeds`. */
+  readonly scratch: number;
+  readonly operations: number;
+  /** Address of the control words of its team. */
+  readonly control: number;
+}
+
+/** One chunk, whose symbols the thread codes. */
+export interface DecodeMessage extends ChunkMessage {
   readonly kind: 'decode';
   readonly bytes: Uint8Array;
-  readonly chunk: Extent;
-  readonly quality: number;
-  readonly scratch: number;
-  readonly control: number;
 }
 
-export interface EncodeMessage {
+export interface EncodeMessage extends ChunkMessage {
   readonly kind: 'encode';
   readonly analysis: Int16Array;
-  readonly chunk: Extent;
-  readonly quality: number;
-  readonly scratch: number;
-  readonly control: number;
 }
 
-export type JobMessage = RunMessage | DecodeMessage | EncodeMessage;
+/** A chunk that another thread codes, to help it. */
+export interface HelpMessage extends ChunkMessage {
+  readonly kind: 'help';
+  readonly encodes: boolean;
+}
+
+export type JobMessage = RunMessage | DecodeMessage | EncodeMessage | HelpMessage;
 export type ToThread = StartMessage | JobMessage;
 
 export type JobResult = undefined | Int16Array | EncodedChunk;
@@ -60,7 +70,7 @@ export function serveThread(
 ): (message: ToThread) => void {
   let start: StartMessage | undefined;
   let kernels: Kernels | undefined;
-  let chunkNetworks: KernelNetworks | undefined;
+  let kernelNetworks: KernelNetworks | undefined;
 
   const run = (message: ToThread): JobResult => {
     if (message.kind === 'start') {
@@ -69,7 +79,7 @@ export function serveThread(
         env: { memory: message.memory, abort: () => {} },
       });
       kernels = instance.exports as unknown as Kernels;
-      chunkNetworks = new KernelNetworks(kernels, message.memory, message.networks, message.model);
+      kernelNetworks = new KernelNetworks(message.memory, message.networks, message.model);
       return undefined;
     }
     const { memory, model } = start!;
@@ -79,13 +89,25 @@ export function serveThread(
       runTogether(kernels!, message.operations, control, message.threads);
       return undefined;
     }
-    const { chunk, quality, scratch, control } = message;
-    const networks = chunkNetworks!.at(scratch, () => {
-      if (Atomics.load(new Int32Array(memory.buffer, control, 1), ABORT) !== 0)
-        throw new EngineError('the call was aborted');
-    });
-    if (message.kind === 'decode') return decodeChunk(message.bytes, chunk, quality, model, networks);
-    return encodeChunk(message.analysis, chunk, quality, model, networks);
+    const { chunk, quality, scratch, operations } = message;
+    const { networks } = start!;
+    const count = networkCount(networks);
+    const control = new Int32Array(memory.buffer, message.control, teamWords(count, operations));
+    const team = new ChunkTeam(kernels!, control, count, operations);
+    const plan = (number: number) => planChunkNetwork(networks, model, number, chunk, quality, scratch);
+    if (message.kind === 'help') {
+      team.help(message.encodes ? HYPER_ANALYSIS : HYPER_SYNTHESIS, (number) => plan(number).operations);
+      return undefined;
+    }
+    const chunkNetworks = kernelNetworks!.of(plan, (number, calls) => team.lead(number, calls));
+    try {
+      return message.kind === 'decode'
+        ? decodeChunk(message.bytes, chunk, quality, model, chunkNetworks)
+        : encodeChunk(message.analysis, chunk, quality, model, chunkNetworks);
+    } catch (error) {
+      team.giveUp();
+      throw error;
+    }
   };
 
   return (message) => {

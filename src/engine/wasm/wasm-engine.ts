@@ -3,7 +3,8 @@ import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
 import { expectCover, expectEncoder, expectQuality, withInnerMaps } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
-import { chunkScratchBytes } from './chunk-networks.ts';
+import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
+import { teamWords } from './chunk-team.ts';
 import { headJob } from './head-job.ts';
 import { FreeList, WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
@@ -13,7 +14,7 @@ import { type PackedLayer, packNetworks } from './pack.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { ABORT, controlWords } from './program.ts';
 import { reduceJob } from './reduce-job.ts';
-import { errorOf } from './thread.ts';
+import { type DecodeMessage, type EncodeMessage, errorOf } from './thread.ts';
 import { type Job, type RunningJob, ThreadPool } from './thread-pool.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -28,6 +29,9 @@ export interface WasmEngineOptions {
 
 // Twice what a server keeps of features at most, so that its cache is full before the memory is.
 const MAX_MEMORY_BYTES = 2 ** 32;
+
+/** Latents that a thread has at least of a chunk that several share: with fewer they wait for each other more than they compute. */
+const ROWS_PER_THREAD = 8;
 
 /**
  * Kernels in WebAssembly SIMD, on threads over one shared memory. Exact. Calls that overlap share the threads; one that is alone gets all of
@@ -70,7 +74,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     throw error;
   }
   const pool = new ThreadPool(threads);
-  const scratchBytes = new Map<string, number>();
+  const needsOfChunks = new Map<string, ChunkNeeds>();
 
   function enter(quality: number, signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
@@ -156,27 +160,36 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     };
   }
 
-  function chunkScratch(chunk: Extent): number {
+  function needsOf(chunk: Extent): ChunkNeeds {
     const key = `${chunk.height}x${chunk.width}`;
-    let bytes = scratchBytes.get(key);
-    if (bytes === undefined) {
-      bytes = chunkScratchBytes(networks, model, chunk);
-      scratchBytes.set(key, bytes);
+    let needs = needsOfChunks.get(key);
+    if (needs === undefined) {
+      needs = chunkNeeds(networks, model, chunk);
+      needsOfChunks.set(key, needs);
     }
-    return bytes;
+    return needs;
   }
 
+  /** A chunk, which threads that have nothing else to do help to code. */
   function chunkJob<T>(
     chunk: Extent,
-    message: (scratch: number, control: number) => Pick<RunningJob<T>, 'message' | 'transfer'>,
+    quality: number,
+    work: Pick<DecodeMessage, 'kind' | 'bytes'> | Pick<EncodeMessage, 'kind' | 'analysis'>,
+    transfer: ArrayBuffer[] = [],
   ): Job<T> {
     return {
       maxThreads: 1,
       begin() {
-        const [scratch, controlAddress] = allocate(chunkScratch(chunk), 4) as [number, number];
+        const { scratchBytes, operations } = needsOf(chunk);
+        const words = teamWords(networkCount(networks), operations);
+        const [scratch, controlAddress] = allocate(scratchBytes, words * 4) as [number, number];
+        const place = { chunk, quality, scratch, operations, control: controlAddress };
         return {
-          ...message(scratch, controlAddress),
-          ...control(controlAddress, 1),
+          message: { ...work, ...place },
+          transfer,
+          help: { kind: 'help', encodes: work.kind === 'encode', ...place },
+          maxHelpers: Math.ceil(chunk.height / ROWS_PER_THREAD) - 1,
+          ...control(controlAddress, words),
           finish: (result) => result as T,
           release() {
             heap.free(scratch);
@@ -211,22 +224,14 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     async encodeChunk(analysis, chunk, quality, signal) {
       enter(quality, signal);
       expectEncoder(model);
-      const job = chunkJob<EncodedChunk>(chunk, (scratch, control) => ({
-        message: { kind: 'encode', analysis, chunk, quality, scratch, control },
-      }));
-      return pool.run(job, signal);
+      return pool.run(chunkJob<EncodedChunk>(chunk, quality, { kind: 'encode', analysis }), signal);
     },
 
     async decodeChunk(bytes, chunk, quality, signal) {
       enter(quality, signal);
-      const job = chunkJob<Int16Array>(chunk, (scratch, control) => {
-        // A copy: `bytes` may be a view of a whole file. Not by `slice`: a Buffer's shares memory.
-        const copy = new Uint8Array(bytes);
-        return {
-          message: { kind: 'decode', bytes: copy, chunk, quality, scratch, control },
-          transfer: [copy.buffer],
-        };
-      });
+      // A copy: `bytes` may be a view of a whole file. Not by `slice`: a Buffer's shares memory.
+      const copy = new Uint8Array(bytes);
+      const job = chunkJob<Int16Array>(chunk, quality, { kind: 'decode', bytes: copy }, [copy.buffer]);
       return pool.run(job, signal);
     },
 

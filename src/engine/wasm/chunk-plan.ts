@@ -1,0 +1,183 @@
+import { groupAt } from '../../entropy/chunk.ts';
+import { hyperExtent } from '../../network/chunk-size.ts';
+import type { Model } from '../../network/model.ts';
+import type { Extent, Rect } from '../engine.ts';
+import { FreeList } from './heap.ts';
+import { clearBorder, parityOperation, type Region } from './operations.ts';
+import type { PackedConv, PackedLayer, PackedNetworks } from './pack.ts';
+import { codedChannels } from './pack-prior.ts';
+import { barrier, growAll, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
+import type { Operation } from './program.ts';
+
+/** Numbers of a chunk's networks, in the order in which they run; step t of the prior is PRIOR + t. */
+export const HYPER_ANALYSIS = 0;
+export const HYPER_SYNTHESIS = 1;
+export const PRIOR = 2;
+
+/** A network's kernel calls, which come out the same on every thread that plans them. */
+export interface NetworkPlan {
+  readonly input: Region;
+  /** One for its result, or those for mean and deviation. */
+  readonly outputs: readonly Region[];
+  readonly operations: Operation[];
+  /** One beyond the last address used. */
+  readonly end: number;
+}
+
+export function networkCount(networks: PackedNetworks): number {
+  return PRIOR + networks.prior.length;
+}
+
+/** Network `number` of a chunk of h x w latents, in a range of memory from `scratch` on. */
+export function planChunkNetwork(
+  networks: PackedNetworks,
+  model: Model,
+  number: number,
+  chunk: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan {
+  if (number >= PRIOR) return planPrior(networks, model, number - PRIOR, chunk, quality, scratch);
+  const hyper = hyperExtent(model, chunk);
+  const padded = scaled(hyper, model.hyperStride);
+  return number === HYPER_ANALYSIS
+    ? planNetwork(networks.hyperAnalysis, model.latentChannels, padded, hyper, quality, scratch)
+    : planNetwork(networks.hyperSynthesis, model.hyperChannels, hyper, padded, quality, scratch);
+}
+
+export interface ChunkNeeds {
+  readonly scratchBytes: number;
+  /** Most kernel calls of one network. */
+  readonly operations: number;
+}
+
+/** What any network of a chunk needs, those of an encoder included. */
+export function chunkNeeds(networks: PackedNetworks, model: Model, chunk: Extent): ChunkNeeds {
+  const needs = { scratchBytes: 0, operations: 0 };
+  // A model for decoding alone has no hyper analysis.
+  const first = networks.hyperAnalysis.length > 0 ? HYPER_ANALYSIS : HYPER_SYNTHESIS;
+  for (let number = first; number < networkCount(networks); number++) {
+    const { end, operations } = planChunkNetwork(networks, model, number, chunk, 1, 0);
+    needs.scratchBytes = Math.max(needs.scratchBytes, end);
+    needs.operations = Math.max(needs.operations, operations.length);
+  }
+  return needs;
+}
+
+function planNetwork(
+  layers: readonly PackedLayer[],
+  channels: number,
+  extent: Extent,
+  output: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan {
+  const list = new FreeList(scratch);
+  const input = place(list, inputRegionRect(layers, whole(output), extent), channels);
+  const operations: Operation[] = [];
+  clearBorder(operations, input, extent);
+  barrier(operations);
+  const plan = planLayers(layers, input, extent, whole(output), quality, list);
+  operations.push(...plan.operations);
+  return { input, operations, outputs: [plan.output], end: list.end };
+}
+
+function planPrior(
+  networks: PackedNetworks,
+  model: Model,
+  step: number,
+  chunk: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan {
+  const { priorChannels, latentChannels, prior } = model;
+  const { first, trunk, mean, deviation } = networks.prior[step]!;
+  const channels = step === 0 ? priorChannels : priorChannels + latentChannels;
+  const {
+    input,
+    operations,
+    outputs: [output],
+    end,
+  } = first
+    ? planCodedTrunk(first, trunk, codedChannels(model, step), chunk, quality, scratch)
+    : planNetwork(trunk, channels, chunk, chunk, quality, scratch);
+  const list = new FreeList(end);
+  const rect = whole(chunk);
+  const outputs = [mean, deviation].map((conv) => {
+    const region = place(list, rect, latentChannels);
+    operations.push(...groupOperations(conv, output!, region, step, prior.length, quality));
+    return region;
+  });
+  barrier(operations);
+  return { input, operations, outputs, end: list.end };
+}
+
+/** A trunk whose input holds no channels that are known to be zero. */
+function planCodedTrunk(
+  first: readonly PackedConv[],
+  others: readonly PackedLayer[],
+  channels: number,
+  chunk: Extent,
+  quality: number,
+  scratch: number,
+): NetworkPlan {
+  const list = new FreeList(scratch);
+  const window = whole(chunk);
+  const margin = (first[0]!.kernel - 1) / 2;
+  const input = place(list, growAll(window, margin), channels);
+  const rect = others.length > 0 ? inputRegionRect(others, window, chunk) : window;
+  const middle = place(list, rect, first[0]!.outputs);
+  const operations: Operation[] = [];
+  clearBorder(operations, input, chunk);
+  clearBorder(operations, middle, chunk);
+  barrier(operations);
+  for (const [parity, conv] of first.entries()) {
+    const at = { row: parity >> 1, column: parity & 1 };
+    const operation = parityOperation(conv, input, middle, window, at, quality);
+    if (operation) operations.push({ ...operation, barrier: false });
+  }
+  barrier(operations);
+  if (others.length === 0) return { input, operations, outputs: [middle], end: list.end };
+  const plan = planLayers(others, middle, chunk, window, quality, list);
+  operations.push(...plan.operations);
+  return { input, operations, outputs: [plan.output], end: list.end };
+}
+
+/** A 1x1 convolution, of which each position gets the channels that the step codes there. */
+function groupOperations(
+  conv: PackedConv,
+  input: Region,
+  output: Region,
+  step: number,
+  groups: number,
+  quality: number,
+): Operation[] {
+  const operations: Operation[] = [];
+  for (let row = 0; row < 2; row++) {
+    for (let column = 0; column < 2; column++) {
+      const group = groupAt(step, row, column);
+      const operation = parityOperation(
+        conv,
+        input,
+        output,
+        output.rect,
+        { row, column },
+        quality,
+        group,
+        groups,
+      );
+      if (operation) operations.push({ ...operation, barrier: false });
+    }
+  }
+  return operations;
+}
+
+function place(list: FreeList, rect: Rect, channels: number): Region {
+  return { address: list.allocate(regionByteLength(rect, channels)), rect, channels };
+}
+
+const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
+const scaled = ({ height, width }: Extent, factor: number): Extent => ({
+  height: height * factor,
+  width: width * factor,
+});
