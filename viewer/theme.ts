@@ -3,7 +3,7 @@ const CHOICES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof CHOICES)[number];
 
 /** What was chosen last here; `auto` follows the system. */
-export function currentTheme(): Theme {
+function currentTheme(): Theme {
   let stored: string | null = null;
   try {
     stored = localStorage.getItem(KEY);

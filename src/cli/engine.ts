@@ -15,7 +15,7 @@ export function addEngineOptions(command: Command): Command {
   return command.addOption(engineOption()).addOption(threadsOption());
 }
 
-export function engineOption(): Option {
+function engineOption(): Option {
   return new Option('--engine <name>', 'what computes the networks; see liif engines')
     .choices(ENGINE_CHOICES)
     .default('auto');

@@ -128,6 +128,6 @@ function lineOf({ engine, available, exact, device, threads, speed, chosen, prob
 }
 
 /** Three digits. */
-export function shortNumber(value: number): string {
+function shortNumber(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(value >= 10 ? 3 : 2);
 }

@@ -10,7 +10,7 @@ import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
  */
 
 /** Four states of 32 bits. */
-export const MIN_CHUNK_BYTES = 16;
+const MIN_CHUNK_BYTES = 16;
 /** What four symbols can read at most: two words each. */
 const WORDS_PER_FOUR = 8;
 const INITIAL_STATE = 1 << 16;

@@ -26,7 +26,7 @@ function reach(layer: Layer): number {
 }
 
 /** What one layer needs of its input for `output`, clipped to `extent`, the whole of that input. */
-export function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
+function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
   const { top, left, height, width } = output;
   if (layer.op === 'unshuffle') {
     const { factor } = layer;

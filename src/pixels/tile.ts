@@ -58,7 +58,7 @@ export function pointQuery(x: Rational, y: Rational): RenderQuery {
  * The query without the rows and columns whose centres lie beyond the right and lower border. Steps stay the same, so the pixels that remain
  * are those of the whole query.
  */
-export function insideOf(picture: PictureSize, query: RenderQuery): RenderQuery {
+function insideOf(picture: PictureSize, query: RenderQuery): RenderQuery {
   const { region } = query;
   const columns = pixelsInside(
     toRational(region.x),

@@ -42,7 +42,7 @@ export interface OpenBackend {
   readonly registeredName: string;
 }
 
-export const INSTALL_TENSORFLOW =
+const INSTALL_TENSORFLOW =
   'npm install @tensorflow/tfjs-node-gpu (CUDA), or @tensorflow/tfjs-node, or @tensorflow/tfjs-core @tensorflow/tfjs-backend-wasm';
 
 /**
@@ -74,7 +74,7 @@ export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBacke
   throw new UnsupportedError(`${what}${why}: ${wanted ? installCommand(wanted) : INSTALL_TENSORFLOW}`);
 }
 
-export function installCommand(backend: TensorFlowBackend): string {
+function installCommand(backend: TensorFlowBackend): string {
   const packages = backend.startsWith('node')
     ? `@tensorflow/tfjs-${backend}`
     : `@tensorflow/tfjs-core @tensorflow/tfjs-backend-${backend}`;

@@ -64,7 +64,7 @@ export function relativeCoordinateTerm(
 }
 
 /** To the nearest integer, ties upward, held within int16. */
-export function roundTo16(tf: TensorFlow, values: Tensor): Tensor {
+function roundTo16(tf: TensorFlow, values: Tensor): Tensor {
   return saturate16(tf, tf.floor(tf.add(values, 0.5)));
 }
 

@@ -58,7 +58,7 @@ export type ServerRequest =
       readonly version: string | undefined;
     };
 
-export const MAX_URL_LENGTH = 4096;
+const MAX_URL_LENGTH = 4096;
 export const MAX_ZOOM = 1024;
 const MAX_ID_LENGTH = 1024;
 const MAX_SEGMENT_LENGTH = 255;
@@ -244,7 +244,7 @@ export function parseUpload(url: string): { readonly name: string; readonly qual
 }
 
 /** Checks and decodes the parts of a path that name a picture. */
-export function parseId(parts: readonly string[]): PictureId {
+function parseId(parts: readonly string[]): PictureId {
   const name = parts.map(decodePart).join('/');
   if (name.length > MAX_ID_LENGTH)
     throw badRequest('invalid-id', `Ids are at most ${MAX_ID_LENGTH} characters long.`);

@@ -26,7 +26,7 @@ import type { Estimate, ServedPicture } from './picture.ts';
  * Sites on the side of a block of features: the unit that is computed, cached and shared. One native tile: blocks of 512 take 18 % less
  * arithmetic for the same area, but a first tile has to wait for more than three times as much.
  */
-export const BLOCK_SITES = 256;
+const BLOCK_SITES = 256;
 /** Blocks of a query up to which it is seen which of them are kept: those of a tile at half of a level's scale are 25 at most. */
 const MAX_BLOCKS_LOOKED_AT = 25;
 /** Rows computed before other requests get their turn. */

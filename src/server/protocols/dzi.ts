@@ -3,8 +3,8 @@ import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
 /** Pixels of a tile without its overlap; with it, inner tiles are 256 wide. */
-export const DZI_TILE_SIZE = 254;
-export const DZI_OVERLAP = 1;
+const DZI_TILE_SIZE = 254;
+const DZI_OVERLAP = 1;
 
 export interface DziAddress {
   readonly level: number;

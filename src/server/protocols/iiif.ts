@@ -11,7 +11,7 @@ export interface OutputLimits {
   readonly maxArea: number;
 }
 
-export const IIIF_TILE_SIZE = 512;
+const IIIF_TILE_SIZE = 512;
 const PROFILE: Readonly<Record<IiifVersion, string>> = {
   2: 'http://iiif.io/api/image/2/level2.json',
   3: 'http://iiif.io/api/image/3/level2.json',
