@@ -10,6 +10,7 @@ import { psnr } from '../metrics/psnr.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { httpSource } from '../reader/http-source.ts';
 import { memorySource } from '../reader/memory-source.ts';
+import { OpenedSource } from '../reader/opened-source.ts';
 import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
@@ -110,9 +111,9 @@ async function openPicture(
     source = memorySource(bytes, title);
   } else source = isUrl(input) ? httpSource(input) : await fileSource(input);
   try {
-    const start = await source.getBytes(0, MAGIC.length, signal);
-    if (MAGIC.every((byte, i) => start[i] === byte)) {
-      const image = await openImage(source, { engine: await engine(), signal });
+    const opened = await OpenedSource.open(source, signal);
+    if (MAGIC.every((byte, i) => opened.first[i] === byte)) {
+      const image = await openImage(opened, { engine: await engine(), signal });
       const raster = await terminal.progress(title, (onProgress) =>
         image.render({ depth: image.header.depth }, { signal, onProgress }),
       );

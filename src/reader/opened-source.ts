@@ -1,5 +1,8 @@
 import type { Source } from './source.ts';
 
+/** Most files show header and index in their first 16 KiB. */
+const FIRST_READ = 16_384;
+
 /**
  * A source whose first bytes have been read already: they are kept, and ranges or parts of ranges among them are not asked for again. Where the
  * source can tell whether it has changed since, it is asked that instead. Counts the bytes that the source gives.
@@ -15,9 +18,9 @@ export class OpenedSource implements Source {
     this.#bytesRead = first.length;
   }
 
-  /** Reads the first `length` bytes, or all where there are fewer. Rejects as `getBytes` of the source does. */
-  static async open(source: Source, length: number, signal?: AbortSignal): Promise<OpenedSource> {
-    return new OpenedSource(source, await source.getBytes(0, length, signal));
+  /** Reads the first 16 KiB, or all where there is less. Rejects as `getBytes` of the source does. */
+  static async open(source: Source, signal?: AbortSignal): Promise<OpenedSource> {
+    return new OpenedSource(source, await source.getBytes(0, FIRST_READ, signal));
   }
 
   /** The bytes read on opening; none after closing. */

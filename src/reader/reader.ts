@@ -16,8 +16,6 @@ import { CoalescedReads } from './coalesce.ts';
 import { OpenedSource } from './opened-source.ts';
 import type { Source } from './source.ts';
 
-/** Most files show header and index in their first 16 KiB. */
-const FIRST_READ = 16_384;
 /** `verify` reads the file in pieces of this size. */
 const PIECE = 2 ** 20;
 
@@ -159,7 +157,7 @@ export class Reader {
  */
 export async function openReader(source: Source, options: ReaderOptions = {}): Promise<Reader> {
   const { signal, limits = {} } = options;
-  const opened = await OpenedSource.open(source, FIRST_READ, signal);
+  const opened = await OpenedSource.open(source, signal);
   let bytes = opened.first;
   /** Makes `bytes` the first `length` bytes of the file; never asks for more than the file has. */
   const upTo = async (length: number, section: 'header' | 'index', from: number): Promise<void> => {

@@ -12,9 +12,11 @@ const bench = useWorkbench();
 describe('liif info, verify and compare', () => {
   let server: Server;
   let url: string;
+  let requests = 0;
   beforeAll(async () => {
     const bytes = await readFile(bench.photoFile);
     server = createServer((request, response) => {
+      requests++;
       const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
       if (request.url !== '/photo.liif' || !range) {
         response.writeHead(404).end();
@@ -79,6 +81,9 @@ describe('liif info, verify and compare', () => {
     expect(record.msSsim).toBeGreaterThan(0.8);
     expect(record.msSsimScales).toBe(2);
     expect(record.b.bitsPerPixel).toBeCloseTo((8 * (await readFile(bench.photoFile)).length) / (40 * 24), 9);
+    requests = 0;
+    expect((await runLiif(['compare', url, bench.photo])).code).toBe(0);
+    expect(requests).toBe(1); // what kind of file it is, and all that it holds
     const same = await runLiif(['compare', bench.photo, bench.photo]);
     expect(same.stdout.toString()).toMatch(/^40 x 24 pixels: identical, MS-SSIM 1\.00000/);
     const other = join(bench.folder, 'other.png');
