@@ -1,5 +1,6 @@
 import { latentExtent } from './container/chunks.ts';
-import type { Header } from './container/header.ts';
+import { type Header, modelHash } from './container/header.ts';
+import { MAX_SIDE } from './container/layout.ts';
 import type { Engine, Extent, FeatureMap, Rect } from './engine/engine.ts';
 import { EngineError, RequestError, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
@@ -59,8 +60,6 @@ export interface RenderRequest {
   readonly allowOutside?: boolean;
 }
 
-/** Largest output side: 2^31 - 1 would overflow what image formats hold anyway. */
-const MAX_SIDE = 2 ** 24;
 /** `render` keeps its result in memory; larger ones go through `renderBands`. */
 const MAX_RASTER_BYTES = 2 ** 31;
 /** Bytes of one band of `renderBands`, about. */
@@ -207,10 +206,10 @@ export class LiifImage {
   #featureMap(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>> {
     const key = `${level}/${plane}/${rect.top}/${rect.left}/${rect.height}/${rect.width}`;
     const load = async (shared: AbortSignal) => {
-      const level_ = latentExtent(this.header, level);
-      const window = latentWindow(this.engine.model, rect, level_);
+      const extent = latentExtent(this.header, level);
+      const window = latentWindow(this.engine.model, rect, extent);
       const latents = await this.#latents.read(level, plane, window, shared);
-      return this.engine.features(latents, level_, rect, this.header.quality, shared);
+      return this.engine.features(latents, extent, rect, this.header.quality, shared);
     };
     return this.#features.lease(key, load, signal);
   }
@@ -221,7 +220,7 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
   const reader = await openReader(source instanceof Uint8Array ? memorySource(source) : source, {
     ...(options.signal && { signal: options.signal }),
   });
-  const needed = hexOf(reader.header.model);
+  const needed = modelHash(reader.header);
   const { model } = options.engine;
   if (needed !== model.hash) {
     await reader.close();
@@ -323,8 +322,4 @@ function outputSize(
       `An output of ${size.width} x ${size.height} pixels is beyond ${MAX_SIDE} on a side; ask for a smaller region or scale`,
     );
   return size;
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { chunkGrid, levelSize, planeCount } from '../container/chunks.ts';
+import { modelHash } from '../container/header.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
 import { expandInputs, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
@@ -62,7 +63,7 @@ function describe(reader: Reader, input: string) {
     overviewFactor: header.overviewFactor,
     levels,
     sections: header.sections.map(({ type, length }) => ({ type, bytes: length })),
-    model: Buffer.from(header.model).toString('hex'),
+    model: modelHash(header),
     encoder: header.encoder,
   };
 }

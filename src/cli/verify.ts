@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { chunkExtent, chunkList } from '../container/chunks.ts';
+import { modelHash } from '../container/header.ts';
 import type { Progress } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UnsupportedError } from '../errors.ts';
@@ -77,7 +78,7 @@ async function decodeChunks(
   onProgress: (progress: Progress) => void,
 ): Promise<void> {
   const { header, entries } = reader;
-  const model = Buffer.from(header.model).toString('hex');
+  const model = modelHash(header);
   if (model !== engine.model.hash)
     throw new UnsupportedError(
       `the checksums are right, but the file needs model ${model}, which this version does not have; check it with --quick`,

@@ -26,6 +26,11 @@ export interface Header {
   readonly sections: readonly SectionEntry[];
 }
 
+/** The hash of the model that a file needs, in hexadecimal digits, as models state theirs. */
+export function modelHash({ model }: Pick<Header, 'model'>): string {
+  return Array.from(model, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** In the order of the specification; `write-header.ts` writes them. None of them holds a float. */
 export const KEYS = [
   'width',

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
+import { modelHash } from '../../container/header.ts';
 import { encodeImageTo } from '../../encode.ts';
 import { type AtomicFile, writeAtomically } from '../../image/atomic-file.ts';
 import { readImage } from '../../image/read.ts';
@@ -163,7 +164,7 @@ export class Uploads {
     let model: string;
     try {
       const reader = await openReader(memorySource(bytes, name), { signal });
-      model = Buffer.from(reader.header.model).toString('hex');
+      model = modelHash(reader.header);
     } catch (cause) {
       signal.throwIfAborted();
       throw new Problem(415, 'damaged-file', 'The body begins like a .liif, but is none that can be read.', {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { latentExtent } from '../../container/chunks.ts';
+import { modelHash } from '../../container/header.ts';
 import type { Engine, Extent, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
@@ -70,7 +71,7 @@ export async function openLiifPicture(
 ): Promise<ServedPicture> {
   try {
     const reader = await openReader(source, signal ? { signal } : {});
-    const needed = Buffer.from(reader.header.model).toString('hex');
+    const needed = modelHash(reader.header);
     const { model } = options.engine;
     if (needed !== model.hash)
       throw new UnsupportedError(`${source.name} needs model ${needed}; this server has ${model.hash}`);
@@ -119,7 +120,7 @@ class LiifPicture implements ServedPicture {
     this.facts = {
       quality: header.quality,
       levels: header.levels,
-      model: Buffer.from(header.model).toString('hex'),
+      model: modelHash(header),
       encoder: header.encoder,
     };
     this.#picture = {
