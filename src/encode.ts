@@ -3,6 +3,7 @@ import { searchQuality } from './analysis/rate-control.ts';
 import { refine, refinementWindow } from './analysis/refine.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
+import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
 import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
 import { type CallOptions, decodeImage } from './decode.ts';
 import type { Engine, Extent, Patch, Rect } from './engine/engine.ts';
@@ -165,10 +166,10 @@ async function encodeAt(
     sections: [],
   };
   const writer = await ContainerWriter.begin(sink, header, sections as [string, Uint8Array][]);
-  const total = chunkList(header).length;
+  const order = chunkList(header);
+  const total = order.length;
   let done = 0;
   const waiting = new Map<string, Uint8Array>();
-  const order = chunkList(header);
   let next = 0;
   let writing = Promise.resolve();
   /** Chunks are finished in any order and written in that of the file. */
@@ -346,7 +347,7 @@ function levelCount(raster: Raster, options: EncodeOptions): number {
   const wanted = overviews === true ? Number.POSITIVE_INFINITY : Number(overviews);
   let levels = 1;
   let side = Math.max(raster.width, raster.height);
-  while (levels <= wanted && levels < 24 && side > (overviews === true ? OVERVIEW_LIMIT : 1)) {
+  while (levels <= wanted && levels < MAX_LEVELS && side > (overviews === true ? OVERVIEW_LIMIT : 1)) {
     side = Math.ceil(side / factor);
     levels++;
   }
@@ -359,8 +360,8 @@ function checkRaster(raster: Raster): void {
     ['width', width],
     ['height', height],
   ] as const)
-    if (!(Number.isInteger(side) && side >= 1 && side <= 2 ** 24))
-      throw new RequestError(`Expected a raster ${name} of 1 to ${2 ** 24} but received ${side}`);
+    if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE))
+      throw new RequestError(`Expected a raster ${name} of 1 to ${MAX_SIDE} but received ${side}`);
   if (![1, 2, 3, 4].includes(channels))
     throw new RequestError(`Expected 1 to 4 channels but received ${channels}`);
   if (data.length !== width * height * channels)
@@ -387,7 +388,8 @@ function checkOptions(options: EncodeOptions): void {
   whole('quality', options.quality, 1, 100);
   whole('target size', options.targetSize, 1, Number.MAX_SAFE_INTEGER);
   whole('chunk size', options.chunkSize, 8, 64, 8);
-  if (typeof options.overviews === 'number') whole('number of overviews', options.overviews, 0, 23);
+  if (typeof options.overviews === 'number')
+    whole('number of overviews', options.overviews, 0, MAX_LEVELS - 1);
   if (options.overviewFactor !== undefined && options.overviewFactor !== 2 && options.overviewFactor !== 4)
     throw new RequestError(`Expected an overview factor of 2 or 4 but received ${options.overviewFactor}`);
   if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
