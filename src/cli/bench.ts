@@ -34,12 +34,9 @@ Examples:
 export function benchCommand(): Command {
   const command = new Command('bench')
     .addOption(
-      new Option('--engine <name>', 'only this one (default: all but reference)').choices([
-        'webgpu',
-        'tensorflow',
-        'wasm',
-        'reference',
-      ]),
+      new Option('--engine <name>', 'only this one (default: all but reference)').choices(
+        ENGINES.map(({ name }) => name),
+      ),
     )
     .addOption(threadsOption())
     .addOption(new Option('--seconds <number>', 'for each figure').argParser(seconds).default(1))

@@ -1,4 +1,3 @@
-import { realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
 import { type LiifImage, openImage, type RenderRequest } from '../decode.ts';
@@ -16,7 +15,7 @@ import {
 } from '../image/write.ts';
 import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
-import { openSource, STANDARD, titleOf } from './inputs.ts';
+import { isSameFile, openSource, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
@@ -107,7 +106,7 @@ async function decodeOne(input: string, options: Options): Promise<void> {
     throw new RequestError(
       `${output}: the ending names no format; use .png, .jpg, .webp, .avif, .tif or .raw, or --format`,
     );
-  if (!toStandard && (await isSame(input, output)))
+  if (!toStandard && (await isSameFile(input, output)))
     throw new RequestError(`${output}: is the input; name another file with -o`);
 
   const terminal = new Terminal(options, toStandard ? 'stderr' : 'stdout');
@@ -177,12 +176,4 @@ function requestOf(options: Options, image: LiifImage, format: ImageFormat): Ren
     ...(width !== undefined && { width }),
     ...(height !== undefined && { height }),
   };
-}
-
-async function isSame(a: string, b: string): Promise<boolean> {
-  try {
-    return (await realpath(a)) === (await realpath(b));
-  } catch {
-    return false; // one of them does not exist, or is no file
-  }
 }

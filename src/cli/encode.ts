@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, realpath, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { Command, Option } from 'commander';
 import { MemorySink } from '../container/write.ts';
@@ -10,7 +10,7 @@ import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
-import { expandInputs, isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, isSameFile, isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
 import {
@@ -238,7 +238,7 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
         `${other} and ${job.input} would both become ${job.output}; encode them one by one with -o`,
       );
     taken.set(job.output, job.input);
-    if (await sameFile(job.input, job.output))
+    if (await isSameFile(job.input, job.output))
       throw new RequestError(`${job.output}: is the input; name another file with -o`);
   }
   return jobs;
@@ -246,14 +246,6 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
 
 function isFolder(path: string): boolean {
   return /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
-}
-
-async function sameFile(a: string, b: string): Promise<boolean> {
-  try {
-    return (await realpath(a)) === (await realpath(b));
-  } catch {
-    return false; // one of them does not exist
-  }
 }
 
 function percentText(share: number): string {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { RequestError, SourceError } from '../errors.ts';
 import { fileSource } from '../reader/file-source.ts';
@@ -31,6 +32,15 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
 
 export function isUrl(input: string): boolean {
   return /^https?:\/\//i.test(input);
+}
+
+/** Whether two paths lead to one file that exists. */
+export async function isSameFile(a: string, b: string): Promise<boolean> {
+  try {
+    return (await realpath(a)) === (await realpath(b));
+  } catch {
+    return false; // one of them does not exist, or is no file
+  }
 }
 
 /** How an input is called in messages. */
