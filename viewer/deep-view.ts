@@ -124,7 +124,7 @@ export class DeepView {
     const internals = internalsOf(this.map);
     const { map } = this;
     const local = zoom - this.origin.root.z;
-    // From the exact centre: what the map's element knows is rounded to pixels, and frames would add that up.
+    // From the exact center: what the map's element knows is rounded to pixels, and frames would add that up.
     const offset = point(containerPoint).subtract(map.getSize().divideBy(2));
     const at = map.unproject(map.project(map.getCenter()).add(offset));
     const center = map.unproject(map.project(at, local).subtract(offset), local);

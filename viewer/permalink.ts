@@ -1,6 +1,6 @@
 import { digitsFor, formatDecimal, type Position, parseDecimal } from './position.ts';
 
-/** What a link to a view holds: centre, zoom, what is compared, and whether the browser decodes. */
+/** What a link to a view holds: center, zoom, what is compared, and whether the browser decodes. */
 export interface ViewState {
   readonly center: Position;
   readonly zoom: number;

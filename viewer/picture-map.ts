@@ -60,7 +60,7 @@ export class PictureMap {
     return this.view.zoom - this.nativeZoom;
   }
 
-  /** Centre and zoom that show the whole picture. */
+  /** Center and zoom that show the whole picture. */
   home(): { readonly center: Position; readonly zoom: number } {
     const { width, height } = this.picture.size;
     const size = this.map.getSize();
@@ -156,7 +156,7 @@ export class PictureMap {
     this.motion.zoomBy(delta, anchor);
   }
 
-  /** The picture can be pushed aside, but its middle half stays in reach: the centre of the view comes back to it. */
+  /** The picture can be pushed aside, but its middle half stays in reach: the center of the view comes back to it. */
   #comeBack(): void {
     if (this.motion.running) return;
     const { width, height } = this.picture.size;

@@ -4,7 +4,7 @@ import { picturePatch } from './picture.ts';
 
 /**
  * Analysis by synthesis (encoders only; the format does not change). An analysis output is a guess of which latents make the decoder show
- * the picture. Decoding them once and analyzing what comes out tells how far off the guess is, rounding and neighbours included:
+ * the picture. Decoding them once and analyzing what comes out tells how far off the guess is, rounding and neighbors included:
  * latents whose picture reads as other latents are moved the other way. Integers, so that a picture still has one file.
  */
 

@@ -55,7 +55,7 @@ Examples:
   liif encode photo.png --target-psnr 38         the smallest file of at least 38 dB
   cat photo.webp | liif encode - > photo.liif
 
-EXIF orientation is applied and color converted to sRGB; alpha, grey and 16 bits are kept.`;
+EXIF orientation is applied and color converted to sRGB; alpha, gray and 16 bits are kept.`;
 
 export function encodeCommand(): Command {
   const command = new Command('encode')

@@ -69,7 +69,7 @@ function describe(reader: Reader, input: string) {
 }
 
 function textOf(info: Description, title: string): string {
-  const color = `${info.channels === 1 ? 'grey' : 'RGB'}${info.alpha ? ' with alpha' : ''}`;
+  const color = `${info.channels === 1 ? 'gray' : 'RGB'}${info.alpha ? ' with alpha' : ''}`;
   const chunks = info.levels.reduce((sum, level) => sum + level.chunks, 0);
   const lines: [string, string][] = [
     ['picture', `${info.width} x ${info.height} pixels, ${color}, from ${info.depth} bits a sample`],

@@ -52,13 +52,13 @@ function cellTerm(head: Head, cellRow: number, cellColumn: number): Int16Array {
   return term;
 }
 
-/** rowTerm of spec 4.4 for the site above (d = 0) or below (d = 1) the pixel's centre. */
+/** rowTerm of spec 4.4 for the site above (d = 0) or below (d = 1) the pixel's center. */
 function fillRowTerm(term: Int16Array, head: Head, fraction: number, d: number, cell: Int16Array): void {
   const r = fraction - d * ONE;
   for (let k = 0; k < term.length; k++) term[k] = sat16(sat16(round(head.rowWeight[k]! * r, 14)) + cell[k]!);
 }
 
-/** colTerm of spec 4.4 for the site left (d = 0) or right (d = 1) of the pixel's centre. */
+/** colTerm of spec 4.4 for the site left (d = 0) or right (d = 1) of the pixel's center. */
 function columnTerm(head: Head, fraction: number, d: number): Int16Array {
   const r = fraction - d * ONE;
   return Int16Array.from(head.columnWeight, (weight) => sat16(round(weight * r, 14)));

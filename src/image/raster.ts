@@ -2,7 +2,7 @@
 export interface Raster {
   readonly width: number;
   readonly height: number;
-  /** 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha. */
+  /** 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha. */
   readonly channels: 1 | 2 | 3 | 4;
   /** width * height * channels samples, full range 0..255 or 0..65535. */
   readonly data: Uint8Array | Uint16Array;

@@ -10,7 +10,7 @@ import type { Raster } from './raster.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
 export interface ReadImage {
-  /** Upright, sRGB, 8 or 16 bits a sample as in the source; grey stays grey, alpha stays alpha. */
+  /** Upright, sRGB, 8 or 16 bits a sample as in the source; gray stays gray, alpha stays alpha. */
   readonly raster: Raster;
   /** Bits of the source's samples. */
   readonly depth: 8 | 16;
@@ -103,7 +103,7 @@ async function decode(image: Sharp, metadata: Metadata, converts: boolean, name:
     if (!gray && converts) image.withIccProfile('srgb', { attach: false });
     image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
   } else {
-    // sharp drops the alpha of raw grey output; from RGBA it is taken back below.
+    // sharp drops the alpha of raw gray output; from RGBA it is taken back below.
     image.toColorspace(gray && !hasAlpha ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
   }
   const { data: buffer, info } = await image.toBuffer({ resolveWithObject: true });

@@ -2,7 +2,7 @@ import type { Raster } from './raster.ts';
 
 /**
  * Reduction by 2 or 4 for overview levels: separable cubic convolution (Keys, 1981, a = -1/2) widened by the factor, edges repeated.
- * Only +, * and / on doubles in a fixed order, so every machine gets the same samples. With alpha, colours are weighted by it.
+ * Only +, * and / on doubles in a fixed order, so every machine gets the same samples. With alpha, colors are weighted by it.
  * (height, width) -> (ceil(height / factor), ceil(width / factor)).
  */
 export function reduce(raster: Raster, factor: 2 | 4): Raster {
@@ -80,7 +80,7 @@ function cubicWeights(factor: number): number[] {
   return weights.map((weight) => weight / sum);
 }
 
-/** Row y as doubles with its ends repeated, colours multiplied by alpha. */
+/** Row y as doubles with its ends repeated, colors multiplied by alpha. */
 function padRow(
   { width, channels, data }: Raster,
   y: number,

@@ -106,7 +106,7 @@ function halved(plane: Plane): Plane {
   };
 }
 
-/** Half of the Gaussian, its centre first. */
+/** Half of the Gaussian, its center first. */
 const GAUSSIAN = (() => {
   const half = WINDOW >> 1;
   const weights = Float64Array.from({ length: half + 1 }, (_, i) => Math.exp(-(i * i) / (2 * SIGMA * SIGMA)));

@@ -3,7 +3,7 @@ import { depthOf, type Raster } from '../image/raster.ts';
 
 /**
  * Peak signal-to-noise ratio in dB over all samples of both rasters. Where both have alpha it is one of them, and colors count as far as they
- * show: multiplied by it. 8 and 16 bits, grey and color may be compared: grey counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes differ.
+ * show: multiplied by it. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes differ.
  */
 export function psnr(a: Raster, b: Raster): number {
   if (a.width !== b.width || a.height !== b.height)

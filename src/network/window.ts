@@ -3,7 +3,7 @@ import type { Layer, Model } from './model.ts';
 
 /**
  * Which part of its input a layer needs for a part of its output (spec 3.5). Rects shrink layer by layer, and are clipped to the picture:
- * beyond it the input is zero, inside it the true neighbours are needed, so that every window has the bytes of the whole.
+ * beyond it the input is zero, inside it the true neighbors are needed, so that every window has the bytes of the whole.
  */
 
 /** Rows and columns of the input and of every layer's output: `layers.length + 1` of them. */

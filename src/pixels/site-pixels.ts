@@ -40,7 +40,7 @@ export async function sitePixels(
   return { ...raster, data };
 }
 
-/** Copies RGB samples of `count` columns to a place in a raster; grey and alpha become one channel. Spec 4.6. */
+/** Copies RGB samples of `count` columns to a place in a raster; gray and alpha become one channel. Spec 4.6. */
 export function place(
   samples: Samples,
   { width, channels, data }: Raster,

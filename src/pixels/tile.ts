@@ -55,7 +55,7 @@ export function pointQuery(x: Rational, y: Rational): RenderQuery {
 }
 
 /**
- * The query without the rows and columns whose centres lie beyond the right and lower border. Steps stay the same, so the pixels that remain
+ * The query without the rows and columns whose centers lie beyond the right and lower border. Steps stay the same, so the pixels that remain
  * are those of the whole query.
  */
 function insideOf(picture: PictureSize, query: RenderQuery): RenderQuery {
@@ -92,7 +92,7 @@ function insideOf(picture: PictureSize, query: RenderQuery): RenderQuery {
   };
 }
 
-/** How many of `count` pixels over start .. start+length have their centre before `limit`; at least 1. */
+/** How many of `count` pixels over start .. start+length have their center before `limit`; at least 1. */
 function pixelsInside(start: Rational, length: Rational, count: number, limit: bigint): number {
   // start + (j + 1/2) * length / count < limit
   const n = BigInt(count);

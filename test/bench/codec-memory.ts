@@ -134,7 +134,7 @@ async function writeMosaic(path: string, columns: number, rows: number): Promise
     for (let turn = 0; turn < 8; turn++) {
       const turned = sharp(join(folder, name))
         .removeAlpha()
-        .toColourspace('srgb')
+        .toColorspace('srgb')
         .rotate((turn % 4) * 90)
         .flop(turn >= 4);
       variants.push(await turned.resize(CELL, CELL, { fit: 'cover' }).raw().toBuffer());

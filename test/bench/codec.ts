@@ -99,7 +99,7 @@ async function samplePicture(width: number, height: number): Promise<Raster> {
   const half = (name: string) =>
     sharp(fileURLToPath(new URL(`../../samples/originals/${name}`, import.meta.url)))
       .removeAlpha()
-      .toColourspace('srgb')
+      .toColorspace('srgb')
       .resize(width / 2, height, { fit: 'cover' })
       .toBuffer();
   const { data } = await sharp({ create: { width, height, channels: 3, background: 'black' } })

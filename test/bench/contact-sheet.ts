@@ -125,7 +125,7 @@ async function avifOfSize(original: Raster, bytes: number): Promise<{ bytes: num
     } else high = quality - 1;
   }
   if (best === undefined) throw new Error(`no AVIF of at most ${bytes} bytes`);
-  const decoded = await sharp(best).removeAlpha().toColourspace('srgb').raw().toBuffer();
+  const decoded = await sharp(best).removeAlpha().toColorspace('srgb').raw().toBuffer();
   return { bytes: best.length, decoded: { width, height, channels: 3, data: new Uint8Array(decoded) } };
 }
 

@@ -72,7 +72,7 @@ async function mosaic(path: string): Promise<void> {
   for (let i = 0; i < (SIDE / cell) ** 2; i++) {
     const source = sharp(join(folder, names[i % names.length]!))
       .removeAlpha()
-      .toColourspace('srgb');
+      .toColorspace('srgb');
     const turned = source
       .rotate((Math.floor(i / names.length) % 4) * 90)
       .flop(Math.floor(i / names.length / 4) % 2 === 1)

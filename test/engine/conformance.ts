@@ -193,7 +193,7 @@ export function runEngineTests({
             const reduction = { grid, rows: row.reduced, columns: column.reduced, gray, parts };
             const known = parts.map(({ rect }) => knownPart(gray ? grayOf(samples!) : samples!, size, rect));
             const mixed = parts.map((part, i) => (i % 2 === 0 ? part : known[i]!));
-            const what = `${gray ? 'grey' : 'color'}, cut at ${cuts}`;
+            const what = `${gray ? 'gray' : 'color'}, cut at ${cuts}`;
             expectSamples(await engine.reduce(reduction), expected, what);
             expectSamples(
               await engine.reduce({ ...reduction, parts: mixed }),

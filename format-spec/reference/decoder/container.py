@@ -184,7 +184,7 @@ def latent_size(header, level):
 
 
 def plane_count(header):
-    # "Plane 0 is colour, plane 1 alpha."
+    # "Plane 0 is color, plane 1 alpha."
     return 2 if header["alpha"] else 1
 
 

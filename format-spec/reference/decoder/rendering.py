@@ -123,7 +123,7 @@ def render_color(head, sites, rows, columns, depth):
     return out
 
 
-# ---------------------------------------------------------------- 4.5 Samples, 4.6 Grey and alpha
+# ---------------------------------------------------------------- 4.5 Samples, 4.6 Gray and alpha
 
 
 def samples(acc, k, depth):
@@ -186,7 +186,7 @@ def filtered(values, k):
 
 
 def render(head, query, header, planes, depth):
-    """Pixels (H, W, channels) of a query: colour, then alpha if `planes` has two. `planes` are P of the query's level."""
+    """Pixels (H, W, channels) of a query: color, then alpha if `planes` has two. `planes` are P of the query's level."""
     reduction = header["overviewFactor"] ** level_of(query, header)
 
     def grid(start, extent, count, side):

@@ -102,7 +102,7 @@ class PlainPicture implements ServedPicture {
         whole.y >= 0 &&
         whole.x + whole.width <= raster.width &&
         whole.y + whole.height <= raster.height;
-      // Reductions of whole samples need no neighbours; larger ones go to libvips' threads.
+      // Reductions of whole samples need no neighbors; larger ones go to libvips' threads.
       if (
         inside &&
         query.width * query.height > 512 * 512 &&
@@ -168,7 +168,7 @@ class PlainPicture implements ServedPicture {
     try {
       const { data, info } = await decoder(file, this.#options)
         .autoOrient()
-        .toColourspace(this.channels === 1 ? 'b-w' : 'srgb')
+        .toColorspace(this.channels === 1 ? 'b-w' : 'srgb')
         .raw({ depth: 'uchar' })
         .toBuffer({ resolveWithObject: true });
       return {

@@ -20,9 +20,9 @@ interface Filter {
 }
 
 /**
- * Cubic convolution (Keys, a = -1/2), widened where it reduces; positions are exact, so neighbouring tiles join at any zoom.
+ * Cubic convolution (Keys, a = -1/2), widened where it reduces; positions are exact, so neighboring tiles join at any zoom.
  * The samples of `level` belong to a picture reduced by `reduction`; positions beyond the level repeat its border. `source` holds what
- * `samplesNeeded` tells. With alpha, colours are weighted by it.
+ * `samplesNeeded` tells. With alpha, colors are weighted by it.
  */
 export function resample(source: Samples, reduction: bigint, query: RenderQuery): Raster {
   const { raster } = source;

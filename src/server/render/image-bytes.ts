@@ -39,7 +39,7 @@ export async function imageBytes(
   }
   if (rendering.color !== 'default') {
     image = rendering.rotation % 90 === 0 ? image : await settled(image);
-    image = image.grayscale().toColourspace('b-w');
+    image = image.grayscale().toColorspace('b-w');
     if (rendering.color === 'bitonal') image = image.threshold(128);
   }
   return encoded(image, rendering, quality).toBuffer();
@@ -50,7 +50,7 @@ async function settled(image: Sharp): Promise<Sharp> {
   return sharp(data, { raw: { width: info.width, height: info.height, channels: info.channels } });
 }
 
-/** Settings that favour speed: thousands of tiles, each looked at once or twice. */
+/** Settings that favor speed: thousands of tiles, each looked at once or twice. */
 function encoded(image: Sharp, rendering: Rendering, quality: EncoderQuality): Sharp {
   switch (rendering.format) {
     case 'jpg':

@@ -180,7 +180,7 @@ export function clear(start: usize, bytes: usize, rows: i32, pitch: usize): void
  * axes: index int32 and fraction int16 for each row and column. terms: scratch, (2 + 2 * columns) * hidden int16 bytes * 2.
  * head: rowWeight, columnWeight, cell (int16, hidden each), then outputWeight (3 * hidden int16), then outputBias (3 int32, rounding for
  * `shift` added). output: outputRow bytes a row; by `form` 0: RGB of 8 bits, 1: RGB of 16 bits, 2: for a reduction, 8 bits as int16, the colors
- * `plane` bytes apart, 3: the same, grey (4.6).
+ * `plane` bytes apart, 3: the same, gray (4.6).
  */
 export function head(
   features: usize, featureRow: usize, top: i32, left: i32, levelHeight: i32, levelWidth: i32,
