@@ -1,8 +1,9 @@
-import { FormatError, UnsupportedError } from '../errors.ts';
+import { FormatError } from '../errors.ts';
 import { inParallel } from '../parallel.ts';
 import { parseModel } from './load.ts';
 import type { Model } from './model.ts';
 import { entriesOf, headerEnd, parseHeader } from './safetensors.ts';
+import { sha256 } from './sha256.ts';
 
 /**
  * Models without the half that only encoders need. The hash that a .liif file names covers a whole model file, so it cannot be checked on a part;
@@ -136,14 +137,6 @@ function collectStrings(value: unknown, into: Set<string>): void {
   if (typeof value === 'string') into.add(value);
   else if (typeof value === 'object' && value !== null)
     for (const item of Object.values(value)) collectStrings(item, into);
-}
-
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const subtle = globalThis.crypto?.subtle;
-  if (subtle === undefined)
-    throw new UnsupportedError('SHA-256 is not available here: use https or localhost');
-  const digest = new Uint8Array(await subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -3,6 +3,7 @@ import { checkHead, checkHyper, checkLatent, type Verdict } from './bounds.ts';
 import { type Fields, type Flow, openGraph, readConv, readLayers, type Stage } from './graph.ts';
 import type { CdfTables, Conv, Head, HyperQuantizer, LatentQuantizer, Model, PriorStep } from './model.ts';
 import { TensorFile } from './safetensors.ts';
+import { sha256 } from './sha256.ts';
 
 /** The only values in version 1: files and chapters 1 to 3 count with them. */
 const QUALITIES = 100;
@@ -27,16 +28,12 @@ export async function loadModel(bytes: Uint8Array): Promise<Model> {
 
 /** SHA-256 of a model file as spec 3.2 defines it, in lower-case hexadecimal. */
 export async function hashModel(bytes: Uint8Array): Promise<string> {
-  const subtle = globalThis.crypto?.subtle;
-  if (subtle === undefined)
-    throw new UnsupportedError('SHA-256 is not available here: use https or localhost');
   const file = new TensorFile(bytes);
   const graph = new TextEncoder().encode(file.metadata.get('graph') ?? '');
   const joined = new Uint8Array(graph.length + file.data.length);
   joined.set(graph);
   joined.set(file.data, graph.length);
-  const digest = new Uint8Array(await subtle.digest('SHA-256', joined));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return sha256(joined);
 }
 
 export interface ParseOptions {
