@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 const bundles = new Map<string, string>();
@@ -32,7 +32,9 @@ function bundle(path: string): string {
     target: 'node20',
     sourcemap: 'inline',
     logLevel: 'error',
-    logOverride: { 'empty-import-meta': 'error' },
+    // Files beside the module are found; packages are those of the process.
+    define: { 'import.meta.url': JSON.stringify(pathToFileURL(path).href) },
+    packages: 'external',
   });
   return outputFiles[0]!.text;
 }

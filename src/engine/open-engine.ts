@@ -12,6 +12,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** How much its threads give way to the rest of the process, 0 (default) to 19: Linux's nice. A server answers while it decodes. */
   readonly niceness?: number;
+  /** An engine on a graphics card gets a thread of its own, which leaves the event loop to others. Default false. */
+  readonly apart?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -38,10 +40,12 @@ export const ENGINES: readonly EngineEntry[] = [
     name: 'webgpu',
     exact: true,
     async open(model, options) {
-      const { openNodeWebGpu } = await import('./webgpu/node-gpu.ts');
+      const open = options.apart
+        ? (await import('./webgpu/apart.ts')).openWebGpuApart
+        : (await import('./webgpu/node-gpu.ts')).openNodeWebGpu;
       const cpu = await openFirst(['wasm', 'reference'], model, options);
       try {
-        return withFallback(await openNodeWebGpu(model, cpu), cpu, warn);
+        return withFallback(await open(model, cpu), cpu, warn);
       } catch (error) {
         await cpu.close();
         throw error;

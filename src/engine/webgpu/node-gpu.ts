@@ -6,7 +6,7 @@ import type { Engine } from '../engine.ts';
 import { severalAsOne } from '../several.ts';
 import { DeviceChunks } from './device-chunks.ts';
 import { plainSpeed } from './plain-speed.ts';
-import { openWebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
+import { type ChunkCoder, openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
 /** Dawn crashes when what `create` gave is collected while its devices live. */
 const instances: GPU[] = [];
@@ -46,13 +46,14 @@ export async function adapterNames(): Promise<string[]> {
 /**
  * The engine in Node, on all graphics cards that it can tell apart. The variable LIIF_GPU names adapters instead, by a part of their names, with commas
  * between them; a software adapter, such as SwiftShader, is taken only when it is named so. LIIF_GPU_CHUNKS says where chunks are coded (`device` or
- * `cpu`), for whoever measures it. `cpu` stays the caller's. Rejects with EngineError where there is no card, or one that was named does not serve.
+ * `cpu`), for whoever measures it; where not all cards do, `codesChunks` is false. `cpu` stays the caller's. Rejects with EngineError where there is no card,
+ * or one that was named does not serve.
  */
 export async function openNodeWebGpu(
   model: Model,
-  cpu: Engine,
+  cpu: ChunkCoder,
   options: Partial<WebGpuOptions> = {},
-): Promise<Engine> {
+): Promise<Engine & Pick<WebGpuEngine, 'codesChunks'>> {
   const { LIIF_GPU: named, LIIF_GPU_CHUNKS: chunksOn } = process.env;
   if (chunksOn !== undefined && chunksOn !== 'device' && chunksOn !== 'cpu')
     throw new EngineError(`LIIF_GPU_CHUNKS is device or cpu, not ${chunksOn}`);
@@ -78,7 +79,9 @@ export async function openNodeWebGpu(
     await Promise.all(engines.map((engine) => engine.close()));
     throw failure.reason;
   }
-  return severalAsOne(engines);
+  return Object.assign(severalAsOne(engines), {
+    codesChunks: engines.every(({ codesChunks }) => codesChunks),
+  });
 }
 
 /** Whether the kernel knows any graphics device. Dawn would look longer, and write what it misses to standard error. */

@@ -22,9 +22,12 @@ import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
 import { Submitter } from './submission.ts';
 
+/** What codes chunks where the device does not. */
+export type ChunkCoder = Pick<Engine, 'threads' | 'encodeChunk' | 'decodeChunk'>;
+
 export interface WebGpuOptions {
-  /** Codes chunks where the device does not. It stays the caller's. */
-  readonly cpu: Engine;
+  /** It stays the caller's. */
+  readonly cpu: ChunkCoder;
   /**
    * What codes chunks on the device. It reads all symbols on the calling thread, a fifth of what a thread of wasm needs for a whole chunk. Handed in,
    * since pages have wasm workers for that and are to stay small.
@@ -45,6 +48,8 @@ export interface WebGpuOptions {
 /** An engine, and what is counted of it. */
 export interface WebGpuEngine extends Engine {
   readonly device: string;
+  /** Whether chunks are coded on the device. */
+  readonly codesChunks: boolean;
   /** Memory on the device, in bytes: weights, feature maps, scratch, and what is kept for reuse. */
   readonly deviceBytes: number;
   /** Of it, kept for reuse. */
@@ -93,7 +98,7 @@ class DeviceEngine implements WebGpuEngine {
   readonly device: string;
   readonly gpuDevice: GPUDevice;
   readonly plainSpeed?: NonNullable<Engine['plainSpeed']>;
-  readonly #cpu: Engine;
+  readonly #cpu: ChunkCoder;
   readonly #open: Kernels;
   readonly #pool: BufferPool;
   readonly #ring: ReadbackRing;
@@ -140,6 +145,10 @@ class DeviceEngine implements WebGpuEngine {
       this.#chunks = new deviceChunks(model, open, this.#submitter, this.#ring, this.#runner);
     const headWeights = this.#upload(packHead(model.head));
     this.#head = new HeadRunner(open.device, open.pipelines.get('head')!, model.head, headWeights);
+  }
+
+  get codesChunks(): boolean {
+    return this.#chunks !== undefined;
   }
 
   get deviceBytes(): number {
@@ -208,8 +217,9 @@ class DeviceEngine implements WebGpuEngine {
     this.#enter(undefined, signal);
     if (!(features instanceof DeviceFeatures) || features.engine !== this)
       throw new RequestError('The feature map belongs to another engine');
-    const results = queries.map(({ rows, columns, depth }): Samples => {
+    const results = queries.map(({ rows, columns, depth, into }): Samples => {
       const length = rows.index.length * columns.index.length * 3;
+      if (depth === 8 && into?.length === length) return into;
       return depth === 8 ? new Uint8Array(length) : new Uint16Array(length);
     });
     const batches = batchQueries(queries, Math.min(BATCH_BYTES, this.#open.maxBindingBytes));

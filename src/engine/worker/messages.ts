@@ -12,7 +12,7 @@ import type { Engine, Extent, Rect, Samples } from '../engine.ts';
 /** Calls whose arguments and results travel as they are. */
 export type PlainCall = 'analyze' | 'encodeChunk' | 'decodeChunk';
 
-/** To the worker; every message but `close-features` and `abort` has one answer of the same id. */
+/** To the worker; every message but `close-features`, `abort` and `close` has one answer of the same id. */
 export type ToWorker =
   | { readonly id: number; readonly kind: 'start'; readonly model: Model }
   | {
@@ -31,7 +31,8 @@ export type ToWorker =
   | { readonly id: number; readonly kind: 'pixels'; readonly map: number; readonly queries: unknown }
   | { readonly id: number; readonly kind: 'read'; readonly map: number }
   | { readonly id: number; readonly kind: 'close-features'; readonly map: number }
-  | { readonly id: number; readonly kind: 'abort' };
+  | { readonly id: number; readonly kind: 'abort' }
+  | { readonly kind: 'close' };
 
 /** What is told of a feature map. */
 export interface FeatureFacts {
@@ -40,8 +41,17 @@ export interface FeatureFacts {
   readonly byteLength: number;
 }
 
+/** What is told of an engine that has started. */
+export interface EngineFacts {
+  readonly threads: number;
+  readonly device?: string;
+  /** Whether it codes chunks itself. */
+  readonly codesChunks: boolean;
+}
+
 export type Result =
   | undefined
+  | EngineFacts
   | Int16Array
   | FeatureFacts
   | readonly Samples[]

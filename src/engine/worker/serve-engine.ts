@@ -1,13 +1,21 @@
 import type { Model } from '../../network/model.ts';
 import type { Engine, FeatureMap, Query } from '../engine.ts';
-import { type FromWorker, type Result, type ToWorker, toWire } from './messages.ts';
+import { type EngineFacts, type FromWorker, type Result, type ToWorker, toWire } from './messages.ts';
 
-/** The worker's side of `worker-engine.ts`: an engine behind messages. Returns what handles them. */
+/** An engine; `codesChunks`: false where chunks are better coded elsewhere. */
+export type ServedEngine = Engine & { readonly codesChunks?: boolean };
+
+/**
+ * The worker's side of `worker-engine.ts`: an engine behind messages. Returns what handles them. `onClosed` is called when the engine was told to close
+ * and has, or never opened; calls that were under way may still be failing.
+ */
 export function serveEngine(
-  openEngine: (model: Model) => Promise<Engine>,
-  post: (message: FromWorker, transfer: Transferable[]) => void,
+  openEngine: (model: Model) => Promise<ServedEngine>,
+  post: (message: FromWorker, transfer: ArrayBuffer[]) => void,
+  onClosed: () => void = () => {},
 ): (message: ToWorker) => void {
-  let engine: Engine | undefined;
+  let opening: Promise<ServedEngine> | undefined;
+  let engine: ServedEngine | undefined;
   const maps = new Map<number, FeatureMap>();
   const running = new Map<number, AbortController>();
 
@@ -17,11 +25,12 @@ export function serveEngine(
     return map;
   };
 
-  async function answer(message: ToWorker, signal: AbortSignal): Promise<Result> {
+  async function answer(message: Asking, signal: AbortSignal): Promise<Result> {
     switch (message.kind) {
       case 'start':
-        engine = await openEngine(message.model);
-        return undefined;
+        opening = openEngine(message.model);
+        engine = await opening;
+        return factsOf(engine);
       case 'call': {
         const call = engine![message.name] as (...args: unknown[]) => Promise<Result>;
         return call.call(engine, ...message.args, signal);
@@ -36,23 +45,12 @@ export function serveEngine(
         return engine!.pixels(mapOf(message.map), message.queries as Query[], signal);
       case 'read':
         return (await mapOf(message.map).read()).slice();
-      case 'close-features':
-        maps.get(message.map)?.close();
-        maps.delete(message.map);
-        return undefined;
-      case 'abort':
-        running.get(message.id)?.abort();
-        return undefined;
     }
   }
 
-  return async (message) => {
-    const { id, kind } = message;
+  async function reply(message: Asking): Promise<void> {
+    const { id } = message;
     const controller = new AbortController();
-    if (kind === 'abort' || kind === 'close-features') {
-      await answer(message, controller.signal);
-      return;
-    }
     running.set(id, controller);
     try {
       const result = await answer(message, controller.signal);
@@ -62,15 +60,45 @@ export function serveEngine(
     } finally {
       running.delete(id);
     }
+  }
+
+  return (message) => {
+    switch (message.kind) {
+      case 'abort':
+        running.get(message.id)?.abort();
+        return;
+      case 'close-features':
+        maps.get(message.map)?.close();
+        maps.delete(message.map);
+        return;
+      case 'close':
+        // Who closes an engine has no use for what it fails with.
+        void Promise.resolve(opening)
+          .then((open) => open?.close())
+          .catch(() => {})
+          .then(onClosed);
+        return;
+      default:
+        void reply(message);
+    }
   };
 }
 
-function transferable(result: Result): Transferable[] {
-  if (result === undefined || 'rect' in result) return [];
+/** Messages that are answered. */
+type Asking = Exclude<ToWorker, { readonly kind: 'abort' | 'close-features' | 'close' }>;
+
+function factsOf({ threads, device, codesChunks = true }: ServedEngine): EngineFacts {
+  return { threads, codesChunks, ...(device !== undefined && { device }) };
+}
+
+function transferable(result: Result): ArrayBuffer[] {
+  if (result === undefined || 'rect' in result || 'threads' in result) return [];
   const arrays: readonly ArrayBufferView[] = Array.isArray(result)
     ? result
     : 'latents' in result
       ? [result.latents, result.bytes]
       : [result as Int16Array];
-  return [...new Set(arrays.map(({ buffer }) => buffer as ArrayBuffer))];
+  // Shared memory is on both sides already.
+  const buffers = arrays.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer);
+  return [...new Set(buffers)];
 }

@@ -1,8 +1,31 @@
-import { EngineError } from '../../errors.ts';
+import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { onAbort } from '../../on-abort.ts';
-import type { Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
-import { type FeatureFacts, type FromWorker, fromWire, type Result, type ToWorker } from './messages.ts';
+import type { Axis, Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import {
+  type EngineFacts,
+  type FeatureFacts,
+  type FromWorker,
+  fromWire,
+  type Result,
+  type ToWorker,
+} from './messages.ts';
+
+/** Memory that threads share, one view for each query. */
+export interface SharedSamples {
+  readonly buffer: SharedArrayBuffer;
+  readonly views: readonly Uint8Array[];
+}
+
+/** Lends such memory and uses it again. */
+export interface SampleMemory {
+  /** Undefined for queries whose samples travel. */
+  take(queries: readonly Query[]): SharedSamples | undefined;
+  give(samples: SharedSamples): void;
+}
+
+/** What codes chunks. */
+type ChunkCoder = Pick<Engine, 'encodeChunk' | 'decodeChunk'>;
 
 /** A worker that runs `serveEngine`. */
 export interface EngineWorker {
@@ -10,7 +33,10 @@ export interface EngineWorker {
   onMessage(callback: (message: FromWorker) => void): void;
   /** Called when the worker ends without having been told to. */
   onFailure(callback: (reason: unknown) => void): void;
-  terminate(): void;
+  /** Ends it, its engine too. What it returns is waited for. */
+  terminate(): unknown;
+  /** Whether calls are under way: else the worker need not keep the process. */
+  hold?(busy: boolean): void;
 }
 
 export interface WorkerEngineOptions {
@@ -18,6 +44,10 @@ export interface WorkerEngineOptions {
   readonly name: EngineName;
   readonly startWorker: () => EngineWorker;
   readonly workers: number;
+  /** Where workers write samples, which are copied from there; absent: they send memory of their own. */
+  readonly samples?: SampleMemory;
+  /** Codes chunks where the workers leave that to others. It stays the caller's. */
+  readonly chunks?: ChunkCoder;
   readonly signal?: AbortSignal;
 }
 
@@ -28,14 +58,14 @@ export interface WorkerEngineOptions {
 export async function openWorkerEngine(model: Model, options: WorkerEngineOptions): Promise<Engine> {
   const connections = Array.from({ length: options.workers }, () => new Connection(options.startWorker()));
   try {
-    await Promise.all(
+    const facts = await Promise.all(
       connections.map((connection) => connection.call({ kind: 'start', model }, options.signal)),
     );
+    return new WorkerEngine(model, options, connections, facts as EngineFacts[]);
   } catch (error) {
-    for (const connection of connections) connection.close();
+    await Promise.all(connections.map((connection) => connection.close()));
     throw error;
   }
-  return new WorkerEngine(model, options.name, connections);
 }
 
 class WorkerEngine implements Engine {
@@ -43,14 +73,29 @@ class WorkerEngine implements Engine {
   readonly exact = true;
   readonly model: Model;
   readonly threads: number;
+  readonly device?: string;
   readonly #connections: readonly Connection[];
+  readonly #samples: SampleMemory | undefined;
+  /** Undefined where the workers code chunks. */
+  readonly #chunks: ChunkCoder | undefined;
   #lastMap = 0;
+  #closed = false;
 
-  constructor(model: Model, name: EngineName, connections: readonly Connection[]) {
-    this.name = name;
+  constructor(
+    model: Model,
+    options: WorkerEngineOptions,
+    connections: readonly Connection[],
+    facts: readonly EngineFacts[],
+  ) {
+    this.name = options.name;
     this.model = model;
-    this.threads = connections.length;
+    // A wasm engine without threads of its own counts none, and works on one call.
+    this.threads = facts.reduce((sum, { threads }) => sum + Math.max(1, threads), 0);
+    const { device } = facts[0]!;
+    if (device !== undefined) this.device = device;
     this.#connections = connections;
+    this.#samples = options.samples;
+    this.#chunks = facts.every(({ codesChunks }) => codesChunks) ? undefined : options.chunks;
   }
 
   async analyze(
@@ -60,14 +105,15 @@ class WorkerEngine implements Engine {
     quality: number,
     signal?: AbortSignal,
   ): Promise<Int16Array> {
-    const args = [pixels, picture, latents, quality];
+    const args = [ownPatch(pixels), picture, latents, quality];
     return (await this.#idlest.call({ kind: 'call', name: 'analyze', args }, signal)) as Int16Array;
   }
 
   async encodeChunk(
     ...[analysis, chunk, quality, signal]: Parameters<Engine['encodeChunk']>
   ): ReturnType<Engine['encodeChunk']> {
-    const args = [analysis, chunk, quality];
+    if (this.#chunks) return this.#openChunks(this.#chunks).encodeChunk(analysis, chunk, quality, signal);
+    const args = [own(analysis), chunk, quality];
     const result = await this.#idlest.call({ kind: 'call', name: 'encodeChunk', args }, signal);
     return result as Awaited<ReturnType<Engine['encodeChunk']>>;
   }
@@ -78,8 +124,8 @@ class WorkerEngine implements Engine {
     quality: number,
     signal?: AbortSignal,
   ): Promise<Int16Array> {
-    // A copy: what is a view of a whole file would travel with all of it.
-    const args = [new Uint8Array(bytes), chunk, quality];
+    if (this.#chunks) return this.#openChunks(this.#chunks).decodeChunk(bytes, chunk, quality, signal);
+    const args = [own(bytes), chunk, quality];
     return (await this.#idlest.call({ kind: 'call', name: 'decodeChunk', args }, signal)) as Int16Array;
   }
 
@@ -92,7 +138,7 @@ class WorkerEngine implements Engine {
   ): Promise<FeatureMap> {
     const connection = this.#idlest;
     const map = ++this.#lastMap;
-    const args = [latents, level, sites, quality];
+    const args = [ownPatch(latents), level, sites, quality];
     const facts = await connection.call({ kind: 'features', map, args }, signal, () =>
       connection.post({ kind: 'close-features', map }),
     );
@@ -100,18 +146,68 @@ class WorkerEngine implements Engine {
   }
 
   async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
-    if (!(features instanceof WorkerFeatures)) throw new EngineError('the feature map is of another engine');
+    if (!(features instanceof WorkerFeatures) || !this.#connections.includes(features.connection))
+      throw new RequestError('The feature map belongs to another engine');
     const { connection, map } = features;
-    return (await connection.call({ kind: 'pixels', map, queries }, signal)) as Samples[];
+    const lent = this.#samples?.take(queries);
+    const giveBack = () => {
+      if (lent) this.#samples!.give(lent);
+    };
+    // What callers lend stays here.
+    const sent = queries.map(
+      ({ rows, columns, depth }, i): Query => ({
+        rows: ownAxis(rows),
+        columns: ownAxis(columns),
+        depth,
+        into: lent?.views[i],
+      }),
+    );
+    const found = (await connection.call(
+      { kind: 'pixels', map, queries: sent },
+      signal,
+      giveBack,
+    )) as Samples[];
+    if (!lent) return found;
+    const samples = found.map((view, i) => copied(view, queries[i]!.into));
+    // Not after a failure: somebody may still write to it.
+    giveBack();
+    return samples;
   }
 
   async close(): Promise<void> {
-    for (const connection of this.#connections) connection.close();
+    this.#closed = true;
+    await Promise.all(this.#connections.map((connection) => connection.close()));
   }
 
   get #idlest(): Connection {
     return this.#connections.reduce((best, one) => (one.waiting < best.waiting ? one : best));
   }
+
+  #openChunks(chunks: ChunkCoder): ChunkCoder {
+    if (this.#closed) throw new EngineError('the engine is closed');
+    return chunks;
+  }
+}
+
+/** The same in memory of its own: what is a view of a whole file or picture would travel with all of it. */
+function own<T extends Uint8Array | Int16Array | Int32Array>(view: T): T {
+  return view.byteLength === view.buffer.byteLength ? view : (view.slice() as T);
+}
+
+function ownPatch({ rect, channels, data }: Patch): Patch {
+  return { rect, channels, data: own(data) };
+}
+
+function ownAxis({ index, fraction, cell }: Axis): Axis {
+  return { index: own(index), fraction: own(fraction), cell };
+}
+
+/** Samples that lie in shared memory as the caller's own. */
+function copied(samples: Samples, into: Uint8Array | undefined): Samples {
+  if (!(samples.buffer instanceof SharedArrayBuffer)) return samples;
+  if (!into || into.length !== samples.length || samples instanceof Uint16Array) return samples.slice();
+  into.set(samples);
+  return into;
 }
 
 class WorkerFeatures implements FeatureMap {
@@ -141,7 +237,7 @@ class WorkerFeatures implements FeatureMap {
   }
 }
 
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+type WithoutId<T> = T extends { readonly id: number } ? Omit<T, 'id'> : never;
 
 interface Pending {
   readonly resolve: (result: Result) => void;
@@ -154,12 +250,14 @@ class Connection {
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #failure: Error | undefined;
+  #ended: unknown;
 
   constructor(worker: EngineWorker) {
     this.#worker = worker;
     worker.onMessage((message) => {
       const pending = this.#pending.get(message.id);
       this.#pending.delete(message.id);
+      if (this.#pending.size === 0) worker.hold?.(false);
       if (message.kind === 'done') pending?.resolve(message.result);
       else pending?.reject(fromWire(message.error));
     });
@@ -192,6 +290,7 @@ class Connection {
         this.#worker.post({ kind: 'abort', id });
         reject(signal!.reason);
       });
+      this.#worker.hold?.(true);
       this.#pending.set(id, {
         resolve: (result) => {
           forget();
@@ -206,14 +305,16 @@ class Connection {
     });
   }
 
-  close(): void {
+  /** Resolves when the worker has ended. */
+  async close(): Promise<void> {
     this.#fail(new EngineError('the engine is closed'));
+    await this.#ended;
   }
 
   #fail(reason: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = reason;
-    this.#worker.terminate();
+    this.#ended = this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
   }

@@ -16,6 +16,7 @@ export async function openServerEngine({
     engine,
     threads,
     niceness: NICENESS,
+    apart: true,
     mustBeExact: true,
     memory: choiceFile(),
   });

@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import type { Worker } from 'node:worker_threads';
+import type { Model } from '../../network/model.ts';
+import { startWorker } from '../../start-worker.ts';
+import type { Engine } from '../engine.ts';
+import type { FromWorker, ToWorker } from '../worker/messages.ts';
+import { SharedSampleMemory } from '../worker/shared-samples.ts';
+import { type EngineWorker, openWorkerEngine } from '../worker/worker-engine.ts';
+import type { GpuThreadData } from './node-gpu-thread.ts';
+
+/**
+ * How long `close`, and the end of the process, wait for what the device was given. After `close` a thread that the device holds for longer ends when it
+ * lets go; a process ends at once.
+ */
+const PATIENCE_MS = 10_000;
+
+/**
+ * The engine of `openNodeWebGpu` in a thread of its own, for servers: while calls are under way, Dawn asks the device for news in every turn of the event
+ * loop, and leaves garbage; here that is nobody's loop. All cards share the thread. Chunks are coded by `cpu` where that is faster, which stays the
+ * caller's. Rejects with EngineError where there is no card.
+ */
+export function openWebGpuApart(model: Model, cpu: Engine): Promise<Engine> {
+  return openWorkerEngine(model, {
+    name: 'webgpu',
+    workers: 1,
+    startWorker: () => startGpuThread(cpu.threads),
+    samples: new SharedSampleMemory(),
+    chunks: cpu,
+  });
+}
+
+function startGpuThread(cpuThreads: number): EngineWorker {
+  const ended = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: GpuThreadData = { cpuThreads, ended };
+  const worker = startWorker(new URL('./node-gpu-thread', import.meta.url), { workerData });
+  let gone = false;
+  let ending: Promise<void> | undefined;
+  const close = () => worker.postMessage({ kind: 'close' } satisfies ToWorker);
+  // Dawn aborts the process when its thread is stopped in the middle of work, and Node stops it however long the device keeps it.
+  const beforeExit = () => {
+    close();
+    if (Atomics.wait(ended, 0, 0, PATIENCE_MS) === 'timed-out') process.kill(process.pid, 'SIGKILL');
+  };
+  process.once('exit', beforeExit);
+  worker.once('exit', () => {
+    gone = true;
+    process.off('exit', beforeExit);
+  });
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage: (callback) => worker.on('message', (message: FromWorker) => callback(message)),
+    onFailure(callback) {
+      let reason: unknown;
+      worker.on('error', (error) => {
+        reason = error;
+      });
+      worker.on('exit', (code) => {
+        if (!ending) callback(reason ?? new Error(`it exited with code ${code}`));
+      });
+    },
+    terminate() {
+      if (!gone) ending ??= ofItself(worker, close);
+      return ending;
+    },
+    hold: (busy) => {
+      if (busy) worker.ref();
+      else worker.unref();
+    },
+  };
+}
+
+/** Has the thread close its engine and end when nothing is left to do. */
+async function ofItself(worker: Worker, close: () => void): Promise<void> {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  worker.ref();
+  close();
+  await once(worker, 'exit', { signal: patience }).catch(() => {});
+  worker.unref();
+}

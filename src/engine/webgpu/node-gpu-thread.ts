@@ -1,0 +1,35 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { EngineError } from '../../errors.ts';
+import type { ToWorker } from '../worker/messages.ts';
+import { serveEngine } from '../worker/serve-engine.ts';
+import { openNodeWebGpu } from './node-gpu.ts';
+import type { ChunkCoder } from './webgpu-engine.ts';
+
+export interface GpuThreadData {
+  /** Threads of the engine that codes chunks, in the thread that began this one. */
+  readonly cpuThreads: number;
+  /** One element, shared: 1 when this thread has nothing left to do. */
+  readonly ended: Int32Array;
+}
+
+const { cpuThreads, ended } = workerData as GpuThreadData;
+const elsewhere = () => Promise.reject(new EngineError('chunks are coded in another thread'));
+const cpu: ChunkCoder = { threads: cpuThreads, encodeChunk: elsewhere, decodeChunk: elsewhere };
+
+process.once('exit', () => {
+  Atomics.store(ended, 0, 1);
+  Atomics.notify(ended, 0);
+});
+const handle = serveEngine(
+  (model) => openNodeWebGpu(model, cpu),
+  (message, transfer) => parentPort?.postMessage(message, transfer),
+  // The thread ends when Dawn has settled what was under way.
+  () => parentPort?.close(),
+);
+parentPort?.on('message', (message: ToWorker) => handle(message));
+// Torn down in the middle of work, the thread would take the process along; so it too ends of itself, and whoever began it sees that.
+process.on('uncaughtException', (error) => {
+  process.emitWarning(error);
+  process.exitCode = 1;
+  handle({ kind: 'close' });
+});
