@@ -3,10 +3,10 @@ import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
 import { pageHeader } from './page-header.ts';
 import { factsOf } from './shown-picture.ts';
+import { LazyThumbnails } from './thumbnail.ts';
 
 /** Pictures that are asked for at once. */
 const PAGE = 120;
-const MAX_TRIES = 4;
 
 export interface GalleryOptions {
   readonly onOpen: (id: string) => void;
@@ -35,6 +35,7 @@ export class Gallery {
   });
   readonly #add = element('span');
   readonly #closing = new AbortController();
+  readonly #thumbnails = new LazyThumbnails(this.#closing.signal);
   readonly #originals = new Set<string>();
   #listed = 0;
 
@@ -150,7 +151,7 @@ export class Gallery {
           },
         },
       },
-      thumbnail(info),
+      this.#thumbnail(info),
       element(
         'span',
         { class: 'caption' },
@@ -164,6 +165,12 @@ export class Gallery {
     return item;
   }
 
+  #thumbnail({ thumbnail, width, height }: ImageInfo): HTMLElement {
+    const image = element('img', { attributes: { alt: '', decoding: 'async', width, height } });
+    this.#thumbnails.add(image, addressOf(thumbnail));
+    return element('span', { class: 'thumbnail' }, image);
+  }
+
   #uploadButton(): HTMLElement {
     return fileButton(
       'Add images',
@@ -171,35 +178,4 @@ export class Gallery {
       this.#options.onFiles,
     );
   }
-}
-
-/** Asks again, a few times, for what a busy server refused; until it comes there is an empty frame. */
-function thumbnail(info: ImageInfo): HTMLElement {
-  const source = addressOf(info.thumbnail);
-  const image = element('img', {
-    attributes: {
-      src: source,
-      alt: '',
-      loading: 'lazy',
-      decoding: 'async',
-      width: info.width,
-      height: info.height,
-    },
-  });
-  let tries = 0;
-  image.addEventListener('load', () => {
-    image.style.visibility = '';
-  });
-  image.addEventListener('error', () => {
-    image.style.visibility = 'hidden';
-    if (++tries > MAX_TRIES) return;
-    setTimeout(
-      () => {
-        // The same address again would not be asked for.
-        image.src = `${source}#${tries}`;
-      },
-      1000 * 2 ** tries,
-    );
-  });
-  return element('span', { class: 'thumbnail' }, image);
 }

@@ -1,4 +1,5 @@
-import { type PictureSize, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
+import { fetchImage } from './fetch-image.ts';
+import { type PictureSize, TILE_SIZE, type TileSource } from './tile-source.ts';
 
 export interface HttpTileOptions {
   /** Root of the server, with a slash at its end. */
@@ -8,9 +9,6 @@ export interface HttpTileOptions {
   /** Instead of the format of the template: png loses nothing. */
   readonly format?: 'png' | 'jpg' | 'webp' | 'avif';
 }
-
-/** Longest wait that a server may ask for. */
-const MAX_RETRY_AFTER_MS = 60_000;
 
 /** Tiles of a server. `picture.tiles` is the template that it gives, with {z}, {x} and {y}. */
 export class HttpTileSource implements TileSource {
@@ -43,21 +41,7 @@ export class HttpTileSource implements TileSource {
     return url.href;
   }
 
-  async tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob> {
-    let response: Response;
-    try {
-      response = await fetch(this.url(z, x, y, size), { signal, priority: 'high' });
-    } catch (cause) {
-      signal.throwIfAborted();
-      throw new TileError('The server cannot be reached.', { cause });
-    }
-    if (response.ok) return response.blob();
-    const wait = Number(response.headers.get('Retry-After') ?? Number.NaN);
-    void response.body?.cancel();
-    const { status } = response;
-    throw new TileError(status === 503 ? 'The server is busy.' : `The server answered ${status}.`, {
-      permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
-      retryAfterMs: wait > 0 ? Math.min(wait * 1000, MAX_RETRY_AFTER_MS) : undefined,
-    });
+  tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob> {
+    return fetchImage(this.url(z, x, y, size), { signal, priority: 'high' });
   }
 }

@@ -80,7 +80,7 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
   const { facts } = decoded;
   return {
     hasAddress: like !== undefined || typeof decoded.file === 'string',
-    thumbnail: like?.thumbnail ?? thumbnailOf(source),
+    thumbnail: like?.thumbnail ?? ((signal) => thumbnailOf(source, signal)),
     title,
     size: source,
     source,
@@ -96,16 +96,16 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
 }
 
 /** The tile that holds all of the picture, without what is beyond it. */
-async function thumbnailOf(source: LocalTileSource): Promise<string> {
+async function thumbnailOf(source: LocalTileSource, signal: AbortSignal): Promise<Blob> {
   const size = 2 * TILE_SIZE;
-  const tile = await source.tile(0, 0n, 0n, size, new AbortController().signal);
+  const tile = await source.tile(0, 0n, 0n, size, signal);
   const span = 2 ** source.nativeZoom / 2;
   const width = Math.max(1, Math.round(source.width / span));
   const height = Math.max(1, Math.round(source.height / span));
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext('2d')!.drawImage(tile, 0, 0);
   tile.close();
-  return URL.createObjectURL(await canvas.convertToBlob());
+  return canvas.convertToBlob();
 }
 
 /** What decodes, for people. */

@@ -1,20 +1,19 @@
 import { element } from './element.ts';
 import type { PictureMap } from './picture-map.ts';
 import { toFixed, toNumber } from './position.ts';
+import { fill } from './thumbnail.ts';
 
 /** The whole picture in small, with the part in view. For the pointer; keys and screen readers have the map itself. */
 export class Navigator {
   readonly element: HTMLElement;
   readonly #picture: PictureMap;
+  readonly #closing = new AbortController();
   readonly #frame = element('div', { class: 'navigator-frame' });
 
-  constructor(picture: PictureMap, thumbnail: string | Promise<string>) {
+  constructor(picture: PictureMap, thumbnail: (signal: AbortSignal) => Promise<Blob>) {
     this.#picture = picture;
     const { width, height } = picture.picture.size;
-    const image = element('img', {
-      attributes: { alt: '', draggable: 'false' },
-      on: { load: () => URL.revokeObjectURL(image.src) },
-    });
+    const image = element('img', { attributes: { alt: '', draggable: 'false' } });
     this.element = element(
       'div',
       { class: 'navigator panel', attributes: { 'aria-hidden': 'true' } },
@@ -22,12 +21,7 @@ export class Navigator {
       this.#frame,
     );
     // Without an image its frame still leads.
-    Promise.resolve(thumbnail).then(
-      (source) => {
-        image.src = source;
-      },
-      () => {},
-    );
+    void fill(image, thumbnail(this.#closing.signal));
     this.element.style.aspectRatio = `${width} / ${height}`;
     this.element.style.setProperty('--aspect', String(width / height));
     this.element.addEventListener('pointerdown', (event) => {
@@ -38,6 +32,10 @@ export class Navigator {
       if (this.element.hasPointerCapture(event.pointerId)) this.#goTo(event);
     });
     picture.map.on('move zoom moveend rebase', () => this.#show());
+  }
+
+  close(): void {
+    this.#closing.abort();
   }
 
   #goTo(event: PointerEvent): void {

@@ -1,5 +1,6 @@
 import { addressOf, type ImageInfo, imageInfo, serverRoot } from './api.ts';
 import { HttpTileSource } from './http-tile-source.ts';
+import { fetchThumbnail } from './thumbnail.ts';
 import type { PictureSize, TileSource } from './tile-source.ts';
 
 /** A picture that can stand on the other side of the curtain. */
@@ -20,7 +21,7 @@ export interface ShownPicture {
   readonly lossless: TileSource;
   readonly comparisons: readonly Comparison[];
   /** Small image of the whole. */
-  readonly thumbnail?: string | Promise<string>;
+  readonly thumbnail?: (signal: AbortSignal) => Promise<Blob>;
   /** Address of the .liif itself, where the browser may decode it instead. */
   readonly file?: string;
   /** What decodes it in this browser, for people. */
@@ -71,7 +72,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
     source: new HttpTileSource(info, { server }),
     lossless: new HttpTileSource(info, { server, format: 'png' }),
     comparisons,
-    thumbnail: addressOf(info.thumbnail),
+    thumbnail: (signal) => fetchThumbnail(addressOf(info.thumbnail), signal),
     ...(info.file !== undefined && { file: addressOf(info.file) }),
     facts: factsOf(info),
     synthesizes: info.kind === 'liif',

@@ -152,6 +152,7 @@ export class ViewPage {
     clearTimeout(this.#linkTimer);
     this.#listening.abort();
     this.#decodeSwitch?.close();
+    this.#navigator?.close();
     this.picture.close();
     this.#root.replaceChildren();
   }

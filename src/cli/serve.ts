@@ -53,6 +53,7 @@ export function serveCommand(): Command {
     });
     process.stdout.write(`${running.url}\n`);
     if (running.healthUrl) process.stdout.write(`health: ${running.healthUrl}health\n`);
+    if (process.stdout.isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
     await stopped(() => running.stop());
   });
 }

@@ -53,7 +53,8 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   const localUrl = urlOf(port);
   const url = config.publicUrl ?? localUrl;
   const healthUrl = health && urlOf(health.port);
-  log.info({ url, localUrl, healthUrl }, 'listening');
+  // A person at a terminal is told by the command, in words.
+  if (!process.stdout.isTTY) log.info({ url, localUrl, healthUrl }, 'listening');
   let stopping: Promise<void> | undefined;
   return {
     app,

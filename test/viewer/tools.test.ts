@@ -167,26 +167,63 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.close();
   });
 
-  it('shows an empty frame, no broken picture, until a busy server gives a thumbnail', async () => {
+  it('fills the gallery two thumbnails at a time, in order, and asks again when a busy server says so', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const files = await Promise.all(
+      names.map(async (name, i) => [
+        `${name}.png`,
+        await imageOf(picture(60, 40, 3, i))
+          .png()
+          .toBuffer(),
+      ]),
+    );
+    const gallery = await startServer({
+      roots: [await directoryOf(Object.fromEntries(files))],
+      viewer: await builtViewer(),
+    });
     const page = await openPage();
-    let refused = 0;
-    await page.route(/\.(png|jpg|webp)/, (route) =>
-      route.request().resourceType() === 'image' && refused++ < 2
-        ? route.fulfill({ status: 503 })
-        : route.continue(),
-    );
-    await page.goto(server!.localUrl);
-    const images = page.locator('.card img');
-    await page.waitForFunction(() =>
-      [...document.querySelectorAll<HTMLImageElement>('.card img')].some((image) => image.style.visibility),
-    );
+    const asked: string[] = [];
+    let running = 0;
+    let most = 0;
+    await page.route(/\/full\//, async (route) => {
+      const name = /iiif\/3\/(.)\.png\//.exec(route.request().url())![1]!;
+      asked.push(name);
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      running--;
+      const refused = name === 'a' && asked.filter((other) => other === 'a').length < 3;
+      await (refused ? route.fulfill({ status: 503, headers: { 'Retry-After': '1' } }) : route.continue());
+    });
+    await page.goto(gallery.localUrl);
+    // Nothing broken is shown while a card waits.
+    await eventually(() => asked.length > names.length);
+    expect(await page.evaluate(() => document.querySelector('.card img')!.getAttribute('src'))).toBe(null);
     await page.waitForFunction(() =>
       [...document.querySelectorAll<HTMLImageElement>('.card img')].every(
         ({ naturalWidth }) => naturalWidth > 0,
       ),
     );
-    for (const image of await images.all()) expect(await image.isVisible()).toBe(true);
-    expect(refused).toBeGreaterThan(1);
+    expect(most).toBe(2);
+    expect([...new Set(asked)]).toStrictEqual(names);
+    expect(asked.filter((name) => name === 'a')).toHaveLength(3);
+    expect(page.faults).toStrictEqual([]);
+    await page.close();
+  });
+
+  it('shows no broken picture in the navigator when the server is too busy for it', async () => {
+    const page = await openPage();
+    let refused = 0;
+    await page.route(/\/full\//, (route) =>
+      refused++ === 0 ? route.fulfill({ status: 503, headers: { 'Retry-After': '1' } }) : route.continue(),
+    );
+    await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=6`);
+    await eventually(() => refused === 1);
+    const image = page.locator('.navigator img');
+    expect(await image.getAttribute('src')).toBe(null);
+    await page.waitForFunction(
+      () => document.querySelector<HTMLImageElement>('.navigator img')!.naturalWidth > 0,
+    );
+    expect(refused).toBe(2);
     await page.close();
   });
 

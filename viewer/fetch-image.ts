@@ -1,0 +1,23 @@
+import { TileError } from './tile-source.ts';
+
+/** Longest wait that a server may ask for. */
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** An image of a server. Rejects with TileError, which says whether and when to try again, or with the reason of the signal. */
+export async function fetchImage(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Blob> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (cause) {
+    init.signal.throwIfAborted();
+    throw new TileError('The server cannot be reached.', { cause });
+  }
+  if (response.ok) return response.blob();
+  const wait = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  void response.body?.cancel();
+  const { status } = response;
+  throw new TileError(status === 503 ? 'The server is busy.' : `The server answered ${status}.`, {
+    permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
+    retryAfterMs: wait > 0 ? Math.min(wait * 1000, MAX_RETRY_AFTER_MS) : undefined,
+  });
+}

@@ -1,0 +1,66 @@
+import pLimit from 'p-limit';
+import { fetchImage } from './fetch-image.ts';
+import { TileError } from './tile-source.ts';
+
+/** Each is a whole picture to decode: a server that is asked for many at once would have to turn most of them away. */
+const AT_ONCE = 2;
+const MAX_TRIES = 6;
+/** A card is filled before it comes into view. */
+const MARGIN = '300px';
+
+const limit = pLimit(AT_ONCE);
+
+/** The small image at an address of the server, when its turn has come. Rejects with TileError or the reason of the signal. */
+export function fetchThumbnail(url: string, signal: AbortSignal): Promise<Blob> {
+  return limit(() => patiently(url, signal));
+}
+
+/** Fills `img` elements once they are in view, or nearly, in the order in which they were added. */
+export class LazyThumbnails {
+  readonly #addresses = new Map<Element, string>();
+  readonly #signal: AbortSignal;
+  // One for all: several would tell in any order.
+  readonly #observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: MARGIN });
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#observer.disconnect(), { once: true });
+  }
+
+  add(image: HTMLImageElement, url: string): void {
+    this.#addresses.set(image, url);
+    this.#observer.observe(image);
+  }
+
+  #seen(entries: readonly IntersectionObserverEntry[]): void {
+    for (const { isIntersecting, target } of entries) {
+      const url = this.#addresses.get(target);
+      if (!isIntersecting || url === undefined) continue;
+      this.#addresses.delete(target);
+      this.#observer.unobserve(target);
+      void fill(target as HTMLImageElement, fetchThumbnail(url, this.#signal));
+    }
+  }
+}
+
+/** Shows an image as soon as it is there; without one the element stays empty. */
+export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Promise<void> {
+  const blob = await loading.catch(() => undefined);
+  if (blob === undefined) return;
+  const address = URL.createObjectURL(blob);
+  image.addEventListener('load', () => URL.revokeObjectURL(address), { once: true });
+  image.src = address;
+}
+
+/** Asks again, when the server says so, for what it was too busy for. */
+async function patiently(url: string, signal: AbortSignal): Promise<Blob> {
+  for (let tries = 1; ; tries++) {
+    signal.throwIfAborted();
+    try {
+      return await fetchImage(url, { signal, priority: 'low' });
+    } catch (error) {
+      if (!(error instanceof TileError) || error.permanent || tries === MAX_TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? 500 * 2 ** tries));
+    }
+  }
+}
