@@ -229,3 +229,32 @@ it('stops work that was aborted', async () => {
   features.close();
   await engine.close();
 });
+
+it('on the calling thread hears of an abort in the middle of a call, and is free soon after', async () => {
+  const engine = await openWasmEngine(model, { host: nodeHost, threads: 0 });
+  const large = { height: 96, width: 96 };
+  const patch: Patch = {
+    rect: { top: 0, left: 0, ...large },
+    channels: model.latentChannels,
+    data: new Int16Array(large.height * large.width * model.latentChannels).fill(700),
+  };
+  const all = { top: 0, left: 0, height: 1536, width: 1536 };
+  const calling = async (signal?: AbortSignal) =>
+    (await engine.features(patch, large, all, 60, signal)).close();
+  const whole = await elapsed(() => calling());
+  const controller = new AbortController();
+  const aborted = calling(controller.signal);
+  // It would come after the call if that ran in one piece.
+  setTimeout(() => controller.abort(new Error('enough')), 10);
+  await expect(aborted).rejects.toThrow('enough');
+  // The thread is free for others long before the call would have ended.
+  const next = await elapsed(async () => (await engine.features(latents, level, sites, 60)).close());
+  expect(next).toBeLessThan(whole / 2);
+  await engine.close();
+});
+
+async function elapsed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}

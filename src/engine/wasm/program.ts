@@ -48,7 +48,8 @@ export function runAlone(kernels: Kernels, operations: readonly Operation[]): vo
 
 /**
  * Takes part in a program that `threads` threads run together, all with the same control words; `first`: where those of its operations begin. An
- * aborted program is left at once by every thread: its results are worthless.
+ * aborted program is left at once by every thread: its results are worthless. False: a thread that is alone has stopped in the middle, since it was
+ * `until`, by `performance.now()`; called again with the same control words it goes on.
  */
 export function runTogether(
   kernels: Kernels,
@@ -56,18 +57,21 @@ export function runTogether(
   control: Int32Array,
   threads: number,
   first = HEADER_WORDS,
-): void {
+  until = Number.POSITIVE_INFINITY,
+): boolean {
   for (let i = 0; i < operations.length; i++) {
     const operation = operations[i]!;
     const taken = first + OPERATION_WORDS * i;
     while (true) {
-      if (Atomics.load(control, ABORT) !== 0) return;
+      if (Atomics.load(control, ABORT) !== 0) return true;
+      if (threads === 1 && performance.now() > until) return false;
       const from = Atomics.add(control, taken, operation.stripRows);
       if (from >= operation.rows) break;
       runStrip(kernels, operation, from, Math.min(operation.rows, from + operation.stripRows));
     }
-    if (operation.barrier && threads > 1 && !meet(control, taken + 1, threads)) return;
+    if (operation.barrier && threads > 1 && !meet(control, taken + 1, threads)) return true;
   }
+  return true;
 }
 
 /** Waits until `threads` threads have come here; false when the program was aborted. */

@@ -64,15 +64,22 @@ export type FromThread =
   | { readonly kind: 'format-error'; readonly byteOffset: number; readonly reason: string }
   | { readonly kind: 'error'; readonly message: string };
 
-/** Handles messages one after the other. `post`: where answers go. */
+/** Stands for the result of a program that has stopped in the middle. */
+const UNFINISHED = Symbol('unfinished');
+
+/**
+ * Handles messages one after the other. `post`: where answers go. The result tells whether the message was answered: a program that this thread runs
+ * alone stops after `sliceMs`, and goes on when its message is handled again.
+ */
 export function serveThread(
   post: (message: FromThread, transfer: ArrayBuffer[]) => void,
-): (message: ToThread) => void {
+  sliceMs = Number.POSITIVE_INFINITY,
+): (message: ToThread) => boolean {
   let start: StartMessage | undefined;
   let kernels: Kernels | undefined;
   let kernelNetworks: KernelNetworks | undefined;
 
-  const run = (message: ToThread): JobResult => {
+  const run = (message: ToThread): JobResult | typeof UNFINISHED => {
     if (message.kind === 'start') {
       start = message;
       const instance = new WebAssembly.Instance(message.module, {
@@ -86,8 +93,9 @@ export function serveThread(
     if (message.kind === 'run') {
       const words = controlWords(message.operations.length);
       const control = new Int32Array(memory.buffer, message.control, words);
-      runTogether(kernels!, message.operations, control, message.threads);
-      return undefined;
+      const until = performance.now() + sliceMs;
+      const ended = runTogether(kernels!, message.operations, control, message.threads, undefined, until);
+      return ended ? undefined : UNFINISHED;
     }
     const { chunk, quality, scratch, operations } = message;
     const { networks } = start!;
@@ -113,6 +121,7 @@ export function serveThread(
   return (message) => {
     try {
       const result = run(message);
+      if (result === UNFINISHED) return false;
       post({ kind: 'done', result }, transferable(result));
     } catch (error) {
       if (isLiifError(error, 'FormatError')) {
@@ -120,6 +129,7 @@ export function serveThread(
         post({ kind: 'format-error', byteOffset, reason }, []);
       } else post({ kind: 'error', message: error instanceof Error ? error.message : String(error) }, []);
     }
+    return true;
   };
 }
 
