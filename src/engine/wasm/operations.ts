@@ -12,7 +12,7 @@ export interface Region {
 }
 
 /** Strips an operation is cut into, so that threads finish about together. */
-const STRIPS = 16;
+const STRIPS = 64;
 
 /** Kernel calls that zero the sites of a region that lie beyond `extent`. */
 export function clearBorder(operations: Operation[], region: Region, extent: Extent): void {
