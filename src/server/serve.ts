@@ -42,8 +42,8 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
     if (healthPort !== undefined) health = await openHealthPort({ host, port: healthPort, state, log });
     port = await listen(server, 'port', { host, port: config.port, backlog: 4096 });
   } catch (error) {
-    await health?.close();
-    await app.close();
+    // What closing may fail with is not why it did not start.
+    await Promise.allSettled([health?.close(), app.close()]);
     throw error;
   }
   health?.beat();
