@@ -1,7 +1,7 @@
 import { EngineError, isLiifError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Engine, EngineName } from './engine.ts';
-import type { EngineEntry, EngineOptions } from './open-engine.ts';
+import type { EngineEntry, EngineOptions } from './engine-entry.ts';
 import { type EngineSpeed, measureSpeed } from './speed.ts';
 
 /** What `auto` found on a machine. */

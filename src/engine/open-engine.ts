@@ -2,20 +2,11 @@ import { EngineError, isLiifError, RequestError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import { type ChoiceMemory, chooseEngine } from './auto.ts';
 import type { Engine, EngineName } from './engine.ts';
+import type { EngineEntry, EngineOptions } from './engine-entry.ts';
 import { withFallback } from './fallback.ts';
 
 /** `auto`: the fastest exact engine of this machine. */
 export type EngineChoice = 'auto' | EngineName;
-
-export interface EngineOptions {
-  /** Threads, where the engine has threads. Default: one per processor. */
-  readonly threads?: number;
-  /** How much its threads give way to the rest of the process, 0 (default) to 19: Linux's nice. A server answers while it decodes. */
-  readonly niceness?: number;
-  /** An engine on a graphics card gets a thread of its own, which leaves the event loop to others. Default false. */
-  readonly apart?: boolean;
-  readonly signal?: AbortSignal;
-}
 
 export interface OpenEngineOptions extends EngineOptions {
   /** Default `auto`. */
@@ -24,14 +15,6 @@ export interface OpenEngineOptions extends EngineOptions {
   readonly mustBeExact?: boolean;
   /** Where `auto` keeps what it has measured; without it, it measures every time there is a choice. */
   readonly memory?: ChoiceMemory;
-}
-
-/** An engine that may be there. */
-export interface EngineEntry {
-  readonly name: EngineName;
-  readonly exact: boolean;
-  /** Loads and starts it. Rejects with UnsupportedError or EngineError where it cannot run, saying why, and what to install if that is missing. */
-  readonly open: (model: Model, options: EngineOptions) => Promise<Engine>;
 }
 
 /** All engines, in order of preference. Code of one is loaded when it is opened. */

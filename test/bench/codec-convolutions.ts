@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { MACS_A_PAIR, startPlainKernel } from '../../src/bench/plain-kernel.ts';
 import { compilePlainKernel } from '../../src/bench/processor-speed.ts';
 import { WasmHeap } from '../../src/engine/wasm/heap.ts';
-import { packLayer } from '../../src/engine/wasm/pack.ts';
+import { packLayer } from '../../src/engine/wasm/pack-layer.ts';
 import { inputRegionRect, planLayers, regionByteLength } from '../../src/engine/wasm/plan.ts';
 import { type Kernels, runAlone } from '../../src/engine/wasm/program.ts';
 import type { Conv } from '../../src/network/model.ts';

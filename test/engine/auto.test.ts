@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Choice, type ChoiceMemory, chooseEngine } from '../../src/engine/auto.ts';
 import type { Engine, EngineName } from '../../src/engine/engine.ts';
-import { ENGINE_CHOICES, ENGINES, type EngineEntry, openEngine } from '../../src/engine/open-engine.ts';
+import type { EngineEntry } from '../../src/engine/engine-entry.ts';
+import { ENGINE_CHOICES, ENGINES, openEngine } from '../../src/engine/open-engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { measureSpeed } from '../../src/engine/speed.ts';
 import { EngineError, UnsupportedError } from '../../src/errors.ts';

@@ -2,7 +2,7 @@ import { type ChunkNetworks, groupAt, type PriorOutput } from '../../entropy/chu
 import type { Model } from '../../network/model.ts';
 import type { Extent } from '../engine.ts';
 import { HYPER_ANALYSIS, HYPER_SYNTHESIS, type NetworkPlan, PRIOR } from './chunk-plan.ts';
-import type { Region } from './operations.ts';
+import type { Region } from './heap.ts';
 import type { PackedNetworks } from './pack.ts';
 import type { Operation } from './program.ts';
 

@@ -3,7 +3,7 @@ import type { Head } from '../../network/model.ts';
 import type { Axis, Query, Samples } from '../engine.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
-import { headByteLength, headShift, writeHead } from './pack.ts';
+import { headByteLength, headShift, writeHead } from './pack-head.ts';
 import { ABORT, controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 

@@ -1,7 +1,6 @@
 import { EngineError } from '../../errors.ts';
 import type { Extent, FeatureMap, Rect } from '../engine.ts';
-import type { WasmHeap } from './heap.ts';
-import type { Region } from './operations.ts';
+import type { Region, WasmHeap } from './heap.ts';
 
 /** P in wasm memory, which goes back when the map is closed and nothing reads it any more. */
 export class HeapFeatures implements FeatureMap {

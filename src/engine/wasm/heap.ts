@@ -1,9 +1,15 @@
 import { EngineError } from '../../errors.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
-import type { Region } from './operations.ts';
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;
+
+/** A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond the picture: zeros. */
+export interface Region {
+  readonly address: number;
+  readonly rect: Rect;
+  readonly channels: number;
+}
 
 /** Free ranges of an address space, first fit. Addresses are multiples of 64; 0 is never handed out. */
 export class FreeList {

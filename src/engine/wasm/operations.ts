@@ -1,15 +1,9 @@
 import type { Extent, Rect } from '../engine.ts';
-import type { PackedConv } from './pack.ts';
+import type { Region } from './heap.ts';
+import type { PackedConv } from './pack-layer.ts';
 import type { Operation } from './program.ts';
 
 /** Kernel calls of single layers: addresses, strides and strips. */
-
-/** A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond the picture: zeros. */
-export interface Region {
-  readonly address: number;
-  readonly rect: Rect;
-  readonly channels: number;
-}
 
 /** Strips an operation is cut into, so that threads finish about together. */
 const STRIPS = 64;

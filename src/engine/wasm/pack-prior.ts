@@ -1,7 +1,7 @@
 import { groupAt } from '../../entropy/chunk.ts';
 import type { Conv, Layer, Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
-import { type PackedConv, type PackedLayer, packConv, packLayer } from './pack.ts';
+import { type PackedConv, type PackedLayer, packConv, packLayer } from './pack-layer.ts';
 
 /**
  * A step of the prior without what is known to be zero: at each position step t sees the latents of t of the four groups of channels. They lie

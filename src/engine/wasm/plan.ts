@@ -1,15 +1,9 @@
 import type { Layer } from '../../network/model.ts';
 import { grow, layerExtents, layerWindows } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
-import {
-  clearBorder,
-  convOperation,
-  pushShuffledConv,
-  type Region,
-  rowOperation,
-  unshuffledConv,
-} from './operations.ts';
-import type { PackedConv, PackedLayer } from './pack.ts';
+import type { Region } from './heap.ts';
+import { clearBorder, convOperation, pushShuffledConv, rowOperation, unshuffledConv } from './operations.ts';
+import type { PackedConv, PackedLayer } from './pack-layer.ts';
 import type { Operation } from './program.ts';
 
 /** Where a plan puts its tensors: a heap of the engine, or a range of a worker. */

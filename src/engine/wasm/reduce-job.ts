@@ -4,7 +4,7 @@ import type { Axis, FeaturePart, Rect, ReducedAxis, Reduction, SamplePart } from
 import { copied, expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
-import { headByteLength, headShift, writeHead } from './pack.ts';
+import { headByteLength, headShift, writeHead } from './pack-head.ts';
 import { ABORT, controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 

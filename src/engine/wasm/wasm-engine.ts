@@ -6,11 +6,11 @@ import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../e
 import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
 import { teamWords } from './chunk-team.ts';
 import { headJob } from './head-job.ts';
-import { FreeList, WasmHeap } from './heap.ts';
+import { FreeList, type Region, WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
 import type { Thread, WasmHost } from './host.ts';
-import type { Region } from './operations.ts';
-import { type PackedLayer, packNetworks } from './pack.ts';
+import { packNetworks } from './pack.ts';
+import type { PackedLayer } from './pack-layer.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { ABORT, controlWords } from './program.ts';
 import { reduceJob } from './reduce-job.ts';

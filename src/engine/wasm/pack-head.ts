@@ -1,0 +1,34 @@
+import type { Head } from '../../network/model.ts';
+
+/** The head's tensors as the kernel wants them. The part that depends on the cell comes with each query: see `writeHead`. */
+export function headByteLength(head: Head): number {
+  return 6 * 2 * head.hidden + 16;
+}
+
+/** Writes rowWeight, columnWeight, cell term, outputWeight, outputBias at `address`. Spec 4.4, 4.5. */
+export function writeHead(
+  head: Head,
+  cellRow: number,
+  cellColumn: number,
+  depth: 8 | 16,
+  buffer: ArrayBufferLike,
+  address: number,
+): void {
+  const { hidden } = head;
+  const vectors = new Int16Array(buffer, address, 6 * hidden);
+  vectors.set(head.rowWeight, 0);
+  vectors.set(head.columnWeight, hidden);
+  const half = (1 << head.cellShift) >> 1;
+  for (let k = 0; k < hidden; k++) {
+    const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn + half;
+    vectors[2 * hidden + k] = Math.max(-32768, Math.min(32767, sum >> head.cellShift));
+  }
+  vectors.set(head.outputWeight, 3 * hidden);
+  const rounding = 1 << (headShift(head, depth) - 1);
+  const bias = new Int32Array(buffer, address + 12 * hidden, 3);
+  for (let o = 0; o < 3; o++) bias[o] = head.outputBias[o]! + rounding;
+}
+
+export function headShift(head: Head, depth: 8 | 16): number {
+  return depth === 16 ? head.outputShift - 8 : head.outputShift;
+}

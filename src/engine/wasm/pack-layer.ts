@@ -1,0 +1,76 @@
+import type { Conv, Layer } from '../../network/model.ts';
+import type { WasmHeap } from './heap.ts';
+
+/** A convolution whose weights lie in wasm memory, in the kernel's order. */
+export interface PackedConv {
+  readonly op: 'conv';
+  readonly kernel: 1 | 3;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly shift: number;
+  readonly limit: number;
+  readonly leaky: boolean;
+  readonly weight: number;
+  readonly bias: number;
+  readonly biasRows: number;
+}
+
+export type PackedLayer =
+  | PackedConv
+  | {
+      readonly op: 'residual';
+      readonly first: PackedConv;
+      readonly second: PackedConv;
+      readonly limit: number;
+    }
+  | { readonly op: 'unshuffle'; readonly factor: 2 | 4 }
+  | { readonly op: 'shuffle'; readonly factor: 2 | 4 }
+  | { readonly op: 'row'; readonly row: number; readonly channels: number; readonly limit: number };
+
+export function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
+  switch (layer.op) {
+    case 'conv':
+      return packConv(layer, heap);
+    case 'residual':
+      return {
+        op: 'residual',
+        first: packConv(layer.first, heap),
+        second: packConv(layer.second, heap),
+        limit: layer.limit,
+      };
+    case 'row':
+      return { op: 'row', row: place(heap, layer.row), channels: layer.channels, limit: layer.limit };
+    default:
+      return layer;
+  }
+}
+
+/** [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2]; biases get the rounding of the shift. */
+export function packConv(conv: Conv, heap: WasmHeap): PackedConv {
+  const { kernel, inputs, outputs, shift, limit, leaky, biasRows } = conv;
+  const half = (kernel * kernel * inputs) / 2;
+  const pairs = pairsOf(conv.weight);
+  const weight = heap.allocate(pairs.byteLength);
+  const packed = new Int32Array(heap.memory.buffer, weight, pairs.length);
+  for (let o = 0, from = 0; o < outputs; o++) {
+    const end = from + half;
+    for (let at = (o >> 3) * half * 8 + (o & 7); from < end; at += 8) packed[at] = pairs[from++]!;
+  }
+  const bias = heap.allocate(conv.bias.byteLength);
+  const biases = new Int32Array(heap.memory.buffer, bias, conv.bias.length);
+  const rounding = (1 << shift) >> 1;
+  for (let i = 0; i < biases.length; i++) biases[i] = conv.bias[i]! + rounding;
+  return { op: 'conv', kernel, inputs, outputs, shift, limit, leaky, weight, bias, biasRows };
+}
+
+/** Neighboring weights, two by two; a copy only where they lie unaligned. */
+function pairsOf(weight: Int16Array): Int32Array {
+  const { buffer, byteOffset, length } = weight.byteOffset % 4 === 0 ? weight : weight.slice();
+  return new Int32Array(buffer, byteOffset, length / 2);
+}
+
+function place(heap: WasmHeap, values: Int32Array): number {
+  const address = heap.allocate(values.byteLength);
+  new Int32Array(heap.memory.buffer, address, values.length).set(values);
+  return address;
+}
