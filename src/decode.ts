@@ -1,7 +1,6 @@
-import { latentExtent } from './container/chunks.ts';
 import { type Header, modelHash } from './container/header.ts';
 import { MAX_SIDE } from './container/layout.ts';
-import type { Engine, Extent, FeatureMap, Rect } from './engine/engine.ts';
+import type { Engine, FeatureMap, Rect } from './engine/engine.ts';
 import { EngineError, RequestError, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
@@ -16,7 +15,6 @@ import {
   toRational,
 } from './head/rational.ts';
 import type { Raster } from './image/raster.ts';
-import { latentWindow } from './network/window.ts';
 import { type BlockOptions, type RenderPicture, type RenderQuery, renderBand } from './pixels/render.ts';
 import { memorySource } from './reader/memory-source.ts';
 import { openReader, type Reader } from './reader/reader.ts';
@@ -192,25 +190,14 @@ export class LiifImage {
       overviewFactor: header.overviewFactor,
       channels: header.channels,
       alpha: header.alpha,
-      sites: (level) => this.#sites(level),
+      sites: (level) => this.#latents.sites(level),
       features: (level, plane, rect, signal) => this.#featureMap(level, plane, rect, signal),
     };
   }
 
-  #sites(level: number): Extent {
-    const stride = this.engine.model.latentStride;
-    const latents = latentExtent(this.header, level);
-    return { height: latents.height * stride, width: latents.width * stride };
-  }
-
   #featureMap(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>> {
     const key = `${level}/${plane}/${rect.top}/${rect.left}/${rect.height}/${rect.width}`;
-    const load = async (shared: AbortSignal) => {
-      const extent = latentExtent(this.header, level);
-      const window = latentWindow(this.engine.model, rect, extent);
-      const latents = await this.#latents.read(level, plane, window, shared);
-      return this.engine.features(latents, extent, rect, this.header.quality, shared);
-    };
+    const load = (shared: AbortSignal) => this.#latents.features(level, plane, rect, shared);
     return this.#features.lease(key, load, signal);
   }
 }

@@ -1,7 +1,8 @@
-import { type ChunkId, chunkExtent, chunkNumber } from '../container/chunks.ts';
-import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
+import { type ChunkId, chunkExtent, chunkNumber, latentExtent } from '../container/chunks.ts';
+import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine/engine.ts';
 import { FormatError } from '../errors.ts';
 import { maxChunkBytes, symbolCount } from '../network/chunk-size.ts';
+import { latentWindow } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 import type { Reader } from '../reader/reader.ts';
 import { type Lease, LeasedCache } from './leased-cache.ts';
@@ -47,6 +48,21 @@ export class LatentStore {
       lease.release();
     });
     return { rect, channels, data };
+  }
+
+  /** Sites of a level. */
+  sites(level: number): Extent {
+    const stride = this.#engine.model.latentStride;
+    const { height, width } = latentExtent(this.#reader.header, level);
+    return { height: height * stride, width: width * stride };
+  }
+
+  /** P over a window of the sites of one level and plane, which lies inside the level. Not kept here. */
+  async features(level: number, plane: number, sites: Rect, signal?: AbortSignal): Promise<FeatureMap> {
+    const { header } = this.#reader;
+    const extent = latentExtent(header, level);
+    const latents = await this.read(level, plane, latentWindow(this.#engine.model, sites, extent), signal);
+    return this.#engine.features(latents, extent, sites, header.quality, signal);
   }
 
   #chunk(id: ChunkId, signal: AbortSignal | undefined): Promise<Lease<Int16Array>> {

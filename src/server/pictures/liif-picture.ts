@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { latentExtent } from '../../container/chunks.ts';
 import { modelHash } from '../../container/header.ts';
-import type { Engine, Extent, FeatureMap, Rect } from '../../engine/engine.ts';
+import type { Engine, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { gridCount, isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { type Exact, toNumber, toRational } from '../../head/rational.ts';
 import type { Raster } from '../../image/raster.ts';
-import { latentWindow } from '../../network/window.ts';
 import {
   MAX_STRIP_PIXELS,
   type RenderPicture,
@@ -130,7 +128,7 @@ class LiifPicture implements ServedPicture {
       overviewFactor: header.overviewFactor,
       channels: header.channels,
       alpha: header.alpha,
-      sites: (level) => this.#sites(level),
+      sites: (level) => this.#latents.sites(level),
       features: (...window) => this.#features(...window),
       ...(options.pixels && { sitePixels: (...block) => this.#sitePixels(options.pixels!, ...block) }),
     };
@@ -146,7 +144,7 @@ class LiifPicture implements ServedPicture {
       columns: gridCount(density.columns, query.width),
     };
     const samples = grid.rows * grid.columns * planes;
-    const sites = this.#sites(level);
+    const sites = this.#latents.sites(level);
     // Where the first and the last sample lie, as `sampleAxis` has it; doubles are good enough to guess with.
     const blocks = (start: Exact, length: Exact, count: number, side: number, m: number) => {
       const step = toNumber(toRational(length)) / (count * m);
@@ -266,14 +264,10 @@ class LiifPicture implements ServedPicture {
   }
 
   #features(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>> {
-    const { engine, features } = this.#options;
-    const { header } = this.#reader;
-    const load = async (shared: AbortSignal) => {
+    const { features } = this.#options;
+    const load = (shared: AbortSignal) => {
       setMaxListeners(0, shared); // one for each chunk
-      const extent = latentExtent(header, level);
-      const window = latentWindow(engine.model, rect, extent);
-      const latents = await this.#latents.read(level, plane, window, shared);
-      return engine.features(latents, extent, rect, header.quality, shared);
+      return this.#latents.features(level, plane, rect, shared);
     };
     return features.lease(this.#key(level, plane, rect), load, signal);
   }
@@ -289,7 +283,7 @@ class LiifPicture implements ServedPicture {
   ): Promise<Lease<Raster>> | undefined {
     const key = this.#key(level, plane, block);
     if (wanted < MIN_KEPT_PIXELS && !pixels.has(key)) return undefined;
-    const { height, width } = this.#sites(level);
+    const { height, width } = this.#latents.sites(level);
     // The ensemble's other sites, whose weight is 0 here, belong to the window as well.
     const rect = {
       ...block,
@@ -306,12 +300,6 @@ class LiifPicture implements ServedPicture {
       }
     };
     return pixels.lease(key, load, signal);
-  }
-
-  #sites(level: number): Extent {
-    const stride = this.#options.engine.model.latentStride;
-    const latents = latentExtent(this.#reader.header, level);
-    return { height: latents.height * stride, width: latents.width * stride };
   }
 }
 
