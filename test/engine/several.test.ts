@@ -4,8 +4,7 @@ import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { severalAsOne } from '../../src/engine/several.ts';
 import { EngineError } from '../../src/errors.ts';
-import { parseModel } from '../../src/network/load.ts';
-import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { latents, level, model, query, sites } from '../fixtures/one-latent.ts';
 import { MODELS, runEngineTests } from './conformance.ts';
 
 describe('the contract of engines, kept by two that are one', () => {
@@ -14,20 +13,6 @@ describe('the contract of engines, kept by two that are one', () => {
     openEngine: async (model) => severalAsOne([openReferenceEngine(model), openReferenceEngine(model)]),
   });
 });
-
-const model = parseModel(tinyModelBytes({ seed: 3 }));
-const level = { height: 1, width: 1 };
-const sites = { top: 0, left: 0, height: 2, width: 2 };
-const latents = {
-  rect: { top: 0, left: 0, ...level },
-  channels: model.latentChannels,
-  data: new Int16Array(model.latentChannels),
-};
-const query = {
-  rows: { index: Int32Array.of(0), fraction: Int16Array.of(0), cell: 4096 },
-  columns: { index: Int32Array.of(0), fraction: Int16Array.of(0), cell: 4096 },
-  depth: 8,
-} as const;
 
 /** A card that writes down what it is asked for, and fails while it is lost. */
 class Card {

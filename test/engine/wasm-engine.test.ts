@@ -4,7 +4,7 @@ import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { Engine, FeatureMap, Patch } from '../../src/engine/engine.ts';
+import type { Engine, Extent, FeatureMap, Patch } from '../../src/engine/engine.ts';
 import { FreeList } from '../../src/engine/wasm/heap.ts';
 import type { Thread, WasmHost } from '../../src/engine/wasm/host.ts';
 import { niceNodeHost, nodeHost } from '../../src/engine/wasm/node-host.ts';
@@ -16,11 +16,12 @@ import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const model = parseModel(tinyModelBytes({ seed: 5 }));
 const level = { height: 12, width: 12 };
-const latents: Patch = {
-  rect: { top: 0, left: 0, ...level },
+const latentsOf = ({ height, width }: Extent): Patch => ({
+  rect: { top: 0, left: 0, height, width },
   channels: model.latentChannels,
-  data: new Int16Array(level.height * level.width * model.latentChannels).fill(700),
-};
+  data: new Int16Array(height * width * model.latentChannels).fill(700),
+});
+const latents = latentsOf(level);
 const sites = { top: 0, left: 0, height: 192, width: 192 };
 const tile = {
   rows: sampleAxis(20n, 32n, 256, 1n, 192),
@@ -233,11 +234,7 @@ it('stops work that was aborted', async () => {
 it('on the calling thread hears of an abort in the middle of a call, and is free soon after', async () => {
   const engine = await openWasmEngine(model, { host: nodeHost, threads: 0 });
   const large = { height: 96, width: 96 };
-  const patch: Patch = {
-    rect: { top: 0, left: 0, ...large },
-    channels: model.latentChannels,
-    data: new Int16Array(large.height * large.width * model.latentChannels).fill(700),
-  };
+  const patch = latentsOf(large);
   const all = { top: 0, left: 0, height: 1536, width: 1536 };
   const calling = async (signal?: AbortSignal) =>
     (await engine.features(patch, large, all, 60, signal)).close();

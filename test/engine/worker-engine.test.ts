@@ -11,20 +11,9 @@ import {
   type WorkerEngineOptions,
 } from '../../src/engine/worker/worker-engine.ts';
 import { FormatError, isLiifError, RequestError } from '../../src/errors.ts';
-import { parseModel } from '../../src/network/load.ts';
-import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { axis, latents, level, model, query, sites } from '../fixtures/one-latent.ts';
 
-const model = parseModel(tinyModelBytes({ seed: 3 }));
 const reference = openReferenceEngine(model);
-const level = { height: 1, width: 1 };
-const sites = { top: 0, left: 0, height: 2, width: 2 };
-const latents = {
-  rect: { top: 0, left: 0, ...level },
-  channels: model.latentChannels,
-  data: new Int16Array(model.latentChannels),
-};
-const axis = { index: Int32Array.of(0), fraction: Int16Array.of(0), cell: 4096 };
-const query: Query = { rows: axis, columns: axis, depth: 8 };
 
 /** A worker of this thread: messages are cloned and come later, as between threads. */
 class NearWorker implements EngineWorker {

@@ -17,6 +17,7 @@ export interface RunningJob<T> {
   readonly transfer?: ArrayBuffer[];
   /** Posted to threads that have nothing else to do, at most `maxHelpers` of them, until the first thread has answered. Absent: nobody can help. */
   readonly help?: JobMessage;
+  /** Default 0. */
   readonly maxHelpers?: number;
   /** Makes the threads stop early. */
   abort(): void;
@@ -156,7 +157,7 @@ export class ThreadPool {
     const stop = onAbort(waiting.signal, () => running.abort());
     const { help, maxHelpers = 0 } = running;
     let missing = 0;
-    let openPlaces = help ? maxHelpers : 0;
+    let openPlaces = maxHelpers;
     let first: JobResult;
     let failure: Error | undefined;
     const post = (thread: Thread, message: JobMessage, leads: boolean, transfer?: ArrayBuffer[]): void => {

@@ -89,7 +89,7 @@ export function serveThread(
       kernelNetworks = new KernelNetworks(message.memory, message.networks, message.model);
       return undefined;
     }
-    const { memory, model } = start!;
+    const { memory, model, networks } = start!;
     if (message.kind === 'run') {
       const words = controlWords(message.operations.length);
       const control = new Int32Array(memory.buffer, message.control, words);
@@ -98,7 +98,6 @@ export function serveThread(
       return ended ? undefined : UNFINISHED;
     }
     const { chunk, quality, scratch, operations } = message;
-    const { networks } = start!;
     const count = networkCount(networks);
     const control = new Int32Array(memory.buffer, message.control, teamWords(count, operations));
     const team = new ChunkTeam(kernels!, control, count, operations);

@@ -1,7 +1,18 @@
 import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { onAbort } from '../../on-abort.ts';
-import type { Axis, Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
+import type {
+  Axis,
+  EncodedChunk,
+  Engine,
+  EngineName,
+  Extent,
+  FeatureMap,
+  Patch,
+  Query,
+  Rect,
+  Samples,
+} from '../engine.ts';
 import {
   type EngineFacts,
   type FeatureFacts,
@@ -98,44 +109,24 @@ class WorkerEngine implements Engine {
     this.#chunks = facts.every(({ codesChunks }) => codesChunks) ? undefined : options.chunks;
   }
 
-  async analyze(
-    pixels: Patch,
-    picture: Extent,
-    latents: Rect,
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<Int16Array> {
+  readonly analyze: Engine['analyze'] = async (pixels, picture, latents, quality, signal) => {
     const args = [ownPatch(pixels), picture, latents, quality];
     return (await this.#idlest.call({ kind: 'call', name: 'analyze', args }, signal)) as Int16Array;
-  }
+  };
 
-  async encodeChunk(
-    ...[analysis, chunk, quality, signal]: Parameters<Engine['encodeChunk']>
-  ): ReturnType<Engine['encodeChunk']> {
+  readonly encodeChunk: Engine['encodeChunk'] = async (analysis, chunk, quality, signal) => {
     if (this.#chunks) return this.#openChunks(this.#chunks).encodeChunk(analysis, chunk, quality, signal);
     const args = [own(analysis), chunk, quality];
-    const result = await this.#idlest.call({ kind: 'call', name: 'encodeChunk', args }, signal);
-    return result as Awaited<ReturnType<Engine['encodeChunk']>>;
-  }
+    return (await this.#idlest.call({ kind: 'call', name: 'encodeChunk', args }, signal)) as EncodedChunk;
+  };
 
-  async decodeChunk(
-    bytes: Uint8Array,
-    chunk: Extent,
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<Int16Array> {
+  readonly decodeChunk: Engine['decodeChunk'] = async (bytes, chunk, quality, signal) => {
     if (this.#chunks) return this.#openChunks(this.#chunks).decodeChunk(bytes, chunk, quality, signal);
     const args = [own(bytes), chunk, quality];
     return (await this.#idlest.call({ kind: 'call', name: 'decodeChunk', args }, signal)) as Int16Array;
-  }
+  };
 
-  async features(
-    latents: Patch,
-    level: Extent,
-    sites: Rect,
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<FeatureMap> {
+  readonly features: Engine['features'] = async (latents, level, sites, quality, signal) => {
     const connection = this.#idlest;
     const map = ++this.#lastMap;
     const args = [ownPatch(latents), level, sites, quality];
@@ -143,9 +134,9 @@ class WorkerEngine implements Engine {
       connection.post({ kind: 'close-features', map }),
     );
     return new WorkerFeatures(connection, map, facts as FeatureFacts);
-  }
+  };
 
-  async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
+  readonly pixels: Engine['pixels'] = async (features, queries, signal) => {
     if (!(features instanceof WorkerFeatures) || !this.#connections.includes(features.connection))
       throw new RequestError('The feature map belongs to another engine');
     const { connection, map } = features;
@@ -172,7 +163,7 @@ class WorkerEngine implements Engine {
     // Not after a failure: somebody may still write to it.
     giveBack();
     return samples;
-  }
+  };
 
   async close(): Promise<void> {
     this.#closed = true;
