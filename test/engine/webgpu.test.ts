@@ -158,6 +158,20 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     expect(bytes.at(-1)).toBe(bytes[5]);
   });
 
+  it('makes many windows at once in the scratch memory of one', async () => {
+    const other = webGpuEngine(model, kernels, { cpu: reference });
+    const latents = Array.from({ length: 8 }, (_, i) => randomLatents(whole, 20 + i));
+    const expected = await reference.features(latents[7]!, level, whole, 50);
+    const make = (one: Patch) => other.features(one, level, whole, 50);
+    (await make(latents[0]!)).close();
+    const ofOne = other.deviceBytes;
+    const made = await Promise.all(latents.map(make));
+    // Whose memory a size class rounds up.
+    expect(other.deviceBytes - ofOne).toBeLessThanOrEqual(7 * 1.25 * expected.byteLength);
+    expectEqual(await made[7]!.read(), await expected.read());
+    await other.close();
+  });
+
   it('stops when it is told to, and keeps nothing of what it began', async () => {
     const sites = whole;
     const before = engine.deviceBytes - engine.freeBytes;

@@ -24,8 +24,8 @@ export class BufferPool {
   /** Least recently freed first. */
   #free: GPUBuffer[] = [];
   #freeBytes = 0;
-  /** All that are not destroyed. */
-  readonly #buffers = new Set<GPUBuffer>();
+  /** All that are not destroyed: whether the device is known to have memory for them. */
+  readonly #buffers = new Map<GPUBuffer, { proven: boolean }>();
   #bytes = 0;
   #destroyed = false;
 
@@ -60,7 +60,7 @@ export class BufferPool {
         `${byteLength} more bytes would take the graphics memory beyond ${this.#options.maxBytes}`,
       );
     const buffer = this.#device.createBuffer({ size, usage: this.#usage });
-    this.#buffers.add(buffer);
+    this.#buffers.set(buffer, { proven: false });
     this.#bytes += size;
     return buffer;
   }
@@ -70,6 +70,17 @@ export class BufferPool {
     this.#free.push(buffer);
     this.#freeBytes += buffer.size;
     while (this.#freeBytes > this.#options.maxFreeBytes) this.#destroy(this.#free.shift()!);
+  }
+
+  /** Whether the buffer is known to be valid: others may have it as soon as its work is submitted. */
+  isProven(buffer: GPUBuffer): boolean {
+    return this.#buffers.get(buffer)?.proven ?? false;
+  }
+
+  /** Work that uses it was taken by the device. */
+  prove(buffer: GPUBuffer): void {
+    const state = this.#buffers.get(buffer);
+    if (state) state.proven = true;
   }
 
   /** For buffers that may be invalid. */
@@ -88,7 +99,7 @@ export class BufferPool {
   destroy(): void {
     this.#destroyed = true;
     this.trim();
-    for (const buffer of this.#buffers) this.discard(buffer);
+    for (const buffer of this.#buffers.keys()) this.discard(buffer);
   }
 
   #destroy(buffer: GPUBuffer): void {

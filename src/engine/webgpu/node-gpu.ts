@@ -8,6 +8,9 @@ import { DeviceChunks } from './device-chunks.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { type ChunkCoder, openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
+/** A window of 1024 x 1024 sites takes some 64 MB, and a new buffer costs more than what is computed in it. */
+const FREE_BYTES = 2 * 2 ** 30;
+
 /** Dawn crashes when what `create` gave is collected while its devices live. */
 const instances: GPU[] = [];
 
@@ -68,6 +71,7 @@ export async function openNodeWebGpu(
       plainSpeed,
       deviceChunks: DeviceChunks,
       ...(chunksOn && { chunksOn }),
+      maxFreeBytes: FREE_BYTES,
       ...options,
     });
   const adapters = named?.split(',') ?? (await adapterNames());

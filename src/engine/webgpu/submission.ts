@@ -7,7 +7,7 @@ export class Submission {
   readonly encoder: GPUCommandEncoder;
   readonly #queue: GPUQueue;
   readonly #pool: BufferPool;
-  readonly #buffers: GPUBuffer[] = [];
+  #buffers: GPUBuffer[] = [];
   readonly #kept = new Set<GPUBuffer>();
   /** Of `#buffers`, those that a later command may have. */
   #idle: GPUBuffer[] = [];
@@ -48,13 +48,24 @@ export class Submission {
     this.#idle.push(buffer);
   }
 
-  /** After it was submitted. */
+  /** After it was submitted: the next submission, which comes after it on the device, may have its scratch memory. */
+  release(): void {
+    this.#idle = [];
+    this.#buffers = this.#buffers.filter((buffer) => {
+      if (this.#kept.has(buffer) || !this.#pool.isProven(buffer)) return true;
+      this.#pool.free(buffer);
+      return false;
+    });
+  }
+
+  /** When it is known whether the device took it. What has not been used before may be invalid if it did not. */
   finish(valid: boolean): void {
     for (const buffer of this.#buffers) {
-      if (!valid) this.#pool.discard(buffer);
-      else if (!this.#kept.has(buffer)) this.#pool.free(buffer);
+      if (valid) this.#pool.prove(buffer);
+      if (!this.#pool.isProven(buffer)) this.#pool.discard(buffer);
+      else if (!valid || !this.#kept.has(buffer)) this.#pool.free(buffer);
     }
-    this.#idle = [];
+    this.#buffers = [];
   }
 }
 
@@ -94,6 +105,7 @@ export class Submitter {
     } catch (error) {
       failure = error;
     }
+    submission.release();
     const scopes = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
     let errors: (GPUError | null)[] = [];
     try {

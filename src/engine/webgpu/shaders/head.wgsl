@@ -118,24 +118,38 @@ fn colour(query: Query, i: u32, j: u32) -> vec3<u32> {
   var red = vec4<i32>();
   var green = vec4<i32>();
   var blue = vec4<i32>();
-  for (var octet = 0u; octet < features.octets; octet++) {
-    let w00 = sites[at00 + octet];
-    let w01 = sites[at01 + octet];
-    let w10 = sites[at10 + octet];
-    let w11 = sites[at11 + octet];
-    let weight = octet * HEAD_STRIDE;
-    let cell = query.cell + octet * 2u;
-    let even = blend(
-      pixel, head[weight], head[weight + 2u], terms[cell],
-      even_units(w00), even_units(w01), even_units(w10), even_units(w11),
-    );
-    let odd = blend(
-      pixel, head[weight + 1u], head[weight + 3u], terms[cell + 1u],
-      odd_units(w00), odd_units(w01), odd_units(w10), odd_units(w11),
-    );
-    red += head[weight + 4u] * even + head[weight + 5u] * odd;
-    green += head[weight + 6u] * even + head[weight + 7u] * odd;
-    blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+  // At native scale pixels lie on sites: all other terms, and the weights of the other sites, are 0.
+  if (fr == 0 && fc == 0) {
+    for (var octet = 0u; octet < features.octets; octet++) {
+      let words = sites[at00 + octet];
+      let cell = query.cell + octet * 2u;
+      let even = max(sat16(even_units(words) + terms[cell]), vec4<i32>());
+      let odd = max(sat16(odd_units(words) + terms[cell + 1u]), vec4<i32>());
+      let weight = octet * HEAD_STRIDE;
+      red += head[weight + 4u] * even + head[weight + 5u] * odd;
+      green += head[weight + 6u] * even + head[weight + 7u] * odd;
+      blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+    }
+  } else {
+    for (var octet = 0u; octet < features.octets; octet++) {
+      let w00 = sites[at00 + octet];
+      let w01 = sites[at01 + octet];
+      let w10 = sites[at10 + octet];
+      let w11 = sites[at11 + octet];
+      let weight = octet * HEAD_STRIDE;
+      let cell = query.cell + octet * 2u;
+      let even = blend(
+        pixel, head[weight], head[weight + 2u], terms[cell],
+        even_units(w00), even_units(w01), even_units(w10), even_units(w11),
+      );
+      let odd = blend(
+        pixel, head[weight + 1u], head[weight + 3u], terms[cell + 1u],
+        odd_units(w00), odd_units(w01), odd_units(w10), odd_units(w11),
+      );
+      red += head[weight + 4u] * even + head[weight + 5u] * odd;
+      green += head[weight + 6u] * even + head[weight + 7u] * odd;
+      blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+    }
   }
   let sums = features.output_bias.xyz + vec3<i32>(sum_of(red), sum_of(green), sum_of(blue));
   if (query.depth == 8u) {
