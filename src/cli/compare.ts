@@ -13,7 +13,7 @@ import { memorySource } from '../reader/memory-source.ts';
 import { OpenedSource } from '../reader/opened-source.ts';
 import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
-import { isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
+import { isUrl, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, bytesText, type OutputOptions, Terminal } from './terminal.ts';
@@ -104,12 +104,10 @@ async function openPicture(
 ): Promise<Picture> {
   const signal = interruption();
   const title = titleOf(input);
+  const bytes = await pipedBytes(input, signal);
   let source: Source;
-  let bytes: Uint8Array | undefined;
-  if (input === STANDARD) {
-    bytes = await readStandardInput(signal);
-    source = memorySource(bytes, title);
-  } else source = isUrl(input) ? httpSource(input) : await fileSource(input);
+  if (bytes) source = memorySource(bytes, title);
+  else source = isUrl(input) ? httpSource(input) : await fileSource(input);
   try {
     const opened = await OpenedSource.open(source, signal);
     if (MAGIC.every((byte, i) => opened.first[i] === byte)) {

@@ -15,7 +15,7 @@ import {
 } from '../image/write.ts';
 import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
-import { isSameFile, openSource, STANDARD, titleOf } from './inputs.ts';
+import { isSameFile, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
@@ -46,7 +46,9 @@ Any region can be decoded at any size: what lies between the pixels is computed 
 export function decodeCommand(): Command {
   const command = new Command('decode')
     .argument('<input>', 'a .liif file, an http(s) URL, or - for standard input')
-    .option('-o, --output <file>', 'image file, or - for standard output')
+    .addOption(
+      new Option('-o, --output <file>', 'image file, or - for standard output').argParser(outputPath),
+    )
     .addOption(
       new Option('--format <name>', 'default: by the ending; png for standard output').choices(IMAGE_FORMATS),
     )

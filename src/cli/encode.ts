@@ -10,7 +10,7 @@ import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
-import { expandInputs, isSameFile, isUrl, readStandardInput, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, isSameFile, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
 import {
@@ -60,7 +60,12 @@ EXIF orientation is applied and color converted to sRGB; alpha, gray and 16 bits
 export function encodeCommand(): Command {
   const command = new Command('encode')
     .argument('<input...>', 'image files or globs, or - for standard input')
-    .option('-o, --output <path>', 'file or folder, or - for standard output (default: beside the input)')
+    .addOption(
+      new Option(
+        '-o, --output <path>',
+        'file or folder, or - for standard output (default: beside the input)',
+      ).argParser(outputPath),
+    )
     .addOption(
       new Option(
         '-q, --quality <1-100>',
@@ -172,10 +177,8 @@ async function readInput(
   signal: AbortSignal,
 ): Promise<{ image: ReadImage; sourceBytes: number }> {
   const settings = { name: titleOf(input), tolerant: options.tolerant ?? false };
-  if (input === STANDARD) {
-    const bytes = await readStandardInput(signal);
-    return { image: await readImage(bytes, settings), sourceBytes: bytes.length };
-  }
+  const piped = await pipedBytes(input, signal);
+  if (piped) return { image: await readImage(piped, settings), sourceBytes: piped.length };
   const image = await readImage(input, settings);
   return { image, sourceBytes: (await stat(input)).size };
 }

@@ -1,5 +1,7 @@
-import { existsSync } from 'node:fs';
-import { realpath } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { InvalidArgumentError } from 'commander';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { RequestError, SourceError } from '../errors.ts';
 import { fileSource } from '../reader/file-source.ts';
@@ -9,10 +11,15 @@ import type { Source } from '../reader/source.ts';
 
 /** As an argument: standard input or output. */
 export const STANDARD = '-';
+/** Its other names. What goes to standard output by any of them is told of on standard error. */
+const STANDARD_OUTPUTS: readonly string[] = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
 /** More than any picture needs, so that an endless pipe ends in a message. */
-const MAX_STANDARD_INPUT = 2 ** 32 - 1;
+const MAX_PIPED = 2 ** 32 - 1;
 
-/** Arguments with globs resolved (where the shell has not done it), in order, each file once. Throws SourceError when a glob finds nothing. */
+/**
+ * Arguments with globs resolved (where the shell has not done it), in order, each file once. A glob that finds nothing
+ * stays what it is, to be reported like a file that is missing; alone, it throws SourceError.
+ */
 export async function expandInputs(args: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
   for (const arg of args) {
@@ -21,7 +28,10 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
       continue;
     }
     const paths = await glob(arg, { expandDirectories: false, dot: false, absolute: arg.startsWith('/') });
-    if (paths.length === 0) throw new SourceError(`${arg}: no file matches`);
+    if (paths.length === 0) {
+      if (args.length === 1) throw new SourceError(`${arg}: no file matches`);
+      paths.push(arg);
+    }
     for (const path of paths.sort()) found.add(path);
   }
   const inputs = [...found];
@@ -51,30 +61,48 @@ export function titleOf(input: string): string {
 /** A file, a URL or standard input as a source of a .liif file. */
 export async function openSource(input: string, signal: AbortSignal): Promise<Source> {
   if (isUrl(input)) return httpSource(input);
-  if (input === STANDARD) return memorySource(await readStandardInput(signal), titleOf(input));
-  return fileSource(input);
+  const piped = await pipedBytes(input, signal);
+  return piped ? memorySource(piped, titleOf(input)) : fileSource(input);
 }
 
-export async function readStandardInput(signal: AbortSignal): Promise<Uint8Array> {
+/** All that comes through standard input or a named pipe, e.g. `<(curl ...)` of a shell; undefined for files, which need not be read as a whole. */
+export async function pipedBytes(input: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  if (input !== STANDARD) {
+    const isPipe = await stat(input).then(
+      (found) => found.isFIFO(),
+      () => false, // whoever opens it tells why it cannot be
+    );
+    return isPipe ? readStream(createReadStream(input), input, signal) : undefined;
+  }
   if (process.stdin.isTTY)
     throw new RequestError('Nothing is piped into standard input; name a file, or pipe one in');
+  return readStream(process.stdin, titleOf(input), signal);
+}
+
+async function readStream(stream: Readable, title: string, signal: AbortSignal): Promise<Uint8Array> {
   const parts: Buffer[] = [];
   let length = 0;
-  const stop = () => process.stdin.destroy(signal.reason);
+  const stop = () => stream.destroy(signal.reason);
   signal.addEventListener('abort', stop);
   try {
-    for await (const part of process.stdin as AsyncIterable<Buffer>) {
+    for await (const part of stream as AsyncIterable<Buffer>) {
       length += part.length;
-      if (length > MAX_STANDARD_INPUT) throw new SourceError('standard input: more than 4 GiB');
+      if (length > MAX_PIPED) throw new SourceError(`${title}: more than 4 GiB`);
       parts.push(part);
     }
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof SourceError) throw cause;
-    throw new SourceError(`standard input: ${(cause as Error).message}`, { cause });
+    throw new SourceError(`${title}: ${(cause as Error).message}`, { cause });
   } finally {
     signal.removeEventListener('abort', stop);
   }
-  if (length === 0) throw new SourceError('standard input: is empty');
+  if (length === 0) throw new SourceError(`${title}: is empty`);
   return Buffer.concat(parts);
+}
+
+/** A path for `-o`, `-` for every name of standard output. Throws what commander expects of a parser. */
+export function outputPath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected a path.');
+  return STANDARD_OUTPUTS.includes(text) ? STANDARD : text;
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { unwritable } from '../image/atomic-file.ts';
 import { VERSION } from '../version.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
 import { ReportedFailure } from './several.ts';
@@ -88,28 +89,33 @@ function usageText(error: CommanderError, liif: Command): string {
 }
 
 async function main(): Promise<number> {
+  const args = process.argv.slice(2);
+  const debug = args.includes('--debug');
+  let told = false;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader of a pipe has gone; there is nobody to tell more.
-    if (error.code === 'EPIPE') process.exit(EXIT.output);
-    throw error;
+    // Where the reader of a pipe has gone there is nobody to tell more.
+    if (error.code !== 'EPIPE' && !told) printError(unwritable('standard output', error), debug);
+    process.exit(EXIT.output);
   });
-  const liif = await program(process.argv.slice(2));
-  const debug = process.argv.includes('--debug');
+  const liif = await program(args);
   try {
-    if (process.argv.length <= 2) {
+    if (args.length === 0) {
       liif.outputHelp({ error: true });
       return EXIT.request;
     }
+    const [first, topic] = args;
+    if (first === 'help' && topic !== undefined && !liif.commands.some((command) => command.name() === topic))
+      liif.error(`unknown command '${topic}'`);
     await liif.parseAsync();
     return EXIT.ok;
   } catch (error) {
     if (error instanceof ReportedFailure) return exitCodeOf(error);
-    if (error instanceof CommanderError) {
-      if (exitCodeOf(error) !== EXIT.ok)
-        printError(new Error(usageText(error, liif), { cause: error }), debug);
-      return exitCodeOf(error);
-    }
-    printError(error, debug);
+    if (exitCodeOf(error) === EXIT.ok) return EXIT.ok; // help and version are such exceptions
+    told = true;
+    printError(
+      error instanceof CommanderError ? new Error(usageText(error, liif), { cause: error }) : error,
+      debug,
+    );
     return exitCodeOf(error);
   }
 }

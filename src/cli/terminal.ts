@@ -1,7 +1,7 @@
 import type { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import type { Progress } from '../decode.ts';
-import { OutputError } from '../image/errors.ts';
+import { unwritable } from '../image/atomic-file.ts';
 
 /** Options that every command has. */
 export interface OutputOptions {
@@ -79,10 +79,15 @@ export class Terminal {
   }
 }
 
-/** One line on standard error, however the message is made; the stack on request. */
+/** One line on standard error, however the message is made, without what terminals would obey; the stack on request. */
 export function printError(error: unknown, debug: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`liif: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  process.stderr.write(
+    `liif: ${message
+      .trim()
+      .replaceAll(/\s*\n\s*/g, ' ')
+      .replaceAll(/\p{Cc}/gu, '?')}\n`,
+  );
   if (debug && error instanceof Error) {
     process.stderr.write(`${error.stack}\n`);
     if (error.cause) process.stderr.write(`cause: ${(error.cause as Error).stack ?? error.cause}\n`);
@@ -93,9 +98,7 @@ export function printError(error: unknown, debug: boolean): void {
 export function writeStandardOutput(bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(bytes, (error) =>
-      error
-        ? reject(new OutputError(`standard output: cannot be written: ${error.message}`, { cause: error }))
-        : resolve(),
+      error ? reject(unwritable('standard output', error)) : resolve(),
     );
   });
 }

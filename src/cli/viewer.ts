@@ -8,6 +8,7 @@ import { OutputError } from '../image/errors.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { openReader } from '../reader/reader.ts';
 import { expandInputs } from './inputs.ts';
+import { naming } from './several.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
 
 const EXAMPLES = `
@@ -61,7 +62,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     if (names.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
     names.add(name);
     // Before anything is written: what is no picture would be one that no browser shows.
-    await describe(input);
+    await naming(input, () => describe(input));
   }
   let pictures: ListedPicture[];
   try {

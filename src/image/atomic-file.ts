@@ -1,17 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, rmSync } from 'node:fs';
-import { chmod, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream, createWriteStream, rmSync } from 'node:fs';
+import { chmod, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { OutputError } from './errors.ts';
 
 /** Temporary files that an exit in the midst of things would leave behind. */
 const unfinished = new Set<string>();
 let cleansOnExit = false;
+/** As many as Linux follows. */
+const MAX_LINKS = 40;
 
 /**
  * A file that appears under its name when it is complete, or not at all: it is written under a temporary name in the same folder and renamed by
- * `commit`. Devices and pipes cannot be renamed to; `commit` copies into them. Fits the encoder's `Sink`.
+ * `commit`. Links stay links, wherever they lead. Devices and pipes cannot be renamed to; `commit` copies into them. Fits the encoder's `Sink`.
  */
 export class AtomicFile {
   /** Where it will be. */
@@ -43,14 +46,15 @@ export class AtomicFile {
     let special = false;
     let mode: number | undefined;
     try {
-      target = await realpath(path); // a link stays a link, its target is replaced
-      const found = await stat(target);
+      const found = await stat(path);
       if (found.isDirectory()) throw new OutputError(`${path}: cannot be written: is a directory`);
       special = !found.isFile();
       mode = found.mode & 0o7777;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(path, error);
     }
+    // Pipes behind links, such as /dev/stdout, have no path of their own.
+    if (!special) target = await linkedFrom(path);
     const folder = special ? tmpdir() : dirname(target);
     const temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
     if (!cleansOnExit) {
@@ -97,12 +101,7 @@ export class AtomicFile {
       await handle.close();
       this.#handle = undefined;
       if (this.#special) {
-        const out = await open(this.path, 'w');
-        try {
-          for await (const part of createReadStream(this.temporary)) await out.write(part);
-        } finally {
-          await out.close();
-        }
+        await pipeline(createReadStream(this.temporary), createWriteStream(this.path));
         await rm(this.temporary, { force: true });
       } else {
         if (this.#mode !== undefined) await chmod(this.temporary, this.#mode);
@@ -141,6 +140,24 @@ export async function writeAtomically<T>(
   return { bytes: await file.commit(), result };
 }
 
+/** Where the file is, or will be, that a path leads to by links. */
+async function linkedFrom(path: string): Promise<string> {
+  let target = path;
+  for (let links = 0; links < MAX_LINKS; links++) {
+    try {
+      return await realpath(target);
+    } catch {
+      // It does not exist yet: a link may lead there all the same.
+    }
+    try {
+      target = resolve(await realpath(dirname(target)), await readlink(target));
+    } catch {
+      return target; // no link
+    }
+  }
+  throw new OutputError(`${path}: cannot be written: too many links`);
+}
+
 function removeUnfinished(): void {
   for (const path of unfinished) rmSync(path, { force: true });
 }
@@ -157,7 +174,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
 };
 
-function unwritable(path: string, error: unknown): OutputError {
+/** `path`: what cannot be written, as messages call it. */
+export function unwritable(path: string, error: unknown): OutputError {
   if (error instanceof OutputError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
   return new OutputError(`${path}: cannot be written: ${REASONS[code ?? ''] ?? message}`, { cause: error });

@@ -3,7 +3,7 @@ import { dirname, extname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import sharp, { type Sharp } from 'sharp';
 import { RequestError } from '../errors.ts';
-import { AtomicFile, writeAtomically } from './atomic-file.ts';
+import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
 import { OutputError } from './errors.ts';
 import { depthOf, type Raster } from './raster.ts';
 import { tiffHeader } from './tiff.ts';
@@ -116,7 +116,10 @@ export async function formatImage(
   return withSharp(bands, format, options, undefined, (pipeline) => pipeline.toBuffer());
 }
 
-/** Into a stream, e.g. standard output; raw samples as they come, others when they are complete. The stream stays open. */
+/**
+ * Into a stream, e.g. standard output; raw samples as they come, others when they are complete. The stream stays open. Rejects like `writeImage`,
+ * with OutputError where the stream takes no more.
+ */
 export async function writeImageTo(
   image: Raster | ImageBands,
   stream: Writable,
@@ -129,7 +132,7 @@ export async function writeImageTo(
   const put = (part: Uint8Array) =>
     new Promise<void>((resolve, reject) => {
       bytes += part.length;
-      stream.write(part, (error) => (error ? reject(error) : resolve()));
+      stream.write(part, (error) => (error ? reject(unwritable('the stream', error)) : resolve()));
     });
   if (format === 'raw') for await (const band of inOrder(bands, options.signal)) await put(bytesOf(band));
   else await put(await formatImage(bands, format, options));
@@ -233,10 +236,12 @@ function checkWrite({ width, height, depth }: ImageBands, format: ImageFormat, o
     throw new RequestError(
       `${facts.title} holds 8 bits a sample, not ${depth}; ask for depth 8, or write PNG, TIFF or raw`,
     );
-  if (width > facts.maxSide || height > facts.maxSide)
+  if (width > facts.maxSide || height > facts.maxSide) {
+    const larger = Object.values(FORMATS).filter(({ maxSide }) => maxSide >= Math.max(width, height));
     throw new RequestError(
-      `${facts.title} holds at most ${facts.maxSide} pixels on a side, not ${width} x ${height}; write ${format === 'jpeg' ? 'PNG or TIFF' : 'JPEG, PNG or TIFF'}`,
+      `${facts.title} holds at most ${facts.maxSide} pixels on a side, not ${width} x ${height}; write ${larger.map(({ title }) => title).join(' or ')}`,
     );
+  }
   const { quality } = options;
   if (quality === undefined) return;
   if (facts.quality === undefined)

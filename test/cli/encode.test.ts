@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -100,6 +101,36 @@ describe('liif encode', () => {
     await expectFailure(['encode', cut], 4, /cut\.png: the image cannot be decoded: /);
     await expectFailure(['encode', '-'], 3, /standard input: is empty/, new Uint8Array());
     expect(await readdir(bench.folder)).toEqual(['cut.png']);
+  });
+
+  it('encodes the others where one glob finds nothing', async () => {
+    const input = join(bench.folder, 'a.png');
+    await copyFile(bench.photo, input);
+    const { code, stderr } = await runLiif([
+      'encode',
+      join(bench.folder, '*.tif'),
+      join(bench.folder, '*.png'),
+    ]);
+    expect(stderr).toMatch(/^liif: .*\*\.tif: no such file\n$/);
+    expect(code).toBe(3);
+    expect((await readdir(bench.folder)).sort()).toEqual(['a.liif', 'a.png']);
+  });
+
+  it('reads named pipes and writes standard output by any of its names', async () => {
+    const pipe = join(bench.folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const [{ code, stdout, stderr }] = await Promise.all([
+      runLiif(['encode', pipe, '-o', '/dev/stdout']),
+      writeFile(pipe, await readFile(bench.photo)),
+    ]);
+    expect(code).toBe(0);
+    expect(stdout.equals(await readFile(bench.photoFile))).toBe(true);
+    expect(stderr).toMatch(/pipe -> -: 40 x 24/);
+    const [info] = await Promise.all([
+      runLiif(['info', pipe, '--json']),
+      writeFile(pipe, await readFile(bench.photoFile)),
+    ]);
+    expect(JSON.parse(info.stdout.toString())).toMatchObject({ width: 40, height: 24 });
   });
 
   it('never writes over its input, two outputs into one, or where it cannot', async () => {

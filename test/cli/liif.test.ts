@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/version.ts';
-import { runLiif } from './run-liif.ts';
+import { root } from '../built.ts';
+import { runLiif, startLiif } from './run-liif.ts';
 import { expectFailure } from './workbench.ts';
 
 describe('liif', () => {
@@ -16,8 +21,23 @@ describe('liif', () => {
       expect(stdout.toString()).toContain(text);
   });
 
+  it.each(['--help', 'info'])('says in one line that standard output is full: %s', async (command) => {
+    const args = command === 'info' ? ['info', join(root, 'samples/encoded/tea.liif')] : [command];
+    const full = await open('/dev/full', 'w');
+    const child = startLiif(args, { stdio: ['ignore', full.fd, 'pipe'] });
+    await full.close();
+    const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);
+    expect(stderr).toBe('liif: standard output: cannot be written: no space left on the device\n');
+    expect(code).toBe(6);
+  });
+
+  it('prints no control characters of file names', () =>
+    expectFailure(['info', 'a\u001b[31mred\u0007.liif'], 3, /^liif: a\?\[31mred\?\.liif: no such file\n$/));
+
   it.each([
     [['encode', 'x.png', '--nope'], /unknown option '--nope'; see liif encode --help/],
+    [['help', 'frobnicate'], /^liif: unknown command 'frobnicate'; see liif --help\n$/],
+    [['decode', 'x.liif', '-o', ''], /Expected a path/],
     [['frobnicate'], /unknown command 'frobnicate'.*see liif --help/],
     [['encode'], /missing required argument 'input'/],
     [['encode', 'x.png', '-q', '0'], /--quality.*'0' is invalid.*1 to 100/],

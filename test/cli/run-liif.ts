@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { isBuilt, root } from '../built.ts';
 
 export interface Finished {
@@ -11,8 +11,8 @@ export interface Finished {
 /** The sources need a compiler in every process, and take a second longer to start. */
 const program = isBuilt(['src']) ? ['dist/cli/liif.js'] : ['--import', 'tsx', 'src/cli/liif.ts'];
 
-export function startLiif(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [...program, ...args], { cwd: root });
+export function startLiif(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  return spawn(process.execPath, [...program, ...args], { cwd: root, ...options });
 }
 
 /** Runs the command line as a process of its own: as it is built, if that is up to date, else from its TypeScript sources. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { isBuilt, root } from '../built.ts';
 import { runLiif } from './run-liif.ts';
+import { expectFailure } from './workbench.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'liif-site-'));
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -31,6 +32,17 @@ it.skipIf(!isBuilt([]))(
     expect(pictures.map(({ file }: { file: string }) => file)).toEqual(['fiat.liif', 'tea.liif']);
   },
 );
+
+it.skipIf(!isBuilt([]))('viewer: names the file that is no picture, and writes nothing', async () => {
+  const cut = join(folder, 'cut.liif');
+  await writeFile(cut, (await readFile(sample('tea'))).subarray(0, 3000));
+  await expectFailure(
+    ['viewer', '-o', join(folder, 'none'), sample('tea'), cut],
+    4,
+    /cut\.liif: chunk at byte/,
+  );
+  expect(await readdir(folder)).not.toContain('none');
+});
 
 it.skipIf(!isBuilt([]))(
   'viewer: takes away what an earlier version of it has left, and nothing else',

@@ -1,7 +1,21 @@
-import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
@@ -126,7 +140,13 @@ describe('writeImage', () => {
 
   it('refuses sides that the format cannot hold, and endings it does not know', async () => {
     const wide: Raster = { width: 20_000, height: 1, channels: 1, data: new Uint8Array(20_000) };
-    expect((await formatImage(wide, 'webp').catch((e) => e)).message).toMatch(/at most 16383/);
+    expect((await formatImage(wide, 'webp').catch((e) => e)).message).toMatch(
+      /at most 16383 .*write PNG or JPEG or TIFF or raw$/,
+    );
+    const wider: Raster = { width: 2 ** 24, height: 1, channels: 1, data: new Uint8Array(2 ** 24) };
+    expect((await formatImage(wider, 'png').catch((e) => e)).message).toMatch(
+      /at most 10000000 .*write raw$/,
+    );
     expect((await writeImage(wide, join(folder, 'a.bmp')).catch((e) => e)).message).toMatch(
       /ending names no format/,
     );
@@ -168,6 +188,30 @@ describe('writeImage', () => {
     expect((await readImage(target)).raster.width).toBe(37);
     expect((await stat(target)).mode & 0o777).toBe(0o600);
     expect((await readdir(folder)).sort()).toEqual(['link.png', 'target.png']);
+  });
+
+  it('follows a link to a file that does not exist yet, and keeps the link', async () => {
+    await mkdir(join(folder, 'real/inner'), { recursive: true });
+    await symlink('real/inner', join(folder, 'short'));
+    await symlink('../new.png', join(folder, 'real/inner/link.png'));
+    await writeImage(picture(3, 8), join(folder, 'short/link.png'));
+    expect((await readImage(join(folder, 'real/new.png'))).raster.width).toBe(37);
+    expect(await readlink(join(folder, 'real/inner/link.png'))).toBe('../new.png');
+  });
+
+  it('writes through links to open pipes, which have no path of their own, and leaves the links', async () => {
+    const pipe = spawn('sh', ['-c', 'cat | sh -c "echo \\$\\$ >&2; exec cat"']);
+    const [reader] = (await once(pipe.stderr, 'data')) as [Buffer];
+    // As /dev/stdout is one: a link to a link to pipe:[...].
+    const link = join(folder, 'stdout');
+    await symlink(`/proc/${String(reader).trim()}/fd/0`, link);
+    const { bytes } = await writeImage(picture(3, 8), link, { format: 'png' });
+    pipe.stdin.end();
+    const received = await buffer(pipe.stdout);
+    expect(received.length).toBe(bytes);
+    expect((await readImage(received)).raster).toEqual(picture(3, 8));
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readdir(folder)).toEqual(['stdout']);
   });
 
   it('writes into devices', async () => {
