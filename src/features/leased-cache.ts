@@ -83,10 +83,10 @@ export class LeasedCache<V> {
     }
   }
 
-  /** Drops everything that is not leased; what is leased closes with its last lease. */
-  close(): void {
+  /** Drops everything that is not leased; what is leased closes with its last lease. Loads under way are aborted, for this reason. */
+  close(reason?: unknown): void {
     this.#closed = true;
-    for (const pending of this.#pending.values()) pending.controller.abort();
+    for (const pending of this.#pending.values()) pending.controller.abort(reason);
     this.#evict(0);
   }
 

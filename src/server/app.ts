@@ -52,6 +52,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   const log = logger ?? pino({ level: config.logLevel });
   const services = await openServices({ roots, config, log, openEngine, credentials });
   let state: ServerState = 'ready';
+  let closing: Promise<void> | undefined;
 
   const app = express();
   app.disable('x-powered-by');
@@ -73,10 +74,10 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
     drain() {
       if (state === 'ready') state = 'draining';
     },
-    async close() {
-      if (state === 'closed') return;
+    close() {
       state = 'closed';
-      await services.close();
+      closing ??= services.close();
+      return closing;
     },
   });
 }

@@ -145,7 +145,7 @@ export const configSchema = z.strictObject({
   timeoutMs: whole(100, 3_600_000).default(30_000).describe('Longest work for one request; beyond it, 503.'),
   stopMs: whole(0, 600_000)
     .default(20_000)
-    .describe('How long running requests may take after a request to stop.'),
+    .describe('How long running requests may take after a request to stop; then they get 503.'),
   jpegQuality: whole(1, 100).default(85).describe('Quality of JPEG answers.'),
   webpQuality: whole(1, 100).default(85).describe('Quality of WebP answers.'),
   avifQuality: whole(1, 100).default(60).describe('Quality of AVIF answers.'),

@@ -61,6 +61,10 @@ export function notFound(detail = 'There is nothing at this address.'): Problem 
   return new Problem(404, 'not-found', detail);
 }
 
+export function stopping(): Problem {
+  return new Problem(503, 'stopping', 'The server is stopping.', { retryAfter: 5 });
+}
+
 /** The work was stopped because the last client that wanted it has gone. Never sent. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';

@@ -1,5 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { type AppOptions, createApp, type LiifApp } from './app.ts';
+import { closeAll } from './close-all.ts';
+import { Connections } from './connections.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
 import { listen } from './listen.ts';
 
@@ -12,7 +14,10 @@ export interface RunningServer {
   readonly localUrl: string;
   /** Where /health and /ready are answered beside it, if a health port was asked for. */
   readonly healthUrl?: string;
-  /** Stops accepting, lets running requests finish for `stopMs`, then ends. */
+  /**
+   * Answers what has been sent so far, then ends; requests that take longer than `stopMs` get 503. Rejects with what closing has failed with, when
+   * everything else is closed.
+   */
   stop(): Promise<void>;
 }
 
@@ -32,6 +37,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
     },
     app.guarded,
   );
+  const connections = new Connections(server);
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
   let health: HealthPort | undefined;
@@ -66,19 +72,9 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
       stopping ??= (async () => {
         app.drain();
         health?.beat();
-        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-        server.closeIdleConnections();
-        // Connections that finish their request now are closed as they become idle.
-        const idle = setInterval(() => server.closeIdleConnections(), 100);
-        const timer = setTimeout(() => server.closeAllConnections(), stopMs);
-        await closed;
-        clearInterval(idle);
-        clearTimeout(timer);
-        try {
-          await app.close();
-        } finally {
-          await health?.close();
-        }
+        // Its failure is told below; meanwhile nobody waits for it.
+        await connections.end(stopMs, () => void app.close().catch(() => {}));
+        await closeAll([() => app.close(), () => health?.close()]);
       })();
       return stopping;
     },

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import sharp from 'sharp';
 import type { Engine } from '../engine/engine.ts';
+import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
 import { Handlers } from './http/handlers.ts';
 import { Hosts } from './http/hosts.ts';
@@ -11,6 +12,7 @@ import { OpenPictures } from './pictures/open-pictures.ts';
 import { plainLevels } from './pictures/plain-picture.ts';
 import { type Credentials, Remotes } from './pictures/remotes.ts';
 import { ResamplePool } from './pictures/resample-pool.ts';
+import { stopping } from './problem.ts';
 import { Admission } from './render/admission.ts';
 import { openServerEngine } from './render/engine.ts';
 import { EngineHost } from './render/engine-host.ts';
@@ -135,17 +137,19 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     metrics,
     stores,
     uploads,
-    async close() {
-      await uploads.close();
-      await catalog.close();
-      service.close();
-      pictures.close();
-      levels.close();
-      await resampling.close();
-      await engines.close();
-      await remotes.close();
-      await Promise.all(stores.map((store) => store.close()));
-    },
+    close: () =>
+      closeAll([
+        // Those who wait for an image are told first, and the engine goes when nobody asks it for anything.
+        () => service.close(),
+        () => uploads.close(),
+        () => catalog.close(),
+        () => pictures.close(),
+        () => levels.close(stopping()),
+        () => resampling.close(),
+        () => engines.close(),
+        () => remotes.close(),
+        ...stores.map((store) => () => store.close()),
+      ]),
   };
 }
 

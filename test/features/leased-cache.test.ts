@@ -95,6 +95,15 @@ describe('a cache of leases', () => {
     expect((await cache.lease('a', make('fresh'))).value.name).toBe('fresh');
   });
 
+  it('ends loads with the reason that it is closed for', async () => {
+    const { cache } = cacheOf(100);
+    const load = (signal: AbortSignal) =>
+      new Promise<Thing>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const waiting = cache.lease('a', load);
+    cache.close(new Error('the shop closes'));
+    await expect(waiting).rejects.toThrow('the shop closes');
+  });
+
   it('closes a value that arrives after everybody left', async () => {
     const { cache, closed } = cacheOf(5);
     const controller = new AbortController();

@@ -59,7 +59,7 @@ export class Handlers {
     const { catalog, upload } = this.#options;
     const entries = catalog.list().slice(wanted.offset, wanted.offset + wanted.limit);
     const infos = new Map<string, ImageInfo>();
-    const failed: { id: string; title: string; code: string }[] = [];
+    const failed = new Map<string, { id: string; title: string; code: string }>();
     await inParallel(4, entries, async (entry) => {
       signal.throwIfAborted();
       try {
@@ -67,15 +67,17 @@ export class Handlers {
       } catch (error) {
         signal.throwIfAborted();
         const problem = problemOf(error);
-        if (problem.status !== 404) failed.push({ id: entry.id, title: entry.title, code: problem.code });
+        if (problem.status !== 404)
+          failed.set(entry.id, { id: entry.id, title: entry.title, code: problem.code });
       }
     });
     this.#json(request, response, {
       version: 1,
       upload,
       total: catalog.size,
+      // In the order of the catalog, or the same list would have several ETags.
       images: entries.flatMap(({ id }) => infos.get(id) ?? []),
-      failed,
+      failed: entries.flatMap(({ id }) => failed.get(id) ?? []),
     });
   }
 
@@ -311,7 +313,9 @@ export class Handlers {
           if (generation) await engines.replace(generation, error);
         } else if (error instanceof PictureChanged) pictures.forget(found?.id ?? id.canvas?.name ?? id.name);
         else {
-          if (found && problemOf(error).status >= 500) this.#options.onDamaged?.(found.id, error);
+          const { status } = problemOf(error);
+          // 503 is about the server, not the picture.
+          if (found && status >= 500 && status !== 503) this.#options.onDamaged?.(found.id, error);
           throw error;
         }
         if (attempt >= 1) throw error;

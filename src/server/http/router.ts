@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Config } from '../config.ts';
-import { Problem } from '../problem.ts';
+import { Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
 import { openApiDocument } from './openapi.ts';
 import { pageWithoutViewer } from './page-without-viewer.ts';
@@ -58,8 +58,7 @@ export function router(
     }
     // From here on names of hosts go into answers, or pages of other sites might be tricked into asking.
     const base = hosts.baseOf(request, request.baseUrl);
-    if (stateNow() === 'closed')
-      throw new Problem(503, 'stopping', 'The server is stopping.', { retryAfter: 5 });
+    if (stateNow() === 'closed') throw stopping();
     if (TEXTS.has(wanted.kind))
       await new Promise<void>((resolve) => compress(request, response, () => resolve()));
     switch (wanted.kind) {

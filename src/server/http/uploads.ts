@@ -10,7 +10,7 @@ import { readImage } from '../../image/read.ts';
 import { memorySource } from '../../reader/memory-source.ts';
 import { openReader } from '../../reader/reader.ts';
 import type { Catalog } from '../pictures/catalog.ts';
-import { badRequest, notFound, Problem, problemDocument, problemOf } from '../problem.ts';
+import { badRequest, notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import type { ImageInfo } from './image-info.ts';
 import { parseUpload } from './request.ts';
@@ -125,7 +125,7 @@ export class Uploads {
 
   /** Stops the running encoding; its unfinished file goes. */
   async close(): Promise<void> {
-    this.#stop.abort(new Problem(503, 'stopping', 'The server is stopping.'));
+    this.#stop.abort(stopping());
     await this.#last;
   }
 

@@ -4,7 +4,7 @@ import { isLiifError } from '../../errors.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { fileSource } from '../../reader/file-source.ts';
 import type { PictureId } from '../http/request.ts';
-import { notFound } from '../problem.ts';
+import { notFound, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import type { Catalog, CatalogEntry } from './catalog.ts';
 import { openLiifPicture } from './liif-picture.ts';
@@ -109,7 +109,7 @@ export class OpenPictures {
   }
 
   close(): void {
-    this.#pictures.close();
+    this.#pictures.close(stopping());
   }
 
   async #openRemote(

@@ -3,6 +3,7 @@ import { EngineError } from '../../errors.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { startWorker } from '../../start-worker.ts';
+import { stopping } from '../problem.ts';
 import type { Samples } from './resample.ts';
 
 export interface ResampleTask {
@@ -36,9 +37,9 @@ export class ResamplePool {
     this.#size = size;
   }
 
-  /** `resample` of a task; its samples are handed over. Rejects with EngineError, or with the signal's reason. */
+  /** `resample` of a task; its samples are handed over. Rejects with EngineError, with Problem when the server is stopping, or with the signal's reason. */
   run(task: ResampleTask, signal: AbortSignal): Promise<Raster> {
-    if (this.#closed) return Promise.reject(new EngineError('The server is stopping'));
+    if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ task, resolve, reject, signal });
       this.#next();
@@ -47,7 +48,7 @@ export class ResamplePool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { reject } of this.#waiting.splice(0)) reject(new EngineError('The server is stopping'));
+    for (const { reject } of this.#waiting.splice(0)) reject(stopping());
     await Promise.all([...this.#workers].map((worker) => worker.terminate()));
   }
 

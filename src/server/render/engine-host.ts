@@ -4,6 +4,7 @@ import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
 import { featureBlocks, pixelBlocks } from '../pictures/liif-picture.ts';
+import { stopping } from '../problem.ts';
 import { batchPixels } from './pixel-batches.ts';
 
 /** An engine with what it has decoded; all of it goes together. */
@@ -41,9 +42,9 @@ export class EngineHost {
     this.#options = options;
   }
 
-  /** The engine; opened on first use. Rejects with EngineError while none can be opened. */
+  /** The engine; opened on first use. Rejects with EngineError while none can be opened, with Problem when the server is stopping. */
   running(): Promise<RunningEngine> {
-    if (this.#closed) return Promise.reject(new EngineError('The server is stopping'));
+    if (this.#closed) return Promise.reject(stopping());
     if (this.#current) return this.#current;
     const opening = this.#open();
     this.#current = opening;
@@ -57,20 +58,21 @@ export class EngineHost {
   /** Replaces the engine of this generation after it has failed. Others that saw it fail get the same new one. */
   async replace(generation: number, reason: unknown): Promise<void> {
     const failed = this.#current;
-    if (failed === undefined) return;
+    if (failed === undefined || this.#closed) return;
     const old = await failed.catch(() => undefined);
     if (old === undefined || old.generation !== generation || this.#current !== failed) return;
     if (performance.now() - this.#replacedAt < (this.#options.pauseMs ?? 2000)) return;
     this.#replacedAt = performance.now();
     this.#current = undefined;
     this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
-    await end(old).catch(() => {});
+    // Who waits for it may ask the next one.
+    await end(old, new EngineError('the engine has been replaced')).catch(() => {});
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     const current = await this.#current?.catch(() => undefined);
-    if (current) await end(current);
+    if (current) await end(current, stopping());
   }
 
   async #open(): Promise<RunningEngine> {
@@ -89,9 +91,10 @@ export class EngineHost {
   }
 }
 
-async function end({ engine, features, chunks, pixels }: RunningEngine): Promise<void> {
-  features.close();
-  chunks.close();
-  pixels?.close();
+/** `reason`: what those get who wait for something of this engine. */
+async function end({ engine, features, chunks, pixels }: RunningEngine, reason: Error): Promise<void> {
+  features.close(reason);
+  chunks.close(reason);
+  pixels?.close(reason);
   await engine.close();
 }

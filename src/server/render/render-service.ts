@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.ts';
 import type { ServedPicture } from '../pictures/picture.ts';
 import { samplesNeeded } from '../pictures/resample.ts';
 import type { ResamplePool } from '../pictures/resample-pool.ts';
-import { Problem } from '../problem.ts';
+import { Problem, stopping } from '../problem.ts';
 import type { Rendering } from '../protocols/rendering.ts';
 import type { TileStore } from '../stores/tile-store.ts';
 import type { Admission } from './admission.ts';
@@ -125,8 +125,9 @@ export class RenderService {
     }
   }
 
+  /** Whoever waits for an image is told that the server is stopping. */
   close(): void {
-    this.#images.close();
+    this.#images.close(stopping());
   }
 
   async #make(
