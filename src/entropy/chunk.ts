@@ -24,7 +24,7 @@ export interface ChunkNetworks {
   hyperSynthesis(z: Int16Array, extent: Extent, quality: number): Int16Array;
   /**
    * Mean and deviation, (h, w, Cy) each, of step 0..3 from h (h, w, Ch) and the latents so far (h, w, Cy). Only the entries that the step
-   * codes are read (`groupAt`); the others may hold anything. `h` is the same array in all four steps of a chunk; y is to be ignored in step 0.
+   * codes are read (`groupAt`); the others may hold anything. `h` is what hyperSynthesis gave, cropped, in all four steps; y is to be ignored in step 0.
    */
   prior(step: number, h: Int16Array, y: Int16Array, extent: Extent, quality: number): PriorOutput;
 }
@@ -192,8 +192,13 @@ function* codeChunk(
   return y;
 }
 
-/** Spec 3.6, item 1. */
-function codeHyper({ height, width }: Extent, quality: number, model: Model, coder: SymbolCoder): Int16Array {
+/** Spec 3.6, item 1: the hyper latents of a chunk. */
+export function codeHyper(
+  { height, width }: Extent,
+  quality: number,
+  model: Model,
+  coder: Pick<SymbolCoder, 'codeHyper'>,
+): Int16Array {
   const { hyperChannels } = model;
   const { table, step, offset, stepBits, limit } = model.hyper;
   const first = (quality - 1) * hyperChannels;

@@ -10,9 +10,9 @@ import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
  */
 
 /** Four states of 32 bits. */
-const MIN_CHUNK_BYTES = 16;
+export const MIN_CHUNK_BYTES = 16;
 /** What four symbols can read at most: two words each. */
-const WORDS_PER_FOUR = 8;
+export const WORDS_PER_FOUR = 8;
 const INITIAL_STATE = 1 << 16;
 
 /** Reads the symbols of one chunk. Every method throws FormatError, section `chunk`, on bytes that break spec 2.1 or 2.2. */
@@ -26,26 +26,12 @@ export class RansDecoder {
 
   /** `maxSymbols`: how many symbols the chunk holds, the coded ones and the others. */
   constructor(bytes: Uint8Array, tables: CodingTables, maxSymbols: number) {
-    const { length } = bytes;
-    const maximum = maxChunkBytes(maxSymbols);
-    if (length < MIN_CHUNK_BYTES || length > maximum || length % 2 !== 0) {
-      throw new FormatError(
-        'chunk',
-        0,
-        `expected an even length from ${MIN_CHUNK_BYTES} to ${maximum} but received ${length}`,
-      );
-    }
+    this.#states = initialStates(bytes, maxSymbols);
     this.#tables = tables;
-    this.#end = length / 2;
+    this.#end = bytes.length / 2;
     this.#words = new Uint16Array(this.#end + WORDS_PER_FOUR);
     for (let i = 0; i < this.#end; i++) this.#words[i] = bytes[2 * i]! | (bytes[2 * i + 1]! << 8);
     this.#next = MIN_CHUNK_BYTES / 2;
-    this.#states = new Int32Array(4);
-    for (let i = 0; i < 4; i++) {
-      const state = this.#words[2 * i]! | (this.#words[2 * i + 1]! << 16);
-      if (state >>> 16 === 0) throw new FormatError('chunk', 4 * i, `state ${i} is ${state}, below 2^16`);
-      this.#states[i] = state;
-    }
   }
 
   /** Decodes a run of `count` symbols, a multiple of four; symbol i with table indices[i]. */
@@ -143,7 +129,7 @@ export class RansDecoder {
       }
       symbols[i + 3] = n3;
 
-      if (p > end) throw new FormatError('chunk', 2 * end, 'its symbols go on beyond its end');
+      if (p > end) throw endsEarly(2 * end);
     }
     this.#next = p;
     this.#states[0] = x0;
@@ -154,17 +140,42 @@ export class RansDecoder {
 
   /** To be called after the last symbol: nothing may be left over. */
   finish(): void {
-    if (this.#next !== this.#end) {
-      throw new FormatError(
-        'chunk',
-        2 * this.#next,
-        `${2 * (this.#end - this.#next)} bytes are left after the last symbol`,
-      );
-    }
-    const wrong = this.#states.findIndex((state) => state !== INITIAL_STATE);
-    if (wrong >= 0) {
-      throw new FormatError('chunk', 0, `state ${wrong} ends at ${this.#states[wrong]! >>> 0}, not at 2^16`);
-    }
+    expectEnd(2 * this.#next, 2 * this.#end, this.#states);
+  }
+}
+
+/** The four states that a chunk begins with. Throws FormatError on a length or a state that spec 2.1 or 2.2 excludes. */
+export function initialStates(bytes: Uint8Array, maxSymbols: number): Int32Array {
+  const { length } = bytes;
+  const maximum = maxChunkBytes(maxSymbols);
+  if (length < MIN_CHUNK_BYTES || length > maximum || length % 2 !== 0) {
+    throw new FormatError(
+      'chunk',
+      0,
+      `expected an even length from ${MIN_CHUNK_BYTES} to ${maximum} but received ${length}`,
+    );
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return Int32Array.from({ length: 4 }, (_, i) => {
+    const state = view.getInt32(4 * i, true);
+    if (state >>> 16 === 0) throw new FormatError('chunk', 4 * i, `state ${i} is ${state}, below 2^16`);
+    return state;
+  });
+}
+
+/** The error for a chunk of so many bytes whose symbols need more of them. */
+export function endsEarly(length: number): FormatError {
+  return new FormatError('chunk', length, 'its symbols go on beyond its end');
+}
+
+/** Throws FormatError unless the last symbol has left a chunk's last byte and final states behind it. `next`: the byte that follows the symbols. */
+export function expectEnd(next: number, length: number, states: Int32Array): void {
+  if (next !== length) {
+    throw new FormatError('chunk', next, `${length - next} bytes are left after the last symbol`);
+  }
+  const wrong = states.findIndex((state) => state !== INITIAL_STATE);
+  if (wrong >= 0) {
+    throw new FormatError('chunk', 0, `state ${wrong} ends at ${states[wrong]! >>> 0}, not at 2^16`);
   }
 }
 

@@ -33,6 +33,7 @@ export const MODELS: readonly TinyModelOptions[] = [
   { seed: 5 },
   { seed: 6, latentChannels: 32, hyperChannels: 16, priorChannels: 8, hidden: 8, precision: 12 },
   { seed: 7, latentChannels: 64, hyperChannels: 24, priorChannels: 40, hidden: 40, blocks: 2, precision: 13 },
+  { seed: 8, residualPrior: true },
 ];
 
 const LEVEL = { height: 5, width: 7 };
@@ -278,25 +279,32 @@ export function runEngineTests({
       it('refuses damaged chunks as the reference does, and goes on', async () => {
         const chunk = { height: 4, width: 5 };
         const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 16, 18000).data;
-        const { bytes } = await reference.encodeChunk(analysis, chunk, 60);
-        const fault = (by: Engine, data: Uint8Array) =>
-          by.decodeChunk(data, chunk, 60).then(
-            () => undefined,
-            (error) => error,
+        const outcome = (by: Engine, data: Uint8Array, quality: number) =>
+          by.decodeChunk(data, chunk, quality).then(
+            (latents) => [...latents],
+            ({ _tag, section, byteOffset, message }) => ({ _tag, section, byteOffset, message }),
           );
-        for (const damaged of [
-          bytes.slice(0, -2),
-          bytes.slice(0, 15),
-          new Uint8Array(0),
-          flipped(bytes, 20),
-        ]) {
-          const expected = await fault(reference, damaged);
-          const found = await fault(engine, damaged);
-          expect(found?.message).toBe(expected?.message);
-          expect(found?._tag).toBe(expected?._tag);
-          expect(found?.byteOffset).toBe(expected?.byteOffset);
+        for (const quality of qualities) {
+          const { bytes } = await reference.encodeChunk(analysis, chunk, quality);
+          const { length } = bytes;
+          const lengths = [0, 14, 15, 16, length >> 1, (length >> 2) * 2, length - 4, length - 2, length - 1];
+          const most = 16 + 8 * (model.hyperChannels * 2 + model.latentChannels * 20);
+          const damaged = [
+            ...lengths.map((to) => bytes.slice(0, to)),
+            ...[2, 4, most - length, most + 2 - length].map((more) => padded(bytes, more)),
+            ...[0, 9, 15, 16, 17, 20, length >> 1, length - 1].map((at) =>
+              flipped(bytes, Math.min(at, length - 1)),
+            ),
+          ];
+          for (const [i, data] of damaged.entries()) {
+            const what = `damage ${i} at quality ${quality}`;
+            expect(await outcome(engine, data, quality), what).toEqual(
+              await outcome(reference, data, quality),
+            );
+          }
+          expect(await outcome(engine, bytes.slice(0, -2), quality)).toMatchObject({ _tag: 'FormatError' });
         }
-        expect((await fault(engine, bytes.slice(0, -2)))._tag).toBe('FormatError');
+        const { bytes } = await reference.encodeChunk(analysis, chunk, 60);
         await engine.decodeChunk(bytes, chunk, 60);
       });
 
@@ -461,6 +469,12 @@ function flipped(bytes: Uint8Array, at: number): Uint8Array {
   const copy = bytes.slice();
   copy[at]! ^= 0x10;
   return copy;
+}
+
+function padded(bytes: Uint8Array, more: number): Uint8Array {
+  const longer = new Uint8Array(bytes.length + more);
+  longer.set(bytes);
+  return longer;
 }
 
 type Values = Int16Array | Uint8Array | Samples;

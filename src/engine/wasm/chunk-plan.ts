@@ -3,7 +3,7 @@ import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import type { Extent, Rect } from '../engine.ts';
 import { FreeList, type Region } from './heap.ts';
-import { clearBorder, parityOperation } from './operations.ts';
+import { clearBorder, gatherOperation, parityOperation } from './operations.ts';
 import type { PackedNetworks } from './pack.ts';
 import type { PackedConv, PackedLayer } from './pack-layer.ts';
 import { codedChannels } from './pack-prior.ts';
@@ -15,8 +15,35 @@ export const HYPER_ANALYSIS = 0;
 export const HYPER_SYNTHESIS = 1;
 export const PRIOR = 2;
 
+/** What a chunk keeps from one network to the next, at the beginning of its memory. */
+export interface ChunkPlaces {
+  /** Output of hyperSynthesis: (4*hz, 4*wz, Ch). */
+  readonly h: Region;
+  /** Latents so far: (h, w, Cy). */
+  readonly y: Region;
+  /** For the kernels that decode symbols: see kernels/chunk.ts. */
+  readonly stream: number;
+  readonly symbols: number;
+  /** One beyond the last address used. */
+  readonly end: number;
+}
+
+/** Bytes of a stream's states and addresses. */
+export const STREAM_BYTES = 24;
+
+export function chunkPlaces(model: Model, chunk: Extent, scratch: number): ChunkPlaces {
+  const { latentChannels, hyperChannels, priorChannels, hyperStride } = model;
+  const hyper = hyperExtent(model, chunk);
+  const list = new FreeList(scratch);
+  const run = Math.max((chunk.width * latentChannels) / 4, hyper.width * hyperChannels);
+  const h = place(list, whole(scaled(hyper, hyperStride)), priorChannels);
+  const y = place(list, whole(chunk), latentChannels);
+  return { h, y, stream: list.allocate(STREAM_BYTES), symbols: list.allocate(3 * run), end: list.end };
+}
+
 /** A network's kernel calls, which come out the same on every thread that plans them. */
 export interface NetworkPlan {
+  /** What is to be written before it runs; for a step of the prior it is gathered from `ChunkPlaces`. */
   readonly input: Region;
   /** One for its result, or those for mean and deviation. */
   readonly outputs: readonly Region[];
@@ -38,12 +65,13 @@ export function planChunkNetwork(
   quality: number,
   scratch: number,
 ): NetworkPlan {
-  if (number >= PRIOR) return planPrior(networks, model, number - PRIOR, chunk, quality, scratch);
+  const places = chunkPlaces(model, chunk, scratch);
+  if (number >= PRIOR) return planPrior(networks, model, number - PRIOR, chunk, quality, places);
   const hyper = hyperExtent(model, chunk);
   const padded = scaled(hyper, model.hyperStride);
   return number === HYPER_ANALYSIS
-    ? planNetwork(networks.hyperAnalysis, model.latentChannels, padded, hyper, quality, scratch)
-    : planNetwork(networks.hyperSynthesis, model.hyperChannels, hyper, padded, quality, scratch);
+    ? planNetwork(networks.hyperAnalysis, model.latentChannels, padded, hyper, quality, places.end)
+    : planNetwork(networks.hyperSynthesis, model.hyperChannels, hyper, padded, quality, places.end, places.h);
 }
 
 export interface ChunkNeeds {
@@ -72,76 +100,62 @@ function planNetwork(
   output: Extent,
   quality: number,
   scratch: number,
+  outputRegion?: Region,
 ): NetworkPlan {
   const list = new FreeList(scratch);
   const input = place(list, inputRegionRect(layers, whole(output), extent), channels);
   const operations: Operation[] = [];
   clearBorder(operations, input, extent);
   barrier(operations);
-  const plan = planLayers(layers, input, extent, whole(output), quality, list);
+  const plan = planLayers(layers, input, extent, whole(output), quality, list, outputRegion);
   operations.push(...plan.operations);
   return { input, operations, outputs: [plan.output], end: list.end };
 }
 
+/** Of its input no channels are kept that are known to be zero, where the trunk allows it. */
 function planPrior(
   networks: PackedNetworks,
   model: Model,
   step: number,
   chunk: Extent,
   quality: number,
-  scratch: number,
+  { h, y, end }: ChunkPlaces,
 ): NetworkPlan {
   const { priorChannels, latentChannels, prior } = model;
   const { first, trunk, mean, deviation } = networks.prior[step]!;
-  const channels = step === 0 ? priorChannels : priorChannels + latentChannels;
-  const {
-    input,
-    operations,
-    outputs: [output],
-    end,
-  } = first
-    ? planCodedTrunk(first, trunk, codedChannels(model, step), chunk, quality, scratch)
-    : planNetwork(trunk, channels, chunk, chunk, quality, scratch);
   const list = new FreeList(end);
-  const rect = whole(chunk);
+  const window = whole(chunk);
+  const others = trunk.length > 0 ? inputRegionRect(trunk, window, chunk) : window;
+  const rect = first ? growAll(window, (first[0]!.kernel - 1) / 2) : others;
+  const allOfY = !first && step > 0;
+  const input = place(list, rect, allOfY ? priorChannels + latentChannels : codedChannels(model, step));
+  const operations: Operation[] = [];
+  clearBorder(operations, input, chunk);
+  operations.push(gatherOperation(h, y, allOfY ? 'all' : step, input, window));
+  let output = input;
+  if (first) {
+    output = place(list, others, first[0]!.outputs);
+    clearBorder(operations, output, chunk);
+    barrier(operations);
+    for (const [parity, conv] of first.entries()) {
+      const at = { row: parity >> 1, column: parity & 1 };
+      const operation = parityOperation(conv, input, output, window, at, quality);
+      if (operation) operations.push({ ...operation, barrier: false });
+    }
+  }
+  barrier(operations);
+  if (trunk.length > 0) {
+    const plan = planLayers(trunk, output, chunk, window, quality, list);
+    operations.push(...plan.operations);
+    output = plan.output;
+  }
   const outputs = [mean, deviation].map((conv) => {
-    const region = place(list, rect, latentChannels);
-    operations.push(...groupOperations(conv, output!, region, step, prior.length, quality));
+    const region = place(list, window, latentChannels);
+    operations.push(...groupOperations(conv, output, region, step, prior.length, quality));
     return region;
   });
   barrier(operations);
   return { input, operations, outputs, end: list.end };
-}
-
-/** A trunk whose input holds no channels that are known to be zero. */
-function planCodedTrunk(
-  first: readonly PackedConv[],
-  others: readonly PackedLayer[],
-  channels: number,
-  chunk: Extent,
-  quality: number,
-  scratch: number,
-): NetworkPlan {
-  const list = new FreeList(scratch);
-  const window = whole(chunk);
-  const margin = (first[0]!.kernel - 1) / 2;
-  const input = place(list, growAll(window, margin), channels);
-  const rect = others.length > 0 ? inputRegionRect(others, window, chunk) : window;
-  const middle = place(list, rect, first[0]!.outputs);
-  const operations: Operation[] = [];
-  clearBorder(operations, input, chunk);
-  clearBorder(operations, middle, chunk);
-  barrier(operations);
-  for (const [parity, conv] of first.entries()) {
-    const at = { row: parity >> 1, column: parity & 1 };
-    const operation = parityOperation(conv, input, middle, window, at, quality);
-    if (operation) operations.push({ ...operation, barrier: false });
-  }
-  barrier(operations);
-  if (others.length === 0) return { input, operations, outputs: [middle], end: list.end };
-  const plan = planLayers(others, middle, chunk, window, quality, list);
-  operations.push(...plan.operations);
-  return { input, operations, outputs: [plan.output], end: list.end };
 }
 
 /** A 1x1 convolution, of which each position gets the channels that the step codes there. */

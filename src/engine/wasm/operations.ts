@@ -75,6 +75,43 @@ export function parityOperation(
   });
 }
 
+/**
+ * Input of a step of the prior from h, whose first rows and columns are those of `window`, and from the latents y over `window`: of these the groups
+ * that so many steps have coded, or all.
+ */
+export function gatherOperation(
+  h: Region,
+  y: Region,
+  coded: number | 'all',
+  input: Region,
+  window: Rect,
+): Operation {
+  const all = coded === 'all';
+  const pixel = y.channels * 2;
+  return {
+    kernel: 'gather',
+    args: [
+      h.address,
+      h.rect.width * h.channels * 2,
+      h.channels * 2,
+      y.address,
+      pixel,
+      all ? pixel : pixel / 4,
+      all ? 1 : coded,
+      all ? 1 : 0,
+      siteAddress(input, 0, 0),
+      input.rect.width * input.channels * 2,
+      0,
+      window.height,
+      window.width,
+    ],
+    fromArgument: 10,
+    rows: window.height,
+    stripRows: stripRows(window.height),
+    barrier: true,
+  };
+}
+
 /** Address of site (row, column) of a region. */
 function siteAddress({ address, rect, channels }: Region, row: number, column: number): number {
   return address + ((row - rect.top) * rect.width + column - rect.left) * channels * 2;

@@ -69,7 +69,8 @@ function pairsOf(weight: Int16Array): Int32Array {
   return new Int32Array(buffer, byteOffset, length / 2);
 }
 
-function place(heap: WasmHeap, values: Int32Array): number {
+/** Values in wasm memory. */
+export function place(heap: WasmHeap, values: Int32Array): number {
   const address = heap.allocate(values.byteLength);
   new Int32Array(heap.memory.buffer, address, values.length).set(values);
   return address;

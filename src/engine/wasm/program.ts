@@ -3,11 +3,14 @@ export interface Kernels {
   conv(...args: number[]): void;
   addRow(...args: number[]): void;
   clear(start: number, bytes: number, rows: number, pitch: number): void;
+  gather(...args: number[]): void;
   head(...args: number[]): void;
   spread(...args: number[]): void;
   joinBlocks(...args: number[]): void;
   reduceRows(...args: number[]): void;
   reduceColumns(...args: number[]): void;
+  decodeSymbols(...args: number[]): number;
+  decodeLatents(...args: number[]): number;
 }
 
 /**
@@ -15,7 +18,7 @@ export interface Kernels {
  * after it are the rows of the strip.
  */
 export interface Operation {
-  readonly kernel: keyof Kernels;
+  readonly kernel: Exclude<keyof Kernels, 'decodeSymbols' | 'decodeLatents'>;
   readonly args: readonly number[];
   readonly fromArgument: number;
   readonly rows: number;

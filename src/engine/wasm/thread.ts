@@ -1,10 +1,11 @@
-import { decodeChunk, encodeChunk } from '../../entropy/chunk.ts';
+import { encodeChunk } from '../../entropy/chunk.ts';
 import { EngineError, FormatError, isLiifError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
-import { KernelNetworks } from './chunk-networks.ts';
-import { HYPER_ANALYSIS, HYPER_SYNTHESIS, networkCount, planChunkNetwork } from './chunk-plan.ts';
+import { HYPER_ANALYSIS, HYPER_SYNTHESIS, networkCount } from './chunk-plan.ts';
+import { ChunkPlans } from './chunk-plans.ts';
 import { ChunkTeam, teamWords } from './chunk-team.ts';
+import { KernelChunk } from './kernel-chunk.ts';
 import type { PackedNetworks } from './pack.ts';
 import { controlWords, type Kernels, type Operation, runTogether } from './program.ts';
 
@@ -40,6 +41,8 @@ interface ChunkMessage {
 export interface DecodeMessage extends ChunkMessage {
   readonly kind: 'decode';
   readonly bytes: Uint8Array;
+  /** Address of memory for them and 16 bytes more, if the chunk may be as long. */
+  readonly words: number;
 }
 
 export interface EncodeMessage extends ChunkMessage {
@@ -77,7 +80,7 @@ export function serveThread(
 ): (message: ToThread) => boolean {
   let start: StartMessage | undefined;
   let kernels: Kernels | undefined;
-  let kernelNetworks: KernelNetworks | undefined;
+  let plans: ChunkPlans | undefined;
 
   const run = (message: ToThread): JobResult | typeof UNFINISHED => {
     if (message.kind === 'start') {
@@ -86,7 +89,7 @@ export function serveThread(
         env: { memory: message.memory, abort: () => {} },
       });
       kernels = instance.exports as unknown as Kernels;
-      kernelNetworks = new KernelNetworks(message.memory, message.networks, message.model);
+      plans = new ChunkPlans(message.networks, message.model);
       return undefined;
     }
     const { memory, model, networks } = start!;
@@ -101,16 +104,17 @@ export function serveThread(
     const count = networkCount(networks);
     const control = new Int32Array(memory.buffer, message.control, teamWords(count, operations));
     const team = new ChunkTeam(kernels!, control, count, operations);
-    const plan = (number: number) => planChunkNetwork(networks, model, number, chunk, quality, scratch);
+    const { places, plan } = plans!.of(chunk, quality, scratch);
     if (message.kind === 'help') {
       team.help(message.encodes ? HYPER_ANALYSIS : HYPER_SYNTHESIS, (number) => plan(number).operations);
       return undefined;
     }
-    const chunkNetworks = kernelNetworks!.of(plan, (number, calls) => team.lead(number, calls));
+    const run = (number: number, calls: readonly Operation[]) => team.lead(number, calls);
+    const coding = new KernelChunk(memory, model, { chunk, quality, places, plan, run });
     try {
       return message.kind === 'decode'
-        ? decodeChunk(message.bytes, chunk, quality, model, chunkNetworks)
-        : encodeChunk(message.analysis, chunk, quality, model, chunkNetworks);
+        ? coding.decode(message.bytes, kernels!, networks.symbols, message.words)
+        : encodeChunk(message.analysis, chunk, quality, model, coding);
     } catch (error) {
       team.giveUp();
       throw error;

@@ -1,4 +1,5 @@
 import { EngineError, RequestError } from '../../errors.ts';
+import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
 import { expectCover, expectEncoder, expectQuality, withInnerMaps } from '../arguments.ts';
@@ -32,6 +33,9 @@ const MAX_MEMORY_BYTES = 2 ** 32;
 
 /** Latents that a thread has at least of a chunk that several share: with fewer they wait for each other more than they compute. */
 const ROWS_PER_THREAD = 8;
+
+/** Memory for a chunk's bytes. */
+const STREAM_UNIT = 65_536;
 
 /**
  * Kernels in WebAssembly SIMD, on threads over one shared memory. Exact. Calls that overlap share the threads; one that is alone gets all of
@@ -175,19 +179,24 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     chunk: Extent,
     quality: number,
     work: Pick<DecodeMessage, 'kind' | 'bytes'> | Pick<EncodeMessage, 'kind' | 'analysis'>,
-    transfer: ArrayBuffer[] = [],
   ): Job<T> {
     return {
       maxThreads: 1,
       begin() {
         const { scratchBytes, operations } = needsOf(chunk);
         const words = teamWords(networkCount(networks), operations);
-        const [scratch, controlAddress] = allocate(scratchBytes, words * 4) as [number, number];
+        const decodes = work.kind === 'decode';
+        // In whole units, so that chunks lie where others have lain. One that is longer than it may be is refused before it is copied there.
+        const most = maxChunkBytes(symbolCount(model, chunk)) + 16;
+        const streamBytes = decodes
+          ? STREAM_UNIT * Math.ceil(Math.min(most, work.bytes.length + 16) / STREAM_UNIT)
+          : 0;
+        const [scratch, controlAddress] = allocate(scratchBytes + streamBytes, words * 4) as [number, number];
         const place = { chunk, quality, scratch, operations, control: controlAddress };
         return {
-          message: { ...work, ...place },
-          transfer,
-          help: { kind: 'help', encodes: work.kind === 'encode', ...place },
+          message: decodes ? { ...work, ...place, words: scratch + scratchBytes } : { ...work, ...place },
+          transfer: decodes ? [work.bytes.buffer as ArrayBuffer] : [],
+          help: { kind: 'help', encodes: !decodes, ...place },
           maxHelpers: Math.ceil(chunk.height / ROWS_PER_THREAD) - 1,
           ...control(controlAddress, words),
           finish: (result) => result as T,
@@ -231,8 +240,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       enter(quality, signal);
       // A copy: `bytes` may be a view of a whole file. Not by `slice`: a Buffer's shares memory.
       const copy = new Uint8Array(bytes);
-      const job = chunkJob<Int16Array>(chunk, quality, { kind: 'decode', bytes: copy }, [copy.buffer]);
-      return pool.run(job, signal);
+      return pool.run(chunkJob<Int16Array>(chunk, quality, { kind: 'decode', bytes: copy }), signal);
     },
 
     async features(latents, level, sites, quality, signal) {

@@ -4,6 +4,7 @@
 
 import { alignedRow } from './aligned';
 
+export { decodeLatents, decodeSymbols, gather } from './chunk';
 export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 
 /**

@@ -1,0 +1,40 @@
+import type { Model } from '../../network/model.ts';
+import type { Extent } from '../engine.ts';
+import { type ChunkPlaces, chunkPlaces, type NetworkPlan, planChunkNetwork } from './chunk-plan.ts';
+import type { PackedNetworks } from './pack.ts';
+
+/** Most chunks are of one size, and lie where others have lain before. */
+const MAX_KEPT = 16;
+
+export interface ChunkPlan {
+  readonly places: ChunkPlaces;
+  readonly plan: (number: number) => NetworkPlan;
+}
+
+/** Plans of chunks, the latest of them kept: making one takes a tenth of the time that it takes to decode a small chunk. */
+export class ChunkPlans {
+  readonly #networks: PackedNetworks;
+  readonly #model: Model;
+  readonly #kept = new Map<string, ChunkPlan>();
+
+  constructor(networks: PackedNetworks, model: Model) {
+    this.#networks = networks;
+    this.#model = model;
+  }
+
+  /** Each network is planned when it is first asked for. */
+  of(chunk: Extent, quality: number, scratch: number): ChunkPlan {
+    const key = [chunk.height, chunk.width, quality, scratch].join();
+    let result = this.#kept.get(key);
+    this.#kept.delete(key);
+    if (result === undefined) {
+      const plans: NetworkPlan[] = [];
+      const plan = (number: number) =>
+        (plans[number] ??= planChunkNetwork(this.#networks, this.#model, number, chunk, quality, scratch));
+      result = { places: chunkPlaces(this.#model, chunk, scratch), plan };
+    }
+    this.#kept.set(key, result);
+    if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+    return result;
+  }
+}
