@@ -1,5 +1,5 @@
 import { isLiifError } from '../errors.ts';
-import { OutputError } from '../image/errors.ts';
+import { ImageError, OutputError } from '../image/errors.ts';
 
 /** Why a request was not served, as RFC 9457 has it. Nothing here may name a path of this machine. */
 export class Problem extends Error {
@@ -87,12 +87,13 @@ export function problemOf(error: unknown): Problem {
     });
   if (error instanceof OutputError)
     return new Problem(507, 'not-written', 'The server cannot write the picture.', { cause: error });
+  if (error instanceof ImageError) return damaged(error);
   if (isLiifError(error)) {
     switch (error._tag) {
       case 'RequestError':
         return new Problem(400, 'invalid-request', error.message, { cause: error });
       case 'FormatError':
-        return new Problem(500, 'damaged-file', 'The file of this picture is damaged.', { cause: error });
+        return damaged(error);
       case 'UnsupportedError':
         return new Problem(
           501,
@@ -123,6 +124,10 @@ export function problemOf(error: unknown): Problem {
       { cause: error },
     );
   return new Problem(500, 'internal-error', 'The server has made a mistake.', { cause: error });
+}
+
+function damaged(cause: Error): Problem {
+  return new Problem(500, 'damaged-file', 'The file of this picture is damaged.', { cause });
 }
 
 /** The document of RFC 9457. */

@@ -28,6 +28,7 @@ const directory = await directoryOf({
   'photo.jpg': await imageOf(picture(301, 203)).jpeg().toBuffer(),
   'broken.liif': liif.slice(0, 900),
   'text.png': 'this is no image',
+  'cut.jpg': (await imageOf(picture(301, 203)).jpeg().toBuffer()).subarray(0, 100),
   '.hidden.png': png,
 });
 const server = await startServer({ roots: [directory] });
@@ -48,8 +49,29 @@ describe('the list of pictures', () => {
     // In the order of the catalog, whichever failed first.
     expect(list.failed.map(({ id, code }: { id: string; code: string }) => [id, code])).toEqual([
       ['broken', 'damaged-file'],
-      ['text.png', 'source-failed'],
+      ['cut.jpg', 'damaged-file'],
+      ['text.png', 'damaged-file'],
     ]);
+  });
+
+  it('says which plain images are larger than is served, and of what size they may be', async () => {
+    const small = await startServer({ roots: [directory], maxPlainPixels: 301 * 203 });
+    const list = (await small.get('/api/images')).json();
+    expect(list.failed).toContainEqual({ id: 'noise.png', title: 'noise', code: 'unsupported-file' });
+    expect(list.images.map(({ id }: { id: string }) => id)).toContain('photo.jpg');
+    const answer = await small.get('/noise.png/0/0/0.png');
+    expect([answer.status, answer.json().detail]).toEqual([
+      501,
+      'Plain images served here have at most 61103 pixels.',
+    ]);
+  });
+
+  it('calls a plain image damaged whose pixels end too early', async () => {
+    const half = await startServer({
+      roots: [await directoryOf({ 'half.png': png.subarray(0, png.length / 2) })],
+    });
+    const answer = await half.get('/half.png/0/0/0.png');
+    expect([answer.status, answer.json().type]).toEqual([500, 'urn:liif:problem:damaged-file']);
   });
 
   it('tells size, version, original and where tiles are', () => {
@@ -420,7 +442,7 @@ describe('an application of somebody else', () => {
 describe('operation', () => {
   it('is healthy, ready, and measured', async () => {
     expect((await server.get('/health')).json()).toMatchObject({ status: 'ready' });
-    expect((await server.get('/ready')).json()).toMatchObject({ status: 'ready', pictures: 8 });
+    expect((await server.get('/ready')).json()).toMatchObject({ status: 'ready', pictures: 9 });
     const metrics = (await server.get('/metrics')).body.toString();
     for (const name of [
       'liif_http_requests_total{route="tile",status="200"}',

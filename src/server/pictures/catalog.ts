@@ -49,6 +49,9 @@ export class Catalog {
   #scanning: Promise<void> | undefined;
   #again = false;
   #closed = false;
+  /** Warnings of the last scan and of the one that runs: each is told once, not whenever a file has changed. */
+  #told: ReadonlySet<string> = new Set();
+  #warnings = new Set<string>();
 
   private constructor(options: CatalogOptions, roots: readonly Root[]) {
     this.#options = options;
@@ -161,10 +164,12 @@ export class Catalog {
 
   async #scan(): Promise<void> {
     const found = new Map<string, CatalogEntry>();
+    this.#warnings = new Set();
     for (const root of this.#roots) {
       if (root.directory) await this.#scanDirectory(root.path, root.path, '', found);
       else await this.#add(root.path, join(root.path, '..'), basename(root.path), found);
     }
+    this.#told = this.#warnings;
     this.#entries = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
     this.#options.onChange?.(this.#entries.size);
   }
@@ -183,9 +188,9 @@ export class Catalog {
     }
     for await (const entry of directory) {
       if (entry.name.startsWith('.') || /[\\\p{Cc}]/u.test(entry.name) || found.size >= MAX_ENTRIES) continue;
-      const child = await this.#inside(root, join(path, entry.name));
-      if (child === undefined) continue;
       const name = prefix + entry.name;
+      const child = await this.#inside(root, join(path, entry.name), name);
+      if (child === undefined) continue;
       // Linked directories inside the root have names of their own there, and might go in circles.
       if (entry.isDirectory()) await this.#scanDirectory(root, child, `${name}/`, found);
       else await this.#add(child, root, name, found);
@@ -193,16 +198,21 @@ export class Catalog {
   }
 
   /** The real path, or undefined where it leads out of the root. */
-  async #inside(root: string, path: string): Promise<string | undefined> {
+  async #inside(root: string, path: string, name: string): Promise<string | undefined> {
     let real: string;
     try {
       real = await realpath(path);
     } catch {
       return undefined;
     }
-    if (real !== root && real.startsWith(root.endsWith(sep) ? root : root + sep)) return real;
-    this.#options.onWarning?.('a link that leads out of its directory is not served');
+    if (real === root || real.startsWith(root.endsWith(sep) ? root : root + sep)) return real;
+    this.#warn(`${name}: a link that leads out of its directory is not served`);
     return undefined;
+  }
+
+  #warn(message: string): void {
+    if (!this.#told.has(message) && !this.#warnings.has(message)) this.#options.onWarning?.(message);
+    this.#warnings.add(message);
   }
 
   async #add(path: string, root: string, name: string, found: Map<string, CatalogEntry>): Promise<void> {
@@ -216,7 +226,7 @@ export class Catalog {
     const base = basename(name);
     const other = found.get(id);
     if (other) {
-      this.#options.onWarning?.(`two pictures have the id ${id}; one of them is not served`);
+      this.#warn(`two pictures have the id ${id}; one of them is not served`);
       if (!liif || other.kind === 'liif') return;
     }
     found.set(id, {

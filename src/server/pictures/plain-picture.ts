@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import sharp, { type Metadata, type Raw, type Sharp } from 'sharp';
-import { SourceError, UnsupportedError } from '../../errors.ts';
+import { SourceError } from '../../errors.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
 import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
+import { ImageError } from '../../image/errors.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
-import { PictureChanged } from '../problem.ts';
+import { PictureChanged, Problem } from '../problem.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
 import { copied, windowOf } from './resample.ts';
 import type { ResamplePool } from './resample-pool.ts';
@@ -37,15 +38,12 @@ export async function openPlainPicture(path: string, options: PlainOptions): Pro
   try {
     metadata = await decoder(file, options).metadata();
   } catch (cause) {
-    throw new SourceError(`${path}: ${(cause as Error).message}`, { cause });
+    throw undecodable(path, cause, options);
   }
   if (!PLAIN_FORMATS.includes(metadata.format))
-    throw new UnsupportedError(`${path}: ${metadata.format} is not among ${PLAIN_FORMATS.join(', ')}`);
+    throw new Problem(501, 'unsupported-file', 'The plain images served here are PNG, JPEG, TIFF and WebP.');
   const { width, height } = metadata.autoOrient;
-  if (width * height > options.maxPixels)
-    throw new UnsupportedError(
-      `${path}: ${width} x ${height} pixels are more than the ${options.maxPixels} of plain images`,
-    );
+  if (width * height > options.maxPixels) throw tooManyPixels(options);
   return new PlainPicture(path, file, width, height, metadata, options);
 }
 
@@ -178,7 +176,7 @@ class PlainPicture implements ServedPicture {
         data,
       };
     } catch (cause) {
-      throw new SourceError(`${this.#path}: ${(cause as Error).message}`, { cause });
+      throw undecodable(this.#path, cause, this.#options);
     }
   }
 
@@ -199,6 +197,17 @@ function decoder(file: Uint8Array, options: PlainOptions): Sharp {
   return sharp(file, { limitInputPixels: options.maxPixels, failOn: 'error' });
 }
 
+/** What sharp does not decode: the file is there, and damaged or too large. */
+function undecodable(path: string, cause: unknown, options: PlainOptions): Error {
+  const { message } = cause as Error;
+  if (/pixel limit/i.test(message)) return tooManyPixels(options);
+  return new ImageError(`${path}: the image cannot be decoded: ${message}`, { cause });
+}
+
+function tooManyPixels({ maxPixels }: PlainOptions): Problem {
+  return new Problem(501, 'unsupported-file', `Plain images served here have at most ${maxPixels} pixels.`);
+}
+
 async function readWhole(path: string, maxBytes: number): Promise<Uint8Array> {
   let handle: Awaited<ReturnType<typeof open>>;
   try {
@@ -209,7 +218,7 @@ async function readWhole(path: string, maxBytes: number): Promise<Uint8Array> {
   try {
     const { size } = await handle.stat();
     if (size > maxBytes)
-      throw new UnsupportedError(`${path}: ${size} bytes are more than the ${maxBytes} of plain images`);
+      throw new Problem(501, 'unsupported-file', `Plain images served here have at most ${maxBytes} bytes.`);
     return await handle.readFile();
   } finally {
     await handle.close();

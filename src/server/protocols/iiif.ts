@@ -133,9 +133,15 @@ function clipped(size: Size, box: Box): Box {
 function outputSize(box: Size, size: IiifSize, limits: OutputLimits): Size {
   if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
   const out = requestedSize(box, size);
-  if (!size.upscale && (out.width > box.width || out.height > box.height))
+  const larger = out.width > box.width || out.height > box.height;
+  // `!w,h` is as large as it can be: within the region, unless it may be enlarged, and within the limits.
+  if (size.kind === 'pixels' && size.fit) {
+    if (larger && !size.upscale) return shrunk(box, limits);
+    return fits(out, limits) ? out : enlarged(box, limits);
+  }
+  if (!size.upscale && larger)
     throw badRequest('invalid-size', 'The size is larger than the region; put ^ before it to enlarge.');
-  if (out.width > limits.maxWidth || out.height > limits.maxHeight || out.width * out.height > limits.maxArea)
+  if (!fits(out, limits))
     throw new Problem(
       413,
       'image-too-large',
@@ -170,11 +176,11 @@ function requestedSize(box: Size, size: Exclude<IiifSize, { kind: 'max' }>): Siz
 
 /** The box, or the largest of its shape within the limits. */
 function shrunk(box: Size, limits: OutputLimits): Size {
-  const within =
-    box.width <= limits.maxWidth &&
-    box.height <= limits.maxHeight &&
-    box.width * box.height <= limits.maxArea;
-  return within ? { width: box.width, height: box.height } : enlarged(box, limits);
+  return fits(box, limits) ? { width: box.width, height: box.height } : enlarged(box, limits);
+}
+
+function fits({ width, height }: Size, limits: OutputLimits): boolean {
+  return width <= limits.maxWidth && height <= limits.maxHeight && width * height <= limits.maxArea;
 }
 
 /** The largest size of the box's shape within the limits. */
@@ -212,10 +218,7 @@ export function iiifInfo(
   while (longer / scaleFactors.at(-1)! > IIIF_TILE_SIZE) scaleFactors.push(scaleFactors.at(-1)! * 2);
   const sizes = scaleFactors
     .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
-    .filter(
-      ({ width, height }) =>
-        width <= limits.maxWidth && height <= limits.maxHeight && width * height <= limits.maxArea,
-    )
+    .filter((reduced) => fits(reduced, limits))
     .reverse();
   const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
   if (iiif === 3)

@@ -109,7 +109,7 @@ describe('a request for the impossible', () => {
     '/iiif/3/a/0,0,999999999999999,999999999999999/^999999999999999,/0/default.jpg',
     '/iiif/3/a/full/^999999999,999999999/0/default.png',
     '/iiif/3/a/full/^pct:999999999999999/0/default.png',
-    '/iiif/3/a/full/^!999999999999999,999999999999999/0/default.png',
+    '/iiif/3/a/full/^999999999999999,999999999999999/0/default.png',
     '/iiif/3/a/0,0,1,1/^16384,16384/0/default.png',
     '/iiif/3/a@1048576x/0,0,99999999,99999999/^16385,/0/default.png',
     '/iiif/3/a@99999999x/info.json',

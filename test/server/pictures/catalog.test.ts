@@ -1,0 +1,24 @@
+import { symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { Catalog } from '../../../src/server/pictures/catalog.ts';
+import { directoryOf } from '../server-fixture.ts';
+
+it('a link out of its directory is named in one warning, however often the directory is read', async () => {
+  const outside = await directoryOf({ 'secret.png': 'x' });
+  const root = await directoryOf({ 'sub/a.png': 'x' });
+  await symlink(join(outside, 'secret.png'), join(root, 'sub/out.png'));
+  await symlink(root, join(root, 'itself'));
+  const warnings: string[] = [];
+  const catalog = await Catalog.open({
+    roots: [root],
+    plain: true,
+    watch: false,
+    onWarning: (message) => warnings.push(message),
+  });
+  await writeFile(join(root, 'b.png'), 'x');
+  await catalog.rescan();
+  expect(catalog.list().map(({ id }) => id)).toEqual(['b.png', 'sub/a.png']);
+  expect(warnings).toEqual(['sub/out.png: a link that leads out of its directory is not served']);
+  await catalog.close();
+});
