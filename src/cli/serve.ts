@@ -51,9 +51,13 @@ export function serveCommand(): Command {
           },
         }),
     });
-    process.stdout.write(`${running.url}\n`);
-    if (running.healthUrl) process.stdout.write(`health: ${running.healthUrl}health\n`);
-    if (process.stdout.isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
+    const { app, url, localUrl, healthUrl } = running;
+    const { isTTY } = process.stdout;
+    // A person at a terminal is told in words alone.
+    if (!isTTY) app.log.info({ url, localUrl, healthUrl }, 'listening');
+    process.stdout.write(`${url}\n`);
+    if (healthUrl) process.stdout.write(`health: ${healthUrl}health\n`);
+    if (isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
     await stopped(() => running.stop());
   });
 }
@@ -65,18 +69,22 @@ function given(options: Record<string, unknown>, command: Command): Record<strin
   );
 }
 
+/** npm hands Ctrl-C on to a process that has it from the terminal already: what comes sooner is the same request. */
+const SECOND_REQUEST_MS = 500;
+
 /** Resolves when the process was asked to stop and has; a second request exits at once. */
 function stopped(stop: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
-    let asked = false;
+    let askedAt: number | undefined;
     for (const [signal, code] of [
       ['SIGINT', 130],
       ['SIGTERM', 143],
     ] as const)
       process.on(signal, () => {
-        if (asked) process.exit(code);
-        asked = true;
-        stop().then(resolve, reject);
+        if (askedAt === undefined) {
+          askedAt = performance.now();
+          stop().then(resolve, reject);
+        } else if (performance.now() - askedAt > SECOND_REQUEST_MS) process.exit(code);
       });
   });
 }

@@ -3,7 +3,6 @@ import compression from 'compression';
 import express, { type Express } from 'express';
 import { type Logger, pino } from 'pino';
 import type { Engine } from '../engine/engine.ts';
-import { RequestError } from '../errors.ts';
 import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
 import { overloadGate } from './http/overload-gate.ts';
@@ -40,16 +39,20 @@ export type LiifApp = Express & {
   close(): Promise<void>;
 };
 
+/** The settings in force and the log, apart from what else the options hold. Throws RequestError on settings that are none. */
+export function checkOptions(options: AppOptions) {
+  const { roots, openEngine, logger, credentials, viewer, ...input } = options;
+  const config = checkConfig(input);
+  const log = logger ?? pino({ level: config.logLevel });
+  return { roots, openEngine, credentials, viewer, config, log };
+}
+
 /**
  * The tile server as an Express application: `express().use('/pictures', await createApp({ roots: ['photos'] }))`. Rejects with RequestError
  * on settings that are none, with SourceError where a root is not there.
  */
 export async function createApp(options: AppOptions): Promise<LiifApp> {
-  const { roots, openEngine, logger, credentials, viewer, ...input } = options;
-  const config = checkConfig(input);
-  if (!config.allowOrigin.match(/^(\*|https?:\/\/[^\s,]+)$/))
-    throw new RequestError(`setting allowOrigin: expected * or an origin but received ${config.allowOrigin}`);
-  const log = logger ?? pino({ level: config.logLevel });
+  const { roots, openEngine, credentials, viewer, config, log } = checkOptions(options);
   const services = await openServices({ roots, config, log, openEngine, credentials });
   let state: ServerState = 'ready';
   let closing: Promise<void> | undefined;

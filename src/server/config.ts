@@ -51,7 +51,11 @@ export const configSchema = z.strictObject({
       'Host names that are answered besides localhost, IP addresses and the name of this machine; `*` for all.',
     ),
   trustProxy: flag.default(false).describe('Believe X-Forwarded-Host and X-Forwarded-Proto.'),
-  allowOrigin: z.string().default('*').describe('Access-Control-Allow-Origin of all answers.'),
+  allowOrigin: z
+    .string()
+    .regex(/^(\*|https?:\/\/[^\s,]+)$/, 'expected * or an origin')
+    .default('*')
+    .describe('Access-Control-Allow-Origin of all answers.'),
   watch: flag.default(true).describe('Notice added, changed and removed files.'),
   plain: flag.default(true).describe('Serve PNG, JPEG, TIFF and WebP files too.'),
   allowUpload: flag.default(false).describe('Let clients encode images into the first directory.'),

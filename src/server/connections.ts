@@ -12,7 +12,7 @@ const ACCEPTING = 0.25;
 const LAST_ANSWERS_MS = 500;
 
 /**
- * The connections of a server, which has to be new, so that it can end without failing anybody. `server.close()` alone would reset what the kernel
+ * The connections of a server that nobody listens to yet, so that it can end without failing anybody. `server.close()` alone would reset what the kernel
  * has accepted and this process has not, since the loop accepts one connection a turn; and connections whose next request is already here.
  */
 export class Connections {
@@ -31,8 +31,7 @@ export class Connections {
       this.#open.add(socket);
       socket.once('close', () => this.#open.delete(socket));
     });
-    // Before the application, which may answer at once.
-    server.prependListener('request', (_request, response: ServerResponse) => {
+    server.on('request', (_request, response: ServerResponse) => {
       this.#arrivals++;
       if (this.#ending) response.shouldKeepAlive = false;
       this.#answers.add(response);

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import { type AppOptions, createApp, type LiifApp } from './app.ts';
+import { type AppOptions, checkOptions, createApp, type LiifApp } from './app.ts';
 import { closeAll } from './close-all.ts';
 import { Connections } from './connections.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
@@ -21,35 +21,40 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Creates the application and listens. Rejects with SourceError where the port is taken, and as `createApp` does. */
+/**
+ * Opens the health port, creates the application and listens. Until then the health port says `starting`: many pictures take long to find. Rejects with
+ * SourceError where a port is taken, and as `createApp` does.
+ */
 export async function serve(options: AppOptions): Promise<RunningServer> {
-  const app = await createApp(options);
-  const { config, log } = app;
+  const { config, log } = checkOptions(options);
   const { host, stopMs, healthPort } = config;
-  const server = createServer(
-    {
-      keepAlive: true,
-      requestTimeout: 60_000,
-      headersTimeout: 20_000,
-      // Longer than proxies keep theirs, usually 60 s, or they send a request into a connection that is being closed.
-      keepAliveTimeout: 65_000,
-      maxHeaderSize: 16_384,
-    },
-    app.guarded,
-  );
-  const connections = new Connections(server);
+  const server = createServer({
+    keepAlive: true,
+    requestTimeout: 60_000,
+    headersTimeout: 20_000,
+    // Longer than proxies keep theirs, usually 60 s, or they send a request into a connection that is being closed.
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: 16_384,
+  });
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
+  const connections = new Connections(server);
   let health: HealthPort | undefined;
+  let app: LiifApp | undefined;
   let port: number;
-  /** The application is ready before its port is. */
-  const state = () => (app.state() === 'ready' && !server.listening ? 'starting' : app.state());
+  const state = () => {
+    const now = app?.state() ?? 'starting';
+    // The application is ready before its port is.
+    return now === 'ready' && !server.listening ? 'starting' : now;
+  };
   try {
     if (healthPort !== undefined) health = await openHealthPort({ host, port: healthPort, state, log });
+    app = await createApp({ ...options, logger: log });
+    server.on('request', app.guarded);
     port = await listen(server, 'port', { host, port: config.port, backlog: 4096 });
   } catch (error) {
     // What closing may fail with is not why it did not start.
-    await Promise.allSettled([health?.close(), app.close()]);
+    await Promise.allSettled([health?.close(), app?.close()]);
     throw error;
   }
   health?.beat();
@@ -59,8 +64,6 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   const localUrl = urlOf(port);
   const url = config.publicUrl ?? localUrl;
   const healthUrl = health && urlOf(health.port);
-  // A person at a terminal is told by the command, in words.
-  if (!process.stdout.isTTY) log.info({ url, localUrl, healthUrl }, 'listening');
   let stopping: Promise<void> | undefined;
   return {
     app,

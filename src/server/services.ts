@@ -52,6 +52,8 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   sharp.cache(false);
   sharp.concurrency(1);
 
+  // Whatever may fail goes before what would have to be closed then.
+  const remotes = new Remotes(config, credentials);
   const catalog = await Catalog.open({
     roots,
     plain: config.plain,
@@ -59,7 +61,10 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     onWarning: (message) => log.warn(message),
     onChange: (pictures) => log.debug({ pictures }, 'catalog read'),
   });
-  const remotes = new Remotes(config, credentials);
+  const stores = await openStores(config, metrics, log).catch(async (error: unknown) => {
+    await catalog.close();
+    throw error;
+  });
   const engines = new EngineHost({
     openEngine: openEngine ?? (() => openServerEngine(config)),
     featureCacheBytes: config.featureCacheMb * MB,
@@ -80,7 +85,6 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     remoteFreshMs: config.remoteFreshMs,
     plain: { levels, resampling, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
   });
-  const stores = await openStores(config, metrics, log);
   const admission = new Admission({
     lanes: {
       tile: { running: config.threads * 2 + 2, waiting: config.tileQueue, maxWaitMs: config.maxWaitMs },

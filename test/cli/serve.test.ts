@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { freePort } from '../server/redis-server.ts';
 import { ask, directoryOf, eventually } from '../server/server-fixture.ts';
@@ -22,6 +25,41 @@ it('liif serve prints where it is, and where it tells of its health', async () =
   });
   child.kill('SIGTERM');
   expect((await end).code).toBe(0);
+});
+
+it('liif serve that cannot start ends, and says why', async () => {
+  const folder = await directoryOf();
+  for (const [flag, value, message] of [
+    ['--remotes', 'nowhere', /^liif: remote nowhere: expected NAME=/],
+    ['--redis', 'redis://localhost/one', /^liif: setting redis: Invalid pathname\n/],
+    ['--allow-origin', 'nobody', /^liif: setting allowOrigin: expected \* or an origin\n/],
+  ] as const) {
+    const { code, stderr } = await runLiif(['serve', folder, '--port', '0', flag, value]);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(message) });
+  }
+});
+
+it('liif serve takes signals that come together for one, and ends at once at a later one', async () => {
+  const child = startLiif(['serve', await directoryOf(), '--port', '0', '--no-watch', '--stop-ms', '60000']);
+  let output = '';
+  child.stdout!.on('data', (part) => {
+    output += part;
+  });
+  const end = finished(child);
+  await eventually(() => /^http:.*\n/m.test(output));
+  // Half a request holds the stop up.
+  const client = connect(Number(new URL(/^http:.*$/m.exec(output)![0]).port), '127.0.0.1');
+  client.on('error', () => {});
+  client.write('GET / HTTP/1.1\r\n');
+  await once(client, 'connect');
+  await pause(100);
+  child.kill('SIGINT');
+  await pause(50);
+  child.kill('SIGINT');
+  await pause(700);
+  expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+  child.kill('SIGINT');
+  expect((await end).code).toBe(130);
 });
 
 it('liif serve refuses one port for both', async () => {

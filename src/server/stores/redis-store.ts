@@ -1,4 +1,5 @@
 import { createClient, RESP_TYPES } from 'redis';
+import { RequestError } from '../../errors.ts';
 import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
 
 export interface RedisStoreOptions extends StoreEvents {
@@ -13,20 +14,12 @@ export interface RedisStoreOptions extends StoreEvents {
 const PREFIX = 'liif:1:';
 const MAX_COMMANDS = 256;
 
-/** Tiles in Redis, shared by several servers. Starts whether or not Redis is there, and uses it whenever it is. */
+/** Tiles in Redis, shared by several servers. Starts whether or not Redis is there, and uses it whenever it is. Rejects with RequestError where the URL is none. */
 export async function openRedisStore(options: RedisStoreOptions): Promise<TileStore> {
   const breaker = new Breaker('redis', options.pauseMs ?? 1000, options);
   const ttl = options.ttlSeconds ?? 604_800;
   const timeoutMs = options.timeoutMs ?? 150;
-  const client = createClient({
-    url: options.url,
-    disableOfflineQueue: true,
-    commandsQueueMaxLength: MAX_COMMANDS,
-    socket: {
-      connectTimeout: 2000,
-      reconnectStrategy: (attempts: number) => Math.min(2000, 50 * 2 ** Math.min(6, attempts)),
-    },
-  });
+  const client = clientOf(options.url);
   const bytesClient = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
   client.on('error', (error: Error) => breaker.failed(reasonOf(error)));
   client.on('ready', () => breaker.worked());
@@ -68,6 +61,23 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<TileSt
       await connecting;
     },
   };
+}
+
+function clientOf(url: string) {
+  try {
+    return createClient({
+      url,
+      disableOfflineQueue: true,
+      commandsQueueMaxLength: MAX_COMMANDS,
+      socket: {
+        connectTimeout: 2000,
+        reconnectStrategy: (attempts: number) => Math.min(2000, 50 * 2 ** Math.min(6, attempts)),
+      },
+    });
+  } catch (cause) {
+    // Not the URL: it may hold a password.
+    throw new RequestError(`setting redis: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {

@@ -10,6 +10,7 @@ import {
   openHealthPort,
 } from '../../../src/server/health/health-port.ts';
 import type { HeartState } from '../../../src/server/health/heartbeat.ts';
+import { Catalog } from '../../../src/server/pictures/catalog.ts';
 import { freePort } from '../redis-server.ts';
 import {
   ask,
@@ -185,25 +186,33 @@ describe('the health port', () => {
 });
 
 describe('a server with a health port', () => {
-  it('is ready when its own port listens, not before', async () => {
+  it('lives from the beginning, and is ready when its own port listens', async () => {
     const healthPort = await freePort();
-    const before: unknown[] = [];
+    const heard: unknown[] = [];
+    const hear = async (when: string) => {
+      const [live, ready] = [await ask(at(healthPort), '/health'), await ask(at(healthPort), '/ready')];
+      heard.push([when, live.status, ready.status, ready.json().status]);
+    };
+    const { open } = Catalog;
+    vi.spyOn(Catalog, 'open').mockImplementation(async (options) => {
+      await hear('before pictures are looked for');
+      return open(options);
+    });
     const { listen } = Server.prototype;
-    const spy = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (
+    vi.spyOn(Server.prototype, 'listen').mockImplementation(function (
       this: Server,
       ...args: Parameters<typeof listen>
     ) {
-      void ask(at(healthPort), '/ready').then(({ status, json }) => {
-        before.push(status, json().status);
-        listen.apply(this, args);
-      });
+      void hear('before it listens').then(() => listen.apply(this, args));
       return this;
     } as typeof listen);
-    const server = await startServer({ roots: [await directoryOf()], healthPort }).finally(() =>
-      spy.mockRestore(),
-    );
-    expect(before).toEqual([503, 'starting']);
-    expect((await ask(server.healthUrl!, '/ready')).status).toBe(200);
+    await startServer({ roots: [await directoryOf()], healthPort }).finally(() => vi.restoreAllMocks());
+    await hear('then');
+    expect(heard).toEqual([
+      ['before pictures are looked for', 200, 503, 'starting'],
+      ['before it listens', 200, 503, 'starting'],
+      ['then', 200, 200, 'ready'],
+    ]);
   });
 
   it('is not ready any more when it stops, and answers there to the end', async () => {
@@ -245,12 +254,5 @@ describe('a server with a health port', () => {
     expect((await server.get('/a/0/0/0.png')).status).toBe(200);
     await expect(server.stop()).rejects.toThrow('the device is lost');
     await expect(ask(server.healthUrl!, '/health')).rejects.toThrow('ECONNREFUSED');
-  });
-
-  it('says in the log where both listen', async () => {
-    const server = await startServer({ roots: [await directoryOf()], healthPort: 0 });
-    expect(server.log).toContainEqual(
-      expect.objectContaining({ msg: 'listening', url: server.url, healthUrl: server.healthUrl }),
-    );
   });
 });
