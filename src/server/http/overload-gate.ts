@@ -55,9 +55,9 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
 
   function look(): void {
     const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, before);
+    const { utilization, active, idle } = performance.eventLoopUtilization(now, before);
     before = now;
-    shedding.look({ utilization, requests, turns, longestTurnMs, newcomers });
+    shedding.look({ elapsedMs: active + idle, utilization, requests, turns, longestTurnMs, newcomers });
     if (refused > 0 && performance.now() - lastLog >= LOG_MS) report();
     if (requests === 0 && shedding.part === 1) {
       if (refused > 0) report();

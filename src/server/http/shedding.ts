@@ -1,5 +1,7 @@
 /** What one look at the event loop saw. */
 export interface LoopLook {
+  /** Since the last look. */
+  readonly elapsedMs: number;
   /** Part of the time that the loop was busy since the last look, 0 to 1. */
   readonly utilization: number;
   readonly requests: number;
@@ -18,7 +20,10 @@ const AIMED_AT = 0.75;
 const LOOKS = 2;
 /** With fewer requests in a look it is not they that keep the loop busy. */
 const MANY = 16;
-/** One connection is accepted a turn: where nearly every turn has a newcomer, others are waiting behind it. */
+/**
+ * One connection is accepted a turn: where nearly every turn has a newcomer, others are waiting behind it. Two clients that take a new connection
+ * for each request are enough for that, so it counts only where turns are long on average; a single long one is a garbage collection.
+ */
 const QUEUEING = 0.8;
 /** What passes at first when requests begin to be refused: thousands may be waiting by then. */
 const FIRST = 0.1;
@@ -49,9 +54,9 @@ export class Shedding {
    * To be called every few hundredths of a second while requests come. Falls fast, rises slowly. Also rises while the loop is busy with short
    * turns: those may be a few clients that ask again as soon as they are refused, and would be refused for ever.
    */
-  look({ utilization, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
+  look({ elapsedMs, utilization, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
     const saturated = utilization > SATURATED;
-    const queueing = turns > 1 && newcomers >= QUEUEING * turns && longestTurnMs > this.#maxTurnMs / 4;
+    const queueing = turns > 1 && newcomers >= QUEUEING * turns && elapsedMs / turns > this.#maxTurnMs / 4;
     const late = saturated && (longestTurnMs > this.#maxTurnMs || queueing);
     this.#late = late ? this.#late + 1 : 0;
     if (this.#part === 1) {
