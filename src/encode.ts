@@ -4,10 +4,12 @@ import { refine, refinementWindow } from './analysis/refine.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
 import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
+import { OrderedChunks } from './container/ordered-chunks.ts';
 import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
 import { type CallOptions, decodeImage } from './decode.ts';
 import type { Engine, Extent, Patch, Rect } from './engine/engine.ts';
 import { RequestError } from './errors.ts';
+import { fromHexadecimal } from './hexadecimal.ts';
 import { coverHiddenColors } from './image/hidden-colors.ts';
 import { depthOf, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
@@ -158,7 +160,7 @@ async function encodeAt(
     alpha: raster.channels === 2 || raster.channels === 4,
     depth: options.depth ?? depthOf(raster),
     quality,
-    model: Uint8Array.from(engine.model.hash.match(/../g)!, (hex) => Number.parseInt(hex, 16)),
+    model: fromHexadecimal(engine.model.hash),
     encoder: `liif ${VERSION}`,
     chunkSize: options.chunkSize ?? (raster.width * raster.height > LARGE_PICTURE ? 16 : 32),
     levels: rasters.length,
@@ -169,24 +171,7 @@ async function encodeAt(
   const order = chunkList(header);
   const total = order.length;
   let done = 0;
-  const waiting = new Map<string, Uint8Array>();
-  let next = 0;
-  let writing = Promise.resolve();
-  /** Chunks are finished in any order and written in that of the file. */
-  const finish = (id: ChunkId, bytes: Uint8Array): Promise<void> => {
-    waiting.set(keyOf(id), bytes);
-    writing = writing.then(async () => {
-      for (; next < order.length; next++) {
-        const key = keyOf(order[next]!);
-        const ready = waiting.get(key);
-        if (ready === undefined) break;
-        waiting.delete(key);
-        await writer.appendChunk(ready);
-      }
-    });
-    onProgress?.({ stage: 'encode', done: ++done, total });
-    return writing;
-  };
+  const ordered = new OrderedChunks(writer, order);
   onProgress?.({ stage: 'encode', done, total });
   const strength = Number(options.optimize ?? false);
   await inParallel(engine.threads + 1, groupsOf(header), async (group) => {
@@ -206,7 +191,8 @@ async function encodeAt(
       };
       const window = cut(analysis, rect, chunk, engine.model.latentChannels);
       const encoded = await engine.encodeChunk(window, chunk, quality, signal);
-      await finish(id, encoded.bytes);
+      onProgress?.({ stage: 'encode', done: ++done, total });
+      await ordered.finish(id, encoded.bytes);
     });
   });
   const bytes = await writer.end();
@@ -335,10 +321,6 @@ function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): In
     out.set(from.subarray(start, start + length), row * length);
   }
   return out;
-}
-
-function keyOf({ level, plane, row, column }: ChunkId): string {
-  return `${level}/${plane}/${row}/${column}`;
 }
 
 function levelCount(raster: Raster, options: EncodeOptions): number {

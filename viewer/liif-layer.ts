@@ -15,6 +15,7 @@ import { HttpTileSource } from './http-tile-source.ts';
 import { imageCrs } from './image-crs.ts';
 import { internalsOf } from './leaflet-internals.ts';
 import { Lookahead } from './lookahead.ts';
+import { retryDelay } from './retry.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
 export interface LiifLayerOptions extends GridLayerOptions {
@@ -51,8 +52,6 @@ interface RunningTile {
   timer?: ReturnType<typeof setTimeout>;
 }
 
-const FIRST_RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 30_000;
 /** After so many failures a tile waits for `retry()`. */
 const MAX_TRIES = 8;
 
@@ -278,11 +277,6 @@ export class LiifLayer extends GridLayer {
     running.tries++;
     const known = error instanceof TileError;
     const last = (known && error.permanent) || running.tries >= MAX_TRIES;
-    const wait = Math.max(
-      (known && error.retryAfterMs) || 0,
-      // Not all at once: a server that was full would be full again.
-      Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (running.tries - 1)) * (0.75 + Math.random() / 2),
-    );
     this.#reason = known ? error.message : 'The tile cannot be shown.';
     const note = document.createElement('span');
     note.textContent = last ? 'Tile failed' : 'Tile failed, trying again';
@@ -294,7 +288,7 @@ export class LiifLayer extends GridLayer {
       running.failed = true;
       this.#count(0, 1);
     } else this.#count(0, 0);
-    if (!last) running.timer = setTimeout(() => void this.#load(running), wait);
+    if (!last) running.timer = setTimeout(() => void this.#load(running), retryDelay(error, running.tries));
   }
 
   #forget(element: HTMLElement): void {

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { fetchImage } from './fetch-image.ts';
+import { retryDelay } from './retry.ts';
 import { TileError } from './tile-source.ts';
 
 /** Each is a whole picture to decode: a server that is asked for many at once would have to turn most of them away. */
@@ -60,7 +61,20 @@ async function patiently(url: string, signal: AbortSignal): Promise<Blob> {
       return await fetchImage(url, { signal, priority: 'low' });
     } catch (error) {
       if (!(error instanceof TileError) || error.permanent || tries === MAX_TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? 500 * 2 ** tries));
+      await pause(retryDelay(error, tries), signal);
     }
   }
+}
+
+/** Resolves after so many milliseconds, or when the signal is aborted: who has gone keeps nobody waiting. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
 }

@@ -1,4 +1,5 @@
 import { FormatError } from '../errors.ts';
+import { toHexadecimal } from '../hexadecimal.ts';
 import * as layout from './layout.ts';
 import { MessagePackFault, type MessagePackValue, readMessagePack } from './message-pack.ts';
 
@@ -28,7 +29,7 @@ export interface Header {
 
 /** The hash of the model that a file needs, in hexadecimal digits, as models state theirs. */
 export function modelHash({ model }: Pick<Header, 'model'>): string {
-  return Array.from(model, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return toHexadecimal(model);
 }
 
 /** In the order of the specification; `write-header.ts` writes them. None of them holds a float. */

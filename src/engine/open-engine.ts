@@ -72,7 +72,7 @@ export const ENGINES: readonly EngineEntry[] = [
 ];
 
 /** What `engine` may be. */
-export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'webgpu', 'tensorflow', 'wasm', 'reference'];
+export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES.map(({ name }) => name)];
 
 /**
  * Opens the engine that is named, or chooses one. Rejects with UnsupportedError or EngineError, saying why, when it cannot run here, and with

@@ -83,6 +83,16 @@ export function gridCount(m: number, count: number): number {
   return m === 1 ? count : m * (count + 3);
 }
 
+/** b of spec 4.7: grid pixels on the side of a block. */
+export function blockOf(density: number): number {
+  return Math.max(1, density / 4);
+}
+
+/** k of spec 4.7: 1, 2 or 4 blocks for each output pixel. */
+export function tapsOf(density: number): number {
+  return Math.min(4, density);
+}
+
 /** The grid pixels of an axis that a reduction reads, those outside the picture replaced by the nearest inside. Spec 4.7. */
 export interface GridSpan {
   /** The first one inside the picture, counted from the region's start. */

@@ -1,4 +1,5 @@
 import type { ReducedAxis } from '../engine/engine.ts';
+import { blockOf, tapsOf } from '../head/query.ts';
 import type { Raster } from '../image/raster.ts';
 
 const WEIGHT_BITS = 12;
@@ -175,16 +176,6 @@ function weigh(
 }
 
 type Offsets7 = [number, number, number, number, number, number, number];
-
-/** b of spec 4.7: grid pixels on the side of a block. */
-function blockOf(density: number): number {
-  return Math.max(1, density / 4);
-}
-
-/** k of spec 4.7: 1, 2 or 4 blocks for each output pixel. */
-function tapsOf(density: number): number {
-  return Math.min(4, density);
-}
 
 function held(i: number, count: number): number {
   return i < 0 ? 0 : i >= count ? count - 1 : i;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { z } from 'zod';
+import { ENGINE_CHOICES } from '../engine/open-engine.ts';
 import { RequestError } from '../errors.ts';
 
 /** Text from flags and environment, or what a file or a program gives. */
@@ -81,7 +82,7 @@ export const configSchema = z.strictObject({
     .default(60_000)
     .describe('How long a remote file is taken to be the same without asking.'),
   engine: z
-    .enum(['auto', 'webgpu', 'tensorflow', 'wasm', 'reference'])
+    .enum(ENGINE_CHOICES)
     .refine(
       (engine) => engine !== 'tensorflow',
       'tensorflow is not exact, and tiles are the same on every server',

@@ -1,4 +1,5 @@
 import { RequestError } from '../../errors.ts';
+import { blockOf, tapsOf } from '../../head/query.ts';
 import type { Head } from '../../network/model.ts';
 import type { Axis, FeaturePart, Rect, ReducedAxis, Reduction, SamplePart } from '../engine.ts';
 import { copied, expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
@@ -30,8 +31,8 @@ interface Filter {
 }
 
 function filterOf({ density, span }: ReducedAxis): Filter {
-  const block = Math.max(1, density / 4);
-  return { block, blocks: span.wanted / block, k: density / block };
+  const block = blockOf(density);
+  return { block, blocks: span.wanted / block, k: tapsOf(density) };
 }
 
 /** Spec 4.3 to 4.7: the head over each part, or what is known of it, fills the grid, which is then filtered along its rows, then its columns. */
