@@ -16,14 +16,16 @@ export class Readout {
   readonly #picture: PictureMap;
   readonly #scale = element('span', { class: 'readout-scale' });
   readonly #badge = element('span', { class: 'badge' });
-  readonly #coordinates = element('span', { class: 'readout-coordinates' });
+  readonly #x = element('span');
+  readonly #y = element('span');
   #pointer: { readonly x: number; readonly y: number } | undefined;
   #told = '';
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(picture: PictureMap) {
     this.#picture = picture;
-    this.element = element('div', { class: 'readout panel' }, this.#scale, this.#badge, this.#coordinates);
+    const coordinates = element('span', { class: 'readout-coordinates' }, this.#x, this.#y);
+    this.element = element('div', { class: 'readout panel' }, this.#scale, this.#badge, coordinates);
     const { map } = picture;
     map.on('zoom move rebase', () => this.#show());
     map.on('moveend', () => {
@@ -52,7 +54,9 @@ export class Readout {
     this.#badge.dataset.sharpness = sharpness;
     this.#badge.title = MEANINGS[sharpness];
     const position = this.#pointer ? view.positionAt([this.#pointer.x, this.#pointer.y]) : view.center;
-    this.#coordinates.textContent = coordinatesText(position, exponent);
+    const { x, y } = coordinateTexts(position, exponent);
+    this.#x.textContent = x;
+    this.#y.textContent = y;
   }
 
   #sharpness(): Sharpness | 'enlarged' {
@@ -66,7 +70,8 @@ export class Readout {
     // Moves without a zoom are not announced: whoever moves knows, and chatter tires.
     if (scale === this.#told) return;
     this.#told = scale;
-    this.announcement.textContent = `${scale}. Middle at ${coordinatesText(view.center, Math.min(exponent, 8))}.`;
+    const { x, y } = coordinateTexts(view.center, Math.min(exponent, 8));
+    this.announcement.textContent = `${scale}. Middle at ${x}  ${y}.`;
   }
 }
 
@@ -77,7 +82,7 @@ const MEANINGS: Readonly<Record<Sharpness | 'enlarged', string>> = {
   enlarged: 'This image is enlarged without a network',
 };
 
-function coordinatesText({ x, y }: Position, exponent: number): string {
+function coordinateTexts({ x, y }: Position, exponent: number): { readonly x: string; readonly y: string } {
   const digits = digitsFor(Math.max(0, exponent));
-  return `x ${formatDecimal(x, digits)}  y ${formatDecimal(y, digits)}`;
+  return { x: `x ${formatDecimal(x, digits)}`, y: `y ${formatDecimal(y, digits)}` };
 }

@@ -55,6 +55,25 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it.each([
+    [1440, 900],
+    [700, 500],
+    [390, 844],
+  ])(
+    'shows both coordinates, however many digits they have, and leaves the buttons free: %i x %i',
+    async (width, height) => {
+      const page = await open(`#x=123.4567&y=77.125&z=${NATIVE_ZOOM + 900}`);
+      await page.setViewportSize({ width, height });
+      await page.waitForFunction(() => document.querySelector('.readout-scale')?.textContent === '2⁹⁰⁰×');
+      const box = async (selector: string) => (await page.locator(selector).boundingBox())!;
+      const [readout, corner] = [await box('.readout'), await box('.corner')];
+      expect(readout.x + readout.width).toBeLessThanOrEqual(corner.x);
+      for (const n of [1, 2])
+        expect((await box(`.readout-coordinates > :nth-child(${n})`)).width).toBeGreaterThan(30);
+      await page.close();
+    },
+  );
+
   it('goes on to 2^200 and back home', async () => {
     const page = await open(`#x=123.4567&y=77.125&z=${NATIVE_ZOOM + 200}`);
     await tilesLoaded(page);
