@@ -37,6 +37,7 @@ export function serveCommand(): Command {
     }
     // Loaded here, so that the other commands start without it.
     const { serve } = await import('../server/serve.ts');
+    const requests = new StopRequests();
     const roots = paths.length > 0 || config.remotes.length > 0 ? paths : ['.'];
     const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env;
     const running = await serve({
@@ -58,7 +59,8 @@ export function serveCommand(): Command {
     process.stdout.write(`${url}\n`);
     if (healthUrl) process.stdout.write(`health: ${healthUrl}health\n`);
     if (isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
-    await stopped(() => running.stop());
+    await requests.first();
+    await running.stop();
   });
 }
 
@@ -72,19 +74,35 @@ function given(options: Record<string, unknown>, command: Command): Record<strin
 /** npm hands Ctrl-C on to a process that has it from the terminal already: what comes sooner is the same request. */
 const SECOND_REQUEST_MS = 500;
 
-/** Resolves when the process was asked to stop and has; a second request exits at once. */
-function stopped(stop: () => Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let askedAt: number | undefined;
-    for (const [signal, code] of [
-      ['SIGINT', 130],
-      ['SIGTERM', 143],
+/**
+ * Requests to stop. Until somebody waits for the first one they end the process, which as the first of a container would not hear them otherwise; after it, too,
+ * whatever is still to be answered.
+ */
+class StopRequests {
+  #begin: (() => void) | undefined;
+  #begunAt: number | undefined;
+
+  constructor() {
+    for (const [signal, number] of [
+      ['SIGHUP', 1],
+      ['SIGINT', 2],
+      ['SIGTERM', 15],
     ] as const)
-      process.on(signal, () => {
-        if (askedAt === undefined) {
-          askedAt = performance.now();
-          stop().then(resolve, reject);
-        } else if (performance.now() - askedAt > SECOND_REQUEST_MS) process.exit(code);
-      });
-  });
+      process.on(signal, () => this.#hear(128 + number));
+  }
+
+  /** Resolves when the process is asked to stop. */
+  first(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#begin = resolve;
+    });
+  }
+
+  #hear(exitCode: number): void {
+    if (this.#begin === undefined) process.exit(exitCode);
+    if (this.#begunAt === undefined) {
+      this.#begunAt = performance.now();
+      this.#begin();
+    } else if (performance.now() - this.#begunAt > SECOND_REQUEST_MS) process.exit(exitCode);
+  }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, opendir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
 
 export interface DiskStoreOptions extends StoreEvents {
@@ -56,13 +56,14 @@ class DiskStore implements TileStore {
     try {
       await mkdir(directory, { recursive: true });
       const found: { key: string; size: number; used: number }[] = [];
-      for await (const entry of await opendir(directory, { recursive: true })) {
-        if (!entry.isFile()) continue;
-        const path = join(entry.parentPath, entry.name);
-        const { size, mtimeMs } = await stat(path);
-        const key = /^([0-9a-f]{64})\.tile$/.exec(entry.name)?.[1];
+      for (const name of await readdir(directory, { recursive: true })) {
+        const path = join(directory, name);
+        const about = await stat(path).catch(() => undefined);
+        if (!about?.isFile()) continue; // another server may have removed it meanwhile
+        const { size, mtimeMs } = about;
+        const key = /^([0-9a-f]{64})\.tile$/.exec(basename(name))?.[1];
         if (key !== undefined) found.push({ key, size, used: mtimeMs });
-        else if (entry.name.endsWith('.writing') && Date.now() - mtimeMs > STALE_MS)
+        else if (name.endsWith('.writing') && Date.now() - mtimeMs > STALE_MS)
           await rm(path, { force: true });
       }
       for (const { key, size } of found.sort((a, b) => a.used - b.used)) this.#know(key, size);

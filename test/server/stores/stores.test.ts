@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDiskStore } from '../../../src/server/stores/disk-store.ts';
@@ -56,6 +56,26 @@ describe('tiles on disk', () => {
     expect(await store.get(keyOf('a'))).toBeUndefined();
     expect(corrupt).toBe(1);
     expect(await tilesIn(directory)).toEqual([]);
+  });
+
+  it('are found although one of them goes while they are looked for', async () => {
+    const directory = await directoryOf();
+    const store = await openDiskStore({ directory, maxBytes: 1e6 });
+    for (const name of ['a', 'b', 'c']) await store.put(keyOf(name), tile);
+    const [first] = await tilesIn(directory);
+    // Listed, and gone when it is looked at.
+    await rm(join(directory, first!));
+    await symlink(join(directory, 'nowhere'), join(directory, first!));
+    const changes: string[] = [];
+    const next = await openDiskStore({
+      directory,
+      maxBytes: 1500,
+      onChange: (_store, _healthy, reason) => changes.push(reason),
+    });
+    expect(changes).toEqual([]);
+    // Both are known: one has to go.
+    expect((await tilesIn(directory)).filter((name) => name !== first)).toHaveLength(1);
+    await next.close();
   });
 
   it('stay within their bound, the least recently used going first', async () => {
