@@ -4,7 +4,7 @@ import { unwritable } from '../image/atomic-file.ts';
 import { VERSION } from '../version.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
 import { ReportedFailure } from './several.ts';
-import { printError } from './terminal.ts';
+import { printError, tellProcessWarnings } from './terminal.ts';
 
 interface Entry {
   readonly name: string;
@@ -97,6 +97,7 @@ async function main(): Promise<number> {
     if (error.code !== 'EPIPE' && !told) printError(unwritable('standard output', error), debug);
     process.exit(EXIT.output);
   });
+  tellProcessWarnings(args.includes('--quiet'));
   const liif = await program(args);
   try {
     if (args.length === 0) {

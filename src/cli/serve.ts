@@ -1,13 +1,24 @@
 import { Command, Option } from 'commander';
 import { configTable, readConfig, settings } from '../server/config.ts';
 
+const EXAMPLES = `
+Examples:
+  liif serve photos/                               then open http://127.0.0.1:8080/
+  liif serve map.liif --port 9000
+  liif serve photos/ --host 0.0.0.0 --allowed-hosts pictures.example.org
+  liif serve photos/ --disk-cache /var/cache/liif --health-port 8081
+  liif serve --config settings.json --print-config
+
+Addresses of tiles, IIIF and Deep Zoom: /openapi.json of a running server. All settings, in one table: --help-config.`;
+
 /** `liif serve`: options, their environment variables and their help all come from the server's schema. */
 export function serveCommand(): Command {
   const command = new Command('serve')
     .argument('[paths...]', 'directories and files to serve (default: this directory)')
     .option('--config <file>', 'settings as JSON; the environment and flags go before it')
     .option('--print-config', 'print the settings in force as JSON and exit')
-    .option('--help-config', 'print all settings as a table and exit');
+    .option('--help-config', 'print all settings as a table and exit')
+    .addHelpText('after', EXAMPLES);
   for (const { flag, description, default: fallback, boolean } of settings()) {
     const text = description.replaceAll('`', '');
     const shown =

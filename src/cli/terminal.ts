@@ -37,7 +37,7 @@ export class Terminal {
 
   warning(message: string): void {
     this.#hideBar();
-    if (!this.#options.quiet) process.stderr.write(`liif: warning: ${message}\n`);
+    if (!this.#options.quiet) printWarning(message);
   }
 
   error(error: unknown): void {
@@ -79,19 +79,32 @@ export class Terminal {
   }
 }
 
+/** Warnings of engines and of Node look like all that this program says, and not at all with `--quiet` or NODE_NO_WARNINGS. */
+export function tellProcessWarnings(quiet: boolean): void {
+  if (process.listenerCount('warning') === 0) return;
+  process.removeAllListeners('warning');
+  if (!quiet) process.on('warning', ({ message }) => printWarning(message));
+}
+
+function printWarning(message: string): void {
+  process.stderr.write(`liif: warning: ${oneLine(message)}\n`);
+}
+
 /** One line on standard error, however the message is made, without what terminals would obey; the stack on request. */
 export function printError(error: unknown, debug: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(
-    `liif: ${message
-      .trim()
-      .replaceAll(/\s*\n\s*/g, ' ')
-      .replaceAll(/\p{Cc}/gu, '?')}\n`,
-  );
+  process.stderr.write(`liif: ${oneLine(message)}\n`);
   if (debug && error instanceof Error) {
     process.stderr.write(`${error.stack}\n`);
     if (error.cause) process.stderr.write(`cause: ${(error.cause as Error).stack ?? error.cause}\n`);
   }
+}
+
+function oneLine(message: string): string {
+  return message
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replaceAll(/\p{Cc}/gu, '?');
 }
 
 /** Writes all bytes to standard output. Rejects with OutputError when it has been closed. */

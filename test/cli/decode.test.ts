@@ -104,6 +104,17 @@ describe('liif decode', () => {
     expect(await readFile(target, 'utf8')).toBe('an older file');
   });
 
+  it('warns in one line of its own where another engine stands in, and not at all with --quiet', async () => {
+    const args = ['decode', bench.photoFile, '-o', join(bench.folder, 'a.png'), '--engine', 'webgpu'];
+    // Dawn may have words of its own about the drivers that it does not find.
+    const env = { ...process.env, LIIF_GPU: 'a card of no such name' };
+    const told = await finished(startLiif(args, { env }));
+    expect(told.stderr).toMatch(/^liif: warning: .*; the wasm engine stands in$/m);
+    expect(told.stderr).not.toContain('(node:');
+    const quiet = await finished(startLiif([...args, '--quiet'], { env }));
+    expect([quiet.code, quiet.stderr]).toEqual([0, expect.not.stringContaining('stands in')]);
+  });
+
   it('leaves nothing behind when the disk is full', async () => {
     const args = ['decode', bench.photoFile, '-o', '/dev/full', '--format', 'raw', '--engine', 'wasm'];
     await expectFailure(args, 6, /\/dev\/full: cannot be written: /);
