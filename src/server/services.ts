@@ -74,6 +74,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       metrics.replaced.inc();
       log.error({ reason }, 'engine failed and is replaced');
     },
+    onUnopened: (err) => log.error({ err }, 'no engine can be opened'),
     onBatch: (requests) => metrics.batches.observe(requests),
   });
   const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));

@@ -4,6 +4,7 @@ import type { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
+import { EngineError } from '../../src/errors.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { ended, freePort, installed, started, startRedis } from './redis-server.ts';
@@ -135,6 +136,23 @@ describe('a file', () => {
 });
 
 describe('an engine', () => {
+  it('that cannot be opened is in the log, although a list of pictures is given all the same', async () => {
+    let fails = true;
+    const server = await startServer({
+      roots: [await directoryOf({ 'a.liif': one })],
+      openEngine: async () => {
+        if (fails) throw new EngineError('the kernels do not load');
+        return testEngine();
+      },
+    });
+    expect((await server.get('/api/images')).json().failed).toMatchObject([{ code: 'engine-failed' }]);
+    expect(server.log).toMatchObject([
+      { level: 50, msg: 'no engine can be opened', err: { message: 'the kernels do not load' } },
+    ]);
+    fails = false;
+    expect((await server.get(PATH)).status).toBe(200);
+  });
+
   it('that dies is replaced, and the request that saw it die is answered all the same', async () => {
     const directory = await directoryOf({ 'a.liif': one });
     const engines: Engine[] = [];

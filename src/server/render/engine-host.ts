@@ -25,6 +25,8 @@ export interface EngineHostOptions {
   /** Bound of the pixels on sites; 0: none are kept. */
   readonly pixelCacheBytes: number;
   readonly onReplaced?: (reason: string) => void;
+  /** Told each time that none can be opened. */
+  readonly onUnopened?: (error: unknown) => void;
   readonly onBatch?: (requests: number) => void;
   /** Shortest time between two replacements, default 2 s. */
   readonly pauseMs?: number;
@@ -49,8 +51,9 @@ export class EngineHost {
     const opening = this.#open();
     this.#current = opening;
     // A failure is not kept: the next request tries again.
-    opening.catch(() => {
+    opening.catch((error: unknown) => {
       if (this.#current === opening) this.#current = undefined;
+      this.#options.onUnopened?.(error);
     });
     return opening;
   }
