@@ -7,7 +7,6 @@ import { type LiifImage, openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
-import { nativeZoom } from '../../src/pixels/tile.ts';
 import {
   folderOf,
   launchChromium,
@@ -15,10 +14,10 @@ import {
   type StaticHost,
   sha256,
   startStaticHost,
-  tilePixels,
 } from '../browser/chromium.ts';
 import { directoryOf, startServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, MISSING, openPage } from './browser.ts';
+import { expectExactTiles, isDecoded, tilesInView } from './decoded-tiles.ts';
 
 const there = MISSING === undefined;
 const ISOLATED = {
@@ -76,50 +75,14 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     return page;
   }
 
-  /** In the page: whether all tiles are there, decoded by it. */
-  function isDecoded(): boolean {
-    const tiles = [...document.querySelectorAll('.liif-tile')];
-    return tiles.length > 0 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
-  }
-
-  /** Tiles that were decoded in the page, with digests of their pixels as they are on screen. */
+  /** Tiles that were decoded in the page. */
   async function decodedTiles(page: Page) {
     await page.waitForFunction(isDecoded);
-    return page.evaluate(async () => {
-      const map = document.querySelector('.map')!.getBoundingClientRect();
-      const found: { left: number; top: number; digest: string }[] = [];
-      for (const tile of document.querySelectorAll<HTMLCanvasElement>('.liif-tile canvas')) {
-        const { left, top, right, bottom } = tile.getBoundingClientRect();
-        // Those around the view are made ahead.
-        if (right <= map.left || bottom <= map.top || left >= map.right || top >= map.bottom) continue;
-        const copy = new OffscreenCanvas(tile.width, tile.height);
-        const context = copy.getContext('2d')!;
-        context.drawImage(tile, 0, 0);
-        const { data } = context.getImageData(0, 0, tile.width, tile.height);
-        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
-        found.push({
-          // From the middle of the map.
-          left: left - map.left - map.width / 2,
-          top: top - map.top - map.height / 2,
-          digest: Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(''),
-        });
-      }
-      return found;
-    });
+    return page.evaluate(tilesInView);
   }
 
-  /** Demands that tiles around x, y at zoom z have the bytes that `liif decode` gives. */
   async function expectExact(page: Page, x: number, y: number, z: number, expected = image): Promise<void> {
-    const tiles = await decodedTiles(page);
-    const scale = 2 ** (z - nativeZoom(expected));
-    for (const { left, top, digest } of tiles) {
-      const column = (x * scale + left) / 256;
-      const row = (y * scale + top) / 256;
-      expect(Math.abs(column - Math.round(column))).toBeLessThan(0.01);
-      const pixels = await tilePixels(expected, z, BigInt(Math.round(column)), BigInt(Math.round(row)), 256);
-      expect(digest, `${z}/${column}/${row}`).toBe(sha256(pixels));
-    }
-    expect(tiles.length).toBeGreaterThan(1);
+    await expectExactTiles(await decodedTiles(page), x, y, z, expected);
   }
 
   /** Drops a file on the page, as it comes from a desk. */

@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openImage } from '../../src/decode.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { openEngine } from '../../src/engine/open-engine.ts';
+import { releasedModel } from '../../src/model/released-model.ts';
+import { builtViewer } from '../viewer/browser.ts';
+import { type DecodedTile, expectExactTiles, isDecoded, tilesInView } from '../viewer/decoded-tiles.ts';
+import {
+  bundledPage,
+  folderOf,
+  readBytes,
+  type StaticHost,
+  sha256,
+  startStaticHost,
+  tilePixels,
+} from './chromium.ts';
+import { OTHER_BROWSERS, type OtherPage, type PageDriver, startPageDriver } from './other-browsers.ts';
+
+const FILES = ['released-photograph', 'released-alpha-and-overview', 'released-chunks'];
+/** Of a tile past native scale. */
+const SIDE = 64;
+const PAGES = [
+  ['any page', {}],
+  [
+    'an isolated page',
+    { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+  ],
+] as const;
+/** 512 x 512: native at zoom 1. */
+const PICTURE = 'squirrel';
+
+describe.each(OTHER_BROWSERS)('$name', (browser) => {
+  const there = browser.missing === undefined;
+  const why = there ? '' : ` (${browser.missing})`;
+  let driver: PageDriver;
+  let engine: Engine;
+  let page: OtherPage | undefined;
+  const hosts: StaticHost[] = [];
+
+  beforeAll(async () => {
+    if (!there) return;
+    driver = await startPageDriver();
+    engine = await openEngine(await releasedModel(), { engine: 'wasm' });
+  });
+  afterEach(async () => {
+    await page?.close();
+    for (const host of hosts.splice(0)) host.close();
+  });
+  afterAll(async () => {
+    driver?.close();
+    await engine?.close();
+  });
+
+  /** Opens a page of a static host. */
+  async function open(
+    files: ReadonlyMap<string, Uint8Array>,
+    folders: Readonly<Record<string, string>>,
+    headers: Readonly<Record<string, string>>,
+    address = '',
+  ): Promise<OtherPage> {
+    const html = driver.withDriver(files.get('index.html')!);
+    const host = await startStaticHost(new Map([...files, ['index.html', html]]), folders, headers);
+    hosts.push(host);
+    page = await driver.open(browser, `${host.url}${address}`);
+    return page;
+  }
+
+  /** When all are there and move no longer. */
+  async function tilesAtRest({ until, evaluate }: OtherPage): Promise<DecodedTile[]> {
+    for (let before = ''; ; await delay(200)) {
+      await until(isDecoded);
+      const tiles = await evaluate(tilesInView);
+      if (JSON.stringify(tiles) === before) return tiles;
+      before = JSON.stringify(tiles);
+    }
+  }
+
+  it.skipIf(!there).each(PAGES)(`decodes in %s to the bytes of liif decode${why}`, async (kind, headers) => {
+    const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
+    const { until, evaluate } = await open(await bundledPage(), folders, headers);
+    await until(() => 'sha256' in window);
+    const opened = await evaluate(async () => {
+      const warnings: string[] = [];
+      const model = 'models/liif-1.safetensors';
+      const made = await window.liif.openEngine({ model, onWarning: (message) => warnings.push(message) });
+      Object.assign(window, { engine: made });
+      return { name: made.name, isolated: crossOriginIsolated, warnings };
+    });
+    expect(opened).toEqual({ name: 'wasm', isolated: kind === 'an isolated page', warnings: [] });
+    for (const file of FILES) {
+      const image = await openImage(await readBytes(`format-spec/vectors/valid/${file}.liif`), { engine });
+      const whole = await image.render();
+      const found = await evaluate(
+        async ([name, side]) => {
+          const { engine: made } = window as unknown as { engine: Engine };
+          const decoded = await window.liif.open(`pictures/${name}.liif`, { engine: made });
+          const raster = await decoded.render();
+          const tile = await window.liif.renderTile(decoded, 1, 0n, 0n, side as number);
+          return [await window.sha256(raster.data), await window.sha256(tile.data)];
+        },
+        [file, SIDE] as const,
+      );
+      expect(found, file).toEqual([sha256(whole.data), sha256(await tilePixels(image, 1, 0n, 0n, SIDE))]);
+      await image.close();
+    }
+  });
+
+  it.skipIf(!there).each(PAGES)(
+    `shows a file of a static host in the same bytes in %s, native and past it${why}`,
+    async (_kind, headers) => {
+      const viewer = await builtViewer();
+      const image = await openImage(await readBytes(`samples/encoded/${PICTURE}.liif`), { engine });
+      const files = new Map([['index.html', await readFile(join(viewer, 'index.html'))]]);
+      const folders = {
+        '/model': folderOf('src/model'),
+        '/pictures': folderOf('samples/encoded'),
+        '/': viewer,
+      };
+      const opened = await open(files, folders, headers, `?src=pictures/${PICTURE}.liif#x=256&y=192&z=1`);
+      await expectExactTiles(await tilesAtRest(opened), 256, 192, 1, image);
+      for (let i = 0; i < 5; i++) await opened.press('+');
+      await opened.until(() => location.hash.includes('z=6'));
+      await expectExactTiles(await tilesAtRest(opened), 256, 192, 6, image);
+      await image.close();
+    },
+  );
+});

@@ -1,0 +1,60 @@
+import { expect } from 'vitest';
+import type { LiifImage } from '../../src/decode.ts';
+import { nativeZoom } from '../../src/pixels/tile.ts';
+import { sha256, tilePixels } from '../browser/chromium.ts';
+
+/** A tile on screen that the page has decoded. */
+export interface DecodedTile {
+  /** Its corner from the middle of the map, in pixels. */
+  readonly left: number;
+  readonly top: number;
+  /** Of its pixels as they are on screen. */
+  readonly digest: string;
+}
+
+/** In the page: whether all tiles are there, decoded by it. */
+export function isDecoded(): boolean {
+  const tiles = [...document.querySelectorAll('.liif-tile')];
+  return tiles.length > 0 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
+}
+
+/** In the page: the tiles in view. */
+export async function tilesInView(): Promise<DecodedTile[]> {
+  const map = document.querySelector('.map')!.getBoundingClientRect();
+  const found: DecodedTile[] = [];
+  for (const tile of document.querySelectorAll<HTMLCanvasElement>('.liif-tile canvas')) {
+    const { left, top, right, bottom } = tile.getBoundingClientRect();
+    // Those around the view are made ahead.
+    if (right <= map.left || bottom <= map.top || left >= map.right || top >= map.bottom) continue;
+    const copy = new OffscreenCanvas(tile.width, tile.height);
+    const context = copy.getContext('2d')!;
+    context.drawImage(tile, 0, 0);
+    const { data } = context.getImageData(0, 0, tile.width, tile.height);
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+    found.push({
+      left: left - map.left - map.width / 2,
+      top: top - map.top - map.height / 2,
+      digest: Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join(''),
+    });
+  }
+  return found;
+}
+
+/** Demands that tiles around x, y at zoom z have the bytes that `liif decode` gives. */
+export async function expectExactTiles(
+  tiles: readonly DecodedTile[],
+  x: number,
+  y: number,
+  z: number,
+  image: LiifImage,
+): Promise<void> {
+  const scale = 2 ** (z - nativeZoom(image));
+  for (const { left, top, digest } of tiles) {
+    const column = (x * scale + left) / 256;
+    const row = (y * scale + top) / 256;
+    expect(Math.abs(column - Math.round(column))).toBeLessThan(0.01);
+    const pixels = await tilePixels(image, z, BigInt(Math.round(column)), BigInt(Math.round(row)), 256);
+    expect(digest, `${z}/${column}/${row}`).toBe(sha256(pixels));
+  }
+  expect(tiles.length).toBeGreaterThan(1);
+}
