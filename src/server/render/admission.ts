@@ -34,6 +34,8 @@ interface LaneState {
   /** Estimated work that got done, and the milliseconds that the lane was busy with it; what is long ago counts less. */
   doneWork: number;
   busyMs: number;
+  /** Of them, those since something was finished. */
+  unfinishedMs: number;
   /** Until when `busyMs` has been counted. */
   countedTo: number;
 }
@@ -68,6 +70,7 @@ export class Admission {
       waitingWork: 0,
       doneWork: FIRST_WORK,
       busyMs: FIRST_WORK,
+      unfinishedMs: 0,
       countedTo: 0,
     });
     this.#lanes = { tile: lane(options.lanes.tile), region: lane(options.lanes.region) };
@@ -161,6 +164,7 @@ export class Admission {
       left = true;
       countBusy(state);
       state.doneWork += work * done;
+      state.unfinishedMs = 0;
       state.running--;
       state.runningWork -= work;
       if (lane === 'region') this.#regionBytes -= bytes;
@@ -182,8 +186,10 @@ export class Admission {
 }
 
 /** How long the lane takes for a unit of estimated work, whatever number of requests shares it: its throughput, not its latency. */
-function paceOf({ busyMs, doneWork }: LaneState): number {
-  return Math.min(100, Math.max(0.01, busyMs / Math.max(1e-3, doneWork)));
+function paceOf({ busyMs, doneWork, runningWork, unfinishedMs }: LaneState): number {
+  // A half of what runs may be done. Else the first requests of all, while code is being compiled, would make a lane look slow.
+  const partly = Math.min(runningWork / 2, unfinishedMs);
+  return Math.min(100, Math.max(0.01, busyMs / Math.max(1e-3, doneWork + partly)));
 }
 
 /** To be called before a change of what runs. */
@@ -193,6 +199,7 @@ function countBusy(state: LaneState): void {
     const ms = now - state.countedTo;
     const kept = 0.5 ** (ms / HALF_LIFE_MS);
     state.busyMs = state.busyMs * kept + ms;
+    state.unfinishedMs += ms;
     state.doneWork *= kept;
   }
   state.countedTo = now;

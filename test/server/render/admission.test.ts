@@ -80,6 +80,15 @@ describe('admission', () => {
     leave();
   });
 
+  it('does not take the first of all for slow before any is done', async () => {
+    const { gate, shed } = admission({ running: 8, maxWaitMs: 1000 });
+    for (let i = 0; i < 5; i++) await gate.enter('tile', 40, 1, never);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let i = 0; i < 3; i++) await gate.enter('tile', 40, 1, never);
+    expect(gate.counts('tile').pace).toBeLessThan(4);
+    expect(shed).toEqual([]);
+  });
+
   it('sends those away that waited too long after all', async () => {
     const { gate } = admission({ maxWaitMs: 30 });
     await gate.enter('tile', 1, 1, never);
