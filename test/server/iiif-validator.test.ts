@@ -17,12 +17,6 @@ function validator(): { readonly command: string; readonly python: string } | un
   }
 }
 
-/**
- * Section 4.2 of version 3: the answer to `!w,h` "must be as large as possible but not larger than the extracted region, w or h". The
- * validator's `size_noup` expects a failure where the region is smaller than that; all else that it asks is in `protocols/conformance.test.ts`.
- */
-const AGAINST_THE_SPECIFICATION = ['size_noup'];
-
 const found = validator();
 const title = found
   ? 'the IIIF validator'
@@ -50,13 +44,13 @@ describe.skipIf(!found)(title, () => {
   }, 120_000);
 
   it.each([
-    ['png', '3.0', 33, AGAINST_THE_SPECIFICATION],
-    ['liif', '3.0', 33, AGAINST_THE_SPECIFICATION],
-    ['png', '2.0', 30, []],
-    ['liif', '2.0', 30, []],
+    ['png', '3.0', 33],
+    ['liif', '3.0', 33],
+    ['png', '2.0', 30],
+    ['liif', '2.0', 30],
   ])(
-    'finds nothing wrong with a .%s by version %s at level 2 but what the specification wants',
-    async (ending, version, tests, wanted) => {
+    'finds nothing wrong with a .%s by version %s at level 2',
+    async (ending, version, tests) => {
       const { host } = new URL(server.localUrl);
       const prefix = version === '3.0' ? 'iiif/3' : 'iiif/2';
       const args = [
@@ -75,9 +69,8 @@ describe.skipIf(!found)(title, () => {
         (failure: { stdout: string; stderr: string }) => failure,
       );
       const said = stdout + stderr;
-      const failed = said.split('\n').flatMap((line) => /test (\w+) FAIL/.exec(line)?.[1] ?? []);
-      expect(failed).toEqual(wanted);
-      expect(said).toContain(`Done (${tests} tests, ${wanted.length} failures)`);
+      expect(said.split('\n').filter((line) => line.includes('FAIL'))).toEqual([]);
+      expect(said).toContain(`Done (${tests} tests, 0 failures)`);
     },
     120_000,
   );

@@ -24,8 +24,10 @@ export class BufferPool {
   /** Least recently freed first. */
   #free: GPUBuffer[] = [];
   #freeBytes = 0;
-  /** All that are not destroyed: whether the device is known to have memory for them. */
-  readonly #buffers = new Map<GPUBuffer, { proven: boolean }>();
+  /** All that are not destroyed. */
+  readonly #buffers = new Set<GPUBuffer>();
+  /** Of them, those that the device is known to have memory for. */
+  readonly #proven = new WeakSet<GPUBuffer>();
   #bytes = 0;
   #destroyed = false;
 
@@ -60,7 +62,7 @@ export class BufferPool {
         `${byteLength} more bytes would take the graphics memory beyond ${this.#options.maxBytes}`,
       );
     const buffer = this.#device.createBuffer({ size, usage: this.#usage });
-    this.#buffers.set(buffer, { proven: false });
+    this.#buffers.add(buffer);
     this.#bytes += size;
     return buffer;
   }
@@ -74,13 +76,12 @@ export class BufferPool {
 
   /** Whether the buffer is known to be valid: others may have it as soon as its work is submitted. */
   isProven(buffer: GPUBuffer): boolean {
-    return this.#buffers.get(buffer)?.proven ?? false;
+    return this.#proven.has(buffer);
   }
 
   /** Work that uses it was taken by the device. */
   prove(buffer: GPUBuffer): void {
-    const state = this.#buffers.get(buffer);
-    if (state) state.proven = true;
+    this.#proven.add(buffer);
   }
 
   /** For buffers that may be invalid. */
@@ -99,7 +100,7 @@ export class BufferPool {
   destroy(): void {
     this.#destroyed = true;
     this.trim();
-    for (const buffer of this.#buffers.keys()) this.discard(buffer);
+    for (const buffer of this.#buffers) this.discard(buffer);
   }
 
   #destroy(buffer: GPUBuffer): void {

@@ -133,21 +133,19 @@ function clipped(size: Size, box: Box): Box {
 function outputSize(box: Size, size: IiifSize, limits: OutputLimits): Size {
   if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
   const out = requestedSize(box, size);
-  const larger = out.width > box.width || out.height > box.height;
-  // `!w,h` is as large as it can be: within the region, unless it may be enlarged, and within the limits.
-  if (size.kind === 'pixels' && size.fit) {
-    if (larger && !size.upscale) return shrunk(box, limits);
-    return fits(out, limits) ? out : enlarged(box, limits);
-  }
-  if (!size.upscale && larger)
+  // Of `!w,h` too, though 4.2 of version 3 could be read as the region then: validator and other servers refuse it.
+  if (!size.upscale && (out.width > box.width || out.height > box.height))
     throw badRequest('invalid-size', 'The size is larger than the region; put ^ before it to enlarge.');
-  if (!fits(out, limits))
+  if (!fits(out, limits)) {
+    // `!w,h` is as large as it can be.
+    if (size.kind === 'pixels' && size.fit) return enlarged(box, limits);
     throw new Problem(
       413,
       'image-too-large',
       `The image would have ${out.width} x ${out.height} pixels; at most ${limits.maxWidth} x ${limits.maxHeight} and ${limits.maxArea} in all are served at once.`,
       { members: { ...limits } },
     );
+  }
   return out;
 }
 

@@ -46,7 +46,7 @@ const ONE = 16384i;
 // The vectors of an octet in `head`.
 const HEAD_STRIDE = 10u;
 
-var<workgroup> colours: array<u32, 192>;
+var<workgroup> colors: array<u32, 192>;
 
 fn sat16(v: vec4<i32>) -> vec4<i32> {
   return clamp(v, vec4<i32>(-32768), vec4<i32>(32767));
@@ -98,7 +98,7 @@ fn sum_of(v: vec4<i32>) -> i32 {
   return v.x + v.y + v.z + v.w;
 }
 
-fn colour(query: Query, i: u32, j: u32) -> vec3<u32> {
+fn color(query: Query, i: u32, j: u32) -> vec3<u32> {
   let row = axes[query.rows + i];
   let column = axes[query.columns + j];
   let fr = row.y;
@@ -170,10 +170,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let first = workgroup.x * 64u;
   let index = first + local;
   if (index < count) {
-    let samples_of = colour(query, index / query.width, index % query.width);
-    colours[3u * local] = samples_of.x;
-    colours[3u * local + 1u] = samples_of.y;
-    colours[3u * local + 2u] = samples_of.z;
+    let samples_of = color(query, index / query.width, index % query.width);
+    colors[3u * local] = samples_of.x;
+    colors[3u * local + 1u] = samples_of.y;
+    colors[3u * local + 2u] = samples_of.z;
   }
   workgroupBarrier();
   if (first >= count) {
@@ -183,12 +183,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   if (query.depth == 8u) {
     if (local < 48u) {
       let c = 4u * local;
-      let word = colours[c] | (colours[c + 1u] << 8u) | (colours[c + 2u] << 16u) | (colours[c + 3u] << 24u);
+      let word = colors[c] | (colors[c + 1u] << 8u) | (colors[c + 2u] << 16u) | (colors[c + 3u] << 24u);
       samples[query.samples + workgroup.x * 48u + local] = word;
     }
   } else {
     for (var i = local; i < 96u; i += 64u) {
-      samples[query.samples + workgroup.x * 96u + i] = colours[2u * i] | (colours[2u * i + 1u] << 16u);
+      samples[query.samples + workgroup.x * 96u + i] = colors[2u * i] | (colors[2u * i + 1u] << 16u);
     }
   }
 }
