@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { onAbort } from '../src/on-abort.ts';
 import { fetchImage } from './fetch-image.ts';
 import { retryDelay } from './retry.ts';
 import { TileError } from './tile-source.ts';
@@ -71,10 +72,10 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', end);
+      forget();
       resolve();
     };
     const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
+    const forget = onAbort(signal, end);
   });
 }

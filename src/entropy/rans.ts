@@ -11,8 +11,8 @@ import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
 
 /** Four states of 32 bits. */
 export const MIN_CHUNK_BYTES = 16;
-/** What four symbols can read at most: two words each. */
-export const WORDS_PER_FOUR = 8;
+/** What four symbols can read at most, two words each: so far beyond its end a truncated chunk is read before it is refused. */
+export const READ_AHEAD_BYTES = 16;
 const INITIAL_STATE = 1 << 16;
 
 /** Reads the symbols of one chunk. Every method throws FormatError, section `chunk`, on bytes that break spec 2.1 or 2.2. */
@@ -29,7 +29,7 @@ export class RansDecoder {
     this.#states = initialStates(bytes, maxSymbols);
     this.#tables = tables;
     this.#end = bytes.length / 2;
-    this.#words = new Uint16Array(this.#end + WORDS_PER_FOUR);
+    this.#words = new Uint16Array(this.#end + READ_AHEAD_BYTES / 2);
     for (let i = 0; i < this.#end; i++) this.#words[i] = bytes[2 * i]! | (bytes[2 * i + 1]! << 8);
     this.#next = MIN_CHUNK_BYTES / 2;
   }

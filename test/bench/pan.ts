@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
-import { folderOf, plainChromium, startStaticHost } from '../browser/chromium.ts';
+import { folderOf, ISOLATED, plainChromium, startStaticHost } from '../browser/chromium.ts';
 import { type Figure, figureTable, passes } from './figures.ts';
 import type * as PanPage from './pan-page.ts';
 import type { PanRecord } from './pan-page.ts';
@@ -35,10 +35,7 @@ const VIEW = { width: 1280, height: 800 };
 const LONGEST_GAP_BAR = 100;
 const P99_GAP_BAR = 34;
 const PAGES = {
-  isolated: {
-    'Cross-Origin-Opener-Policy': 'same-origin',
-    'Cross-Origin-Embedder-Policy': 'require-corp',
-  },
+  isolated: ISOLATED,
   'not isolated': {},
 } as const;
 

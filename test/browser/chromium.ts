@@ -67,6 +67,12 @@ async function bundled(folder: string): Promise<Map<string, Uint8Array>> {
   );
 }
 
+/** Headers of pages whose threads may share memory. */
+export const ISOLATED = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
 /** A static host, nothing else: files under their names, with ranges. */
 export interface StaticHost {
   readonly url: string;

@@ -9,6 +9,7 @@ import {
   bundledCode,
   bundledPage,
   folderOf,
+  ISOLATED,
   launchChromium,
   missing,
   readBytes,
@@ -17,15 +18,7 @@ import {
   startStaticHost,
   tilePixels,
 } from './chromium.ts';
-
-/** A picture with several chunks and overviews, and one with alpha. */
-const FILES = ['released-photograph', 'released-alpha-and-overview', 'released-chunks'];
-/** Of a tile past native scale. */
-const SIDE = 64;
-const ISOLATED = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
+import { decodedHere, decodeInPage, FILES, openInPage, SIDE } from './page-decoding.ts';
 
 const bundle = await bundledPage();
 
@@ -58,7 +51,7 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     plain = await startStaticHost(bundle, folders);
     isolated = await startStaticHost(bundle, folders, ISOLATED);
     engine = await openEngine(await releasedModel(), { engine: 'wasm' });
-    for (const name of FILES) expected.set(name, await decodedHere(name));
+    for (const name of FILES) expected.set(name, await decodedHere(engine, name));
   });
   afterAll(async () => {
     await browser?.close();
@@ -66,15 +59,6 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     plain?.close();
     isolated?.close();
   });
-
-  /** What `liif decode` gives for a file: digests of all of it, and of a tile past native scale. */
-  async function decodedHere(name: string): Promise<string[]> {
-    const image = await openImage(await readBytes(`format-spec/vectors/valid/${name}.liif`), { engine });
-    const whole = await image.render();
-    const tile = await tilePixels(image, 1, 0n, 0n, SIDE);
-    await image.close();
-    return [sha256(whole.data), sha256(tile)];
-  }
 
   async function newPage(
     host: StaticHost,
@@ -89,35 +73,8 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     return page;
   }
 
-  /** Opens an engine in the page; what it is. */
-  function openThere(page: Page, name: 'auto' | 'webgpu' | 'wasm') {
-    return page.evaluate(async (engineName) => {
-      const warnings: string[] = [];
-      const opened = await window.liif.openEngine({
-        model: 'models/liif-1.safetensors',
-        engine: engineName,
-        softwareAdapter: engineName === 'webgpu',
-        onWarning: (message) => warnings.push(message),
-      });
-      Object.assign(window, { engine: opened });
-      return { name: opened.name, device: opened.device, isolated: crossOriginIsolated, warnings };
-    }, name);
-  }
-
-  function decodeThere(page: Page, name: string): Promise<string[]> {
-    return page.evaluate(
-      async ([file, side]) => {
-        const { engine: opened } = window as unknown as { engine: Engine };
-        const image = await window.liif.open(`pictures/${file}.liif`, { engine: opened });
-        const whole = await image.render();
-        const tile = await window.liif.renderTile(image, 1, 0n, 0n, side);
-        const digests = [await window.sha256(whole.data), await window.sha256(tile.data)];
-        await image.close();
-        return digests;
-      },
-      [name, SIDE] as const,
-    );
-  }
+  const openThere = (page: Page, name: Parameters<typeof openInPage>[0]) => page.evaluate(openInPage, name);
+  const decodeThere = (page: Page, name: string) => page.evaluate(decodeInPage, [name, SIDE] as const);
 
   it.each([
     ['isolated', true],
@@ -126,7 +83,11 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     'decodes by wasm to the bytes of liif decode, in a page that is %s',
     async (_title, isolate) => {
       const page = await newPage(isolate ? isolated : plain);
-      expect(await openThere(page, 'wasm')).toMatchObject({ name: 'wasm', isolated: isolate, warnings: [] });
+      expect(await openThere(page, 'wasm')).toMatchObject({
+        name: 'wasm',
+        isolated: isolate,
+        warnings: [],
+      });
       for (const file of FILES) expect(await decodeThere(page, file), file).toEqual(expected.get(file));
       await page.context().close();
     },
@@ -172,7 +133,11 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
         });
       }),
     );
-    expect(await openThere(page, 'wasm')).toMatchObject({ name: 'wasm', isolated: true, warnings: [] });
+    expect(await openThere(page, 'wasm')).toMatchObject({
+      name: 'wasm',
+      isolated: true,
+      warnings: [],
+    });
     expect(await decodeThere(page, FILES[0]!)).toEqual(expected.get(FILES[0]!));
     await page.context().close();
   });

@@ -8,26 +8,13 @@ import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { builtViewer } from '../viewer/browser.ts';
 import { type DecodedTile, expectExactTiles, isDecoded, tilesInView } from '../viewer/decoded-tiles.ts';
-import {
-  bundledPage,
-  folderOf,
-  readBytes,
-  type StaticHost,
-  sha256,
-  startStaticHost,
-  tilePixels,
-} from './chromium.ts';
+import { bundledPage, folderOf, ISOLATED, readBytes, type StaticHost, startStaticHost } from './chromium.ts';
 import { OTHER_BROWSERS, type OtherPage, type PageDriver, startPageDriver } from './other-browsers.ts';
+import { decodedHere, decodeInPage, FILES, openInPage, SIDE } from './page-decoding.ts';
 
-const FILES = ['released-photograph', 'released-alpha-and-overview', 'released-chunks'];
-/** Of a tile past native scale. */
-const SIDE = 64;
 const PAGES = [
   ['any page', {}],
-  [
-    'an isolated page',
-    { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
-  ],
+  ['an isolated page', ISOLATED],
 ] as const;
 /** 512 x 512: native at zoom 1. */
 const PICTURE = 'squirrel';
@@ -82,30 +69,12 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
     const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
     const { until, evaluate } = await open(await bundledPage(), folders, headers);
     await until(() => 'sha256' in window);
-    const opened = await evaluate(async () => {
-      const warnings: string[] = [];
-      const model = 'models/liif-1.safetensors';
-      const made = await window.liif.openEngine({ model, onWarning: (message) => warnings.push(message) });
-      Object.assign(window, { engine: made });
-      return { name: made.name, isolated: crossOriginIsolated, warnings };
-    });
+    const opened = await evaluate(openInPage, 'auto' as const);
     expect(opened).toEqual({ name: 'wasm', isolated: kind === 'an isolated page', warnings: [] });
-    for (const file of FILES) {
-      const image = await openImage(await readBytes(`format-spec/vectors/valid/${file}.liif`), { engine });
-      const whole = await image.render();
-      const found = await evaluate(
-        async ([name, side]) => {
-          const { engine: made } = window as unknown as { engine: Engine };
-          const decoded = await window.liif.open(`pictures/${name}.liif`, { engine: made });
-          const raster = await decoded.render();
-          const tile = await window.liif.renderTile(decoded, 1, 0n, 0n, side as number);
-          return [await window.sha256(raster.data), await window.sha256(tile.data)];
-        },
-        [file, SIDE] as const,
+    for (const file of FILES)
+      expect(await evaluate(decodeInPage, [file, SIDE] as const), file).toEqual(
+        await decodedHere(engine, file),
       );
-      expect(found, file).toEqual([sha256(whole.data), sha256(await tilePixels(image, 1, 0n, 0n, SIDE))]);
-      await image.close();
-    }
   });
 
   it.skipIf(!there).each(PAGES)(

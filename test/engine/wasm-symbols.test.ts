@@ -12,6 +12,7 @@ import {
   initialStates,
   MIN_CHUNK_BYTES,
   RansDecoder,
+  READ_AHEAD_BYTES,
 } from '../../src/entropy/rans.ts';
 import { FormatError } from '../../src/errors.ts';
 import type { CdfTables, Model } from '../../src/network/model.ts';
@@ -23,8 +24,6 @@ const module = await WebAssembly.compile(
 const PAGE = 65_536;
 /** For chunks, above the tables. */
 const ROOM = 4 * PAGE;
-/** What a truncated chunk may read. */
-const PADDING = 16;
 
 /** Tables at the limits of spec 3.9: 256 of them, of 2 to 1024 frequencies, all in one or even, with 0 to 12 raw bits; every fifth is empty. */
 function tablesOf(precision: number, firstIsEmpty: boolean): CdfTables {
@@ -91,7 +90,7 @@ class KernelDecoder {
   decode(bytes: Uint8Array, indices: Uint8Array): Outcome {
     const { buffer } = this.#memory;
     const count = indices.length;
-    const words = buffer.byteLength - PADDING - bytes.length;
+    const words = buffer.byteLength - READ_AHEAD_BYTES - bytes.length;
     const run = (words - 3 * count) & ~3;
     const stream = new Int32Array(buffer, run - STREAM_BYTES, STREAM_BYTES / 4);
     new Uint8Array(buffer, this.#first).fill(0);
@@ -109,7 +108,7 @@ class KernelDecoder {
     expect(same(0, this.#before)).toBe(true);
     expect(same(this.#first, new Uint8Array(stream.byteOffset - this.#first))).toBe(true);
     expect(same(run, indices)).toBe(true);
-    expect(same(words, Uint8Array.of(...bytes, ...new Uint8Array(PADDING)))).toBe(true);
+    expect(same(words, Uint8Array.of(...bytes, ...new Uint8Array(READ_AHEAD_BYTES)))).toBe(true);
     return outcome;
   }
 }

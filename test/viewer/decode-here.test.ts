@@ -9,6 +9,7 @@ import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import {
   folderOf,
+  ISOLATED,
   launchChromium,
   readBytes,
   type StaticHost,
@@ -20,10 +21,6 @@ import { builtViewer, findings, MISSING, openPage } from './browser.ts';
 import { expectExactTiles, isDecoded, tilesInView } from './decoded-tiles.ts';
 
 const there = MISSING === undefined;
-const ISOLATED = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-};
 /** 512 x 512: native at zoom 1. */
 const PICTURE = 'squirrel';
 /** 60 x 44: soon done where the graphics card is simulated. */

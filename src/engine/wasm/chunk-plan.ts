@@ -56,16 +56,15 @@ export function networkCount(networks: PackedNetworks): number {
   return PRIOR + networks.prior.length;
 }
 
-/** Network `number` of a chunk of h x w latents, in a range of memory from `scratch` on. */
+/** Network `number` of a chunk of h x w latents, in memory from the end of `places` on, which are those of `chunkPlaces`. */
 export function planChunkNetwork(
   networks: PackedNetworks,
   model: Model,
   number: number,
   chunk: Extent,
   quality: number,
-  scratch: number,
+  places: ChunkPlaces,
 ): NetworkPlan {
-  const places = chunkPlaces(model, chunk, scratch);
   if (number >= PRIOR) return planPrior(networks, model, number - PRIOR, chunk, quality, places);
   const hyper = hyperExtent(model, chunk);
   const padded = scaled(hyper, model.hyperStride);
@@ -83,10 +82,11 @@ export interface ChunkNeeds {
 /** What any network of a chunk needs, those of an encoder included. */
 export function chunkNeeds(networks: PackedNetworks, model: Model, chunk: Extent): ChunkNeeds {
   const needs = { scratchBytes: 0, operations: 0 };
+  const places = chunkPlaces(model, chunk, 0);
   // A model for decoding alone has no hyper analysis.
   const first = networks.hyperAnalysis.length > 0 ? HYPER_ANALYSIS : HYPER_SYNTHESIS;
   for (let number = first; number < networkCount(networks); number++) {
-    const { end, operations } = planChunkNetwork(networks, model, number, chunk, 1, 0);
+    const { end, operations } = planChunkNetwork(networks, model, number, chunk, 1, places);
     needs.scratchBytes = Math.max(needs.scratchBytes, end);
     needs.operations = Math.max(needs.operations, operations.length);
   }

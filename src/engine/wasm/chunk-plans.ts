@@ -29,9 +29,10 @@ export class ChunkPlans {
     this.#kept.delete(key);
     if (result === undefined) {
       const plans: NetworkPlan[] = [];
+      const places = chunkPlaces(this.#model, chunk, scratch);
       const plan = (number: number) =>
-        (plans[number] ??= planChunkNetwork(this.#networks, this.#model, number, chunk, quality, scratch));
-      result = { places: chunkPlaces(this.#model, chunk, scratch), plan };
+        (plans[number] ??= planChunkNetwork(this.#networks, this.#model, number, chunk, quality, places));
+      result = { places, plan };
     }
     this.#kept.set(key, result);
     if (this.#kept.size > MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!);

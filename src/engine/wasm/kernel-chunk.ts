@@ -1,5 +1,11 @@
 import { type ChunkNetworks, codeHyper, type PriorOutput } from '../../entropy/chunk.ts';
-import { endsEarly, expectEnd, initialStates, MIN_CHUNK_BYTES } from '../../entropy/rans.ts';
+import {
+  endsEarly,
+  expectEnd,
+  initialStates,
+  MIN_CHUNK_BYTES,
+  READ_AHEAD_BYTES,
+} from '../../entropy/rans.ts';
 import { hyperExtent, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import type { Extent } from '../engine.ts';
@@ -57,7 +63,7 @@ export class KernelChunk implements ChunkNetworks {
     return { mean: this.#view(mean!), deviation: this.#view(deviation!) };
   }
 
-  /** What `decodeChunk` of entropy/chunk.ts does. `words`: address of as many bytes as the chunk has, and 16 more. */
+  /** What `decodeChunk` of entropy/chunk.ts does. `words`: address of as many bytes as the chunk has, and READ_AHEAD_BYTES more. */
   decode(
     bytes: Uint8Array,
     kernels: Kernels,
@@ -73,7 +79,7 @@ export class KernelChunk implements ChunkNetworks {
     const states = initialStates(bytes, symbolCount(model, chunk));
     stream.set([...states, words + MIN_CHUNK_BYTES, words + length]);
     new Uint8Array(buffer, words, length).set(bytes);
-    new Uint8Array(buffer, words + length, 16).fill(0);
+    new Uint8Array(buffer, words + length, READ_AHEAD_BYTES).fill(0);
 
     const hyper = hyperExtent(model, chunk);
     const z = codeHyper(hyper, quality, model, {

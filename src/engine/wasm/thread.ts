@@ -41,7 +41,7 @@ interface ChunkMessage {
 export interface DecodeMessage extends ChunkMessage {
   readonly kind: 'decode';
   readonly bytes: Uint8Array;
-  /** Address of memory for them and 16 bytes more, if the chunk may be as long. */
+  /** Address of memory for them and READ_AHEAD_BYTES more, if the chunk may be as long. */
   readonly words: number;
 }
 

@@ -1,3 +1,4 @@
+import { READ_AHEAD_BYTES } from '../../entropy/rans.ts';
 import { EngineError, RequestError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
@@ -174,6 +175,11 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     return needs;
   }
 
+  function streamUnits(length: number, chunk: Extent): number {
+    const most = maxChunkBytes(symbolCount(model, chunk));
+    return Math.ceil((Math.min(most, length) + READ_AHEAD_BYTES) / STREAM_UNIT);
+  }
+
   /** A chunk, which threads that have nothing else to do help to code. */
   function chunkJob<T>(
     chunk: Extent,
@@ -187,10 +193,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
         const words = teamWords(networkCount(networks), operations);
         const decodes = work.kind === 'decode';
         // In whole units, so that chunks lie where others have lain. One that is longer than it may be is refused before it is copied there.
-        const most = maxChunkBytes(symbolCount(model, chunk)) + 16;
-        const streamBytes = decodes
-          ? STREAM_UNIT * Math.ceil(Math.min(most, work.bytes.length + 16) / STREAM_UNIT)
-          : 0;
+        const streamBytes = decodes ? streamUnits(work.bytes.length, chunk) * STREAM_UNIT : 0;
         const [scratch, controlAddress] = allocate(scratchBytes + streamBytes, words * 4) as [number, number];
         const place = { chunk, quality, scratch, operations, control: controlAddress };
         return {

@@ -1,4 +1,5 @@
 import * as liif from '../../../src/browser.ts';
+import { toHexadecimal } from '../../../src/hexadecimal.ts';
 
 declare global {
   interface Window {
@@ -10,5 +11,5 @@ declare global {
 window.liif = liif;
 window.sha256 = async (data) => {
   const digest = await crypto.subtle.digest('SHA-256', data as ArrayBufferView<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return toHexadecimal(new Uint8Array(digest));
 };

@@ -94,6 +94,20 @@ fn blend(
   return round14(sum);
 }
 
+// What the hidden units of an octet, whose vectors begin at `weight`, add to the outputs.
+fn add_outputs(
+  red: ptr<function, vec4<i32>>,
+  green: ptr<function, vec4<i32>>,
+  blue: ptr<function, vec4<i32>>,
+  weight: u32,
+  even: vec4<i32>,
+  odd: vec4<i32>,
+) {
+  *red += head[weight + 4u] * even + head[weight + 5u] * odd;
+  *green += head[weight + 6u] * even + head[weight + 7u] * odd;
+  *blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+}
+
 fn sum_of(v: vec4<i32>) -> i32 {
   return v.x + v.y + v.z + v.w;
 }
@@ -126,9 +140,7 @@ fn color(query: Query, i: u32, j: u32) -> vec3<u32> {
       let even = max(sat16(even_units(words) + terms[cell]), vec4<i32>());
       let odd = max(sat16(odd_units(words) + terms[cell + 1u]), vec4<i32>());
       let weight = octet * HEAD_STRIDE;
-      red += head[weight + 4u] * even + head[weight + 5u] * odd;
-      green += head[weight + 6u] * even + head[weight + 7u] * odd;
-      blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+      add_outputs(&red, &green, &blue, weight, even, odd);
     }
   } else {
     for (var octet = 0u; octet < features.octets; octet++) {
@@ -146,9 +158,7 @@ fn color(query: Query, i: u32, j: u32) -> vec3<u32> {
         pixel, head[weight + 1u], head[weight + 3u], terms[cell + 1u],
         odd_units(w00), odd_units(w01), odd_units(w10), odd_units(w11),
       );
-      red += head[weight + 4u] * even + head[weight + 5u] * odd;
-      green += head[weight + 6u] * even + head[weight + 7u] * odd;
-      blue += head[weight + 8u] * even + head[weight + 9u] * odd;
+      add_outputs(&red, &green, &blue, weight, even, odd);
     }
   }
   let sums = features.output_bias.xyz + vec3<i32>(sum_of(red), sum_of(green), sum_of(blue));
