@@ -1,19 +1,12 @@
 import { FormatError } from '../errors.ts';
 import { checkConv, checkRow, type Limits } from './bounds.ts';
+import { type Flow, outputLimits, through } from './flow.ts';
 import type { Conv, Layer, Residual, Row } from './model.ts';
 import { entriesOf, type TensorFile } from './safetensors.ts';
 
 const MAX_CHANNELS = 4096;
 const MAX_LAYERS = 64;
 const MAX_LIMIT = 32767;
-
-/** What is known of a tensor before any of it is computed. */
-export interface Flow {
-  /** The limit of each channel; as many as there are channels. */
-  readonly limits: Limits;
-  /** Rows of the first input for one row of this tensor. */
-  readonly reduction: number;
-}
 
 /** Layers that were read, and what they make of their input. */
 export interface Stage {
@@ -194,8 +187,7 @@ export function readConv(fields: Fields, input: Limits, qualities: number): Conv
 
 function readResidual(fields: Fields, input: Limits, qualities: number): Residual {
   const first = readConv(fields.object('first'), input, qualities);
-  const inner = new Array<number>(first.outputs).fill(first.limit);
-  const second = readConv(fields.object('second'), inner, qualities);
+  const second = readConv(fields.object('second'), outputLimits(first), qualities);
   if (first.kernel !== 3 || !first.leaky) fields.refuse('first', 'expected a leaky conv 3x3');
   if (second.kernel !== 3 || second.leaky) fields.refuse('second', 'expected a conv 3x3 that is not leaky');
   if (second.outputs !== input.length) {
@@ -215,24 +207,4 @@ function readRow(fields: Fields, input: Limits, qualities: number): Row {
   const fault = checkRow(row, input);
   if (fault) fields.refuse('row', fault);
   return row;
-}
-
-/** What becomes of a tensor in one layer; the layer fits it. */
-function through(layer: Layer, flow: Flow): Flow {
-  switch (layer.op) {
-    case 'conv':
-      return { ...flow, limits: new Array<number>(layer.outputs).fill(layer.limit) };
-    case 'residual':
-    case 'row':
-      return { ...flow, limits: new Array<number>(flow.limits.length).fill(layer.limit) };
-    case 'unshuffle': {
-      const copies = Array.from({ length: layer.factor ** 2 }, () => flow.limits);
-      return { limits: copies.flat(), reduction: flow.reduction * layer.factor };
-    }
-    case 'shuffle':
-      return {
-        limits: flow.limits.slice(0, flow.limits.length / layer.factor ** 2),
-        reduction: flow.reduction / layer.factor,
-      };
-  }
 }

@@ -1,6 +1,7 @@
 import { FormatError, UnsupportedError } from '../errors.ts';
 import { checkHead, checkHyper, checkLatent, type Verdict } from './bounds.ts';
-import { type Fields, type Flow, openGraph, readConv, readLayers, type Stage } from './graph.ts';
+import { type Flow, pictureFlow, trunkFlow, uniform } from './flow.ts';
+import { type Fields, openGraph, readConv, readLayers, type Stage } from './graph.ts';
 import type { CdfTables, Conv, Head, HyperQuantizer, LatentQuantizer, Model, PriorStep } from './model.ts';
 import { TensorFile } from './safetensors.ts';
 import { sha256 } from './sha256.ts';
@@ -103,13 +104,7 @@ function readGraph(graph: Fields, decoderOnly: boolean): Omit<Model, 'name' | 'h
   if (steps.length !== PRIOR_STEPS)
     graph.refuse('prior', `expected ${PRIOR_STEPS} steps but received ${steps.length}`);
   const prior = steps.map((step, t) =>
-    readPriorStep(
-      step,
-      t === 0 ? context : [...context, ...latents.limits],
-      latent,
-      qualities,
-      latentChannels,
-    ),
+    readPriorStep(step, trunkFlow(t, context, latents.limits), latent, qualities, latentChannels),
   );
 
   return {
@@ -139,8 +134,7 @@ function readEncoder(
   imageShift: number,
   hyperChannels: number,
 ): Pick<Model, 'analysis' | 'hyperAnalysis'> {
-  const picture = uniform(3, 2 ** (16 - imageShift));
-  const analysis = readLayers(graph.list('analysis'), picture, qualities, 'unshuffle');
+  const analysis = readLayers(graph.list('analysis'), pictureFlow(imageShift), qualities, 'unshuffle');
   expectOutput(graph, 'analysis', analysis, {
     channels: latents.limits.length,
     reduction: LATENT_STRIDE,
@@ -150,11 +144,6 @@ function readEncoder(
   expectOutput(graph, 'hyperAnalysis', hyperAnalysis, { channels: hyperChannels, reduction: HYPER_STRIDE });
   return { analysis: analysis.layers, hyperAnalysis: hyperAnalysis.layers };
 }
-
-const uniform = (channels: number, limit: number) => ({
-  limits: new Array<number>(channels).fill(limit),
-  reduction: 1,
-});
 
 function expectOutput(
   graph: Fields,
@@ -176,12 +165,12 @@ function expectOutput(
 
 function readPriorStep(
   step: Fields,
-  limits: readonly number[],
+  input: Flow,
   latent: LatentQuantizer,
   qualities: number,
   latentChannels: number,
 ): PriorStep {
-  const trunk = readLayers(step.list('trunk'), { limits, reduction: 1 }, qualities, 'none');
+  const trunk = readLayers(step.list('trunk'), input, qualities, 'none');
   const output = (key: string): Conv => {
     const conv = readConv(step.object(key), trunk.output.limits, qualities);
     if (conv.kernel !== 1 || conv.leaky) step.refuse(key, 'expected a conv 1x1 that is not leaky');
