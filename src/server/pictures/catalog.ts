@@ -30,6 +30,8 @@ export interface CatalogOptions {
 const MAX_ENTRIES = 1_000_000;
 /** Events that come closer together than this are one. */
 const SETTLE_MS = 150;
+/** So long at most after the first of them: a directory may be filled for minutes. */
+const LONGEST_SETTLE_MS = 1000;
 
 interface Root {
   readonly path: string;
@@ -46,6 +48,8 @@ export class Catalog {
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When a scan must begin because of events that are not yet seen to. */
+  #due: number | undefined;
   #scanning: Promise<void> | undefined;
   #again = false;
   #closed = false;
@@ -143,10 +147,16 @@ export class Catalog {
       { ignoreInitial: true, followSymlinks: false, ignored: (path) => this.#hidden(path) },
     );
     const noticed = () => {
+      const now = performance.now();
+      this.#due ??= now + LONGEST_SETTLE_MS;
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => {
-        this.rescan().catch((error: Error) => this.#options.onWarning?.(error.message));
-      }, SETTLE_MS);
+      this.#timer = setTimeout(
+        () => {
+          this.#due = undefined;
+          this.rescan().catch((error: Error) => this.#options.onWarning?.(error.message));
+        },
+        Math.min(SETTLE_MS, this.#due - now),
+      );
     };
     this.#watcher.on('all', noticed);
     this.#watcher.on('error', (error) => this.#options.onWarning?.(`watching: ${(error as Error).message}`));

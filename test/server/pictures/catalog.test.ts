@@ -2,7 +2,7 @@ import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Catalog } from '../../../src/server/pictures/catalog.ts';
-import { directoryOf } from '../server-fixture.ts';
+import { directoryOf, eventually } from '../server-fixture.ts';
 
 it('a link out of its directory is named in one warning, however often the directory is read', async () => {
   const outside = await directoryOf({ 'secret.png': 'x' });
@@ -21,4 +21,23 @@ it('a link out of its directory is named in one warning, however often the direc
   expect(catalog.list().map(({ id }) => id)).toEqual(['b.png', 'sub/a.png']);
   expect(warnings).toEqual(['sub/out.png: a link that leads out of its directory is not served']);
   await catalog.close();
+});
+
+it('pictures of a directory that is being filled without a pause are there before it is full', async () => {
+  const root = await directoryOf();
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: true });
+  const filling = new AbortController();
+  const filled = (async () => {
+    for (let i = 0; !filling.signal.aborted; i++) {
+      await writeFile(join(root, `${i}.png`), 'x');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })();
+  try {
+    await eventually(() => catalog.size > 0);
+  } finally {
+    filling.abort();
+    await filled;
+    await catalog.close();
+  }
 });
