@@ -202,21 +202,14 @@ function encodeOptions(options: Options, metadata: ImageMetadata): EncodeOptions
   };
 }
 
-/** Decides where every output goes before anything is computed. Throws RequestError for clashes. */
+/** Decides where every output goes before anything is computed, and makes their folder. Throws RequestError for clashes. */
 async function planJobs(inputs: readonly string[], output: string | undefined): Promise<Job[]> {
   const url = inputs.find(isUrl);
   if (url)
     throw new RequestError(`${url}: encode reads files; download it first, or pipe it into "liif encode -"`);
   const toFolder = output !== undefined && output !== STANDARD && (isFolder(output) || inputs.length > 1);
-  if (toFolder) {
-    if (existsSync(output) && !statSync(output).isDirectory())
-      throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
-    try {
-      await mkdir(output, { recursive: true });
-    } catch (cause) {
-      throw new OutputError(`${output}: the folder cannot be made: ${(cause as Error).message}`, { cause });
-    }
-  }
+  if (toFolder && existsSync(output) && !statSync(output).isDirectory())
+    throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
   if (output === STANDARD && inputs.length > 1)
     throw new RequestError('Only one picture fits into standard output; give one input, or a folder with -o');
   const jobs = inputs.map((input): Job => {
@@ -244,7 +237,16 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
     if (await isSameFile(job.input, job.output))
       throw new RequestError(`${job.output}: is the input; name another file with -o`);
   }
+  if (toFolder) await makeFolder(output);
   return jobs;
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw new OutputError(`${path}: the folder cannot be made: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function isFolder(path: string): boolean {

@@ -146,6 +146,10 @@ describe('liif encode', () => {
       2,
       /need a folder/,
     );
+    const folder = join(bench.folder, 'made/for/nothing/');
+    await expectFailure(['encode', input, join(bench.folder, 'a.jpg'), '-o', folder], 2, /would both become/);
+    await expectFailure(['encode', input, '-o', join(input, 'sub/')], 6, /cannot be made/);
+    expect(await readdir(bench.folder)).not.toContain('made');
     await expectFailure(
       ['encode', input, '-o', join(bench.folder, 'no/a.liif')],
       6,
