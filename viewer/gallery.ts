@@ -8,6 +8,12 @@ import { LazyThumbnails } from './thumbnail.ts';
 /** Pictures that are asked for at once. */
 const PAGE = 120;
 
+/** What codes of problems say of a file; others pass. */
+const FAULTS: Readonly<Record<string, string>> = {
+  'damaged-file': 'the file is damaged.',
+  'unsupported-file': 'the image is too large for this server, or of a kind that it does not read.',
+};
+
 export interface GalleryOptions {
   readonly onOpen: (id: string) => void;
   /** Files chosen by hand for the server; dropped ones come another way. */
@@ -108,8 +114,8 @@ export class Gallery {
 
   #show({ images, failed, total, upload }: ImageList): void {
     this.#faults.replaceChildren(
-      ...failed.map(({ title }) =>
-        element('p', { class: 'fault', text: `${title}: the file is damaged or cannot be read.` }),
+      ...failed.map(({ title, code }) =>
+        element('p', { class: 'fault', text: `${title}: ${FAULTS[code] ?? 'the file cannot be read now.'}` }),
       ),
     );
     this.#listed += images.length + failed.length;

@@ -167,6 +167,27 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.close();
   });
 
+  it('tells a damaged picture from one that is too large to be served', async () => {
+    const root = await directoryOf({
+      'broken.liif': (await encoded(picture(64, 64))).subarray(0, 60),
+      'huge.png': await imageOf(picture(301, 203)).png().toBuffer(),
+    });
+    const strict = await startServer({
+      roots: [root],
+      openEngine: quickEngine,
+      viewer: await builtViewer(),
+      maxPlainPixels: 301 * 203 - 1,
+    });
+    const page = await openPage();
+    await page.goto(strict.localUrl);
+    await page.waitForSelector('.fault');
+    expect(await page.locator('.fault').allTextContents()).toEqual([
+      'broken: the file is damaged.',
+      'huge: the image is too large for this server, or of a kind that it does not read.',
+    ]);
+    await page.close();
+  });
+
   it('fills the gallery two thumbnails at a time, in order, and asks again when a busy server says so', async () => {
     const names = ['a', 'b', 'c', 'd', 'e'];
     const files = await Promise.all(
