@@ -70,6 +70,8 @@ export class Readout {
     // Moves without a zoom are not announced: whoever moves knows, and chatter tires.
     if (scale === this.#told) return;
     this.#told = scale;
+    // A move of less than a pixel of the screen has no event: eyes and ears get the same numbers.
+    this.#show();
     const { x, y } = coordinateTexts(view.center, Math.min(exponent, 8));
     this.announcement.textContent = `${scale}. Middle at ${x}  ${y}.`;
   }

@@ -135,7 +135,11 @@ export class ViewPage {
     const { signal } = this.#listening;
     addEventListener('keydown', (event) => this.#key(event), { signal });
     addEventListener('hashchange', () => this.#follow(), { signal });
-    const resize = new ResizeObserver(() => map.invalidateSize({ pan: true, animate: false }));
+    const resize = new ResizeObserver(() => {
+      // Called when it begins to observe, too: from then on the map would take its middle for that of the nearest whole pixel.
+      if (!map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight]))
+        map.invalidateSize({ pan: true, animate: false });
+    });
     resize.observe(mapElement);
     signal.addEventListener('abort', () => resize.disconnect());
     const state = parseHash(location.hash);

@@ -82,6 +82,17 @@ describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${
     await page.close();
   });
 
+  it('are told of the same point that the readout shows', async () => {
+    // Of odd size: its middle lies between pixels of the screen.
+    const page = await openPage({ viewport: { width: 801, height: 601 } });
+    await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=3.3`);
+    const live = page.locator('#scale-announcement');
+    await live.getByText('Scale 4.92 times').waitFor({ state: 'attached' });
+    expect(await live.textContent()).toMatch(/Middle at x 200\.0 {2}y 150\.0\.$/);
+    expect(await page.locator('.readout-coordinates').textContent()).toBe('x 200.0y 150.0');
+    await page.close();
+  });
+
   it('reach everything with the keyboard alone', async () => {
     const page = await openPage();
     await page.goto(server!.localUrl);
