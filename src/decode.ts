@@ -212,7 +212,7 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
   if (needed !== model.hash) {
     await reader.close();
     throw new UnsupportedError(
-      `The file needs model ${needed}; this decoder has ${model.name} (${model.hash}). Install the version of liif that carries it`,
+      `The file needs model ${needed}; this decoder has ${model.name} (${model.hash}). Decode it with the version of liif that carries that model, or with its model file`,
     );
   }
   return new LiifImage(reader, options);

@@ -6,16 +6,21 @@ import { type CallOptions, type LiifImage, openImage, type RenderRequest } from 
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
 import { choiceFile } from './engine/choice-file.ts';
 import type { Engine } from './engine/engine.ts';
-import { type OpenEngineOptions, openEngine as openEngineFor } from './engine/open-engine.ts';
+import {
+  type OpenEngineOptions as EngineSettings,
+  openEngine as openEngineFor,
+} from './engine/open-engine.ts';
 import { SharedEngine } from './engine/shared-engine.ts';
 import { writeAtomically } from './image/atomic-file.ts';
 import type { Raster } from './image/raster.ts';
 import { type ImageInput, type ReadImage, readImage } from './image/read.ts';
 import { depthsOf, formatOfPath, type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
+import { type ModelFile, readModel } from './model/model-file.ts';
 import { releasedModel } from './model/released-model.ts';
+import type { Model } from './network/model.ts';
 import { openSource, type SourceInput } from './reader/open-source.ts';
 
-export type { EngineChoice, OpenEngineOptions } from './engine/open-engine.ts';
+export type { EngineChoice } from './engine/open-engine.ts';
 export { ImageError, OutputError } from './image/errors.ts';
 export {
   type ImageInput,
@@ -35,8 +40,17 @@ export {
 export * from './index.ts';
 export { type MsSsim, msSsim } from './metrics/ms-ssim.ts';
 export { psnr } from './metrics/psnr.ts';
+export { type ModelFile, readModel } from './model/model-file.ts';
 export { fileSource } from './reader/file-source.ts';
 export type { SourceInput } from './reader/open-source.ts';
+
+export interface OpenEngineOptions extends EngineSettings {
+  /**
+   * Weights of one's own: a model file, e.g. of `liif tune`, or what `readModel` has made of one. The engine encodes with them, and decodes the files that
+   * name them. Default: those that come with this version.
+   */
+  readonly model?: ModelFile | Model;
+}
 
 /** What every call here takes: an engine of one's own instead of the shared one. It stays open: close it when done. */
 export interface EngineOption {
@@ -72,11 +86,13 @@ const IDLE_MS = 10_000;
 const shared = new SharedEngine({ open: () => openEngine({ mustBeExact: true }), idleMs: IDLE_MS });
 
 /**
- * Opens an engine with the weights of this version: by default the fastest exact one of this machine, which is measured once and remembered.
- * Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here.
+ * Opens an engine, with the weights of this version or those of `model`: by default the fastest exact one of this machine, which is measured once and
+ * remembered. Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here, and as `readModel` does.
  */
-export async function openEngine(options: OpenEngineOptions = {}): Promise<Engine> {
-  return openEngineFor(await releasedModel(), { memory: choiceFile(), ...options });
+export async function openEngine({ model, ...options }: OpenEngineOptions = {}): Promise<Engine> {
+  const weights =
+    model === undefined ? releasedModel() : isModel(model) ? model : readModel(model, options.signal);
+  return openEngineFor(await weights, { memory: choiceFile(), ...options });
 }
 
 /**
@@ -170,4 +186,8 @@ async function encoderInput(
 
 function isRaster(picture: Raster | ImageInput): picture is Raster {
   return typeof picture === 'object' && 'channels' in picture;
+}
+
+function isModel(model: ModelFile | Model): model is Model {
+  return typeof model === 'object' && 'synthesis' in model;
 }

@@ -14,7 +14,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   image: ['errors', 'parallel'],
   metrics: ['errors', 'image'],
   network: ['errors', 'hexadecimal', 'engine/engine', 'parallel'],
-  model: ['network'],
+  model: ['errors', 'network', 'reader'],
   'engine/engine': ['network'],
   quantize: ['network', 'entropy'],
   container: ['errors', 'hexadecimal'],

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -18,9 +18,11 @@ import {
   psnr,
   type Raster,
   readImage,
+  readModel,
   SourceError,
 } from '../src/node.ts';
 import { writePicture } from './cli/workbench.ts';
+import { tinyModelBytes } from './fixtures/tiny-model.ts';
 
 describe('the library in Node', () => {
   let folder: string;
@@ -117,6 +119,27 @@ describe('the library in Node', () => {
     await decode(bytes, { engine });
     await engine.close();
     await expect(decode(bytes, { engine })).rejects.toThrow('closed');
+  });
+
+  it('encodes and decodes with weights of one’s own, given as a path, a URL, bytes or what was read of them', async () => {
+    const weights = tinyModelBytes({ seed: 41 });
+    const path = join(folder, 'tiny.safetensors');
+    await writeFile(path, weights);
+    const model = await readModel(path);
+    const encoded: Uint8Array[] = [];
+    const decoded: Raster[] = [];
+    for (const given of [path, pathToFileURL(path), weights, model]) {
+      const engine = await openEngine({ model: given, engine: 'wasm', threads: 0 });
+      expect(engine.model.hash).toBe(model.hash);
+      encoded.push(await encode(raster, { engine }));
+      decoded.push(await decode(encoded[0]!, { engine }));
+      await expect(decode(bytes, { engine })).rejects.toThrow(/The file needs model [0-9a-f]{64}/);
+      await engine.close();
+    }
+    for (const other of encoded) expect(other).toEqual(encoded[0]);
+    for (const other of decoded) expect(other.data).toEqual(decoded[0]!.data);
+    await expect(decode(encoded[0]!)).rejects.toThrow(`The file needs model ${model.hash}`);
+    await expect(openEngine({ model: photo })).rejects.toThrow(/photo\.png: model at byte 0: /);
   });
 
   it('lets the process end by itself, even with a picture left open', async () => {

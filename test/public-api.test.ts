@@ -39,6 +39,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     'openEngine',
     'psnr',
     'readImage',
+    'readModel',
     'writeImage',
   ],
   './core': CORE,

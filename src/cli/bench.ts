@@ -7,14 +7,13 @@ import type { Engine, EngineName } from '../engine/engine.ts';
 import type { EngineEntry } from '../engine/engine-entry.ts';
 import { ENGINES } from '../engine/open-engine.ts';
 import { isLiifError } from '../errors.ts';
-import { releasedModel } from '../model/released-model.ts';
 import type { Model } from '../network/model.ts';
-import { threadsOption } from './engine.ts';
+import { commandModel, type ModelOption, modelOption, threadsOption } from './engine.ts';
 import { interruption } from './interruption.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
 import { positive, wholeNumber } from './values.ts';
 
-interface Options extends OutputOptions {
+interface Options extends OutputOptions, ModelOption {
   readonly engine?: EngineName;
   readonly threads?: number;
   readonly seconds: number;
@@ -23,7 +22,7 @@ interface Options extends OutputOptions {
 }
 
 const NOTES = `
-Everything is warm, on a synthetic picture with the released model, the fastest of several calls.
+Everything is warm, on a synthetic picture, the fastest of several calls.
 The plain kernel is a dense product, the plain copy one of large buffers, both on the same device.
 --server runs liif serve as a process of its own; clients and server share the processors.
 
@@ -40,6 +39,7 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(threadsOption())
+    .addOption(modelOption('to measure with'))
     .addOption(new Option('--seconds <number>', 'for each figure').argParser(seconds).default(1))
     .option('--server', 'also JPEG tiles per second of the tile server, end to end')
     .addOption(
@@ -54,7 +54,7 @@ async function run(options: Options): Promise<void> {
   const terminal = new Terminal(options);
   const signal = interruption();
   const machine = await describeMachine();
-  const model = await releasedModel();
+  const model = await commandModel(options);
   const entries = ENGINES.filter(({ name }) =>
     options.engine === undefined ? name !== 'reference' : name === options.engine,
   );

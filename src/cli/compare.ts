@@ -1,7 +1,5 @@
 import { Command } from 'commander';
 import { MAGIC } from '../container/layout.ts';
-import { openImage } from '../decode.ts';
-import type { Engine } from '../engine/engine.ts';
 import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
@@ -12,13 +10,13 @@ import { httpSource } from '../reader/http-source.ts';
 import { memorySource } from '../reader/memory-source.ts';
 import { OpenedSource } from '../reader/opened-source.ts';
 import type { Source } from '../reader/source.ts';
-import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { isUrl, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
+import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, bytesText, type OutputOptions, Terminal } from './terminal.ts';
 
-type Options = OutputOptions & EngineOptions;
+type Options = OutputOptions & PictureEngineOptions;
 
 interface Picture {
   readonly raster: Raster;
@@ -30,6 +28,7 @@ const EXAMPLES = `
 Examples:
   liif compare photo.png photo.liif
   liif compare photo.png photo.jpg --json
+  liif compare released.liif mine.liif --model mine.safetensors
 
 PSNR: over all samples as they show, in dB, higher is closer. MS-SSIM: 0 to 1, mean of R, G and B, 5 scales
 (fewer for pictures under 161 pixels on a side).`;
@@ -40,19 +39,19 @@ export function compareCommand(): Command {
     .argument('<b>', 'image or .liif file')
     .addHelpText('after', EXAMPLES)
     .action(run);
-  return addOutputOptions(addEngineOptions(command));
+  return addOutputOptions(addPictureEngineOptions(command));
 }
 
 async function run(a: string, b: string, options: Options): Promise<void> {
   const terminal = new Terminal(options);
   if (a === STANDARD && b === STANDARD) throw new RequestError('Only one of the two can be standard input');
-  const engine = lazily(() => openCommandEngine(options));
+  const engines = await PictureEngines.of(options);
   try {
-    const first = await naming(titleOf(a), () => openPicture(a, engine.get, terminal));
-    const second = await naming(titleOf(b), () => openPicture(b, engine.get, terminal));
+    const first = await naming(titleOf(a), () => openPicture(a, engines, terminal));
+    const second = await naming(titleOf(b), () => openPicture(b, engines, terminal));
     report(terminal, [a, b], first, second);
   } finally {
-    await (await engine.opened())?.close();
+    await engines.close();
   }
 }
 
@@ -97,11 +96,7 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
   );
 }
 
-async function openPicture(
-  input: string,
-  engine: () => Promise<Engine>,
-  terminal: Terminal,
-): Promise<Picture> {
+async function openPicture(input: string, engines: PictureEngines, terminal: Terminal): Promise<Picture> {
   const signal = interruption();
   const title = titleOf(input);
   const bytes = await pipedBytes(input, signal);
@@ -111,7 +106,7 @@ async function openPicture(
   try {
     const opened = await OpenedSource.open(source, signal);
     if (MAGIC.every((byte, i) => opened.first[i] === byte)) {
-      const image = await openImage(opened, { engine: await engine(), signal });
+      const image = await engines.open(opened);
       const raster = await terminal.progress(title, (onProgress) =>
         image.render({ depth: image.header.depth }, { signal, onProgress }),
       );
@@ -125,16 +120,4 @@ async function openPicture(
   } finally {
     await source.close();
   }
-}
-
-/** Opened when it is asked for the first time, if ever. */
-function lazily<T>(open: () => Promise<T>): { get: () => Promise<T>; opened: () => Promise<T | undefined> } {
-  let value: Promise<T> | undefined;
-  return {
-    get: () => {
-      value ??= open();
-      return value;
-    },
-    opened: async () => value?.catch(() => undefined),
-  };
 }

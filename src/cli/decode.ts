@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
-import { type LiifImage, openImage, type RenderRequest } from '../decode.ts';
+import type { LiifImage, RenderRequest } from '../decode.ts';
 import { RequestError } from '../errors.ts';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
@@ -14,14 +14,14 @@ import {
   writeImageTo,
 } from '../image/write.ts';
 import type { Source } from '../reader/source.ts';
-import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { isSameFile, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
+import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
 import { positive, region, wholeNumber } from './values.ts';
 
-interface Options extends OutputOptions, EngineOptions {
+interface Options extends OutputOptions, PictureEngineOptions {
   readonly output?: string;
   readonly format?: ImageFormat;
   readonly scale?: Rational;
@@ -40,6 +40,7 @@ Examples:
   liif decode map.liif -o detail.png --region 1200,800,64,48 --width 1920
   liif decode scan.liif -o scan.tif --depth 16
   liif decode https://example.org/photo.liif -o - > photo.png
+  liif decode scan.liif -o scan.png --model scans.safetensors     encoded with weights of one's own
 
 Any region can be decoded at any size: what lies between the pixels is computed by the network.`;
 
@@ -87,14 +88,19 @@ export function decodeCommand(): Command {
     )
     .addHelpText('after', EXAMPLES)
     .action(run);
-  return addOutputOptions(addEngineOptions(command));
+  return addOutputOptions(addPictureEngineOptions(command));
 }
 
-function run(input: string, options: Options): Promise<void> {
-  return naming(titleOf(input), () => decodeOne(input, options));
+async function run(input: string, options: Options): Promise<void> {
+  const engines = await PictureEngines.of(options);
+  try {
+    await naming(titleOf(input), () => decodeOne(input, engines, options));
+  } finally {
+    await engines.close();
+  }
 }
 
-async function decodeOne(input: string, options: Options): Promise<void> {
+async function decodeOne(input: string, engines: PictureEngines, options: Options): Promise<void> {
   const { output } = options;
   if (output === undefined)
     throw new RequestError(
@@ -114,11 +120,10 @@ async function decodeOne(input: string, options: Options): Promise<void> {
   const terminal = new Terminal(options, toStandard ? 'stderr' : 'stdout');
   const signal = interruption();
   const start = performance.now();
-  const engine = await openCommandEngine(options);
   let source: Source | undefined;
   try {
     source = await openSource(input, signal);
-    const image = await openImage(source, { engine, signal });
+    const image = await engines.open(source);
     const request = requestOf(options, image, format);
     const query = image.resolve(request);
     const written = await terminal.progress(basename(titleOf(input)), async (onProgress) => {
@@ -159,7 +164,6 @@ async function decodeOne(input: string, options: Options): Promise<void> {
     );
   } finally {
     await source?.close();
-    await engine.close();
   }
 }
 

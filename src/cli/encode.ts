@@ -9,7 +9,14 @@ import { RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
-import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
+import {
+  addEngineOptions,
+  commandModel,
+  type EngineOptions,
+  type ModelOption,
+  modelOption,
+  openCommandEngine,
+} from './engine.ts';
 import { expandInputs, isSameFile, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
@@ -23,7 +30,7 @@ import {
 } from './terminal.ts';
 import { byteCount, decimal, wholeNumber } from './values.ts';
 
-interface Options extends OutputOptions, EngineOptions {
+interface Options extends OutputOptions, EngineOptions, ModelOption {
   readonly output?: string;
   readonly quality?: number;
   readonly targetSize?: number;
@@ -53,6 +60,7 @@ Examples:
   liif encode "scans/*.tif" -o out/ --icc        every file of a folder, with its profile
   liif encode photo.png --target-size 150k       the best picture in at most 150,000 bytes
   liif encode photo.png --target-psnr 38         the smallest file of at least 38 dB
+  liif encode scan.png --model scans.safetensors weights of one's own, e.g. those of liif tune
   cat photo.webp | liif encode - > photo.liif
 
 EXIF orientation is applied and color converted to sRGB; alpha, gray and 16 bits are kept.`;
@@ -106,6 +114,7 @@ export function encodeCommand(): Command {
     .option('--exif', 'carry EXIF along')
     .option('--xmp', 'carry XMP along')
     .option('--tolerant', 'read damaged images as far as they go')
+    .addOption(modelOption('to encode with, which decoding needs too'))
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(addEngineOptions(command));
@@ -114,7 +123,7 @@ export function encodeCommand(): Command {
 async function run(args: string[], options: Options): Promise<void> {
   const jobs = await planJobs(await expandInputs(args), options.output);
   const terminal = new Terminal(options, jobs[0]?.output === STANDARD ? 'stderr' : 'stdout');
-  const engine = await openCommandEngine(options);
+  const engine = await openCommandEngine(options, await commandModel(options));
   try {
     await forEachInput(
       jobs,

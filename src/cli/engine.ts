@@ -2,7 +2,9 @@ import { type Command, Option } from 'commander';
 import { choiceFile } from '../engine/choice-file.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ENGINE_CHOICES, type EngineChoice, openEngine } from '../engine/open-engine.ts';
+import { readModel } from '../model/model-file.ts';
 import { releasedModel } from '../model/released-model.ts';
+import type { Model } from '../network/model.ts';
 import { interruption } from './interruption.ts';
 import { wholeNumber } from './values.ts';
 
@@ -28,9 +30,27 @@ export function threadsOption(): Option {
   ).argParser(wholeNumber(1, 256));
 }
 
-/** Rejects with UnsupportedError or EngineError, saying why, when the engine that was asked for does not run here. */
-export async function openCommandEngine({ engine, threads }: EngineOptions): Promise<Engine> {
-  const opened = await openEngine(await releasedModel(), {
+/** Of commands that compute with one model. */
+export interface ModelOption {
+  readonly model?: string;
+}
+
+/** `what` completes "weights ...". */
+export function modelOption(what: string): Option {
+  return new Option('--model <file>', `weights ${what}: a model file (default: those that come with liif)`);
+}
+
+/** The weights of `--model`, or those of this version. Rejects as `readModel` does. */
+export function commandModel({ model }: ModelOption): Promise<Model> {
+  return model === undefined ? releasedModel() : readModel(model, interruption());
+}
+
+/**
+ * An engine with this model, by default that of this version. Rejects with UnsupportedError or EngineError, saying why, when the engine that was asked for
+ * does not run here.
+ */
+export async function openCommandEngine({ engine, threads }: EngineOptions, model?: Model): Promise<Engine> {
+  const opened = await openEngine(model ?? (await releasedModel()), {
     engine,
     memory: choiceFile(),
     signal: interruption(),

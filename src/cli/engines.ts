@@ -6,13 +6,12 @@ import type { EngineEntry } from '../engine/engine-entry.ts';
 import { ENGINES } from '../engine/open-engine.ts';
 import { type EngineSpeed, measureSpeed } from '../engine/speed.ts';
 import { isLiifError } from '../errors.ts';
-import { releasedModel } from '../model/released-model.ts';
 import type { Model } from '../network/model.ts';
-import { threadsOption } from './engine.ts';
+import { commandModel, type ModelOption, modelOption, threadsOption } from './engine.ts';
 import { interruption } from './interruption.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
 
-interface Options extends OutputOptions {
+interface Options extends OutputOptions, ModelOption {
   readonly threads?: number;
 }
 
@@ -37,6 +36,7 @@ const PATIENCE_MS = 10_000;
 export function enginesCommand(): Command {
   const command = new Command('engines')
     .addOption(threadsOption())
+    .addOption(modelOption('to measure with'))
     .addHelpText(
       'after',
       `
@@ -50,7 +50,7 @@ tiles of 256 x 256 per second where features are there (panning, zooming).`,
 async function run(options: Options): Promise<void> {
   const terminal = new Terminal(options);
   const signal = interruption();
-  const model = await releasedModel();
+  const model = await commandModel(options);
   const found: Found[] = [];
   await terminal.progress('engines', async (onProgress) => {
     for (const entry of ENGINES) {

@@ -1,19 +1,17 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { chunkExtent, chunkList } from '../container/chunks.ts';
-import { modelHash } from '../container/header.ts';
 import type { Progress } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
-import { UnsupportedError } from '../errors.ts';
 import { inParallel } from '../parallel.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
-import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { expandInputs, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
+import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { forEachInput } from './several.ts';
 import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
 
-interface Options extends OutputOptions, EngineOptions {
+interface Options extends OutputOptions, PictureEngineOptions {
   readonly quick?: boolean;
 }
 
@@ -28,21 +26,25 @@ export function verifyCommand(): Command {
     .option('--quick', 'checksums only')
     .addHelpText('after', EXAMPLES)
     .action(run);
-  return addOutputOptions(addEngineOptions(command));
+  return addOutputOptions(addPictureEngineOptions(command));
 }
 
 async function run(args: string[], options: Options): Promise<void> {
   const inputs = await expandInputs(args);
   const terminal = new Terminal(options);
-  const engine = options.quick ? undefined : await openCommandEngine(options);
+  const engines = options.quick ? undefined : await PictureEngines.of(options);
   try {
-    await forEachInput(inputs, titleOf, terminal, (input) => verifyOne(input, engine, terminal));
+    await forEachInput(inputs, titleOf, terminal, (input) => verifyOne(input, engines, terminal));
   } finally {
-    await engine?.close();
+    await engines?.close();
   }
 }
 
-async function verifyOne(input: string, engine: Engine | undefined, terminal: Terminal): Promise<void> {
+async function verifyOne(
+  input: string,
+  engines: PictureEngines | undefined,
+  terminal: Terminal,
+): Promise<void> {
   const signal = interruption();
   const title = titleOf(input);
   const start = performance.now();
@@ -51,7 +53,9 @@ async function verifyOne(input: string, engine: Engine | undefined, terminal: Te
     const reader = await openReader(source, { signal });
     await terminal.progress(basename(title), async (onProgress) => {
       await reader.verify((done, total) => onProgress({ stage: 'verify', done, total }), signal);
-      if (engine) await decodeChunks(reader, engine, signal, onProgress);
+      if (!engines) return;
+      const engine = await engines.engineOf(reader.header, '; its checksums are right (--quick)');
+      await decodeChunks(reader, engine, signal, onProgress);
     });
     const elapsed = performance.now() - start;
     terminal.result(
@@ -60,7 +64,7 @@ async function verifyOne(input: string, engine: Engine | undefined, terminal: Te
         valid: true,
         bytes: reader.fileLength,
         chunks: reader.entries.length,
-        decoded: engine !== undefined,
+        decoded: engines !== undefined,
         seconds: elapsed / 1000,
       },
       `${title}: valid, ${reader.entries.length} chunks, ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
@@ -78,11 +82,6 @@ async function decodeChunks(
   onProgress: (progress: Progress) => void,
 ): Promise<void> {
   const { header, entries } = reader;
-  const model = modelHash(header);
-  if (model !== engine.model.hash)
-    throw new UnsupportedError(
-      `the checksums are right, but the file needs model ${model}, which this version does not have; check it with --quick`,
-    );
   let done = 0;
   await inParallel(engine.threads + 1, chunkList(header), async (id) => {
     const bytes = await reader.readChunk(id, signal);

@@ -1,7 +1,7 @@
 import { FormatError } from '../errors.ts';
 
 /** Bounds on what a model file may ask for, before anything is reserved. Spec 3.2. */
-const MAX_FILE_BYTES = 2 ** 28;
+export const MAX_MODEL_BYTES = 2 ** 28;
 const MAX_HEADER_BYTES = 2 ** 20;
 
 /** One tensor of a safetensors file; `byteOffset` counts from the start of the file. */
@@ -25,7 +25,7 @@ export class TensorFile {
   readonly #unread: Set<string>;
 
   constructor(bytes: Uint8Array) {
-    if (bytes.length > MAX_FILE_BYTES) throw fault(0, `${bytes.length} bytes, more than ${MAX_FILE_BYTES}`);
+    if (bytes.length > MAX_MODEL_BYTES) throw fault(0, `${bytes.length} bytes, more than ${MAX_MODEL_BYTES}`);
     const start = headerEnd(bytes, bytes.length);
     const { metadata, tensors, fileLength } = parseHeader(bytes.subarray(0, start));
     if (fileLength !== bytes.length) {
@@ -92,7 +92,7 @@ export interface TensorFileHeader {
 }
 
 /** Where the JSON ends, from the first bytes of a file of at most `fileLength` bytes. */
-export function headerEnd(bytes: Uint8Array, fileLength = MAX_FILE_BYTES): number {
+export function headerEnd(bytes: Uint8Array, fileLength = MAX_MODEL_BYTES): number {
   if (bytes.length < 8) throw fault(0, `expected at least 8 bytes but the file has ${bytes.length}`);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
   if (length > BigInt(Math.min(MAX_HEADER_BYTES, fileLength - 8))) {
@@ -107,8 +107,8 @@ export function parseHeader(bytes: Uint8Array): TensorFileHeader {
   const metadata = readMetadata(header);
   const tensors = readTensors(header, bytes.length);
   const fileLength = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, bytes.length);
-  if (fileLength > MAX_FILE_BYTES)
-    throw fault(8, `tensors up to byte ${fileLength}, beyond ${MAX_FILE_BYTES}`);
+  if (fileLength > MAX_MODEL_BYTES)
+    throw fault(8, `tensors up to byte ${fileLength}, beyond ${MAX_MODEL_BYTES}`);
   return { metadata, tensors, fileLength };
 }
 
@@ -173,7 +173,7 @@ function readTensors(header: Map<string, unknown>, start: number): Map<string, S
 }
 
 function naturals(value: unknown, what: string): number[] {
-  if (!Array.isArray(value) || value.some((v) => !Number.isSafeInteger(v) || v < 0 || v > MAX_FILE_BYTES)) {
+  if (!Array.isArray(value) || value.some((v) => !Number.isSafeInteger(v) || v < 0 || v > MAX_MODEL_BYTES)) {
     throw fault(8, `${what} is not a list of sizes`);
   }
   return value as number[];

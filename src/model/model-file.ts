@@ -1,0 +1,35 @@
+import { FormatError, isLiifError } from '../errors.ts';
+import { loadModel } from '../network/load.ts';
+import type { Model } from '../network/model.ts';
+import { MAX_MODEL_BYTES } from '../network/safetensors.ts';
+import { openSource } from '../reader/open-source.ts';
+import { OpenedSource } from '../reader/opened-source.ts';
+
+/** Where a model file may be: its path, a `file:` or `http(s):` URL, its bytes or a Blob. */
+export type ModelFile = string | URL | Uint8Array | Blob;
+
+/**
+ * Reads and checks a model file (specification, chapter 3): weights of one's own, beside those that come with this version. Files larger than 256 MiB are
+ * refused unread. Rejects with SourceError where it does not arrive, FormatError (section `model`) where it is damaged or no model file, and
+ * UnsupportedError for a version that this build does not know; messages begin with the file's name.
+ */
+export async function readModel(file: ModelFile, signal?: AbortSignal): Promise<Model> {
+  const source = await openSource(file);
+  try {
+    const opened = await OpenedSource.open(source, signal);
+    const { size } = opened;
+    if (size !== undefined && size > MAX_MODEL_BYTES)
+      throw new FormatError(
+        'model',
+        0,
+        `${size} bytes, more than the ${MAX_MODEL_BYTES} of the largest model`,
+      );
+    return await loadModel(await opened.getBytes(0, size ?? MAX_MODEL_BYTES + 1, signal));
+  } catch (error) {
+    if (isLiifError(error) && !(file instanceof Uint8Array) && !error.message.includes(source.name))
+      error.message = `${source.name}: ${error.message}`;
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
