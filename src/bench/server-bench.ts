@@ -28,6 +28,8 @@ export interface ServerFigures {
 export interface ServerBenchOptions {
   readonly engine: EngineName;
   readonly threads: number | undefined;
+  /** The file of the encoder's model, where that is not the released one. */
+  readonly model: string | undefined;
   readonly side: number;
   readonly connections: number;
   readonly seconds: number;
@@ -89,7 +91,7 @@ function tilePaths(side: number, nativeZoom: number, scale: 1 | 4): string[] {
 
 async function startServer(
   folder: string,
-  { engine, threads, signal }: ServerBenchOptions,
+  { engine, threads, model, signal }: ServerBenchOptions,
 ): Promise<{ child: ChildProcess; url: string }> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const program = fileURLToPath(new URL(`../cli/liif.${extension}`, import.meta.url));
@@ -114,6 +116,7 @@ async function startServer(
       ...settings,
       ...['--feature-cache-mb', '1024', '--max-wait-ms', '60000'],
       ...(threads === undefined ? [] : ['--threads', String(threads)]),
+      ...(model === undefined ? [] : ['--model', model]),
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );

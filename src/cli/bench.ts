@@ -103,11 +103,11 @@ async function measure(
 }
 
 function serve(engine: Engine, picture: EngineFigures['picture'], options: Options, signal: AbortSignal) {
-  const { threads, seconds, connections } = options;
+  const { threads, seconds, connections, model } = options;
   // What is encoded within a few seconds; the server decodes it while it warms up.
   const affordable = Math.sqrt((picture.width * picture.height * 4 * seconds) / picture.encodeSeconds);
   const side = Math.max(256, Math.min(2048, 2 ** Math.floor(Math.log2(affordable))));
-  return benchServer(engine, { engine: engine.name, threads, side, connections, seconds, signal });
+  return benchServer(engine, { engine: engine.name, threads, model, side, connections, seconds, signal });
 }
 
 function seconds(text: string): number {

@@ -10,6 +10,7 @@ import { openReader } from '../reader/reader.ts';
 import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { interruption } from './interruption.ts';
+import { collected } from './values.ts';
 
 /** Of commands that decode. */
 export interface PictureEngineOptions extends EngineOptions {
@@ -21,7 +22,7 @@ export function addPictureEngineOptions(command: Command): Command {
     new Option(
       '--model <file>',
       'weights that a picture may name, beside those that come with liif; may be repeated',
-    ).argParser((file: string, files: readonly string[] = []) => [...files, file]),
+    ).argParser(collected),
   );
 }
 

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { configTable, readConfig, settings } from '../server/config.ts';
+import { collected } from './values.ts';
 
 const EXAMPLES = `
 Examples:
@@ -7,6 +8,7 @@ Examples:
   liif serve map.liif --port 9000
   liif serve photos/ --host 0.0.0.0 --allowed-hosts pictures.example.org
   liif serve photos/ --disk-cache /var/cache/liif --health-port 8081
+  liif serve scans/ --model scans.safetensors      pictures of weights of one's own too
   liif serve --config settings.json --print-config
 
 Addresses of tiles, IIIF and Deep Zoom: /openapi.json of a running server. All settings, in one table: --help-config.`;
@@ -19,13 +21,14 @@ export function serveCommand(): Command {
     .option('--print-config', 'print the settings in force as JSON and exit')
     .option('--help-config', 'print all settings as a table and exit')
     .addHelpText('after', EXAMPLES);
-  for (const { flag, description, default: fallback, boolean } of settings()) {
+  for (const { flag, description, default: fallback, boolean, repeated } of settings()) {
     const text = description.replaceAll('`', '');
     const shown =
       fallback === undefined || fallback === false || (Array.isArray(fallback) && fallback.length === 0)
         ? text
         : `${text} (default: ${JSON.stringify(fallback)})`;
-    if (!boolean) command.addOption(new Option(`${flag} <value>`, shown));
+    if (repeated) command.addOption(new Option(`${flag} <file>`, shown).argParser(collected));
+    else if (!boolean) command.addOption(new Option(`${flag} <value>`, shown));
     else if (fallback === true)
       command.addOption(
         new Option(`--no-${flag.slice(2)}`, `do not ${text.charAt(0).toLowerCase()}${text.slice(1)}`),
@@ -37,11 +40,8 @@ export function serveCommand(): Command {
       process.stdout.write(`${configTable()}\n`);
       return;
     }
-    const config = await readConfig(
-      given(options, command),
-      process.env,
-      options.config as string | undefined,
-    );
+    const { model: models, ...flags } = given(options, command);
+    const config = await readConfig({ ...flags, models }, process.env, options.config as string | undefined);
     if (options.printConfig) {
       process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
       return;

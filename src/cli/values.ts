@@ -73,3 +73,8 @@ export function region(text: string): Region {
     throw new InvalidArgumentError('The width and height of a region must be greater than 0.');
   return { x, y, width, height };
 }
+
+/** Items of an option that may be repeated. */
+export function collected(item: string, items: readonly string[] = []): string[] {
+  return [...items, item];
+}

@@ -16,7 +16,10 @@ import { openServices } from './services.ts';
 export interface AppOptions extends ConfigInput {
   /** Directories and files to serve. */
   readonly roots: readonly string[];
-  /** Instead of the engine that the settings name. It is called again when an engine has failed; the server closes what it gives. */
+  /**
+   * Instead of the engine that the settings name with the released model; engines of `models` are opened as the settings say. It is called again when an
+   * engine has failed; the server closes what it gives.
+   */
   readonly openEngine?: () => Promise<Engine>;
   readonly logger?: Logger;
   /** Keys of the S3 service; without them requests are not signed. */
@@ -49,7 +52,7 @@ export function checkOptions(options: AppOptions) {
 
 /**
  * The tile server as an Express application: `express().use('/pictures', await createApp({ roots: ['photos'] }))`. Rejects with RequestError
- * on settings that are none, with SourceError where a root is not there.
+ * on settings that are none, with SourceError where a root or a model file is not there, with FormatError or UnsupportedError where a model file cannot be used.
  */
 export async function createApp(options: AppOptions): Promise<LiifApp> {
   const { roots, openEngine, credentials, viewer, config, log } = checkOptions(options);

@@ -30,7 +30,7 @@ const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, totalmem() / 2 *
 
 /**
  * All settings of the server: the one place that names, checks and documents them. As a flag `tileCacheMb` is `--tile-cache-mb`, in the
- * environment LIIF_TILE_CACHE_MB, in a file and in `createApp` it is itself.
+ * environment LIIF_TILE_CACHE_MB, in a file and in `createApp` it is itself. `models` is `--model`, which may be repeated, as with the other commands.
  */
 export const configSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` for all.'),
@@ -92,6 +92,11 @@ export const configSchema = z.strictObject({
   threads: whole(1, 256)
     .default(availableParallelism())
     .describe('Threads of the engine. The default is one per processor.'),
+  models: list
+    .default([])
+    .describe(
+      'Model files (weights of one’s own) that pictures may name, beside the released model; as a flag, one at a time. Each in use has an engine of its own. Uploads are encoded with the released model.',
+    ),
   featureCacheMb: whole(0, 65_536)
     .default(FEATURE_CACHE_MB)
     .describe('Memory for decoded features. The default is a tenth of the machine, at most 2048.'),
@@ -179,21 +184,25 @@ export interface Setting {
   readonly default: unknown;
   /** Flags of these need no value. */
   readonly boolean: boolean;
+  /** Flags of these take one item of the list, and may be repeated. */
+  readonly repeated: boolean;
 }
 
 /** Every setting with its names, from the schema. */
 export function settings(): Setting[] {
   return (Object.keys(configSchema.shape) as (keyof Config)[]).map((name) => {
     const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const repeated = name === 'models';
     const field = configSchema.shape[name];
     const fallback: unknown = field.safeParse(undefined).data;
     return {
       name,
-      flag: `--${words}`,
+      flag: repeated ? '--model' : `--${words}`,
       variable: `LIIF_${words.toUpperCase().replaceAll('-', '_')}`,
       description: field.description ?? '',
       default: fallback,
       boolean: typeof fallback === 'boolean',
+      repeated,
     };
   });
 }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import sharp from 'sharp';
 import type { Engine } from '../engine/engine.ts';
+import { readModel } from '../model/model-file.ts';
 import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
 import { Handlers } from './http/handlers.ts';
@@ -44,7 +45,7 @@ export interface Services {
   close(): Promise<void>;
 }
 
-/** Puts a server together from its settings. Rejects with SourceError where a root is not there. */
+/** Puts a server together from its settings. Rejects with SourceError where a root is not there, and as `readModel` does. */
 export async function openServices(options: ServiceOptions): Promise<Services> {
   const { roots, config, log, openEngine, credentials } = options;
   const metrics = new Metrics();
@@ -54,6 +55,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
 
   // Whatever may fail goes before what would have to be closed then.
   const remotes = new Remotes(config, credentials);
+  const models = await Promise.all(config.models.map((file) => readModel(file)));
   const catalog = await Catalog.open({
     roots,
     plain: config.plain,
@@ -66,7 +68,8 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     throw error;
   });
   const engines = new EngineHost({
-    openEngine: openEngine ?? (() => openServerEngine(config)),
+    openEngine: (model) => (!model && openEngine ? openEngine() : openServerEngine(config, model)),
+    models,
     featureCacheBytes: config.featureCacheMb * MB,
     latentCacheBytes: config.latentCacheMb * MB,
     pixelCacheBytes: config.pixelCacheMb * MB,

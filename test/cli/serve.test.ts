@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { freePort } from '../server/redis-server.ts';
@@ -37,6 +38,25 @@ it('liif serve that cannot start ends, and says why', async () => {
     const { code, stderr } = await runLiif(['serve', folder, '--port', '0', flag, value]);
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(message) });
   }
+});
+
+it('liif serve takes several models, and ends where one cannot be used', async () => {
+  const folder = await directoryOf({ 'bad.safetensors': 'no model' });
+  const models = ['--model', 'a,b.safetensors', '--model', 'c.safetensors'];
+  const { stdout } = await runLiif(['serve', '--print-config', ...models]);
+  expect(JSON.parse(stdout.toString()).models).toEqual(['a,b.safetensors', 'c.safetensors']);
+  const { code, stderr } = await runLiif([
+    'serve',
+    folder,
+    '--port',
+    '0',
+    '--model',
+    join(folder, 'bad.safetensors'),
+  ]);
+  expect({ code, stderr }).toEqual({
+    code: 4,
+    stderr: expect.stringMatching(/^liif: \S*bad\.safetensors: model at byte 0: /),
+  });
 });
 
 it('liif serve takes signals that come together for one, and ends at once at a later one', async () => {

@@ -11,7 +11,13 @@ describe('settings', () => {
     });
     const config = await readConfig(
       { port: '3' },
-      { LIIF_PORT: '2', LIIF_TILE_QUEUE: '2', LIIF_WATCH: 'false', LIIF_REMOTES: 'a=http://h/, b=s3://c/' },
+      {
+        LIIF_PORT: '2',
+        LIIF_TILE_QUEUE: '2',
+        LIIF_WATCH: 'false',
+        LIIF_REMOTES: 'a=http://h/, b=s3://c/',
+        LIIF_MODELS: 'a.st,b.st',
+      },
       `${directory}/liif.json`,
     );
     expect(config).toMatchObject({
@@ -21,6 +27,7 @@ describe('settings', () => {
       watch: false,
       allowedHosts: ['a', 'b'],
       remotes: ['a=http://h/', 'b=s3://c/'],
+      models: ['a.st', 'b.st'],
       host: '127.0.0.1',
     });
   });

@@ -160,7 +160,6 @@ export class Uploads {
 
   /** A .liif is kept as it is, if this server can show it. */
   async #checkEncoded(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<void> {
-    const { engine } = await this.#options.engines.running();
     let model: string;
     try {
       const reader = await openReader(memorySource(bytes, name), { signal });
@@ -171,6 +170,7 @@ export class Uploads {
         cause,
       });
     }
+    const { engine } = await this.#options.engines.running(model);
     if (model !== engine.model.hash)
       throw new Problem(415, 'unknown-model', 'The .liif needs a model that this server does not have.', {
         members: { model },

@@ -61,18 +61,24 @@ export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
   return new LeasedCache({ maxBytes, sizeOf: (map) => map.byteLength, close: (map) => map.close() });
 }
 
-/** Opens a .liif and closes the source with the picture. Rejects with FormatError, UnsupportedError or SourceError. */
+/**
+ * Opens a .liif and closes the source with the picture. `running` gives an engine, of the model with a hash where it is known. Rejects with FormatError,
+ * UnsupportedError or SourceError, and as `running` does.
+ */
 export async function openLiifPicture(
   source: Source,
-  options: LiifOptions,
+  running: (hash: string) => Promise<LiifOptions>,
   signal?: AbortSignal,
 ): Promise<ServedPicture> {
   try {
     const reader = await openReader(source, signal ? { signal } : {});
     const needed = modelHash(reader.header);
+    const options = await running(needed);
     const { model } = options.engine;
     if (needed !== model.hash)
-      throw new UnsupportedError(`${source.name} needs model ${needed}; this server has ${model.hash}`);
+      throw new UnsupportedError(
+        `${source.name} needs model ${needed}, which this server does not have; name its file with --model FILE`,
+      );
     // Header and index hold the CRC of every chunk, and the model's hash: nothing else decides on a pixel.
     const identity = createHash('sha256')
       .update('liif\n')

@@ -21,7 +21,7 @@ export interface FoundPicture {
   /** Of the file, in milliseconds since 1970; undefined where nobody tells. */
   readonly modified: number | undefined;
   readonly lease: Lease<ServedPicture>;
-  /** Which engine it was opened with. */
+  /** Which engines it was opened with; 0 for pictures that need none. */
   readonly generation: number;
 }
 
@@ -85,14 +85,14 @@ export class OpenPictures {
 
   async open(entry: CatalogEntry, factor: number, signal: AbortSignal): Promise<FoundPicture> {
     const { stamp, modified } = await this.#look(entry);
-    const running = entry.kind === 'liif' ? await this.#options.engines.running() : undefined;
-    const generation = running?.generation ?? 0;
+    const { engines } = this.#options;
+    const generation = entry.kind === 'liif' ? engines.generation : 0;
     const lease = await this.#pictures.lease(
       `${entry.id}\n${stamp}\n${generation}`,
       async (shared) => {
         await this.#checkRoot(entry);
-        if (!running) return openPlainPicture(entry.path, this.#options.plain);
-        return openLiifPicture(await fileSource(entry.path), running, shared);
+        if (entry.kind !== 'liif') return openPlainPicture(entry.path, this.#options.plain);
+        return openLiifPicture(await fileSource(entry.path), (hash) => engines.running(hash), shared);
       },
       signal,
     );
@@ -118,15 +118,17 @@ export class OpenPictures {
     located: { readonly url: string; readonly signed: boolean },
     signal: AbortSignal,
   ): Promise<FoundPicture> {
-    const running = await this.#options.engines.running();
+    const { engines } = this.#options;
+    const { generation } = engines;
     const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     const lease = await this.#pictures.lease(
-      `${id}\n${epoch}\n${running.generation}`,
-      (shared) => openLiifPicture(this.#options.remotes.open(located), running, shared),
+      `${id}\n${epoch}\n${generation}`,
+      (shared) =>
+        openLiifPicture(this.#options.remotes.open(located), (hash) => engines.running(hash), shared),
       signal,
     );
     const title = id.slice(id.lastIndexOf('/') + 1);
-    return { id, title, factor, modified: undefined, lease, generation: running.generation };
+    return { id, title, factor, modified: undefined, lease, generation };
   }
 
   async #look(entry: CatalogEntry): Promise<Seen> {

@@ -3,23 +3,38 @@ import { EngineError } from '../../errors.ts';
 import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
+import type { Model } from '../../network/model.ts';
+import { closeAll } from '../close-all.ts';
 import { featureBlocks, pixelBlocks } from '../pictures/liif-picture.ts';
 import { stopping } from '../problem.ts';
 import { batchPixels } from './pixel-batches.ts';
 
-/** An engine with what it has decoded; all of it goes together. */
-export interface RunningEngine {
-  readonly engine: Engine;
+/** What engines have decoded: of all pictures, whatever model they name, within one bound. */
+interface Decoded {
   readonly features: LeasedCache<FeatureMap>;
   readonly chunks: LeasedCache<Int16Array>;
   /** Undefined where no pixels are kept. */
   readonly pixels: LeasedCache<Raster> | undefined;
-  /** Counts the engines of this server. */
-  readonly generation: number;
 }
 
+export interface RunningEngine extends Decoded {
+  readonly engine: Engine;
+}
+
+/** Engines with what they have decoded; all of it goes together. */
+interface Generation extends Decoded {
+  readonly number: number;
+  /** One for each model that a picture has named so far, by its hash; the server's own as `OWN`. */
+  readonly engines: Map<string, Promise<Engine>>;
+}
+
+const OWN = 'own';
+
 export interface EngineHostOptions {
-  readonly openEngine: () => Promise<Engine>;
+  /** An engine of the server's own model, the released one; with a model, one of that. */
+  readonly openEngine: (model?: Model) => Promise<Engine>;
+  /** Models beside it. */
+  readonly models?: readonly Model[];
   readonly featureCacheBytes: number;
   readonly latentCacheBytes: number;
   /** Bound of the pixels on sites; 0: none are kept. */
@@ -32,41 +47,57 @@ export interface EngineHostOptions {
   readonly pauseMs?: number;
 }
 
-/** Keeps one engine running: a failed one is replaced, with its features, and pictures are opened again with the new one. */
+/**
+ * Keeps engines running, one for each model in use. Where one fails, all are replaced, with what they have decoded: they may share a device, and pictures are
+ * opened again with the new ones.
+ */
 export class EngineHost {
   readonly #options: EngineHostOptions;
-  #current: Promise<RunningEngine> | undefined;
-  #generation = 0;
+  readonly #models: ReadonlyMap<string, Model>;
+  #current: Generation;
   #replacedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: EngineHostOptions) {
     this.#options = options;
+    this.#models = new Map(options.models?.map((model) => [model.hash, model]));
+    this.#current = this.#begin(1);
   }
 
-  /** The engine; opened on first use. Rejects with EngineError while none can be opened, with Problem when the server is stopping. */
-  running(): Promise<RunningEngine> {
-    if (this.#closed) return Promise.reject(stopping());
-    if (this.#current) return this.#current;
-    const opening = this.#open();
-    this.#current = opening;
-    // A failure is not kept: the next request tries again.
-    opening.catch((error: unknown) => {
-      if (this.#current === opening) this.#current = undefined;
-      this.#options.onUnopened?.(error);
-    });
-    return opening;
+  /** Counts the engines of this server, from 1. */
+  get generation(): number {
+    return this.#current.number;
   }
 
-  /** Replaces the engine of this generation after it has failed. Others that saw it fail get the same new one. */
+  /**
+   * The engine for files that name this model, opened on first use; for models that are not known, and without one, the engine of the server's own. Rejects
+   * with EngineError while it cannot be opened, with Problem when the server is stopping.
+   */
+  async running(hash?: string): Promise<RunningEngine> {
+    if (this.#closed) throw stopping();
+    const { engines, features, chunks, pixels } = this.#current;
+    const model = hash === undefined ? undefined : this.#models.get(hash);
+    const key = model?.hash ?? OWN;
+    let opening = engines.get(key);
+    if (!opening) {
+      opening = this.#open(model);
+      engines.set(key, opening);
+      // A failure is not kept: the next request tries again.
+      opening.catch((error: unknown) => {
+        engines.delete(key);
+        this.#options.onUnopened?.(error);
+      });
+    }
+    return { engine: await opening, features, chunks, pixels };
+  }
+
+  /** Replaces the engines of this generation after one of them has failed. Others that saw it fail get the same new ones. */
   async replace(generation: number, reason: unknown): Promise<void> {
-    const failed = this.#current;
-    if (failed === undefined || this.#closed) return;
-    const old = await failed.catch(() => undefined);
-    if (old === undefined || old.generation !== generation || this.#current !== failed) return;
+    const old = this.#current;
+    if (this.#closed || old.number !== generation || old.engines.size === 0) return;
     if (performance.now() - this.#replacedAt < (this.#options.pauseMs ?? 2000)) return;
     this.#replacedAt = performance.now();
-    this.#current = undefined;
+    this.#current = this.#begin(generation + 1);
     this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
     // Who waits for it may ask the next one.
     await end(old, new EngineError('the engine has been replaced')).catch(() => {});
@@ -74,30 +105,36 @@ export class EngineHost {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const current = await this.#current?.catch(() => undefined);
-    if (current) await end(current, stopping());
+    await end(this.#current, stopping());
   }
 
-  async #open(): Promise<RunningEngine> {
-    const engine = await this.#options.openEngine();
+  #begin(number: number): Generation {
+    const { featureCacheBytes, latentCacheBytes, pixelCacheBytes } = this.#options;
+    return {
+      number,
+      engines: new Map(),
+      features: featureBlocks(featureCacheBytes),
+      chunks: decodedChunks(latentCacheBytes),
+      pixels: pixelCacheBytes > 0 ? pixelBlocks(pixelCacheBytes) : undefined,
+    };
+  }
+
+  async #open(model: Model | undefined): Promise<Engine> {
+    const engine = await this.#options.openEngine(model);
     if (!engine.exact) {
       await engine.close();
       throw new EngineError(`The ${engine.name} engine is not exact; a server needs one that is`);
     }
-    return {
-      engine: batchPixels(engine, this.#options.onBatch),
-      features: featureBlocks(this.#options.featureCacheBytes),
-      chunks: decodedChunks(this.#options.latentCacheBytes),
-      pixels: this.#options.pixelCacheBytes > 0 ? pixelBlocks(this.#options.pixelCacheBytes) : undefined,
-      generation: ++this.#generation,
-    };
+    return batchPixels(engine, this.#options.onBatch);
   }
 }
 
-/** `reason`: what those get who wait for something of this engine. */
-async function end({ engine, features, chunks, pixels }: RunningEngine, reason: Error): Promise<void> {
+/** `reason`: what those get who wait for something of these engines. */
+async function end({ engines, features, chunks, pixels }: Generation, reason: Error): Promise<void> {
   features.close(reason);
   chunks.close(reason);
   pixels?.close(reason);
-  await engine.close();
+  await closeAll(
+    [...engines.values()].map((opening) => async () => (await opening.catch(() => undefined))?.close()),
+  );
 }
