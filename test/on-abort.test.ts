@@ -1,5 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { onAbort } from '../src/on-abort.ts';
+import { root } from './built.ts';
 
 it('calls every callback once, and none that has been taken back', () => {
   const controller = new AbortController();
@@ -40,4 +43,14 @@ it('lets hundreds wait for one signal without a warning', async () => {
   await new Promise((resolve) => setTimeout(resolve, 10));
   process.off('warning', listen);
   expect(warnings).toEqual([]);
+});
+
+it('is how all of the codec, the server and the viewer wait for a signal', () => {
+  const others = ['src', 'viewer'].flatMap((folder) =>
+    readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && entry.name !== 'on-abort.ts')
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((path) => /(?<!request)\.addEventListener\(\s*'abort'/.test(readFileSync(path, 'utf8'))),
+  );
+  expect(others).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { onAbort } from '../src/on-abort.ts';
 import type { ImageInfo } from '../src/server/http/image-info.ts';
 import type { JobState } from '../src/server/http/uploads.ts';
 
@@ -76,7 +77,7 @@ function send(file: File, onProgress: (progress: number) => void, signal: AbortS
     });
     request.addEventListener('error', () => reject(new Error('The server cannot be reached.')));
     request.addEventListener('abort', () => reject(signal.reason));
-    signal.addEventListener('abort', () => request.abort(), { once: true });
+    onAbort(signal, () => request.abort());
     request.send(file);
   });
 }
@@ -104,7 +105,7 @@ function finished(
       if (events.readyState === EventSource.CLOSED)
         end(() => reject(new Error('The server does not tell how far it is.')));
     });
-    signal.addEventListener('abort', () => end(() => reject(signal.reason)), { once: true });
+    onAbort(signal, () => end(() => reject(signal.reason)));
   });
 }
 

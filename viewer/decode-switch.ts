@@ -1,3 +1,4 @@
+import { onAbort } from '../src/on-abort.ts';
 import { element } from './element.ts';
 import type { DecodedPicture } from './local-decoder.ts';
 import type { Notices } from './notices.ts';
@@ -99,7 +100,7 @@ export class DecodeSwitch {
         warning: (message) => notices.show(message, { forMs: 8000 }),
         failure: (error) => this.#fail(error),
       });
-      signal.addEventListener('abort', forget);
+      onAbort(signal, forget);
       signal.throwIfAborted();
       const choice = decoding === 'here' ? 'auto' : decoding;
       const decoded = await openLocally(this.#fromServer.file!, signal, choice);

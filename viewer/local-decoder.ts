@@ -1,3 +1,4 @@
+import { onAbort } from '../src/on-abort.ts';
 import type {
   DecoderResult,
   EngineChoice,
@@ -118,13 +119,11 @@ export class LocalDecoder {
       if (signal?.aborted) return reject(signal.reason);
       if (this.#failure) return reject(this.#failure);
       const id = this.#post(message);
-      const abort = () => {
+      const forget = onAbort(signal, () => {
         this.#pending.delete(id);
         this.#worker.postMessage({ kind: 'abort', id });
         reject(signal!.reason);
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      const forget = () => signal?.removeEventListener('abort', abort);
+      });
       this.#pending.set(id, {
         resolve: (result) => {
           forget();

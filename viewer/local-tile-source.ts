@@ -1,3 +1,4 @@
+import { onAbort } from '../src/on-abort.ts';
 import { type DecodedPicture, DecodeError } from './local-decoder.ts';
 import { TileError, type TileSource } from './tile-source.ts';
 
@@ -51,20 +52,19 @@ export class LocalTileSource implements TileSource {
   #turn(signal: AbortSignal, distance: () => number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
-      const abort = () => {
+      const forget = onAbort(signal, () => {
         this.#waiting.delete(waiting);
         reject(signal.reason);
-      };
+      });
       const waiting: Waiting = {
         distance,
         begin: () => {
-          signal.removeEventListener('abort', abort);
+          forget();
           this.#waiting.delete(waiting);
           this.#running++;
           resolve();
         },
       };
-      signal.addEventListener('abort', abort, { once: true });
       this.#waiting.add(waiting);
       this.#next();
     });

@@ -1,4 +1,5 @@
 import './style.css';
+import { onAbort } from '../src/on-abort.ts';
 import { listImages, NoTileServer, uploadImage } from './api.ts';
 import { takeDrops } from './drop.ts';
 import { element } from './element.ts';
@@ -94,7 +95,7 @@ async function showLocally(file: Blob | string, title: string, signal: AbortSign
           kind: 'fault',
           action: { name: 'Start it again', run: () => void route() },
         });
-        signal.addEventListener('abort', notice.close);
+        onAbort(signal, notice.close);
       },
     });
     shown = {

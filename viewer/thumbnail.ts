@@ -26,7 +26,7 @@ export class LazyThumbnails {
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
-    signal.addEventListener('abort', () => this.#observer.disconnect(), { once: true });
+    onAbort(signal, () => this.#observer.disconnect());
   }
 
   add(image: HTMLImageElement, url: string): void {

@@ -1,5 +1,6 @@
 import 'leaflet/dist/leaflet.css';
 import './view.css';
+import { onAbort } from '../src/on-abort.ts';
 import { Curtain } from './curtain.ts';
 import { DecodeSwitch, decodesHere } from './decode-switch.ts';
 import { element } from './element.ts';
@@ -141,7 +142,7 @@ export class ViewPage {
         map.invalidateSize({ pan: true, animate: false });
     });
     resize.observe(mapElement);
-    signal.addEventListener('abort', () => resize.disconnect());
+    onAbort(signal, () => resize.disconnect());
     const state = parseHash(location.hash);
     const { center, zoom: homeZoom } = this.picture.home();
     this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);

@@ -9,6 +9,7 @@ import { Pool } from 'undici';
 import { encodeImage } from '../encode.ts';
 import type { Engine, EngineName } from '../engine/engine.ts';
 import { EngineError } from '../errors.ts';
+import { onAbort } from '../on-abort.ts';
 import { syntheticPicture } from './synthetic-picture.ts';
 
 /** `liif serve` as a process of its own, asked over loopback for JPEG tiles whose features are warm; no tile is kept. */
@@ -130,7 +131,7 @@ async function startServer(
       createInterface(child.stdout!).once('line', resolve);
       child.once('error', reject);
       child.once('exit', () => reject(new EngineError(`the server has ended: ${errors.trim()}`)));
-      either.addEventListener('abort', () => reject(either.reason), { once: true });
+      onAbort(either, () => reject(either.reason));
     });
     return { child, url: new URL(url).origin };
   } catch (error) {

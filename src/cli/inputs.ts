@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { RequestError, SourceError } from '../errors.ts';
+import { onAbort } from '../on-abort.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { httpSource } from '../reader/http-source.ts';
 import { memorySource } from '../reader/memory-source.ts';
@@ -82,8 +83,7 @@ export async function pipedBytes(input: string, signal: AbortSignal): Promise<Ui
 async function readStream(stream: Readable, title: string, signal: AbortSignal): Promise<Uint8Array> {
   const parts: Buffer[] = [];
   let length = 0;
-  const stop = () => stream.destroy(signal.reason);
-  signal.addEventListener('abort', stop);
+  const forget = onAbort(signal, () => stream.destroy(signal.reason));
   try {
     for await (const part of stream as AsyncIterable<Buffer>) {
       length += part.length;
@@ -95,7 +95,7 @@ async function readStream(stream: Readable, title: string, signal: AbortSignal):
     if (cause instanceof SourceError) throw cause;
     throw new SourceError(`${title}: ${(cause as Error).message}`, { cause });
   } finally {
-    signal.removeEventListener('abort', stop);
+    forget();
   }
   if (length === 0) throw new SourceError(`${title}: is empty`);
   return Buffer.concat(parts);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
 import rangeParser from 'range-parser';
+import { onAbort } from '../../on-abort.ts';
 import { inParallel } from '../../parallel.ts';
 import { namesPixel, pointQuery } from '../../pixels/tile.ts';
 import type { Catalog, CatalogEntry } from '../pictures/catalog.ts';
@@ -376,12 +377,14 @@ function drained(response: Response, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (act: () => void) => () => {
       response.off('drain', onDrain);
-      signal.removeEventListener('abort', onAbort);
+      forget();
       act();
     };
     const onDrain = done(resolve);
-    const onAbort = done(() => reject(signal.reason));
     response.once('drain', onDrain);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const forget = onAbort(
+      signal,
+      done(() => reject(signal.reason)),
+    );
   });
 }

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
@@ -17,7 +16,6 @@ export function requestContext(metrics: Metrics, log: Logger, allowOrigin: strin
     const begun = performance.now();
     const number = ++requestNumber;
     const controller = new AbortController();
-    setMaxListeners(0, controller.signal);
     response.locals.signal = controller.signal;
     response.locals.number = number;
     response.locals.route = 'page';

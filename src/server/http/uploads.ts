@@ -7,6 +7,7 @@ import { modelHash } from '../../container/header.ts';
 import { encodeImageTo } from '../../encode.ts';
 import { type AtomicFile, writeAtomically } from '../../image/atomic-file.ts';
 import { readImage } from '../../image/read.ts';
+import { onAbort } from '../../on-abort.ts';
 import { memorySource } from '../../reader/memory-source.ts';
 import { openReader } from '../../reader/reader.ts';
 import type { Catalog } from '../pictures/catalog.ts';
@@ -113,12 +114,12 @@ export class Uploads {
       };
       const end = () => {
         job.changed.delete(send);
-        signal.removeEventListener('abort', end);
+        forget();
         response.end();
         resolve();
       };
       job.changed.add(send);
-      signal.addEventListener('abort', end);
+      const forget = onAbort(signal, end);
       send();
     });
   }

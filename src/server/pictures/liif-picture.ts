@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { modelHash } from '../../container/header.ts';
 import type { Engine, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
@@ -271,10 +270,7 @@ class LiifPicture implements ServedPicture {
 
   #features(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>> {
     const { features } = this.#options;
-    const load = (shared: AbortSignal) => {
-      setMaxListeners(0, shared); // one for each chunk
-      return this.#latents.features(level, plane, rect, shared);
-    };
+    const load = (shared: AbortSignal) => this.#latents.features(level, plane, rect, shared);
     return features.lease(this.#key(level, plane, rect), load, signal);
   }
 

@@ -1,3 +1,4 @@
+import { onAbort } from '../../on-abort.ts';
 import { Problem } from '../problem.ts';
 
 export type Lane = 'tile' | 'region';
@@ -119,13 +120,8 @@ export class Admission {
     return new Promise((resolve, reject) => {
       const leave = () => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', aborted);
+        forget();
         if (state.waiting.delete(entry)) state.waitingWork -= work;
-      };
-      const aborted = () => {
-        leave();
-        reject(signal.reason);
-        this.#next(state, lane);
       };
       const entry: Waiting = {
         work,
@@ -142,7 +138,11 @@ export class Admission {
         reject(overloaded(this.#expectedWait(state)));
         this.#next(state, lane);
       }, limits.maxWaitMs);
-      signal.addEventListener('abort', aborted, { once: true });
+      const forget = onAbort(signal, () => {
+        leave();
+        reject(signal.reason);
+        this.#next(state, lane);
+      });
       state.waiting.add(entry);
       state.waitingWork += work;
     });

@@ -1,4 +1,5 @@
 import type { Engine, FeatureMap, Query, Samples } from '../../engine/engine.ts';
+import { onAbort } from '../../on-abort.ts';
 
 interface Request {
   readonly queries: readonly Query[];
@@ -21,7 +22,7 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
     const leave = () => {
       if (batch.every(({ signal }) => signal?.aborted)) controller.abort(batch[0]!.signal!.reason);
     };
-    for (const { signal } of batch) signal?.addEventListener('abort', leave, { once: true });
+    const forgets = batch.map(({ signal }) => onAbort(signal, leave));
     leave();
     try {
       const samples = await engine.pixels(
@@ -37,7 +38,7 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
     } catch (error) {
       for (const { reject } of batch) reject(error);
     } finally {
-      for (const { signal } of batch) signal?.removeEventListener('abort', leave);
+      for (const forget of forgets) forget();
     }
   }
 

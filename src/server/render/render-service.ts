@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
+import { onAbort } from '../../on-abort.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ServedPicture } from '../pictures/picture.ts';
@@ -238,8 +238,6 @@ export class RenderService {
 /** Aborted with the signal, or when the time is over. */
 function limited(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; end: () => void } {
   const controller = new AbortController();
-  setMaxListeners(0, controller.signal);
-  const aborted = () => controller.abort(signal.reason);
   const timer = setTimeout(
     () =>
       controller.abort(
@@ -247,13 +245,13 @@ function limited(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal;
       ),
     timeoutMs,
   );
-  signal.addEventListener('abort', aborted, { once: true });
-  if (signal.aborted) aborted();
+  const forget = onAbort(signal, () => controller.abort(signal.reason));
+  if (signal.aborted) controller.abort(signal.reason);
   return {
     signal: controller.signal,
     end() {
       clearTimeout(timer);
-      signal.removeEventListener('abort', aborted);
+      forget();
     },
   };
 }
