@@ -2,7 +2,7 @@
  * The decoder for browsers: `.liif` files behind any static host (read by ranges) or dropped into the page, decoded by WebGPU or WebAssembly. Only the
  * weights that decoding needs are fetched, once.
  */
-import { LiifImage, openImage } from './decode.ts';
+import { type EngineOfModel, LiifImage, openImage } from './decode.ts';
 import type { Engine } from './engine/engine.ts';
 import { type BrowserEngineOptions, openBrowserEngine } from './engine/open-browser-engine.ts';
 import { UnsupportedError } from './errors.ts';
@@ -14,7 +14,7 @@ import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
 import { blobSource } from './reader/blob-source.ts';
 import { httpSource } from './reader/http-source.ts';
 
-export type { CallOptions, RenderRequest } from './decode.ts';
+export type { CallOptions, EngineOfModel, RenderRequest } from './decode.ts';
 export type { Engine, EngineName } from './engine/engine.ts';
 export type { BrowserEngineOptions } from './engine/open-browser-engine.ts';
 export type { LiifErrorTag } from './errors.ts';
@@ -34,18 +34,21 @@ export { VERSION } from './version.ts';
 export { LiifImage, nativeZoom, TILE_SIZE };
 
 export interface EngineOptions extends BrowserEngineOptions {
-  /** Address of the model file that comes with this package (`liif/model`), on a host that answers ranges. */
+  /** Address of the model file that comes with this package (`liif/model`), or of one's own, on a host that answers ranges. */
   readonly model: string | URL;
   /** Where weights are kept between visits. Default: the browser's Cache API; null: nowhere. */
   readonly cache?: ModelCache | null;
-  /** Hash of the decoder's part of a model that is not a released one. */
+  /**
+   * What the decoder's part of a model of one's own has to hash to: weights may come from anywhere. `model/models.json` of `liif viewer --model FILE` has it.
+   * Default: that of the released model.
+   */
   readonly decoderHash?: string;
   /** Told of the weights: bytes that have come, and all that will. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
 
 /**
- * Opens an engine for files of the released model; several pictures share it. Rejects with SourceError, FormatError, UnsupportedError (pages that are not
+ * Opens an engine for files of the released model, or of one's own; several pictures share it. Rejects with SourceError, FormatError, UnsupportedError (pages that are not
  * served securely) or EngineError.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
@@ -69,7 +72,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 }
 
 export interface OpenOptions {
-  readonly engine: Engine;
+  /** An engine of the model that the file names, or what gives one when the file has said which. */
+  readonly engine: Engine | EngineOfModel;
   /** Bound of the features that stay in memory, in bytes: what makes panning and zooming quick. Default 256 MiB. */
   readonly featureCacheBytes?: number;
   readonly signal?: AbortSignal;

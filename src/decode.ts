@@ -34,8 +34,12 @@ export interface CallOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
+/** Gives an engine of the model with this hash. Rejects with UnsupportedError where there is none. */
+export type EngineOfModel = (hash: string) => Promise<Engine>;
+
 export interface OpenOptions {
-  readonly engine: Engine;
+  /** An engine of the model that the file names, or what gives one when the file has said which. */
+  readonly engine: Engine | EngineOfModel;
   readonly signal?: AbortSignal;
   /** Bound of the feature maps that stay in memory between calls, in bytes. Default 0: one call's windows are not kept for the next. */
   readonly featureCacheBytes?: number;
@@ -78,7 +82,7 @@ export class LiifImage {
   readonly #features: LeasedCache<FeatureMap>;
   #closed = false;
 
-  constructor(reader: Reader, options: OpenOptions) {
+  constructor(reader: Reader, options: OpenOptions & { readonly engine: Engine }) {
     this.reader = reader;
     this.engine = options.engine;
     this.#chunks = decodedChunks(options.latentCacheBytes ?? LATENT_CACHE_BYTES);
@@ -202,20 +206,26 @@ export class LiifImage {
   }
 }
 
-/** Opens a file for decoding: reads header and index, nothing else. Rejects with FormatError, UnsupportedError or SourceError. */
+/**
+ * Opens a file for decoding: reads header and index, nothing else. Rejects with FormatError, UnsupportedError or SourceError, and as a function that gives
+ * the engine does.
+ */
 export async function openImage(source: Source | Uint8Array, options: OpenOptions): Promise<LiifImage> {
   const reader = await openReader(source instanceof Uint8Array ? memorySource(source) : source, {
     ...(options.signal && { signal: options.signal }),
   });
   const needed = modelHash(reader.header);
-  const { model } = options.engine;
-  if (needed !== model.hash) {
-    await reader.close();
+  try {
+    const engine = typeof options.engine === 'function' ? await options.engine(needed) : options.engine;
+    const { model } = engine;
+    if (needed === model.hash) return new LiifImage(reader, { ...options, engine });
     throw new UnsupportedError(
       `The file needs model ${needed}; this decoder has ${model.name} (${model.hash}). Decode it with the version of liif that carries that model, or with its model file`,
     );
+  } catch (error) {
+    await reader.close();
+    throw error;
   }
-  return new LiifImage(reader, options);
 }
 
 /** Opens, renders and closes. */

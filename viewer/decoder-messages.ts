@@ -2,8 +2,14 @@ import type { SampleWindow } from './shown-picture.ts';
 
 /** To the worker that decodes. Every message but `close` and `abort` has one answer of the same id. */
 export type ToDecoder =
-  | { readonly id: number; readonly kind: 'start'; readonly model: string; readonly engine: EngineChoice }
-  | { readonly id: number; readonly kind: 'open'; readonly file: string | Blob }
+  | {
+      readonly id: number;
+      readonly kind: 'open';
+      readonly file: string | Blob;
+      /** Address of the released weights, with those of other models beside them. */
+      readonly model: string;
+      readonly engine: EngineChoice;
+    }
   | {
       readonly id: number;
       readonly kind: 'tile';
@@ -48,10 +54,11 @@ export interface PictureFacts {
   readonly nativeZoom: number;
   readonly bytes: number;
   readonly quality: number;
+  /** What decodes it. */
+  readonly engine: EngineFacts;
 }
 
 export type DecoderResult =
-  | EngineFacts
   | PictureFacts
   | ImageBitmap
   | ImageData

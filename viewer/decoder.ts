@@ -9,12 +9,16 @@ import {
   RequestError,
   renderTile,
   toImageData,
+  UnsupportedError,
 } from '../src/browser.ts';
 import { parseDecimal } from '../src/head/rational.ts';
+import { DECODER_HASHES } from '../src/model/decoder-hashes.ts';
+import { MODEL_LIST, readModelList } from '../src/model/model-list.ts';
 import { pointQuery } from '../src/pixels/tile.ts';
-import type { DecoderResult, FromDecoder, ToDecoder } from './decoder-messages.ts';
+import type { DecoderResult, EngineFacts, FromDecoder, ToDecoder } from './decoder-messages.ts';
 
-let engine: Engine | undefined;
+/** By the hash of their model. */
+const engines = new Map<string, Promise<Engine>>();
 const pictures = new Map<number, LiifImage>();
 const running = new Map<number, AbortController>();
 
@@ -28,23 +32,54 @@ function pictureOf(number: number): LiifImage {
   return picture;
 }
 
+type Settings = Pick<Extract<ToDecoder, { readonly kind: 'open' }>, 'model' | 'engine'>;
+
+/** The engine of a model, opened when the first picture names it; it stays for others. A failure is not kept. */
+function engineOf(hash: string, settings: Settings): Promise<Engine> {
+  let opening = engines.get(hash);
+  if (!opening) {
+    opening = startEngine(hash, settings);
+    engines.set(hash, opening);
+    opening.catch(() => engines.delete(hash));
+  }
+  return opening;
+}
+
+async function startEngine(hash: string, { model, engine }: Settings): Promise<Engine> {
+  return openEngine({
+    ...(await weightsOf(hash, model)),
+    engine,
+    // Who names WebGPU takes what there is.
+    softwareAdapter: engine === 'webgpu',
+    onProgress: (loaded, total) => post({ kind: 'progress', loaded, total }),
+    onWarning: (text) => post({ kind: 'warning', message: text }),
+  });
+}
+
+/** Where the weights of a model lie and what they have to be; models that are not released ones are in the list of the page's host. */
+async function weightsOf(
+  hash: string,
+  released: string,
+): Promise<{ readonly model: string; readonly decoderHash: string }> {
+  const decoderHash = DECODER_HASHES[hash];
+  if (decoderHash !== undefined) return { model: released, decoderHash };
+  const list = new URL(MODEL_LIST, released);
+  // Hosts without a list say that there is none, or send a page.
+  const response = await fetch(list, { cache: 'no-cache' }).catch(() => undefined);
+  const found = response?.ok ? readModelList(await response.json().catch(() => undefined)) : [];
+  const entry = found.find((one) => one.hash === hash);
+  if (!entry) throw new UnsupportedError(`The file needs model ${hash}, which this page does not have.`);
+  return { model: new URL(entry.file, list).href, decoderHash: entry.decoderHash };
+}
+
+function factsOf({ name, threads, device }: Engine): EngineFacts {
+  return { name, threads, ...(device !== undefined && { device }) };
+}
+
 async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderResult> {
   switch (message.kind) {
-    case 'start': {
-      engine = await openEngine({
-        model: message.model,
-        engine: message.engine,
-        // Who names WebGPU takes what there is.
-        softwareAdapter: message.engine === 'webgpu',
-        onProgress: (loaded, total) => post({ kind: 'progress', loaded, total }),
-        onWarning: (text) => post({ kind: 'warning', message: text }),
-        signal,
-      });
-      const { name, threads, device } = engine;
-      return { name, threads, ...(device !== undefined && { device }) };
-    }
     case 'open': {
-      const image = await open(message.file, { engine: engine!, signal });
+      const image = await open(message.file, { engine: (hash) => engineOf(hash, message), signal });
       pictures.set(message.id, image);
       const { width, height, header, reader } = image;
       return {
@@ -54,6 +89,7 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
         nativeZoom: nativeZoom(image),
         bytes: reader.fileLength,
         quality: header.quality,
+        engine: factsOf(image.engine),
       };
     }
     case 'tile': {

@@ -13,7 +13,7 @@ import type { SampleWindow } from './shown-picture.ts';
 const MAX_ENGINE_FAILURES = 3;
 
 export interface LocalDecoderOptions {
-  /** Address of the weights. */
+  /** Address of the released weights. */
   readonly model: string;
   readonly engine: EngineChoice;
   /** Bytes of the weights that have come, and all. */
@@ -47,12 +47,11 @@ export class LocalDecoder {
   readonly #worker: Worker;
   readonly #options: LocalDecoderOptions;
   readonly #pending = new Map<number, Pending>();
-  #engine!: EngineFacts;
   #lastId = 0;
   #engineFailures = 0;
   #failure: DecodeError | undefined;
 
-  private constructor(options: LocalDecoderOptions) {
+  constructor(options: LocalDecoderOptions) {
     this.#options = options;
     this.#worker = new Worker(new URL('./decoder-worker.ts', import.meta.url), { type: 'module' });
     this.#worker.onmessage = ({ data }: MessageEvent<FromDecoder>) => this.#take(data);
@@ -60,26 +59,12 @@ export class LocalDecoder {
       this.#fail(new DecodeError(event.message || 'The decoder cannot be loaded.', 'EngineError'));
   }
 
-  /** Fetches weights and starts an engine. Rejects with DecodeError. */
-  static async open(options: LocalDecoderOptions): Promise<LocalDecoder> {
-    const decoder = new LocalDecoder(options);
-    try {
-      const { model, engine } = options;
-      decoder.#engine = (await decoder.#call({ kind: 'start', model, engine })) as EngineFacts;
-      return decoder;
-    } catch (error) {
-      decoder.#fail(error as DecodeError);
-      throw error;
-    }
-  }
-
-  get engine(): EngineFacts {
-    return this.#engine;
-  }
-
-  /** Reads the header of a file: an address, or one of the visitor's. Rejects with DecodeError. */
+  /**
+   * Reads the header of a file: an address, or one of the visitor's. The first of a model fetches its weights and starts an engine. Rejects with DecodeError.
+   */
   async openPicture(file: string | Blob, signal?: AbortSignal): Promise<DecodedPicture> {
-    const facts = (await this.#call({ kind: 'open', file }, signal)) as PictureFacts;
+    const { model, engine } = this.#options;
+    const facts = (await this.#call({ kind: 'open', file, model, engine }, signal)) as PictureFacts;
     return new DecodedPicture(this, file, facts);
   }
 
@@ -148,6 +133,7 @@ export class LocalDecoder {
       this.#engineFailures = 0;
       // What nobody waits for any more still holds memory.
       if (!pending && message.result instanceof ImageBitmap) message.result.close();
+      else if (!pending && 'picture' in message.result) this.closePicture(message.result.picture);
       pending?.resolve(message.result);
       return;
     }
@@ -186,12 +172,12 @@ export class DecodedPicture {
   }
 
   get engine(): EngineFacts {
-    return this.#decoder.engine;
+    return this.facts.engine;
   }
 
   /** How many tiles are worth having under way. */
   get parallel(): number {
-    return this.#decoder.engine.threads + 1;
+    return this.engine.threads + 1;
   }
 
   /** Tile z/x/y, `size` pixels on its side; transparent beyond the picture. */

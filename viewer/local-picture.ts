@@ -8,7 +8,7 @@ import { TILE_SIZE } from './tile-source.ts';
 /** Where the weights lie, from the page. */
 const MODEL = 'model/liif-1.safetensors';
 
-let shared: { readonly choice: EngineChoice; readonly decoder: Promise<LocalDecoder> } | undefined;
+let shared: { readonly choice: EngineChoice; readonly decoder: LocalDecoder } | undefined;
 const listeners = new Set<DecodingListener>();
 
 /** Who shows what becomes of the decoder of this page. */
@@ -26,20 +26,18 @@ export function listenToDecoder(listener: DecodingListener): () => void {
   return () => listeners.delete(listener);
 }
 
-/** Opens a file, with the one decoder of this page; its first call fetches the weights. Rejects with DecodeError, or with the signal's reason. */
+/** Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects with DecodeError, or with the signal's reason. */
 export async function openLocally(
   file: string | Blob,
   signal: AbortSignal,
   choice: EngineChoice = 'auto',
 ): Promise<DecodedPicture> {
-  const decoder = await decoderOf(choice);
-  signal.throwIfAborted();
-  return decoder.openPicture(file, signal);
+  return decoderOf(choice).openPicture(file, signal);
 }
 
-function decoderOf(choice: EngineChoice): Promise<LocalDecoder> {
+function decoderOf(choice: EngineChoice): LocalDecoder {
   if (shared?.choice === choice) return shared.decoder;
-  const decoder = LocalDecoder.open({
+  const decoder = new LocalDecoder({
     model: new URL(MODEL, document.baseURI).href,
     engine: choice,
     onProgress: (loaded, total) => {

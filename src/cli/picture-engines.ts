@@ -1,12 +1,10 @@
 import { type Command, Option } from 'commander';
-import { type Header, modelHash } from '../container/header.ts';
-import { LiifImage } from '../decode.ts';
+import { type LiifImage, openImage } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UnsupportedError } from '../errors.ts';
 import { readModel } from '../model/model-file.ts';
 import { releasedModel } from '../model/released-model.ts';
 import type { Model } from '../network/model.ts';
-import { openReader } from '../reader/reader.ts';
 import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
 import { interruption } from './interruption.ts';
@@ -44,18 +42,16 @@ export class PictureEngines {
     return new PictureEngines(options, models);
   }
 
-  /** Opens a picture with an engine of the model that it names. Rejects as `openReader` and `engineOf` do; the source is the caller's to close. */
-  async open(source: Source): Promise<LiifImage> {
-    const reader = await openReader(source, { signal: interruption() });
-    return new LiifImage(reader, { engine: await this.engineOf(reader.header) });
+  /** Opens a picture with an engine of the model that it names. Rejects as `openImage` and `engineOf` do. */
+  open(source: Source): Promise<LiifImage> {
+    return openImage(source, { engine: (hash) => this.engineOf(hash), signal: interruption() });
   }
 
   /**
-   * An engine of the model that a header names. Rejects with UnsupportedError where the model is not known, `remedy` being what else may be done,
+   * An engine of the model that a file names. Rejects with UnsupportedError where the model is not known, `remedy` being what else may be done,
    * and as `openCommandEngine` does.
    */
-  async engineOf(header: Pick<Header, 'model'>, remedy = ''): Promise<Engine> {
-    const hash = modelHash(header);
+  async engineOf(hash: string, remedy = ''): Promise<Engine> {
     const model = this.#models.get(hash) ?? (await releasedModel());
     if (model.hash !== hash)
       throw new UnsupportedError(

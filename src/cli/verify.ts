@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
 import { chunkExtent, chunkList } from '../container/chunks.ts';
+import { modelHash } from '../container/header.ts';
 import type { Progress } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { inParallel } from '../parallel.ts';
@@ -54,7 +55,7 @@ async function verifyOne(
     await terminal.progress(basename(title), async (onProgress) => {
       await reader.verify((done, total) => onProgress({ stage: 'verify', done, total }), signal);
       if (!engines) return;
-      const engine = await engines.engineOf(reader.header, '; its checksums are right (--quick)');
+      const engine = await engines.engineOf(modelHash(reader.header), '; its checksums are right (--quick)');
       await decodeChunks(reader, engine, signal, onProgress);
     });
     const elapsed = performance.now() - start;

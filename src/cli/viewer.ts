@@ -2,19 +2,33 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
-import { RequestError, SourceError } from '../errors.ts';
+import { Command, Option } from 'commander';
+import { modelHash } from '../container/header.ts';
+import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { OutputError } from '../image/errors.ts';
+import { DECODER_HASHES } from '../model/decoder-hashes.ts';
+import { readModelFile } from '../model/model-file.ts';
+import {
+  type ListedModel,
+  listedFileOf,
+  MODEL_LIST,
+  modelListText,
+  readModelList,
+} from '../model/model-list.ts';
+import { decoderHashOf } from '../network/decoder-model.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { openReader } from '../reader/reader.ts';
 import { expandInputs } from './inputs.ts';
+import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
+import { collected } from './values.ts';
 
 const EXAMPLES = `
 Examples:
   liif viewer -o site photo.liif       then copy site/ to any web host, and open it there
   liif viewer -o site more/*.liif      adds pictures to those that are there
+  liif viewer -o site scan.liif --model scans.safetensors    with weights of one's own
 
 Browsers fetch what is shown of a picture and decode it: the host needs to send files, better with ranges. Where it also sends
 the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, threads share their memory.`;
@@ -27,6 +41,7 @@ const OWN_FILES = 'viewer.json';
 
 interface ViewerOptions extends OutputOptions {
   readonly output: string;
+  readonly model?: readonly string[];
 }
 
 /** What `pictures.json` tells the page of each picture. */
@@ -42,6 +57,12 @@ export function viewerCommand(): Command {
   const command = new Command('viewer')
     .argument('[pictures...]', '.liif files or globs to put beside the viewer')
     .requiredOption('-o, --output <folder>', 'folder for page, weights (14 MB) and pictures')
+    .addOption(
+      new Option(
+        '--model <file>',
+        'weights that pictures may name, beside those that come with liif; may be repeated',
+      ).argParser(collected),
+    )
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(command);
@@ -53,6 +74,9 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
     .find((path) => existsSync(join(path, 'index.html')) && existsSync(join(path, 'assets')));
   if (viewer === undefined) throw new RequestError('The viewer is not built; run npm run build:viewer');
+  const added = await readModels(options.model ?? []);
+  const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
+  for (const { listed } of added) models.set(listed.hash, listed);
   const inputs = await expandInputs(args);
   const names = new Set<string>();
   for (const input of inputs) {
@@ -62,13 +86,16 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     if (names.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
     names.add(name);
     // Before anything is written: what is no picture would be one that no browser shows.
-    await naming(input, () => describe(input));
+    await naming(input, () => describe(input, models));
   }
   let pictures: ListedPicture[];
   try {
     await mkdir(join(output, 'model'), { recursive: true });
     await replacePage(viewer, output);
     await copyFile(fileURLToPath(new URL(`../${MODEL}`, import.meta.url)), join(output, MODEL));
+    for (const { listed, bytes } of added) await writeFile(join(output, 'model', listed.file), bytes);
+    if (models.size > 0)
+      await writeFile(join(output, 'model', MODEL_LIST), modelListText([...models.values()]));
     for (const input of inputs)
       if (resolve(input) !== resolve(output, basename(input)))
         await copyFile(input, join(output, basename(input)));
@@ -106,11 +133,41 @@ async function ownFiles(output: string): Promise<string[]> {
   }
 }
 
-async function describe(path: string): Promise<ListedPicture> {
+/** Reads the model files of `--model`. Rejects as `readModel` does. */
+async function readModels(files: readonly string[]) {
+  const models: { readonly listed: ListedModel; readonly bytes: Uint8Array }[] = [];
+  for (const path of files) {
+    const { model, bytes } = await readModelFile(path, interruption());
+    const { name, hash } = model;
+    models.push({
+      listed: { name, hash, decoderHash: await decoderHashOf(bytes), file: listedFileOf(hash) },
+      bytes,
+    });
+  }
+  return models;
+}
+
+/** Those that earlier calls have put there. */
+async function listedModels(output: string): Promise<ListedModel[]> {
+  try {
+    const list = readModelList(JSON.parse(await readFile(join(output, 'model', MODEL_LIST), 'utf8')));
+    return list.filter(({ file }) => existsSync(join(output, 'model', file)));
+  } catch {
+    return []; // there is none, or one that is none of ours
+  }
+}
+
+/** `models`: those that the page will have besides the released ones; without them, any is taken. Rejects also with UnsupportedError. */
+async function describe(path: string, models?: ReadonlyMap<string, ListedModel>): Promise<ListedPicture> {
   const source = await fileSource(path);
   try {
     const { header, fileLength } = await openReader(source);
     const { width, height, quality } = header;
+    const hash = modelHash(header);
+    if (models && !models.has(hash) && !(hash in DECODER_HASHES))
+      throw new UnsupportedError(
+        `the file needs model ${hash}, which browsers would not find; name its file with --model FILE`,
+      );
     return { file: basename(path), width, height, bytes: fileLength, quality };
   } finally {
     await source.close();

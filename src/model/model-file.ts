@@ -14,6 +14,14 @@ export type ModelFile = string | URL | Uint8Array | Blob;
  * UnsupportedError for a version that this build does not know; messages begin with the file's name.
  */
 export async function readModel(file: ModelFile, signal?: AbortSignal): Promise<Model> {
+  return (await readModelFile(file, signal)).model;
+}
+
+/** As `readModel`, with the bytes of the file. */
+export async function readModelFile(
+  file: ModelFile,
+  signal?: AbortSignal,
+): Promise<{ readonly model: Model; readonly bytes: Uint8Array }> {
   const source = await openSource(file);
   try {
     const opened = await OpenedSource.open(source, signal);
@@ -24,7 +32,8 @@ export async function readModel(file: ModelFile, signal?: AbortSignal): Promise<
         0,
         `${size} bytes, more than the ${MAX_MODEL_BYTES} of the largest model`,
       );
-    return await loadModel(await opened.getBytes(0, size ?? MAX_MODEL_BYTES + 1, signal));
+    const bytes = await opened.getBytes(0, size ?? MAX_MODEL_BYTES + 1, signal);
+    return { model: await loadModel(bytes), bytes };
   } catch (error) {
     if (isLiifError(error) && !(file instanceof Uint8Array) && !error.message.includes(source.name))
       error.message = `${source.name}: ${error.message}`;

@@ -9,7 +9,7 @@ import { overloadGate } from './http/overload-gate.ts';
 import { requestContext } from './http/request-context.ts';
 import { router, type ServerState } from './http/router.ts';
 import { securityHeaders } from './http/security-headers.ts';
-import { MODEL_PATH, sendModel, viewerDirectory, viewerFiles } from './http/viewer-files.ts';
+import { viewerDirectory, viewerFiles } from './http/viewer-files.ts';
 import type { Credentials } from './pictures/remotes.ts';
 import { openServices } from './services.ts';
 
@@ -68,7 +68,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   const compress = compression({ threshold: 1024 });
   const directory = viewerDirectory(viewer);
   if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress));
-  app.get(`/${MODEL_PATH}`, sendModel);
+  app.use(services.models.handler());
   app.use(router(services, config, compress, () => state));
   app.use(errorAnswer(log));
 

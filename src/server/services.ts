@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import sharp from 'sharp';
 import type { Engine } from '../engine/engine.ts';
-import { readModel } from '../model/model-file.ts';
 import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
 import { Handlers } from './http/handlers.ts';
 import { Hosts } from './http/hosts.ts';
+import { ServedModels } from './http/served-models.ts';
 import { Uploads } from './http/uploads.ts';
 import { Metrics } from './metrics.ts';
 import { Catalog } from './pictures/catalog.ts';
@@ -39,6 +39,7 @@ export interface Services {
   readonly handlers: Handlers;
   readonly hosts: Hosts;
   readonly metrics: Metrics;
+  readonly models: ServedModels;
   readonly stores: readonly TileStore[];
   readonly uploads: Uploads;
   /** Ends everything; running requests fail. */
@@ -55,7 +56,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
 
   // Whatever may fail goes before what would have to be closed then.
   const remotes = new Remotes(config, credentials);
-  const models = await Promise.all(config.models.map((file) => readModel(file)));
+  const models = await ServedModels.open(config.models);
   const catalog = await Catalog.open({
     roots,
     plain: config.plain,
@@ -69,7 +70,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   });
   const engines = new EngineHost({
     openEngine: (model) => (!model && openEngine ? openEngine() : openServerEngine(config, model)),
-    models,
+    models: models.all,
     featureCacheBytes: config.featureCacheMb * MB,
     latentCacheBytes: config.latentCacheMb * MB,
     pixelCacheBytes: config.pixelCacheMb * MB,
@@ -143,6 +144,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     handlers,
     hosts,
     metrics,
+    models,
     stores,
     uploads,
     close: () =>

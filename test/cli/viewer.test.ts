@@ -2,7 +2,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { readModelList } from '../../src/model/model-list.ts';
+import { decoderHashOf } from '../../src/network/decoder-model.ts';
+import { hashModel } from '../../src/network/load.ts';
+import { encodeFile, openEngine } from '../../src/node.ts';
 import { isBuilt, root } from '../built.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { runLiif } from './run-liif.ts';
 import { expectFailure } from './workbench.ts';
 
@@ -30,6 +35,41 @@ it.skipIf(!isBuilt([]))(
       expect((await readFile(join(folder, copy))).equals(await readFile(join(root, original)))).toBe(true);
     const { pictures } = JSON.parse(await readFile(join(folder, 'pictures.json'), 'utf8'));
     expect(pictures.map(({ file }: { file: string }) => file)).toEqual(['fiat.liif', 'tea.liif']);
+  },
+);
+
+it.skipIf(!isBuilt([]))(
+  'viewer: takes weights of one’s own along, and asks for those that are missing',
+  async () => {
+    const site = join(folder, 'models');
+    const at = (name: string) => join(folder, name);
+    const written: { hash: string; picture: string; file: string }[] = [];
+    for (const seed of [71, 72]) {
+      const weights = tinyModelBytes({ seed });
+      const engine = await openEngine({ model: weights, engine: 'wasm', threads: 0 });
+      const [picture, file] = [at(`${seed}.liif`), at(`${seed}.safetensors`)];
+      await encodeFile({ width: 16, height: 16, channels: 3, data: new Uint8Array(768) }, picture, {
+        engine,
+      });
+      await writeFile(file, weights);
+      written.push({ hash: engine.model.hash, picture, file });
+      await engine.close();
+    }
+    const [one, two] = written as [(typeof written)[0], (typeof written)[0]];
+    const missing = new RegExp(`71\\.liif: the file needs model ${one.hash}.*--model FILE`);
+    await expectFailure(['viewer', '-o', site, one.picture], 5, missing);
+    for (const { picture, file } of written) {
+      const { code, stderr } = await runLiif(['viewer', '-o', site, picture, '--model', file]);
+      expect([code, stderr]).toEqual([0, '']);
+    }
+    // Once there, they serve for further pictures.
+    expect((await runLiif(['viewer', '-o', site, one.picture])).code).toBe(0);
+    const list = readModelList(JSON.parse(await readFile(join(site, 'model/models.json'), 'utf8')));
+    expect(list.map(({ hash }) => hash).sort()).toEqual([one.hash, two.hash].sort());
+    for (const { hash, decoderHash, file } of list) {
+      const bytes = await readFile(join(site, 'model', file));
+      expect([await hashModel(bytes), await decoderHashOf(bytes)]).toEqual([hash, decoderHash]);
+    }
   },
 );
 

@@ -5,6 +5,8 @@ import { decodeImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { readModelList } from '../../src/model/model-list.ts';
+import { loadDecoderModel } from '../../src/network/decoder-model.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { createApp } from '../../src/server/index.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
@@ -77,6 +79,25 @@ describe('a server with models of one’s own', () => {
       async (id) => (await server.get(`/${id}/${TILE}`)).headers.etag,
     );
     expect(new Set(await Promise.all(etags)).size).toBe(3);
+  });
+
+  it('lists the weights for browsers, and gives them by ranges', async () => {
+    const list = readModelList((await server.get('/model/models.json')).json());
+    expect(list.map(({ hash }) => hash).sort()).toEqual(
+      Object.values(weights)
+        .map((bytes) => parseModel(bytes).hash)
+        .sort(),
+    );
+    for (const { hash, decoderHash, file } of list) {
+      const read = async (offset: number, length: number) => {
+        const headers = { range: `bytes=${offset}-${offset + length - 1}` };
+        const { status, body } = await server.get(`/model/${file}`, { headers });
+        expect(status).toBe(206);
+        return body;
+      };
+      expect((await loadDecoderModel(read, { decoderHash })).hash).toBe(hash);
+    }
+    expect((await server.get(`/model/${'0'.repeat(64)}.safetensors`)).status).toBe(404);
   });
 
   it('keeps .liif files of its models that are sent', async () => {

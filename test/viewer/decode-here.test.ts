@@ -4,9 +4,13 @@ import type { Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LiifImage, openImage } from '../../src/decode.ts';
+import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
+import { modelListText } from '../../src/model/model-list.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
+import { decoderHashOf } from '../../src/network/decoder-model.ts';
+import { loadModel } from '../../src/network/load.ts';
 import {
   folderOf,
   ISOLATED,
@@ -16,7 +20,8 @@ import {
   sha256,
   startStaticHost,
 } from '../browser/chromium.ts';
-import { directoryOf, startServer } from '../server/server-fixture.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { directoryOf, picture as drawing, startServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, MISSING, openPage } from './browser.ts';
 import { expectExactTiles, isDecoded, tilesInView } from './decoded-tiles.ts';
 
@@ -25,6 +30,8 @@ const there = MISSING === undefined;
 const PICTURE = 'squirrel';
 /** 60 x 44: soon done where the graphics card is simulated. */
 const SMALL = 'released-photograph';
+/** Weights of one's own. */
+const WEIGHTS = tinyModelBytes({ seed: 61 });
 
 describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   let engine: Engine;
@@ -282,6 +289,43 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     await page.close();
   });
 
+  it('decodes with weights of one’s own that its host lists, and says where they are not listed or not right', async () => {
+    const model = await loadModel(WEIGHTS);
+    const own = await openEngine(model, { engine: 'wasm' });
+    const file = await encodeImage(own, drawing(500, 400), { quality: 60 });
+    const expected = await openImage(file, { engine: own });
+    const listed = { name: model.name, hash: model.hash, file: `${model.hash}.safetensors` };
+    const folders = async (decoderHash: string) => ({
+      // Beside the folder of the released weights.
+      '/model/': await directoryOf({
+        'models.json': modelListText([{ ...listed, decoderHash }]),
+        [listed.file]: WEIGHTS,
+      }),
+      '/own': await directoryOf({ 'own.liif': file }),
+    });
+    const right = await folders(await decoderHashOf(WEIGHTS));
+    const with_ = await staticHost({}, right);
+    const page = await open('?src=own/own.liif#x=250&y=200&z=1', with_);
+    await expectExact(page, 250, 200, 1, expected);
+    expect(with_.sent.get('model/liif-1.safetensors')).toBeUndefined();
+    expect(page.faults).toEqual([]);
+    await page.close();
+
+    const other = await open('?src=own/own.liif', await staticHost({}, { '/own': right['/own'] }));
+    await other
+      .getByRole('alert')
+      .getByText(`The file needs model ${model.hash}, which this page does not have.`)
+      .waitFor();
+    await other.goto(`${(await staticHost({}, await folders('0'.repeat(64)))).url}?src=own/own.liif`);
+    await other
+      .getByRole('alert')
+      .getByText(/its decoder hash is [0-9a-f]{64}/)
+      .waitFor();
+    await other.close();
+    await expected.close();
+    await own.close();
+  });
+
   it('says what is wrong with a file, an address, or missing weights', async () => {
     const page = await open('?src=pictures/none.liif');
     const alert = page.getByRole('alert');
@@ -359,6 +403,28 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     await page.waitForFunction(() => !/decode/.test(location.hash));
     expect(page.faults).toEqual([]);
     await page.close();
+  });
+
+  it('decodes with the model of the server that the picture names', async () => {
+    const own = await openEngine(await loadModel(WEIGHTS), { engine: 'wasm' });
+    const file = await encodeImage(own, drawing(500, 400), { quality: 60 });
+    const expected = await openImage(file, { engine: own });
+    const models = await directoryOf({ 'own.safetensors': WEIGHTS });
+    const server = await startServer({
+      roots: [await directoryOf({ 'own.liif': file })],
+      models: [join(models, 'own.safetensors')],
+      viewer: await builtViewer(),
+      maxWaitMs: 30_000,
+    });
+    const page = await openPage();
+    await page.goto(`${server.localUrl}view?id=own#x=250&y=200&z=1&decode=here`);
+    await page.waitForFunction(isDecoded);
+    await expectExactTiles(await page.evaluate(tilesInView), 250, 200, 1, expected);
+    expect(await page.getByRole('switch').getAttribute('aria-checked')).toBe('true');
+    expect(page.faults).toEqual([]);
+    await page.close();
+    await expected.close();
+    await own.close();
   });
 
   it('leaves the server in its place when decoding fails, and says so', async () => {

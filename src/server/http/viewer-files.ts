@@ -1,15 +1,12 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler } from 'express';
-import { Problem } from '../problem.ts';
 import type { Hosts } from './hosts.ts';
 
 /** The viewer's page of one picture: /view?id=… */
 const PICTURE_PAGE = /^\/view(\?|$)/;
 /** Both pages of the viewer: the gallery and that one. */
 export const PAGE = /^\/(view|index\.html)?(\?|$)/;
-/** The weights of the released model, for browsers that decode by themselves: they read what they need of it by ranges. */
-export const MODEL_PATH = 'model/liif-1.safetensors';
 
 /** The files of the built viewer in `directory`; other requests pass. */
 export function viewerFiles(directory: string, hosts: Hosts, compress: RequestHandler): RequestHandler {
@@ -38,17 +35,6 @@ export function viewerFiles(directory: string, hosts: Hosts, compress: RequestHa
     compress(request, response, () => files(request, response, next));
   };
 }
-
-/** Weights as a file, with ranges. */
-export const sendModel: RequestHandler = (_request, response, next) => {
-  response.locals.route = 'model';
-  const root = fileURLToPath(new URL('../..', import.meta.url));
-  response.sendFile(MODEL_PATH, { root, headers: { 'Cache-Control': 'no-cache' } }, (error) => {
-    if (!error || response.headersSent) return;
-    const { status } = error as { readonly status?: number };
-    next(status === 416 ? new Problem(416, 'range-not-satisfiable', 'The file has no such bytes.') : error);
-  });
-};
 
 /** The built viewer: beside the compiled server, or where the build of a checkout puts it when the sources run. */
 export function viewerDirectory(given: string | undefined): string | undefined {

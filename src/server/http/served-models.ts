@@ -1,0 +1,74 @@
+import { basename, dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import express, { type RequestHandler, type Response } from 'express';
+import { readModelFile } from '../../model/model-file.ts';
+import { type ListedModel, listedFileOf, MODEL_LIST, modelListText } from '../../model/model-list.ts';
+import { decoderHashOf } from '../../network/decoder-model.ts';
+import type { Model } from '../../network/model.ts';
+import { Problem } from '../problem.ts';
+
+/** Weights for browsers that decode by themselves; they read what they need of them by ranges. */
+const FOLDER = '/model';
+const RELEASED = fileURLToPath(new URL('../../model/liif-1.safetensors', import.meta.url));
+
+/** The models that settings name, and the address of each one's weights. */
+export class ServedModels {
+  readonly all: readonly Model[];
+  readonly #listed: readonly ListedModel[];
+  /** Where a file of `/model` lies on this machine. */
+  readonly #paths: ReadonlyMap<string, string>;
+
+  private constructor(
+    all: readonly Model[],
+    listed: readonly ListedModel[],
+    paths: ReadonlyMap<string, string>,
+  ) {
+    this.all = all;
+    this.#listed = listed;
+    this.#paths = paths;
+  }
+
+  /** Rejects as `readModel` does. */
+  static async open(files: readonly string[]): Promise<ServedModels> {
+    const all: Model[] = [];
+    const listed: ListedModel[] = [];
+    const paths = new Map([[basename(RELEASED), RELEASED]]);
+    for (const path of files) {
+      const { model, bytes } = await readModelFile(path);
+      all.push(model);
+      // Weights from the web are not handed on.
+      if (/^https?:/i.test(path)) continue;
+      const { name, hash } = model;
+      const file = listedFileOf(hash);
+      paths.set(file, resolve(path));
+      listed.push({ name, hash, decoderHash: await decoderHashOf(bytes), file });
+    }
+    return new ServedModels(all, listed, paths);
+  }
+
+  /** Answers `/model/models.json` and the files that it lists; other requests pass. */
+  handler(): RequestHandler {
+    const router = express.Router();
+    router.get(`${FOLDER}/${MODEL_LIST}`, (_request, response) => {
+      response.locals.route = 'models';
+      response.set('Cache-Control', 'no-cache').type('json').send(modelListText(this.#listed));
+    });
+    for (const [file, path] of this.#paths)
+      router.get(`${FOLDER}/${file}`, (_request, response, next) => sendWeights(path, response, next));
+    return router;
+  }
+}
+
+function sendWeights(path: string, response: Response, next: (error?: unknown) => void): void {
+  response.locals.route = 'model';
+  const options = {
+    root: dirname(path),
+    dotfiles: 'allow',
+    headers: { 'Cache-Control': 'no-cache' },
+  } as const;
+  response.sendFile(basename(path), options, (error) => {
+    if (!error || response.headersSent) return;
+    const { status } = error as { readonly status?: number };
+    next(status === 416 ? new Problem(416, 'range-not-satisfiable', 'The file has no such bytes.') : error);
+  });
+}
