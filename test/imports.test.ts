@@ -24,6 +24,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   analysis: ['errors', 'image', 'network', 'engine/engine'],
   features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'on-abort', 'parallel'],
   pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
+  train: ['errors', 'network'],
   engine: [
     'errors',
     'version',

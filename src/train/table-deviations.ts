@@ -1,0 +1,89 @@
+import { RequestError } from '../errors.ts';
+import type { CdfTables } from '../network/model.ts';
+
+/** How wide the latent tables of a model are. */
+export interface TableDeviations {
+  /** The latent tables: `first` is the first that is not empty, `last` the last one before the hyper tables. */
+  readonly first: number;
+  readonly last: number;
+  /** log2 of the standard deviation, in quantization steps, of what table `index` is for: `offset + index / perOctave`. */
+  readonly offset: number;
+  /** Tables for twice the deviation; 5 in the released models. */
+  readonly perOctave: number;
+  /** By table, 0..last: log2 of the standard deviation of its symbols; NaN for an empty one. Above the line where steps are wide: symbols are rounded. */
+  readonly measured: Float64Array;
+}
+
+/** Deviations, in entries of a table, above which rounding adds a variance of 1/12 to it, and little else (Sheppard, 1898). */
+const SMOOTH = 0.6;
+
+/**
+ * Measures the tables by their frequencies, the bypass left out, and puts a least squares line through the latent ones. Latent tables come first
+ * and rise by equal parts of an octave; tables of hyper latents, where there are any, begin anew with narrow ones. So the latent ones end before the
+ * largest drop from one table to the next, if that is of more than an octave.
+ *
+ * The line is that of the deviation before rounding, taken from tables that are at least 0.6 entries wide: narrower ones hold hardly
+ * anything but zeros, whose number says little. A decoder takes table `(deviation + deviationOffset) >> deviationShift` (spec 3.6), so index i stands
+ * for values from i to i + 1 before they are rounded down, i + 1/2 in the middle.
+ *
+ * Throws RequestError where fewer than two tables are that wide.
+ */
+export function tableDeviations(tables: CdfTables): TableDeviations {
+  const variances = Array.from({ length: tables.count }, (_, table) => varianceOf(tables, table));
+  const symbols = variances.map((variance) => Math.log2(variance) / 2);
+  const last = lastLatentTable(symbols);
+  const measured = Float64Array.from(symbols.slice(0, last + 1));
+  const points: { index: number; octaves: number }[] = [];
+  for (let index = 0; index <= last; index++) {
+    const width = 2 ** tables.rawBits[index]!;
+    const unrounded = variances[index]! - width ** 2 / 12;
+    if (Math.sqrt(unrounded) >= SMOOTH * width) points.push({ index, octaves: Math.log2(unrounded) / 2 });
+  }
+  if (points.length < 2)
+    throw new RequestError(`Only ${points.length} of the model's tables are wide enough to be measured`);
+  const { offset, slope } = line(points);
+  return {
+    first: measured.findIndex((octaves) => !Number.isNaN(octaves)),
+    last,
+    offset,
+    perOctave: 1 / slope,
+    measured,
+  };
+}
+
+/** Of the symbols of a table without its bypass; NaN for an empty one. Symbols that share a high part count as the middle of them. */
+function varianceOf({ start, frequency, minimum, rawBits }: CdfTables, table: number): number {
+  const width = 2 ** rawBits[table]!;
+  let [count, sum, squares] = [0, 0, 0];
+  for (let i = start[table]!; i < start[table + 1]! - 1; i++) {
+    const symbol = (minimum[table]! + i - start[table]!) * width + (width - 1) / 2;
+    count += frequency[i]!;
+    sum += frequency[i]! * symbol;
+    squares += frequency[i]! * symbol * symbol;
+  }
+  return squares / count - (sum / count) ** 2;
+}
+
+/** From log2 deviations, NaN where a table is empty. */
+function lastLatentTable(octaves: readonly number[]): number {
+  const filled = [...octaves.keys()].filter((table) => !Number.isNaN(octaves[table]!));
+  let last = filled.at(-1) ?? 0;
+  let largest = 1;
+  for (let i = 1; i < filled.length; i++) {
+    const drop = octaves[filled[i - 1]!]! - octaves[filled[i]!]!;
+    if (drop <= largest) continue;
+    largest = drop;
+    last = filled[i - 1]!;
+  }
+  return last;
+}
+
+function line(points: readonly { index: number; octaves: number }[]): { offset: number; slope: number } {
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const index = mean(points.map((point) => point.index));
+  const octaves = mean(points.map((point) => point.octaves));
+  const slope =
+    mean(points.map((point) => (point.index - index) * (point.octaves - octaves))) /
+    mean(points.map((point) => (point.index - index) ** 2));
+  return { offset: octaves - slope * index, slope };
+}

@@ -1,0 +1,61 @@
+import { expect, it } from 'vitest';
+import { RequestError } from '../../src/errors.ts';
+import { releasedModel } from '../../src/model/released-model.ts';
+import { parseModel } from '../../src/network/load.ts';
+import type { CdfTables } from '../../src/network/model.ts';
+import { tableDeviations } from '../../src/train/table-deviations.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+const { tables } = await releasedModel();
+
+/** The first tables of a model. */
+function firstTables(all: CdfTables, count: number): CdfTables {
+  return {
+    ...all,
+    count,
+    start: all.start.slice(0, count + 1),
+    minimum: all.minimum.slice(0, count),
+    rawBits: all.rawBits.slice(0, count),
+  };
+}
+
+it('finds what the exporter laid the latent tables of the released model out by', () => {
+  // format-spec/reference/tables.py: 66 of them from index 1 on, for 0.135 steps and 5 more to the octave.
+  const { first, last, offset, perOctave } = tableDeviations(tables);
+  expect([first, last]).toEqual([1, 66]);
+  expect(perOctave).toBeCloseTo(5, 1);
+  for (let index = first; index <= last; index++) {
+    const laidOut = Math.log2(0.135) + (index - 1) / 5;
+    expect(Math.abs(offset + index / perOctave - laidOut)).toBeLessThan(0.03);
+  }
+});
+
+it('measures the deviation of the symbols themselves, which are rounded', () => {
+  const { measured, last } = tableDeviations(tables);
+  expect(measured).toHaveLength(last + 1);
+  expect(measured[0]).toBeNaN();
+  // Of table 1, the 31 of 16383 symbols that are not zero.
+  expect(measured[1]).toBeCloseTo(Math.log2(31 / 16383) / 2, 4);
+  expect(2 ** measured[20]!).toBeCloseTo(Math.hypot(0.135 * 2 ** 3.8, Math.sqrt(1 / 12)), 1);
+});
+
+it('counts with the raw bits of wide tables', () => {
+  const { measured } = tableDeviations(tables);
+  for (const index of [30, 41, 60])
+    expect(Math.abs(measured[index]! - Math.log2(0.135) - (index - 1) / 5)).toBeLessThan(0.05);
+});
+
+it('takes all tables as those of latents where no narrow ones follow', () => {
+  const latent = firstTables(tables, 67);
+  const { measured: _, ...whole } = tableDeviations(tables);
+  expect(tableDeviations(latent)).toMatchObject(whole);
+  const tiny = tableDeviations(parseModel(tinyModelBytes()).tables);
+  expect([tiny.first, tiny.last]).toEqual([1, 13]);
+  // The fixture: a factor of 1.6 from one to the next.
+  expect(tiny.perOctave).toBeCloseTo(Math.LN2 / Math.log(1.6), 0);
+});
+
+it('refuses tables that hardly hold anything but zeros', () => {
+  expect(() => tableDeviations(firstTables(tables, 5))).toThrow(RequestError);
+  expect(() => tableDeviations(firstTables(tables, 1))).toThrow(RequestError);
+});
