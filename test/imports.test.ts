@@ -24,7 +24,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   analysis: ['errors', 'image', 'network', 'engine/engine'],
   features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'on-abort', 'parallel'],
   pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
-  train: ['errors', 'network'],
+  train: ['errors', 'network', 'image', 'metrics', 'engine', 'engine/engine', 'encode', 'decode'],
   engine: [
     'errors',
     'version',
