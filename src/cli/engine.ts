@@ -6,7 +6,7 @@ import { readModel } from '../model/model-file.ts';
 import { releasedModel } from '../model/released-model.ts';
 import type { Model } from '../network/model.ts';
 import { interruption } from './interruption.ts';
-import { wholeNumber } from './values.ts';
+import { collected, wholeNumber } from './values.ts';
 
 export interface EngineOptions {
   readonly engine: EngineChoice;
@@ -38,6 +38,14 @@ export interface ModelOption {
 /** `what` completes "weights ...". */
 export function modelOption(what: string): Option {
   return new Option('--model <file>', `weights ${what}: a model file (default: those that come with liif)`);
+}
+
+/** Of commands whose pictures may name several. */
+export function modelsOption(): Option {
+  return new Option(
+    '--model <file>',
+    'weights that pictures may name, beside those that come with liif; may be repeated',
+  ).argParser(collected);
 }
 
 /** The weights of `--model`, or those of this version. Rejects as `readModel` does. */

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { type LiifImage, openImage } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { UnsupportedError } from '../errors.ts';
@@ -6,9 +6,8 @@ import { readModel } from '../model/model-file.ts';
 import { releasedModel } from '../model/released-model.ts';
 import type { Model } from '../network/model.ts';
 import type { Source } from '../reader/source.ts';
-import { addEngineOptions, type EngineOptions, openCommandEngine } from './engine.ts';
+import { addEngineOptions, type EngineOptions, modelsOption, openCommandEngine } from './engine.ts';
 import { interruption } from './interruption.ts';
-import { collected } from './values.ts';
 
 /** Of commands that decode. */
 export interface PictureEngineOptions extends EngineOptions {
@@ -16,12 +15,7 @@ export interface PictureEngineOptions extends EngineOptions {
 }
 
 export function addPictureEngineOptions(command: Command): Command {
-  return addEngineOptions(command).addOption(
-    new Option(
-      '--model <file>',
-      'weights that a picture may name, beside those that come with liif; may be repeated',
-    ).argParser(collected),
-  );
+  return addEngineOptions(command).addOption(modelsOption());
 }
 
 /** The models that a command knows, and an engine for each that a picture has named so far. */

@@ -55,7 +55,10 @@ async function verifyOne(
     await terminal.progress(basename(title), async (onProgress) => {
       await reader.verify((done, total) => onProgress({ stage: 'verify', done, total }), signal);
       if (!engines) return;
-      const engine = await engines.engineOf(modelHash(reader.header), '; its checksums are right (--quick)');
+      const engine = await engines.engineOf(
+        modelHash(reader.header),
+        '. The checksums are right; --quick checks no more',
+      );
       await decodeChunks(reader, engine, signal, onProgress);
     });
     const elapsed = performance.now() - start;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { modelHash } from '../container/header.ts';
 import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { OutputError } from '../image/errors.ts';
@@ -18,11 +18,11 @@ import {
 import { decoderHashOf } from '../network/decoder-model.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { openReader } from '../reader/reader.ts';
+import { modelsOption } from './engine.ts';
 import { expandInputs } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
-import { collected } from './values.ts';
 
 const EXAMPLES = `
 Examples:
@@ -57,12 +57,7 @@ export function viewerCommand(): Command {
   const command = new Command('viewer')
     .argument('[pictures...]', '.liif files or globs to put beside the viewer')
     .requiredOption('-o, --output <folder>', 'folder for page, weights (14 MB) and pictures')
-    .addOption(
-      new Option(
-        '--model <file>',
-        'weights that pictures may name, beside those that come with liif; may be repeated',
-      ).argParser(collected),
-    )
+    .addOption(modelsOption())
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(command);
