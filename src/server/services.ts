@@ -15,6 +15,7 @@ import { type Credentials, Remotes } from './pictures/remotes.ts';
 import { ResamplePool } from './pictures/resample-pool.ts';
 import { stopping } from './problem.ts';
 import { Admission } from './render/admission.ts';
+import { Encoding } from './render/encoding.ts';
 import { openServerEngine } from './render/engine.ts';
 import { EngineHost } from './render/engine-host.ts';
 import { RenderService } from './render/render-service.ts';
@@ -90,6 +91,11 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     remoteFreshMs: config.remoteFreshMs,
     plain: { levels, resampling, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
   });
+  const encoding = new Encoding({
+    threads: config.encodingThreads,
+    quality: config,
+    onDied: (err) => log.error({ err }, 'a thread that encodes images has died and is replaced'),
+  });
   const admission = new Admission({
     lanes: {
       tile: { running: config.threads * 2 + 2, waiting: config.tileQueue, maxWaitMs: config.maxWaitMs },
@@ -106,6 +112,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     admission,
     metrics,
     quality: config,
+    encoding,
     cacheBytes: config.tileCacheMb * MB,
     stores,
     maxWork: config.maxWork,
@@ -156,6 +163,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
         () => pictures.close(),
         () => levels.close(stopping()),
         () => resampling.close(),
+        () => encoding.close(),
         () => engines.close(),
         () => remotes.close(),
         ...stores.map((store) => () => store.close()),

@@ -190,6 +190,7 @@ describe('an engine', () => {
         roots: [await directoryOf({ 'a.liif': one })],
         tileCacheMb: 0,
         featureCacheMb: 0,
+        encodingThreads: 0,
         openEngine: open,
       });
       expect((await server.get(PATH)).body.equals(expectedOne)).toBe(true);
@@ -265,6 +266,7 @@ describe('a thread that resamples', () => {
       const server = await startServer({
         roots: [await directoryOf({ 'p.png': plain })],
         tileCacheMb: 0,
+        encodingThreads: 0,
         threads: 2,
       });
       const path = '/p.png/4/3/3.png';

@@ -7,11 +7,8 @@ export interface Size {
   readonly height: number;
 }
 
-/** What a protocol makes of a request: pixels to compute, and how they leave as an image. Pure data, equal for equal requests. */
-export interface Rendering {
-  readonly query: RenderQuery;
-  /** `bicubic` enlarges what native decoding gives, for comparison. */
-  readonly method: 'decode' | 'bicubic';
+/** How pixels leave as an image. */
+export interface Look {
   /** Tiles are full size: what the query does not fill on the right and below is transparent, or white in formats without alpha. */
   readonly frame?: Size;
   readonly mirror: boolean;
@@ -19,6 +16,13 @@ export interface Rendering {
   readonly rotation: number;
   readonly color: 'default' | 'gray' | 'bitonal';
   readonly format: ImageFormat;
+}
+
+/** What a protocol makes of a request: pixels to compute, and how they look. Pure data, equal for equal requests. */
+export interface Rendering extends Look {
+  readonly query: RenderQuery;
+  /** `bicubic` enlarges what native decoding gives, for comparison. */
+  readonly method: 'decode' | 'bicubic';
   /** All of the above as text: equal exactly for equal renderings. */
   readonly key: string;
 }

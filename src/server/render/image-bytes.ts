@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { Raster } from '../../image/raster.ts';
 import { VERSION } from '../../version.ts';
-import type { Rendering } from '../protocols/rendering.ts';
+import type { Look } from '../protocols/rendering.ts';
 
 export interface EncoderQuality {
   readonly jpegQuality: number;
@@ -17,32 +17,28 @@ const WHITE = { r: 255, g: 255, b: 255, alpha: 1 };
 const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
 /** A raster as the bytes of an image file: framed, mirrored, turned, colored. Runs on libvips' threads. */
-export async function imageBytes(
-  raster: Raster,
-  rendering: Rendering,
-  quality: EncoderQuality,
-): Promise<Buffer> {
-  const opaque = FORMATS_WITHOUT_ALPHA.includes(rendering.format);
-  const framed = rendering.frame ? framedRaster(raster, rendering.frame, opaque) : raster;
+export async function imageBytes(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
+  const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
+  const framed = look.frame ? framedRaster(raster, look.frame, opaque) : raster;
   let image = sharp(framed.data, {
     raw: { width: framed.width, height: framed.height, channels: framed.channels },
   });
   const alpha = framed.channels === 2 || framed.channels === 4;
   if (alpha && opaque) image = image.flatten({ background: WHITE });
-  if (rendering.mirror) image = image.flop();
-  if (rendering.rotation % 90 === 0) {
-    if (rendering.rotation !== 0) image = image.rotate(rendering.rotation);
+  if (look.mirror) image = image.flop();
+  if (look.rotation % 90 === 0) {
+    if (look.rotation !== 0) image = image.rotate(look.rotation);
   } else {
     // sharp mirrors after turning by other angles, so the mirrored picture is made first.
-    if (rendering.mirror) image = await settled(image);
-    image = image.rotate(rendering.rotation, { background: opaque ? WHITE : CLEAR });
+    if (look.mirror) image = await settled(image);
+    image = image.rotate(look.rotation, { background: opaque ? WHITE : CLEAR });
   }
-  if (rendering.color !== 'default') {
-    image = rendering.rotation % 90 === 0 ? image : await settled(image);
+  if (look.color !== 'default') {
+    image = look.rotation % 90 === 0 ? image : await settled(image);
     image = image.grayscale().toColorspace('b-w');
-    if (rendering.color === 'bitonal') image = image.threshold(128);
+    if (look.color === 'bitonal') image = image.threshold(128);
   }
-  return encoded(image, rendering, quality).toBuffer();
+  return encoded(image, look, quality).toBuffer();
 }
 
 async function settled(image: Sharp): Promise<Sharp> {
@@ -51,8 +47,8 @@ async function settled(image: Sharp): Promise<Sharp> {
 }
 
 /** Settings that favor speed: thousands of tiles, each looked at once or twice. */
-function encoded(image: Sharp, rendering: Rendering, quality: EncoderQuality): Sharp {
-  switch (rendering.format) {
+function encoded(image: Sharp, look: Look, quality: EncoderQuality): Sharp {
+  switch (look.format) {
     case 'jpg':
       return image.jpeg({
         quality: quality.jpegQuality,

@@ -8,14 +8,20 @@ const MAX_LENGTH = 2 ** 20;
  * tile takes.
  */
 export class RasterMemory {
+  readonly #shared: boolean;
   readonly #free: Uint8Array[] = [];
   #bytes = 0;
+
+  /** `shared`: other threads may have it too. */
+  constructor(shared = false) {
+    this.#shared = shared;
+  }
 
   /** So many bytes, with anything in them; undefined for more than a megabyte. */
   take(length: number): Uint8Array | undefined {
     if (length > MAX_LENGTH) return undefined;
     const at = this.#free.findLastIndex((memory) => memory.length === length);
-    if (at < 0) return new Uint8Array(length);
+    if (at < 0) return new Uint8Array(this.#shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length));
     this.#bytes -= length;
     return this.#free.splice(at, 1)[0]!;
   }

@@ -11,13 +11,15 @@ import { Problem, stopping } from '../problem.ts';
 import type { Rendering } from '../protocols/rendering.ts';
 import type { TileStore } from '../stores/tile-store.ts';
 import type { Admission } from './admission.ts';
-import { ENCODER, type EncoderQuality, imageBytes } from './image-bytes.ts';
+import type { Encoding } from './encoding.ts';
+import { ENCODER, type EncoderQuality } from './image-bytes.ts';
 import { RasterMemory } from './raster-memory.ts';
 
 export interface RenderServiceOptions {
   readonly admission: Admission;
   readonly metrics: Metrics;
   readonly quality: EncoderQuality;
+  readonly encoding: Encoding;
   /** Bound of the finished images in memory. */
   readonly cacheBytes: number;
   /** Finished images outside the process, the fastest first. */
@@ -52,10 +54,11 @@ const ABANDONED = 0.5;
 export class RenderService {
   readonly #options: RenderServiceOptions;
   readonly #images: LeasedCache<ServedImage>;
-  readonly #memory = new RasterMemory();
+  readonly #memory: RasterMemory;
 
   constructor(options: RenderServiceOptions) {
     this.#options = options;
+    this.#memory = new RasterMemory(options.encoding.shared);
     this.#images = new LeasedCache({
       maxBytes: options.cacheBytes,
       sizeOf: ({ bytes }) => bytes.length + 512,
@@ -185,7 +188,7 @@ export class RenderService {
     try {
       const raster = await timed('render', () => this.#render(picture, rendering, limit.signal, memory));
       limit.signal.throwIfAborted();
-      const image = await timed('encode', () => imageBytes(raster, rendering, this.#options.quality));
+      const image = await timed('encode', () => this.#options.encoding.encode(raster, rendering, memory));
       // Not after a failure: then somebody may still write to it.
       this.#memory.give(memory);
       return image;

@@ -15,6 +15,11 @@ describe('memory of rasters', () => {
     expect(memory.take(3000)).not.toBe(first);
   });
 
+  it('is memory that threads share for those who want that', () => {
+    expect(new RasterMemory(true).take(3000)!.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(new RasterMemory().take(3000)!.buffer).toBeInstanceOf(ArrayBuffer);
+  });
+
   it('is kept to four megabytes, the latest of it, and is never had for large rasters', () => {
     const memory = new RasterMemory();
     const given = Array.from({ length: 30 }, () => new Uint8Array(200_000));
