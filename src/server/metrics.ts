@@ -1,6 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Admission, Lane } from './render/admission.ts';
 
+/**
+ * Memory, processor, event loop, garbage collection: of the process, so one for all applications in it. What measures them cannot be taken
+ * back, and would keep the memory of every application that has been closed.
+ */
+let ofProcess: Registry | undefined;
+
 /** What is counted. Labels have few values: routes, lanes, stores; never ids. */
 export class Metrics {
   readonly registry = new Registry();
@@ -60,7 +66,19 @@ export class Metrics {
   });
 
   constructor() {
-    collectDefaultMetrics({ register: this.registry });
+    if (ofProcess !== undefined) return;
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  /** All of it, in the text format of Prometheus. */
+  async text(): Promise<string> {
+    const parts = await Promise.all([this.registry, ofProcess!].map((registry) => registry.metrics()));
+    return parts.join('\n');
   }
 
   watchAdmission(admission: Admission): void {

@@ -52,8 +52,8 @@ export function router(
         return;
       case 'metrics':
         if (!config.metrics) throw new Problem(404, 'not-found', 'Metrics are switched off.');
-        response.set({ 'Content-Type': metrics.registry.contentType, 'Cache-Control': 'no-store' });
-        response.end(await metrics.registry.metrics());
+        response.set({ 'Content-Type': metrics.contentType, 'Cache-Control': 'no-store' });
+        response.end(await metrics.text());
         return;
     }
     // From here on names of hosts go into answers, or pages of other sites might be tricked into asking.
