@@ -46,17 +46,25 @@ export class Reducer {
     const from = this.#received;
     this.#received += grid.length / length;
     const block = blockOf(density);
-    for (; this.#done < span.wanted; this.#done++) {
+    while (this.#done < span.wanted) {
       const row = held(this.#done + span.shift, span.count);
       if (row >= this.#received) return;
       const start = (row - from) * length;
-      if (this.#sums === undefined) this.#takeRow(grid, start);
-      else {
-        this.#addRow(this.#sums, grid, start);
-        if ((this.#done + 1) % block !== 0) continue;
+      const line = Math.floor(this.#done / block);
+      if (this.#sums === undefined) {
+        this.#takeRow(grid, start);
+        this.#done++;
+      } else {
+        const end = (line + 1) * block;
+        // Of a low output most rows are the first and the last one again, which are added up once for all in a block.
+        const same = row === span.count - 1 ? end : row === 0 ? 1 - span.shift : this.#done + 1;
+        const next = Math.min(end, same);
+        this.#addRow(this.#sums, grid, start, next - this.#done);
+        this.#done = next;
+        if (next < end) continue;
         this.#takeMeans(this.#sums);
       }
-      this.#filterLine(Math.floor(this.#done / block));
+      this.#filterLine(line);
     }
   }
 
@@ -98,7 +106,7 @@ export class Reducer {
     }
   }
 
-  #addRow(sums: Float64Array, grid: Raster['data'], start: number): void {
+  #addRow(sums: Float64Array, grid: Raster['data'], start: number, times: number): void {
     const { shift, count } = this.#columns.span;
     const block = blockOf(this.#columns.density);
     const channels = this.#channels;
@@ -106,7 +114,7 @@ export class Reducer {
       for (let j = 0, i = shift; j < this.#blocks; j++, o++) {
         let sum = 0;
         for (let t = 0; t < block; t++, i++) sum += grid[start + c + held(i, count) * channels]!;
-        sums[o]! += sum;
+        sums[o]! += times * sum;
       }
     }
   }
