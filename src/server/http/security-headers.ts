@@ -1,9 +1,11 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 
 /** Headers that keep pages safe and pictures usable by pages of other sites. `https`: browsers are told to come by TLS only. */
 export function securityHeaders(https: boolean): RequestHandler {
-  return helmet({
+  const setHeaders = helmet({
     // Pictures are for pages of other sites too.
     crossOriginResourcePolicy: { policy: 'cross-origin' },
     // The viewer's own page may share memory with its workers, where it decodes by itself.
@@ -24,4 +26,18 @@ export function securityHeaders(https: boolean): RequestHandler {
       },
     },
   });
+  // All answers have the same ones, so helmet is asked once: its functions, one for each header, would take as long for every tile.
+  const headers: [string, number | string | readonly string[]][] = [];
+  const sample = new ServerResponse(new IncomingMessage(new Socket()));
+  sample.setHeader = (...header) => {
+    headers.push(header);
+    return sample;
+  };
+  setHeaders(sample.req, sample, (error) => {
+    if (error) throw error;
+  });
+  return (_request, response, next) => {
+    for (const [name, value] of headers) response.setHeader(name, value);
+    next();
+  };
 }
