@@ -9,7 +9,12 @@ export class Interruption extends Error {
 }
 
 /** Work that cannot stop at once (a running sharp call, a long kernel) is not waited for longer than this. */
-const PATIENCE_MS = 2000;
+let patienceMs = 2000;
+
+/** For commands that have something to save when they are stopped. */
+export function waitAtMost(milliseconds: number): void {
+  patienceMs = milliseconds;
+}
 
 let shared: AbortSignal | undefined;
 
@@ -22,7 +27,7 @@ export function interruption(): AbortSignal {
       const reason = new Interruption(name);
       if (controller.signal.aborted) process.exit(reason.exitCode);
       controller.abort(reason);
-      setTimeout(() => process.exit(reason.exitCode), PATIENCE_MS).unref();
+      setTimeout(() => process.exit(reason.exitCode), patienceMs).unref();
     });
   }
   shared = controller.signal;

@@ -50,6 +50,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./viewer.ts')).viewerCommand(),
   },
   {
+    name: 'tune',
+    description: 'fine-tune the network on pictures of your own',
+    load: async () => (await import('./tune.ts')).tuneCommand(),
+  },
+  {
     name: 'engines',
     description: 'list what can compute the networks here, and how fast each is',
     load: async () => (await import('./engines.ts')).enginesCommand(),

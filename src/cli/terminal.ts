@@ -17,6 +17,14 @@ export function addOutputOptions(command: Command): Command {
     .option('--debug', 'print the stack of errors');
 }
 
+/** How far work is; a title takes the place of the one before. */
+export interface Shown {
+  readonly done: number;
+  readonly total: number;
+  readonly stage?: Progress['stage'];
+  readonly title?: string;
+}
+
 /** Results go to standard output, all else to standard error; when an image goes to standard output, results do not. */
 export class Terminal {
   readonly #options: OutputOptions;
@@ -40,16 +48,19 @@ export class Terminal {
     if (!this.#options.quiet) printWarning(message);
   }
 
+  /** Of long work, how far it is. */
+  note(message: string): void {
+    this.#hideBar();
+    if (!this.#options.quiet) process.stderr.write(`liif: ${oneLine(message)}\n`);
+  }
+
   error(error: unknown): void {
     this.#hideBar();
     printError(error, this.#options.debug ?? false);
   }
 
   /** Shows a bar on a terminal while `work` runs. */
-  async progress<T>(
-    title: string,
-    work: (onProgress: (progress: Progress) => void) => Promise<T>,
-  ): Promise<T> {
+  async progress<T>(title: string, work: (onProgress: (progress: Shown) => void) => Promise<T>): Promise<T> {
     if (this.#options.quiet || this.#options.json || !process.stderr.isTTY) return work(() => {});
     const { SingleBar } = await import('cli-progress');
     const bar = new SingleBar({
@@ -64,9 +75,9 @@ export class Terminal {
     this.#bar = bar;
     bar.start(1, 0, { title });
     try {
-      return await work(({ done, total }) => {
+      return await work(({ done, total, title: now = title }) => {
         bar.setTotal(total);
-        bar.update(done, { title });
+        bar.update(done, { title: now });
       });
     } finally {
       this.#hideBar();

@@ -51,6 +51,42 @@ export function tableDeviations(tables: CdfTables): TableDeviations {
   };
 }
 
+/**
+ * log2 of the standard deviation, in steps, of the normal distribution whose rounded values vary as much as the symbols of one table: what a table
+ * of hyper latents is for. -Infinity for an empty one.
+ */
+export function tableDeviation(tables: CdfTables, table: number): number {
+  const width = 2 ** tables.rawBits[table]!;
+  const variance = varianceOf(tables, table) / width ** 2;
+  if (!(variance > 0)) return Number.NEGATIVE_INFINITY;
+  let [low, high] = [NARROWEST, WIDEST];
+  for (let i = 0; i < 40; i++) {
+    const middle = (low + high) / 2;
+    if (roundedVariance(2 ** middle) < variance) low = middle;
+    else high = middle;
+  }
+  return low + Math.log2(width);
+}
+
+/** log2 of deviations, in entries, between which a table's is looked for. */
+const NARROWEST = -5;
+const WIDEST = 12;
+/** Parts of an entry in which a density is added up. */
+const PARTS = 32;
+
+/** Of a normal distribution's values, rounded to integers. */
+function roundedVariance(deviation: number): number {
+  if (deviation > 2) return deviation ** 2 + 1 / 12;
+  let [mass, squares] = [0, 0];
+  for (let i = -PARTS * 14; i <= PARTS * 14; i++) {
+    const x = (i + 0.5) / PARTS;
+    const density = Math.exp(-0.5 * (x / deviation) ** 2);
+    mass += density;
+    squares += density * Math.round(x) ** 2;
+  }
+  return squares / mass;
+}
+
 /** Of the symbols of a table without its bypass; NaN for an empty one. Symbols that share a high part count as the middle of them. */
 function varianceOf({ start, frequency, minimum, rawBits }: CdfTables, table: number): number {
   const width = 2 ** rawBits[table]!;

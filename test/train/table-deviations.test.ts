@@ -4,7 +4,7 @@ import { releasedModel } from '../../src/model/released-model.ts';
 import { parseModel } from '../../src/network/load.ts';
 import type { CdfTables } from '../../src/network/model.ts';
 import { refitTables } from '../../src/train/refit-tables.ts';
-import { tableDeviations } from '../../src/train/table-deviations.ts';
+import { tableDeviation, tableDeviations } from '../../src/train/table-deviations.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const { tables } = await releasedModel();
@@ -69,4 +69,17 @@ it('does not end the latent tables where counting has made one a little narrower
 it('refuses tables that hardly hold anything but zeros', () => {
   expect(() => tableDeviations(firstTables(tables, 5))).toThrow(RequestError);
   expect(() => tableDeviations(firstTables(tables, 1))).toThrow(RequestError);
+});
+
+it('measures hyper tables, which are spaced by a third of an octave', async () => {
+  const { tables, hyper } = await releasedModel();
+  const { last } = tableDeviations(tables);
+  const measured = Array.from({ length: tables.count - last - 1 }, (_, i) =>
+    tableDeviation(tables, last + 1 + i),
+  );
+  expect(measured).toHaveLength(Math.max(...hyper.table) - last);
+  // The exporter's own figures: 0.135 steps, and three to the octave.
+  for (const [i, octaves] of measured.entries())
+    expect(Math.abs(octaves - (Math.log2(0.135) + i / 3))).toBeLessThan(0.4);
+  expect(tableDeviation(tables, 0)).toBe(Number.NEGATIVE_INFINITY);
 });

@@ -1,0 +1,68 @@
+import type { Raster } from '../image/raster.ts';
+import { readImage } from '../image/read.ts';
+import type { Model } from '../network/model.ts';
+import { compareModels, type ModelComparison } from '../train/compare-models.ts';
+import { interruption } from './interruption.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Larger pictures are compared by a square of their middle. */
+const LARGEST_SIDE = 1024;
+/** Where in the range of qualities that a model was tuned for. A curve takes four. */
+const PLACES = [0.2, 0.4, 0.6, 0.8, 0.95];
+
+/** Real files of both models, of pictures that were held out. */
+export function compareOn(
+  pictures: readonly string[],
+  [base, tuned]: readonly [Model, Model],
+  [low, high]: readonly [number, number],
+  terminal: Terminal,
+): Promise<ModelComparison> {
+  async function* rasters() {
+    for (const path of pictures) yield middleOf((await readImage(path)).raster);
+  }
+  const qualities = PLACES.map((place) => Math.round(low + place * (high - low)));
+  return terminal.progress(`Comparing ${pictures.length} pictures that were held out`, (onProgress) =>
+    compareModels(base, tuned, rasters(), {
+      qualities,
+      signal: interruption(),
+      onProgress: (done) => onProgress({ done, total: pictures.length }),
+    }),
+  );
+}
+
+/** As lines for people. */
+export function comparisonText({ points, bdRate, enlarged }: ModelComparison): string {
+  const lines = points.map(
+    ({ quality, base, tuned }) =>
+      `  quality ${String(quality).padStart(3)}: ${base.bitsPerPixel.toFixed(3)} bits per pixel, ${base.psnr.toFixed(2)} dB` +
+      ` -> ${tuned.bitsPerPixel.toFixed(3)}, ${tuned.psnr.toFixed(2)} dB`,
+  );
+  if (bdRate !== undefined) lines.push(`  files at equal PSNR: ${percentText(bdRate)}`);
+  lines.push(`  enlarged twice: ${enlarged.base.toFixed(2)} dB -> ${enlarged.tuned.toFixed(2)} dB`);
+  return lines.join('\n');
+}
+
+/** Whether the new weights make smaller files at equal PSNR. */
+export function isBetter({ bdRate }: ModelComparison): boolean {
+  return bdRate !== undefined && bdRate < 0;
+}
+
+function percentText(share: number): string {
+  return `${share > 0 ? '+' : ''}${(100 * share).toFixed(1)} %`;
+}
+
+/** At most LARGEST_SIDE each way. */
+function middleOf(raster: Raster): Raster {
+  const width = Math.min(LARGEST_SIDE, raster.width);
+  const height = Math.min(LARGEST_SIDE, raster.height);
+  if (width === raster.width && height === raster.height) return raster;
+  const left = Math.floor((raster.width - width) / 2);
+  const top = Math.floor((raster.height - height) / 2);
+  const { channels } = raster;
+  const data = raster.data.slice(0, width * height * channels);
+  for (let row = 0; row < height; row++) {
+    const from = ((top + row) * raster.width + left) * channels;
+    data.set(raster.data.subarray(from, from + width * channels), row * width * channels);
+  }
+  return { width, height, channels, data };
+}

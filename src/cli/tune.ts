@@ -1,0 +1,299 @@
+import { rm } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { TENSORFLOW_BACKENDS, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
+import { RequestError } from '../errors.ts';
+import { writeAtomically } from '../image/atomic-file.ts';
+import { readModelFile } from '../model/model-file.ts';
+import { RELEASED_MODEL } from '../model/released-model.ts';
+import type { ModelComparison } from '../train/compare-models.ts';
+import { cutPieces } from '../train/corpus.ts';
+import { holdOut } from '../train/hold-out.ts';
+import { seededRandom } from '../train/random.ts';
+import { type RunState, readRunState, writeRunState } from '../train/run-state.ts';
+import { openTrainingBackend, type TrainingBackend } from '../train/tensorflow.ts';
+import { DEFAULT_SETTINGS, type TunedModel, type TuneSettings, type TuneStep, tune } from '../train/tune.ts';
+import { expandFolders } from './image-folders.ts';
+import { interruption, waitAtMost } from './interruption.ts';
+import { addOutputOptions, bytesText, type OutputOptions, type Shown, Terminal } from './terminal.ts';
+import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
+import { decimal, wholeNumber } from './values.ts';
+
+interface Options extends OutputOptions {
+  readonly output: string;
+  readonly model?: string;
+  readonly name?: string;
+  readonly minutes?: number;
+  readonly steps?: number;
+  readonly quality: readonly [number, number];
+  readonly batch: number;
+  readonly side: number;
+  readonly rate: number;
+  readonly seed: number;
+  readonly backend?: TensorFlowBackend;
+  readonly resume?: boolean;
+  readonly compare: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  liif tune scans/ -o scans.safetensors                    half an hour on all pictures of a folder
+  liif tune "maps/*.png" -o maps.safetensors --minutes 240
+  liif tune scans/ -o scans.safetensors --quality 60-90    for these qualities only
+  liif tune scans/ -o scans.safetensors --resume           go on after Ctrl-C
+  liif encode page.png --model scans.safetensors           files name their weights by hash,
+  liif decode page.liif -o a.png --model scans.safetensors so that decoders need them, too
+
+Training needs TensorFlow.js, which is not installed by default: npm install @tensorflow/tfjs-node-gpu for NVIDIA
+GPUs, or @tensorflow/tfjs-node. Some hundred pictures of one kind pay; one in ten is held out, and at the end
+real files of those are compared: sizes at equal PSNR, with the weights from before and the new ones.`;
+
+/** Beside the output while a run is under way. */
+const STATE_SUFFIX = '.state';
+/** A state is some hundred megabytes, and a step has to end first. */
+const SAVING_MS = 60_000;
+/** A tenth as fast as TensorFlow's C library on the same processor. */
+const SLOW_BACKENDS: readonly TensorFlowBackend[] = ['wasm', 'cpu'];
+const NOTE_EVERY_SECONDS = 60;
+/** Of the newest step in the figures that are shown. */
+const MEAN_SHARE = 1 / 50;
+export function tuneCommand(): Command {
+  const { batch, side, rate, seed } = DEFAULT_SETTINGS;
+  const command = new Command('tune')
+    .argument('<picture...>', 'images, globs or folders to learn from')
+    .requiredOption('-o, --output <file>', 'the new weights, e.g. mine.safetensors')
+    .option('--model <file>', 'weights to start from (default: those that come with liif)')
+    .addOption(
+      new Option('--name <name>', 'what the weights are called (default: after the file)').argParser(
+        modelName,
+      ),
+    )
+    .addOption(
+      new Option('--minutes <n>', 'how long to train (default: 30)')
+        .argParser(decimal(0.1, 100_000))
+        .conflicts('steps'),
+    )
+    .addOption(
+      new Option('--steps <n>', 'how many steps to train, instead of a time').argParser(
+        wholeNumber(1, 10_000_000),
+      ),
+    )
+    .addOption(
+      new Option('--quality <from-to>', 'qualities to tune for')
+        .argParser(qualityRange)
+        .default([1, 100], '1-100'),
+    )
+    .addOption(new Option('--batch <n>', 'pictures of a step').argParser(wholeNumber(1, 256)).default(batch))
+    .addOption(
+      new Option('--side <pixels>', 'their side: 128, 256, 384 or 512').argParser(sideLength).default(side),
+    )
+    .addOption(new Option('--rate <x>', 'learning rate at its highest').argParser(learningRate).default(rate))
+    .addOption(
+      new Option('--seed <n>', 'for other random choices').argParser(wholeNumber(0, 2 ** 20)).default(seed),
+    )
+    .addOption(
+      new Option('--backend <name>', 'of TensorFlow.js (default: the first that is installed)').choices(
+        TENSORFLOW_BACKENDS,
+      ),
+    )
+    .option('--resume', 'go on with a run that was interrupted')
+    .option('--no-compare', 'learn from all pictures; compare nothing')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+  return addOutputOptions(command);
+}
+
+async function run(args: string[], options: Options): Promise<void> {
+  waitAtMost(SAVING_MS);
+  const terminal = new Terminal(options);
+  const settings: TuneSettings = {
+    until: options.steps !== undefined ? { steps: options.steps } : { seconds: 60 * (options.minutes ?? 30) },
+    batch: options.batch,
+    side: options.side,
+    rate: options.rate,
+    qualities: options.quality,
+    seed: options.seed,
+  };
+  const { bytes: base, model } = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
+  const backend = await openTrainingBackend(options.backend);
+  const statePath = options.output + STATE_SUFFIX;
+  const state = await stateOf(statePath, options, model.hash, settings);
+  const pictures = await expandFolders(args);
+  const { learned, held } = options.compare
+    ? holdOut(pictures, seededRandom(settings.seed))
+    : { learned: pictures, held: [] };
+  // Opened first: an output that cannot be written is told of now, not in half an hour.
+  const { result } = await writeAtomically(options.output, async (file) => {
+    const tuned = await train(
+      learned,
+      { base, hash: model.hash, state, settings, backend },
+      options,
+      terminal,
+    );
+    await file.write(tuned.file);
+    return tuned;
+  });
+  // From here on the weights are there, whatever comes.
+  await rm(statePath, { force: true });
+  const comparison =
+    held.length > 0 ? await compareOn(held, [model, result.model], settings.qualities, terminal) : undefined;
+  report(terminal, options, result, learned.length, comparison);
+}
+
+/** What a run is made of. */
+interface Run {
+  /** File and hash of the model to start from. */
+  readonly base: Uint8Array;
+  readonly hash: string;
+  readonly state: RunState | undefined;
+  readonly settings: TuneSettings;
+  readonly backend: TrainingBackend;
+}
+
+async function train(
+  learned: readonly string[],
+  { base, hash, state, settings, backend }: Run,
+  options: Options,
+  terminal: Terminal,
+): Promise<TunedModel> {
+  const signal = interruption();
+  const pieces = await terminal.progress('Reading pictures', (onProgress) =>
+    cutPieces(learned, {
+      smallest: settings.side,
+      random: seededRandom(settings.seed),
+      signal,
+      onProgress,
+      onSkip: (path, why) => terminal.warning(`${path}: ${why}; left out`),
+    }),
+  );
+  if (pieces.length === 0)
+    throw new RequestError(
+      `There is nothing to learn from: of ${learned.length} pictures none has ${settings.side} pixels on a side`,
+    );
+  if (SLOW_BACKENDS.includes(backend.backend))
+    terminal.warning(
+      `training on TensorFlow.js' ${backend.backend} backend takes ten times as long as with @tensorflow/tfjs-node`,
+    );
+  terminal.note(
+    `${state ? `going on from step ${state.step}` : 'starting'} with ${pieces.length} pieces of ${learned.length} pictures, on TensorFlow.js' ${backend.backend} backend`,
+  );
+  const statePath = options.output + STATE_SUFFIX;
+  const name = options.name ?? nameOf(options.output);
+  const tuned = await terminal.progress('Tuning', (onProgress) => {
+    const told = teller(terminal, onProgress);
+    return tune(base, {
+      settings,
+      pieces,
+      name,
+      signal,
+      backend,
+      ...(state && { from: state }),
+      onStep: told,
+      onState: async (kept) => {
+        await writeRunState(statePath, { base: hash, settings: { ...settings }, ...kept });
+        if (signal.aborted)
+          terminal.note(
+            `step ${kept.step} is kept in ${statePath}; go on with the same command and --resume`,
+          );
+      },
+    });
+  });
+  if (tuned.skipped > 0) terminal.warning(`${tuned.skipped} of ${tuned.steps} steps had no finite gradient`);
+  return tuned;
+}
+
+/** Shows where training is: in the bar, or, where there is none, as a line a minute. Figures are means of the last steps. */
+function teller(terminal: Terminal, onProgress: (progress: Shown) => void): (step: TuneStep) => void {
+  let bits = 0;
+  let error = 0;
+  let weight = 0;
+  let toldAt = 0;
+  return ({ step, seconds, share, bitsPerPixel, squaredError }) => {
+    weight += (1 - weight) * MEAN_SHARE;
+    bits += (bitsPerPixel - bits) * (MEAN_SHARE / weight);
+    error += (squaredError - error) * (MEAN_SHARE / weight);
+    const figures = `step ${step}, ${bits.toFixed(3)} bits per pixel, error ${Math.sqrt(error).toFixed(2)} of 255`;
+    onProgress({ done: share, total: 1, title: `Tuning, ${figures}` });
+    if (process.stderr.isTTY || seconds - toldAt < NOTE_EVERY_SECONDS) return;
+    toldAt = seconds;
+    terminal.note(`${(100 * share).toFixed(0)} %, ${figures}`);
+  };
+}
+
+function report(
+  terminal: Terminal,
+  { output }: Options,
+  { file, model, steps, skipped }: TunedModel,
+  pictures: number,
+  comparison: ModelComparison | undefined,
+): void {
+  const { name, hash } = model;
+  const summary = `${output}: weights ${name}, ${bytesText(file.length)}, ${steps} steps on ${pictures} pictures, hash ${hash}`;
+  terminal.result(
+    { output, name, hash, bytes: file.length, steps, skipped, pictures, comparison: comparison ?? null },
+    comparison ? `${summary}\n${comparisonText(comparison)}` : summary,
+  );
+  if (comparison && !isBetter(comparison))
+    terminal.warning(
+      'these weights are no better than those they come from; more pictures of one kind, or a longer run, may help',
+    );
+}
+
+/** The state to go on from. Throws RequestError where there is one that nobody asked for, or one of another run. */
+async function stateOf(
+  path: string,
+  { resume }: Options,
+  base: string,
+  settings: TuneSettings,
+): Promise<RunState | undefined> {
+  const state = await readRunState(path);
+  if (!state) {
+    if (resume) throw new RequestError(`${path}: there is no interrupted run to go on with`);
+    return undefined;
+  }
+  if (!resume)
+    throw new RequestError(`${path}: is an interrupted run; go on with --resume, or remove it to start anew`);
+  if (state.base !== base) throw new RequestError(`${path}: is a run from other weights (${state.base})`);
+  for (const [key, value] of Object.entries(settings))
+    if (JSON.stringify(state.settings[key]) !== JSON.stringify(value))
+      throw new RequestError(
+        `${path}: is a run with other options: ${key} was ${JSON.stringify(state.settings[key])} and is ${JSON.stringify(value)} now`,
+      );
+  return state;
+}
+
+/** `out/My Scans.safetensors` -> `my-scans`. */
+function nameOf(path: string): string {
+  const name = basename(path, extname(path))
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.]+/g, '-')
+    .slice(0, 64);
+  return /[a-z0-9]/.test(name) ? name : 'tuned';
+}
+
+function modelName(text: string): string {
+  if (!/^[a-z0-9.-]{1,64}$/.test(text))
+    throw new InvalidArgumentError('Expected at most 64 of a-z, 0-9, dot and hyphen.');
+  return text;
+}
+
+function qualityRange(text: string): readonly [number, number] {
+  const match = /^(\d{1,3})-(\d{1,3})$/.exec(text);
+  const [low, high] = match ? [Number(match[1]), Number(match[2])] : [0, 0];
+  if (low < 1 || high > 100 || high - low < 10)
+    throw new InvalidArgumentError('Expected a range such as 60-90, within 1-100 and at least 10 wide.');
+  return [low, high];
+}
+
+function learningRate(text: string): number {
+  const rate = Number(text);
+  if (!(rate > 0 && rate <= 1))
+    throw new InvalidArgumentError('Expected a number such as 2e-5, above 0 and at most 1.');
+  return rate;
+}
+
+function sideLength(text: string): number {
+  const side = wholeNumber(128, 512)(text);
+  if (side % 128 !== 0) throw new InvalidArgumentError('Expected 128, 256, 384 or 512.');
+  return side;
+}

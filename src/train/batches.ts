@@ -1,0 +1,86 @@
+import { cropOf, type Piece, resampled } from './corpus.ts';
+import type { WindowPlace } from './enlargement.ts';
+import { integerBetween, type Random } from './random.ts';
+
+/** What one step learns from. Samples 0..255. */
+export interface Batch {
+  /** (count, side, side, 3): what is coded. */
+  readonly pictures: Float32Array;
+  readonly count: number;
+  readonly side: number;
+  /** (count), quality - 1. */
+  readonly quality: Int32Array;
+  /** Of the noise that stands for rounding. */
+  readonly noiseSeed: number;
+  /** What should come out where that is not the pictures themselves: a window of them enlarged, (count, size, size, 3). */
+  readonly enlarged?: { readonly place: WindowPlace; readonly target: Float32Array };
+}
+
+export interface BatchOptions {
+  readonly pieces: readonly Piece[];
+  readonly random: Random;
+  readonly count: number;
+  /** Pixels a side of what is coded: a multiple of 128. Pieces are at least as large. */
+  readonly side: number;
+  /** Lowest and highest quality. */
+  readonly qualities: readonly [number, number];
+}
+
+/** Share of batches that ask for an enlargement: as in the paper, scale is random. */
+const ENLARGED_SHARE = 0.3;
+/** Of the others, share whose pictures are coded as they are; the rest is reduced by 1..1.5 first, for more kinds of detail. */
+const RAW_SHARE = 0.8;
+const LARGEST_REDUCTION = 1.5;
+const LARGEST_SCALE = 4;
+
+export function nextBatch(options: BatchOptions): Promise<Batch> {
+  return options.random() < ENLARGED_SHARE ? enlargedBatch(options) : nativeBatch(options);
+}
+
+export async function nativeBatch(options: BatchOptions): Promise<Batch> {
+  const { count, side, random } = options;
+  const wanted = random() < RAW_SHARE ? side : Math.round(side * (1 + random() * (LARGEST_REDUCTION - 1)));
+  const pictures = new Float32Array(count * side * side * 3);
+  for (let i = 0; i < count; i++) {
+    const piece = choosePiece(options);
+    const size = Math.min(wanted, piece.width, piece.height);
+    const crop = cropOf(piece, size, random);
+    pictures.set(await resampled(crop, size, side), i * side * side * 3);
+  }
+  return { pictures, count, side, ...chosen(options, count) };
+}
+
+/** Twice as many pictures of half the side, so that a batch costs about the same; a window as large as they are is asked for. */
+async function enlargedBatch(options: BatchOptions): Promise<Batch> {
+  const { random } = options;
+  const count = 2 * options.count;
+  const side = options.side / 2;
+  const pieces = Array.from({ length: count }, () => choosePiece(options));
+  const room = Math.min(...pieces.map(({ width, height }) => Math.min(width, height)));
+  const size = Math.min(room, Math.floor(side * (1 + random() * (LARGEST_SCALE - 1))));
+  const [top, left] = [
+    integerBetween(random, 0, size - side + 1),
+    integerBetween(random, 0, size - side + 1),
+  ];
+  const length = side * side * 3;
+  const pictures = new Float32Array(count * length);
+  const target = new Float32Array(count * length);
+  for (const [i, piece] of pieces.entries()) {
+    const crop = cropOf(piece, size, random);
+    pictures.set(await resampled(crop, size, side), i * length);
+    for (let row = 0; row < side; row++) {
+      const from = ((top + row) * size + left) * 3;
+      target.set(crop.subarray(from, from + side * 3), i * length + row * side * 3);
+    }
+  }
+  const place = { scale: size / side, top, left, size: side };
+  return { pictures, count, side, ...chosen(options, count), enlarged: { place, target } };
+}
+
+const choosePiece = ({ pieces, random }: BatchOptions): Piece =>
+  pieces[integerBetween(random, 0, pieces.length)]!;
+
+function chosen({ qualities: [low, high], random }: BatchOptions, count: number) {
+  const quality = Int32Array.from({ length: count }, () => integerBetween(random, low, high + 1) - 1);
+  return { quality, noiseSeed: integerBetween(random, 0, 2 ** 31) };
+}

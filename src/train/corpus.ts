@@ -1,0 +1,104 @@
+import sharp from 'sharp';
+import { depthOf, type Raster } from '../image/raster.ts';
+import { readImage } from '../image/read.ts';
+import { integerBetween, type Random, shuffled } from './random.ts';
+
+/** A part of a picture: RGB, 8 bits, row-major. */
+export interface Piece {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+export interface CutOptions {
+  /** Bytes of all pieces together. Default 2^30. */
+  readonly maxBytes?: number;
+  /** Pictures smaller than this on a side are left out. */
+  readonly smallest: number;
+  readonly random: Random;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { done: number; total: number }) => void;
+  /** Called for a picture that is left out. */
+  readonly onSkip?: (path: string, why: string) => void;
+}
+
+/** Side of a piece: an enlargement by four of 128 sites is cut from one. */
+const PIECE = 512;
+const PIECE_BYTES = PIECE * PIECE * 3;
+
+/**
+ * Cuts pictures into pieces of at most 512 x 512 that training draws from, so that files are decoded once and memory is bounded: as many of each
+ * picture as its area holds, or its share of `maxBytes`. Where there are more pictures than that, some are left out at random.
+ */
+export async function cutPieces(paths: readonly string[], options: CutOptions): Promise<Piece[]> {
+  const { maxBytes = 2 ** 30, smallest, random, signal, onProgress, onSkip } = options;
+  const most = Math.max(1, Math.floor(maxBytes / PIECE_BYTES));
+  const chosen = shuffled(paths, random).slice(0, most);
+  const share = Math.max(1, Math.floor(most / chosen.length));
+  const pieces: Piece[] = [];
+  for (const [i, path] of chosen.entries()) {
+    signal?.throwIfAborted();
+    onProgress?.({ done: i, total: chosen.length });
+    let raster: Raster;
+    try {
+      ({ raster } = await readImage(path));
+    } catch (error) {
+      onSkip?.(path, (error as Error).message);
+      continue;
+    }
+    const { width, height } = raster;
+    if (Math.min(width, height) < smallest) {
+      onSkip?.(path, `is ${width} x ${height}, and training needs ${smallest} pixels on a side`);
+      continue;
+    }
+    const count = Math.min(share, Math.max(1, Math.round((width * height) / PIECE ** 2)));
+    for (let k = 0; k < count; k++) pieces.push(cut(raster, random));
+  }
+  return pieces;
+}
+
+function cut(raster: Raster, random: Random): Piece {
+  const width = Math.min(PIECE, raster.width);
+  const height = Math.min(PIECE, raster.height);
+  const left = integerBetween(random, 0, raster.width - width + 1);
+  const top = integerBetween(random, 0, raster.height - height + 1);
+  const { channels } = raster;
+  const colors = channels >= 3 ? 3 : 1;
+  const shift = depthOf(raster) - 8;
+  const data = new Uint8Array(width * height * 3);
+  for (let row = 0, to = 0; row < height; row++) {
+    let from = ((top + row) * raster.width + left) * channels;
+    for (let column = 0; column < width; column++, from += channels)
+      for (let c = 0; c < 3; c++) data[to++] = raster.data[from + (colors === 3 ? c : 0)]! >> shift;
+  }
+  return { width, height, data };
+}
+
+/** A random square of a piece, mirrored, flipped and transposed at random: (size,size,3). */
+export function cropOf({ width, height, data }: Piece, size: number, random: Random): Uint8Array {
+  const left = integerBetween(random, 0, width - size + 1);
+  const top = integerBetween(random, 0, height - size + 1);
+  const [mirrored, flipped, transposed] = [random() < 0.5, random() < 0.5, random() < 0.5];
+  const crop = new Uint8Array(size * size * 3);
+  for (let row = 0, to = 0; row < size; row++) {
+    const y = flipped ? size - 1 - row : row;
+    for (let column = 0; column < size; column++, to += 3) {
+      const x = mirrored ? size - 1 - column : column;
+      const [dy, dx] = transposed ? [x, y] : [y, x];
+      const from = ((top + dy) * width + left + dx) * 3;
+      crop[to] = data[from]!;
+      crop[to + 1] = data[from + 1]!;
+      crop[to + 2] = data[from + 2]!;
+    }
+  }
+  return crop;
+}
+
+/** A square of `size` pixels resampled to `side`: (side,side,3). */
+export async function resampled(square: Uint8Array, size: number, side: number): Promise<Uint8Array> {
+  if (size === side) return square;
+  return sharp(square, { raw: { width: size, height: size, channels: 3 } })
+    .resize(side, side, { kernel: 'cubic' })
+    .raw()
+    .toBuffer();
+}

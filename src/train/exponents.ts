@@ -1,0 +1,67 @@
+import { modelConvs } from '../network/convs.ts';
+import { TensorFile } from '../network/safetensors.ts';
+
+/** Of the values that a convolution reads and makes: value = integer / 2^exponent. NaN where the model file does not say. */
+export interface Exponents {
+  readonly input: number;
+  readonly output: number;
+}
+
+/** As much of a graph (spec 3.2) as says which tensor has which exponent. Exporters write them for those who train; decoders do not need them. */
+interface ConvJson {
+  readonly op: 'conv';
+  readonly exponent?: number;
+}
+type LayerJson =
+  | ConvJson
+  | { readonly op: 'residual'; readonly first: ConvJson; readonly second: ConvJson }
+  | { readonly op: 'row'; readonly exponent?: number }
+  | { readonly op: 'shuffle' | 'unshuffle' };
+interface GraphJson {
+  readonly imageShift: number;
+  readonly analysis: readonly LayerJson[];
+  readonly hyperAnalysis: readonly LayerJson[];
+  readonly hyperSynthesis: readonly LayerJson[];
+  readonly prior: readonly {
+    readonly trunk: readonly LayerJson[];
+    readonly mean: ConvJson;
+    readonly deviation: ConvJson;
+  }[];
+  readonly synthesis: readonly LayerJson[];
+  readonly latent: { readonly exponent?: number };
+  readonly hyper: { readonly exponent?: number };
+}
+
+/** In the order of `modelConvs`. `file`: a model file that loads. */
+export function convExponents(file: Uint8Array): Exponents[] {
+  const graph = JSON.parse(new TensorFile(file).metadata.get('graph')!) as GraphJson;
+  const found = new Map<ConvJson, Exponents>();
+  const exponentOf = ({ exponent }: { exponent?: number }) => exponent ?? Number.NaN;
+  const note = (conv: ConvJson, input: number): number => {
+    const output = exponentOf(conv);
+    found.set(conv, { input, output });
+    return output;
+  };
+  /** -> the exponent of what the layers make. */
+  const follow = (layers: readonly LayerJson[], input: number): number => {
+    let exponent = input;
+    for (const layer of layers) {
+      if (layer.op === 'conv') exponent = note(layer, exponent);
+      else if (layer.op === 'residual') note(layer.second, note(layer.first, exponent));
+      else if (layer.op === 'row') exponent = exponentOf(layer);
+    }
+    return exponent;
+  };
+  const latents = exponentOf(graph.latent);
+  // RGB / 255 - 1/2 is what a network is trained on; spec 3.4 makes 2^(16 - imageShift) of one half.
+  follow(graph.analysis, 17 - graph.imageShift);
+  follow(graph.hyperAnalysis, latents);
+  const context = follow(graph.hyperSynthesis, exponentOf(graph.hyper));
+  for (const { trunk, mean, deviation } of graph.prior) {
+    const seen = follow(trunk, context);
+    note(mean, seen);
+    note(deviation, seen);
+  }
+  follow(graph.synthesis, latents);
+  return modelConvs<ConvJson>(graph).map((conv) => found.get(conv)!);
+}

@@ -1,0 +1,93 @@
+import type { NamedTensorMap, Tensor, TensorFlow, Variable } from './tensorflow.ts';
+
+/**
+ * Adam (Kingma and Ba, arXiv 1412.6980) whose rate is given for each step, with gradients held to twice their usual length: one strange picture
+ * must not undo what a hundred have taught.
+ */
+export interface Optimizer {
+  /** A step against `gradients`, by name of variable, which it disposes. False, and nothing done, where they are not finite. */
+  step(gradients: NamedTensorMap, rate: number): Promise<boolean>;
+  /** What has to be kept to go on elsewhere. */
+  save(): Promise<OptimizerState>;
+  restore(state: OptimizerState): Promise<void>;
+  dispose(): void;
+}
+
+export interface OptimizerState {
+  readonly moments: readonly {
+    readonly name: string;
+    readonly shape: number[];
+    readonly values: Float32Array;
+  }[];
+  readonly usualNorm: number;
+  /** beta to the power of the steps so far, as it was multiplied together: a power that is computed anew has another last bit. */
+  readonly powers: readonly [number, number];
+}
+
+/** What TensorFlow.js keeps to itself, although nothing depends on that. */
+interface Internals {
+  learningRate: number;
+  readonly accBeta1: Variable;
+  readonly accBeta2: Variable;
+}
+
+const BETA_1 = 0.9;
+const BETA_2 = 0.99;
+const LONGEST = 2;
+/** How much of the usual norm a step replaces. */
+const ADAPTATION = 0.05;
+
+export function adam(tf: TensorFlow): Optimizer {
+  const inner = tf.train.adam(0, BETA_1, BETA_2);
+  const internals = inner as unknown as Internals;
+  let usualNorm = 0;
+  return {
+    async step(gradients, rate) {
+      const squares = tf.tidy(() =>
+        tf.addN(Object.values(gradients).map((gradient) => tf.sum(tf.square(gradient)))),
+      );
+      const norm = Math.sqrt((await squares.data())[0]!);
+      squares.dispose();
+      const usable = Number.isFinite(norm) && norm > 0;
+      if (usable) {
+        usualNorm =
+          usualNorm === 0 ? norm : usualNorm + ADAPTATION * (Math.min(norm, LONGEST * usualNorm) - usualNorm);
+        const factor = Math.min(1, (LONGEST * usualNorm) / norm);
+        internals.learningRate = rate;
+        tf.tidy(() => {
+          const held = Object.entries(gradients).map(([name, gradient]) => [name, tf.mul(gradient, factor)]);
+          inner.applyGradients(Object.fromEntries(held) as Record<string, never>);
+        });
+      }
+      tf.dispose(gradients);
+      return usable;
+    },
+    async save() {
+      const weights = await inner.getWeights();
+      const moments = await Promise.all(
+        weights.map(async ({ name, tensor }) => ({
+          name,
+          shape: tensor.shape,
+          values: Float32Array.from(await tensor.data()),
+        })),
+      );
+      const [power1] = await internals.accBeta1.data();
+      const [power2] = await internals.accBeta2.data();
+      return { moments, usualNorm, powers: [power1!, power2!] };
+    },
+    async restore(state) {
+      usualNorm = state.usualNorm;
+      await inner.setWeights(
+        state.moments.map(({ name, shape, values }) => ({
+          name,
+          tensor: tf.tensor(values, shape, name === 'iter' ? 'int32' : 'float32') as Tensor,
+        })),
+      );
+      tf.tidy(() => {
+        internals.accBeta1.assign(tf.scalar(state.powers[0]));
+        internals.accBeta2.assign(tf.scalar(state.powers[1]));
+      });
+    },
+    dispose: () => inner.dispose(),
+  };
+}

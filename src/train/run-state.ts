@@ -1,0 +1,72 @@
+import { readFile } from 'node:fs/promises';
+import { Packr } from 'msgpackr';
+import { RequestError } from '../errors.ts';
+import { writeAtomically } from '../image/atomic-file.ts';
+import type { TrainerState } from './trainer.ts';
+
+/** A run that has been interrupted, or may be: everything that is needed to go on with it. */
+export interface RunState {
+  /** Hash of the model that is tuned. */
+  readonly base: string;
+  /** Settings under which it goes on; others would be another run. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly step: number;
+  readonly seconds: number;
+  readonly trainer: TrainerState;
+}
+
+const FORMAT = 'liif-tuning';
+const VERSION = 1;
+
+const packr = new Packr({ useRecords: false });
+
+export async function writeRunState(path: string, state: RunState): Promise<void> {
+  const { trainer, ...rest } = state;
+  const { moments, usualNorm, powers } = trainer.optimizer;
+  const bytes = packr.pack({
+    format: FORMAT,
+    version: VERSION,
+    ...rest,
+    variables: trainer.variables.map(bytesOf),
+    moments: moments.map(({ name, shape, values }) => ({ name, shape, values: bytesOf(values) })),
+    usualNorm,
+    powers,
+  });
+  await writeAtomically(path, (file) => file.write(bytes));
+}
+
+/** Undefined where there is none. Rejects with RequestError where the file is something else. */
+export async function readRunState(path: string): Promise<RunState | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new RequestError(`${path}: cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    const { format, version, variables, moments, usualNorm, powers, ...rest } = packr.unpack(bytes);
+    if (format !== FORMAT || version !== VERSION) throw new TypeError(`format ${format}, version ${version}`);
+    return {
+      ...rest,
+      trainer: {
+        variables: variables.map(floatsOf),
+        optimizer: {
+          usualNorm,
+          powers,
+          moments: moments.map((moment: { values: Uint8Array }) => ({
+            ...moment,
+            values: floatsOf(moment.values),
+          })),
+        },
+      },
+    };
+  } catch (cause) {
+    throw new RequestError(`${path}: is no state of a tuning run of this version; remove it to start anew`, {
+      cause,
+    });
+  }
+}
+
+const bytesOf = (values: Float32Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+const floatsOf = (bytes: Uint8Array) => new Float32Array(Uint8Array.from(bytes).buffer);

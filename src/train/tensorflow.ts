@@ -1,0 +1,39 @@
+import type * as core from '@tensorflow/tfjs-core';
+import { openBackend, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
+import { UnsupportedError } from '../errors.ts';
+
+/** TensorFlow.js with gradients. */
+export type TensorFlow = typeof core;
+export type Tensor = core.Tensor;
+export type Scalar = core.Scalar;
+export type Tensor4D = core.Tensor4D;
+export type Variable = core.Variable;
+export type NamedTensorMap = Record<string, Tensor>;
+
+export interface TrainingBackend {
+  readonly tf: TensorFlow;
+  readonly backend: TensorFlowBackend;
+  /** TensorFlow's C library, on a GPU or the CPU. */
+  readonly native: boolean;
+}
+
+/**
+ * The backend that is named, or the first that is installed and works. The packages of TensorFlow's C library know gradients; for others
+ * `@tensorflow/tfjs` has to be there beside the backend. Rejects with UnsupportedError that says what to install.
+ */
+export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<TrainingBackend> {
+  const { tf, backend } = await openBackend(wanted);
+  const native = backend === 'node' || backend === 'node-gpu';
+  // The packages are TensorFlow.js as a whole; the engine's type names what it uses of it.
+  if (native) return { tf: tf as unknown as TensorFlow, backend, native };
+  const name = '@tensorflow/tfjs';
+  try {
+    const whole = (await import(/* @vite-ignore */ name)) as { default?: TensorFlow } & TensorFlow;
+    return { tf: whole.default ?? whole, backend, native };
+  } catch (cause) {
+    throw new UnsupportedError(
+      `training on TensorFlow.js' ${backend} backend needs gradients: npm install @tensorflow/tfjs`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,182 @@
+import type { Conv, Layer, Row } from '../network/model.ts';
+import type { Differentiable } from './differentiable.ts';
+import type { Exponents } from './exponents.ts';
+import type { Tensor, Tensor4D, TensorFlow, Variable } from './tensorflow.ts';
+
+/**
+ * The layers of spec 3.3 in float32 and with gradients. Tensors hold what the integers would be before they are rounded; weights are those
+ * of the model over 2^shift. What is learned is a difference from them (`DELTA` below); what depends on quality stays as it is.
+ *
+ * B = pictures of a batch, H, W = rows, columns, I, O = channels that a convolution reads and makes.
+ */
+export interface TrainableConv {
+  readonly conv: Conv;
+  /** (k,k,I,O) and (O), zeros at first, in units that `trainableConv` explains. */
+  readonly weightDelta: Variable;
+  readonly biasDelta: Variable;
+  /** The filter as it is now, (k,k,I,O), and what is added to the model's biases, (O), both over 2^shift. */
+  filter(): Tensor4D;
+  biasShift(): Tensor;
+  dispose(): void;
+}
+
+/** Runs layers on a batch whose pictures have the qualities of `quality`, (B) int32, 0 for quality 1. */
+export type Pass = (input: Tensor4D, quality: Tensor) => Tensor4D;
+
+export interface LayerBuilder {
+  layers(layers: readonly Layer[]): Pass;
+  conv(conv: Conv): Pass;
+  /** Every convolution so far, in the order in which they were asked for. */
+  readonly convs: readonly TrainableConv[];
+  /** (qualities, C) as a constant that a batch's rows are taken from: (B,1,1,C). */
+  rows(values: Float32Array, channels: number): (quality: Tensor) => Tensor4D;
+  dispose(): void;
+}
+
+/** Of a channel's root mean square, the least that it is taken for: what has died out may come back. */
+const LEAST_SHARE = 0.1;
+/** Weights are taken to be of this size as floats where exponents are not known, or say that they are smaller. */
+const TYPICAL_WEIGHT = 0.05;
+/** And values to reach so far. */
+const TYPICAL_RANGE = 32;
+
+/** `exponents`: of each convolution, in the order in which they will be asked for. */
+export function layerBuilder(
+  tf: TensorFlow,
+  ops: Differentiable,
+  exponents: readonly Exponents[],
+): LayerBuilder {
+  const convs: TrainableConv[] = [];
+  const constants: Tensor[] = [];
+
+  function rows(values: Float32Array, channels: number): (quality: Tensor) => Tensor4D {
+    const table = tf.tensor(values, [values.length / channels, channels]);
+    constants.push(table);
+    return (quality) => tf.reshape(tf.gather(table, quality), [quality.size, 1, 1, channels]) as Tensor4D;
+  }
+
+  function conv(layer: Conv): Pass {
+    const trainable = trainableConv(tf, layer, exponents[convs.length]!);
+    convs.push(trainable);
+    const scale = 2 ** -layer.shift;
+    const bias = Float32Array.from(layer.bias, (b) => b * scale);
+    const perQuality = layer.biasRows > 1 ? rows(bias, layer.outputs) : undefined;
+    const fixed = perQuality ? undefined : tf.tensor(bias, [layer.outputs]);
+    if (fixed) constants.push(fixed);
+    return (input, quality) => {
+      const row = perQuality ? perQuality(quality) : fixed!;
+      const sums = tf.add(ops.conv(input, trainable.filter()), tf.add(row, trainable.biasShift()));
+      const values = ops.clamp(sums, layer.limit);
+      return (layer.leaky ? ops.leaky(values) : values) as Tensor4D;
+    };
+  }
+
+  function row(layer: Row): Pass {
+    const table = rows(Float32Array.from(layer.row), layer.channels);
+    return (input, quality) => ops.clamp(tf.add(input, table(quality)), layer.limit) as Tensor4D;
+  }
+
+  function layer(of: Layer): Pass {
+    switch (of.op) {
+      case 'conv':
+        return conv(of);
+      case 'row':
+        return row(of);
+      case 'shuffle':
+        return (input) => ops.shuffle(input, of.factor);
+      case 'unshuffle':
+        return (input) => ops.unshuffle(input, of.factor);
+      case 'residual': {
+        const first = conv(of.first);
+        const second = conv(of.second);
+        return (input, quality) =>
+          ops.clamp(tf.add(input, second(first(input, quality), quality)), of.limit) as Tensor4D;
+      }
+    }
+  }
+
+  return {
+    convs,
+    conv,
+    rows,
+    layers(list) {
+      const passes = list.map(layer);
+      return (input, quality) => passes.reduce((values, pass) => pass(values, quality), input);
+    },
+    dispose() {
+      for (const trainable of convs) trainable.dispose();
+      for (const constant of constants) constant.dispose();
+    },
+  };
+}
+
+/**
+ * DELTA: filter = present + unit * delta. Adam changes every delta by about its rate a step, so `unit` says how far a weight goes at once. A delta
+ * is a difference in the floats that the network was trained as, for which the rates of its recipe are known: exponents say how large they are
+ * as integers. Weights far smaller than others go in smaller steps, or a few hundred steps would leave noise of them. Exporters also scale channels
+ * against each other, by factors that no file names; the root mean squares of the weights that read and make a channel stand for them.
+ */
+function trainableConv(tf: TensorFlow, conv: Conv, exponents: Exponents): TrainableConv {
+  const { kernel, inputs, outputs } = conv;
+  const shape: [number, number, number, number] = [kernel, kernel, inputs, outputs];
+  const filter = tf.tensor(filterOf(conv), shape) as Tensor4D;
+  const { ofInput, ofOutput, ofAll } = rootMeanSquares(conv);
+  const known = 2 ** (exponents.output - exponents.input);
+  const relative = ofAll / TYPICAL_WEIGHT;
+  const one = Number.isNaN(known) ? relative : Math.min(known, relative);
+  const unit = tf.tensor(
+    Float32Array.from(
+      { length: inputs * outputs },
+      (_, i) => (one * ofInput[Math.floor(i / outputs)]! * ofOutput[i % outputs]!) / ofAll ** 2,
+    ),
+    [1, 1, inputs, outputs],
+  );
+  const biasOne = Number.isNaN(exponents.output) ? conv.limit / TYPICAL_RANGE : 2 ** exponents.output;
+  const biasUnit = tf.tensor(
+    Float32Array.from(ofOutput, (share) => (biasOne * share) / ofAll),
+    [outputs],
+  );
+  const weightDelta = zeroVariable(tf, shape);
+  const biasDelta = zeroVariable(tf, [outputs]);
+  return {
+    conv,
+    weightDelta,
+    biasDelta,
+    filter: () => tf.tidy(() => tf.add(filter, tf.mul(weightDelta, unit))),
+    biasShift: () => tf.mul(biasDelta, biasUnit),
+    dispose() {
+      for (const tensor of [filter, unit, biasUnit, weightDelta, biasDelta]) tensor.dispose();
+    },
+  };
+}
+
+/** A variable takes over the memory of the tensor that it is made of, but not the tensor. */
+export function zeroVariable(tf: TensorFlow, shape: number[]): Variable {
+  return tf.tidy(() => tf.variable(tf.zeros(shape)));
+}
+
+/** [O][k][k][I] -> [k][k][I][O], over 2^shift. */
+function filterOf({ kernel, inputs, outputs, weight, shift }: Conv): Float32Array {
+  const length = kernel * kernel * inputs;
+  const filter = new Float32Array(weight.length);
+  for (let o = 0, w = 0; o < outputs; o++)
+    for (let i = 0; i < length; i++) filter[i * outputs + o] = weight[w++]! * 2 ** -shift;
+  return filter;
+}
+
+/** Of the weights that read an input channel, make an output channel, and of all. */
+function rootMeanSquares({ kernel, inputs, outputs, weight, shift }: Conv) {
+  const taps = kernel * kernel;
+  const ofInput = new Float64Array(inputs);
+  const ofOutput = new Float64Array(outputs);
+  let all = 0;
+  for (const [w, value] of weight.entries()) {
+    const square = (value * 2 ** -shift) ** 2;
+    ofInput[w % inputs]! += square / (taps * outputs);
+    ofOutput[Math.floor(w / (taps * inputs))]! += square / (taps * inputs);
+    all += square / weight.length;
+  }
+  const ofAll = Math.sqrt(all) || 1;
+  const root = (square: number) => Math.max(Math.sqrt(square), LEAST_SHARE * ofAll);
+  return { ofInput: ofInput.map(root), ofOutput: ofOutput.map(root), ofAll };
+}

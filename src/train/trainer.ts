@@ -1,0 +1,97 @@
+import type { Model } from '../network/model.ts';
+import type { Batch } from './batches.ts';
+import { type Differentiable, differentiable } from './differentiable.ts';
+import type { Exponents } from './exponents.ts';
+import { batchLoss } from './loss.ts';
+import { adam, type Optimizer, type OptimizerState } from './optimizer.ts';
+import type { Scalar, Tensor, TensorFlow, TrainingBackend } from './tensorflow.ts';
+import { type TrainableNetwork, trainableNetwork } from './trainable-network.ts';
+
+/** Figures of one step, before it. */
+export interface StepFigures {
+  readonly loss: number;
+  readonly bitsPerPixel: number;
+  /** In 8-bit units. */
+  readonly squaredError: number;
+  /** False where the gradients were not finite and nothing has changed. */
+  readonly stepped: boolean;
+}
+
+export interface TrainerState {
+  readonly variables: readonly Float32Array[];
+  readonly optimizer: OptimizerState;
+}
+
+/** A network of a model being trained. Close it: its tensors are outside the JavaScript heap. */
+export class Trainer {
+  readonly network: TrainableNetwork;
+  readonly #tf: TensorFlow;
+  readonly #ops: Differentiable;
+  readonly #model: Model;
+  readonly #optimizer: Optimizer;
+
+  /** `exponents`: those of the file that `model` was read from (`convExponents`). */
+  constructor({ tf, native }: TrainingBackend, model: Model, exponents: readonly Exponents[]) {
+    this.#tf = tf;
+    this.#model = model;
+    this.#ops = differentiable(tf, native);
+    this.network = trainableNetwork(tf, this.#ops, model, exponents);
+    this.#optimizer = adam(tf);
+  }
+
+  /** One step of Adam at `rate`. */
+  async step(batch: Batch, rate: number): Promise<StepFigures> {
+    const tf = this.#tf;
+    let others: Tensor | undefined;
+    const { value, grads } = tf.variableGrads(() => {
+      const { loss, bitsPerPixel, squaredError } = batchLoss(tf, this.#ops, this.network, this.#model, batch);
+      others = tf.keep(tf.stack([bitsPerPixel, squaredError]));
+      return loss as Scalar;
+    }, [...this.network.variables]);
+    try {
+      const [loss] = await value.data();
+      const [bitsPerPixel, squaredError] = await others!.data();
+      const stepped = await this.#optimizer.step(grads, rate);
+      return { loss: loss!, bitsPerPixel: bitsPerPixel!, squaredError: squaredError!, stepped };
+    } finally {
+      value.dispose();
+      others!.dispose();
+    }
+  }
+
+  /** The symbols that a batch of native scale would be coded with: table and symbol of each. */
+  async symbols(batch: Batch): Promise<{ tables: ArrayLike<number>; symbols: ArrayLike<number> }[]> {
+    const tf = this.#tf;
+    const { count, side } = batch;
+    const counted = tf.tidy(() => {
+      const pictures = tf.tensor4d(batch.pictures, [count, side, side, 3]);
+      const quality = tf.tensor1d(batch.quality, 'int32');
+      return this.network.symbols(this.network.analyze(pictures, quality), quality);
+    });
+    const result = [];
+    for (const { tables, symbols } of counted) {
+      result.push({ tables: await tables.data(), symbols: await symbols.data() });
+      tables.dispose();
+      symbols.dispose();
+    }
+    return result;
+  }
+
+  async save(): Promise<TrainerState> {
+    const variables = [];
+    for (const variable of this.network.variables) variables.push(Float32Array.from(await variable.data()));
+    return { variables, optimizer: await this.#optimizer.save() };
+  }
+
+  async restore({ variables, optimizer }: TrainerState): Promise<void> {
+    const tf = this.#tf;
+    for (const [i, variable] of this.network.variables.entries())
+      tf.tidy(() => variable.assign(tf.tensor(variables[i]!, variable.shape)));
+    await this.#optimizer.restore(optimizer);
+  }
+
+  close(): void {
+    this.network.dispose();
+    this.#optimizer.dispose();
+  }
+}

@@ -1,0 +1,80 @@
+import { RequestError } from '../errors.ts';
+import { checkHead } from '../network/bounds.ts';
+import { convInputLimits } from '../network/convs.ts';
+import { type ConvValues, integerConv } from '../network/integer-conv.ts';
+import type { CdfTables, Head, Model } from '../network/model.ts';
+import { rewriteModel } from '../network/write-model.ts';
+import type { TrainableConv } from './trainable-layers.ts';
+import type { TrainableNetwork } from './trainable-network.ts';
+
+export interface TunedModelOptions {
+  readonly name: string;
+  readonly tables: CdfTables;
+  readonly provenance: Readonly<Record<string, unknown>>;
+}
+
+/** Spec 3.8. */
+const LEAST_OUTPUT_SHIFT = 9;
+
+/** The trained network as integers: a model file. `base` is the file that `model` was read from, whose graph, steps and quality rows stay. */
+export async function tunedModel(
+  base: Uint8Array,
+  model: Model,
+  network: TrainableNetwork,
+  { name, tables, provenance }: TunedModelOptions,
+): Promise<Uint8Array> {
+  const limits = convInputLimits(model);
+  const convs: ConvValues[] = [];
+  for (const [i, trained] of network.convs.entries()) convs.push(await integers(trained, limits[i]!));
+  const head = await headIntegers(network, model.head);
+  return rewriteModel(base, { name, convs, tables, head, provenance });
+}
+
+async function integers(trained: TrainableConv, limits: readonly number[]): Promise<ConvValues> {
+  const { conv } = trained;
+  const { kernel, inputs, outputs } = conv;
+  const scale = 2 ** conv.shift;
+  const filter = await read(trained.filter());
+  const length = kernel * kernel * inputs;
+  const weight = Float64Array.from(
+    { length: filter.length },
+    (_, w) => filter[(w % length) * outputs + Math.floor(w / length)]! * scale,
+  );
+  const shift = await read(trained.biasShift());
+  const bias = Float64Array.from(conv.bias, (b, i) => b + shift[i % outputs]! * scale);
+  return integerConv(conv, { weight, bias }, limits);
+}
+
+async function headIntegers(
+  network: TrainableNetwork,
+  head: Head,
+): Promise<Pick<Head, 'outputWeight' | 'outputBias' | 'outputShift'>> {
+  const { weight, bias } = network.output();
+  const weights = await read(weight);
+  const biases = await read(bias);
+  for (let outputShift = head.outputShift; outputShift >= LEAST_OUTPUT_SHIFT; outputShift--) {
+    const scale = 2 ** outputShift;
+    const values = Float64Array.from(weights, (w) => Math.round(w * scale));
+    if (values.some((w) => Math.abs(w) > 32767)) continue;
+    const fitted = {
+      outputWeight: Int16Array.from(values),
+      outputBias: Int32Array.from(biases, (b) => Math.round(b * scale)),
+      outputShift,
+    };
+    if (checkHead({ ...head, ...fitted }) === undefined) return fitted;
+  }
+  throw new RequestError(
+    'The weights of the last layer are too large: no shift keeps their sums within 32 bits',
+  );
+}
+
+async function read(tensor: {
+  data(): Promise<ArrayLike<number>>;
+  dispose(): void;
+}): Promise<ArrayLike<number>> {
+  try {
+    return await tensor.data();
+  } finally {
+    tensor.dispose();
+  }
+}

@@ -1,0 +1,87 @@
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { loadModel } from '../../src/network/load.ts';
+import { finished, runLiif, startLiif } from './run-liif.ts';
+import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
+
+const bench = useWorkbench();
+const SMALL = 'format-spec/vectors/models/small.safetensors';
+/** Steps of a fifth of a second; the released model takes seconds here. */
+const QUICK = ['--model', SMALL, '--backend', 'wasm', '--batch', '1', '--side', '128'];
+
+describe('liif tune', () => {
+  let pictures: string;
+  let output: string;
+  beforeEach(async () => {
+    pictures = bench.folder;
+    output = join(bench.folder, 'My Scans.safetensors');
+    for (let i = 0; i < 5; i++) await writePicture(join(pictures, `${i}.png`), 150 + i, 140);
+  });
+
+  it('makes weights that encode and decode, and compares them on pictures it has not seen', async () => {
+    const tuned = await runLiif(['tune', pictures, '-o', output, '--steps', '6', ...QUICK, '--json']);
+    expect(tuned.code).toBe(0);
+    const record = JSON.parse(tuned.stdout.toString());
+    const model = await loadModel(new Uint8Array(await readFile(output)));
+    expect(record).toMatchObject({ name: 'my-scans', hash: model.hash, steps: 6, skipped: 0, pictures: 4 });
+    expect(record.comparison.points).toHaveLength(5);
+    expect(Number.isFinite(record.comparison.bdRate)).toBe(true);
+    expect(existsSync(`${output}.state`)).toBe(false);
+
+    const [file, shown] = [join(bench.folder, 'a.liif'), join(bench.folder, 'a.png')];
+    expect((await runLiif(['encode', bench.photo, '-o', file, '--model', output])).code).toBe(0);
+    expect((await runLiif(['decode', file, '-o', shown])).code).toBe(5);
+    expect((await runLiif(['decode', file, '-o', shown, '--model', output])).code).toBe(0);
+  });
+
+  it('keeps what it has learned when it is interrupted, and goes on from there', async () => {
+    const args = ['tune', pictures, '-o', output, '--steps', '24', ...QUICK, '--no-compare'];
+    const whole = await runLiif([...args.with(3, join(bench.folder, 'whole.safetensors'))]);
+    expect(whole.code).toBe(0);
+
+    const child = startLiif(args);
+    const result = finished(child);
+    const state = `${output}.state`;
+    await new Promise<void>((resolve) => {
+      child.stderr!.on('data', (text) => String(text).includes('liif: starting') && resolve());
+    });
+    setTimeout(() => child.kill('SIGINT'), 700);
+    const { code, stderr } = await result;
+    expect([code, stderr]).toEqual([
+      130,
+      expect.stringMatching(/is kept in .*\.state; go on with .*--resume/),
+    ]);
+    expect(existsSync(output)).toBe(false);
+    expect(existsSync(state)).toBe(true);
+
+    await expectFailure(args, 2, /\.state: is an interrupted run; go on with --resume, or remove it/);
+    await expectFailure([...args, '--resume', '--rate', '0.5'], 2, /other options: rate was/);
+    const resumed = await runLiif([...args, '--resume']);
+    expect([resumed.code, existsSync(state)]).toEqual([0, false]);
+    const model = async (path: string) => loadModel(new Uint8Array(await readFile(path)));
+    expect((await model(output)).hash).toBe((await model(join(bench.folder, 'whole.safetensors'))).hash);
+  });
+
+  it('says what is wrong before it has trained for an hour', async () => {
+    await expectFailure(
+      ['tune', pictures, '-o', '/no/such/folder/x.safetensors', ...QUICK],
+      6,
+      /cannot be written/,
+    );
+    await expectFailure(['tune', join(bench.folder, 'none'), '-o', output, ...QUICK], 3, /none/);
+    await expectFailure(['tune', pictures, '-o', output, '--side', '200'], 2, /128, 256, 384 or 512/);
+    await expectFailure(['tune', pictures, '-o', output, '--quality', '60'], 2, /range such as 60-90/);
+    await expectFailure(['tune', pictures, '-o', output, '--rate', '0'], 2, /number such as 2e-5/);
+    await expectFailure(['tune', pictures, '-o', output, '--resume', ...QUICK], 2, /no interrupted run/);
+    await expectFailure(
+      ['tune', pictures, '-o', output, '--backend', 'node-gpu'],
+      5,
+      /npm install @tensorflow/,
+    );
+    await writeFile(join(bench.folder, 'bad.safetensors'), 'nothing');
+    const bad = ['--model', join(bench.folder, 'bad.safetensors'), '--backend', 'wasm'];
+    await expectFailure(['tune', pictures, '-o', output, ...bad], 4, /bad\.safetensors/);
+  });
+});

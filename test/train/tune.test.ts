@@ -1,0 +1,112 @@
+import { readFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { isLiifError } from '../../src/errors.ts';
+import { modelConvs } from '../../src/network/convs.ts';
+import { loadModel } from '../../src/network/load.ts';
+import type { Conv } from '../../src/network/model.ts';
+import { nativeBatch } from '../../src/train/batches.ts';
+import type { Piece } from '../../src/train/corpus.ts';
+import { convExponents } from '../../src/train/exponents.ts';
+import { seededRandom } from '../../src/train/random.ts';
+import { openTrainingBackend, type TrainingBackend } from '../../src/train/tensorflow.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+import { DEFAULT_SETTINGS, type TuneOptions, tune } from '../../src/train/tune.ts';
+
+/** Stripes and a gradient: something to learn. */
+const piece: Piece = {
+  width: 256,
+  height: 256,
+  data: Uint8Array.from({ length: 256 * 256 * 3 }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % 256, Math.floor(i / 768)];
+    return (x >> 3) % 2 ? y : 255 - (x >> 1);
+  }),
+};
+const settings = { ...DEFAULT_SETTINGS, batch: 1, side: 128, rate: 5e-3 };
+
+let base: Uint8Array;
+let backend: TrainingBackend;
+beforeAll(async () => {
+  backend = await openTrainingBackend('wasm');
+  base = new Uint8Array(
+    await readFile(new URL('../../format-spec/vectors/models/small.safetensors', import.meta.url)),
+  );
+});
+
+const options = (steps: number, more: Partial<TuneOptions> = {}): TuneOptions => ({
+  settings: { ...settings, until: { steps } },
+  pieces: [piece],
+  name: 'tuned',
+  backend,
+  ...more,
+});
+
+describe.each(['cpu', 'wasm'] as const)('a trainer on %s', (name) => {
+  it('makes what it repeats cheaper and closer', async () => {
+    const trainer = new Trainer(await openTrainingBackend(name), await loadModel(base), convExponents(base));
+    const batch = await nativeBatch({
+      pieces: [piece],
+      random: seededRandom(3),
+      count: 1,
+      side: 128,
+      qualities: [50, 50],
+    });
+    const losses: number[] = [];
+    for (let i = 0; i < 12; i++) losses.push((await trainer.step(batch, 5e-3)).loss);
+    trainer.close();
+    expect(losses.every(Number.isFinite)).toBe(true);
+    expect(losses.at(-1)!).toBeLessThan(0.9 * losses[0]!);
+  });
+});
+
+describe('tuning', () => {
+  it('makes a model that loads, has a hash of its own and says where it comes from', async () => {
+    const { file, model, steps } = await tune(
+      base,
+      options(3, { settings: { ...settings, until: { steps: 3 }, rate: 0.1 } }),
+    );
+    const from = await loadModel(base);
+    expect(steps).toBe(3);
+    expect(model).toEqual(await loadModel(file));
+    expect(model.name).toBe('tuned');
+    expect(model.hash).not.toBe(from.hash);
+    const changed = modelConvs<Conv>(model).filter((conv, i) => {
+      const before = modelConvs<Conv>(from)[i]!;
+      return conv.weight.some((w, k) => w !== before.weight[k]);
+    });
+    expect(changed).toHaveLength(modelConvs(from).length);
+    expect(Buffer.from(file).toString('latin1')).toContain(`\\"base\\":\\"${from.hash}\\"`);
+  });
+
+  it('that was interrupted goes on as if it had not been', async () => {
+    const whole = await tune(base, options(4));
+    const controller = new AbortController();
+    let kept: TuneOptions['from'];
+    const interrupted = tune(
+      base,
+      options(4, {
+        signal: controller.signal,
+        onStep: ({ step }) => step === 2 && controller.abort(new Error('stop')),
+        onState: async (state) => {
+          kept = state;
+        },
+      }),
+    );
+    await expect(interrupted).rejects.toThrow('stop');
+    expect(kept?.step).toBe(2);
+    const resumed = await tune(base, options(4, { from: kept! }));
+    expect(Buffer.compare(resumed.file, whole.file)).toBe(0);
+  });
+
+  it('leaves no tensor behind', async () => {
+    const { tf } = backend;
+    await tune(base, options(1));
+    const before = tf.memory().numTensors;
+    await tune(base, options(2));
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('without pictures is refused', async () => {
+    const failure = await tune(base, options(1, { pieces: [] })).catch((error: unknown) => error);
+    expect(isLiifError(failure, 'RequestError')).toBe(true);
+  });
+});
