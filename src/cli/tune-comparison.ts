@@ -18,7 +18,12 @@ export function compareOn(
   terminal: Terminal,
 ): Promise<ModelComparison> {
   async function* rasters() {
-    for (const path of pictures) yield middleOf((await readImage(path)).raster);
+    for (const path of pictures) {
+      const image = await readImage(path).catch((error: Error) =>
+        terminal.warning(`${path}: ${error.message}; not compared`),
+      );
+      if (image) yield middleOf(image.raster);
+    }
   }
   const qualities = PLACES.map((place) => Math.round(low + place * (high - low)));
   return terminal.progress(`Comparing ${pictures.length} pictures that were held out`, (onProgress) =>

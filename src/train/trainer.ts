@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Batch } from './batches.ts';
 import { type Differentiable, differentiable } from './differentiable.ts';
@@ -39,8 +40,16 @@ export class Trainer {
     this.#optimizer = adam(tf);
   }
 
-  /** One step of Adam at `rate`. */
+  /** One step of Adam at `rate`. Rejects with EngineError where TensorFlow.js fails: for want of memory, for instance. */
   async step(batch: Batch, rate: number): Promise<StepFigures> {
+    try {
+      return await this.#step(batch, rate);
+    } catch (cause) {
+      throw new EngineError(`TensorFlow.js: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  async #step(batch: Batch, rate: number): Promise<StepFigures> {
     const tf = this.#tf;
     let others: Tensor | undefined;
     const { value, grads } = tf.variableGrads(() => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { RequestError } from '../errors.ts';
 import { loadModel } from '../network/load.ts';
 import type { Model } from '../network/model.ts';
@@ -121,6 +122,8 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
     // Cut and reduced in other threads while this one computes.
     coming = next();
     const figures = await trainer.step(batch, rate);
+    // TensorFlow's C library answers at once: without a pause no signal of the system would be heard.
+    await setImmediate();
     if (!figures.stepped) skipped++;
     const now = performance.now();
     seconds += Math.min(LONGEST_STEP_SECONDS, (now - last) / 1000);

@@ -23,6 +23,7 @@ describe('liif tune', () => {
   it('makes weights that encode and decode, and compares them on pictures it has not seen', async () => {
     const tuned = await runLiif(['tune', pictures, '-o', output, '--steps', '6', ...QUICK, '--json']);
     expect(tuned.code).toBe(0);
+    expect(tuned.stderr).toContain('starting with 4 pieces of 4 pictures');
     const record = JSON.parse(tuned.stdout.toString());
     const model = await loadModel(new Uint8Array(await readFile(output)));
     expect(record).toMatchObject({ name: 'my-scans', hash: model.hash, steps: 6, skipped: 0, pictures: 4 });
