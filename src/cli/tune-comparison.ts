@@ -1,4 +1,4 @@
-import type { Raster } from '../image/raster.ts';
+import { cropped, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import type { Model } from '../network/model.ts';
 import { compareModels, type ModelComparison } from '../train/compare-models.ts';
@@ -63,11 +63,5 @@ function middleOf(raster: Raster): Raster {
   if (width === raster.width && height === raster.height) return raster;
   const left = Math.floor((raster.width - width) / 2);
   const top = Math.floor((raster.height - height) / 2);
-  const { channels } = raster;
-  const data = raster.data.slice(0, width * height * channels);
-  for (let row = 0; row < height; row++) {
-    const from = ((top + row) * raster.width + left) * channels;
-    data.set(raster.data.subarray(from, from + width * channels), row * width * channels);
-  }
-  return { width, height, channels, data };
+  return cropped(raster, { left, top, width, height });
 }

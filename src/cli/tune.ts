@@ -13,15 +13,16 @@ import { seededRandom } from '../train/random.ts';
 import { type RunState, readRunState, writeRunState } from '../train/run-state.ts';
 import { openTrainingBackend, type TrainingBackend } from '../train/tensorflow.ts';
 import { DEFAULT_SETTINGS, type TunedModel, type TuneSettings, type TuneStep, tune } from '../train/tune.ts';
+import type { BaseModel } from '../train/tuned-model.ts';
+import { type ModelOption, modelOption } from './engine.ts';
 import { expandFolders } from './image-folders.ts';
 import { interruption, waitAtMost } from './interruption.ts';
 import { addOutputOptions, bytesText, type OutputOptions, type Shown, Terminal } from './terminal.ts';
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
 import { decimal, wholeNumber } from './values.ts';
 
-interface Options extends OutputOptions {
+interface Options extends OutputOptions, ModelOption {
   readonly output: string;
-  readonly model?: string;
   readonly name?: string;
   readonly minutes?: number;
   readonly steps?: number;
@@ -62,7 +63,7 @@ export function tuneCommand(): Command {
   const command = new Command('tune')
     .argument('<picture...>', 'images, globs or folders to learn from')
     .requiredOption('-o, --output <file>', 'the new weights, e.g. mine.safetensors')
-    .option('--model <file>', 'weights to start from (default: those that come with liif)')
+    .addOption(modelOption('to start from'))
     .addOption(
       new Option('--name <name>', 'what the weights are called (default: after the file)').argParser(
         modelName,
@@ -114,37 +115,32 @@ async function run(args: string[], options: Options): Promise<void> {
     qualities: options.quality,
     seed: options.seed,
   };
-  const { bytes: base, model } = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
+  const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
   const backend = await openTrainingBackend(options.backend);
   const statePath = options.output + STATE_SUFFIX;
-  const state = await stateOf(statePath, options, model.hash, settings);
+  const state = await stateOf(statePath, options, base.model.hash, settings);
   const pictures = await expandFolders(args);
   const { learned, held } = options.compare
     ? holdOut(pictures, seededRandom(settings.seed))
     : { learned: pictures, held: [] };
   // Opened first: an output that cannot be written is told of now, not in half an hour.
   const { result } = await writeAtomically(options.output, async (file) => {
-    const tuned = await train(
-      learned,
-      { base, hash: model.hash, state, settings, backend },
-      options,
-      terminal,
-    );
+    const tuned = await train(learned, { base, state, settings, backend }, options, terminal);
     await file.write(tuned.file);
     return tuned;
   });
   // From here on the weights are there, whatever comes.
   await rm(statePath, { force: true });
   const comparison =
-    held.length > 0 ? await compareOn(held, [model, result.model], settings.qualities, terminal) : undefined;
+    held.length > 0
+      ? await compareOn(held, [base.model, result.model], settings.qualities, terminal)
+      : undefined;
   report(terminal, options, result, learned.length, comparison);
 }
 
 /** What a run is made of. */
 interface Run {
-  /** File and hash of the model to start from. */
-  readonly base: Uint8Array;
-  readonly hash: string;
+  readonly base: BaseModel;
   readonly state: RunState | undefined;
   readonly settings: TuneSettings;
   readonly backend: TrainingBackend;
@@ -152,7 +148,7 @@ interface Run {
 
 async function train(
   learned: readonly string[],
-  { base, hash, state, settings, backend }: Run,
+  { base, state, settings, backend }: Run,
   options: Options,
   terminal: Terminal,
 ): Promise<TunedModel> {
@@ -190,7 +186,7 @@ async function train(
       ...(state && { from: state }),
       onStep: told,
       onState: async (kept) => {
-        await writeRunState(statePath, { base: hash, settings: { ...settings }, ...kept });
+        await writeRunState(statePath, { base: base.model.hash, settings: { ...settings }, ...kept });
         if (signal.aborted)
           terminal.note(
             `step ${kept.step} is kept in ${statePath}; go on with the same command and --resume`,

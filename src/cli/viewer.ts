@@ -10,12 +10,12 @@ import { DECODER_HASHES } from '../model/decoder-hashes.ts';
 import { readModelFile } from '../model/model-file.ts';
 import {
   type ListedModel,
-  listedFileOf,
+  listedModel,
   MODEL_LIST,
   modelListText,
   readModelList,
 } from '../model/model-list.ts';
-import { decoderHashOf } from '../network/decoder-model.ts';
+import { RELEASED_MODEL } from '../model/released-model.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { openReader } from '../reader/reader.ts';
 import { modelsOption } from './engine.ts';
@@ -87,7 +87,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   try {
     await mkdir(join(output, 'model'), { recursive: true });
     await replacePage(viewer, output);
-    await copyFile(fileURLToPath(new URL(`../${MODEL}`, import.meta.url)), join(output, MODEL));
+    await copyFile(RELEASED_MODEL, join(output, MODEL));
     for (const { listed, bytes } of added) await writeFile(join(output, 'model', listed.file), bytes);
     if (models.size > 0)
       await writeFile(join(output, 'model', MODEL_LIST), modelListText([...models.values()]));
@@ -133,11 +133,7 @@ async function readModels(files: readonly string[]) {
   const models: { readonly listed: ListedModel; readonly bytes: Uint8Array }[] = [];
   for (const path of files) {
     const { model, bytes } = await readModelFile(path, interruption());
-    const { name, hash } = model;
-    models.push({
-      listed: { name, hash, decoderHash: await decoderHashOf(bytes), file: listedFileOf(hash) },
-      bytes,
-    });
+    models.push({ listed: await listedModel(model, bytes), bytes });
   }
   return models;
 }

@@ -1,4 +1,5 @@
 import type { EncodedChunk, Extent } from '../engine/engine.ts';
+import { groupAt } from '../network/channel-groups.ts';
 import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
@@ -40,11 +41,6 @@ export type AsyncChunkNetworks = {
     ...call: Parameters<ChunkNetworks[Name]>
   ) => Promise<ReturnType<ChunkNetworks[Name]>>;
 };
-
-/** The group of channels, 0..3, that `step` codes at a position: channels group*Cy/4 .. (group+1)*Cy/4 - 1. Spec 3.6. */
-export function groupAt(step: number, row: number, column: number): number {
-  return (2 * (row & 1) + (column & 1) - step) & 3;
-}
 
 /** Bytes of a chunk -> latents (h, w, Cy). Throws FormatError, section `chunk`, on bytes that break chapter 2. */
 export function decodeChunk(

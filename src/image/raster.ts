@@ -8,6 +8,25 @@ export interface Raster {
   readonly data: Uint8Array | Uint16Array;
 }
 
+/** A rectangle of a raster, which lies inside. */
+export function cropped(
+  { width: pitch, channels, data: from }: Raster,
+  {
+    left,
+    top,
+    width,
+    height,
+  }: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
+): Raster {
+  const length = width * channels;
+  const data = from.slice(0, height * length);
+  for (let row = 0; row < height; row++) {
+    const at = ((top + row) * pitch + left) * channels;
+    data.set(from.subarray(at, at + length), row * length);
+  }
+  return { width, height, channels, data };
+}
+
 /** Bits per sample. */
 export function depthOf(raster: Raster): 8 | 16 {
   return raster.data instanceof Uint16Array ? 16 : 8;

@@ -1,3 +1,6 @@
+import { decoderHashOf } from '../network/decoder-model.ts';
+import type { Model } from '../network/model.ts';
+
 /**
  * Models beside the released ones that a host of pictures has for browsers: `model/models.json`, beside the weights. The host makes the page, so it may also
  * say which weights the page believes.
@@ -29,6 +32,11 @@ export function readModelList(value: unknown): ListedModel[] {
 /** How the weights of a model are called beside the list. */
 export function listedFileOf(hash: string): string {
   return `${hash}.safetensors`;
+}
+
+/** What a list says of a model. `file`: its model file. */
+export async function listedModel({ name, hash }: Model, file: Uint8Array): Promise<ListedModel> {
+  return { name, hash, decoderHash: await decoderHashOf(file), file: listedFileOf(hash) };
 }
 
 function isListed(entry: unknown): entry is ListedModel {

@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { depthOf, type Raster } from '../image/raster.ts';
+import { cropped, depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import { integerBetween, type Random, shuffled } from './random.ts';
 
@@ -62,15 +62,13 @@ function cut(raster: Raster, random: Random): Piece {
   const height = Math.min(PIECE, raster.height);
   const left = integerBetween(random, 0, raster.width - width + 1);
   const top = integerBetween(random, 0, raster.height - height + 1);
-  const { channels } = raster;
-  const colors = channels >= 3 ? 3 : 1;
+  const { channels, data: samples } = cropped(raster, { left, top, width, height });
   const shift = depthOf(raster) - 8;
   const data = new Uint8Array(width * height * 3);
-  for (let row = 0, to = 0; row < height; row++) {
-    let from = ((top + row) * raster.width + left) * channels;
-    for (let column = 0; column < width; column++, from += channels)
-      for (let c = 0; c < 3; c++) data[to++] = raster.data[from + (colors === 3 ? c : 0)]! >> shift;
-  }
+  // Gray stands for all three.
+  const next = channels >= 3 ? 1 : 0;
+  for (let from = 0, to = 0; from < samples.length; from += channels)
+    for (let c = 0; c < 3; c++) data[to++] = samples[from + c * next]! >> shift;
   return { width, height, data };
 }
 

@@ -1,4 +1,4 @@
-import { modelConvs } from '../network/convs.ts';
+import { modelConvs, type Network } from '../network/convs.ts';
 import { TensorFile } from '../network/safetensors.ts';
 
 /** Of the values that a convolution reads and makes: value = integer / 2^exponent. NaN where the model file does not say. */
@@ -8,47 +8,35 @@ export interface Exponents {
 }
 
 /** As much of a graph (spec 3.2) as says which tensor has which exponent. Exporters write them for those who train; decoders do not need them. */
-interface ConvJson {
-  readonly op: 'conv';
+interface WithExponent {
   readonly exponent?: number;
 }
-type LayerJson =
-  | ConvJson
-  | { readonly op: 'residual'; readonly first: ConvJson; readonly second: ConvJson }
-  | { readonly op: 'row'; readonly exponent?: number }
-  | { readonly op: 'shuffle' | 'unshuffle' };
-interface GraphJson {
+interface ConvJson extends WithExponent {
+  readonly op: 'conv';
+}
+interface GraphJson extends Network<ConvJson> {
   readonly imageShift: number;
-  readonly analysis: readonly LayerJson[];
-  readonly hyperAnalysis: readonly LayerJson[];
-  readonly hyperSynthesis: readonly LayerJson[];
-  readonly prior: readonly {
-    readonly trunk: readonly LayerJson[];
-    readonly mean: ConvJson;
-    readonly deviation: ConvJson;
-  }[];
-  readonly synthesis: readonly LayerJson[];
-  readonly latent: { readonly exponent?: number };
-  readonly hyper: { readonly exponent?: number };
+  readonly latent: WithExponent;
+  readonly hyper: WithExponent;
 }
 
 /** In the order of `modelConvs`. `file`: a model file that loads. */
 export function convExponents(file: Uint8Array): Exponents[] {
   const graph = JSON.parse(new TensorFile(file).metadata.get('graph')!) as GraphJson;
   const found = new Map<ConvJson, Exponents>();
-  const exponentOf = ({ exponent }: { exponent?: number }) => exponent ?? Number.NaN;
+  const exponentOf = ({ exponent }: WithExponent) => exponent ?? Number.NaN;
   const note = (conv: ConvJson, input: number): number => {
     const output = exponentOf(conv);
     found.set(conv, { input, output });
     return output;
   };
   /** -> the exponent of what the layers make. */
-  const follow = (layers: readonly LayerJson[], input: number): number => {
+  const follow = (layers: GraphJson['analysis'], input: number): number => {
     let exponent = input;
     for (const layer of layers) {
       if (layer.op === 'conv') exponent = note(layer, exponent);
       else if (layer.op === 'residual') note(layer.second, note(layer.first, exponent));
-      else if (layer.op === 'row') exponent = exponentOf(layer);
+      else if (layer.op === 'row') exponent = exponentOf(layer as WithExponent);
     }
     return exponent;
   };

@@ -2,17 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { Packr } from 'msgpackr';
 import { RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
-import type { TrainerState } from './trainer.ts';
+import type { TuneState } from './tune.ts';
 
 /** A run that has been interrupted, or may be: everything that is needed to go on with it. */
-export interface RunState {
+export interface RunState extends TuneState {
   /** Hash of the model that is tuned. */
   readonly base: string;
   /** Settings under which it goes on; others would be another run. */
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly step: number;
-  readonly seconds: number;
-  readonly trainer: TrainerState;
 }
 
 const FORMAT = 'liif-tuning';

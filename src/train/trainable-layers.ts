@@ -1,3 +1,4 @@
+import { filterOf } from '../engine/tensorflow/layers.ts';
 import type { Conv, Layer, Row } from '../network/model.ts';
 import type { Differentiable } from './differentiable.ts';
 import type { Exponents } from './exponents.ts';
@@ -119,7 +120,7 @@ export function layerBuilder(
 function trainableConv(tf: TensorFlow, conv: Conv, exponents: Exponents): TrainableConv {
   const { kernel, inputs, outputs } = conv;
   const shape: [number, number, number, number] = [kernel, kernel, inputs, outputs];
-  const filter = tf.tensor(filterOf(conv), shape) as Tensor4D;
+  const filter = tf.tensor(filterOf(conv, 2 ** -conv.shift), shape) as Tensor4D;
   const { ofInput, ofOutput, ofAll } = rootMeanSquares(conv);
   const known = 2 ** (exponents.output - exponents.input);
   const relative = ofAll / TYPICAL_WEIGHT;
@@ -153,15 +154,6 @@ function trainableConv(tf: TensorFlow, conv: Conv, exponents: Exponents): Traina
 /** A variable takes over the memory of the tensor that it is made of, but not the tensor. */
 export function zeroVariable(tf: TensorFlow, shape: number[]): Variable {
   return tf.tidy(() => tf.variable(tf.zeros(shape)));
-}
-
-/** [O][k][k][I] -> [k][k][I][O], over 2^shift. */
-function filterOf({ kernel, inputs, outputs, weight, shift }: Conv): Float32Array {
-  const length = kernel * kernel * inputs;
-  const filter = new Float32Array(weight.length);
-  for (let o = 0, w = 0; o < outputs; o++)
-    for (let i = 0; i < length; i++) filter[i * outputs + o] = weight[w++]! * 2 ** -shift;
-  return filter;
 }
 
 /** Of the weights that read an input channel, make an output channel, and of all. */

@@ -1,3 +1,4 @@
+import { groupAt } from '../network/channel-groups.ts';
 import type { Model } from '../network/model.ts';
 import type { Differentiable } from './differentiable.ts';
 import type { EnlargedWindow } from './enlargement.ts';
@@ -201,7 +202,7 @@ function codingMasks(tf: TensorFlow, height: number, width: number, channels: nu
     const mask = new Float32Array(height * width * channels);
     for (let row = 0, i = 0; row < height; row++)
       for (let column = 0; column < width; column++) {
-        const group = (2 * (row & 1) + (column & 1) - step) & 3;
+        const group = groupAt(step, row, column);
         mask.fill(1, i + (group * channels) / 4, i + ((group + 1) * channels) / 4);
         i += channels;
       }

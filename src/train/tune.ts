@@ -9,7 +9,7 @@ import { seededRandom } from './random.ts';
 import { refitTables, SymbolCounts } from './refit-tables.ts';
 import type { TrainingBackend } from './tensorflow.ts';
 import { type StepFigures, Trainer, type TrainerState } from './trainer.ts';
-import { tunedModel } from './tuned-model.ts';
+import { type BaseModel, tunedModel } from './tuned-model.ts';
 
 export interface TuneSettings {
   /** What the run stops at: so many steps, or so many seconds of training. The rate falls towards it. */
@@ -31,17 +31,22 @@ export interface TuneOptions {
   readonly name: string;
   readonly backend: TrainingBackend;
   /** Where to go on. */
-  readonly from?: TuneProgress & { readonly trainer: TrainerState };
+  readonly from?: TuneState;
   readonly signal?: AbortSignal;
   readonly onStep?: (step: TuneStep) => void;
   /** Called now and then, and before the call rejects because `signal` was aborted: what is kept of it is a `from`. */
-  readonly onState?: (state: TuneProgress & { readonly trainer: TrainerState }) => Promise<void>;
+  readonly onState?: (state: TuneState) => Promise<void>;
 }
 
 export interface TuneProgress {
   readonly step: number;
   /** Spent on training. */
   readonly seconds: number;
+}
+
+/** All that is needed to go on. */
+export interface TuneState extends TuneProgress {
+  readonly trainer: TrainerState;
 }
 
 export interface TuneStep extends TuneProgress, StepFigures {
@@ -79,20 +84,20 @@ const COUNTED_BATCHES = 48;
 
 /**
  * Fine-tunes a model: its convolutions and the head's last layer, encoder and decoder together, on rate and distortion of `pieces`. Quality rows,
- * steps and the graph stay; CDF tables are fitted to the symbols that occur. `base` is a model file (spec 3.2). Rejects with RequestError where
+ * steps and the graph stay; CDF tables are fitted to the symbols that occur. `base` is what `readModelFile` gives. Rejects with RequestError where
  * there is nothing to learn from, with the signal's reason when aborted.
  */
-export async function tune(base: Uint8Array, options: TuneOptions): Promise<TunedModel> {
+export async function tune(base: BaseModel, options: TuneOptions): Promise<TunedModel> {
   const { settings, pieces, signal, from } = options;
   if (pieces.length === 0) throw new RequestError('There is no picture to learn from');
-  const model = await loadModel(base);
-  const trainer = new Trainer(options.backend, model, convExponents(base));
+  const { model, bytes } = base;
+  const trainer = new Trainer(options.backend, model, convExponents(bytes));
   try {
     if (from) await trainer.restore(from.trainer);
     const { step, skipped } = await train(trainer, options);
     const tables = await countedTables(trainer, model, batchOptions(settings, pieces, step), signal);
     const provenance = { tuned: { base: model.hash, steps: step, pieces: pieces.length, ...settings } };
-    const file = await tunedModel(base, model, trainer.network, { name: options.name, tables, provenance });
+    const file = await tunedModel(base, trainer.network, { name: options.name, tables, provenance });
     return { file, model: await loadModel(file), steps: step, skipped };
   } finally {
     trainer.close();

@@ -16,10 +16,15 @@ export interface TunedModelOptions {
 /** Spec 3.8. */
 const LEAST_OUTPUT_SHIFT = 9;
 
-/** The trained network as integers: a model file. `base` is the file that `model` was read from, whose graph, steps and quality rows stay. */
+/** A model to start from, and the file that it was read from. */
+export interface BaseModel {
+  readonly model: Model;
+  readonly bytes: Uint8Array;
+}
+
+/** The trained network as integers: a model file. Graph, steps and quality rows of `base` stay. */
 export async function tunedModel(
-  base: Uint8Array,
-  model: Model,
+  { model, bytes }: BaseModel,
   network: TrainableNetwork,
   { name, tables, provenance }: TunedModelOptions,
 ): Promise<Uint8Array> {
@@ -27,7 +32,7 @@ export async function tunedModel(
   const convs: ConvValues[] = [];
   for (const [i, trained] of network.convs.entries()) convs.push(await integers(trained, limits[i]!));
   const head = await headIntegers(network, model.head);
-  return rewriteModel(base, { name, convs, tables, head, provenance });
+  return rewriteModel(bytes, { name, convs, tables, head, provenance });
 }
 
 async function integers(trained: TrainableConv, limits: readonly number[]): Promise<ConvValues> {

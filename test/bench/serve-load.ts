@@ -1,5 +1,5 @@
 import { Client } from 'undici';
-import { randomFrom } from './serve-setup.ts';
+import { seededRandom } from '../../src/train/random.ts';
 
 /** What a closed loop of clients saw: each asks again as soon as it has its answer. */
 export interface Load {
@@ -22,7 +22,7 @@ export async function load(
   connections: number,
   seconds: number,
 ): Promise<Load> {
-  const random = randomFrom(connections);
+  const random = seededRandom(connections);
   const times: number[] = [];
   let failed = 0;
   const begun = performance.now();

@@ -186,17 +186,6 @@ export function machine(): string {
   return `${availableParallelism()} cores ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, sharp ${sharp.versions.sharp}`;
 }
 
-/** mulberry32: the same tiles in every run. */
-export function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 export async function writeConfig(directory: string, name: string, text: string): Promise<string> {
   await mkdir(directory, { recursive: true });
   const path = join(directory, name);

@@ -1,5 +1,5 @@
 import { Client } from 'undici';
-import { randomFrom } from './serve-setup.ts';
+import { seededRandom } from '../../src/train/random.ts';
 import { loadPath } from './soak-paths.ts';
 
 // The clients of the soak test, in a process of their own: requests at a fixed rate, whether or not answers come. Prints a line of JSON at the end.
@@ -33,7 +33,7 @@ export interface SoakResult {
   readonly refused99: number;
 }
 
-const random = randomFrom(20_26);
+const random = seededRandom(20_26);
 const idle: Client[] = [];
 const statuses: Record<string, number> = {};
 const tileTimes: number[] = [];

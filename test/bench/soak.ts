@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { seededRandom } from '../../src/train/random.ts';
 import { load } from './serve-load.ts';
-import { benchPictures, freePort, machine, ROOT, randomFrom, startLiif } from './serve-setup.ts';
+import { benchPictures, freePort, machine, ROOT, startLiif } from './serve-setup.ts';
 import { fill } from './serve-tiles.ts';
 import type { HealthResult } from './soak-health.ts';
 import type { SoakResult } from './soak-load.ts';
@@ -70,7 +71,7 @@ const server = await startLiif(
 
 // All features first, so that what it can serve is the same in every run; then closed loop, enough clients to fill it.
 await fill(server.url);
-const random = randomFrom(7);
+const random = seededRandom(7);
 const anyTile = () => tilePath(random);
 await load(server.url, anyTile, 16, 3);
 const capacity = await load(server.url, anyTile, 16, 10);

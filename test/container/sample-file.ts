@@ -1,20 +1,13 @@
 import { crcOf } from '../../src/container/crc32c.ts';
+import { seededRandom as seeded } from '../../src/train/random.ts';
 
 /**
  * Files put together by hand from specification chapter 1, so that tests check reader and writer against something that is
  * neither, and can break any field while all CRCs stay right. Chunks hold noise: nothing here decodes them.
  */
 
-/** mulberry32: same seed, same numbers in 0 .. 1. */
-export function seeded(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+/** 0 <= value < 1; the same numbers for the same seed. */
+export { seeded };
 
 export function noise(length: number, seed: number): Uint8Array {
   const next = seeded(seed);

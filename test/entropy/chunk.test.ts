@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine, Extent } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
-import { type ChunkNetworks, decodeChunk, encodeChunk, groupAt } from '../../src/entropy/chunk.ts';
+import { type ChunkNetworks, decodeChunk, encodeChunk } from '../../src/entropy/chunk.ts';
 import { FormatError } from '../../src/errors.ts';
+import { groupAt } from '../../src/network/channel-groups.ts';
 import { symbolCount } from '../../src/network/chunk-size.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
+import { readModelFile } from '../../src/model/model-file.ts';
 import { modelConvs } from '../../src/network/convs.ts';
 import { loadModel } from '../../src/network/load.ts';
 import type { Conv } from '../../src/network/model.ts';
@@ -11,6 +11,7 @@ import { seededRandom } from '../../src/train/random.ts';
 import { openTrainingBackend, type TrainingBackend } from '../../src/train/tensorflow.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { DEFAULT_SETTINGS, type TuneOptions, tune } from '../../src/train/tune.ts';
+import type { BaseModel } from '../../src/train/tuned-model.ts';
 
 /** Stripes and a gradient: something to learn. */
 const piece: Piece = {
@@ -23,13 +24,11 @@ const piece: Piece = {
 };
 const settings = { ...DEFAULT_SETTINGS, batch: 1, side: 128, rate: 5e-3 };
 
-let base: Uint8Array;
+let base: BaseModel;
 let backend: TrainingBackend;
 beforeAll(async () => {
   backend = await openTrainingBackend('wasm');
-  base = new Uint8Array(
-    await readFile(new URL('../../format-spec/vectors/models/small.safetensors', import.meta.url)),
-  );
+  base = await readModelFile(new URL('../../format-spec/vectors/models/small.safetensors', import.meta.url));
 });
 
 const options = (steps: number, more: Partial<TuneOptions> = {}): TuneOptions => ({
@@ -42,7 +41,7 @@ const options = (steps: number, more: Partial<TuneOptions> = {}): TuneOptions =>
 
 describe.each(['cpu', 'wasm'] as const)('a trainer on %s', (name) => {
   it('makes what it repeats cheaper and closer', async () => {
-    const trainer = new Trainer(await openTrainingBackend(name), await loadModel(base), convExponents(base));
+    const trainer = new Trainer(await openTrainingBackend(name), base.model, convExponents(base.bytes));
     const batch = await nativeBatch({
       pieces: [piece],
       random: seededRandom(3),
@@ -64,7 +63,7 @@ describe('tuning', () => {
       base,
       options(3, { settings: { ...settings, until: { steps: 3 }, rate: 0.1 } }),
     );
-    const from = await loadModel(base);
+    const from = base.model;
     expect(steps).toBe(3);
     expect(model).toEqual(await loadModel(file));
     expect(model.name).toBe('tuned');

@@ -81,7 +81,7 @@ export function uploadConv(tf: TensorFlow, conv: Conv): DeviceLayer {
 }
 
 /** [outputs][kernel][kernel][inputs] -> [kernel][kernel][inputs][outputs], times `scale`, a power of two. */
-function filterOf({ kernel, inputs, outputs, weight }: Conv, scale: number): Float32Array {
+export function filterOf({ kernel, inputs, outputs, weight }: Conv, scale: number): Float32Array {
   const filter = new Float32Array(weight.length);
   const length = kernel * kernel * inputs;
   for (let o = 0, w = 0; o < outputs; o++) {

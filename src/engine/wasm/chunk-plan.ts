@@ -1,4 +1,4 @@
-import { groupAt } from '../../entropy/chunk.ts';
+import { groupAt } from '../../network/channel-groups.ts';
 import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import type { Extent, Rect } from '../engine.ts';

@@ -1,4 +1,4 @@
-import { groupAt } from '../../entropy/chunk.ts';
+import { groupAt } from '../../network/channel-groups.ts';
 import type { Conv, Layer, Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 import { type PackedConv, type PackedLayer, packConv, packLayer } from './pack-layer.ts';

@@ -2,14 +2,14 @@ import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, type Response } from 'express';
 import { readModelFile } from '../../model/model-file.ts';
-import { type ListedModel, listedFileOf, MODEL_LIST, modelListText } from '../../model/model-list.ts';
-import { decoderHashOf } from '../../network/decoder-model.ts';
+import { type ListedModel, listedModel, MODEL_LIST, modelListText } from '../../model/model-list.ts';
+import { RELEASED_MODEL } from '../../model/released-model.ts';
 import type { Model } from '../../network/model.ts';
 import { Problem } from '../problem.ts';
 
 /** Weights for browsers that decode by themselves; they read what they need of them by ranges. */
 const FOLDER = '/model';
-const RELEASED = fileURLToPath(new URL('../../model/liif-1.safetensors', import.meta.url));
+const RELEASED = fileURLToPath(RELEASED_MODEL);
 
 /** The models that settings name, and the address of each one's weights. */
 export class ServedModels {
@@ -38,10 +38,9 @@ export class ServedModels {
       all.push(model);
       // Weights from the web are not handed on.
       if (/^https?:/i.test(path)) continue;
-      const { name, hash } = model;
-      const file = listedFileOf(hash);
-      paths.set(file, resolve(path));
-      listed.push({ name, hash, decoderHash: await decoderHashOf(bytes), file });
+      const entry = await listedModel(model, bytes);
+      paths.set(entry.file, resolve(path));
+      listed.push(entry);
     }
     return new ServedModels(all, listed, paths);
   }
