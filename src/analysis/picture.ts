@@ -1,5 +1,6 @@
 import type { Patch, Rect } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
+import { pictureValue } from '../network/fixed-point.ts';
 
 /** Plane of a picture: 0 color, 1 alpha. Spec 1.3. */
 export type Plane = 0 | 1;
@@ -11,7 +12,6 @@ export type Plane = 0 | 1;
 export function picturePatch(raster: Raster, plane: Plane, rect: Rect, imageShift: number): Patch {
   const { width, height, channels, data } = raster;
   const scale = data instanceof Uint16Array ? 1 : 257;
-  const half = (1 << imageShift) >> 1;
   const colored = plane === 0 && channels >= 3;
   const first = plane === 1 ? channels - 1 : 0;
   const out = new Int16Array(rect.height * rect.width * 3);
@@ -21,8 +21,7 @@ export function picturePatch(raster: Raster, plane: Plane, rect: Rect, imageShif
     for (let column = 0; column < rect.width; column++) {
       const pixel = (line + Math.min(width - 1, rect.left + column)) * channels + first;
       for (let c = 0; c < 3; c++) {
-        const value = data[colored ? pixel + c : pixel]! * scale;
-        out[o++] = (2 * value - 65535 + half) >> imageShift;
+        out[o++] = pictureValue(data[colored ? pixel + c : pixel]! * scale, imageShift);
       }
     }
   }

@@ -1,6 +1,7 @@
 import { RequestError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import type { FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
+import { latentWindow, sitesOf } from '../network/window.ts';
+import type { Extent, FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
 
 /** How engines look at what they are called with: what each of them refuses, in the same words. */
 
@@ -13,15 +14,36 @@ export function expectQuality({ qualities }: Model, quality: number): void {
 /** Throws RequestError when `patch`, which is called `what`, does not hold all of `window`. */
 export function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
   const { rect } = patch;
-  const covers =
-    rect.top <= window.top &&
-    rect.left <= window.left &&
-    rect.top + rect.height >= window.top + window.height &&
-    rect.left + rect.width >= window.left + window.width;
-  if (!covers || patch.channels !== channels)
+  if (!contains(rect, window) || patch.channels !== channels)
     throw new RequestError(
       `Expected ${what} of ${channels} channels over ${JSON.stringify(window)} but received ${patch.channels} over ${JSON.stringify(rect)}`,
     );
+}
+
+/** Throws RequestError for calls of `gradient` whose patches do not fit together. */
+export function expectGradient(
+  model: Model,
+  coded: Patch,
+  level: Extent,
+  latents: Rect,
+  target: Patch,
+): void {
+  const sites = sitesOf(model, latents);
+  expectCover(coded, latentWindow(model, sites, level), model.latentChannels, 'latents');
+  expectCover(target, target.rect, 3, 'pixels');
+  if (!contains(sites, target.rect))
+    throw new RequestError(
+      `Expected pixels inside ${JSON.stringify(sites)} but received ${JSON.stringify(target.rect)}`,
+    );
+}
+
+function contains(outer: Rect, inner: Rect): boolean {
+  return (
+    outer.top <= inner.top &&
+    outer.left <= inner.left &&
+    outer.top + outer.height >= inner.top + inner.height &&
+    outer.left + outer.width >= inner.left + inner.width
+  );
 }
 
 /** The parts of a reduction with the feature maps that an engine keeps behind those it has given. Throws what `inner` throws. */

@@ -98,6 +98,8 @@ export interface EncodedChunk {
   readonly bytes: Uint8Array;
   /** What a decoder gets from `bytes`: dequantized latents (height, width, latentChannels). */
   readonly latents: Int16Array;
+  /** What one symbol more would cost, in 1/256 bit, for each of those latents: encoders follow it. */
+  readonly slopes: Int16Array;
 }
 
 export type EngineName = 'reference' | 'wasm' | 'webgpu' | 'tensorflow';
@@ -153,6 +155,20 @@ export interface Engine {
    * and filters them with `pixels/reduce.ts`, to the same bytes.
    */
   reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;
+
+  /**
+   * For encoders, not of the specification: how the decoder's squared error depends on latents. `coded` covers at least `latentWindow(model, sites, level)`
+   * for the sites of `latents`; `target`: pixels as `analyze` takes them, inside those sites. -> (latents.height, latents.width, latentChannels), in
+   * units of `gradientNetwork(model).unit`: the error over `target` alone, as if the latents of `latents` alone could change.
+   */
+  gradient(
+    coded: Patch,
+    level: Extent,
+    latents: Rect,
+    target: Patch,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<Int16Array>;
 
   /** For benchmarks: what plain kernels reach on the same device. Absent: the processor's threads. */
   plainSpeed?(signal?: AbortSignal): Promise<PlainSpeed>;

@@ -60,6 +60,8 @@ class FallbackEngine implements Engine {
       engine.pixels(features instanceof FallbackFeatures ? await features.on(engine) : features, ...call),
     );
 
+  readonly gradient: Engine['gradient'] = (...call) => this.either((engine) => engine.gradient(...call));
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([this.#first.close(), this.second.close()]);

@@ -70,6 +70,8 @@ class SeveralEngines implements Engine {
     return counted(lane, () => lane.engine.pixels(map, ...call));
   };
 
+  readonly gradient: Engine['gradient'] = (...call) => this.#idlest(({ engine }) => engine.gradient(...call));
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#lanes.map(({ engine }) => engine.close()));

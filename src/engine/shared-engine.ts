@@ -39,6 +39,7 @@ export class SharedEngine {
       decodeChunk: (...call) => this.#use((engine) => engine.decodeChunk(...call)),
       features: (...call) => this.#use(async (engine) => this.#held(await engine.features(...call))),
       pixels: (map, ...call) => this.#use((engine) => engine.pixels(innerOf(map), ...call)),
+      gradient: (...call) => this.#use((engine) => engine.gradient(...call)),
       // It belongs to everybody.
       close: async () => {},
     };

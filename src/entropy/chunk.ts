@@ -4,8 +4,9 @@ import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
 import { dequantize, quantize } from '../quantize/quantize.ts';
-import { type CodingTables, codingTables } from './cdf-table.ts';
+import { type CodingTables, codingTables, positionOf } from './cdf-table.ts';
 import { encodeSymbols, RansDecoder } from './rans.ts';
+import { rateSlopes } from './rate-slope.ts';
 
 /**
  * One chunk, symbols <-> bytes (spec 2.4, 3.6). The coding order is walked once for both directions: `codeChunk` works out table index
@@ -64,7 +65,7 @@ export function decodeChunkAsync(
   return runAwaiting(decoding(bytes, chunk, quality, model, networks));
 }
 
-/** Analysis output (h, w, Cy) of a chunk -> its bytes, and the latents that a decoder gets from them. */
+/** Analysis output (h, w, Cy) of a chunk -> its bytes, the latents that a decoder gets from them, and what these cost more or less nearby. */
 export function encodeChunk(
   analysis: Int16Array,
   chunk: Extent,
@@ -138,7 +139,7 @@ function* encoding(
     model,
   );
   const latents = yield* codeChunk(chunk, quality, model, networks, coder);
-  return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents };
+  return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents, slopes: coder.slopes };
 }
 
 /** A row of symbols that are coded one after the other. The arrays are used again for the next row. */
@@ -271,6 +272,9 @@ class RoundingCoder implements SymbolCoder {
   readonly tables: CodingTables;
   readonly indices: Uint8Array;
   readonly symbols: Int16Array;
+  /** (h, w, Cy): `rateSlopes` of the latents' symbols. */
+  readonly slopes: Int16Array;
+  readonly #rateSlopes: Int16Array;
   readonly #analysis: Int16Array;
   readonly #model: Model;
   readonly #quality: number;
@@ -282,6 +286,8 @@ class RoundingCoder implements SymbolCoder {
     this.tables = codingTables(model.tables);
     this.indices = new Uint8Array(symbolCount);
     this.symbols = new Int16Array(symbolCount);
+    this.slopes = new Int16Array(analysis.length);
+    this.#rateSlopes = rateSlopes(model.tables);
     this.#analysis = analysis;
     this.#model = model;
     this.#quality = quality;
@@ -312,8 +318,13 @@ class RoundingCoder implements SymbolCoder {
       const at = from[column]!;
       const first = quantizer + channel[column]!;
       for (let k = 0; k < group; k++, i++) {
+        const table = indices[i]!;
+        symbols[i] = 0;
+        if (this.tables.base[table]! < 0) continue;
         const difference = (this.#analysis[at + k]! - mean[at + k]!) * unit;
-        symbols[i] = this.tables.base[indices[i]!]! < 0 ? 0 : quantize(difference, latent.step[first + k]!);
+        const symbol = quantize(difference, latent.step[first + k]!);
+        symbols[i] = symbol;
+        this.slopes[at + k] = this.#rateSlopes[positionOf(this.tables, table, symbol)]!;
       }
     }
     this.#keep(run);

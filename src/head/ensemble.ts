@@ -43,7 +43,7 @@ export function renderQuery(head: Head, features: SiteWindow, query: Query): Sam
 }
 
 /** c of spec 4.4: the pixel's size in sites enters the hidden vector. */
-function cellTerm(head: Head, cellRow: number, cellColumn: number): Int16Array {
+export function cellTerm(head: Head, cellRow: number, cellColumn: number): Int16Array {
   const term = new Int16Array(head.hidden);
   for (let k = 0; k < head.hidden; k++) {
     const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn;

@@ -24,6 +24,9 @@ const MIN_CELL = 1024n;
 const MAX_CELL = 16384n;
 const FRACTION_BITS = 14n;
 
+/** That of native scale. */
+export const NATIVE_CELL = 4096;
+
 /** Grid pixels along an axis, margins and all: an index has to fit into 31 bits. */
 const MAX_GRID = 2 ** 31 - 1;
 
@@ -188,4 +191,13 @@ export function sampleAxis(
   const step = multiply(b, { numerator: 1n, denominator: n * reduction });
   const cell = floorDivide(2n * (step.numerator << 12n) + step.denominator, 2n * step.denominator);
   return { index, fraction, cell: Number(cell < MIN_CELL ? MIN_CELL : cell > MAX_CELL ? MAX_CELL : cell) };
+}
+
+/** Pixels that lie on the sites first .. first+count-1: native scale. */
+export function nativeAxis(first: number, count: number): Axis {
+  return {
+    index: Int32Array.from({ length: count }, (_, i) => first + i),
+    fraction: new Int16Array(count),
+    cell: NATIVE_CELL,
+  };
 }

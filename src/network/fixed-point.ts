@@ -22,3 +22,8 @@ export function sat16(v: number): number {
 export function leaky(v: number): number {
   return v > 0 ? v : v >> 3;
 }
+
+/** What analysis reads for a sample of 16 bits, spec 3.4. */
+export function pictureValue(sample: number, imageShift: number): number {
+  return (2 * sample - 65535 + ((1 << imageShift) >> 1)) >> imageShift;
+}

@@ -75,6 +75,16 @@ export function inputRect(layers: readonly Layer[], output: Rect, input: Extent)
   return layerWindows(layers, output, input)[0]!;
 }
 
+/** The sites of some latents. */
+export function sitesOf({ latentStride }: Model, { top, left, height, width }: Rect): Rect {
+  return {
+    top: top * latentStride,
+    left: left * latentStride,
+    height: height * latentStride,
+    width: width * latentStride,
+  };
+}
+
 /** The latents that P over `sites` needs, in a level of `level` latents. */
 export function latentWindow(model: Model, sites: Rect, level: Extent): Rect {
   return inputRect(model.synthesis, sites, level);

@@ -1,3 +1,4 @@
+import { distortionWeight, LOWEST_WEIGHT } from '../network/distortion-weight.ts';
 import type { Model } from '../network/model.ts';
 import type { Batch } from './batches.ts';
 import type { Differentiable } from './differentiable.ts';
@@ -5,9 +6,6 @@ import { enlargedWindow } from './enlargement.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
 import type { TrainableNetwork } from './trainable-network.ts';
 
-/** Bits a pixel that one unit of squared error (8-bit units) is worth, at the lowest and the highest quality: what the released model was trained with. */
-const LAMBDA_LOW = 0.0016;
-const LAMBDA_HIGH = 0.36;
 /** Losses are divided by (lambda / lowest lambda) to this power, so that high qualities do not drown low ones. */
 const FLATTENING = 0.35;
 /**
@@ -52,12 +50,9 @@ export function batchLoss(
     shown = network.native(features);
   }
   const error = tf.mean(tf.square(tf.sub(displayed(shown), wanted)), [1, 2, 3]);
-  const lambda = Float32Array.from(
-    batch.quality,
-    (q) => LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (q / (model.qualities - 1)),
-  );
+  const lambda = Float32Array.from(batch.quality, (q) => distortionWeight(q + 1, model.qualities));
   const distortion = enlarged ? tf.mul(tf.log1p(error), ENLARGEMENT) : tf.mul(error, tf.tensor1d(lambda));
-  const weight = tf.tensor1d(lambda.map((l) => (l / LAMBDA_LOW) ** -FLATTENING));
+  const weight = tf.tensor1d(lambda.map((l) => (l / LOWEST_WEIGHT) ** -FLATTENING));
   const loss = tf.mean(tf.mul(tf.add(rate, distortion), weight));
   return { loss, bitsPerPixel: tf.mean(rate), squaredError: tf.mean(error) };
 }

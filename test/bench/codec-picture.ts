@@ -194,6 +194,8 @@ function watch(engine: Engine): {
       decodeChunk: timed('decodeChunk', engine.decodeChunk.bind(engine)),
       features: timed('features', engine.features.bind(engine)),
       pixels: timed('pixels', engine.pixels.bind(engine)),
+      // Pictures are not optimized here.
+      gradient: engine.gradient.bind(engine),
       close: () => engine.close(),
     },
     begin() {

@@ -90,6 +90,12 @@ describe('several cards', () => {
     expect(warnings).toEqual(['one was lost; the reference engine stands in']);
     const again = await makeFeatures(both);
     expect(await both.pixels(again, [query])).toEqual(expected);
+    const target = { rect: sites, channels: 3, data: new Int16Array(sites.height * sites.width * 3) };
+    const gradient = await both.gradient(latents, level, latents.rect, target, 50);
+    expect(gradient).toEqual(
+      await openReferenceEngine(model).gradient(latents, level, latents.rect, target, 50),
+    );
+    expect(gradient.some((value) => value !== 0)).toBe(true);
   });
 });
 

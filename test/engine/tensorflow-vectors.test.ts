@@ -74,6 +74,7 @@ function unclosed(engine: Engine): Engine {
     decodeChunk: (...call) => engine.decodeChunk(...call),
     features: (...call) => engine.features(...call),
     pixels: (...call) => engine.pixels(...call),
+    gradient: (...call) => engine.gradient(...call),
     async close() {},
   };
 }

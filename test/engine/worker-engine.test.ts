@@ -148,7 +148,11 @@ describe('an engine behind messages', () => {
 
   it('leaves chunks to another where it says so, until it is closed', async () => {
     const decodeChunk = vi.fn(reference.decodeChunk);
-    const chunks = { encodeChunk: reference.encodeChunk, decodeChunk };
+    const chunks = {
+      encodeChunk: reference.encodeChunk,
+      decodeChunk,
+      gradient: vi.fn(reference.gradient),
+    };
     const { bytes } = await reference.encodeChunk(new Int16Array(model.latentChannels), level, 50);
     const coder = await open({}, { chunks });
     await coder.engine.decodeChunk(bytes, level, 50);
@@ -156,6 +160,11 @@ describe('an engine behind messages', () => {
     const { engine } = await open({ codesChunks: false }, { chunks });
     await engine.decodeChunk(bytes, level, 50);
     expect(decodeChunk).toHaveBeenCalledOnce();
+    // Gradients it leaves to that one in any case.
+    const target = { rect: { top: 0, left: 0, height: 1, width: 1 }, channels: 3, data: new Int16Array(3) };
+    await coder.engine.gradient(latents, level, latents.rect, target, 50);
+    await engine.gradient(latents, level, latents.rect, target, 50);
+    expect(chunks.gradient).toHaveBeenCalledTimes(2);
     await engine.close();
     await expect(engine.decodeChunk(bytes, level, 50)).rejects.toMatchObject({ _tag: 'EngineError' });
   });

@@ -52,7 +52,7 @@ export function runLayer({ layer, extent, output }: PlannedLayer, input: Patch, 
 }
 
 /** Spec 3.3: a window of all channels is gathered once per site, in the order of the weights. */
-function conv(layer: Conv, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
+export function conv(layer: Conv, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
   const { kernel, inputs, outputs, weight, bias, shift, limit } = layer;
   const out = emptyPatch(output, outputs);
   const biasRow = layer.biasRows > 1 ? (quality - 1) * outputs : 0;
@@ -91,10 +91,13 @@ function gather(taps: Int16Array, kernel: number, input: Patch, extent: Extent, 
 
 function residual(layer: Residual, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
   const inner = conv(layer.first, input, extent, grow(output, 1, extent), quality);
-  const branch = conv(layer.second, inner, extent, output, quality);
-  const out = crop(input, output);
-  for (let i = 0; i < out.data.length; i++) out.data[i] = clamp(out.data[i]! + branch.data[i]!, layer.limit);
-  return out;
+  return addClamped(crop(input, output), conv(layer.second, inner, extent, output, quality), layer.limit);
+}
+
+/** clamp(a + b), in a; both over the same rect. */
+export function addClamped(a: Patch, b: Patch, limit: number): Patch {
+  for (let i = 0; i < a.data.length; i++) a.data[i] = clamp(a.data[i]! + b.data[i]!, limit);
+  return a;
 }
 
 export function row(layer: Row, input: Patch, output: Rect, quality: number): Patch {

@@ -2,9 +2,10 @@ import { type ChunkNetworks, decodeChunk, encodeChunk } from '../../entropy/chun
 import { EngineError } from '../../errors.ts';
 import { renderQuery } from '../../head/ensemble.ts';
 import type { Layer, Model } from '../../network/model.ts';
-import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
-import { expectCover, expectQuality } from '../arguments.ts';
+import { analysisWindow, latentWindow, paddedExtent, sitesOf } from '../../network/window.ts';
+import { expectCover, expectGradient, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
+import { latentGradient } from './gradient.ts';
 import { crop, joinChannels, planLayers, runLayer, runLayers } from './layers.ts';
 
 /**
@@ -89,6 +90,14 @@ export function openReferenceEngine(model: Model): Engine {
         rasters.push(renderQuery(model.head, { rect, level, data }, query));
       }
       return rasters;
+    },
+
+    async gradient(coded, level, latents, target, quality, signal) {
+      enter(quality, signal);
+      expectGradient(model, coded, level, latents, target);
+      await breathe(signal);
+      const window = latentWindow(model, sitesOf(model, latents), level);
+      return latentGradient(model, crop(coded, window), level, latents, target, quality);
     },
 
     async close() {

@@ -94,6 +94,11 @@ class DeviceEngine implements TensorFlowEngine {
     return this.#exact.encodeChunk(...call);
   }
 
+  async gradient(...call: Parameters<Engine['gradient']>): Promise<Int16Array> {
+    this.#expectOpen();
+    return this.#exact.gradient(...call);
+  }
+
   async decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
     this.#expectOpen();
     return this.#exact.decodeChunk(...call);

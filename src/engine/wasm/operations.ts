@@ -113,7 +113,7 @@ export function gatherOperation(
 }
 
 /** Address of site (row, column) of a region. */
-function siteAddress({ address, rect, channels }: Region, row: number, column: number): number {
+export function siteAddress({ address, rect, channels }: Region, row: number, column: number): number {
   return address + ((row - rect.top) * rect.width + column - rect.left) * channels * 2;
 }
 
@@ -178,7 +178,7 @@ function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Opera
   };
 }
 
-function stripRows(rows: number): number {
+export function stripRows(rows: number): number {
   return Math.max(1, Math.ceil(rows / STRIPS));
 }
 
@@ -282,6 +282,27 @@ export function pushShuffledConv(
     });
     operations.push(dy + 1 < k ? { ...operation, barrier: false } : operation);
   }
+}
+
+/** `values` times the slope of the activation that made `activations`, over `window`. */
+export function slopeOperation(values: Region, activations: Region, window: Rect): Operation {
+  const pixel = values.channels * 2;
+  return {
+    kernel: 'slope',
+    args: [
+      siteAddress(values, window.top, window.left),
+      values.rect.width * pixel,
+      siteAddress(activations, window.top, window.left),
+      activations.rect.width * pixel,
+      window.width * pixel,
+      0,
+      window.height,
+    ],
+    fromArgument: 5,
+    rows: window.height,
+    stripRows: stripRows(window.height),
+    barrier: true,
+  };
 }
 
 export function rowOperation(

@@ -2,7 +2,14 @@ import type { Layer } from '../../network/model.ts';
 import { grow, layerExtents, layerWindows } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Region } from './heap.ts';
-import { clearBorder, convOperation, pushShuffledConv, rowOperation, unshuffledConv } from './operations.ts';
+import {
+  clearBorder,
+  convOperation,
+  pushShuffledConv,
+  rowOperation,
+  slopeOperation,
+  unshuffledConv,
+} from './operations.ts';
 import type { PackedConv, PackedLayer } from './pack-layer.ts';
 import type { Operation } from './program.ts';
 
@@ -15,6 +22,14 @@ export interface Allocator {
 export interface Plan {
   readonly operations: Operation[];
   readonly output: Region;
+}
+
+/** What gradients want of residuals, in the order of the layers. */
+export interface InsideResiduals {
+  /** Receives what comes out of the first convolution of each, which then is not freed. */
+  readonly kept?: Region[];
+  /** For each, the activations whose slopes that is multiplied with, if any. */
+  readonly slopes?: readonly (Region | undefined)[];
 }
 
 /**
@@ -30,7 +45,9 @@ export function planLayers(
   quality: number,
   allocator: Allocator,
   output?: Region,
+  inside: InsideResiduals = {},
 ): Plan {
+  let residuals = 0;
   // Only op, kernel and factor matter for windows.
   const shapes = layers as unknown as readonly Layer[];
   const extents = layerExtents(shapes, extent);
@@ -56,10 +73,13 @@ export function planLayers(
       clearBorder(operations, hidden, extents[i]!);
       barrier(operations);
       operations.push(convOperation(layer.first, current, inner, hidden, inner, quality));
+      const activations = inside.slopes?.[residuals++];
+      if (activations) operations.push(slopeOperation(hidden, activations, inner));
       operations.push(
         convOperation(layer.second, hidden, made, target, made, quality, { of: current, limit: layer.limit }),
       );
-      allocator.free(hidden.address);
+      if (inside.kept) inside.kept.push(hidden);
+      else allocator.free(hidden.address);
     } else if (layer.op === 'row') {
       barrier(operations);
       operations.push(rowOperation(layer.row, layer.channels, layer.limit, current, target, made, quality));

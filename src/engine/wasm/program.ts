@@ -9,6 +9,8 @@ export interface Kernels {
   joinBlocks(...args: number[]): void;
   reduceRows(...args: number[]): void;
   reduceColumns(...args: number[]): void;
+  headGradient(...args: number[]): void;
+  slope(...args: number[]): void;
   decodeSymbols(...args: number[]): number;
   decodeLatents(...args: number[]): number;
 }

@@ -138,7 +138,7 @@ export function serveThread(
 
 function transferable(result: JobResult): ArrayBuffer[] {
   if (result === undefined) return [];
-  const arrays = 'latents' in result ? [result.latents, result.bytes] : [result];
+  const arrays = 'latents' in result ? [result.latents, result.slopes, result.bytes] : [result];
   return arrays.map(({ buffer }) => buffer as ArrayBuffer);
 }
 

@@ -13,8 +13,13 @@ export interface GpuThreadData {
 }
 
 const { cpuThreads, ended } = workerData as GpuThreadData;
-const elsewhere = () => Promise.reject(new EngineError('chunks are coded in another thread'));
-const cpu: ChunkCoder = { threads: cpuThreads, encodeChunk: elsewhere, decodeChunk: elsewhere };
+const elsewhere = () => Promise.reject(new EngineError('that is computed in another thread'));
+const cpu: ChunkCoder = {
+  threads: cpuThreads,
+  encodeChunk: elsewhere,
+  decodeChunk: elsewhere,
+  gradient: elsewhere,
+};
 
 process.once('exit', () => {
   Atomics.store(ended, 0, 1);

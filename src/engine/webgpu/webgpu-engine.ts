@@ -22,8 +22,8 @@ import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
 import { Submitter } from './submission.ts';
 
-/** What codes chunks where the device does not. */
-export type ChunkCoder = Pick<Engine, 'threads' | 'encodeChunk' | 'decodeChunk'>;
+/** What codes chunks where the device does not, and follows gradients. */
+export type ChunkCoder = Pick<Engine, 'threads' | 'encodeChunk' | 'decodeChunk' | 'gradient'>;
 
 export interface WebGpuOptions {
   /** It stays the caller's. */
@@ -264,6 +264,18 @@ class DeviceEngine implements WebGpuEngine {
     this.#enter(quality, signal);
     if (!this.#chunks) return this.#cpu.decodeChunk(bytes, chunk, quality, signal);
     return this.#chunks.decode(bytes, chunk, quality, () => this.#enter(undefined, signal));
+  }
+
+  async gradient(
+    coded: Patch,
+    level: Extent,
+    latents: Rect,
+    target: Patch,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<Int16Array> {
+    this.#enter(quality, signal);
+    return this.#cpu.gradient(coded, level, latents, target, quality, signal);
   }
 
   async close(): Promise<void> {

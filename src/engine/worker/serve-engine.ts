@@ -96,7 +96,7 @@ function transferable(result: Result): ArrayBuffer[] {
   const arrays: readonly ArrayBufferView[] = Array.isArray(result)
     ? result
     : 'latents' in result
-      ? [result.latents, result.bytes]
+      ? [result.latents, result.slopes, result.bytes]
       : [result as Int16Array];
   // Shared memory is on both sides already.
   const buffers = arrays.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer);

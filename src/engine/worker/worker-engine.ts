@@ -35,8 +35,8 @@ export interface SampleMemory {
   give(samples: SharedSamples): void;
 }
 
-/** What codes chunks. */
-type ChunkCoder = Pick<Engine, 'encodeChunk' | 'decodeChunk'>;
+/** What codes chunks, and follows gradients. */
+type ChunkCoder = Pick<Engine, 'encodeChunk' | 'decodeChunk' | 'gradient'>;
 
 /** A worker that runs `serveEngine`. */
 export interface EngineWorker {
@@ -57,7 +57,7 @@ export interface WorkerEngineOptions {
   readonly workers: number;
   /** Where workers write samples, which are copied from there; absent: they send memory of their own. */
   readonly samples?: SampleMemory;
-  /** Codes chunks where the workers leave that to others. It stays the caller's. */
+  /** Codes chunks where the workers leave that to others, and follows gradients. It stays the caller's. */
   readonly chunks?: ChunkCoder;
   readonly signal?: AbortSignal;
 }
@@ -89,6 +89,8 @@ class WorkerEngine implements Engine {
   readonly #samples: SampleMemory | undefined;
   /** Undefined where the workers code chunks. */
   readonly #chunks: ChunkCoder | undefined;
+  /** Undefined where the workers do. */
+  readonly #gradients: ChunkCoder | undefined;
   #lastMap = 0;
   #closed = false;
 
@@ -106,6 +108,7 @@ class WorkerEngine implements Engine {
     if (device !== undefined) this.device = device;
     this.#connections = connections;
     this.#samples = options.samples;
+    this.#gradients = options.chunks;
     this.#chunks = facts.every(({ codesChunks }) => codesChunks) ? undefined : options.chunks;
   }
 
@@ -124,6 +127,13 @@ class WorkerEngine implements Engine {
     if (this.#chunks) return this.#openChunks(this.#chunks).decodeChunk(bytes, chunk, quality, signal);
     const args = [own(bytes), chunk, quality];
     return (await this.#idlest.call({ kind: 'call', name: 'decodeChunk', args }, signal)) as Int16Array;
+  };
+
+  readonly gradient: Engine['gradient'] = async (coded, level, latents, target, quality, signal) => {
+    if (this.#gradients)
+      return this.#openChunks(this.#gradients).gradient(coded, level, latents, target, quality, signal);
+    const args = [ownPatch(coded), level, latents, ownPatch(target), quality];
+    return (await this.#idlest.call({ kind: 'call', name: 'gradient', args }, signal)) as Int16Array;
   };
 
   readonly features: Engine['features'] = async (latents, level, sites, quality, signal) => {

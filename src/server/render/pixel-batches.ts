@@ -56,6 +56,7 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
     encodeChunk: (...call) => engine.encodeChunk(...call),
     decodeChunk: (...call) => engine.decodeChunk(...call),
     features: (...call) => engine.features(...call),
+    gradient: (...call) => engine.gradient(...call),
     ...(engine.reduce && { reduce: engine.reduce.bind(engine) }),
     close: () => engine.close(),
     pixels(map, queries, signal) {

@@ -5,6 +5,7 @@
 import { alignedRow } from './aligned';
 
 export { decodeLatents, decodeSymbols, gather } from './chunk';
+export { headGradient, slope } from './gradient';
 export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 
 /**

@@ -1,0 +1,63 @@
+import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
+import { inParallel } from '../parallel.ts';
+
+/** What a decoder gets from an analysis output, and what one symbol more of each latent would cost, in 1/256 bit. */
+export interface CodedWindow {
+  readonly latents: Patch;
+  readonly slopes: Int16Array;
+}
+
+/** Codes a window of latents by chunks of `chunkSize`; those that it cuts as far as they reach into it. */
+export async function codeWindow(
+  engine: Engine,
+  { rect, channels, data }: Patch,
+  chunkSize: number,
+  quality: number,
+  signal?: AbortSignal,
+): Promise<CodedWindow> {
+  const latents = { rect, channels, data: new Int16Array(data.length) };
+  const slopes = { rect, channels, data: new Int16Array(data.length) };
+  const pieces = spans(rect.top, rect.height, chunkSize).flatMap(([top, height]) =>
+    spans(rect.left, rect.width, chunkSize).map(([left, width]): Rect => ({ top, left, height, width })),
+  );
+  await inParallel(engine.threads, pieces, async (piece) => {
+    const extent: Extent = { height: piece.height, width: piece.width };
+    const window = cut(data, rect, piece, channels);
+    const coded = await engine.encodeChunk(window, extent, quality, signal);
+    paste(latents, { rect: piece, channels, data: coded.latents });
+    paste(slopes, { rect: piece, channels, data: coded.slopes });
+  });
+  return { latents, slopes: slopes.data };
+}
+
+/** `start` .. `start + length` cut at the multiples of `size`: starts and lengths. */
+function spans(start: number, length: number, size: number): [number, number][] {
+  const found: [number, number][] = [];
+  for (let from = start; from < start + length; ) {
+    const to = Math.min(start + length, (Math.floor(from / size) + 1) * size);
+    found.push([from, to - from]);
+    from = to;
+  }
+  return found;
+}
+
+/** A copy of `rect` out of a tensor over `fromRect`, which holds it. */
+export function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): Int16Array {
+  const out = new Int16Array(rect.height * rect.width * channels);
+  const length = rect.width * channels;
+  for (let row = 0; row < rect.height; row++) {
+    const start = ((rect.top + row - fromRect.top) * fromRect.width + rect.left - fromRect.left) * channels;
+    out.set(from.subarray(start, start + length), row * length);
+  }
+  return out;
+}
+
+/** The inverse of `cut`: writes a patch to its place in another, which holds it. */
+export function paste(into: Patch, { rect, channels, data }: Patch): void {
+  const length = rect.width * channels;
+  for (let row = 0; row < rect.height; row++) {
+    const start =
+      ((rect.top + row - into.rect.top) * into.rect.width + rect.left - into.rect.left) * channels;
+    into.data.set(data.subarray(row * length, (row + 1) * length), start);
+  }
+}

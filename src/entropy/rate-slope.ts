@@ -1,0 +1,52 @@
+import type { CdfTables } from '../network/model.ts';
+import { type CodingTables, codingTables } from './cdf-table.ts';
+
+const compiled = new WeakMap<CdfTables, Int16Array>();
+
+/**
+ * What one symbol more costs, in 1/256 bit, for every position of `tables.cumulative` (`positionOf`): the mean of the steps to the next symbol
+ * down and up, by the frequencies of the table. Symbols that are coded by a bypass are few, and count as free. Compiled once per model.
+ */
+export function rateSlopes(tables: CdfTables): Int16Array {
+  let result = compiled.get(tables);
+  if (result === undefined) {
+    result = compile(tables, codingTables(tables));
+    compiled.set(tables, result);
+  }
+  return result;
+}
+
+function compile({ count, rawBits }: CdfTables, tables: CodingTables): Int16Array {
+  const { base, bypass, cumulative } = tables;
+  const slopes = new Int16Array(cumulative.length);
+  for (let t = 0; t < count; t++) {
+    const first = base[t]!;
+    const last = bypass[t]! - 1;
+    if (first < 0 || last <= first) continue;
+    const bits = (position: number) => {
+      const held = Math.max(first, Math.min(last, position));
+      return log2(cumulative[held + 1]! - cumulative[held]!);
+    };
+    for (let position = first; position <= last; position++) {
+      const span = Math.min(last, position + 1) - Math.max(first, position - 1);
+      const slope = (bits(position - 1) - bits(position + 1)) / span / 2 ** rawBits[t]!;
+      slopes[position] = Math.round(256 * slope);
+    }
+  }
+  return slopes;
+}
+
+/** log2 of a positive integer to 16 bits behind the point, of products that every machine rounds alike. */
+function log2(value: number): number {
+  let result = 0;
+  let rest = value;
+  for (; rest >= 2; rest /= 2) result++;
+  for (let bit = 0.5; bit > 2 ** -17; bit /= 2) {
+    rest *= rest;
+    if (rest >= 2) {
+      rest /= 2;
+      result += bit;
+    }
+  }
+  return result;
+}

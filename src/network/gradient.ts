@@ -1,0 +1,172 @@
+import { UnsupportedError } from '../errors.ts';
+import type { Conv, Layer, Model } from './model.ts';
+
+/**
+ * How the squared error of the decoder's pixels depends on latents, as a network of integers. For encoders only: the format knows nothing of it.
+ *
+ * Backpropagation through a convolution is a convolution: kernel turned around, inputs and outputs exchanged. Through a shuffle it is an
+ * unshuffle, through a residual one whose branch runs backwards. So what runs networks runs this one too, but for the slopes of activations. Shifts
+ * are chosen so that values keep their size from layer to layer, which a common factor, `unit`, puts right; clamped values saturate. Clamps of
+ * the decoder count as not there: a latent that clamping hides is still pulled the right way.
+ */
+export interface GradientNetwork {
+  /**
+   * From the derivative by P to that by latents. Residuals are those of the synthesis, last first; what comes out of the first convolution of one
+   * is multiplied with the slope of the activation there, if `leaky` says so for it, and never leaky itself.
+   */
+  readonly layers: readonly Layer[];
+  readonly leaky: readonly boolean[];
+  /** Derivatives by P are sums over the three colors of outputWeight times error, rounded off by so many bits. */
+  readonly headShift: number;
+  /** Clamp of those. */
+  readonly headLimit: number;
+  /** Times what comes out: half the derivative of the squared error, in 8-bit units of samples, by a latent as the model counts it. */
+  readonly unit: number;
+}
+
+/** Errors of samples, in units of what analysis reads (spec 3.4), are held within -ERROR_LIMIT .. ERROR_LIMIT: so three products fit int32. */
+export const ERROR_LIMIT = 16383;
+
+const LIMIT = 32767;
+const ACCUMULATOR = 2 ** 31 - 1;
+
+const networks = new WeakMap<Model, GradientNetwork>();
+
+/** Made once a model. Throws UnsupportedError where the synthesis has activations outside of the middle of residuals: this one does not see those. */
+export function gradientNetwork(model: Model): GradientNetwork {
+  let network = networks.get(model);
+  if (network === undefined) {
+    network = makeNetwork(model);
+    networks.set(model, network);
+  }
+  return network;
+}
+
+function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
+  const layers: Layer[] = [];
+  const leaky: boolean[] = [];
+  let exponent = 0;
+  for (const layer of synthesis.toReversed()) {
+    switch (layer.op) {
+      case 'row':
+        break;
+      case 'shuffle':
+        layers.push({ op: 'unshuffle', factor: layer.factor });
+        break;
+      case 'unshuffle':
+        layers.push({ op: 'shuffle', factor: layer.factor });
+        break;
+      case 'conv': {
+        expectLinear(layer);
+        const shift = shiftOf(layer);
+        exponent += shift - layer.shift;
+        layers.push(transposed(layer, shift));
+        break;
+      }
+      case 'residual': {
+        expectLinear(layer.second);
+        // Both shifts together are those of the decoder, so that the sum adds what is alike.
+        const both = layer.first.shift + layer.second.shift;
+        const shift = Math.min(both, shiftOf(layer.second));
+        layers.push({
+          op: 'residual',
+          first: transposed(layer.second, shift),
+          second: transposed(layer.first, both - shift),
+          limit: LIMIT,
+        });
+        leaky.push(layer.first.leaky);
+        break;
+      }
+    }
+  }
+  const limited = withLimits(layers);
+  const headShift = bits(meanSquare(head.outputWeight, head.hidden));
+  exponent += headShift - (head.outputShift - 8);
+  // An error of one level is 257 sixteen-bit samples, each of which is 2 / 2^imageShift; the head makes 256 steps of those 257.
+  const level = 514 / 2 ** imageShift;
+  const unit = ((2 ** exponent * 2) / 2 ** imageShift) * (257 / 256);
+  return {
+    layers: limited,
+    leaky,
+    headShift,
+    headLimit: inputLimit(limited[0], limited[1]),
+    unit: unit / (level * level),
+  };
+}
+
+function expectLinear(conv: Conv): void {
+  if (conv.leaky)
+    throw new UnsupportedError(
+      'Pictures cannot be optimized for this model: its synthesis has activations outside of residuals',
+    );
+}
+
+/** weight[i][-dy][-dx][o] */
+function transposed({ kernel, inputs, outputs, weight }: Conv, shift: number): Conv {
+  const taps = kernel * kernel;
+  const turned = new Int16Array(weight.length);
+  for (let o = 0, from = 0; o < outputs; o++) {
+    for (let tap = taps - 1; tap >= 0; tap--) {
+      for (let i = 0; i < inputs; i++) turned[(i * taps + tap) * outputs + o] = weight[from++]!;
+    }
+  }
+  return {
+    op: 'conv',
+    kernel,
+    inputs: outputs,
+    outputs: inputs,
+    weight: turned,
+    bias: new Int32Array(inputs),
+    biasRows: 1,
+    shift,
+    limit: LIMIT,
+    leaky: false,
+  };
+}
+
+/** Bits by which the derivatives of independent outputs grow, on the mean over all inputs of a convolution. */
+function shiftOf({ weight, inputs }: Conv): number {
+  return bits(meanSquare(weight, inputs));
+}
+
+/** Sum of the squares by which one of `columns` counts, on the mean. */
+function meanSquare(weight: Int16Array, columns: number): number {
+  let sum = 0;
+  for (const w of weight) sum += w * w;
+  return sum / columns;
+}
+
+/** The shift nearest to a growth whose square is given: 0 to 30. */
+function bits(square: number): number {
+  let shift = 0;
+  while (shift < 30 && square > 2 * 4 ** shift) shift++;
+  return shift;
+}
+
+/** Every output is held to what the next layer can read without leaving int32. */
+function withLimits(layers: readonly Layer[]): Layer[] {
+  return layers.map((layer, i) => {
+    const limit = inputLimit(layers[i + 1], layers[i + 2]);
+    if (layer.op === 'conv') return { ...layer, limit };
+    if (layer.op !== 'residual') return layer;
+    return { ...layer, first: { ...layer.first, limit: convLimit(layer.second) }, limit };
+  });
+}
+
+/** The largest magnitude that a layer may read. */
+function inputLimit(layer: Layer | undefined, next?: Layer): number {
+  if (layer?.op === 'conv') return convLimit(layer);
+  if (layer?.op === 'residual') return convLimit(layer.first);
+  return next === undefined ? LIMIT : inputLimit(next);
+}
+
+function convLimit({ weight, outputs, shift }: Conv): number {
+  const length = weight.length / outputs;
+  let largest = 1;
+  for (let from = 0; from < weight.length; from += length) {
+    let sum = 0;
+    for (let i = from; i < from + length; i++) sum += Math.abs(weight[i]!);
+    largest = Math.max(largest, sum);
+  }
+  return Math.min(LIMIT, Math.floor((ACCUMULATOR - 2 ** shift) / largest));
+}

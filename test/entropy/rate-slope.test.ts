@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest';
+import { codingTables, positionOf } from '../../src/entropy/cdf-table.ts';
+import { rateSlopes } from '../../src/entropy/rate-slope.ts';
+import { releasedModel } from '../../src/model/released-model.ts';
+import { loadModel } from '../../src/network/load.ts';
+import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+
+/** What a symbol that a table can express costs, in bits. */
+function cost({ tables }: Awaited<ReturnType<typeof releasedModel>>, t: number, n: number): number {
+  const k = (n >> tables.rawBits[t]!) - tables.minimum[t]!;
+  return tables.precision - Math.log2(tables.frequency[tables.start[t]! + k]!) + tables.rawBits[t]!;
+}
+
+it.each([
+  ['the released model', releasedModel],
+  ['a model with raw bits and empty tables', () => loadModel(tinyModelBytes({ seed: 5 }))],
+])('says what one symbol more costs by the tables of %s', async (_, load) => {
+  const model = await load();
+  const { tables } = model;
+  const coding = codingTables(tables);
+  const slopes = rateSlopes(tables);
+  let compared = 0;
+  for (let t = 0; t < tables.count; t++) {
+    // The last frequency is that of the bypass.
+    const size = tables.start[t + 1]! - tables.start[t]! - 1;
+    const span = 2 ** tables.rawBits[t]!;
+    for (let k = 1; k < size - 1; k++) {
+      const n = (tables.minimum[t]! + k) * span;
+      const expected = (cost(model, t, n + span) - cost(model, t, n - span)) / (2 * span);
+      expect(Math.abs(slopes[positionOf(coding, t, n)]! / 256 - expected)).toBeLessThan(1 / 256);
+      compared++;
+    }
+  }
+  expect(compared).toBeGreaterThan(100);
+});
+
+it('has none where there is but one symbol', async () => {
+  const model = await loadModel(tinyModelBytes({ seed: 5 }));
+  const coding = codingTables(model.tables);
+  const slopes = rateSlopes(model.tables);
+  for (let t = 0; t < model.tables.count; t++)
+    if (coding.base[t]! >= 0) expect(slopes[coding.bypass[t]!]).toBe(0);
+});
