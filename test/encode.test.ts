@@ -46,3 +46,35 @@ describe('an encoded picture', () => {
     );
   });
 });
+
+describe('optimizing', () => {
+  it('tells how far it is, step by step, and can be stopped', async () => {
+    // Four chunks, of which each counts once for every step and once for its bytes.
+    const options = { optimize: 3, chunkSize: 8 };
+    const heard: number[] = [];
+    await encodeImage(engine, ramp(256, 256), {
+      ...options,
+      onProgress: ({ stage, done, total }) => {
+        expect({ stage, total }).toEqual({ stage: 'encode', total: 16 });
+        heard.push(done);
+      },
+    });
+    expect(heard).toEqual([0, 4, 8, 12, 13, 14, 15, 16]);
+
+    const stop = new AbortController();
+    const stopped = encodeImage(engine, ramp(256, 256), {
+      ...options,
+      signal: stop.signal,
+      onProgress: ({ done }) => {
+        if (done === 4) stop.abort(new Error('enough'));
+      },
+    });
+    await expect(stopped).rejects.toThrow('enough');
+  });
+
+  it.each([-1, 0.5, 101])('refuses %d steps', async (optimize) => {
+    await expect(encodeImage(engine, ramp(16, 16), { optimize })).rejects.toThrow(
+      `Expected a number of optimizing steps of 0 to 100 but received ${optimize}`,
+    );
+  });
+});

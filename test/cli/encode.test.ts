@@ -75,6 +75,19 @@ describe('liif encode', () => {
     expect(await readdir(bench.folder)).toEqual(['small.liif']);
   });
 
+  it('optimizes, in four steps or as many as are asked for', async () => {
+    const encoded = async (...options: string[]) => {
+      const { code, stdout } = await runLiif(['encode', bench.photo, '-o', '-', ...options]);
+      expect(code).toBe(0);
+      return stdout;
+    };
+    const plain = await encoded();
+    const optimized = await encoded('--optimize');
+    expect(await encoded('--optimize-steps', '4')).toEqual(optimized);
+    expect(await encoded('--optimize', '--optimize-steps', '1')).not.toEqual(optimized);
+    expect(optimized).not.toEqual(plain);
+  });
+
   it('carries metadata on request', async () => {
     const input = join(bench.folder, 'tagged.jpg');
     await sharp(bench.photo)
