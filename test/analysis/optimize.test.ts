@@ -27,18 +27,20 @@ async function cost(raster: Raster, quality: number, optimize: boolean | number)
   return (8 * bytes.length) / (raster.width * raster.height) + distortionWeight(quality, 100) * error;
 }
 
-it.each([20, 60, 90])(
-  'makes bits and error together less, and more so in more steps, at quality %i',
-  async (quality) => {
-    const [plain, optimized, longer] = [
-      await cost(plan, quality, false),
-      await cost(plan, quality, true),
-      await cost(plan, quality, 10),
-    ];
-    expect(optimized).toBeLessThan(0.97 * plain);
-    expect(longer).toBeLessThan(0.995 * optimized);
-  },
-);
+// Files are the same everywhere, so the shares can be held close to what was found.
+it.each([
+  [20, 0.951],
+  [60, 0.955],
+  [90, 0.932],
+])('makes bits and error together less, and more so in more steps, at quality %i', async (quality, share) => {
+  const [plain, optimized, longer] = [
+    await cost(plan, quality, false),
+    await cost(plan, quality, true),
+    await cost(plan, quality, 10),
+  ];
+  expect(optimized).toBeLessThan(share * plain);
+  expect(longer).toBeLessThan(0.99 * optimized);
+});
 
 it('counts no pixels beyond the picture, and serves gray and alpha', async () => {
   const random = randomSource(9);
