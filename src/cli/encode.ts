@@ -93,7 +93,7 @@ export function encodeCommand(): Command {
         .argParser(decimal(1, 99))
         .conflicts(['quality', 'targetSize']),
     )
-    .option('--optimize', 'smaller at the same PSNR, for about seven times the time')
+    .option('--optimize', 'smaller at the same PSNR, for about eight times the time')
     .addOption(
       new Option('--optimize-steps <count>', 'the same in so many steps; 4 by default, 12 go further')
         .argParser(wholeNumber(1, 100))

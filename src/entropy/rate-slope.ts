@@ -23,14 +23,12 @@ function compile({ count, rawBits }: CdfTables, tables: CodingTables): Int16Arra
     const first = base[t]!;
     const last = bypass[t]! - 1;
     if (first < 0 || last <= first) continue;
-    const bits = (position: number) => {
-      const held = Math.max(first, Math.min(last, position));
-      return log2(cumulative[held + 1]! - cumulative[held]!);
-    };
+    const bits = (position: number) => log2(cumulative[position + 1]! - cumulative[position]!);
     for (let position = first; position <= last; position++) {
-      const span = Math.min(last, position + 1) - Math.max(first, position - 1);
-      const slope = (bits(position - 1) - bits(position + 1)) / span / 2 ** rawBits[t]!;
-      slopes[position] = Math.round(256 * slope);
+      const below = Math.max(first, position - 1);
+      const above = Math.min(last, position + 1);
+      const span = (above - below) * 2 ** rawBits[t]!;
+      slopes[position] = Math.round((256 * (bits(below) - bits(above))) / span);
     }
   }
   return slopes;
@@ -40,13 +38,9 @@ function compile({ count, rawBits }: CdfTables, tables: CodingTables): Int16Arra
 function log2(value: number): number {
   let result = 0;
   let rest = value;
-  for (; rest >= 2; rest /= 2) result++;
-  for (let bit = 0.5; bit > 2 ** -17; bit /= 2) {
+  for (let bit = 1; bit > 2 ** -17; bit /= 2) {
+    for (; rest >= 2; rest /= 2) result += bit;
     rest *= rest;
-    if (rest >= 2) {
-      rest /= 2;
-      result += bit;
-    }
   }
   return result;
 }

@@ -35,7 +35,7 @@ const COLUMNS = [
 export const PLAIN = 'liif';
 export const OPTIMIZED = 'liif --optimize';
 /** What `--optimize` has to save at least, by BD-rate of PSNR. */
-const OPTIMIZED_BAR = 0.02;
+const OPTIMIZED_BAR = 0.05;
 
 const TEXT_COLUMNS: readonly string[] = ['picture', 'codec', 'version'];
 

@@ -132,6 +132,16 @@ describe('memory', () => {
   });
 });
 
+it('has no gradients where its host brings none, as in pages', async () => {
+  const { gradientJob: _, ...host } = nodeHost;
+  const engine = await openWasmEngine(model, { host, threads: 0 });
+  const target = { rect: { top: 0, left: 0, height: 1, width: 1 }, channels: 3, data: new Int16Array(3) };
+  await expect(engine.gradient(latents, level, latents.rect, target, 60)).rejects.toMatchObject({
+    _tag: 'UnsupportedError',
+  });
+  await engine.close();
+});
+
 describe('threads', () => {
   it('reject what runs and what comes with EngineError when one dies', async () => {
     const threads: Thread[] = [];

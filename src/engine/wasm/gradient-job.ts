@@ -2,6 +2,7 @@ import { NATIVE_CELL } from '../../head/query.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model } from '../../network/model.ts';
 import { sitesOf } from '../../network/window.ts';
+import { expectGradient } from '../arguments.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
 import { FreeList, type Region, type WasmHeap } from './heap.ts';
 import { clearBorder, siteAddress, stripRows } from './operations.ts';
@@ -12,21 +13,27 @@ import { ABORT, controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 
 /** The networks that a gradient goes through, there and back. */
-export interface PackedGradient {
+interface PackedGradient {
   readonly network: GradientNetwork;
   readonly synthesis: readonly PackedLayer[];
   /** `network.layers`. */
   readonly back: readonly PackedLayer[];
 }
 
-/** Throws what `gradientNetwork` throws, and EngineError when there is no memory for the weights. */
-export function packGradient(
-  model: Model,
-  synthesis: readonly PackedLayer[],
+const packed = new WeakMap<WasmHeap, PackedGradient>();
+
+/** Few who open an engine optimize: weights in their other order are packed by the first gradient. */
+function packGradient(
   heap: WasmHeap,
+  network: GradientNetwork,
+  synthesis: readonly PackedLayer[],
 ): PackedGradient {
-  const network = gradientNetwork(model);
-  return { network, synthesis, back: network.layers.map((layer) => packLayer(layer, heap)) };
+  let networks = packed.get(heap);
+  if (networks === undefined) {
+    networks = { network, synthesis, back: network.layers.map((layer) => packLayer(layer, heap)) };
+    packed.set(heap, networks);
+  }
+  return networks;
 }
 
 /** What the contract's `gradient` is asked. */
@@ -38,17 +45,23 @@ export interface GradientCall {
   readonly quality: number;
 }
 
-/** The decoder and the derivatives are one program: what lies between them stays in wasm memory. */
+/**
+ * The decoder and the derivatives are one program: what lies between them stays in wasm memory. Throws RequestError for patches that do not fit together,
+ * and what `gradientNetwork` throws.
+ */
 export function gradientJob(
   heap: WasmHeap,
   model: Model,
-  networks: PackedGradient,
+  synthesis: readonly PackedLayer[],
   call: GradientCall,
   threads: number,
 ): Job<Int16Array> {
+  const network = gradientNetwork(model);
+  expectGradient(model, call.coded, call.level, call.latents, call.target);
   return {
     maxThreads: threads,
     begin(participants) {
+      const networks = packGradient(heap, network, synthesis);
       // Once for its size, and again for its place.
       const size = new FreeList(0);
       const words = controlWords(planGradient(size, model, networks, call).operations.length);
@@ -98,7 +111,8 @@ function planGradient(
   const targetAddress = list.allocate(target.data.byteLength);
   const vectors = list.allocate(headByteLength(head));
   const activations: Region[] = [];
-  const there = planLayers(synthesis, input, level, sites, quality, list, undefined, { kept: activations });
+  const keep = (made: Region) => activations.push(made) > 0;
+  const there = planLayers(synthesis, input, level, sites, quality, list, undefined, keep);
   const operations = [...there.operations];
 
   // From here on the window is everything there is, and begins at (0, 0).
@@ -138,13 +152,38 @@ function planGradient(
   });
   list.free(there.output.address);
   const scales = residualScales(synthesis);
-  const slopes = activations
-    .map((inner, i) => movedBy(inner, -latents.top * scales[i]!, -latents.left * scales[i]!))
-    .toReversed()
-    .map((inner, i) => (network.leaky[i] ? inner : undefined));
-  const backwards = planLayers(back, byP, sites, output.rect, quality, list, output, { slopes });
+  let residuals = 0;
+  const slope = (made: Region, window: Rect, calls: Operation[]) => {
+    const leaky = network.leaky[residuals++];
+    const scale = scales.pop()!;
+    const inner = movedBy(activations.pop()!, -latents.top * scale, -latents.left * scale);
+    if (leaky) calls.push(slopeOperation(made, inner, window));
+    return false;
+  };
+  const backwards = planLayers(back, byP, sites, output.rect, quality, list, output, slope);
   operations.push(...backwards.operations);
   return { operations, input, output, target: targetAddress, vectors };
+}
+
+/** `values` times the slope of the activation that made `activations`, over `window`. */
+function slopeOperation(values: Region, activations: Region, window: Rect): Operation {
+  const pixel = values.channels * 2;
+  return {
+    kernel: 'slope',
+    args: [
+      siteAddress(values, window.top, window.left),
+      values.rect.width * pixel,
+      siteAddress(activations, window.top, window.left),
+      activations.rect.width * pixel,
+      window.width * pixel,
+      0,
+      window.height,
+    ],
+    fromArgument: 5,
+    rows: window.height,
+    stripRows: stripRows(window.height),
+    barrier: true,
+  };
 }
 
 function movedBy(region: Region, rows: number, columns: number): Region {

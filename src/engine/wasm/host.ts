@@ -1,3 +1,4 @@
+import type { gradientJob } from './gradient-job.ts';
 import type { FromThread, ToThread } from './thread.ts';
 
 /** A thread that runs `serveThread`. */
@@ -21,4 +22,6 @@ export interface WasmHost {
   startThread(): Thread;
   /** The calling thread in the part of one. */
   startLocalThread(): Thread;
+  /** That of `gradient-job.ts`. Absent in pages, which do not encode and need not fetch it. */
+  readonly gradientJob?: typeof gradientJob;
 }

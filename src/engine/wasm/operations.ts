@@ -284,27 +284,6 @@ export function pushShuffledConv(
   }
 }
 
-/** `values` times the slope of the activation that made `activations`, over `window`. */
-export function slopeOperation(values: Region, activations: Region, window: Rect): Operation {
-  const pixel = values.channels * 2;
-  return {
-    kernel: 'slope',
-    args: [
-      siteAddress(values, window.top, window.left),
-      values.rect.width * pixel,
-      siteAddress(activations, window.top, window.left),
-      activations.rect.width * pixel,
-      window.width * pixel,
-      0,
-      window.height,
-    ],
-    fromArgument: 5,
-    rows: window.height,
-    stripRows: stripRows(window.height),
-    barrier: true,
-  };
-}
-
 export function rowOperation(
   row: number,
   channels: number,

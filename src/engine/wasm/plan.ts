@@ -2,14 +2,7 @@ import type { Layer } from '../../network/model.ts';
 import { grow, layerExtents, layerWindows } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Region } from './heap.ts';
-import {
-  clearBorder,
-  convOperation,
-  pushShuffledConv,
-  rowOperation,
-  slopeOperation,
-  unshuffledConv,
-} from './operations.ts';
+import { clearBorder, convOperation, pushShuffledConv, rowOperation, unshuffledConv } from './operations.ts';
 import type { PackedConv, PackedLayer } from './pack-layer.ts';
 import type { Operation } from './program.ts';
 
@@ -24,13 +17,11 @@ export interface Plan {
   readonly output: Region;
 }
 
-/** What gradients want of residuals, in the order of the layers. */
-export interface InsideResiduals {
-  /** Receives what comes out of the first convolution of each, which then is not freed. */
-  readonly kept?: Region[];
-  /** For each, the activations whose slopes that is multiplied with, if any. */
-  readonly slopes?: readonly (Region | undefined)[];
-}
+/**
+ * For gradients: called inside of each residual, with what its first convolution makes over `window`, and where calls can be added. True: it is kept,
+ * not freed.
+ */
+export type InsideResidual = (made: Region, window: Rect, operations: Operation[]) => boolean;
 
 /**
  * Layers as kernel calls. `input` holds `inputRegion(layers, …)`, border of zeros included; intermediate tensors come from `allocator` and go back to it,
@@ -45,9 +36,8 @@ export function planLayers(
   quality: number,
   allocator: Allocator,
   output?: Region,
-  inside: InsideResiduals = {},
+  inside?: InsideResidual,
 ): Plan {
-  let residuals = 0;
   // Only op, kernel and factor matter for windows.
   const shapes = layers as unknown as readonly Layer[];
   const extents = layerExtents(shapes, extent);
@@ -73,13 +63,11 @@ export function planLayers(
       clearBorder(operations, hidden, extents[i]!);
       barrier(operations);
       operations.push(convOperation(layer.first, current, inner, hidden, inner, quality));
-      const activations = inside.slopes?.[residuals++];
-      if (activations) operations.push(slopeOperation(hidden, activations, inner));
+      const kept = inside?.(hidden, inner, operations);
       operations.push(
         convOperation(layer.second, hidden, made, target, made, quality, { of: current, limit: layer.limit }),
       );
-      if (inside.kept) inside.kept.push(hidden);
-      else allocator.free(hidden.address);
+      if (!kept) allocator.free(hidden.address);
     } else if (layer.op === 'row') {
       barrier(operations);
       operations.push(rowOperation(layer.row, layer.channels, layer.limit, current, target, made, quality));

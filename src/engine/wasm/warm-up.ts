@@ -1,3 +1,4 @@
+import { NATIVE_CELL } from '../../head/query.ts';
 import { latentWindow } from '../../network/window.ts';
 import type { Engine } from '../engine.ts';
 
@@ -18,10 +19,10 @@ export async function warmUp(engine: Engine): Promise<void> {
     data: new Int16Array(rect.height * rect.width * model.latentChannels),
   };
   const index = Int32Array.from({ length: side }, (_, i) => i - 1);
-  const axis = { index, fraction: new Int16Array(side).fill(8192), cell: 4096 };
+  const axis = { index, fraction: new Int16Array(side).fill(8192), cell: NATIVE_CELL };
   // A pixel on each site, and a reduction of it to a half.
   const length = side - 1;
-  const native = { index: index.slice(1), fraction: new Int16Array(length), cell: 4096 };
+  const native = { index: index.slice(1), fraction: new Int16Array(length), cell: NATIVE_CELL };
   const grid = { rows: native, columns: native, depth: 8 } as const;
   const half = { density: 2, span: { count: length, wanted: side, shift: 0 }, count: side / 2 - 3 };
   const whole = { top: 0, left: 0, height: length, width: length };

@@ -1,13 +1,12 @@
 import { READ_AHEAD_BYTES } from '../../entropy/rans.ts';
-import { EngineError, RequestError } from '../../errors.ts';
+import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
-import { expectCover, expectEncoder, expectGradient, expectQuality, withInnerMaps } from '../arguments.ts';
+import { expectCover, expectEncoder, expectQuality, withInnerMaps } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
 import { teamWords } from './chunk-team.ts';
-import { gradientJob, type PackedGradient, packGradient } from './gradient-job.ts';
 import { headJob } from './head-job.ts';
 import { FreeList, type Region, WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
@@ -81,7 +80,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
   }
   const pool = new ThreadPool(threads);
   const needsOfChunks = new Map<string, ChunkNeeds>();
-  let gradient: PackedGradient | undefined;
 
   function enter(quality: number, signal: AbortSignal | undefined): void {
     signal?.throwIfAborted();
@@ -267,11 +265,9 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async gradient(coded, level, latents, target, quality, signal) {
       enter(quality, signal);
-      expectGradient(model, coded, level, latents, target);
-      // Few who open an engine optimize: the weights in their other order are not kept for everybody.
-      gradient ??= packGradient(model, networks.synthesis, heap);
+      if (!host.gradientJob) throw new UnsupportedError('Pictures are not optimized here');
       const call = { coded, level, latents, target, quality };
-      return pool.run(gradientJob(heap, model, gradient, call, threads.length), signal);
+      return pool.run(host.gradientJob(heap, model, networks.synthesis, call, threads.length), signal);
     },
 
     async pixels(features, queries, signal) {

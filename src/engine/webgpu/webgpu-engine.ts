@@ -266,16 +266,9 @@ class DeviceEngine implements WebGpuEngine {
     return this.#chunks.decode(bytes, chunk, quality, () => this.#enter(undefined, signal));
   }
 
-  async gradient(
-    coded: Patch,
-    level: Extent,
-    latents: Rect,
-    target: Patch,
-    quality: number,
-    signal?: AbortSignal,
-  ): Promise<Int16Array> {
-    this.#enter(quality, signal);
-    return this.#cpu.gradient(coded, level, latents, target, quality, signal);
+  async gradient(...call: Parameters<Engine['gradient']>): Promise<Int16Array> {
+    this.#enter(undefined, undefined);
+    return this.#cpu.gradient(...call);
   }
 
   async close(): Promise<void> {

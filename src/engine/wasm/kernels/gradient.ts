@@ -56,8 +56,6 @@ export function headGradient(
   }
 }
 
-// @ts-ignore: decorator
-@inline
 function error(sums: v128, bias: usize, shift: i32, wanted: usize, imageShift: i32, limit: i32): i16 {
   const pairs = i32x4.add(sums, v128.shuffle<i32>(sums, sums, 2, 3, 0, 1));
   const sum = i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
