@@ -1,7 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { connect, createServer } from 'node:net';
-import { afterAll } from 'vitest';
-import { directoryOf, eventually } from './server-fixture.ts';
+import { afterThisFile, directoryOf, eventually } from './server-fixture.ts';
 
 /** Whether a program of the system is there; tests that need one name it. */
 export function installed(program: string): boolean {
@@ -32,10 +31,10 @@ export function listens(port: number): Promise<boolean> {
   });
 }
 
-/** A program that is killed after the tests. */
+/** A program that is killed after the tests of the file. */
 export function started(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-  afterAll(() => void child.kill('SIGKILL'));
+  afterThisFile(() => child.kill('SIGKILL'));
   return child;
 }
 

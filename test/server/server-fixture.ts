@@ -46,12 +46,23 @@ export function imageOf(raster: Raster): Sharp {
   });
 }
 
+const lastThings: (() => unknown)[] = [];
+afterAll(async () => {
+  // What was begun last ends first: servers, and then the directories they serve.
+  for (const end of lastThings.reverse()) await end();
+});
+
+/** Calls `end` after the tests of the file. Vitest does not hear of hooks that tests add while they run. */
+export function afterThisFile(end: () => unknown): void {
+  lastThings.push(end);
+}
+
 /** A directory of files, removed after the tests. */
 export async function directoryOf(
   files: Readonly<Record<string, Uint8Array | string>> = {},
 ): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'liif-server-'));
-  afterAll(() => rm(directory, { recursive: true, force: true }));
+  afterThisFile(() => rm(directory, { recursive: true, force: true }));
   for (const [name, bytes] of Object.entries(files)) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
     await writeFile(join(directory, name), bytes);
@@ -127,7 +138,8 @@ export async function startServer(options: AppOptions): Promise<TestServer> {
     logger,
     ...options,
   });
-  afterAll(() => running.stop());
+  // Most are stopped already; what stopping one has to say is for the test that breaks it.
+  afterThisFile(() => running.stop().catch(() => {}));
   return Object.assign(running, { get: (path: string, sent = {}) => ask(running.localUrl, path, sent), log });
 }
 
