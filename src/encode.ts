@@ -1,4 +1,3 @@
-import { cut } from './analysis/coded-window.ts';
 import { optimizedAnalysis } from './analysis/optimize.ts';
 import { picturePatch } from './analysis/picture.ts';
 import { searchQuality } from './analysis/rate-control.ts';
@@ -16,7 +15,7 @@ import { depthOf, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
 import type { Model } from './network/model.ts';
-import { analysisWindow, sitesOf } from './network/window.ts';
+import { analysisWindow, cut, sitesOf } from './network/window.ts';
 import { inParallel } from './parallel.ts';
 import { VERSION } from './version.ts';
 

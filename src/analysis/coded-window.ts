@@ -1,4 +1,5 @@
 import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
+import { cut } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 
 /** What a decoder gets from an analysis output, and what one symbol more of each latent would cost, in 1/256 bit. */
@@ -39,17 +40,6 @@ function spans(start: number, length: number, size: number): [number, number][] 
     from = to;
   }
   return found;
-}
-
-/** A copy of `rect` out of a tensor over `fromRect`, which holds it. */
-export function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): Int16Array {
-  const out = new Int16Array(rect.height * rect.width * channels);
-  const length = rect.width * channels;
-  for (let row = 0; row < rect.height; row++) {
-    const start = ((rect.top + row - fromRect.top) * fromRect.width + rect.left - fromRect.left) * channels;
-    out.set(from.subarray(start, start + length), row * length);
-  }
-  return out;
 }
 
 /** The inverse of `cut`: writes a patch to its place in another, which holds it. */

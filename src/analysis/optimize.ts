@@ -1,8 +1,9 @@
 import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
 import { distortionWeight } from '../network/distortion-weight.ts';
+import { sat16 } from '../network/fixed-point.ts';
 import { gradientNetwork } from '../network/gradient.ts';
-import { latentWindow, sitesOf } from '../network/window.ts';
-import { codeWindow, cut, paste } from './coded-window.ts';
+import { cut, latentWindow, sitesOf } from '../network/window.ts';
+import { codeWindow, paste } from './coded-window.ts';
 
 /**
  * Analysis is a guess of which latents make the decoder show the picture, for the bits they are worth. Gradient descent improves it for the one picture
@@ -76,7 +77,7 @@ export async function optimizedAnalysis(
         const ahead = precise[i]! - shown[i]!;
         const moved = precise[i]! - byBits * slope[i]! - byError * gradient[i]! - back * ahead;
         precise[i] = moved;
-        rounded[i] = Math.max(-32768, Math.min(32767, Math.floor(moved + 0.5)));
+        rounded[i] = sat16(Math.floor(moved + 0.5));
       }
     }
     part.onStep();

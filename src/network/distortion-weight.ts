@@ -1,6 +1,6 @@
 /** Bits a pixel that one unit of squared error (8-bit units) is worth at the lowest and the highest quality: what models are trained with. */
 export const LOWEST_WEIGHT = 0.0016;
-export const HIGHEST_WEIGHT = 0.36;
+const HIGHEST_WEIGHT = 0.36;
 
 /** That of a quality, geometric between the two. Products and sums only, so that every machine has the same. */
 export function distortionWeight(quality: number, qualities: number): number {

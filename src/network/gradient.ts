@@ -53,9 +53,6 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
       case 'shuffle':
         layers.push({ op: 'unshuffle', factor: layer.factor });
         break;
-      case 'unshuffle':
-        layers.push({ op: 'shuffle', factor: layer.factor });
-        break;
       case 'conv': {
         expectLinear(layer);
         const shift = shiftOf(layer);

@@ -28,10 +28,7 @@ function reach(layer: Layer): number {
 /** What one layer needs of its input for `output`, clipped to `extent`, the whole of that input. */
 function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
   const { top, left, height, width } = output;
-  if (layer.op === 'unshuffle') {
-    const { factor } = layer;
-    return { top: top * factor, left: left * factor, height: height * factor, width: width * factor };
-  }
+  if (layer.op === 'unshuffle') return scaled(output, layer.factor);
   if (layer.op === 'shuffle') {
     const { factor } = layer;
     const firstRow = Math.floor(top / factor);
@@ -44,6 +41,11 @@ function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
     };
   }
   return grow(output, reach(layer), extent);
+}
+
+/** A rect of a tensor in one that has `factor` rows and columns for each of its own. */
+export function scaled({ top, left, height, width }: Rect, factor: number): Rect {
+  return { top: top * factor, left: left * factor, height: height * factor, width: width * factor };
 }
 
 /** `rect` with `margin` more on every side, clipped to `extent`. */
@@ -76,13 +78,8 @@ export function inputRect(layers: readonly Layer[], output: Rect, input: Extent)
 }
 
 /** The sites of some latents. */
-export function sitesOf({ latentStride }: Model, { top, left, height, width }: Rect): Rect {
-  return {
-    top: top * latentStride,
-    left: left * latentStride,
-    height: height * latentStride,
-    width: width * latentStride,
-  };
+export function sitesOf({ latentStride }: Model, latents: Rect): Rect {
+  return scaled(latents, latentStride);
 }
 
 /** The latents that P over `sites` needs, in a level of `level` latents. */
@@ -102,4 +99,15 @@ export function paddedExtent(model: Model, picture: Extent): Extent {
     height: Math.ceil(picture.height / stride) * stride,
     width: Math.ceil(picture.width / stride) * stride,
   };
+}
+
+/** A copy of `rect` out of a tensor (…, channels) over `fromRect`, which holds it. */
+export function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): Int16Array {
+  const out = new Int16Array(rect.height * rect.width * channels);
+  const length = rect.width * channels;
+  for (let row = 0; row < rect.height; row++) {
+    const start = ((rect.top + row - fromRect.top) * fromRect.width + rect.left - fromRect.left) * channels;
+    out.set(from.subarray(start, start + length), row * length);
+  }
+  return out;
 }

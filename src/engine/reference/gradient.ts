@@ -3,6 +3,7 @@ import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
 import { clamp, pictureValue, round, sat16 } from '../../network/fixed-point.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model, Residual } from '../../network/model.ts';
+import { scaled, sitesOf } from '../../network/window.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
 import { addClamped, conv, planLayers, runLayer } from './layers.ts';
 
@@ -16,7 +17,7 @@ export function latentGradient(
   quality: number,
 ): Int16Array {
   const network = gradientNetwork(model);
-  const sites = scaled(latents, model.latentStride);
+  const sites = sitesOf(model, latents);
   /** Of the inside of each residual, the last first. */
   const activations: Patch[] = [];
   let patch = coded;
@@ -90,10 +91,6 @@ function headGradient(
     }
   }
   return { ...p, data };
-}
-
-function scaled({ top, left, height, width }: Rect, factor: number): Rect {
-  return { top: top * factor, left: left * factor, height: height * factor, width: width * factor };
 }
 
 function atOrigin(patch: Patch): Patch {

@@ -1,6 +1,6 @@
 import { clamp, leaky, round } from '../../network/fixed-point.ts';
 import type { Conv, Layer, Residual, Row } from '../../network/model.ts';
-import { grow, layerExtents, layerWindows } from '../../network/window.ts';
+import { cut, grow, layerExtents, layerWindows } from '../../network/window.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
 
 /**
@@ -141,14 +141,8 @@ function shuffle(k: number, input: Patch, output: Rect): Patch {
 }
 
 /** A copy of `rect`, which lies inside the patch. */
-export function crop(input: Patch, rect: Rect): Patch {
-  const out = emptyPatch(rect, input.channels);
-  const length = rect.width * input.channels;
-  for (let y = 0; y < rect.height; y++) {
-    const from = position(input, rect.top + y, rect.left);
-    out.data.set(input.data.subarray(from, from + length), y * length);
-  }
-  return out;
+export function crop({ rect: from, channels, data }: Patch, rect: Rect): Patch {
+  return { rect, channels, data: cut(data, from, rect, channels) };
 }
 
 /** Index of the first channel of site (y, x). */

@@ -1,4 +1,5 @@
 import { EngineError } from '../../errors.ts';
+import { cut } from '../../network/window.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
 
 const PAGE = 65_536;
@@ -111,14 +112,8 @@ export class WasmHeap {
 
   /** A copy of `window`, which lies inside the region. */
   read({ address, rect, channels }: Region, window: Rect): Int16Array {
-    const data = new Int16Array(window.height * window.width * channels);
     const source = new Int16Array(this.memory.buffer, address, rect.height * rect.width * channels);
-    const length = window.width * channels;
-    for (let row = 0; row < window.height; row++) {
-      const from = ((window.top + row - rect.top) * rect.width + window.left - rect.left) * channels;
-      data.set(source.subarray(from, from + length), row * length);
-    }
-    return data;
+    return cut(source, rect, window, channels);
   }
 
   /** Fills a region with the part of a patch that it covers, and zeros beyond the picture of `extent`. */

@@ -1,5 +1,5 @@
 import type { Layer } from '../../network/model.ts';
-import { grow, layerExtents, layerWindows } from '../../network/window.ts';
+import { grow, layerExtents, layerWindows, scaled } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Region } from './heap.ts';
 import { clearBorder, convOperation, pushShuffledConv, rowOperation, unshuffledConv } from './operations.ts';
@@ -133,10 +133,6 @@ function padded(
 /** A rect with a margin that may reach beyond the picture, unlike that of `grow`. */
 export function growAll({ top, left, height, width }: Rect, margin: number): Rect {
   return { top: top - margin, left: left - margin, height: height + 2 * margin, width: width + 2 * margin };
-}
-
-function scaled({ top, left, height, width }: Rect, factor: number): Rect {
-  return { top: top * factor, left: left * factor, height: height * factor, width: width * factor };
 }
 
 function union(a: Rect, b: Rect): Rect {
