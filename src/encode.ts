@@ -1,6 +1,7 @@
 import { optimizedAnalysis } from './analysis/optimize.ts';
 import { picturePatch } from './analysis/picture.ts';
 import { searchQuality } from './analysis/rate-control.ts';
+import { MEASURES, type Measure } from './analysis/sample-errors.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
 import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
@@ -35,10 +36,12 @@ export interface EncodeOptions extends CallOptions {
   /** Instead of a quality: the smallest file with at least this PSNR, in dB over all RGB samples. */
   readonly targetPsnr?: number;
   /**
-   * Improves latents by gradient descent for the one picture: smaller at the same PSNR, for more time. false (default), true, which takes 4 steps, or
-   * their number up to 100; each takes somewhat longer than encoding.
+   * Improves latents by gradient descent for the one picture: smaller at the same likeness, for more time. false (default), true, which takes 4 steps, or
+   * their number up to 100; each takes about twice as long as encoding.
    */
   readonly optimize?: boolean | number;
+  /** What likeness is when optimizing: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`, or `psnr` for a target PSNR. */
+  readonly optimizeFor?: Measure;
   /** Reduced copies for quick views of large pictures: true (default) down to at most 1024 pixels, false for none, or their number. */
   readonly overviews?: boolean | number;
   /** Reduction from one level to the next; default 4. */
@@ -66,6 +69,7 @@ export interface EncodeSummary {
 }
 
 export const DEFAULT_QUALITY = 60;
+const DEFAULT_MEASURE = 'ms-ssim';
 /** Pictures beyond this on a side get overviews, down to this. */
 const OVERVIEW_LIMIT = 1024;
 /** Steps of `optimize: true`: photographs gain little by more, graphics some percent. */
@@ -111,13 +115,14 @@ async function encodeToTarget(
   options: EncodeOptions,
 ): Promise<{ bytes: Uint8Array; summary: EncodeSummary }> {
   const { targetSize, targetPsnr, onProgress, ...rest } = options;
+  const { optimizeFor = targetPsnr === undefined ? DEFAULT_MEASURE : 'psnr' } = rest;
   if (targetPsnr !== undefined && !engine.exact)
     throw new RequestError(
       `A quality for a PSNR is found by decoding, and the ${engine.name} engine is not exact: the file would depend on the machine`,
     );
   const trial = async (quality: number) => {
     const sink = new MemorySink();
-    const summary = await encodeAt(engine, raster, sink, quality, rest);
+    const summary = await encodeAt(engine, raster, sink, quality, { ...rest, optimizeFor });
     const bytes = sink.bytes();
     if (targetPsnr === undefined) return { bytes, summary, psnr: Number.NaN };
     const decoded = await decodeImage(bytes, {
@@ -175,6 +180,7 @@ async function encodeAt(
   const writer = await ContainerWriter.begin(sink, header, sections as [string, Uint8Array][]);
   const order = chunkList(header);
   const steps = stepsOf(options);
+  const measure = options.optimizeFor ?? DEFAULT_MEASURE;
   // A step of optimization counts as much as coding.
   const total = order.length * (1 + steps);
   let done = 0;
@@ -187,6 +193,7 @@ async function encodeAt(
       header,
       group,
       steps,
+      measure,
       () => {
         done += group.chunks.length;
         onProgress?.({ stage: 'encode', done, total });
@@ -250,6 +257,7 @@ async function analyzeGroup(
   header: Header,
   group: Group,
   steps: number,
+  measure: Measure,
   onStep: () => void,
   signal: AbortSignal | undefined,
 ): Promise<{ analysis: Int16Array; rect: Rect }> {
@@ -279,7 +287,7 @@ async function analyzeGroup(
   };
   if (steps === 0) return { analysis: await analyze(rect), rect };
   const target = picturePatch(raster, group.plane, shownPixels(model, raster, rect), model.imageShift);
-  const part = { latents: rect, level, chunkSize, target, analyze, onStep };
+  const part = { latents: rect, level, chunkSize, target, measure, analyze, onStep };
   return { analysis: await optimizedAnalysis(engine, part, quality, steps, signal), rect };
 }
 
@@ -350,5 +358,9 @@ function checkOptions(options: EncodeOptions): void {
     throw new RequestError(`Expected an overview factor of 2 or 4 but received ${options.overviewFactor}`);
   if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
     throw new RequestError(`Expected a target PSNR between 0 and 100 dB but received ${options.targetPsnr}`);
+  if (options.optimizeFor !== undefined && !MEASURES.includes(options.optimizeFor))
+    throw new RequestError(
+      `Expected to optimize for ${MEASURES.join(' or ')} but received ${options.optimizeFor}`,
+    );
   if (typeof options.optimize === 'number') whole('number of optimizing steps', options.optimize, 0, 100);
 }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { openImage } from '../src/decode.ts';
-import { encodeImage } from '../src/encode.ts';
+import { type EncodeOptions, encodeImage } from '../src/encode.ts';
 import { openEngine } from '../src/engine/open-engine.ts';
 import type { Raster } from '../src/image/raster.ts';
 import { parseModel } from '../src/network/load.ts';
@@ -70,6 +70,20 @@ describe('optimizing', () => {
       },
     });
     await expect(stopped).rejects.toThrow('enough');
+  });
+
+  it('is for structure, or for squared error where that is asked for or a PSNR is to be met', async () => {
+    const picture = ramp(64, 64);
+    const encoded = (options: EncodeOptions) => encodeImage(engine, picture, { ...options, optimize: 1 });
+    const bytes = await encoded({ optimizeFor: 'psnr', targetPsnr: 4 });
+    expect(await encoded({ targetPsnr: 4 })).toEqual(bytes);
+    expect(await encoded({ targetPsnr: 4, optimizeFor: 'ms-ssim' })).not.toEqual(bytes);
+    const forStructure = await encoded({ optimizeFor: 'ms-ssim' });
+    expect(await encoded({})).toEqual(forStructure);
+    expect(await encoded({ optimizeFor: 'psnr' })).not.toEqual(forStructure);
+    await expect(encoded({ optimizeFor: 'looks' as 'psnr' })).rejects.toThrow(
+      'Expected to optimize for ms-ssim or psnr but received looks',
+    );
   });
 
   it.each([-1, 0.5, 101])('refuses %d steps', async (optimize) => {

@@ -21,7 +21,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   head: ['errors', 'network', 'engine/engine'],
   entropy: ['errors', 'network', 'quantize', 'engine/engine'],
   reader: ['errors', 'container', 'on-abort', 'parallel'],
-  analysis: ['errors', 'image', 'network', 'engine/engine', 'parallel'],
+  analysis: ['errors', 'image', 'metrics', 'network', 'engine/engine', 'parallel'],
   features: ['errors', 'container', 'reader', 'network', 'engine/engine', 'on-abort', 'parallel'],
   pixels: ['errors', 'image', 'head', 'features', 'engine/engine', 'parallel'],
   train: ['errors', 'network', 'image', 'metrics', 'engine', 'engine/engine', 'encode', 'decode'],

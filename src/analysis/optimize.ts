@@ -1,9 +1,10 @@
-import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
+import type { Engine, Extent, Patch, Rect, Samples } from '../engine/engine.ts';
 import { distortionWeight } from '../network/distortion-weight.ts';
 import { sat16 } from '../network/fixed-point.ts';
 import { gradientNetwork } from '../network/gradient.ts';
 import { cut, latentWindow, sitesOf } from '../network/window.ts';
 import { codeWindow, paste } from './coded-window.ts';
+import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
  * Analysis is a guess of which latents make the decoder show the picture, for the bits they are worth. Gradient descent improves it for the one picture
@@ -34,6 +35,7 @@ export interface OptimizedPart {
   analyze(latents: Rect): Promise<Int16Array>;
   /** The pixels of `latents` that the picture has, as analysis reads them. */
   readonly target: Patch;
+  readonly measure: Measure;
   /** Called after each step. */
   onStep(): void;
 }
@@ -41,7 +43,7 @@ export interface OptimizedPart {
 /** Analysis output of a part (latents.height, latents.width, C) after so many steps, each of which codes, decodes and goes back. */
 export async function optimizedAnalysis(
   engine: Engine,
-  { latents, level, chunkSize, target, ...part }: OptimizedPart,
+  { latents, level, chunkSize, target, measure, ...part }: OptimizedPart,
   quality: number,
   steps: number,
   signal?: AbortSignal,
@@ -58,6 +60,7 @@ export async function optimizedAnalysis(
   const around = latentWindow(model, sitesOf(model, latents), level);
   const guess = { rect: around, channels, data: await part.analyze(around) };
   const { latents: coded, slopes } = await codeWindow(engine, guess, chunkSize, quality, signal);
+  const errorsOf = (shown: Samples) => sampleErrors(shown, target, model.imageShift, measure);
   const inside = (data: Int16Array) => cut(data, around, latents, channels);
   const rounded = inside(guess.data);
   const precise = Float64Array.from(rounded);
@@ -66,7 +69,7 @@ export async function optimizedAnalysis(
     const now = step > 0 ? await codeWindow(engine, window, chunkSize, quality, signal) : undefined;
     if (now) paste(coded, now.latents);
     const [shown, slope] = now ? [now.latents.data, now.slopes] : [inside(coded.data), inside(slopes)];
-    const gradient = await engine.gradient(coded, level, latents, target, quality, signal);
+    const gradient = await engine.gradient(coded, level, latents, target.rect, errorsOf, quality, signal);
     const length = FIRST_STEP * (1 - step / steps);
     for (let c = 0; c < channels; c++) {
       const symbol = symbols[c]!;

@@ -21,20 +21,20 @@ export function expectCover(patch: Patch, window: Rect, channels: number, what: 
 }
 
 /** Throws RequestError for calls of `gradient` whose patches do not fit together. */
-export function expectGradient(
-  model: Model,
-  coded: Patch,
-  level: Extent,
-  latents: Rect,
-  target: Patch,
-): void {
+export function expectGradient(model: Model, coded: Patch, level: Extent, latents: Rect, pixels: Rect): void {
   const sites = sitesOf(model, latents);
   expectCover(coded, latentWindow(model, sites, level), model.latentChannels, 'latents');
-  expectCover(target, target.rect, 3, 'pixels');
-  if (!contains(sites, target.rect))
+  if (!contains(sites, pixels))
     throw new RequestError(
-      `Expected pixels inside ${JSON.stringify(sites)} but received ${JSON.stringify(target.rect)}`,
+      `Expected pixels inside ${JSON.stringify(sites)} but received ${JSON.stringify(pixels)}`,
     );
+}
+
+/** Throws RequestError unless there is one error for each sample of `pixels`. */
+export function expectErrors(errors: Int16Array, { height, width }: Rect): Int16Array {
+  if (errors.length !== 3 * height * width)
+    throw new RequestError(`Expected ${3 * height * width} errors of samples but received ${errors.length}`);
+  return errors;
 }
 
 function contains(outer: Rect, inner: Rect): boolean {

@@ -157,15 +157,18 @@ export interface Engine {
   reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;
 
   /**
-   * For encoders, not of the specification: how the decoder's squared error depends on latents. `coded` covers at least `latentWindow(model, sites, level)`
-   * for the sites of `latents`; `target`: pixels as `analyze` takes them, inside those sites. -> (latents.height, latents.width, latentChannels), in
-   * units of `gradientNetwork(model).unit`: the error over `target` alone, as if the latents of `latents` alone could change.
+   * For encoders, not of the specification: how an error of the decoder's pixels depends on latents. `coded` covers at least `latentWindow(model, sites, level)`
+   * for the sites of `latents`, among which `pixels` lie. `errorsOf` is shown their samples (H,W,3) at native scale in 16 bits, and says by how much
+   * each is off, or half the derivative by it of another error, as `analyze` counts samples and held within -ERROR_LIMIT .. ERROR_LIMIT. -> half
+   * the derivative by latents (latents.height, latents.width, latentChannels), in units of `gradientNetwork(model).unit`, as if the latents
+   * of `latents` alone could change.
    */
   gradient(
     coded: Patch,
     level: Extent,
     latents: Rect,
-    target: Patch,
+    pixels: Rect,
+    errorsOf: (shown: Samples) => Int16Array,
     quality: number,
     signal?: AbortSignal,
   ): Promise<Int16Array>;

@@ -2,7 +2,7 @@ import { UnsupportedError } from '../errors.ts';
 import type { Conv, Layer, Model } from './model.ts';
 
 /**
- * How the squared error of the decoder's pixels depends on latents, as a network of integers. For encoders only: the format knows nothing of it.
+ * How an error of the decoder's pixels depends on latents, as a network of integers. For encoders only: the format knows nothing of it.
  *
  * Backpropagation through a convolution is a convolution: kernel turned around, inputs and outputs exchanged. Through a shuffle it is an
  * unshuffle, through a residual one whose branch runs backwards. So what runs networks runs this one too, but for the slopes of activations. Shifts
@@ -16,7 +16,7 @@ export interface GradientNetwork {
    */
   readonly layers: readonly Layer[];
   readonly leaky: readonly boolean[];
-  /** Derivatives by P are sums over the three colors of outputWeight times error, rounded off by so many bits. */
+  /** Derivatives by P are sums over the three colors of outputWeight times that by samples, rounded off by so many bits. */
   readonly headShift: number;
   /** Clamp of those. */
   readonly headLimit: number;

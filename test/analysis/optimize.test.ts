@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { decodeImage } from '../../src/decode.ts';
-import { encodeImage } from '../../src/encode.ts';
+import { type EncodeOptions, encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
+import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { distortionWeight } from '../../src/network/distortion-weight.ts';
@@ -14,15 +15,26 @@ import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 let engine: Engine;
 let plan: Raster;
+let portrait: Raster;
 beforeAll(async () => {
   engine = await openEngine(await releasedModel(), { engine: 'wasm' });
-  ({ raster: plan } = await readImage(new URL('../../samples/originals/plan.jpg', import.meta.url).pathname));
+  [plan, portrait] = (await Promise.all(
+    ['plan', 'portrait'].map(async (name) => {
+      const url = new URL(`../../samples/originals/${name}.jpg`, import.meta.url);
+      return (await readImage(url.pathname)).raster;
+    }),
+  )) as [Raster, Raster];
 });
 afterAll(() => engine.close());
 
+interface Outcome {
+  readonly size: number;
+  readonly unlike: number;
+}
+
 /** Bits a pixel plus weighed squared error: what encoders are to make small. */
 async function cost(raster: Raster, quality: number, optimize: boolean | number): Promise<number> {
-  const bytes = await encodeImage(engine, raster, { quality, optimize });
+  const bytes = await encodeImage(engine, raster, { quality, optimize, optimizeFor: 'psnr' });
   const error = 255 ** 2 / 10 ** (psnr(raster, await decodeImage(bytes, { engine })) / 10);
   return (8 * bytes.length) / (raster.width * raster.height) + distortionWeight(quality, 100) * error;
 }
@@ -32,15 +44,34 @@ it.each([
   [20, 0.951],
   [60, 0.955],
   [90, 0.932],
-])('makes bits and error together less, and more so in more steps, at quality %i', async (quality, share) => {
-  const [plain, optimized, longer] = [
-    await cost(plan, quality, false),
-    await cost(plan, quality, true),
-    await cost(plan, quality, 10),
-  ];
-  expect(optimized).toBeLessThan(share * plain);
-  expect(longer).toBeLessThan(0.99 * optimized);
-});
+])(
+  'makes bits and squared error together less, and more so in more steps, at quality %i',
+  async (quality, share) => {
+    const [plain, optimized, longer] = [
+      await cost(plan, quality, false),
+      await cost(plan, quality, true),
+      await cost(plan, quality, 10),
+    ];
+    expect(optimized).toBeLessThan(share * plain);
+    expect(longer).toBeLessThan(0.99 * optimized);
+  },
+);
+
+it.each([20, 60, 90])(
+  'makes structure more alike than by squared error, in fewer bytes, at quality %i',
+  async (quality) => {
+    const [plain, byPsnr, byStructure] = (await Promise.all(
+      [{}, { optimize: true, optimizeFor: 'psnr' }, { optimize: true }].map(async (options) => {
+        const bytes = await encodeImage(engine, portrait, { quality, ...(options as EncodeOptions) });
+        const { value } = msSsim(portrait, await decodeImage(bytes, { engine }));
+        return { size: bytes.length, unlike: 1 - value };
+      }),
+    )) as [Outcome, Outcome, Outcome];
+    expect(byStructure.size).toBeLessThan(byPsnr.size);
+    expect(byStructure.unlike).toBeLessThan(0.985 * byPsnr.unlike);
+    expect(byStructure.unlike).toBeLessThan(0.945 * plain.unlike);
+  },
+);
 
 it('counts no pixels beyond the picture, and serves gray and alpha', async () => {
   const random = randomSource(9);

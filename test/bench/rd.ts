@@ -1,5 +1,5 @@
 /**
- * Rate and distortion on a folder of pictures, real file sizes: .liif plain and with --optimize, JPEG, WebP and AVIF.
+ * Rate and distortion on a folder of pictures, real file sizes: .liif plain and optimized for either measure, JPEG, WebP and AVIF.
  *
  *     npm run bench:rd -- FOLDER [--float FILE.json] [--qualities 1,10,..] [--limit N] [-o DIR] [--fresh]
  *
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
 import { openCommandEngine } from '../../src/cli/engine.ts';
 import { decodeImage } from '../../src/decode.ts';
-import { encodeImage } from '../../src/encode.ts';
+import { type EncodeOptions, encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
@@ -23,6 +23,7 @@ import {
   type Measurement,
   measurementOf,
   OPTIMIZED,
+  OPTIMIZED_FOR_PSNR,
   PLAIN,
   ratePlots,
   rateReport,
@@ -138,11 +139,11 @@ async function run(from: string, using: Engine): Promise<void> {
 }
 
 function codecsOf(using: Engine): Codec[] {
-  const liif = (name: string, optimize: boolean): Codec => ({
+  const liif = (name: string, how: EncodeOptions): Codec => ({
     name,
     version: using.model.hash.slice(0, 16),
     qualities,
-    encode: (raster, quality) => encodeImage(using, raster, { quality, optimize }),
+    encode: (raster, quality) => encodeImage(using, raster, { quality, ...how }),
     decode: (bytes) => decodeImage(bytes, { engine: using }),
   });
   const peer = (name: string, version: string, encode: (image: Sharp, quality: number) => Sharp): Codec => ({
@@ -156,8 +157,9 @@ function codecsOf(using: Engine): Codec[] {
   const subsampling = (quality: number) => (quality >= 90 ? '4:4:4' : '4:2:0');
   const { mozjpeg, webp, aom } = sharp.versions as Record<string, string>;
   return [
-    liif(PLAIN, false),
-    liif(OPTIMIZED, true),
+    liif(PLAIN, {}),
+    liif(OPTIMIZED, { optimize: true }),
+    liif(OPTIMIZED_FOR_PSNR, { optimize: true, optimizeFor: 'psnr' }),
     peer('JPEG', `${mozjpeg}`, (image, quality) =>
       image.jpeg({ quality, chromaSubsampling: subsampling(quality) }),
     ),

@@ -75,7 +75,7 @@ describe('liif encode', () => {
     expect(await readdir(bench.folder)).toEqual(['small.liif']);
   });
 
-  it('optimizes, in four steps or as many as are asked for', async () => {
+  it('optimizes, in four steps or as many as are asked for, and by the measure that is', async () => {
     const encoded = async (...options: string[]) => {
       const { code, stdout } = await runLiif(['encode', bench.photo, '-o', '-', ...options]);
       expect(code).toBe(0);
@@ -86,6 +86,8 @@ describe('liif encode', () => {
     expect(await encoded('--optimize-steps', '4')).toEqual(optimized);
     expect(await encoded('--optimize', '--optimize-steps', '1')).not.toEqual(optimized);
     expect(optimized).not.toEqual(plain);
+    expect(await encoded('--optimize-for', 'ms-ssim')).toEqual(optimized);
+    expect(await encoded('--optimize-for', 'psnr')).not.toEqual(optimized);
   });
 
   it('carries metadata on request', async () => {

@@ -98,22 +98,22 @@ const REDUCTIONS: readonly { what: string; rows: ReducedView; columns: ReducedVi
   { what: 'above the picture', rows: [-100n, 20n, 10, 2], columns: [0n, 20n, 10, 2] },
   { what: 'beyond the picture', rows: [400n, 20n, 5, 4], columns: [500n, 20n, 10, 2] },
 ];
-/** Latents that may change, and pixels whose error counts. */
+/** Latents that may change, and pixels that are off. */
 const GRADIENTS = [
   {
     what: 'a window of the level',
     latents: { top: 1, left: 2, height: 3, width: 2 },
-    target: { top: 16, left: 32, height: 48, width: 32 },
+    pixels: { top: 16, left: 32, height: 48, width: 32 },
   },
   {
     what: 'the whole level, whose last latents reach beyond the picture',
     latents: { top: 0, left: 0, ...LEVEL },
-    target: { top: 0, left: 0, height: SITES.height - 5, width: SITES.width - 13 },
+    pixels: { top: 0, left: 0, height: SITES.height - 5, width: SITES.width - 13 },
   },
   {
     what: 'some pixels of one latent',
     latents: { top: 4, left: 6, height: 1, width: 1 },
-    target: { top: 67, left: 98, height: 3, width: 5 },
+    pixels: { top: 67, left: 98, height: 3, width: 5 },
   },
 ] as const;
 type ReducedView = readonly [start: bigint, length: bigint, count: number, density: number];
@@ -295,27 +295,38 @@ export function runEngineTests({
         }
       });
 
-      it.each(GRADIENTS)('follows the gradient of $what', async ({ latents, target }) => {
+      it.each(GRADIENTS)('follows the gradient of $what', async ({ latents, pixels }) => {
         const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
-        const picture = randomPatch(3, target, 18, 8000);
+        // Some are beyond what engines hold errors within.
+        const errors = randomPatch(3, pixels, 18, 20000);
         for (const quality of qualities) {
-          const expected = await reference.gradient(coded, LEVEL, latents, picture, quality);
-          const found = await engine.gradient(coded, LEVEL, latents, picture, quality);
+          const shown: Samples[] = [];
+          const errorsOf = (samples: Samples) => {
+            shown.push(samples);
+            return errors.data;
+          };
+          const expected = await reference.gradient(coded, LEVEL, latents, pixels, errorsOf, quality);
+          const found = await engine.gradient(coded, LEVEL, latents, pixels, errorsOf, quality);
+          expectSame(shown[1]!, shown[0]!, `samples at quality ${quality}`);
           expectSame(found, expected, `at quality ${quality}`);
         }
       });
 
-      it('refuses a gradient of pixels that no latent given has, or of latents that are not given', async () => {
+      it('refuses a gradient of pixels that no latent given has, of latents that are not given, or without all errors', async () => {
         const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
-        const [{ latents, target }] = GRADIENTS;
-        const beyond = { ...target, width: target.width + STRIDE };
-        await expect(
-          engine.gradient(coded, LEVEL, latents, randomPatch(3, beyond, 18, 8000), 60),
-        ).rejects.toMatchObject({ _tag: 'RequestError' });
+        const [{ latents, pixels }] = GRADIENTS;
+        const errorsOf = ({ length }: Samples) => new Int16Array(length);
+        const refused = { _tag: 'RequestError' };
+        const beyond = { ...pixels, width: pixels.width + STRIDE };
+        await expect(engine.gradient(coded, LEVEL, latents, beyond, errorsOf, 60)).rejects.toMatchObject(
+          refused,
+        );
         const few = randomPatch(model.latentChannels, latents, 17, 4000);
-        await expect(
-          engine.gradient(few, LEVEL, latents, randomPatch(3, target, 18, 8000), 60),
-        ).rejects.toMatchObject({ _tag: 'RequestError' });
+        await expect(engine.gradient(few, LEVEL, latents, pixels, errorsOf, 60)).rejects.toMatchObject(
+          refused,
+        );
+        const less = () => new Int16Array(3);
+        await expect(engine.gradient(coded, LEVEL, latents, pixels, less, 60)).rejects.toMatchObject(refused);
       });
 
       it('refuses damaged chunks as the reference does, and goes on', async () => {

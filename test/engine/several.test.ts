@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { Engine, Samples } from '../../src/engine/engine.ts';
 import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { severalAsOne } from '../../src/engine/several.ts';
@@ -90,10 +90,10 @@ describe('several cards', () => {
     expect(warnings).toEqual(['one was lost; the reference engine stands in']);
     const again = await makeFeatures(both);
     expect(await both.pixels(again, [query])).toEqual(expected);
-    const target = { rect: sites, channels: 3, data: new Int16Array(sites.height * sites.width * 3) };
-    const gradient = await both.gradient(latents, level, latents.rect, target, 50);
+    const errorsOf = (shown: Samples) => Int16Array.from(shown, (sample) => sample >> 8);
+    const gradient = await both.gradient(latents, level, latents.rect, sites, errorsOf, 50);
     expect(gradient).toEqual(
-      await openReferenceEngine(model).gradient(latents, level, latents.rect, target, 50),
+      await openReferenceEngine(model).gradient(latents, level, latents.rect, sites, errorsOf, 50),
     );
     expect(gradient.some((value) => value !== 0)).toBe(true);
   });

@@ -133,12 +133,11 @@ describe('memory', () => {
 });
 
 it('has no gradients where its host brings none, as in pages', async () => {
-  const { gradientJob: _, ...host } = nodeHost;
+  const { gradientJobs: _, ...host } = nodeHost;
   const engine = await openWasmEngine(model, { host, threads: 0 });
-  const target = { rect: { top: 0, left: 0, height: 1, width: 1 }, channels: 3, data: new Int16Array(3) };
-  await expect(engine.gradient(latents, level, latents.rect, target, 60)).rejects.toMatchObject({
-    _tag: 'UnsupportedError',
-  });
+  const pixel = { top: 0, left: 0, height: 1, width: 1 };
+  const gradient = engine.gradient(latents, level, latents.rect, pixel, () => new Int16Array(3), 60);
+  await expect(gradient).rejects.toMatchObject({ _tag: 'UnsupportedError' });
   await engine.close();
 });
 

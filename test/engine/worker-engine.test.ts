@@ -161,9 +161,10 @@ describe('an engine behind messages', () => {
     await engine.decodeChunk(bytes, level, 50);
     expect(decodeChunk).toHaveBeenCalledOnce();
     // Gradients it leaves to that one in any case.
-    const target = { rect: { top: 0, left: 0, height: 1, width: 1 }, channels: 3, data: new Int16Array(3) };
-    await coder.engine.gradient(latents, level, latents.rect, target, 50);
-    await engine.gradient(latents, level, latents.rect, target, 50);
+    const pixel = { top: 0, left: 0, height: 1, width: 1 };
+    const errorsOf = () => new Int16Array(3);
+    await coder.engine.gradient(latents, level, latents.rect, pixel, errorsOf, 50);
+    await engine.gradient(latents, level, latents.rect, pixel, errorsOf, 50);
     expect(chunks.gradient).toHaveBeenCalledTimes(2);
     await engine.close();
     await expect(engine.decodeChunk(bytes, level, 50)).rejects.toMatchObject({ _tag: 'EngineError' });

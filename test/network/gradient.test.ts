@@ -15,19 +15,25 @@ const QUALITY = 60;
 const LEVEL = { height: 2, width: 3 };
 const WHOLE = { top: 0, left: 0, ...LEVEL };
 
-/** Half the squared error of what is shown of latents, in 8-bit units. */
-async function halfError(model: Model, latents: Patch, target: Patch): Promise<number> {
+/** How far the samples are off that are shown of latents. */
+async function errorsOf(model: Model, latents: Patch, target: Patch): Promise<Patch> {
   const engine = openReferenceEngine(model);
   const { rect } = target;
   const features = await engine.features(latents, LEVEL, sitesOf(model, WHOLE), QUALITY);
   const rows = nativeAxis(rect.top, rect.height);
   const columns = nativeAxis(rect.left, rect.width);
   const [samples] = await engine.pixels(features, [{ rows, columns, depth: 16 }]);
+  return {
+    ...target,
+    data: target.data.map((wanted, i) => pictureValue(samples![i]!, model.imageShift) - wanted),
+  };
+}
+
+/** Half their squares, in 8-bit units. */
+async function halfError(model: Model, latents: Patch, target: Patch): Promise<number> {
   const level = 514 / 2 ** model.imageShift;
-  return target.data.reduce((sum, wanted, i) => {
-    const error = (pictureValue(samples![i]!, model.imageShift) - wanted) / level;
-    return sum + (error * error) / 2;
-  }, 0);
+  const errors = await errorsOf(model, latents, target);
+  return errors.data.reduce((sum, error) => sum + (error / level) ** 2 / 2, 0);
 }
 
 it('is the derivative of the squared error, as differences show', async () => {
@@ -52,7 +58,8 @@ it('is the derivative of the squared error, as differences show', async () => {
   );
   const { latents } = await engine.encodeChunk(analysis, LEVEL, QUALITY);
   const coded: Patch = { rect: WHOLE, channels, data: latents };
-  const found = await engine.gradient(coded, LEVEL, WHOLE, picture, QUALITY);
+  const { data: errors } = await errorsOf(model, coded, picture);
+  const found = await engine.gradient(coded, LEVEL, WHOLE, sites, () => errors, QUALITY);
   const gradient = Float64Array.from(found, (value) => value * gradientNetwork(model).unit);
 
   const along = async (direction: Int16Array) => {

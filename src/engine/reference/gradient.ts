@@ -1,19 +1,21 @@
 import { cellTerm, renderQuery } from '../../head/ensemble.ts';
 import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
-import { clamp, pictureValue, round, sat16 } from '../../network/fixed-point.ts';
+import { clamp, round, sat16 } from '../../network/fixed-point.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model, Residual } from '../../network/model.ts';
 import { scaled, sitesOf } from '../../network/window.ts';
-import type { Extent, Patch, Rect } from '../engine.ts';
+import { expectErrors } from '../arguments.ts';
+import type { Extent, Patch, Rect, Samples } from '../engine.ts';
 import { addClamped, conv, planLayers, runLayer } from './layers.ts';
 
-/** The contract's `gradient` in plain loops: the decoder forwards, then derivatives backwards over `latents` and their pixels alone. */
+/** The contract's `gradient` in plain loops: the decoder forwards, then derivatives backwards over `latents` alone. */
 export function latentGradient(
   model: Model,
   coded: Patch,
   level: Extent,
   latents: Rect,
-  target: Patch,
+  pixels: Rect,
+  errorsOf: (shown: Samples) => Int16Array,
   quality: number,
 ): Int16Array {
   const network = gradientNetwork(model);
@@ -30,8 +32,14 @@ export function latentGradient(
     patch = runLayer(planned, patch, quality);
   }
 
+  const errors: Patch = {
+    rect: pixels,
+    channels: 3,
+    data: expectErrors(errorsOf(show(model, patch, pixels)), pixels),
+  };
+
   // From here on the window is everything there is, and begins at (0, 0).
-  let gradient = atOrigin(headGradient(model, network, patch, target));
+  let gradient = atOrigin(headGradient(model, network, patch, errors));
   const whole: Rect = { top: 0, left: 0, height: latents.height, width: latents.width };
   let residuals = 0;
   for (const planned of planLayers(network.layers, sites, whole)) {
@@ -56,36 +64,37 @@ function backwards(layer: Residual, input: Patch, extent: Extent, activations: P
   return addClamped(input, conv(layer.second, inner, extent, input.rect, 1), layer.limit);
 }
 
-/** Half the derivative of the squared error over `target` by P, zero at other sites. */
-function headGradient(
-  { head, imageShift }: Model,
-  { headShift, headLimit }: GradientNetwork,
-  p: Patch,
-  target: Patch,
-): Patch {
-  const { hidden, outputWeight } = head;
-  const { rect } = target;
-  const shown = renderQuery(
+function show({ head }: Model, p: Patch, { top, left, height, width }: Rect): Samples {
+  return renderQuery(
     head,
     // Pixels on sites read no others, so the window may count as the level.
     { rect: { ...p.rect, top: 0, left: 0 }, level: p.rect, data: p.data },
     {
-      rows: nativeAxis(rect.top - p.rect.top, rect.height),
-      columns: nativeAxis(rect.left - p.rect.left, rect.width),
+      rows: nativeAxis(top - p.rect.top, height),
+      columns: nativeAxis(left - p.rect.left, width),
       depth: 16,
     },
   );
+}
+
+/** Half the derivative by P of the error whose derivative by samples is given; zero at other sites. */
+function headGradient(
+  { head }: Model,
+  { headShift, headLimit }: GradientNetwork,
+  p: Patch,
+  errors: Patch,
+): Patch {
+  const { hidden, outputWeight } = head;
+  const { rect } = errors;
   const cell = cellTerm(head, NATIVE_CELL, NATIVE_CELL);
   const data = new Int16Array(p.data.length);
-  for (let y = 0, t = 0; y < rect.height; y++) {
+  for (let y = 0, e = 0; y < rect.height; y++) {
     let at = ((rect.top + y - p.rect.top) * p.rect.width + rect.left - p.rect.left) * hidden;
-    for (let x = 0; x < rect.width; x++, t += 3, at += hidden) {
-      const errors = [0, 1, 2].map((c) =>
-        clamp(pictureValue(shown[t + c]!, imageShift) - target.data[t + c]!, ERROR_LIMIT),
-      );
+    for (let x = 0; x < rect.width; x++, e += 3, at += hidden) {
+      const held = [0, 1, 2].map((c) => clamp(errors.data[e + c]!, ERROR_LIMIT));
       for (let k = 0; k < hidden; k++) {
         if (sat16(p.data[at + k]! + cell[k]!) <= 0) continue;
-        const sum = errors.reduce((total, error, c) => total + error * outputWeight[c * hidden + k]!, 0);
+        const sum = held.reduce((total, error, c) => total + error * outputWeight[c * hidden + k]!, 0);
         data[at + k] = clamp(round(sum, headShift), headLimit);
       }
     }

@@ -92,12 +92,12 @@ export function openReferenceEngine(model: Model): Engine {
       return rasters;
     },
 
-    async gradient(coded, level, latents, target, quality, signal) {
+    async gradient(coded, level, latents, pixels, errorsOf, quality, signal) {
       enter(quality, signal);
-      expectGradient(model, coded, level, latents, target);
+      expectGradient(model, coded, level, latents, pixels);
       await breathe(signal);
       const window = latentWindow(model, sitesOf(model, latents), level);
-      return latentGradient(model, crop(coded, window), level, latents, target, quality);
+      return latentGradient(model, crop(coded, window), level, latents, pixels, errorsOf, quality);
     },
 
     async close() {

@@ -1,12 +1,13 @@
-import { NATIVE_CELL } from '../../head/query.ts';
+import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model } from '../../network/model.ts';
 import { sitesOf } from '../../network/window.ts';
 import { expectGradient } from '../arguments.ts';
-import type { Extent, Patch, Rect } from '../engine.ts';
+import type { Extent, Patch, Query, Rect } from '../engine.ts';
 import { FreeList, type Region, type WasmHeap } from './heap.ts';
+import { HeapFeatures } from './heap-features.ts';
 import { clearBorder, siteAddress, stripRows } from './operations.ts';
-import { headByteLength, headShift, writeHead } from './pack-head.ts';
+import { headByteLength, writeHead } from './pack-head.ts';
 import { type PackedLayer, packLayer } from './pack-layer.ts';
 import { barrier, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { ABORT, controlWords, type Operation } from './program.ts';
@@ -41,63 +42,116 @@ export interface GradientCall {
   readonly coded: Patch;
   readonly level: Extent;
   readonly latents: Rect;
-  readonly target: Patch;
+  readonly pixels: Rect;
   readonly quality: number;
 }
 
-/**
- * The decoder and the derivatives are one program: what lies between them stays in wasm memory. Throws RequestError for patches that do not fit together,
- * and what `gradientNetwork` throws.
- */
-export function gradientJob(
+/** A gradient is two programs, between which samples are shown and judged. */
+export interface GradientJobs {
+  /** The decoder as far as P, whose map also owns the memory of what comes after. */
+  readonly there: Job<HeapFeatures>;
+  /** The samples of that map whose errors count. */
+  readonly query: Query;
+  /** From errors, half the derivative by those samples, to that by latents. */
+  back(shown: HeapFeatures, errors: Int16Array): Job<Int16Array>;
+}
+
+/** Throws RequestError for patches that do not fit together, and what `gradientNetwork` throws. */
+export function gradientJobs(
   heap: WasmHeap,
   model: Model,
   synthesis: readonly PackedLayer[],
   call: GradientCall,
   threads: number,
-): Job<Int16Array> {
+): GradientJobs {
   const network = gradientNetwork(model);
-  expectGradient(model, call.coded, call.level, call.latents, call.target);
+  expectGradient(model, call.coded, call.level, call.latents, call.pixels);
+  const sites = sitesOf(model, call.latents);
+  const networks = packGradient(heap, network, synthesis);
+  // Once for its size, and again for its place.
+  const size = new FreeList(0);
+  const { there, back } = planGradient(size, model, networks, call);
+  const [wordsThere, wordsBack] = [controlWords(there.length), controlWords(back.length)];
+  let plan: GradientPlan;
+  let controls: number;
+  const running = (
+    operations: readonly Operation[],
+    control: number,
+    words: number,
+    participants: number,
+  ) => {
+    new Int32Array(heap.memory.buffer, control, words).fill(0);
+    return {
+      message: { kind: 'run', operations, control, threads: participants } as const,
+      abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, control, 1), ABORT, 1),
+    };
+  };
   return {
-    maxThreads: threads,
-    begin(participants) {
-      const networks = packGradient(heap, network, synthesis);
-      // Once for its size, and again for its place.
-      const size = new FreeList(0);
-      const words = controlWords(planGradient(size, model, networks, call).operations.length);
-      const start = heap.allocate(size.end + 4 * words);
-      const control = start + size.end;
-      const list = new FreeList(start);
-      const { operations, input, output, target, vectors } = planGradient(list, model, networks, call);
-      const { buffer } = heap.memory;
-      heap.write(input, call.coded, call.level);
-      new Int16Array(buffer, target, call.target.data.length).set(call.target.data);
-      writeHead(model.head, NATIVE_CELL, NATIVE_CELL, 16, buffer, vectors);
-      new Int32Array(buffer, control, words).fill(0);
-      return {
-        message: { kind: 'run', operations, control, threads: participants },
-        abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, control, 1), ABORT, 1),
-        finish: () => heap.read(output, output.rect),
-        release: () => heap.free(start),
-      };
+    there: {
+      maxThreads: threads,
+      begin(participants) {
+        const start = heap.allocate(size.end + 4 * (wordsThere + wordsBack));
+        plan = planGradient(new FreeList(start), model, networks, call);
+        controls = start + size.end;
+        heap.write(plan.input, call.coded, call.level);
+        // Pixels on sites read no others, so the window may count as the level.
+        const level: Extent = { height: sites.height, width: sites.width };
+        const features = new HeapFeatures(heap, plan.shown, plan.shown.rect, level);
+        const letGo = features.use();
+        let taken = false;
+        return {
+          ...running(plan.there, controls, wordsThere, participants),
+          finish() {
+            taken = true;
+            return features;
+          },
+          release() {
+            letGo();
+            if (!taken) features.close();
+          },
+        };
+      },
     },
+    query: {
+      rows: nativeAxis(call.pixels.top - sites.top, call.pixels.height),
+      columns: nativeAxis(call.pixels.left - sites.left, call.pixels.width),
+      depth: 16,
+    },
+    back: (shown, errors) => ({
+      maxThreads: threads,
+      begin(participants) {
+        const letGo = shown.use();
+        const { buffer } = heap.memory;
+        new Int16Array(buffer, plan.errors, errors.length).set(errors);
+        writeHead(model.head, NATIVE_CELL, NATIVE_CELL, 16, buffer, plan.vectors);
+        return {
+          ...running(plan.back, controls + 4 * wordsThere, wordsBack, participants),
+          finish: () => heap.read(plan.output, plan.output.rect),
+          release: letGo,
+        };
+      },
+    }),
   };
 }
 
 interface GradientPlan {
-  readonly operations: readonly Operation[];
+  /** First in memory: whose address is freed with it, everything is. */
+  readonly shown: Region;
   readonly input: Region;
-  readonly output: Region;
-  /** Addresses of the picture's values and of the head's vectors. */
-  readonly target: number;
+  readonly there: readonly Operation[];
+  /** Addresses of the samples' errors and of the head's vectors. */
+  readonly errors: number;
   readonly vectors: number;
+  readonly back: readonly Operation[];
+  readonly output: Region;
 }
 
+/** The window is everything there is once P is known, and P and what comes of it begin at (0, 0). */
 function planGradient(
   list: FreeList,
   model: Model,
   { network, synthesis, back }: PackedGradient,
-  { coded, level, latents, target, quality }: GradientCall,
+  { coded, level, latents, pixels, quality }: GradientCall,
 ): GradientPlan {
   const { head } = model;
   const region = (rect: Rect, channels: number): Region => ({
@@ -106,36 +160,31 @@ function planGradient(
     channels,
   });
   const sites = sitesOf(model, latents);
+  const p = region(sites, head.hidden);
   const input = region(inputRegionRect(synthesis, sites, level), coded.channels);
-  const output = region({ ...latents, top: 0, left: 0 }, coded.channels);
-  const targetAddress = list.allocate(target.data.byteLength);
-  const vectors = list.allocate(headByteLength(head));
   const activations: Region[] = [];
   const keep = (made: Region) => activations.push(made) > 0;
-  const there = planLayers(synthesis, input, level, sites, quality, list, undefined, keep);
-  const operations = [...there.operations];
+  const there = planLayers(synthesis, input, level, sites, quality, list, p, keep);
+  const shown = movedBy(p, -sites.top, -sites.left);
 
-  // From here on the window is everything there is, and begins at (0, 0).
+  const operations: Operation[] = [];
+  const output = region({ ...latents, top: 0, left: 0 }, coded.channels);
+  const errors = list.allocate(pixels.height * pixels.width * 6);
+  const vectors = list.allocate(headByteLength(head));
   const byP = region(inputRegionRect(back, output.rect, sites), head.hidden);
-  const place = {
-    ...target.rect,
-    top: target.rect.top - sites.top,
-    left: target.rect.left - sites.left,
-  };
+  const place = { ...pixels, top: pixels.top - sites.top, left: pixels.left - sites.left };
   clearBorder(operations, movedBy(byP, -place.top, -place.left), place);
   barrier(operations);
   const pixel = head.hidden * 2;
   operations.push({
     kernel: 'headGradient',
     args: [
-      siteAddress(there.output, target.rect.top, target.rect.left),
-      there.output.rect.width * pixel,
+      siteAddress(shown, place.top, place.left),
+      shown.rect.width * pixel,
       vectors,
       head.hidden,
-      headShift(head, 16),
-      targetAddress,
-      target.rect.width * 6,
-      model.imageShift,
+      errors,
+      place.width * 6,
       ERROR_LIMIT,
       network.headShift,
       network.headLimit,
@@ -145,12 +194,11 @@ function planGradient(
       place.height,
       place.width,
     ],
-    fromArgument: 13,
+    fromArgument: 11,
     rows: place.height,
     stripRows: stripRows(place.height),
     barrier: true,
   });
-  list.free(there.output.address);
   const scales = residualScales(synthesis);
   let residuals = 0;
   const slope = (made: Region, window: Rect, calls: Operation[]) => {
@@ -162,7 +210,7 @@ function planGradient(
   };
   const backwards = planLayers(back, byP, sites, output.rect, quality, list, output, slope);
   operations.push(...backwards.operations);
-  return { operations, input, output, target: targetAddress, vectors };
+  return { shown, input, there: there.operations, errors, vectors, back: operations, output };
 }
 
 /** `values` times the slope of the activation that made `activations`, over `window`. */

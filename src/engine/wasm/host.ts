@@ -1,4 +1,4 @@
-import type { gradientJob } from './gradient-job.ts';
+import type { gradientJobs } from './gradient-job.ts';
 import type { FromThread, ToThread } from './thread.ts';
 
 /** A thread that runs `serveThread`. */
@@ -23,5 +23,5 @@ export interface WasmHost {
   /** The calling thread in the part of one. */
   startLocalThread(): Thread;
   /** That of `gradient-job.ts`. Absent in pages, which do not encode and need not fetch it. */
-  readonly gradientJob?: typeof gradientJob;
+  readonly gradientJobs?: typeof gradientJobs;
 }

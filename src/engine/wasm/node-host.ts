@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { startWorker } from '../../start-worker.ts';
-import { gradientJob } from './gradient-job.ts';
+import { gradientJobs } from './gradient-job.ts';
 import type { Thread, WasmHost } from './host.ts';
 import { startLocalThread } from './local-thread.ts';
 import type { NodeThreadData } from './node-thread.ts';
@@ -27,7 +27,7 @@ export function niceNodeHost(niceness: number): WasmHost {
       return module;
     },
     startLocalThread,
-    gradientJob,
+    gradientJobs,
     startThread(): Thread {
       const worker = startWorker(new URL('./node-thread', import.meta.url), {
         workerData: { niceness } satisfies NodeThreadData,

@@ -3,7 +3,7 @@ import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
-import { expectCover, expectEncoder, expectQuality, withInnerMaps } from '../arguments.ts';
+import { expectCover, expectEncoder, expectErrors, expectQuality, withInnerMaps } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
 import { teamWords } from './chunk-team.ts';
@@ -263,11 +263,19 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       return pool.run(job, signal);
     },
 
-    async gradient(coded, level, latents, target, quality, signal) {
+    async gradient(coded, level, latents, pixels, errorsOf, quality, signal) {
       enter(quality, signal);
-      if (!host.gradientJob) throw new UnsupportedError('Pictures are not optimized here');
-      const call = { coded, level, latents, target, quality };
-      return pool.run(host.gradientJob(heap, model, networks.synthesis, call, threads.length), signal);
+      if (!host.gradientJobs) throw new UnsupportedError('Pictures are not optimized here');
+      const call = { coded, level, latents, pixels, quality };
+      const jobs = host.gradientJobs(heap, model, networks.synthesis, call, threads.length);
+      const shown = await pool.run(jobs.there, signal);
+      try {
+        const head = headJob(heap, model.head, shown, [jobs.query], threads.length);
+        const [samples] = await pool.run(head, signal);
+        return await pool.run(jobs.back(shown, expectErrors(errorsOf(samples!), pixels)), signal);
+      } finally {
+        shown.close();
+      }
     },
 
     async pixels(features, queries, signal) {

@@ -10,7 +10,7 @@ import type { Model } from '../../network/model.ts';
 import type { Engine, Extent, Rect, Samples } from '../engine.ts';
 
 /** Calls whose arguments and results travel as they are. */
-export type PlainCall = 'analyze' | 'encodeChunk' | 'decodeChunk' | 'gradient';
+export type PlainCall = 'analyze' | 'encodeChunk' | 'decodeChunk';
 
 /** To the worker; every message but `close-features`, `abort` and `close` has one answer of the same id. */
 export type ToWorker =

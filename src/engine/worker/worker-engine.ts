@@ -1,4 +1,4 @@
-import { EngineError, RequestError } from '../../errors.ts';
+import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { onAbort } from '../../on-abort.ts';
 import type {
@@ -129,11 +129,10 @@ class WorkerEngine implements Engine {
     return (await this.#idlest.call({ kind: 'call', name: 'decodeChunk', args }, signal)) as Int16Array;
   };
 
-  readonly gradient: Engine['gradient'] = async (coded, level, latents, target, quality, signal) => {
-    if (this.#gradients)
-      return this.#openChunks(this.#gradients).gradient(coded, level, latents, target, quality, signal);
-    const args = [ownPatch(coded), level, latents, ownPatch(target), quality];
-    return (await this.#idlest.call({ kind: 'call', name: 'gradient', args }, signal)) as Int16Array;
+  /** What judges the samples cannot be sent to a worker. */
+  readonly gradient: Engine['gradient'] = async (...call) => {
+    if (!this.#gradients) throw new UnsupportedError('Pictures are not optimized here');
+    return this.#openChunks(this.#gradients).gradient(...call);
   };
 
   readonly features: Engine['features'] = async (latents, level, sites, quality, signal) => {

@@ -1,0 +1,143 @@
+/** One channel of a picture, 0..255: (height, width). */
+export interface Plane {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Float64Array;
+}
+
+/** As in `ms-ssim.ts`. */
+const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
+const C1 = (0.01 * 255) ** 2;
+/** Twelve times that of the metric: as it is, flat windows would be pulled so hard that steps reach too far. */
+const C2 = 12 * (0.03 * 255) ** 2;
+/** Windows are squares of 2 x 2 blocks, one begins at every block. */
+const BLOCK = 4;
+const WINDOW = 2 * BLOCK;
+const PIXELS = WINDOW * WINDOW;
+/** A scale that has less structure in common is pulled no harder for it. */
+const LEAST_MEAN = 0.01;
+
+/**
+ * How the logarithm of multi-scale structural similarity rises with the samples of `shown`: (height, width). Where the metric has Gaussian windows
+ * around every pixel, these are 8 x 8 with one every 4, equal inside, as video encoders have it: a window's slope is then linear in two samples.
+ * Doubles, by products, sums and quotients alone. undefined for planes that hold no window.
+ */
+export function msSsimSlope(shown: Plane, wanted: Plane): Float64Array | undefined {
+  const scales: (readonly [Plane, Plane])[] = [];
+  for (
+    let pair = [shown, wanted] as const;
+    scales.length < WEIGHTS.length && Math.min(pair[0].width, pair[0].height) >= WINDOW;
+    pair = [halved(pair[0]), halved(pair[1])]
+  )
+    scales.push(pair);
+  const weights = WEIGHTS.slice(0, scales.length);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let coarser: { readonly width: number; readonly slope: Float64Array } | undefined;
+  for (let scale = scales.length - 1; scale >= 0; scale--) {
+    const [a, b] = scales[scale]!;
+    const slope = scaleSlope(a, b, weights[scale]! / total, scale === scales.length - 1);
+    if (coarser) addExpanded(slope, a.width, coarser.slope, coarser.width);
+    coarser = { width: a.width, slope };
+  }
+  return coarser?.slope;
+}
+
+/** Means of 2x2; an odd last line is left out. */
+function halved({ width, height, data }: Plane): Plane {
+  const columns = width >> 1;
+  const rows = height >> 1;
+  const half = new Float64Array(columns * rows);
+  for (let y = 0, o = 0; y < rows; y++) {
+    for (let x = 0, i = 2 * y * width; x < columns; x++, i += 2)
+      half[o++] = (data[i]! + data[i + 1]! + data[i + width]! + data[i + width + 1]!) / 4;
+  }
+  return { width: columns, height: rows, data: half };
+}
+
+/** Each of the coarser samples is a quarter of four. */
+function addExpanded(slope: Float64Array, width: number, coarser: Float64Array, columns: number): void {
+  for (let i = 0; i < coarser.length; i += columns) {
+    const top = 2 * width * (i / columns);
+    for (let x = 0; x < columns; x++) {
+      const quarter = coarser[i + x]! / 4;
+      const at = top + 2 * x;
+      slope[at] = slope[at]! + quarter;
+      slope[at + 1] = slope[at + 1]! + quarter;
+      slope[at + width] = slope[at + width]! + quarter;
+      slope[at + width + 1] = slope[at + width + 1]! + quarter;
+    }
+  }
+}
+
+/** weight * ln(mean over windows of the contrast-structure term), and of SSIM at the last scale, by the samples of `a`. */
+function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64Array {
+  const { width } = a;
+  const columns = Math.floor(width / BLOCK);
+  const rows = Math.floor(a.height / BLOCK);
+  const [sumA, sumB, squares, products] = blockSums(a, b, columns, rows);
+  // Slope of all windows over a block, by its samples: constant + byB * b - byA * a.
+  const constant = new Float64Array(columns * rows);
+  const byA = new Float64Array(columns * rows);
+  const byB = new Float64Array(columns * rows);
+  let sum = 0;
+  for (let y = 0; y + 1 < rows; y++) {
+    for (let x = 0; x + 1 < columns; x++) {
+      const at = y * columns + x;
+      const over = (sums: Float64Array) =>
+        (sums[at]! + sums[at + 1]! + sums[at + columns]! + sums[at + columns + 1]!) / PIXELS;
+      const meanA = over(sumA);
+      const meanB = over(sumB);
+      const variances = over(squares) - meanA * meanA - meanB * meanB + C2;
+      const structure = (2 * (over(products) - meanA * meanB) + C2) / variances;
+      const brightness = meanA * meanA + meanB * meanB + C1;
+      const luminance = last ? (2 * meanA * meanB + C1) / brightness : 1;
+      sum += structure * luminance;
+      const b = (2 * luminance) / (PIXELS * variances);
+      const a = b * structure;
+      const byMean = last ? (2 * structure * (meanB - luminance * meanA)) / (PIXELS * brightness) : 0;
+      const c = byMean + a * meanA - b * meanB;
+      for (const block of [at, at + 1, at + columns, at + columns + 1]) {
+        constant[block] = constant[block]! + c;
+        byA[block] = byA[block]! + a;
+        byB[block] = byB[block]! + b;
+      }
+    }
+  }
+  const windows = (columns - 1) * (rows - 1);
+  const factor = weight / (windows * Math.max(LEAST_MEAN, sum / windows));
+  const slope = new Float64Array(a.data.length);
+  for (let y = 0; y < rows * BLOCK; y++) {
+    const line = Math.floor(y / BLOCK) * columns;
+    for (let x = 0, i = y * width; x < columns * BLOCK; x++, i++) {
+      const block = line + (x >> 2);
+      slope[i] = factor * (constant[block]! + byB[block]! * b.data[i]! - byA[block]! * a.data[i]!);
+    }
+  }
+  return slope;
+}
+
+/** Over each block: a, b, a*a + b*b and a*b. */
+function blockSums(
+  a: Plane,
+  b: Plane,
+  columns: number,
+  rows: number,
+): [Float64Array, Float64Array, Float64Array, Float64Array] {
+  const [sumA, sumB, squares, products] = Array.from(
+    { length: 4 },
+    () => new Float64Array(columns * rows),
+  ) as [Float64Array, Float64Array, Float64Array, Float64Array];
+  for (let y = 0; y < rows * BLOCK; y++) {
+    const line = Math.floor(y / BLOCK) * columns;
+    for (let x = 0, i = y * a.width; x < columns * BLOCK; x++, i++) {
+      const block = line + (x >> 2);
+      const va = a.data[i]!;
+      const vb = b.data[i]!;
+      sumA[block] = sumA[block]! + va;
+      sumB[block] = sumB[block]! + vb;
+      squares[block] = squares[block]! + va * va + vb * vb;
+      products[block] = products[block]! + va * vb;
+    }
+  }
+  return [sumA, sumB, squares, products];
+}
