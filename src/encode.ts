@@ -70,6 +70,9 @@ export interface EncodeSummary {
 
 export const DEFAULT_QUALITY = 60;
 const DEFAULT_MEASURE = 'ms-ssim';
+/** What a search takes about, of all qualities and from one that is near. */
+const TRIALS = 7;
+const TRIALS_NEARBY = 3;
 /** Pictures beyond this on a side get overviews, down to this. */
 const OVERVIEW_LIMIT = 1024;
 /** Steps of `optimize: true`: photographs gain little by more, graphics some percent. */
@@ -120,9 +123,9 @@ async function encodeToTarget(
     throw new RequestError(
       `A quality for a PSNR is found by decoding, and the ${engine.name} engine is not exact: the file would depend on the machine`,
     );
-  const trial = async (quality: number) => {
+  const trial = async (quality: number, how: EncodeOptions) => {
     const sink = new MemorySink();
-    const summary = await encodeAt(engine, raster, sink, quality, { ...rest, optimizeFor });
+    const summary = await encodeAt(engine, raster, sink, quality, how);
     const bytes = sink.bytes();
     if (targetPsnr === undefined) return { bytes, summary, psnr: Number.NaN };
     const decoded = await decodeImage(bytes, {
@@ -132,12 +135,20 @@ async function encodeToTarget(
     });
     return { bytes, summary, psnr: psnr(raster, decoded) };
   };
-  const found = await searchQuality(
-    trial,
-    (result) => (targetSize !== undefined ? result.bytes.length <= targetSize : result.psnr >= targetPsnr!),
-    targetSize !== undefined ? 'highest' : 'lowest',
-    (done, total) => onProgress?.({ stage: 'search', done, total }),
-  );
+  const optimizes = stepsOf(options) > 0;
+  const total = TRIALS + (optimizes ? TRIALS_NEARBY : 0);
+  let trials = 0;
+  const search = (how: EncodeOptions, near?: number) =>
+    searchQuality(
+      (quality) => trial(quality, how),
+      (result) => (targetSize !== undefined ? result.bytes.length <= targetSize : result.psnr >= targetPsnr!),
+      targetSize !== undefined ? 'highest' : 'lowest',
+      () => onProgress?.({ stage: 'search', done: Math.min(trials++, total - 1), total }),
+      near,
+    );
+  // Optimizing takes long and moves the quality by little.
+  const near = optimizes ? await search({ ...rest, optimize: false }) : undefined;
+  const found = await search({ ...rest, optimizeFor }, near?.quality);
   if (!found.met)
     throw new RequestError(
       targetSize !== undefined

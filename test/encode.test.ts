@@ -72,6 +72,25 @@ describe('optimizing', () => {
     await expect(stopped).rejects.toThrow('enough');
   });
 
+  it('meets a target from the quality that meets it plain, as a search among optimized files alone would', async () => {
+    const picture = ramp(256, 256);
+    const sizeOf = async (options: EncodeOptions) => (await encodeImage(engine, picture, options)).length;
+    const targetSize = await sizeOf({ quality: 40 });
+    const trials: number[] = [];
+    const bytes = await encodeImage(engine, picture, {
+      targetSize,
+      optimize: 1,
+      onProgress: ({ done, total }) => trials.push(done / total),
+    });
+    const image = await openImage(bytes, { engine });
+    const { quality } = image.header;
+    await image.close();
+    expect(bytes.length).toBeLessThanOrEqual(targetSize);
+    expect(await sizeOf({ quality: quality + 1, optimize: 1 })).toBeGreaterThan(targetSize);
+    expect(trials).toEqual([...trials].sort((a, b) => a - b));
+    expect(trials.at(-1)).toBe(1);
+  });
+
   it('is for structure, or for squared error where that is asked for or a PSNR is to be met', async () => {
     const picture = ramp(64, 64);
     const encoded = (options: EncodeOptions) => encodeImage(engine, picture, { ...options, optimize: 1 });

@@ -22,9 +22,9 @@ export function sampleErrors(
   imageShift: number,
   measure: Measure,
 ): Int16Array {
-  const data = Int16Array.from(shown, (sample, i) =>
-    sat16(pictureValue(sample, imageShift) - target.data[i]!),
-  );
+  const data = new Int16Array(shown.length);
+  for (let i = 0; i < data.length; i++)
+    data[i] = sat16(pictureValue(shown[i]!, imageShift) - target.data[i]!);
   if (measure === 'psnr') return data;
   const level = 514 / 2 ** imageShift;
   const slope = msSsimSlope(

@@ -31,16 +31,41 @@ describe('the search for a quality', () => {
       met: false,
     });
   });
-  it('needs at most seven trials', async () => {
+  const trialsFor = async (limit: number, wanted: 'highest' | 'lowest', near?: number) => {
     let trials = 0;
-    await searchQuality(
-      async (quality) => {
-        trials++;
-        return quality;
-      },
-      (quality) => quality <= 77,
-      'highest',
+    const meets = (quality: number) => (wanted === 'highest' ? quality <= limit : quality >= limit);
+    const found = await searchQuality(
+      async (quality) => quality,
+      meets,
+      wanted,
+      () => trials++,
+      near,
     );
-    expect(trials).toBeLessThanOrEqual(7);
+    expect(found).toEqual({ quality: limit, result: limit, met: true });
+    return trials;
+  };
+  it('needs at most seven trials', async () => {
+    expect(await trialsFor(77, 'highest')).toBeLessThanOrEqual(7);
+  });
+  it.each(['highest', 'lowest'] as const)(
+    'needs few trials from a quality that is near: the %s',
+    async (wanted) => {
+      for (const limit of [1, 2, 50, 99, 100])
+        for (const away of [-9, -4, -1, 0, 1, 4, 9]) {
+          const near = limit + away;
+          if (near < 1 || near > 100) continue;
+          expect(await trialsFor(limit, wanted, near)).toBeLessThanOrEqual(
+            2 + 2 * Math.log2(1 + Math.abs(away)),
+          );
+        }
+    },
+  );
+  it('says that no quality does from wherever it begins', async () => {
+    for (const near of [1, 40, 100])
+      expect(await searchQuality(size, (bytes) => bytes <= 50, 'highest', undefined, near)).toEqual({
+        quality: 1,
+        result: 100,
+        met: false,
+      });
   });
 });
