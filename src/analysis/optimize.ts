@@ -8,8 +8,9 @@ import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
  * Analysis is a guess of which latents make the decoder show the picture, for the bits they are worth. Gradient descent improves it for the one picture
- * that is encoded (Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv 1906.01223): bits plus weighed squared error, as in
- * training. For encoders only: the format does not change. Doubles, yet products and sums only, so that a picture still has one file.
+ * that is encoded (Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv 1906.01223): bits plus weighed error, squared as in
+ * training or with a part for structure (`sample-errors.ts`). For encoders only: the format does not change. Doubles, yet only what IEEE 754 fixes, so
+ * that a picture still has one file.
  *
  * The gradient is taken where a decoder is, at the rounded latents. Applied to the unrounded ones as it is, it would push them on until they round
  * otherwise, whether that is better or not; what lies between the two is made up for by CURVATURE. Of the bits it is that of each symbol alone, at

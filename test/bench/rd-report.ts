@@ -102,7 +102,7 @@ export function rateReport(results: readonly Measurement[]): string {
     ...codecs.filter((codec) => codec !== 'JPEG').map((codec) => [codec, 'JPEG'] as const),
     ...codecs
       .filter((codec) => codec !== 'JPEG' && !codec.startsWith('liif'))
-      .map((codec) => [PLAIN, codec] as const),
+      .flatMap((codec) => [[PLAIN, codec] as const, [OPTIMIZED, codec] as const]),
     [OPTIMIZED, PLAIN] as const,
     [OPTIMIZED_FOR_PSNR, PLAIN] as const,
   ].filter((pair) => pair.every((codec) => codecs.includes(codec)));

@@ -67,20 +67,11 @@ export function gradientJobs(
   const network = gradientNetwork(model);
   expectGradient(model, call.coded, call.level, call.latents, call.pixels);
   const sites = sitesOf(model, call.latents);
-  const networks = packGradient(heap, network, synthesis);
-  // Once for its size, and again for its place.
-  const size = new FreeList(0);
-  const { there, back } = planGradient(size, model, networks, call);
-  const [wordsThere, wordsBack] = [controlWords(there.length), controlWords(back.length)];
+  // Made when the first job begins.
   let plan: GradientPlan;
-  let controls: number;
-  const running = (
-    operations: readonly Operation[],
-    control: number,
-    words: number,
-    participants: number,
-  ) => {
-    new Int32Array(heap.memory.buffer, control, words).fill(0);
+  let controlBack: number;
+  const running = (operations: readonly Operation[], control: number, participants: number) => {
+    new Int32Array(heap.memory.buffer, control, controlWords(operations.length)).fill(0);
     return {
       message: { kind: 'run', operations, control, threads: participants } as const,
       abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, control, 1), ABORT, 1),
@@ -90,9 +81,15 @@ export function gradientJobs(
     there: {
       maxThreads: threads,
       begin(participants) {
-        const start = heap.allocate(size.end + 4 * (wordsThere + wordsBack));
+        const networks = packGradient(heap, network, synthesis);
+        // Once for its size, and again for its place.
+        const size = new FreeList(0);
+        const { there, back } = planGradient(size, model, networks, call);
+        const bytesThere = 4 * controlWords(there.length);
+        const start = heap.allocate(size.end + bytesThere + 4 * controlWords(back.length));
         plan = planGradient(new FreeList(start), model, networks, call);
-        controls = start + size.end;
+        const control = start + size.end;
+        controlBack = control + bytesThere;
         heap.write(plan.input, call.coded, call.level);
         // Pixels on sites read no others, so the window may count as the level.
         const level: Extent = { height: sites.height, width: sites.width };
@@ -100,7 +97,7 @@ export function gradientJobs(
         const letGo = features.use();
         let taken = false;
         return {
-          ...running(plan.there, controls, wordsThere, participants),
+          ...running(plan.there, control, participants),
           finish() {
             taken = true;
             return features;
@@ -125,7 +122,7 @@ export function gradientJobs(
         new Int16Array(buffer, plan.errors, errors.length).set(errors);
         writeHead(model.head, NATIVE_CELL, NATIVE_CELL, 16, buffer, plan.vectors);
         return {
-          ...running(plan.back, controls + 4 * wordsThere, wordsBack, participants),
+          ...running(plan.back, controlBack, participants),
           finish: () => heap.read(plan.output, plan.output.rect),
           release: letGo,
         };
@@ -199,6 +196,8 @@ function planGradient(
     stripRows: stripRows(place.height),
     barrier: true,
   });
+  // Nobody reads it any more.
+  list.free(p.address);
   const scales = residualScales(synthesis);
   let residuals = 0;
   const slope = (made: Region, window: Rect, calls: Operation[]) => {
