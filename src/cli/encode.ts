@@ -95,7 +95,7 @@ export function encodeCommand(): Command {
         .argParser(decimal(1, 99))
         .conflicts(['quality', 'targetSize']),
     )
-    .option('--optimize', 'smaller files of the same likeness, for about nine times the time')
+    .option('--optimize', 'smaller files of the same likeness, for about ten times the time')
     .addOption(
       new Option('--optimize-steps <count>', 'the same in so many steps; 4 by default, 12 go further')
         .argParser(wholeNumber(1, 100))

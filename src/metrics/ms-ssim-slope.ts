@@ -92,14 +92,14 @@ function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64A
       const brightness = meanA * meanA + meanB * meanB + C1;
       const luminance = last ? (2 * meanA * meanB + C1) / brightness : 1;
       sum += structure * luminance;
-      const b = (2 * luminance) / (PIXELS * variances);
-      const a = b * structure;
+      const perB = (2 * luminance) / (PIXELS * variances);
+      const perA = perB * structure;
       const byMean = last ? (2 * structure * (meanB - luminance * meanA)) / (PIXELS * brightness) : 0;
-      const c = byMean + a * meanA - b * meanB;
+      const level = byMean + perA * meanA - perB * meanB;
       for (const block of [at, at + 1, at + columns, at + columns + 1]) {
-        constant[block] = constant[block]! + c;
-        byA[block] = byA[block]! + a;
-        byB[block] = byB[block]! + b;
+        constant[block] = constant[block]! + level;
+        byA[block] = byA[block]! + perA;
+        byB[block] = byB[block]! + perB;
       }
     }
   }
@@ -108,9 +108,11 @@ function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64A
   const slope = new Float64Array(a.data.length);
   for (let y = 0; y < rows * BLOCK; y++) {
     const line = Math.floor(y / BLOCK) * columns;
-    for (let x = 0, i = y * width; x < columns * BLOCK; x++, i++) {
-      const block = line + (x >> 2);
-      slope[i] = factor * (constant[block]! + byB[block]! * b.data[i]! - byA[block]! * a.data[i]!);
+    for (let block = line, i = y * width; block < line + columns; block++) {
+      const level = factor * constant[block]!;
+      const perB = factor * byB[block]!;
+      const perA = factor * byA[block]!;
+      for (const end = i + BLOCK; i < end; i++) slope[i] = level + perB * b.data[i]! - perA * a.data[i]!;
     }
   }
   return slope;
@@ -129,14 +131,20 @@ function blockSums(
   ) as [Float64Array, Float64Array, Float64Array, Float64Array];
   for (let y = 0; y < rows * BLOCK; y++) {
     const line = Math.floor(y / BLOCK) * columns;
-    for (let x = 0, i = y * a.width; x < columns * BLOCK; x++, i++) {
-      const block = line + (x >> 2);
-      const va = a.data[i]!;
-      const vb = b.data[i]!;
-      sumA[block] = sumA[block]! + va;
-      sumB[block] = sumB[block]! + vb;
-      squares[block] = squares[block]! + va * va + vb * vb;
-      products[block] = products[block]! + va * vb;
+    for (let block = line, i = y * a.width; block < line + columns; block++) {
+      let [inA, inB, square, product] = [0, 0, 0, 0];
+      for (const end = i + BLOCK; i < end; i++) {
+        const va = a.data[i]!;
+        const vb = b.data[i]!;
+        inA += va;
+        inB += vb;
+        square += va * va + vb * vb;
+        product += va * vb;
+      }
+      sumA[block] = sumA[block]! + inA;
+      sumB[block] = sumB[block]! + inB;
+      squares[block] = squares[block]! + square;
+      products[block] = products[block]! + product;
     }
   }
   return [sumA, sumB, squares, products];
