@@ -51,6 +51,7 @@ describe.skipIf(missing !== undefined)(
     runEngineTests({
       models: [MODELS[0]!],
       qualities: [37],
+      gradients: false,
       openEngine: (model) =>
         openWorkerEngine(model, { name: 'webgpu', startWorker: startInPage, workers: 1 }),
     });

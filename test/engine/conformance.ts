@@ -26,6 +26,8 @@ export interface ConformanceOptions {
   readonly qualities?: readonly number[];
   /** For an engine that is not exact: how far P and samples of 8 bits may be off; 16 bits 257 times as far. Default 0. */
   readonly within?: { readonly features: number; readonly samples: number };
+  /** Whether it has gradients; default true. Engines in pages, which do not encode, are to say that they have none. */
+  readonly gradients?: boolean;
 }
 
 /** Channel counts of all residues that kernels care about, and a deeper network. */
@@ -126,6 +128,7 @@ export function runEngineTests({
   models = MODELS,
   qualities = [1, 37, 100],
   within,
+  gradients = true,
 }: ConformanceOptions): void {
   const expectFeatures = (found: Values, expected: Values, what: string) =>
     expectWithin(within?.features ?? 0, found, expected, what);
@@ -295,39 +298,50 @@ export function runEngineTests({
         }
       });
 
-      it.each(GRADIENTS)('follows the gradient of $what', async ({ latents, pixels }) => {
-        const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
-        // Some are beyond what engines hold errors within.
-        const errors = randomPatch(3, pixels, 18, 20000);
-        for (const quality of qualities) {
-          const shown: Samples[] = [];
-          const errorsOf = (samples: Samples) => {
-            shown.push(samples);
-            return errors.data;
-          };
-          const expected = await reference.gradient(coded, LEVEL, latents, pixels, errorsOf, quality);
-          const found = await engine.gradient(coded, LEVEL, latents, pixels, errorsOf, quality);
-          expectSame(shown[1]!, shown[0]!, `samples at quality ${quality}`);
-          expectSame(found, expected, `at quality ${quality}`);
-        }
-      });
+      if (gradients) {
+        it.each(GRADIENTS)('follows the gradient of $what', async ({ latents, pixels }) => {
+          const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
+          // Some are beyond what engines hold errors within.
+          const errors = randomPatch(3, pixels, 18, 20000);
+          for (const quality of qualities) {
+            const shown: Samples[] = [];
+            const errorsOf = (samples: Samples) => {
+              shown.push(samples);
+              return errors.data;
+            };
+            const expected = await reference.gradient(coded, LEVEL, latents, pixels, errorsOf, quality);
+            const found = await engine.gradient(coded, LEVEL, latents, pixels, errorsOf, quality);
+            expectSame(shown[1]!, shown[0]!, `samples at quality ${quality}`);
+            expectSame(found, expected, `at quality ${quality}`);
+          }
+        });
 
-      it('refuses a gradient of pixels that no latent given has, of latents that are not given, or without all errors', async () => {
-        const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
-        const [{ latents, pixels }] = GRADIENTS;
-        const errorsOf = ({ length }: Samples) => new Int16Array(length);
-        const refused = { _tag: 'RequestError' };
-        const beyond = { ...pixels, width: pixels.width + STRIDE };
-        await expect(engine.gradient(coded, LEVEL, latents, beyond, errorsOf, 60)).rejects.toMatchObject(
-          refused,
-        );
-        const few = randomPatch(model.latentChannels, latents, 17, 4000);
-        await expect(engine.gradient(few, LEVEL, latents, pixels, errorsOf, 60)).rejects.toMatchObject(
-          refused,
-        );
-        const less = () => new Int16Array(3);
-        await expect(engine.gradient(coded, LEVEL, latents, pixels, less, 60)).rejects.toMatchObject(refused);
-      });
+        it('refuses a gradient of pixels that no latent given has, of latents that are not given, or without all errors', async () => {
+          const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
+          const [{ latents, pixels }] = GRADIENTS;
+          const errorsOf = ({ length }: Samples) => new Int16Array(length);
+          const refused = { _tag: 'RequestError' };
+          const beyond = { ...pixels, width: pixels.width + STRIDE };
+          await expect(engine.gradient(coded, LEVEL, latents, beyond, errorsOf, 60)).rejects.toMatchObject(
+            refused,
+          );
+          const few = randomPatch(model.latentChannels, latents, 17, 4000);
+          await expect(engine.gradient(few, LEVEL, latents, pixels, errorsOf, 60)).rejects.toMatchObject(
+            refused,
+          );
+          const less = () => new Int16Array(3);
+          await expect(engine.gradient(coded, LEVEL, latents, pixels, less, 60)).rejects.toMatchObject(
+            refused,
+          );
+        });
+      } else {
+        it('says that it has no gradients', async () => {
+          const [{ latents, pixels }] = GRADIENTS;
+          const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
+          const gradient = engine.gradient(coded, LEVEL, latents, pixels, () => new Int16Array(), 60);
+          await expect(gradient).rejects.toMatchObject({ _tag: 'UnsupportedError' });
+        });
+      }
 
       it('refuses damaged chunks as the reference does, and goes on', async () => {
         const chunk = { height: 4, width: 5 };
