@@ -109,10 +109,8 @@ describe('images from threads', () => {
     );
     const [first, second, third] = await Promise.allSettled(asked);
     expect(first!.status).toBe('fulfilled');
-    expect(second).toMatchObject({
-      status: 'rejected',
-      reason: { message: expect.stringMatching(/too small/) },
-    });
+    // The text is libvips', which keeps one for all its threads: now and then another takes it away.
+    expect(second).toMatchObject({ status: 'rejected', reason: expect.any(Error) });
     expect(third!.status).toBe('fulfilled');
     expect(encoding.ready).toBe(1);
   });
