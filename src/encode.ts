@@ -69,7 +69,6 @@ export interface EncodeSummary {
 }
 
 export const DEFAULT_QUALITY = 60;
-const DEFAULT_MEASURE = 'ms-ssim';
 /** What a search takes about, of all qualities and from one that is near. */
 const TRIALS = 7;
 const TRIALS_NEARBY = 3;
@@ -118,7 +117,6 @@ async function encodeToTarget(
   options: EncodeOptions,
 ): Promise<{ bytes: Uint8Array; summary: EncodeSummary }> {
   const { targetSize, targetPsnr, onProgress, ...rest } = options;
-  const { optimizeFor = targetPsnr === undefined ? DEFAULT_MEASURE : 'psnr' } = rest;
   if (targetPsnr !== undefined && !engine.exact)
     throw new RequestError(
       `A quality for a PSNR is found by decoding, and the ${engine.name} engine is not exact: the file would depend on the machine`,
@@ -148,7 +146,7 @@ async function encodeToTarget(
     );
   // Optimizing takes long and moves the quality by little.
   const near = optimizes ? await search({ ...rest, optimize: false }) : undefined;
-  const found = await search({ ...rest, optimizeFor }, near?.quality);
+  const found = await search({ ...rest, optimizeFor: measureOf(options) }, near?.quality);
   if (!found.met)
     throw new RequestError(
       targetSize !== undefined
@@ -191,7 +189,7 @@ async function encodeAt(
   const writer = await ContainerWriter.begin(sink, header, sections as [string, Uint8Array][]);
   const order = chunkList(header);
   const steps = stepsOf(options);
-  const measure = options.optimizeFor ?? DEFAULT_MEASURE;
+  const measure = measureOf(options);
   // A step of optimization counts as much as coding.
   const total = order.length * (1 + steps);
   let done = 0;
@@ -314,6 +312,10 @@ function shownPixels(model: Model, { width, height }: Raster, latents: Rect): Re
 
 function stepsOf({ optimize = false }: EncodeOptions): number {
   return optimize === true ? OPTIMIZING_STEPS : Number(optimize);
+}
+
+function measureOf({ optimizeFor, targetPsnr }: EncodeOptions): Measure {
+  return optimizeFor ?? (targetPsnr === undefined ? 'ms-ssim' : 'psnr');
 }
 
 function levelCount(raster: Raster, options: EncodeOptions): number {

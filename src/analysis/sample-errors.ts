@@ -1,6 +1,6 @@
 import type { Patch, Samples } from '../engine/engine.ts';
 import { msSsimSlope, type Plane } from '../metrics/ms-ssim-slope.ts';
-import { pictureValue, sat16 } from '../network/fixed-point.ts';
+import { levelOf, pictureValue, sat16 } from '../network/fixed-point.ts';
 
 /** What makes a picture close: `psnr`, a small squared error alone; `ms-ssim`, that and structure at several scales, as eyes see it. */
 export type Measure = (typeof MEASURES)[number];
@@ -26,10 +26,9 @@ export function sampleErrors(
   for (let i = 0; i < data.length; i++)
     data[i] = sat16(pictureValue(shown[i]!, imageShift) - target.data[i]!);
   if (measure === 'psnr') return data;
-  const level = 514 / 2 ** imageShift;
   const slope = msSsimSlope(
     lumaPlane(shown, target, 1 / 257, 0),
-    lumaPlane(target.data, target, 1 / level, 127.5),
+    lumaPlane(target.data, target, 1 / levelOf(imageShift), 127.5),
   );
   if (slope === undefined) return data;
   const [red, green, blue] = LUMA;

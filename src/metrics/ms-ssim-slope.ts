@@ -1,3 +1,5 @@
+import { C1, C2, WEIGHTS } from './ms-ssim.ts';
+
 /** One channel of a picture, 0..255: (height, width). */
 export interface Plane {
   readonly width: number;
@@ -5,11 +7,8 @@ export interface Plane {
   readonly data: Float64Array;
 }
 
-/** As in `ms-ssim.ts`. */
-const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
-const C1 = (0.01 * 255) ** 2;
-/** Twelve times that of the metric: as it is, flat windows would be pulled so hard that steps reach too far. */
-const C2 = 12 * (0.03 * 255) ** 2;
+/** By that of the metric flat windows would be pulled so hard that steps reach too far. */
+const SOFTER_C2 = 12 * C2;
 /** Windows are squares of 2 x 2 blocks, one begins at every block. */
 const BLOCK = 4;
 const WINDOW = 2 * BLOCK;
@@ -87,8 +86,8 @@ function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64A
         (sums[at]! + sums[at + 1]! + sums[at + columns]! + sums[at + columns + 1]!) / PIXELS;
       const meanA = over(sumA);
       const meanB = over(sumB);
-      const variances = over(squares) - meanA * meanA - meanB * meanB + C2;
-      const structure = (2 * (over(products) - meanA * meanB) + C2) / variances;
+      const variances = over(squares) - meanA * meanA - meanB * meanB + SOFTER_C2;
+      const structure = (2 * (over(products) - meanA * meanB) + SOFTER_C2) / variances;
       const brightness = meanA * meanA + meanB * meanB + C1;
       const luminance = last ? (2 * meanA * meanB + C1) / brightness : 1;
       sum += structure * luminance;

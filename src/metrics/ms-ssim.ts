@@ -2,11 +2,12 @@ import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
 
 /** Exponents of scales 1 (full size) to 5: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003. */
-const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
+export const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
 const WINDOW = 11;
 const SIGMA = 1.5;
-const C1 = (0.01 * 255) ** 2;
-const C2 = (0.03 * 255) ** 2;
+/** Those of SSIM for luminance and for contrast, in squares of 8-bit levels. */
+export const C1 = (0.01 * 255) ** 2;
+export const C2 = (0.03 * 255) ** 2;
 
 export interface MsSsim {
   /** 0 .. 1, 1 for equal pictures. */

@@ -23,6 +23,11 @@ export function leaky(v: number): number {
   return v > 0 ? v : v >> 3;
 }
 
+/** One 8-bit level of a sample as analysis reads it: 257 sixteen-bit ones, each of which is 2 / 2^imageShift. */
+export function levelOf(imageShift: number): number {
+  return 514 / 2 ** imageShift;
+}
+
 /** What analysis reads for a sample of 16 bits, spec 3.4. */
 export function pictureValue(sample: number, imageShift: number): number {
   return (2 * sample - 65535 + ((1 << imageShift) >> 1)) >> imageShift;

@@ -1,4 +1,5 @@
 import { UnsupportedError } from '../errors.ts';
+import { levelOf } from './fixed-point.ts';
 import type { Conv, Layer, Model } from './model.ts';
 
 /**
@@ -79,8 +80,8 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
   const limited = withLimits(layers);
   const headShift = bits(meanSquare(head.outputWeight, head.hidden));
   exponent += headShift - (head.outputShift - 8);
-  // An error of one level is 257 sixteen-bit samples, each of which is 2 / 2^imageShift; the head makes 256 steps of those 257.
-  const level = 514 / 2 ** imageShift;
+  const level = levelOf(imageShift);
+  // The head makes 256 steps of the 257 sixteen-bit samples of a level.
   const unit = ((2 ** exponent * 2) / 2 ** imageShift) * (257 / 256);
   return {
     layers: limited,
