@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import export
 import layers
+import structure
 from enlargement import Enlargement
 from integer_model import IntegerModel, _exact_conv
 from layers import LATENT, PICTURE, FloatConv, run, to_layers
@@ -244,6 +245,30 @@ def test_the_head_of_training_is_the_head() -> None:
         results.append([out.detach(), source.grad, network.rel.grad, network.out.weight.grad, network.out.bias.grad])
     for plain, trained in zip(*results):
         close(trained, plain, 1e-3 * max(1.0, plain.abs().max().item()))
+
+
+# --- error ---
+
+
+def test_structure_steers_the_error_and_leaves_its_value() -> None:
+    wanted = torch.rand(2, 3, 64, 48) - 0.5
+    source = (0.8 * wanted + 0.05 * torch.randn_like(wanted)).requires_grad_()
+    luma = torch.tensor(structure.LUMA).view(1, 3, 1, 1)
+
+    def plane(x: torch.Tensor) -> torch.Tensor:
+        return ((x * luma).sum(1, keepdim=True) + 0.5) * 255
+
+    pulls = []
+    for share in (0.0, 0.5, 1.0):
+        error = structure.error(source, wanted, share)
+        close(error.detach(), 255**2 * (source.detach() - wanted).square().mean((1, 2, 3)), 0.1)
+        pulls.append(torch.autograd.grad(error.sum(), source)[0])
+    close(pulls[0], 2 * 255**2 * (source.detach() - wanted) / wanted[0].numel(), 1e-4)
+    close(pulls[1], (pulls[0] + pulls[2]) / 2, 1e-3)
+    before = structure.similarity(plane(source.detach()), plane(wanted))
+    step = 1e-3 / pulls[2].abs().max()
+    after = structure.similarity(plane(source.detach() - step * pulls[2]), plane(wanted))
+    assert (after > before).all(), (before, after)
 
 
 def main() -> None:

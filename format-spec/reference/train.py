@@ -10,7 +10,8 @@ the moving average of the weights (what `export.py` reads), and `last.pt`, every
 The recipe. All qualities are trained at once: each picture of a batch gets a random one, and the loss is its bits a pixel
 plus lambda(quality) times the squared error. As in the paper, scale is random: a picture reduced by 1..4 is coded, and
 a window of the original asked for; most often the picture itself is. A reduction is never asked of the head: decoders
-render at a scale of 1 or more and filter (specification 4.7). The main path starts as a Karhunen-Loeve block transform
+render at a scale of 1 or more and filter (specification 4.7). With --structure a part of the pull on luma is that of
+MS-SSIM (`structure.py`); the released weights have none. The main path starts as a Karhunen-Loeve block transform
 and the head as bilinear interpolation, so training starts from a working linear codec.
 
 On a GPU each of the two shapes of batch is captured as a CUDA graph, forward and backward: a thousand small kernels
@@ -36,6 +37,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import structure
 from corpus import Corpus, held_out, resize
 from enlargement import Enlargement
 from karhunen_loeve import pca_start
@@ -130,7 +132,7 @@ class Batch:
             latents, bits = network.entropy(network.analyze(self.picture, s), s)
             p = network.features(latents, s)
         shown = self.enlargement.head(network, p) if self.enlargement else network.native(p)
-        error = (shown - self.target).square().mean((1, 2, 3)) * 255**2
+        error = structure.error(shown, self.target, self.trainer.args.structure)
         rate = bits / self.picture[0, 0].numel()
         trade = rate_distortion_weight(s)
         loss = (rate + self.weight * trade * error) * (trade / LAMBDA_LOW) ** -FLATTENING
@@ -334,6 +336,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--enlarged-weight", type=float, default=0.4, help="of an enlargement's error (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--structure", type=float, default=0, help="share of structural similarity in the pull on luma (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

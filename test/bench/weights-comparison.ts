@@ -4,22 +4,23 @@ import { decodeImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { bdRate, type RatePoint } from '../../src/metrics/bd-rate.ts';
+import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import type { Model } from '../../src/network/model.ts';
 import { mean, table } from './rd-report.ts';
 import { readRgb } from './read-rgb.ts';
 
 const QUALITIES = [1, 20, 40, 60, 80, 100];
-/** Of the cost that training minimizes, bits a pixel + lambda * squared error; see format-spec/reference/network.py. */
-const LAMBDA_LOW = 0.0016;
-const LAMBDA_HIGH = 0.36;
-/** A cost that is higher by less than this is the noise of rounding, not a worse model. */
+/** A size that is larger by less than this is the noise of rounding, not a worse model. */
 const TOLERANCE = 0.001;
+const MEASURES = ['psnr', 'msSsim'] as const;
 
 interface Point {
   readonly bitsPerPixel: number;
+  /** dB. */
   readonly psnr: number;
-  readonly cost: number;
+  /** -10 log10(1 - MS-SSIM), dB. */
+  readonly msSsim: number;
 }
 
 export interface Comparison {
@@ -30,42 +31,72 @@ export interface Comparison {
   readonly equal: boolean;
 }
 
-/** Files of both models on the pictures of a folder, by the cost that training minimizes. */
+/**
+ * Files of both models on the pictures of a folder: how much larger the candidate's are at equal PSNR and at equal MS-SSIM, at each quality. What
+ * counts is the mean of the two, as training weighs them.
+ */
 export async function compareModels(kept: Model, candidate: Model, folder: string): Promise<Comparison> {
   const names = readdirSync(folder).filter((name) => /\.(png|jpe?g|webp)$/.test(name));
   const [before, after] = [await measure(kept, folder, names), await measure(candidate, folder, names)];
-  const means = (points: Point[][], i: number): Point => ({
-    bitsPerPixel: mean(points.map((picture) => picture[i]!.bitsPerPixel)),
-    psnr: mean(points.map((picture) => picture[i]!.psnr)),
-    cost: mean(points.map((picture) => picture[i]!.cost)),
-  });
-  const changes = QUALITIES.map((_, i) => means(after, i).cost / means(before, i).cost - 1);
-  const rows = QUALITIES.map((quality, i) => {
-    const [old, fresh] = [means(before, i), means(after, i)];
-    return [
-      String(quality),
-      old.bitsPerPixel.toFixed(4),
-      old.psnr.toFixed(3),
-      fresh.bitsPerPixel.toFixed(4),
-      fresh.psnr.toFixed(3),
-      percent(changes[i]!),
-    ];
-  });
-  const rates = names.map((_, n) => bdRate(curve(before[n]!), curve(after[n]!)));
+  const [old, fresh] = [meanCurve(before), meanCurve(after)];
+  const growths = fresh.map((point) => MEASURES.map((by) => growth(old, point, by)));
+  const changes = growths.map(mean);
+  const rows = QUALITIES.map((quality, i) => [
+    String(quality),
+    ...[old[i]!, fresh[i]!].flatMap((point) => [
+      point.bitsPerPixel.toFixed(4),
+      point.psnr.toFixed(3),
+      point.msSsim.toFixed(3),
+    ]),
+    ...growths[i]!.map(percent),
+    percent(changes[i]!),
+  ]);
+  const rates = MEASURES.map((by) =>
+    percent(mean(names.map((_, n) => bdRate(curve(before[n]!, by), curve(after[n]!, by))))),
+  );
   return {
     report: [
-      `${names.length} validation pictures, real files; cost: bits a pixel + lambda x squared error, as in training.`,
+      `${names.length} validation pictures, real files; sizes of the candidate's at equal PSNR, at equal MS-SSIM, and their mean.`,
       '',
       ...table(
-        ['quality', 'now: bits a pixel', 'PSNR dB', 'candidate: bits a pixel', 'PSNR dB', 'cost'],
+        [
+          'quality',
+          'now: bits a pixel',
+          'PSNR dB',
+          'MS-SSIM dB',
+          'candidate: bits a pixel',
+          'PSNR dB',
+          'MS-SSIM dB',
+          'by PSNR',
+          'by MS-SSIM',
+          'mean',
+        ],
         rows,
       ),
       '',
-      `BD-rate, mean of the pictures: ${percent(mean(rates))}.`,
+      `BD-rate, mean of the pictures: ${rates[0]} by PSNR, ${rates[1]} by MS-SSIM.`,
     ],
     equal: changes.every((change) => change <= TOLERANCE),
     better: changes.every((change) => change <= TOLERANCE) && changes.some((change) => change < -TOLERANCE),
   };
+}
+
+function meanCurve(pictures: readonly Point[][]): Point[] {
+  const of = (i: number, part: keyof Point) => mean(pictures.map((points) => points[i]![part]));
+  return QUALITIES.map((_, i) => ({
+    bitsPerPixel: of(i, 'bitsPerPixel'),
+    psnr: of(i, 'psnr'),
+    msSsim: of(i, 'msSsim'),
+  }));
+}
+
+/** How much more bits `point` takes than `curve` does where it is as good; beyond its ends the last two points tell. */
+function growth(curve: readonly Point[], point: Point, by: (typeof MEASURES)[number]): number {
+  let upper = 1;
+  while (upper < curve.length - 1 && curve[upper]![by] < point[by]) upper++;
+  const [a, b] = [curve[upper - 1]!, curve[upper]!];
+  const share = (point[by] - a[by]) / (b[by] - a[by]);
+  return point.bitsPerPixel / (a.bitsPerPixel * (b.bitsPerPixel / a.bitsPerPixel) ** share) - 1;
 }
 
 async function measure(model: Model, folder: string, names: readonly string[]): Promise<Point[][]> {
@@ -77,13 +108,11 @@ async function measure(model: Model, folder: string, names: readonly string[]): 
       const points: Point[] = [];
       for (const quality of QUALITIES) {
         const bytes = await encodeImage(engine, original, { quality });
-        const value = psnr(original, await decodeImage(bytes, { engine }));
-        const bitsPerPixel = (8 * bytes.length) / (original.width * original.height);
-        const lambda = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** ((quality - 1) / 99);
+        const decoded = await decodeImage(bytes, { engine });
         points.push({
-          bitsPerPixel,
-          psnr: value,
-          cost: bitsPerPixel + lambda * 255 ** 2 * 10 ** (-value / 10),
+          bitsPerPixel: (8 * bytes.length) / (original.width * original.height),
+          psnr: psnr(original, decoded),
+          msSsim: -10 * Math.log10(1 - msSsim(original, decoded).value),
         });
       }
       pictures.push(points);
@@ -95,8 +124,8 @@ async function measure(model: Model, folder: string, names: readonly string[]): 
   }
 }
 
-function curve(points: readonly Point[]): RatePoint[] {
-  return points.map((point) => ({ rate: point.bitsPerPixel, quality: point.psnr }));
+function curve(points: readonly Point[], by: (typeof MEASURES)[number]): RatePoint[] {
+  return points.map((point) => ({ rate: point.bitsPerPixel, quality: point[by] }));
 }
 
 function percent(value: number): string {

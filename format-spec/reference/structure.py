@@ -1,0 +1,55 @@
+"""An error that counts structure too, as eyes see it: what `train.py --structure` follows in the place of squared error."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the scales: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003."""
+C1 = (0.01 * 255) ** 2
+C2 = 12 * (0.03 * 255) ** 2
+"""Twelve times that of the metric, by which flat windows would be pulled so hard that nothing else counted."""
+BLOCK, WINDOW = 4, 8
+LUMA = (0.299, 0.587, 0.114)
+
+
+def similarity(shown: Tensor, wanted: Tensor) -> Tensor:
+    """Multi-scale structural similarity of planes of 0..255, (N, 1, H, W), by windows of 8 x 8, one every 4 pixels: (N,).
+    Sides of 8 pixels or more."""
+    scales = min(len(WEIGHTS), (min(shown.shape[2:]) // WINDOW).bit_length())
+    total = sum(WEIGHTS[:scales])
+    product = torch.ones(len(shown), device=shown.device)
+    for scale in range(scales):
+        means = F.avg_pool2d(torch.cat([shown, wanted, shown**2, wanted**2, shown * wanted], 1), WINDOW, BLOCK)
+        a, b, aa, bb, ab = means.split(1, 1)
+        term = (2 * (ab - a * b) + C2) / (aa - a * a + bb - b * b + C2)
+        if scale == scales - 1:
+            term = term * (2 * a * b + C1) / (a * a + b * b + C1)
+        product = product * term.mean((1, 2, 3)).clamp_min(0.01) ** (WEIGHTS[scale] / total)
+        shown, wanted = F.avg_pool2d(shown, 2), F.avg_pool2d(wanted, 2)
+    return product
+
+
+def error(shown: Tensor, wanted: Tensor, share: float) -> Tensor:
+    """Mean squared error in squares of 8-bit levels, (N,), whose derivative is another one: `share` of the pull on luma is
+    that of similarity, made as strong, on the mean over a picture, as what it stands for. So bits stay worth what they are
+    by squared error, at every quality and in rough pictures and smooth ones. `--optimize` pulls latents alike
+    (`src/analysis/sample-errors.ts`). `shown` and `wanted`: (N, 3, H, W), -0.5..0.5."""
+    shown, wanted = shown.float(), wanted.float()
+    squared = (shown - wanted).square().mean((1, 2, 3)) * 255**2
+    if share == 0:
+        return squared
+    luma = shown.new_tensor(LUMA).view(1, 3, 1, 1)
+    with torch.enable_grad():
+        plane = ((shown.detach() * luma).sum(1, keepdim=True) + 0.5) * 255
+        plane.requires_grad_()
+        distance = -similarity(plane, ((wanted * luma).sum(1, keepdim=True) + 0.5) * 255).log()
+        (slope,) = torch.autograd.grad(distance.sum(), plane)
+    off = shown.detach() - wanted
+    less = (off * luma).sum(1, keepdim=True)
+    factor = 3 * less.abs().mean((1, 2, 3), True) / slope.abs().mean((1, 2, 3), True).clamp_min(1e-30)
+    pull = off + share * (luma * factor * slope - less)
+    steered = 2 * 255**2 * (pull * (shown - shown.detach())).mean((1, 2, 3))
+    return squared.detach() + steered
