@@ -13,6 +13,17 @@ C2 = 12 * (0.03 * 255) ** 2
 """Twelve times that of the metric, by which flat windows would be pulled so hard that nothing else counted."""
 BLOCK, WINDOW = 4, 8
 LUMA = (0.299, 0.587, 0.114)
+"""Rec. 601. Scalars: nothing may be copied to a device while a CUDA graph is captured."""
+
+
+def luma(samples: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, 1, H, W)."""
+    return sum(part * samples[:, i : i + 1] for i, part in enumerate(LUMA))
+
+
+def levels(samples: Tensor) -> Tensor:
+    """-0.5..0.5 -> 0..255."""
+    return (samples + 0.5) * 255
 
 
 def similarity(shown: Tensor, wanted: Tensor) -> Tensor:
@@ -41,15 +52,13 @@ def error(shown: Tensor, wanted: Tensor, share: float) -> Tensor:
     squared = (shown - wanted).square().mean((1, 2, 3)) * 255**2
     if share == 0:
         return squared
-    luma = shown.new_tensor(LUMA).view(1, 3, 1, 1)
-    with torch.enable_grad():
-        plane = ((shown.detach() * luma).sum(1, keepdim=True) + 0.5) * 255
-        plane.requires_grad_()
-        distance = -similarity(plane, ((wanted * luma).sum(1, keepdim=True) + 0.5) * 255).log()
-        (slope,) = torch.autograd.grad(distance.sum(), plane)
+    plane = levels(luma(shown.detach())).requires_grad_()
+    distance = -similarity(plane, levels(luma(wanted))).log()
+    (slope,) = torch.autograd.grad(distance.sum(), plane)
     off = shown.detach() - wanted
-    less = (off * luma).sum(1, keepdim=True)
+    less = luma(off)
     factor = 3 * less.abs().mean((1, 2, 3), True) / slope.abs().mean((1, 2, 3), True).clamp_min(1e-30)
-    pull = off + share * (luma * factor * slope - less)
+    change = torch.cat([part * factor * slope - less for part in LUMA], 1)
+    pull = off + share * change
     steered = 2 * 255**2 * (pull * (shown - shown.detach())).mean((1, 2, 3))
     return squared.detach() + steered

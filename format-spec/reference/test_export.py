@@ -253,10 +253,9 @@ def test_the_head_of_training_is_the_head() -> None:
 def test_structure_steers_the_error_and_leaves_its_value() -> None:
     wanted = torch.rand(2, 3, 64, 48) - 0.5
     source = (0.8 * wanted + 0.05 * torch.randn_like(wanted)).requires_grad_()
-    luma = torch.tensor(structure.LUMA).view(1, 3, 1, 1)
 
     def plane(x: torch.Tensor) -> torch.Tensor:
-        return ((x * luma).sum(1, keepdim=True) + 0.5) * 255
+        return structure.levels(structure.luma(x))
 
     pulls = []
     for share in (0.0, 0.5, 1.0):

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { decodeImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
-import { bdRate, type RatePoint } from '../../src/metrics/bd-rate.ts';
+import { bdRate, msSsimDecibels, type RatePoint } from '../../src/metrics/bd-rate.ts';
 import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import type { Model } from '../../src/network/model.ts';
@@ -19,7 +19,7 @@ interface Point {
   readonly bitsPerPixel: number;
   /** dB. */
   readonly psnr: number;
-  /** -10 log10(1 - MS-SSIM), dB. */
+  /** dB. */
   readonly msSsim: number;
 }
 
@@ -33,7 +33,7 @@ export interface Comparison {
 
 /**
  * Files of both models on the pictures of a folder: how much larger the candidate's are at equal PSNR and at equal MS-SSIM, at each quality. What
- * counts is the mean of the two, as training weighs them.
+ * counts is the mean of the two.
  */
 export async function compareModels(kept: Model, candidate: Model, folder: string): Promise<Comparison> {
   const names = readdirSync(folder).filter((name) => /\.(png|jpe?g|webp)$/.test(name));
@@ -41,6 +41,7 @@ export async function compareModels(kept: Model, candidate: Model, folder: strin
   const [old, fresh] = [meanCurve(before), meanCurve(after)];
   const growths = fresh.map((point) => MEASURES.map((by) => growth(old, point, by)));
   const changes = growths.map(mean);
+  const equal = changes.every((change) => change <= TOLERANCE);
   const rows = QUALITIES.map((quality, i) => [
     String(quality),
     ...[old[i]!, fresh[i]!].flatMap((point) => [
@@ -76,8 +77,8 @@ export async function compareModels(kept: Model, candidate: Model, folder: strin
       '',
       `BD-rate, mean of the pictures: ${rates[0]} by PSNR, ${rates[1]} by MS-SSIM.`,
     ],
-    equal: changes.every((change) => change <= TOLERANCE),
-    better: changes.every((change) => change <= TOLERANCE) && changes.some((change) => change < -TOLERANCE),
+    equal,
+    better: equal && changes.some((change) => change < -TOLERANCE),
   };
 }
 
@@ -112,7 +113,7 @@ async function measure(model: Model, folder: string, names: readonly string[]): 
         points.push({
           bitsPerPixel: (8 * bytes.length) / (original.width * original.height),
           psnr: psnr(original, decoded),
-          msSsim: -10 * Math.log10(1 - msSsim(original, decoded).value),
+          msSsim: msSsimDecibels(msSsim(original, decoded).value),
         });
       }
       pictures.push(points);
