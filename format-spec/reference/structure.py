@@ -12,6 +12,8 @@ C1 = (0.01 * 255) ** 2
 C2 = 12 * (0.03 * 255) ** 2
 """Twelve times that of the metric, by which flat windows would be pulled so hard that nothing else counted."""
 BLOCK, WINDOW = 4, 8
+FRAME = (5.0, 2.0, 1.5, 1.5)
+"""Weights of the outermost pixels, from the border inwards."""
 LUMA = (0.299, 0.587, 0.114)
 """Rec. 601. Scalars: nothing may be copied to a device while a CUDA graph is captured."""
 
@@ -43,14 +45,31 @@ def similarity(shown: Tensor, wanted: Tensor) -> Tensor:
     return product
 
 
-def error(shown: Tensor, wanted: Tensor, share: float) -> Tensor:
-    """Mean squared error in squares of 8-bit levels, (N,), whose derivative is another one: `share` of the pull on luma is
-    that of similarity, made as strong, on the mean over a picture, as what it stands for. So bits stay worth what they are
-    by squared error, at every quality and in rough pictures and smooth ones. `--optimize` pulls latents alike
-    (`src/analysis/sample-errors.ts`). `shown` and `wanted`: (N, 3, H, W), -0.5..0.5."""
+def share_at(s: Tensor, share: float) -> Tensor:
+    """The share at each quality `s` of 0..1, (N,): all of it at the lowest, none at the highest, where structure is right
+    whatever the error follows and squared error is what is left to gain."""
+    return share * (1 - s * s)
+
+
+def frame_weights(size: int, device: torch.device) -> Tensor:
+    """(size, size): what the error of a picture's outermost pixels counts for, 1 inside. Zeros stand for what lies beyond the
+    picture, so these are off by more, and white paper gets a gray frame."""
+    at = torch.arange(size)
+    inwards = torch.minimum(at, size - 1 - at).clamp_max(len(FRAME))
+    return torch.tensor([*FRAME, 1.0])[torch.minimum(inwards[:, None], inwards)].to(device)
+
+
+def error(shown: Tensor, wanted: Tensor, share: Tensor | float, weights: Tensor | float = 1.0) -> Tensor:
+    """Mean squared error in squares of 8-bit levels, (N,), whose derivative is another one: `share`, (N,) or one for all,
+    of the pull on luma is that of similarity, made as strong, on the mean over a picture, as what it stands for. So bits
+    stay worth what they are by squared error, at every quality and in rough pictures and smooth ones. `--optimize` pulls
+    latents alike (`src/analysis/sample-errors.ts`). `shown` and `wanted`: (N, 3, H, W), -0.5..0.5; `weights`: of pixels,
+    (H, W)."""
     shown, wanted = shown.float(), wanted.float()
-    squared = (shown - wanted).square().mean((1, 2, 3)) * 255**2
-    if share == 0:
+    squared = (weights * (shown - wanted).square()).mean((1, 2, 3)) * 255**2
+    if isinstance(share, Tensor):
+        share = share[:, None, None, None]
+    elif share == 0:
         return squared
     plane = levels(luma(shown.detach())).requires_grad_()
     distance = -similarity(plane, levels(luma(wanted))).log()
@@ -59,6 +78,6 @@ def error(shown: Tensor, wanted: Tensor, share: float) -> Tensor:
     less = luma(off)
     factor = 3 * less.abs().mean((1, 2, 3), True) / slope.abs().mean((1, 2, 3), True).clamp_min(1e-30)
     change = torch.cat([part * factor * slope - less for part in LUMA], 1)
-    pull = off + share * change
+    pull = weights * (off + share * change)
     steered = 2 * 255**2 * (pull * (shown - shown.detach())).mean((1, 2, 3))
     return squared.detach() + steered

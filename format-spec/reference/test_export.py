@@ -270,6 +270,32 @@ def test_structure_steers_the_error_and_leaves_its_value() -> None:
     assert (after > before).all(), (before, after)
 
 
+def test_structure_counts_less_the_higher_the_quality() -> None:
+    wanted = torch.rand(3, 3, 32, 32) - 0.5
+    source = (0.8 * wanted).requires_grad_()
+
+    def pull(share: torch.Tensor | float) -> torch.Tensor:
+        return torch.autograd.grad(structure.error(source, wanted, share).sum(), source)[0]
+
+    shares = structure.share_at(torch.tensor([0.0, 0.5, 1.0]), 0.4)
+    mixed, whole = pull(shares), [pull(share) for share in (0.4, 0.3, 0.0)]
+    for i, expected in enumerate(whole):
+        close(mixed[i], expected[i], 1e-6)
+
+
+def test_the_frame_of_a_picture_counts_more() -> None:
+    weights = structure.frame_weights(12, torch.device("cpu"))
+    assert (weights == weights.T).all() and (weights == weights.flip(0)).all()
+    assert weights[6].tolist() == [*structure.FRAME, 1, 1, 1, 1, *reversed(structure.FRAME)]
+    wanted = torch.rand(1, 3, 12, 12) - 0.5
+    source = (0.9 * wanted).requires_grad_()
+    for share in (0.0, 0.5):
+        even, framed = (
+            torch.autograd.grad(structure.error(source, wanted, share, by).sum(), source)[0] for by in (1.0, weights)
+        )
+        close(framed, weights * even, 1e-3)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     export.say = lambda text: None

@@ -77,6 +77,7 @@ class Batch:
         self.target = torch.empty(count, 3, shown, shown, device=device)
         self.s = torch.empty(count, device=device)
         self.enlargement = Enlargement(size, WINDOW, device) if enlarged else None
+        self.pixel_weights = 1.0 if enlarged else structure.frame_weights(size, device)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def fill(self, corpus: Corpus) -> None:
@@ -132,7 +133,8 @@ class Batch:
             latents, bits = network.entropy(network.analyze(self.picture, s), s)
             p = network.features(latents, s)
         shown = self.enlargement.head(network, p) if self.enlargement else network.native(p)
-        error = structure.error(shown, self.target, self.trainer.args.structure)
+        share = self.trainer.args.structure
+        error = structure.error(shown, self.target, share and structure.share_at(s, share), self.pixel_weights)
         rate = bits / self.picture[0, 0].numel()
         trade = rate_distortion_weight(s)
         loss = (rate + self.weight * trade * error) * (trade / LAMBDA_LOW) ** -FLATTENING
@@ -338,7 +340,7 @@ def main() -> None:
         "--enlarged-weight", type=float, default=0.4, help="of an enlargement's error (default: %(default)s)"
     )
     parser.add_argument(
-        "--structure", type=float, default=0, help="share of structural similarity in the pull on luma (default: %(default)s)"
+        "--structure", type=float, default=0, help="share of structural similarity in the pull on luma, at the lowest quality (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)

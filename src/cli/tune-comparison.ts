@@ -1,7 +1,7 @@
 import { cropped, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import type { Model } from '../network/model.ts';
-import { compareModels, type ModelComparison } from '../train/compare-models.ts';
+import { compareModels, type ModelComparison, type QualityPoint } from '../train/compare-models.ts';
 import { interruption } from './interruption.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -39,17 +39,26 @@ export function compareOn(
 export function comparisonText({ points, bdRate, enlarged }: ModelComparison): string {
   const lines = points.map(
     ({ quality, base, tuned }) =>
-      `  quality ${String(quality).padStart(3)}: ${base.bitsPerPixel.toFixed(3)} bits per pixel, ${base.psnr.toFixed(2)} dB` +
-      ` -> ${tuned.bitsPerPixel.toFixed(3)}, ${tuned.psnr.toFixed(2)} dB`,
+      `  quality ${String(quality).padStart(3)}: ${base.bitsPerPixel.toFixed(3)} bits per pixel, ${decibels(base)}` +
+      ` -> ${tuned.bitsPerPixel.toFixed(3)}, ${decibels(tuned)}`,
   );
-  if (bdRate !== undefined) lines.push(`  files at equal PSNR: ${percentText(bdRate)}`);
+  for (const [name, { mean }] of [
+    ['PSNR', bdRate.psnr],
+    ['MS-SSIM', bdRate.msSsim],
+  ] as const)
+    if (mean !== undefined) lines.push(`  files at equal ${name}: ${percentText(mean)}`);
   lines.push(`  enlarged twice: ${enlarged.base.toFixed(2)} dB -> ${enlarged.tuned.toFixed(2)} dB`);
   return lines.join('\n');
 }
 
-/** Whether the new weights make smaller files at equal PSNR. */
+/** Whether the new weights make smaller files, on the mean of equal PSNR and equal MS-SSIM. */
 export function isBetter({ bdRate }: ModelComparison): boolean {
-  return bdRate !== undefined && bdRate < 0;
+  const rates = [bdRate.psnr.mean, bdRate.msSsim.mean].filter((rate) => rate !== undefined);
+  return rates.reduce((sum, rate) => sum + rate, 0) < 0;
+}
+
+function decibels({ psnr, msSsim }: QualityPoint): string {
+  return `PSNR ${psnr.toFixed(2)}${msSsim === undefined ? '' : `, MS-SSIM ${msSsim.toFixed(2)}`} dB`;
 }
 
 function percentText(share: number): string {

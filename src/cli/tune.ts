@@ -47,7 +47,8 @@ Examples:
 
 Training needs TensorFlow.js, which is not installed by default: npm install @tensorflow/tfjs-node-gpu for NVIDIA
 GPUs, or @tensorflow/tfjs-node. Some hundred pictures of one kind pay; one in ten is held out, and at the end
-real files of those are compared: sizes at equal PSNR, with the weights from before and the new ones.`;
+real files of those are compared: sizes at equal PSNR and at equal MS-SSIM, with the weights from before and
+the new ones.`;
 
 /** Beside the output while a run is under way. */
 const STATE_SUFFIX = '.state';

@@ -4,6 +4,8 @@ import { depthOf, type Raster } from '../image/raster.ts';
 /** Exponents of scales 1 (full size) to 5: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003. */
 export const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
 const WINDOW = 11;
+/** Pixels a side that a picture needs to have an MS-SSIM. */
+export const SMALLEST_SIDE = WINDOW;
 const SIGMA = 1.5;
 /** Those of SSIM for luminance and for contrast, in squares of 8-bit levels. */
 export const C1 = (0.01 * 255) ** 2;

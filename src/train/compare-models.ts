@@ -5,16 +5,30 @@ import { openEngine } from '../engine/open-engine.ts';
 import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
 import { reduce } from '../image/reduce.ts';
-import { bdRate, type RatePoint } from '../metrics/bd-rate.ts';
+import { bdRate, msSsimDecibels } from '../metrics/bd-rate.ts';
+import { msSsim, SMALLEST_SIDE } from '../metrics/ms-ssim.ts';
 import { psnr } from '../metrics/psnr.ts';
 import type { Model } from '../network/model.ts';
 
-/** Means over pictures. */
-export interface MeanPoint {
+/** Of a picture, or means over pictures. */
+export interface QualityPoint {
   /** Of whole files. */
   readonly bitsPerPixel: number;
   /** dB, over all samples. */
   readonly psnr: number;
+  /** dB (`msSsimDecibels`), over the pictures of 11 pixels or more on a side; undefined where there is none. */
+  readonly msSsim: number | undefined;
+}
+
+/** Pictures' mean BD-rate: -0.1 where the tuned model needs 10 % less at equal quality. */
+export interface MeanRate {
+  /**
+   * A picture that looks worse at every quality than it did at any counts as Infinity, the other way round as -1. Undefined where no picture has a
+   * rate: one of a single pixel, for instance, may have no curve.
+   */
+  readonly mean: number | undefined;
+  /** How many pictures it is the mean of. */
+  readonly pictures: number;
 }
 
 export interface ModelComparison {
@@ -22,17 +36,11 @@ export interface ModelComparison {
   /** In the order that was asked for. */
   readonly points: readonly {
     readonly quality: number;
-    readonly base: MeanPoint;
-    readonly tuned: MeanPoint;
+    readonly base: QualityPoint;
+    readonly tuned: QualityPoint;
   }[];
-  /**
-   * Mean of the pictures' BD-rates: -0.1 where the tuned model needs 10 % less at equal PSNR. A picture that looks worse at every quality than
-   * it did at any counts as Infinity, the other way round as -1. Undefined where no picture has a rate: one of a
-   * single pixel, for instance, may have no curve.
-   */
-  readonly bdRate: number | undefined;
-  /** How many pictures `bdRate` is the mean of. */
-  readonly bdRatePictures: number;
+  /** At equal PSNR, and at equal MS-SSIM. */
+  readonly bdRate: Readonly<Record<Measure, MeanRate>>;
   /** Mean PSNR in dB of pictures that were halved, encoded at quality 90 and decoded at scale 2, beside the pictures. */
   readonly enlarged: { readonly base: number; readonly tuned: number };
 }
@@ -45,15 +53,17 @@ export interface CompareModelsOptions {
   readonly onProgress?: (pictures: number) => void;
 }
 
+type Measure = 'psnr' | 'msSsim';
+
 const QUALITIES = [20, 40, 60, 80, 95];
 const ENLARGED_QUALITY = 90;
-/** What a picture that came back unchanged counts as, so that means stay finite. */
-const MAX_PSNR = 100;
+/** dB that a picture which came back unchanged counts as, so that means stay finite. */
+const MOST_DECIBELS = 100;
 
 /** One picture with one model. */
 interface Measurement {
-  /** One for each quality: bits per pixel and PSNR. */
-  readonly curve: readonly RatePoint[];
+  /** One for each quality. */
+  readonly points: readonly QualityPoint[];
   readonly enlarged: number;
 }
 
@@ -100,41 +110,53 @@ async function measure(
   const { width, height } = picture;
   const call = { ...(signal && { signal }) };
   const decoding = { engine, depth: depthOf(picture), ...call };
-  const curve: RatePoint[] = [];
+  const hasStructure = Math.min(width, height) >= SMALLEST_SIDE;
+  const points: QualityPoint[] = [];
   for (const quality of qualities) {
     const bytes = await encodeImage(engine, picture, { quality, ...call });
     const decoded = await decodeImage(bytes, decoding);
-    curve.push({ rate: (8 * bytes.length) / (width * height), quality: distance(picture, decoded) });
+    points.push({
+      bitsPerPixel: (8 * bytes.length) / (width * height),
+      psnr: finite(psnr(picture, decoded)),
+      msSsim: hasStructure ? finite(msSsimDecibels(msSsim(picture, decoded).value)) : undefined,
+    });
     onFile();
   }
   const half = await encodeImage(engine, reduce(picture, 2), { quality: ENLARGED_QUALITY, ...call });
   // Of an odd side the last half pixel lies outside.
   const region = { x: 0, y: 0, width: width / 2, height: height / 2 };
-  const enlarged = distance(picture, await decodeImage(half, { ...decoding, region, scale: 2 }));
+  const enlarged = finite(psnr(picture, await decodeImage(half, { ...decoding, region, scale: 2 })));
   onFile();
-  return { curve, enlarged };
+  return { points, enlarged };
 }
 
-function distance(picture: Raster, decoded: Raster): number {
-  return Math.min(MAX_PSNR, psnr(picture, decoded));
+function finite(decibels: number): number {
+  return Math.min(MOST_DECIBELS, decibels);
 }
 
 function summarize(
   qualities: readonly number[],
   results: readonly (readonly [Measurement, Measurement])[],
 ): ModelComparison {
-  const meanPoint = (which: 0 | 1, i: number): MeanPoint => ({
-    bitsPerPixel: mean(results.map((result) => result[which].curve[i]!.rate)),
-    psnr: mean(results.map((result) => result[which].curve[i]!.quality)),
-  });
-  const rates = results
-    .map(([before, after]) => bdRateOf(before.curve, after.curve))
-    .filter((rate) => rate !== undefined);
+  const meanPoint = (which: 0 | 1, i: number): QualityPoint => {
+    const points = results.map((result) => result[which].points[i]!);
+    const structures = points.map((point) => point.msSsim).filter((value) => value !== undefined);
+    return {
+      bitsPerPixel: mean(points.map((point) => point.bitsPerPixel)),
+      psnr: mean(points.map((point) => point.psnr)),
+      msSsim: structures.length > 0 ? mean(structures) : undefined,
+    };
+  };
+  const meanRate = (by: Measure): MeanRate => {
+    const rates = results
+      .map(([before, after]) => bdRateOf(before.points, after.points, by))
+      .filter((rate) => rate !== undefined);
+    return { mean: rates.length > 0 ? mean(rates) : undefined, pictures: rates.length };
+  };
   return {
     pictures: results.length,
     points: qualities.map((quality, i) => ({ quality, base: meanPoint(0, i), tuned: meanPoint(1, i) })),
-    bdRate: rates.length > 0 ? mean(rates) : undefined,
-    bdRatePictures: rates.length,
+    bdRate: { psnr: meanRate('psnr'), msSsim: meanRate('msSsim') },
     enlarged: {
       base: mean(results.map(([before]) => before.enlarged)),
       tuned: mean(results.map(([, after]) => after.enlarged)),
@@ -142,16 +164,23 @@ function summarize(
   };
 }
 
-/** Undefined where a curve has two points of one PSNR. */
-function bdRateOf(before: readonly RatePoint[], after: readonly RatePoint[]): number | undefined {
-  const [old, fresh] = [before, after].map((curve) => curve.map(({ quality }) => quality)) as [
-    number[],
-    number[],
-  ];
-  if ([old, fresh].some((qualities) => new Set(qualities).size < qualities.length)) return undefined;
+/** Undefined where a curve has two points of one quality, or points of none. */
+function bdRateOf(
+  before: readonly QualityPoint[],
+  after: readonly QualityPoint[],
+  by: Measure,
+): number | undefined {
+  const curveOf = (points: readonly QualityPoint[]) =>
+    points.flatMap((point) => {
+      const quality = point[by];
+      return quality === undefined ? [] : [{ rate: point.bitsPerPixel, quality }];
+    });
+  const [anchor, test] = [curveOf(before), curveOf(after)];
+  const [old, fresh] = [anchor.map(({ quality }) => quality), test.map(({ quality }) => quality)];
+  if ([old, fresh].some((values) => new Set(values).size < before.length)) return undefined;
   if (Math.max(...fresh) <= Math.min(...old)) return Number.POSITIVE_INFINITY;
   if (Math.min(...fresh) >= Math.max(...old)) return -1;
-  return bdRate(before, after);
+  return bdRate(anchor, test);
 }
 
 function mean(values: readonly number[]): number {

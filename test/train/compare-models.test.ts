@@ -9,6 +9,7 @@ import { EngineError, RequestError } from '../../src/errors.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
 import { reduce } from '../../src/image/reduce.ts';
+import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import { modelConvs } from '../../src/network/convs.ts';
 import { loadModel } from '../../src/network/load.ts';
@@ -70,12 +71,15 @@ async function expectClosed(count: number): Promise<void> {
   }
 }
 
+/** By PSNR and by MS-SSIM. */
+const both = <T>(rate: T) => ({ psnr: rate, msSsim: rate });
+
 describe('compareModels', () => {
   it('finds a model no better than itself, with the rates and PSNR of real files', async () => {
     const { points, ...rest } = await compareModels(base, base, pictures.slice(0, 1), {
       qualities: [20, 40, 60, 95],
     });
-    expect(rest).toMatchObject({ pictures: 1, bdRate: 0, bdRatePictures: 1 });
+    expect(rest).toMatchObject({ pictures: 1, bdRate: both({ mean: 0, pictures: 1 }) });
     expect(points.map(({ quality }) => quality)).toEqual([20, 40, 60, 95]);
     for (const { base: before, tuned: after } of points) expect(after).toEqual(before);
     expect(rest.enlarged.tuned).toBe(rest.enlarged.base);
@@ -85,9 +89,11 @@ describe('compareModels', () => {
     try {
       const [picture] = pictures as [Raster];
       const bytes = await encodeImage(engine, picture, { quality: 60 });
+      const decoded = await decodeImage(bytes, { engine });
       expect(points[2]!.base).toEqual({
         bitsPerPixel: (8 * bytes.length) / (113 * 96),
-        psnr: psnr(picture, await decodeImage(bytes, { engine })),
+        psnr: psnr(picture, decoded),
+        msSsim: -10 * Math.log10(1 - msSsim(picture, decoded).value),
       });
       // A side of 113 pixels: 57 at half, whose last one is half outside.
       const half = await encodeImage(engine, reduce(picture, 2), { quality: 90 });
@@ -111,38 +117,43 @@ describe('compareModels', () => {
       onProgress: (pictures) => done.push(pictures),
     });
     expect(result.pictures).toBe(2);
-    expect(result.bdRatePictures).toBe(2);
     expect(result.points.map(({ quality }) => quality)).toEqual([20, 40, 60, 80, 95]);
-    expect(result.bdRate).toBeGreaterThan(0.01);
+    for (const { mean, pictures } of Object.values(result.bdRate)) {
+      expect(pictures).toBe(2);
+      expect(mean).toBeGreaterThan(0.01);
+    }
     expect(result.enlarged.tuned).toBeLessThan(result.enlarged.base - 0.01);
     for (const point of result.points) {
       // Only the way from latents to pixels differs.
       expect(point.tuned.bitsPerPixel).toBe(point.base.bitsPerPixel);
       expect(point.tuned.psnr).toBeLessThan(point.base.psnr);
+      expect(point.tuned.msSsim).toBeLessThan(point.base.msSsim!);
     }
     expect(done).toEqual(Array.from({ length: 24 }, (_, i) => expect.closeTo((i + 1) / 12, 9)));
     const reverse = await compareModels(worse, base, pictures);
-    expect(reverse.bdRate).toBeLessThan(-0.01);
+    for (const { mean } of Object.values(reverse.bdRate)) expect(mean).toBeLessThan(-0.01);
     expect(reverse.enlarged).toEqual({ base: result.enlarged.tuned, tuned: result.enlarged.base });
   });
 
   it('does not leave out pictures that are worse at every quality than they were at any', async () => {
     const qualities = [60, 70, 80, 90];
     const lost = await compareModels(base, ruined, pictures.slice(1), { qualities });
-    expect(lost).toMatchObject({ bdRate: Number.POSITIVE_INFINITY, bdRatePictures: 1 });
+    expect(lost.bdRate).toEqual(both({ mean: Number.POSITIVE_INFINITY, pictures: 1 }));
     const won = await compareModels(ruined, base, pictures.slice(1), { qualities });
-    expect(won).toMatchObject({ bdRate: -1, bdRatePictures: 1 });
+    expect(won.bdRate).toEqual(both({ mean: -1, pictures: 1 }));
   });
 
   it('leaves pictures without a curve out of the BD-rate, and keeps means finite where one comes back unchanged', async () => {
     // Of a white pixel qualities 1 and 3 make the same, and 95 makes no error at all.
     const pixel: Raster = { width: 1, height: 1, channels: 1, data: Uint8Array.of(255) };
     const alone = await compareModels(base, worse, [pixel], { qualities: [1, 2, 3, 95] });
-    expect(alone).toMatchObject({ pictures: 1, bdRate: undefined, bdRatePictures: 0 });
-    expect(alone.points[3]!.base.psnr).toBe(100);
-    const both = await compareModels(base, worse, [pixel, pictures[1]!], { qualities: [1, 2, 3, 95] });
+    expect(alone).toMatchObject({ pictures: 1, bdRate: both({ mean: undefined, pictures: 0 }) });
+    expect(alone.points[3]!.base).toMatchObject({ psnr: 100, msSsim: undefined });
+    const two = await compareModels(base, worse, [pixel, pictures[1]!], { qualities: [1, 2, 3, 95] });
     const other = await compareModels(base, worse, [pictures[1]!], { qualities: [1, 2, 3, 95] });
-    expect(both).toMatchObject({ pictures: 2, bdRate: other.bdRate, bdRatePictures: 1 });
+    expect(two).toMatchObject({ pictures: 2, bdRate: other.bdRate });
+    for (const { pictures } of Object.values(two.bdRate)) expect(pictures).toBe(1);
+    expect(two.points[0]!.base.msSsim).toBe(other.points[0]!.base.msSsim);
   });
 });
 

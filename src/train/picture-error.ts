@@ -1,0 +1,75 @@
+import { lumaPlane, pullToStructure } from '../metrics/structural-pull.ts';
+import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
+
+/** Share of structure in the pull on luma at the lowest quality. */
+const STRUCTURE = 0.5;
+/**
+ * What the error of the outermost pixels counts for, from the border inwards. Zeros stand for what lies beyond a picture, so these are off by more, and
+ * white paper gets a gray frame.
+ */
+const FRAME = [5, 2, 1.5, 1.5];
+
+/** The share of structure at quality `q` (1..qualities): none at the highest, where squared error is what is left to gain. */
+export function structureShare(quality: number, qualities: number): number {
+  return STRUCTURE * (1 - ((quality - 1) / (qualities - 1)) ** 2);
+}
+
+/** Weights of the pixels of a square picture, (side, side). */
+export function frameWeights(side: number): Float32Array {
+  const inwards = (at: number) => Math.min(at, side - 1 - at);
+  return Float32Array.from(
+    { length: side * side },
+    (_, i) => FRAME[Math.min(inwards(Math.floor(i / side)), inwards(i % side))] ?? 1,
+  );
+}
+
+/**
+ * Mean squared error of each picture, (B), whose gradient is that of an error which counts structure too (`pullToStructure`). Samples (B,S,S,3), 0..255;
+ * `shares`: (B); `weights` of pixels: (S,S).
+ */
+export function pictureError(
+  tf: TensorFlow,
+  shown: Tensor4D,
+  wanted: Float32Array,
+  shares: readonly number[],
+  weights: Float32Array,
+): Tensor {
+  const { shape } = shown;
+  const [count, height, width] = shape;
+  const length = height * width * 3;
+  const steered = tf.customGrad((x, save) => {
+    const samples = x as Tensor;
+    // Its type knows functions only.
+    (save as unknown as (tensors: Tensor[]) => void)([samples]);
+    const off = tf.sub(samples, tf.tensor4d(wanted, shape));
+    return {
+      value: tf.mean(tf.mul(tf.square(off), tf.tensor3d(weights, [height, width, 1])), [1, 2, 3]),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const seen = saved[0]!.dataSync();
+        const gradient = new Float32Array(count * length);
+        for (const [i, share] of shares.entries()) {
+          const [from, to] = [i * length, (i + 1) * length];
+          const pull = pulls(seen.subarray(from, to), wanted.subarray(from, to), { width, height }, share);
+          gradient.set(
+            pull.map((value, at) => (2 * value * weights[Math.floor(at / 3)]!) / length),
+            from,
+          );
+        }
+        return tf.mul(tf.reshape(dy, [count, 1, 1, 1]), tf.tensor4d(gradient, shape));
+      },
+    };
+  });
+  return steered(shown) as Tensor;
+}
+
+/** Half the derivative of one picture's error by its samples. */
+function pulls(
+  shown: ArrayLike<number>,
+  wanted: Float32Array,
+  size: { readonly width: number; readonly height: number },
+  share: number,
+): Float64Array {
+  const off = Float64Array.from(wanted, (sample, i) => shown[i]! - sample);
+  pullToStructure(off, lumaPlane(shown, size), lumaPlane(wanted, size), share);
+  return off;
+}
