@@ -44,7 +44,7 @@ async function route(): Promise<void> {
         import('./view-page.ts'),
         serverPicture(id, signal),
       ]);
-      if (!signal.aborted) shown = new ViewPage(page, picture, back);
+      if (!signal.aborted) shown = new ViewPage(page, picture, notices, back);
     } else await showGallery(signal);
   } catch (error) {
     if (!signal.aborted) fail(error as Error);
@@ -86,7 +86,7 @@ async function showLocally(file: Blob | string, title: string, signal: AbortSign
       picture.close?.();
       return;
     }
-    const view = new ViewPage(page, picture, back);
+    const view = new ViewPage(page, picture, notices, back);
     const forget = listenToDecoder({
       warning: listener.warning,
       failure: (error) => {

@@ -1,11 +1,20 @@
+import { onAbort } from '../src/on-abort.ts';
 import { element } from './element.ts';
 
 /** Short messages at the lower edge; each goes by itself, or when it is told to. */
 export class Notices {
-  readonly element = element('div', {
-    class: 'notices',
-    attributes: { role: 'status', 'aria-live': 'polite' },
-  });
+  readonly element: HTMLElement;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(place = noticesElement(), signal?: AbortSignal) {
+    this.element = place;
+    this.#signal = signal;
+  }
+
+  /** The same place for the messages of a page: those that are left when `signal` is aborted go with it. */
+  until(signal: AbortSignal): Notices {
+    return new Notices(this.element, signal);
+  }
 
   /** `forMs` 0: until the function that comes back is called. */
   show(
@@ -30,8 +39,12 @@ export class Notices {
           on: { click: action.run },
         }),
     );
-    this.element.append(note);
-    const close = () => note.remove();
+    if (!this.#signal?.aborted) this.element.append(note);
+    const close = () => {
+      forget();
+      note.remove();
+    };
+    const forget = onAbort(this.#signal, () => note.remove());
     if (forMs > 0) setTimeout(close, forMs);
     return {
       update: (changed) => {
@@ -40,4 +53,11 @@ export class Notices {
       close,
     };
   }
+}
+
+function noticesElement(): HTMLElement {
+  return element('div', {
+    class: 'notices',
+    attributes: { role: 'status', 'aria-live': 'polite' },
+  });
 }

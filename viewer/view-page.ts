@@ -7,7 +7,7 @@ import { element } from './element.ts';
 import { helpDialog } from './help-dialog.ts';
 import { Inspector } from './inspector.ts';
 import { Navigator } from './navigator.ts';
-import { Notices } from './notices.ts';
+import type { Notices } from './notices.ts';
 import { decodingOf, formatHash, parseHash } from './permalink.ts';
 import { PictureMap } from './picture-map.ts';
 import { Readout } from './readout.ts';
@@ -23,7 +23,7 @@ const LINK_AFTER_MS = 250;
 export class ViewPage {
   readonly picture: PictureMap;
   readonly #root: HTMLElement;
-  readonly #notices = new Notices();
+  readonly #notices: Notices;
   readonly #curtain: Curtain | undefined;
   readonly #inspector: Inspector;
   readonly #navigator: Navigator | undefined;
@@ -40,8 +40,9 @@ export class ViewPage {
   #lastHash = '';
 
   /** Fills `root`, which is in the document; `onBack` leads to the gallery. */
-  constructor(root: HTMLElement, picture: ShownPicture, onBack: () => void) {
+  constructor(root: HTMLElement, picture: ShownPicture, notices: Notices, onBack: () => void) {
     this.#root = root;
+    this.#notices = notices.until(this.#listening.signal);
     document.title = `${picture.title} – liif`;
     const mapElement = element('div', {
       class: 'map',
@@ -128,7 +129,6 @@ export class ViewPage {
       element('div', { class: 'corner' }, this.#navigator?.element, zoom),
       readout.element,
       readout.announcement,
-      this.#notices.element,
       this.#save.element,
       this.#help,
     );
@@ -240,7 +240,9 @@ export class ViewPage {
   #toggleFullScreen(): void {
     const failed = () => this.#notices.show('Full screen is not available here.');
     if (document.fullscreenElement) void document.exitFullscreen();
-    else if (this.#root.requestFullscreen) this.#root.requestFullscreen().catch(failed);
+    // All of the document: messages are no part of the page.
+    else if (document.documentElement.requestFullscreen)
+      document.documentElement.requestFullscreen().catch(failed);
     else failed();
   }
 
