@@ -34,6 +34,18 @@ const directory = await directoryOf({
 const server = await startServer({ roots: [directory] });
 const info = (await server.get('/api/images/noise')).json();
 
+describe('a picture with the name of an address', () => {
+  it.each(['api', 'dzi', 'iiif'])('%s has addresses that work', async (name) => {
+    const named = await startServer({ roots: [await directoryOf({ [`${name}.liif`]: liif })] });
+    const [listed] = (await named.get('/api/images')).json().images;
+    const tile = listed.tiles.replace('{z}', 0).replace('{x}', 0).replace('{y}', 0);
+    for (const path of [tile, listed.thumbnail, listed.file, `/dzi/${name}.dzi`])
+      expect([path, (await named.get(path)).status]).toEqual([path, 200]);
+    const { tiles } = (await named.get(`/${tile.split('/')[1]}/tilejson.json`)).json();
+    expect(new URL(tiles[0]).pathname).toMatch(new RegExp(`^${tile.slice(0, 5)}`));
+  });
+});
+
 describe('the list of pictures', () => {
   it('has all that can be read, and says which cannot', async () => {
     const list = (await server.get('/api/images')).json();

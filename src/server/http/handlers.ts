@@ -24,6 +24,7 @@ import type { EngineHost } from '../render/engine-host.ts';
 import type { RenderService } from '../render/render-service.ts';
 import type { Hosts } from './hosts.ts';
 import { type ImageInfo, imageInfo, versionOf } from './image-info.ts';
+import { picturePath } from './picture-path.ts';
 import type { PictureId, ServerRequest } from './request.ts';
 
 export interface HandlerOptions {
@@ -143,7 +144,7 @@ export class Handlers {
       const version = versionOf(identity);
       found.lease.release();
       const url = (format: ImageFormat) =>
-        `${base}/${encodeURIComponent(found.id)}/{z}/{x}/{y}.${format}?v=${version}`;
+        `${base}/${picturePath(found.id)}/{z}/{x}/{y}.${format}?v=${version}`;
       this.#json(
         request,
         response,

@@ -1,6 +1,7 @@
 import { nativeZoom } from '../../pixels/tile.ts';
 import type { CatalogEntry } from '../pictures/catalog.ts';
 import type { FoundPicture } from '../pictures/open-pictures.ts';
+import { picturePath } from './picture-path.ts';
 
 /** What clients are told of a picture. URLs are relative to the root of the server. */
 export interface ImageInfo {
@@ -41,7 +42,7 @@ export function imageInfo(found: FoundPicture, original: CatalogEntry | undefine
   const picture = found.lease.value;
   const { width, height } = picture;
   const version = versionOf(picture.identity);
-  const path = encodeURIComponent(found.id);
+  const path = picturePath(found.id);
   const side = Math.min(THUMBNAIL_SIDE, Math.max(width, height));
   return {
     id: found.id,

@@ -66,6 +66,8 @@ const MAX_SEGMENT_LENGTH = 255;
 const MAX_TILE_DIGITS = 310;
 const MAX_CANVAS_FACTOR = 2 ** 20;
 const MAX_LISTED = 1000;
+/** File systems allow 255, and a file that is being written has 34 more than its picture: a number that makes it unlike others, and endings. */
+const MAX_NAME_BYTES = 200;
 
 /**
  * What a URL asks for. `url` is raw: path as sent, `?` and query. Throws Problem: 400 where it is malformed, 404 where no route has this shape,
@@ -235,11 +237,18 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
 export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
   const mark = url.indexOf('?');
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
-  // An image's own ending goes: the picture gets another.
-  const name = (query.get('name') ?? 'image').replace(/\.(jpe?g|png|webp|tiff?|gif|avif|liif)$/i, '').trim();
+  const given = query.get('name') ?? 'image';
+  // An image's own ending goes, and one before it: the picture gets another.
+  const name = given.replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|liif))+$/i, '').trim();
   // Letters, digits and a few marks: file names everywhere, and ids as well.
-  if (!/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name))
-    throw badRequest('invalid-name', 'A name is up to 100 letters, digits, spaces and ._()+- long.');
+  if (
+    !/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name) ||
+    Buffer.byteLength(name) > MAX_NAME_BYTES
+  )
+    throw badRequest(
+      'invalid-name',
+      `A name is up to 100 letters, digits, spaces and ._()+- long, and up to ${MAX_NAME_BYTES} bytes in UTF-8.`,
+    );
   return { name, quality: parseCount(query.get('quality'), 'quality', 1, 100) };
 }
 

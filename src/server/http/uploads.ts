@@ -14,6 +14,7 @@ import type { Catalog } from '../pictures/catalog.ts';
 import { badRequest, notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import type { ImageInfo } from './image-info.ts';
+import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
 
 /** What clients are told of an encoding. */
@@ -130,16 +131,22 @@ export class Uploads {
     await this.#last;
   }
 
-  /** The name, or the first of `name-2`, `name-3`, ... that neither a file nor a job has. */
+  /** The name, or the first of `name-2`, `name-3`, ... that neither a picture of any root, a file nor a job has, and no other address begins with. */
   #freeName(directory: string, name: string): string {
     const promised = new Set(
       [...this.#jobs.values()].flatMap(({ state }) =>
         state.state === 'queued' || state.state === 'running' ? state.id : [],
       ),
     );
+    const taken = (id: string) =>
+      isReserved(id) ||
+      promised.has(id) ||
+      this.#options.catalog.get(id) !== undefined ||
+      // What the catalog has not seen yet.
+      existsSync(join(directory, `${id}.liif`));
     for (let i = 1; ; i++) {
       const candidate = i === 1 ? name : `${name}-${i}`;
-      if (!promised.has(candidate) && !existsSync(join(directory, `${candidate}.liif`))) return candidate;
+      if (!taken(candidate)) return candidate;
     }
   }
 
@@ -198,7 +205,11 @@ export class Uploads {
     try {
       signal.throwIfAborted();
       tell(job, { state: 'running' });
-      await writeAtomically(path, write);
+      await writeAtomically(path, async (file) => {
+        await write(file);
+        if (existsSync(path))
+          throw new Problem(409, 'name-taken', 'Another picture has got this name meanwhile.');
+      });
       await catalog.rescan();
       tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {

@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { encodeImage } from '../../../src/encode.ts';
 import { openReferenceEngine } from '../../../src/engine/reference/reference-engine.ts';
@@ -70,12 +71,44 @@ describe('an image that is sent', () => {
     expect((await readdir(directory)).sort()).toEqual(expect.arrayContaining(['same-2.liif', 'same.liif']));
   });
 
+  it('does not take the id of a picture of any kind, or of another root', async () => {
+    const jpeg = await imageOf(picture(40, 30)).jpeg().toBuffer();
+    const liif = await encoded(picture(40, 30));
+    const other = await startServer({
+      roots: [await directoryOf({ 'fiat.jpg': jpeg }), await directoryOf({ 'pic.liif': liif })],
+      allowUpload: true,
+    });
+    const idOf = async (name: string) => {
+      const answer = await other.get(`/api/images?name=${name}`, { method: 'POST', body: liif });
+      return answer.json().id;
+    };
+    expect(await idOf('fiat.jpg.png')).toBe('fiat');
+    expect(await idOf('pic')).toBe('pic-2');
+  });
+
+  it('does not overwrite a file that came while it was encoded', async () => {
+    const large = await imageOf(picture(900, 700)).jpeg().toBuffer();
+    const { job } = (await send('name=late', large)).json();
+    await writeFile(join(directory, 'late.liif'), 'of somebody else');
+    await eventually(async () => (await server.get(`/api/jobs/${job}`)).json().state === 'failed');
+    expect((await server.get(`/api/jobs/${job}`)).json().problem.type).toBe('urn:liif:problem:name-taken');
+    expect(await readFile(join(directory, 'late.liif'), 'utf8')).toBe('of somebody else');
+    await rm(join(directory, 'late.liif'));
+  });
+
+  it.each(['api', 'dzi', 'iiif', 'Assets', 'openapi.json'])('as %s gets another name', async (name) => {
+    const answer = await send(`name=${name}`, png);
+    expect(answer.json().id).toBe(`${name}-2`);
+  });
+
   it.each([
     ['name=..%2Fescape', 400],
     ['name=.hidden', 400],
     ['name=a%00b', 400],
     ['name=a%5Cb', 400],
     [`name=${'x'.repeat(101)}`, 400],
+    [`name=${encodeURIComponent('圖'.repeat(67))}`, 400],
+    ['name=.jpg.png', 400],
     ['name=a&quality=0', 400],
     ['name=a&quality=1e2', 400],
   ])('with %s is refused', async (query, status) => {
@@ -92,6 +125,13 @@ describe('an image that is sent', () => {
     expect((await send('name=a', new Uint8Array())).status).toBe(400);
     const large = await imageOf(picture(1001, 1000)).jpeg({ quality: 20 }).toBuffer();
     expect((await send('name=a', large)).status).toBe(413);
+  });
+
+  it('may have a long name of letters of several bytes', async () => {
+    const name = '圖'.repeat(66);
+    const { job } = (await send(`name=${encodeURIComponent(name)}`, await encoded(picture(40, 30)))).json();
+    await eventually(async () => (await server.get(`/api/jobs/${job}`)).json().state === 'done');
+    expect(await readdir(directory)).toContain(`${name}.liif`);
   });
 
   it('by a page of another site is refused', async () => {
