@@ -95,8 +95,7 @@ export function router(
     const signal: AbortSignal = response.locals.signal;
     if (config.allowUpload && request.method === 'POST' && /^\/api\/images\/?(\?|$)/.test(request.url)) {
       response.locals.route = 'upload';
-      hosts.baseOf(request, request.baseUrl);
-      return uploads.receive(request, response, signal);
+      return uploads.receive(request, response, hosts.baseOf(request, request.baseUrl), signal);
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.set('Allow', 'GET, HEAD, OPTIONS');

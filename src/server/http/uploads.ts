@@ -63,10 +63,10 @@ export class Uploads {
     this.#options = options;
   }
 
-  /** Answers POST /api/images. */
-  async receive(request: Request, response: Response, signal: AbortSignal): Promise<void> {
+  /** Answers POST /api/images. `base`: where this server is for its clients. */
+  async receive(request: Request, response: Response, base: string, signal: AbortSignal): Promise<void> {
     const { catalog, maxBytes } = this.#options;
-    checkOrigin(request);
+    checkOrigin(request, base);
     const directory = catalog.directory;
     if (directory === undefined)
       throw new Problem(403, 'no-directory', 'This server has no directory to write to.');
@@ -94,7 +94,7 @@ export class Uploads {
     }
     response
       .status(202)
-      .set({ Location: `${request.baseUrl}/api/jobs/${job.state.job}`, 'Cache-Control': 'no-store' })
+      .set({ Location: `${pathOf(base)}/api/jobs/${job.state.job}`, 'Cache-Control': 'no-store' })
       .json(job.state);
   }
 
@@ -243,11 +243,20 @@ function tell(job: Job, change: Partial<JobState>): void {
   for (const send of [...job.changed]) send();
 }
 
-/** Pages of other sites may read pictures, but not make visitors of theirs write here. */
-function checkOrigin(request: Request): void {
+/** The path of a URL, without a slash at its end. */
+function pathOf(url: string): string {
+  return new URL(url).pathname.replace(/\/$/, '');
+}
+
+/** Pages of other sites may read pictures, but not make visitors of theirs write here. Pages of this one come from `base`, or from where it was asked. */
+function checkOrigin(request: Request, base: string): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;
-  if (URL.canParse(origin) && new URL(origin).host === host) return;
+  if (
+    URL.canParse(origin) &&
+    (new URL(origin).origin === new URL(base).origin || new URL(origin).host === host)
+  )
+    return;
   throw new Problem(403, 'foreign-origin', 'Only pages of this server may upload.');
 }
 

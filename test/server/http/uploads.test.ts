@@ -140,6 +140,32 @@ describe('an image that is sent', () => {
     expect((await send('name=b', png, { origin: server.localUrl.replace(/\/$/, '') })).status).toBe(202);
   });
 
+  it('by a page of this server is taken behind a proxy too', async () => {
+    const roots = [await directoryOf()];
+    const known = await startServer({ roots, allowUpload: true, publicUrl: 'https://pictures.example/all/' });
+    const told = await startServer({
+      roots,
+      allowUpload: true,
+      trustProxy: true,
+      allowedHosts: ['pictures.example'],
+    });
+    const proxied = { 'x-forwarded-host': 'pictures.example', 'x-forwarded-proto': 'https' };
+    for (const [proxy, path] of [
+      [known, '/all/api/jobs/'],
+      [told, '/api/jobs/'],
+    ] as const) {
+      const sent = (origin: string) =>
+        proxy.get('/api/images?name=a', { method: 'POST', body: png, headers: { ...proxied, origin } });
+      const answer = await sent('https://pictures.example');
+      expect([answer.status, answer.headers.location]).toEqual([202, path + answer.json().job]);
+      expect((await sent('https://evil.example')).status).toBe(403);
+      expect((await sent('http://pictures.example')).status).toBe(403);
+    }
+    // Without either, nobody can know.
+    const headers = { ...proxied, origin: 'https://pictures.example' };
+    expect((await send('name=a', png, headers)).status).toBe(403);
+  });
+
   it('is not wanted where uploads are not allowed', async () => {
     const other = await startServer({ roots: [directory] });
     const answer = await other.get('/api/images?name=a', { method: 'POST', body: png });
