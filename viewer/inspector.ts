@@ -5,7 +5,6 @@ import type { SampleWindow } from './shown-picture.ts';
 
 /** Samples on a side of the grid; odd, so that one is in the middle. */
 const SIDE = 9;
-const CELL = 20;
 /** Samples fetched at once, around the grid. */
 const FETCHED = 64;
 const VALUE_AFTER_MS = 120;
@@ -36,14 +35,8 @@ export class Inspector {
 
   constructor(picture: PictureMap) {
     this.#picture = picture;
-    const ratio = Math.min(3, Math.max(1, Math.round(devicePixelRatio)));
     this.#canvas = element('canvas', {
-      attributes: {
-        width: SIDE * CELL * ratio,
-        height: SIDE * CELL * ratio,
-        role: 'img',
-        'aria-label': 'Samples around the point',
-      },
+      attributes: { role: 'img', 'aria-label': 'Samples around the point' },
     });
     this.#pointRow = element('div', {}, element('dt', { text: 'At the point' }), this.#pointValue);
     this.element = element(
@@ -186,6 +179,12 @@ export class Inspector {
   }
 
   #draw(x: number, y: number): void {
+    // As many pixels as it has on the screen: lines stay lines.
+    const side = Math.round(this.#canvas.clientWidth * devicePixelRatio);
+    if (this.#canvas.width !== side) {
+      this.#canvas.width = side;
+      this.#canvas.height = side;
+    }
     const context = this.#canvas.getContext('2d')!;
     const cell = this.#canvas.width / SIDE;
     const half = (SIDE - 1) / 2;

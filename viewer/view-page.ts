@@ -1,5 +1,6 @@
 import 'leaflet/dist/leaflet.css';
 import './view.css';
+import './stage.css';
 import { onAbort } from '../src/on-abort.ts';
 import { Curtain } from './curtain.ts';
 import { DecodeSwitch, decodesHere } from './decode-switch.ts';
