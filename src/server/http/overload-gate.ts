@@ -44,6 +44,7 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
 
   let looking: NodeJS.Timeout | undefined;
   let before = performance.eventLoopUtilization();
+  let processorBefore = process.cpuUsage();
   let requests = 0;
   let refused = 0;
   let lastLog = Number.NEGATIVE_INFINITY;
@@ -57,7 +58,17 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
     const now = performance.eventLoopUtilization();
     const { utilization, active, idle } = performance.eventLoopUtilization(now, before);
     before = now;
-    shedding.look({ elapsedMs: active + idle, utilization, requests, turns, longestTurnMs, newcomers });
+    const { user, system } = process.cpuUsage(processorBefore);
+    processorBefore = process.cpuUsage();
+    shedding.look({
+      elapsedMs: active + idle,
+      utilization,
+      processorMs: (user + system) / 1000,
+      requests,
+      turns,
+      longestTurnMs,
+      newcomers,
+    });
     if (refused > 0 && performance.now() - lastLog >= LOG_MS) report();
     if (requests === 0 && shedding.part === 1) {
       if (refused > 0) report();
@@ -104,6 +115,7 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
     }
     if (looking === undefined) {
       before = performance.eventLoopUtilization();
+      processorBefore = process.cpuUsage();
       looking = setInterval(look, LOOK_MS).unref();
     }
     if (ALWAYS.test(request.url ?? '') || shedding.passes()) app(request, response);

@@ -2,8 +2,10 @@
 export interface LoopLook {
   /** Since the last look. */
   readonly elapsedMs: number;
-  /** Part of the time that the loop was busy since the last look, 0 to 1. */
+  /** Part of the time that the loop was busy since the last look, 0 to 1. Time in which the process waited for a processor counts as busy. */
   readonly utilization: number;
+  /** Processor time that all threads of the process took since the last look. */
+  readonly processorMs: number;
   readonly requests: number;
   /** Turns that had requests, and the longest of them in milliseconds. */
   readonly turns: number;
@@ -14,6 +16,11 @@ export interface LoopLook {
 
 /** Busier than this, the loop is taken to have no time left. */
 const SATURATED = 0.95;
+/**
+ * With less processor time than this in a unit of time it is not the loop that is slow: other processes or a quota keep it from running (load, CFS, steal),
+ * and requests turned away would not let it run sooner.
+ */
+const RUNNING = 0.5;
 /** While requests are refused, so much of the loop's time is used: in the rest it gets to connections that are still to be accepted. */
 const AIMED_AT = 0.75;
 /** Looks in a row that must find the loop saturated: a garbage collection or a burst is no overload. */
@@ -54,8 +61,9 @@ export class Shedding {
    * To be called every few hundredths of a second while requests come. Falls fast, rises slowly. Also rises while the loop is busy with short
    * turns: those may be a few clients that ask again as soon as they are refused, and would be refused for ever.
    */
-  look({ elapsedMs, utilization, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
-    const saturated = utilization > SATURATED;
+  look({ elapsedMs, utilization, processorMs, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
+    const used = Math.min(utilization, processorMs / elapsedMs);
+    const saturated = utilization > SATURATED && used >= RUNNING;
     const queueing = turns > 1 && newcomers >= QUEUEING * turns && elapsedMs / turns > this.#maxTurnMs / 4;
     const late = saturated && (longestTurnMs > this.#maxTurnMs || queueing);
     this.#late = late ? this.#late + 1 : 0;
@@ -65,7 +73,7 @@ export class Shedding {
     } else if (late) this.#part *= 0.7;
     else if (saturated && longestTurnMs > this.#maxTurnMs / 2) this.#part *= 0.95;
     else if (saturated) this.#part *= 1.02;
-    else if (utilization < AIMED_AT) this.#part = this.#part * 1.05 + 0.005;
+    else if (used < AIMED_AT) this.#part = this.#part * 1.05 + 0.005;
     this.#part = Math.min(1, Math.max(LEAST, this.#part));
   }
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { AppOptions } from '../../../src/server/index.ts';
 import {
   directoryOf,
@@ -13,8 +13,15 @@ const directory = await directoryOf({ 'a.liif': await encoded(picture(200, 150))
 const PATH = '/a/1/0/0.png';
 
 let busy = false;
+/** Part of the time in which the process has a processor, as the server is told: other programs may leave these tests less. */
+let running = 1;
+vi.spyOn(process, 'cpuUsage').mockImplementation((before) => ({
+  user: performance.now() * 1000 * running - (before?.user ?? 0),
+  system: 0,
+}));
 afterEach(() => {
   busy = false;
+  running = 1;
 });
 
 /** A server that has its tile ready, before the event loop is held. */
@@ -116,6 +123,14 @@ describe('a server whose event loop cannot keep up', () => {
       inARow = status === 200 ? inARow + 1 : 0;
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
+  });
+
+  it('refuses nobody while it is kept from running', async () => {
+    const server = await startWarm({ maxTurnMs: 5 });
+    running = 0.2;
+    const statuses: number[] = [];
+    await askAll(server, 20, ({ status }) => statuses.push(status) < 400);
+    expect(new Set(statuses)).toEqual(new Set([200]));
   });
 
   it('refuses nobody where the setting allows longer turns', async () => {

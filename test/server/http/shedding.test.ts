@@ -5,6 +5,7 @@ const MAX_TURN_MS = 20;
 const BUSY: LoopLook = {
   elapsedMs: 100,
   utilization: 1,
+  processorMs: 100,
   requests: 100,
   turns: 2,
   longestTurnMs: 50,
@@ -13,6 +14,7 @@ const BUSY: LoopLook = {
 const SHORT_TURNS: LoopLook = {
   elapsedMs: 50,
   utilization: 1,
+  processorMs: 50,
   requests: 100,
   turns: 20,
   longestTurnMs: 5,
@@ -21,6 +23,7 @@ const SHORT_TURNS: LoopLook = {
 const RELAXED: LoopLook = {
   elapsedMs: 50,
   utilization: 0.3,
+  processorMs: 15,
   requests: 20,
   turns: 10,
   longestTurnMs: 2,
@@ -42,6 +45,15 @@ describe('shedding', () => {
 
   it('lets all pass while the loop rests between long turns', () => {
     expect(shedAfter(...times(100, { ...BUSY, utilization: 0.8 })).part).toBe(1);
+  });
+
+  it('lets all pass while it is others that take the processor, and turns are long for that', () => {
+    expect(shedAfter(...times(100, { ...BUSY, processorMs: 20 })).part).toBe(1);
+    expect(shedAfter(...times(100, { ...BUSY, processorMs: 20, newcomers: 2 })).part).toBe(1);
+  });
+
+  it('lets all pass again where the process is kept from running after an overload', () => {
+    expect(shedAfter(...times(1000, BUSY), ...times(80, { ...BUSY, processorMs: 20 })).part).toBe(1);
   });
 
   it('is not alarmed by one long turn', () => {
@@ -70,6 +82,7 @@ describe('shedding', () => {
     const queueing = {
       elapsedMs: 50,
       utilization: 1,
+      processorMs: 50,
       requests: 100,
       turns: 5,
       longestTurnMs: 12,
@@ -80,7 +93,7 @@ describe('shedding', () => {
   });
 
   it('lets a few clients pass that take a new connection for each request: turns are short, but for garbage collections', () => {
-    const few = { elapsedMs: 50, utilization: 1, requests: 40, turns: 40, newcomers: 40 };
+    const few = { elapsedMs: 50, utilization: 1, processorMs: 50, requests: 40, turns: 40, newcomers: 40 };
     expect(shedAfter(...times(50, { ...few, longestTurnMs: 3 })).part).toBe(1);
     expect(shedAfter(...times(50, { ...few, longestTurnMs: 15 })).part).toBe(1);
   });
