@@ -51,7 +51,7 @@ const PIECE_BYTES = 256 * 1024;
 /** Answers to parsed requests. Each sends its answer or throws. */
 export class Handlers {
   readonly #options: HandlerOptions;
-  readonly #infos = new Map<string, { readonly modified: number; readonly info: ImageInfo }>();
+  readonly #infos = new Map<string, { readonly files: string; readonly info: ImageInfo }>();
 
   constructor(options: HandlerOptions) {
     this.#options = options;
@@ -326,14 +326,16 @@ export class Handlers {
   }
 
   async #infoOf(entry: CatalogEntry, signal: AbortSignal): Promise<ImageInfo> {
+    const original = this.#options.catalog.originalOf(entry);
+    // What it is told from.
+    const files = [entry, original].map((file) => file && `${file.id}\n${file.stamp}`).join('\n');
     const known = this.#infos.get(entry.id);
-    if (known?.modified === entry.modified) return known.info;
+    if (known?.files === files) return known.info;
     const found = await this.#options.pictures.open(entry, 1, signal);
     try {
-      const original = this.#options.catalog.originalOf(entry);
       const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
       if (this.#infos.size > 100_000) this.#infos.clear();
-      this.#infos.set(entry.id, { modified: entry.modified, info });
+      this.#infos.set(entry.id, { files, info });
       return info;
     } finally {
       found.lease.release();

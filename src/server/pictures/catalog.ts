@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { opendir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join, relative, resolve, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
@@ -15,7 +16,15 @@ export interface CatalogEntry {
   readonly path: string;
   /** Real path of the directory that it must stay in. */
   readonly root: string;
-  readonly modified: number;
+  /** Changes whenever the file is another. */
+  readonly stamp: string;
+  /** When it was looked at, by `performance.now()`. */
+  readonly lookedAt: number;
+}
+
+/** What tells one file at a path from the next: a replaced one may have the time of the old. */
+export function stampOf({ ino, size, mtimeMs }: Stats): string {
+  return `${ino}/${size}/${mtimeMs}`;
 }
 
 export interface CatalogOptions {
@@ -231,6 +240,7 @@ export class Catalog {
     if (!liif && !(this.#options.plain && (PLAIN_EXTENSIONS as readonly string[]).includes(extension)))
       return;
     const stats = await stat(path).catch(() => undefined);
+    const lookedAt = performance.now();
     if (!stats?.isFile()) return;
     const id = liif ? name.slice(0, -extension.length - 1) : name;
     const base = basename(name);
@@ -245,7 +255,8 @@ export class Catalog {
       kind: liif ? 'liif' : 'image',
       path,
       root,
-      modified: stats.mtimeMs,
+      stamp: stampOf(stats),
+      lookedAt,
     });
   }
 }

@@ -6,7 +6,7 @@ import { fileSource } from '../../reader/file-source.ts';
 import type { PictureId } from '../http/request.ts';
 import { notFound, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
-import type { Catalog, CatalogEntry } from './catalog.ts';
+import { type Catalog, type CatalogEntry, stampOf } from './catalog.ts';
 import { openLiifPicture } from './liif-picture.ts';
 import type { ServedPicture } from './picture.ts';
 import { openPlainPicture, type PlainOptions } from './plain-picture.ts';
@@ -133,10 +133,12 @@ export class OpenPictures {
 
   async #look(entry: CatalogEntry): Promise<Seen> {
     const seen = this.#seen.get(entry.id);
-    if (seen && performance.now() - seen.at < STAT_MS) return seen;
+    // What the catalog has looked at since may be another file.
+    if (seen && seen.at >= entry.lookedAt && performance.now() - seen.at < STAT_MS) return seen;
+    const at = performance.now();
     try {
-      const { ino, size, mtimeMs } = await stat(entry.path);
-      const now = { at: performance.now(), stamp: `${ino}/${size}/${mtimeMs}`, modified: mtimeMs };
+      const stats = await stat(entry.path);
+      const now = { at, stamp: stampOf(stats), modified: stats.mtimeMs };
       this.#seen.set(entry.id, now);
       return now;
     } catch (error) {
