@@ -1,10 +1,10 @@
 import type { Stats } from 'node:fs';
 import { opendir, realpath, stat } from 'node:fs/promises';
-import { basename, extname, join, relative, resolve, sep } from 'node:path';
-import { type FSWatcher, watch } from 'chokidar';
+import { basename, extname, join, resolve, sep } from 'node:path';
 import { SourceError } from '../../errors.ts';
 import type { PictureId } from '../http/request.ts';
 import { PLAIN_EXTENSIONS } from './plain-picture.ts';
+import { RootWatch } from './root-watch.ts';
 
 /** A file of the catalog, as it was when it was last looked at. */
 export interface CatalogEntry {
@@ -55,7 +55,7 @@ export class Catalog {
   readonly #options: CatalogOptions;
   readonly #roots: readonly Root[];
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
-  #watcher: FSWatcher | undefined;
+  #watches: readonly RootWatch[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** When a scan must begin because of events that are not yet seen to. */
   #due: number | undefined;
@@ -84,7 +84,10 @@ export class Catalog {
     }
     const catalog = new Catalog(options, roots);
     await catalog.rescan();
-    if (options.watch && roots.length > 0) catalog.#watch();
+    if (options.watch)
+      catalog.#watches = roots.map(
+        ({ path }) => new RootWatch(path, () => catalog.#noticed(), options.onWarning),
+      );
     return catalog;
   }
 
@@ -146,38 +149,22 @@ export class Catalog {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#watcher?.close();
+    await Promise.all(this.#watches.map((watched) => watched.close()));
     await this.#scanning;
   }
 
-  #watch(): void {
-    this.#watcher = watch(
-      this.#roots.map(({ path }) => path),
-      { ignoreInitial: true, followSymlinks: false, ignored: (path) => this.#hidden(path) },
-    );
-    const noticed = () => {
-      const now = performance.now();
-      this.#due ??= now + LONGEST_SETTLE_MS;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(
-        () => {
-          this.#due = undefined;
-          this.rescan().catch((error: Error) => this.#options.onWarning?.(error.message));
-        },
-        Math.min(SETTLE_MS, this.#due - now),
-      );
-    };
-    this.#watcher.on('all', noticed);
-    this.#watcher.on('error', (error) => this.#options.onWarning?.(`watching: ${(error as Error).message}`));
-  }
-
-  #hidden(path: string): boolean {
-    return this.#roots.some(
-      ({ path: root }) =>
-        path.startsWith(root + sep) &&
-        relative(root, path)
-          .split(sep)
-          .some((part) => part.startsWith('.')),
+  /** Looks at the roots again soon. */
+  #noticed(): void {
+    const now = performance.now();
+    this.#due ??= now + LONGEST_SETTLE_MS;
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#due = undefined;
+        this.rescan().catch((error: Error) => this.#options.onWarning?.(error.message));
+      },
+      Math.min(SETTLE_MS, this.#due - now),
     );
   }
 

@@ -1,4 +1,4 @@
-import { symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Catalog } from '../../../src/server/pictures/catalog.ts';
@@ -40,4 +40,38 @@ it('pictures of a directory that is being filled without a pause are there befor
     await filled;
     await catalog.close();
   }
+});
+
+it('a directory that goes and comes back is served again and watched as before, and so is a file', async () => {
+  const parent = await directoryOf({ 'photos/a.png': 'x', 'b.png': 'x' });
+  const photos = join(parent, 'photos');
+  const file = join(parent, 'b.png');
+  const warnings: string[] = [];
+  const catalog = await Catalog.open({
+    roots: [photos, file],
+    plain: true,
+    watch: true,
+    onWarning: (message) => warnings.push(message),
+  });
+  const has = (...ids: string[]) =>
+    eventually(() => JSON.stringify(catalog.list().map(({ id }) => id)) === JSON.stringify(ids));
+  await rename(photos, `${photos}-old`);
+  await rm(file);
+  await has();
+  await eventually(() => warnings.length === 2);
+  expect(warnings[0]).toMatch(/photos has gone/);
+  await mkdir(photos);
+  await writeFile(file, 'x');
+  await has('b.png');
+  await eventually(() => warnings.length === 4);
+  await writeFile(join(photos, 'c.png'), 'x');
+  await has('b.png', 'c.png');
+  // At once, so that no look finds the place empty.
+  await rm(photos, { recursive: true });
+  await mkdir(photos);
+  await has('b.png');
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await writeFile(join(photos, 'd.png'), 'x');
+  await has('b.png', 'd.png');
+  await catalog.close();
 });

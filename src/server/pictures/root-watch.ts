@@ -1,0 +1,91 @@
+import { stat } from 'node:fs/promises';
+import { relative, sep } from 'node:path';
+import { type FSWatcher, watch } from 'chokidar';
+
+/** Time between two looks at whether the root is still the same. */
+const LOOK_MS = 1000;
+
+/**
+ * Tells of changes below a directory, or of a file, however often it goes and another comes to its place: what the system tells is about the directory
+ * that was there at first, so the place is looked at, too.
+ */
+export class RootWatch {
+  readonly #path: string;
+  readonly #onChange: () => void;
+  readonly #onWarning: ((message: string) => void) | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #watcher: FSWatcher;
+  /** Of what is watched; undefined while nothing is there. */
+  #identity: string | undefined;
+  #looking: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(path: string, onChange: () => void, onWarning?: (message: string) => void) {
+    this.#path = path;
+    this.#onChange = onChange;
+    this.#onWarning = onWarning;
+    this.#watcher = this.#watch();
+    this.#lookOnce(async () => {
+      this.#identity = await identityOf(path);
+    });
+    this.#timer = setInterval(() => this.#lookOnce(() => this.#look()), LOOK_MS).unref();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#looking;
+    await this.#watcher.close();
+  }
+
+  #watch(): FSWatcher {
+    return watch(this.#path, {
+      ignoreInitial: true,
+      followSymlinks: false,
+      ignored: (path) => this.#hidden(path),
+    })
+      .on('all', this.#onChange)
+      .on('error', (error) => this.#onWarning?.(`watching: ${(error as Error).message}`));
+  }
+
+  #hidden(path: string): boolean {
+    return (
+      path.startsWith(this.#path + sep) &&
+      relative(this.#path, path)
+        .split(sep)
+        .some((part) => part.startsWith('.'))
+    );
+  }
+
+  /** A file system that does not answer is not asked again meanwhile. */
+  #lookOnce(look: () => Promise<void>): void {
+    this.#looking ??= look().finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  async #look(): Promise<void> {
+    const before = this.#identity;
+    const now = await identityOf(this.#path);
+    if (this.#closed || now === before) return;
+    this.#identity = now;
+    if (now === undefined)
+      this.#onWarning?.(`${this.#path} has gone; what it had is served again when it is back`);
+    else {
+      await this.#watcher.close();
+      this.#watcher = this.#watch();
+      if (before === undefined) this.#onWarning?.(`${this.#path} is back`);
+    }
+    this.#onChange();
+  }
+}
+
+/** Of the directory or file itself, whatever it holds. Numbers of removed ones are given away again, hence the time. */
+async function identityOf(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino, birthtimeMs } = await stat(path);
+    return `${dev}/${ino}/${birthtimeMs}`;
+  } catch {
+    return undefined;
+  }
+}
