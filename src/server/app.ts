@@ -7,6 +7,7 @@ import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
 import { overloadGate } from './http/overload-gate.ts';
 import { requestContext } from './http/request-context.ts';
+import { requestTarget } from './http/request-target.ts';
 import { router, type ServerState } from './http/router.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { viewerDirectory, viewerFiles } from './http/viewer-files.ts';
@@ -65,6 +66,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   app.set('etag', false);
   app.use(requestContext(services.metrics, log, config.allowOrigin));
   app.use(securityHeaders(config.publicUrl?.startsWith('https:') ?? false));
+  app.use(requestTarget());
   const compress = compression({ threshold: 1024 });
   const directory = viewerDirectory(viewer);
   if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress));

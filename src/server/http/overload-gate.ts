@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import { Problem, problemDocument } from '../problem.ts';
+import { toOriginForm } from './request-target.ts';
 import { Shedding } from './shedding.ts';
 
 const LOOK_MS = 50;
@@ -118,6 +119,7 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
       processorBefore = process.cpuUsage();
       looking = setInterval(look, LOOK_MS).unref();
     }
+    toOriginForm(request);
     if (ALWAYS.test(request.url ?? '') || shedding.passes()) app(request, response);
     else refuse(request, response);
   };

@@ -81,7 +81,7 @@ export function parseRequest(url: string): ServerRequest {
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
   const parts = path.replace(/^\//, '').split('/');
   const [first, second] = parts;
-  if (parts.length === 1) {
+  if (parts.length === 1 || (parts.length === 2 && second === '')) {
     if (first === 'health' || first === 'ready' || first === 'metrics') return { kind: first };
     if (first === 'openapi.json') return { kind: 'openapi' };
     throw notFound();

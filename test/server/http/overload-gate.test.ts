@@ -84,7 +84,7 @@ describe('a server whose event loop cannot keep up', () => {
   it('still answers balancers and those who look after it', async () => {
     const server = await startWarm({ maxTurnMs: 5 });
     await untilRefused(server);
-    for (const path of ['/health', '/ready', '/metrics'])
+    for (const path of ['/health', '/ready/', '/metrics', 'http://localhost/health'])
       expect([path, (await server.get(path)).status]).toEqual([path, 200]);
   });
 
