@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { configTable, readConfig, settings } from '../server/config.ts';
+import { configTable, listed, readConfig, settings, unknownVariables } from '../server/config.ts';
 import { collected } from './values.ts';
 
 const EXAMPLES = `
@@ -21,19 +21,27 @@ export function serveCommand(): Command {
     .option('--print-config', 'print the settings in force as JSON and exit')
     .option('--help-config', 'print all settings as a table and exit')
     .addHelpText('after', EXAMPLES);
-  for (const { flag, description, default: fallback, boolean, repeated } of settings()) {
+  for (const { flag, description, default: fallback, boolean, items } of settings()) {
     const text = description.replaceAll('`', '');
     const shown =
       fallback === undefined || fallback === false || (Array.isArray(fallback) && fallback.length === 0)
         ? text
         : `${text} (default: ${JSON.stringify(fallback)})`;
-    if (repeated) command.addOption(new Option(`${flag} <file>`, shown).argParser(collected));
-    else if (!boolean) command.addOption(new Option(`${flag} <value>`, shown));
-    else if (fallback === true)
+    if (items === 'one') command.addOption(new Option(`${flag} <file>`, shown).argParser(collected));
+    else if (items === 'several')
       command.addOption(
-        new Option(`--no-${flag.slice(2)}`, `do not ${text.charAt(0).toLowerCase()}${text.slice(1)}`),
+        new Option(`${flag} <list>`, shown).argParser((value: string, before: readonly string[] = []) => [
+          ...before,
+          ...listed(value),
+        ]),
       );
-    else command.addOption(new Option(flag, shown));
+    else if (boolean) {
+      // Help has the one that changes something; the other overrides environment and file.
+      const not = `do not ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+      command
+        .addOption(new Option(flag, shown).hideHelp(fallback === true))
+        .addOption(new Option(`--no-${flag.slice(2)}`, not).hideHelp(fallback === false));
+    } else command.addOption(new Option(`${flag} <value>`, shown));
   }
   return command.action(async (paths: string[], options: Record<string, unknown>) => {
     if (options.helpConfig) {
@@ -41,6 +49,8 @@ export function serveCommand(): Command {
       return;
     }
     const { model: models, ...flags } = given(options, command);
+    for (const name of unknownVariables(process.env))
+      process.emitWarning(`${name} is no setting, and is ignored`);
     const config = await readConfig({ ...flags, models }, process.env, options.config as string | undefined);
     if (options.printConfig) {
       process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);

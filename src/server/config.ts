@@ -14,14 +14,15 @@ const whole = (low: number, high: number) =>
     (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
     z.number().int().min(low).max(high),
   );
+/** Items as flags and the environment have them, with commas between them. */
+export function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean);
+}
 const list = z.preprocess(
-  (value) =>
-    typeof value === 'string'
-      ? value
-          .split(',')
-          .map((item) => item.trim())
-          .filter(Boolean)
-      : value,
+  (value) => (typeof value === 'string' ? listed(value) : value),
   z.array(z.string().min(1).max(2048)).max(1000),
 );
 
@@ -193,27 +194,27 @@ export interface Setting {
   readonly variable: string;
   readonly description: string;
   readonly default: unknown;
-  /** Flags of these need no value. */
+  /** Flags of these need no value, and have a second one that begins with `--no-`. */
   readonly boolean: boolean;
-  /** Flags of these take one item of the list, and may be repeated. */
-  readonly repeated: boolean;
+  /** Flags of these may be repeated, and take `several` items with commas between them or `one`; undefined for what is no list. */
+  readonly items: 'several' | 'one' | undefined;
 }
 
 /** Every setting with its names, from the schema. */
 export function settings(): Setting[] {
   return (Object.keys(configSchema.shape) as (keyof Config)[]).map((name) => {
     const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    const repeated = name === 'models';
     const field = configSchema.shape[name];
     const fallback: unknown = field.safeParse(undefined).data;
+    const items = !Array.isArray(fallback) ? undefined : name === 'models' ? 'one' : 'several';
     return {
       name,
-      flag: repeated ? '--model' : `--${words}`,
+      flag: items === 'one' ? '--model' : `--${words}`,
       variable: `LIIF_${words.toUpperCase().replaceAll('-', '_')}`,
       description: field.description ?? '',
       default: fallback,
       boolean: typeof fallback === 'boolean',
-      repeated,
+      items,
     };
   });
 }
@@ -226,10 +227,20 @@ export async function readConfig(
 ): Promise<Config> {
   const merged: Record<string, unknown> = file === undefined ? {} : await readConfigFile(file);
   for (const { name, variable } of settings()) {
-    if (environment[variable] !== undefined) merged[name] = environment[variable];
+    // Compose and the like hand on as empty what is not set.
+    if (environment[variable]) merged[name] = environment[variable];
     if (flags[name] !== undefined) merged[name] = flags[name];
   }
   return checkConfig(merged);
+}
+
+/** Variables that other parts of the program read. */
+const OTHER_VARIABLES = ['LIIF_GPU', 'LIIF_GPU_CHUNKS'];
+
+/** Variables that look like settings and are none. */
+export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const known = new Set([...OTHER_VARIABLES, ...settings().map(({ variable }) => variable)]);
+  return Object.keys(environment).filter((name) => name.startsWith('LIIF_') && !known.has(name));
 }
 
 /** Checks settings and fills in defaults. Throws RequestError. */

@@ -59,6 +59,51 @@ it('liif serve takes several models, and ends where one cannot be used', async (
   });
 });
 
+it('liif serve takes every setting as a flag, which goes before the environment', async () => {
+  const lists = [
+    '--allowed-hosts',
+    'a,b',
+    '--allowed-hosts',
+    'c',
+    '--remotes',
+    'd=http://h/',
+    '--remotes',
+    'e=http://h/',
+  ];
+  const booleans = ['--watch', '--plain', '--metrics', '--no-allow-upload', '--no-trust-proxy'];
+  const env = {
+    ...process.env,
+    LIIF_WATCH: 'false',
+    LIIF_PLAIN: 'false',
+    LIIF_METRICS: 'false',
+    LIIF_ALLOW_UPLOAD: 'true',
+    LIIF_TRUST_PROXY: 'true',
+    LIIF_PORT: '',
+    LIIF_REDIS: '',
+    LIIF_GPU: 'any',
+    LIIF_PROT: '9000',
+  };
+  const { code, stdout, stderr } = await finished(
+    startLiif(['serve', '--print-config', ...lists, ...booleans], { env }),
+  );
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: 'liif: warning: LIIF_PROT is no setting, and is ignored\n',
+  });
+  const config = JSON.parse(stdout.toString());
+  expect(config).toMatchObject({
+    port: 8080,
+    watch: true,
+    plain: true,
+    metrics: true,
+    allowUpload: false,
+    trustProxy: false,
+    allowedHosts: ['a', 'b', 'c'],
+    remotes: ['d=http://h/', 'e=http://h/'],
+  });
+  expect(config.redis).toBeUndefined();
+});
+
 it('liif serve takes signals that come together for one, and ends at once at a later one', async () => {
   const child = startLiif(['serve', await directoryOf(), '--port', '0', '--no-watch', '--stop-ms', '60000']);
   let output = '';
