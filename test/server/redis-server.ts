@@ -44,7 +44,7 @@ export async function ended(child: ChildProcess): Promise<void> {
 }
 
 /** A Redis of one's own on a port of this machine. */
-export async function startRedis(port: number): Promise<ChildProcess> {
+export async function startRedis(port: number, settings: readonly string[] = []): Promise<ChildProcess> {
   const child = started('redis-server', [
     '--port',
     String(port),
@@ -60,6 +60,7 @@ export async function startRedis(port: number): Promise<ChildProcess> {
     '32mb',
     '--maxmemory-policy',
     'allkeys-lru',
+    ...settings,
   ]);
   await eventually(() => listens(port));
   return child;

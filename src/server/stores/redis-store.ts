@@ -1,4 +1,4 @@
-import { createClient, RESP_TYPES } from 'redis';
+import { createClient, ErrorReply, RESP_TYPES } from 'redis';
 import { RequestError } from '../../errors.ts';
 import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
 
@@ -82,12 +82,16 @@ function clientOf(url: string) {
 
 function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(() => reject(new NoAnswerError()), timeoutMs);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 
-/** Messages of the client may hold the URL and with it a password; codes do not. */
+/** Redis has taken longer than a tile is worth. */
+class NoAnswerError extends Error {}
+
+/** Messages may hold the URL and with it a password; codes, kinds of errors, and the word that a reply of Redis begins with (WRONGPASS, OOM) do not. */
 function reasonOf(error: Error): string {
-  return (error as NodeJS.ErrnoException).code ?? error.name;
+  const word = error instanceof ErrorReply ? /^[A-Z]+(?= |$)/.exec(error.message)?.[0] : undefined;
+  return (error as NodeJS.ErrnoException).code ?? word ?? error.constructor.name;
 }

@@ -176,18 +176,43 @@ describe.skipIf(!installed('redis-server'))('tiles in Redis (needs redis-server)
   it('are not waited for when Redis hangs', async () => {
     const port = await freePort();
     const redis = await startRedis(port);
-    const store = await openRedisStore({ url: `redis://127.0.0.1:${port}`, timeoutMs: 100, pauseMs: 50 });
+    const reasons: string[] = [];
+    const store = await openRedisStore({
+      url: `redis://127.0.0.1:${port}`,
+      timeoutMs: 100,
+      pauseMs: 50,
+      onChange: (_, healthy, reason) => healthy || reasons.push(reason),
+    });
     await eventually(() => store.healthy);
     redis.kill('SIGSTOP');
     const asked = performance.now();
     expect(await store.get(keyOf('a'))).toBeUndefined();
     expect(performance.now() - asked).toBeLessThan(1000);
     expect(store.healthy).toBe(false);
+    expect(reasons).toEqual(['NoAnswerError']);
     redis.kill('SIGCONT');
     await eventually(async () => {
       await store.put(keyOf('a'), tile);
       return (await store.get(keyOf('a'))) !== undefined;
     });
     await store.close();
+  });
+
+  it('are done without where Redis refuses, and the log says why without the password', async () => {
+    const port = await freePort();
+    await startRedis(port, ['--requirepass', 'right']);
+    for (const [user, word] of [
+      [':wrong@', 'WRONGPASS'],
+      ['', 'NOAUTH'],
+    ] as const) {
+      const reasons: string[] = [];
+      const store = await openRedisStore({
+        url: `redis://${user}127.0.0.1:${port}`,
+        onChange: (_, healthy, reason) => healthy || reasons.push(reason),
+      });
+      await store.put(keyOf('a'), tile);
+      expect(reasons.slice(0, 1)).toEqual([word]);
+      await store.close();
+    }
   });
 });
