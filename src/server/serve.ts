@@ -4,6 +4,7 @@ import { closeAll } from './close-all.ts';
 import { Connections } from './connections.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
 import { listen } from './listen.ts';
+import { dropUnreadAnswers } from './unread-answers.ts';
 
 export interface RunningServer {
   readonly app: LiifApp;
@@ -38,6 +39,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   });
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
+  dropUnreadAnswers(server, 120_000);
   const connections = new Connections(server);
   let health: HealthPort | undefined;
   let app: LiifApp | undefined;
