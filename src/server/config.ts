@@ -49,6 +49,7 @@ export const configSchema = z.strictObject({
     ),
   publicUrl: z
     .url({ protocol: /^https?$/ })
+    .refine((url) => !/[?#@]/.test(url), 'expected a URL without query, fragment and credentials')
     .optional()
     .describe(
       'URL that clients use, where a proxy stands before the server; otherwise the Host header is believed, if it is allowed.',
