@@ -71,9 +71,14 @@ export function iiifCanonical(
   const out = outputSize(box, parameters.size, limits);
   const whole = box.x === 0 && box.y === 0 && box.width === size.width && box.height === size.height;
   const region = whole ? 'full' : `${box.x},${box.y},${box.width},${box.height}`;
-  return `${region}/${canonicalSize(iiif, box, out, limits)}/${parameters.mirror ? '!' : ''}${parameters.rotation % 360}/${
+  return `${region}/${canonicalSize(iiif, box, out, limits)}/${parameters.mirror ? '!' : ''}${degrees(parameters.rotation % 360)}/${
     parameters.quality === 'color' ? 'default' : parameters.quality
   }.${parameters.format}`;
+}
+
+/** Without an exponent, which no request may have; requests have ten decimals at most. */
+function degrees(rotation: number): string {
+  return String(Number.isInteger(rotation) ? rotation : rotation.toFixed(10).replace(/0+$/, ''));
 }
 
 function canonicalSize(iiif: IiifVersion, box: Size, out: Size, limits: OutputLimits): string {
