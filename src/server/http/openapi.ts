@@ -27,7 +27,15 @@ const busy = {
   description: 'The server is busy; try again after the time that Retry-After tells.',
   headers: { 'Retry-After': { schema: { type: 'integer' } } },
 };
-const errors = { '400': problem, '404': problem, '503': busy };
+const errors = {
+  '400': problem,
+  '404': problem,
+  '414': problem,
+  '421': { ...problem, description: 'The server does not answer for that host.' },
+  '503': busy,
+};
+/** What is asked of a picture, which may be remote. */
+const ofPicture = { ...errors, '502': { ...problem, description: 'The remote that has the picture fails.' } };
 const image = {
   '200': {
     description: 'The image.',
@@ -40,12 +48,29 @@ const image = {
     ),
   },
   '304': { description: 'The image that the client has is still the same.' },
-  ...errors,
+  ...ofPicture,
 };
 const json = (description: string, schema: object = { type: 'object' }) => ({
   '200': { description, content: { 'application/json': { schema } } },
-  ...errors,
+  '304': { description: 'What the client has is still the same.' },
+  ...ofPicture,
 });
+const redirect = {
+  '303': { description: 'To info.json.', headers: { Location: { schema: { type: 'string' } } } },
+  ...ofPicture,
+};
+const bytes = (description: string) => ({
+  description,
+  content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+});
+/** A file with ranges. */
+const file = {
+  '200': bytes('The file.'),
+  '206': bytes('A range.'),
+  '304': { description: 'The file that the client has is still the same.' },
+  '412': { ...problem, description: 'The file is not the one that If-Match names.' },
+  '416': problem,
+};
 const alive = {
   '200': { description: 'It does.', content: { 'application/json': { schema: { type: 'object' } } } },
 };
@@ -67,7 +92,8 @@ export function openApiDocument(server: string): Record<string, unknown> {
     info: {
       title: 'liif serve',
       version: VERSION,
-      description: 'Tiles and regions of .liif pictures and plain images, decoded on demand at any scale.',
+      description:
+        'Tiles and regions of .liif pictures and plain images, decoded on demand at any scale. Methods that an address does not have are answered with 405 and Allow.',
     },
     servers: [{ url: server }],
     paths: {
@@ -86,7 +112,17 @@ export function openApiDocument(server: string): Record<string, unknown> {
           requestBody: {
             content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
           },
-          responses: { '202': { description: 'The job.' }, '403': problem, '413': problem, '415': problem },
+          responses: {
+            '202': {
+              description: 'The job.',
+              content: { 'application/json': { schema: { type: 'object' } } },
+            },
+            '403': { ...problem, description: 'Pages of other sites may not upload.' },
+            '405': { ...problem, description: 'Uploads are not allowed.' },
+            '413': problem,
+            '415': problem,
+            ...errors,
+          },
         },
       },
       '/api/images/{id}': get('One picture', [id], json('Size, version and addresses of a picture.')),
@@ -118,22 +154,28 @@ export function openApiDocument(server: string): Record<string, unknown> {
         json('TileJSON.'),
       ),
       '/{id}/file': get('The .liif itself, ranges allowed', [id, version], {
-        '200': { description: 'The file.' },
-        '206': { description: 'A range.' },
-        '416': problem,
-        ...errors,
+        ...file,
+        ...ofPicture,
       }),
       '/{id}/pixel': get(
         'One pixel; with fractions, the synthesized value at a point',
         [id, query('x', 'From the left, in pixels.'), query('y', 'From the top, in pixels.')],
         json('Its value.'),
       ),
+      '/model/models.json': get('Models of one’s own', [], json('The list.')),
+      '/model/{file}': get(
+        'Weights of a model, for clients that decode by themselves; ranges allowed',
+        [path('file', '`liif-1.safetensors`, or a file of the list.')],
+        { ...file, ...errors },
+      ),
+      '/iiif/3/{id}': get('IIIF Image API 3.0: base of a picture', [id], redirect),
       '/iiif/3/{id}/info.json': get('IIIF Image API 3.0: information', [id], json('info.json')),
       '/iiif/3/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
         'IIIF Image API 3.0: image',
         [id, ...iiif, version],
         { ...image, '413': problem },
       ),
+      '/iiif/2/{id}': get('IIIF Image API 2.1: base of a picture', [id], redirect),
       '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], json('info.json')),
       '/iiif/2/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
         'IIIF Image API 2.1: image',
@@ -142,7 +184,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
       ),
       '/dzi/{id}.dzi': get('Deep Zoom: descriptor', [id, query('format', 'Format of the tiles.')], {
         '200': { description: 'XML.', content: { 'application/xml': { schema: { type: 'string' } } } },
-        ...errors,
+        ...ofPicture,
       }),
       '/dzi/{id}_files/{level}/{column}_{row}.{format}': get(
         'Deep Zoom: tile',
