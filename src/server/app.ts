@@ -64,7 +64,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
-  app.use(requestContext(services.metrics, log, config.allowOrigin));
+  app.use(requestContext(services.metrics, log, config));
   app.use(securityHeaders(config.publicUrl?.startsWith('https:') ?? false));
   app.use(requestTarget());
   const compress = compression({ threshold: 1024 });

@@ -268,12 +268,18 @@ describe('HTTP', () => {
   it('refuses other methods and says which are allowed', async () => {
     const answer = await server.get('/noise/2/0/1.png', { method: 'DELETE' });
     expect([answer.status, answer.headers.allow]).toEqual([405, 'GET, HEAD, OPTIONS']);
+    const options = await server.get('/noise/2/0/1.png', { method: 'OPTIONS' });
+    expect(options.headers.allow).toBe('GET, HEAD, OPTIONS');
+    // POST is allowed where uploads are.
+    expect((await server.get('/api/images', { method: 'POST' })).headers.allow).toBe('GET, HEAD, OPTIONS');
   });
 
   it('compresses descriptions and never images', async () => {
     const headers = { 'accept-encoding': 'gzip' };
     expect((await server.get('/api/images', { headers })).headers['content-encoding']).toBe('gzip');
     expect((await server.get('/noise/2/0/1.png', { headers })).headers['content-encoding']).toBeUndefined();
+    // Other bytes under the same ETag, which is therefore a weak one.
+    expect((await server.get('/api/images')).headers.etag).toMatch(/^W\/"[0-9a-f]{32}"$/);
   });
 
   it('tells how long the stages took', async () => {
@@ -298,6 +304,22 @@ describe('HTTP', () => {
     const beyond = await server.get('/noise/file', { headers: { range: `bytes=${liif.length}-` } });
     expect([beyond.status, beyond.headers['content-range']]).toEqual([416, `bytes */${liif.length}`]);
     expect((await server.get('/noise.png/file')).status).toBe(404);
+  });
+
+  it('takes ranges for GET alone, and gives no other file than If-Match names', async () => {
+    for (const path of ['/noise/file', '/model/liif-1.safetensors']) {
+      const head = await server.get(path, { method: 'HEAD', headers: { range: 'bytes=0-9' } });
+      expect([path, head.status, Number(head.headers['content-length']) > 10]).toEqual([path, 200, true]);
+    }
+    const etag = (await server.get('/noise/file')).headers.etag as string;
+    for (const [condition, status] of [
+      [etag, 200],
+      [`"other", ${etag}`, 200],
+      ['*', 200],
+      ['"other"', 412],
+      [`W/${etag}`, 412],
+    ] as const)
+      expect((await server.get('/noise/file', { headers: { 'if-match': condition } })).status).toBe(status);
   });
 
   it('gives single pixels, and points between them', async () => {
@@ -362,12 +384,14 @@ describe('descriptions', () => {
       level: '3',
       column: '0',
       row: '0',
+      file: 'liif-1.safetensors',
     };
     for (const path of Object.keys(paths)) {
       if (path === '/api/jobs/{job}') continue;
       const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
       const { status } = await server.get(url + (url.endsWith('/pixel') ? '?x=1&y=1' : ''));
-      expect([url, status]).toEqual([url, 200]);
+      expect(paths[path].get.responses, url).toHaveProperty(String(status));
+      expect([url, status]).toEqual([url, /^\/iiif\/.\/noise$/.test(url) ? 303 : 200]);
     }
   });
 });
@@ -427,6 +451,10 @@ describe('IIIF', () => {
     expect(link).toMatch(
       /^<http:[^>]+\/iiif\/3\/noise\/full\/max\/0\/default\.jpg>;rel="canonical", <http:\/\/iiif\.io\/api\/image\/3\/level2\.json>;rel="profile"$/,
     );
+    for (const rotation of ['0.0000001', '22.5', '359.9999999999', '180']) {
+      const turned = await server.get(`/iiif/3/noise/full/10,/${rotation}/default.jpg`);
+      expect(turned.headers.link).toContain(`/noise/full/10,7/${rotation}/default.jpg>`);
+    }
   });
 });
 

@@ -42,7 +42,7 @@ describe('a server with models of one’s own', () => {
   beforeAll(async () => {
     server = await startServer({
       roots: [await directoryOf(files)],
-      models: [mine, theirs],
+      models: [mine, theirs, mine],
       openEngine: async () => {
         opened++;
         return testEngine();

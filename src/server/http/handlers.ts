@@ -199,12 +199,17 @@ export class Handlers {
           'Content-Type': 'application/octet-stream',
           'Accept-Ranges': 'bytes',
         });
+        const wantedTags = request.headers['if-match'];
+        if (wantedTags !== undefined && !hasTag(wantedTags, etag))
+          throw new Problem(412, 'another-file', 'The file is not the one that If-Match names.');
         if (request.fresh) {
           response.status(304).end();
           return;
         }
         const condition = request.headers['if-range'];
-        const header = condition === undefined || condition === etag ? request.headers.range : undefined;
+        // Ranges have a meaning for GET alone (RFC 9110, 14.2).
+        const ranged = request.method === 'GET' && (condition === undefined || condition === etag);
+        const header = ranged ? request.headers.range : undefined;
         let start = 0;
         let end = picture.bytes - 1;
         if (header !== undefined) {
@@ -279,7 +284,8 @@ export class Handlers {
 
   #description(request: Request, response: Response, body: string, type: string) {
     response.set({
-      ETag: `"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"`,
+      // Weak: the same for bytes that are compressed and those that are not.
+      ETag: `W/"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"`,
       'Cache-Control': DESCRIPTION,
       'Content-Type': type.includes(';') ? type : `${type}; charset=utf-8`,
     });
@@ -369,6 +375,11 @@ function canvasOf(found: FoundPicture): Canvas {
 function cacheControl(version: string | undefined, identity: string): string {
   if (version === undefined) return PIXELS;
   return version === versionOf(identity) ? IMMUTABLE : 'no-cache';
+}
+
+/** Whether an If-Match header is true of a file with this ETag (RFC 9110, 13.1.1). */
+function hasTag(header: string, etag: string): boolean {
+  return header.split(',').some((tag) => tag.trim() === '*' || tag.trim() === etag);
 }
 
 function outside(value: { readonly numerator: bigint; readonly denominator: bigint }, side: number): boolean {

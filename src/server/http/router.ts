@@ -2,6 +2,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Config } from '../config.ts';
 import { Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
+import { allowedMethods, takesImages } from './methods.ts';
 import { openApiDocument } from './openapi.ts';
 import { pageWithoutViewer } from './page-without-viewer.ts';
 import { parseRequest, type ServerRequest } from './request.ts';
@@ -93,13 +94,13 @@ export function router(
   }
   return async (request, response) => {
     const signal: AbortSignal = response.locals.signal;
-    if (config.allowUpload && request.method === 'POST' && /^\/api\/images\/?(\?|$)/.test(request.url)) {
+    if (request.method === 'POST' && takesImages(request.url, config.allowUpload)) {
       response.locals.route = 'upload';
       return uploads.receive(request, response, hosts.baseOf(request, request.baseUrl), signal);
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.set('Allow', 'GET, HEAD, OPTIONS');
-      throw new Problem(405, 'method-not-allowed', 'Only GET and HEAD are answered here.');
+      response.set('Allow', allowedMethods(request.url, config.allowUpload));
+      throw new Problem(405, 'method-not-allowed', 'This method is not answered here.');
     }
     if (PAGE.test(request.url)) {
       hosts.baseOf(request, request.baseUrl);

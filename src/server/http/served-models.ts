@@ -35,6 +35,7 @@ export class ServedModels {
     const paths = new Map([[basename(RELEASED), RELEASED]]);
     for (const path of files) {
       const { model, bytes } = await readModelFile(path);
+      if (all.some(({ hash }) => hash === model.hash)) continue;
       all.push(model);
       // Weights from the web are not handed on.
       if (/^https?:/i.test(path)) continue;
@@ -53,7 +54,11 @@ export class ServedModels {
       response.set('Cache-Control', 'no-cache').type('json').send(modelListText(this.#listed));
     });
     for (const [file, path] of this.#paths)
-      router.get(`${FOLDER}/${file}`, (_request, response, next) => sendWeights(path, response, next));
+      router.get(`${FOLDER}/${file}`, (request, response, next) => {
+        // Ranges have a meaning for GET alone (RFC 9110, 14.2).
+        if (request.method !== 'GET') delete request.headers.range;
+        sendWeights(path, response, next);
+      });
     return router;
   }
 }

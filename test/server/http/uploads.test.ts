@@ -24,6 +24,11 @@ const send = (query: string, body: Uint8Array, headers: Record<string, string> =
   });
 
 describe('an image that is sent', () => {
+  it('has a place that says so', async () => {
+    for (const method of ['OPTIONS', 'PUT'])
+      expect((await server.get('/api/images', { method })).headers.allow).toBe('GET, HEAD, POST, OPTIONS');
+  });
+
   it('becomes a picture of the server, and its progress can be watched', async () => {
     const accepted = await send('name=holiday%201.png&quality=40', png);
     expect(accepted.status).toBe(202);
