@@ -150,6 +150,18 @@ describe.skipIf(without)(`the thread of the webgpu engine${missing}`, () => {
     }
   });
 
+  it('keeps the process until it has closed, though an answer comes late', async () => {
+    const engine = await openWebGpuApart(model, openReferenceEngine(model));
+    const thread = begun.threads.at(-1)!;
+    await tile(engine);
+    const letGo = vi.spyOn(thread, 'unref');
+    const closed = engine.close();
+    thread.emit('message', { kind: 'done', id: 1 });
+    expect(letGo).not.toHaveBeenCalled();
+    await closed;
+    await ended();
+  });
+
   it.each([
     ['idle', 5, ''],
     ['exit', 7, ''],

@@ -53,6 +53,8 @@ export function niceNodeHost(niceness: number): WasmHost {
           await worker.terminate();
         },
         hold: (busy) => {
+          // A late answer must not let the process go while somebody waits for the end.
+          if (ending) return;
           if (busy) worker.ref();
           else worker.unref();
         },

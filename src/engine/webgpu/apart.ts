@@ -63,6 +63,8 @@ function startGpuThread(cpuThreads: number): EngineWorker {
       return ending;
     },
     hold: (busy) => {
+      // A late answer must not let the process go while somebody waits for the end.
+      if (ending) return;
       if (busy) worker.ref();
       else worker.unref();
     },
