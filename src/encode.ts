@@ -12,7 +12,7 @@ import type { Engine, Rect } from './engine/engine.ts';
 import { RequestError } from './errors.ts';
 import { fromHexadecimal } from './hexadecimal.ts';
 import { coverHiddenColors } from './image/hidden-colors.ts';
-import { depthOf, type Raster } from './image/raster.ts';
+import { depthOf, expectSamples, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
 import type { Model } from './network/model.ts';
@@ -341,6 +341,7 @@ function checkRaster(raster: Raster): void {
       throw new RequestError(`Expected a raster ${name} of 1 to ${MAX_SIDE} but received ${side}`);
   if (![1, 2, 3, 4].includes(channels))
     throw new RequestError(`Expected 1 to 4 channels but received ${channels}`);
+  expectSamples(data);
   if (data.length !== width * height * channels)
     throw new RequestError(
       `Expected ${width * height * channels} samples for ${width} x ${height} x ${channels} but received ${data.length}`,

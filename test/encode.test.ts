@@ -47,6 +47,23 @@ describe('an encoded picture', () => {
   });
 });
 
+describe('encoding', () => {
+  it.each([Float32Array, Int16Array, Array])('refuses samples in a %o', async (Samples) => {
+    const data = new Samples(12).fill(1) as unknown as Uint8Array;
+    await expect(encodeImage(engine, { width: 2, height: 2, channels: 3, data })).rejects.toThrow(
+      `Expected samples in a Uint8Array or Uint16Array but received ${Samples.name}`,
+    );
+  });
+
+  it('takes the clamped samples of a canvas', async () => {
+    const clamped = new Uint8ClampedArray(64).fill(200);
+    const picture = { width: 4, height: 4, channels: 4 } as const;
+    const data = clamped as unknown as Uint8Array;
+    const bytes = await encodeImage(engine, { ...picture, data });
+    expect(bytes).toEqual(await encodeImage(engine, { ...picture, data: Uint8Array.from(clamped) }));
+  });
+});
+
 describe('optimizing', () => {
   it('tells how far it is, step by step, and can be stopped', async () => {
     // Four chunks, of which each counts once for every step and once for its bytes.

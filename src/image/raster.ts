@@ -1,3 +1,5 @@
+import { RequestError } from '../errors.ts';
+
 /** Pixels outside the codec: row-major, interleaved, not premultiplied, sRGB. */
 export interface Raster {
   readonly width: number;
@@ -25,6 +27,13 @@ export function cropped(
     data.set(from.subarray(at, at + length), row * length);
   }
   return { width, height, channels, data };
+}
+
+/** Throws RequestError for samples in anything else, such as floats, whose range nobody knows; TypeScript refuses them, JavaScript does not. */
+export function expectSamples(data: unknown): void {
+  if (data instanceof Uint8Array || data instanceof Uint16Array || data instanceof Uint8ClampedArray) return;
+  const found = (data as object | null | undefined)?.constructor?.name ?? String(data);
+  throw new RequestError(`Expected samples in a Uint8Array or Uint16Array but received ${found}`);
 }
 
 /** Bits per sample. */

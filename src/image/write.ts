@@ -5,7 +5,7 @@ import sharp, { type Sharp } from 'sharp';
 import { RequestError } from '../errors.ts';
 import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
 import { OutputError } from './errors.ts';
-import { depthOf, type Raster } from './raster.ts';
+import { depthOf, expectSamples, type Raster } from './raster.ts';
 import { tiffHeader } from './tiff.ts';
 
 /** `raw`: the samples themselves, row by row, interleaved, 16 bits in the machine's byte order (little-endian nearly everywhere). */
@@ -251,7 +251,9 @@ function checkWrite({ width, height, depth }: ImageBands, format: ImageFormat, o
 }
 
 function asBands(image: Raster | ImageBands): ImageBands {
-  return 'bands' in image ? image : { ...image, depth: depthOf(image), bands: [image] };
+  if ('bands' in image) return image;
+  expectSamples(image.data);
+  return { ...image, depth: depthOf(image), bands: [image] };
 }
 
 /** The bands, checked: all of the picture's shape, and as many rows as it has. */
@@ -259,6 +261,7 @@ async function* inOrder(image: ImageBands, signal: AbortSignal | undefined): Asy
   let rows = 0;
   for await (const band of image.bands) {
     signal?.throwIfAborted();
+    expectSamples(band.data);
     rows += band.height;
     if (
       band.width !== image.width ||

@@ -173,6 +173,13 @@ describe('writeImage', () => {
     }
   });
 
+  it('refuses samples that are neither bytes nor words of 16 bits', async () => {
+    const data = new Float32Array(12) as unknown as Uint8Array;
+    const error = await formatImage({ width: 2, height: 2, channels: 3, data }, 'png').catch((e) => e);
+    expect(isLiifError(error, 'RequestError')).toBe(true);
+    expect(error.message).toBe('Expected samples in a Uint8Array or Uint16Array but received Float32Array');
+  });
+
   it('refuses bands that do not fill the picture', async () => {
     const short = { ...banded(picture(3, 8), 5), height: 30 };
     expect((await formatImage(short, 'png').catch((e) => e)).message).toMatch(
