@@ -376,5 +376,8 @@ function checkOptions(options: EncodeOptions): void {
     throw new RequestError(
       `Expected to optimize for ${MEASURES.join(' or ')} but received ${options.optimizeFor}`,
     );
+  for (const [type, bytes] of Object.entries(options.sections ?? {}))
+    if (bytes !== undefined && !(bytes instanceof Uint8Array))
+      throw new RequestError(`Expected the bytes of the ${type} section in a Uint8Array`);
   if (typeof options.optimize === 'number') whole('number of optimizing steps', options.optimize, 0, 100);
 }

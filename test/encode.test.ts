@@ -55,6 +55,13 @@ describe('encoding', () => {
     );
   });
 
+  it.each(['hello', new Uint16Array(2), new ArrayBuffer(2)])('refuses a section of %o', async (text) => {
+    const sections = { text: text as unknown as Uint8Array };
+    await expect(encodeImage(engine, ramp(16, 16), { sections })).rejects.toThrow(
+      'Expected the bytes of the text section in a Uint8Array',
+    );
+  });
+
   it('takes the clamped samples of a canvas', async () => {
     const clamped = new Uint8ClampedArray(64).fill(200);
     const picture = { width: 4, height: 4, channels: 4 } as const;
