@@ -36,7 +36,7 @@ the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Po
 /** The released weights; the viewer looks for them there. */
 const MODEL = 'model/liif-1.safetensors';
 
-/** Lists the files of the page in the folder: the next version may call them otherwise. */
+/** Lists the files of the page in the folder: the next version may call them otherwise. A page without it is somebody else's. */
 const OWN_FILES = 'viewer.json';
 
 interface ViewerOptions extends OutputOptions {
@@ -69,6 +69,8 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
     .find((path) => existsSync(join(path, 'index.html')) && existsSync(join(path, 'assets')));
   if (viewer === undefined) throw new RequestError('The viewer is not built; run npm run build:viewer');
+  if (existsSync(join(output, 'index.html')) && !existsSync(join(output, OWN_FILES)))
+    throw new RequestError(`${output}: has a page that is not the viewer's; name another folder, or remove its index.html`);
   const added = await readModels(options.model ?? []);
   const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
   for (const { listed } of added) models.set(listed.hash, listed);

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -82,6 +82,15 @@ it.skipIf(!isBuilt([]))('viewer: names the file that is no picture, and writes n
     /cut\.liif: chunk at byte/,
   );
   expect(await readdir(folder)).not.toContain('none');
+});
+
+it.skipIf(!isBuilt([]))('viewer: leaves a site alone that is not its own', async () => {
+  const site = join(folder, 'other');
+  await mkdir(site);
+  await writeFile(join(site, 'index.html'), 'hello');
+  await expectFailure(['viewer', '-o', site, sample('tea')], 2, /other: has a page that is not the viewer's/);
+  expect(await readdir(site)).toEqual(['index.html']);
+  expect(await readFile(join(site, 'index.html'), 'utf8')).toBe('hello');
 });
 
 it.skipIf(!isBuilt([]))(
