@@ -70,7 +70,9 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     .find((path) => existsSync(join(path, 'index.html')) && existsSync(join(path, 'assets')));
   if (viewer === undefined) throw new RequestError('The viewer is not built; run npm run build:viewer');
   if (existsSync(join(output, 'index.html')) && !existsSync(join(output, OWN_FILES)))
-    throw new RequestError(`${output}: has a page that is not the viewer's; name another folder, or remove its index.html`);
+    throw new RequestError(
+      `${output}: has a page that is not the viewer's; name another folder, or remove its index.html`,
+    );
   const added = await readModels(options.model ?? []);
   const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
   for (const { listed } of added) models.set(listed.hash, listed);
@@ -85,6 +87,9 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     // Before anything is written: what is no picture would be one that no browser shows.
     await naming(input, () => describe(input, models));
   }
+  // Pictures that are there already are listed, too.
+  for (const name of await picturesIn(output))
+    if (!names.has(name)) await naming(join(output, name), () => describe(join(output, name)));
   let pictures: ListedPicture[];
   try {
     await mkdir(join(output, 'model'), { recursive: true });
@@ -96,8 +101,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     for (const input of inputs)
       if (resolve(input) !== resolve(output, basename(input)))
         await copyFile(input, join(output, basename(input)));
-    const files = (await readdir(output)).filter((name) => /\.liif$/i.test(name)).sort();
-    pictures = await Promise.all(files.map((file) => describe(join(output, file))));
+    pictures = await Promise.all((await picturesIn(output)).map((file) => describe(join(output, file))));
     await writeFile(join(output, 'pictures.json'), `${JSON.stringify({ version: 1, pictures }, null, 1)}\n`);
   } catch (cause) {
     if (cause instanceof RequestError || cause instanceof SourceError) throw cause;
@@ -106,6 +110,15 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   const lines = pictures.map(({ file }) => `  ?src=${encodeURIComponent(file)}`);
   const text = [`${output}: viewer, weights and ${pictures.length} pictures for a static host`, ...lines];
   new Terminal(options).result({ output, pictures }, text.join('\n'));
+}
+
+/** Names of the pictures that a folder has; none where there is no such folder. */
+async function picturesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new OutputError(`${folder}: cannot be read: ${error.message}`, { cause: error });
+  });
+  return names.filter((name) => /\.liif$/i.test(name)).sort();
 }
 
 /** Copies the page; of what an earlier call has copied, files that are no part of it any more go. */

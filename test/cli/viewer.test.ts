@@ -84,6 +84,17 @@ it.skipIf(!isBuilt([]))('viewer: names the file that is no picture, and writes n
   expect(await readdir(folder)).not.toContain('none');
 });
 
+it.skipIf(!isBuilt([]))(
+  'viewer: names a damaged picture that is there already, and writes nothing',
+  async () => {
+    const site = join(folder, 'damaged');
+    await mkdir(site);
+    await writeFile(join(site, 'cut.liif'), (await readFile(sample('tea'))).subarray(0, 3000));
+    await expectFailure(['viewer', '-o', site, sample('fiat')], 4, /damaged\/cut\.liif: chunk at byte/);
+    expect(await readdir(site)).toEqual(['cut.liif']);
+  },
+);
+
 it.skipIf(!isBuilt([]))('viewer: leaves a site alone that is not its own', async () => {
   const site = join(folder, 'other');
   await mkdir(site);
