@@ -14,7 +14,7 @@ import { isUrl, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { naming } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, Terminal } from './terminal.ts';
+import { addOutputOptions, bytesText, type OutputOptions, Terminal, valueText } from './terminal.ts';
 
 type Options = OutputOptions & PictureEngineOptions;
 
@@ -90,7 +90,7 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
       `${width} x ${height} pixels: ${identical ? 'identical' : `PSNR ${decibels.toFixed(2)} dB`}, ${similarity}`,
       ...sides.map(
         (side) =>
-          `  ${titleOf(side.path)}: ${bytesText(side.bytes)}, ${side.bitsPerPixel.toFixed(3)} bits per pixel`,
+          `  ${valueText(titleOf(side.path))}: ${bytesText(side.bytes)}, ${side.bitsPerPixel.toFixed(3)} bits per pixel`,
       ),
     ].join('\n'),
   );

@@ -18,7 +18,7 @@ import { isSameFile, openSource, outputPath, STANDARD, titleOf } from './inputs.
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { naming } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
+import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal, valueText } from './terminal.ts';
 import { positive, region, wholeNumber } from './values.ts';
 
 interface Options extends OutputOptions, PictureEngineOptions {
@@ -159,7 +159,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         bytesRead: reader.bytesRead,
         seconds: elapsed / 1000,
       },
-      `${titleOf(input)} -> ${output}: ${query.width} x ${query.height} pixels of ${query.depth} bits, ${bytesText(written.bytes)}, ` +
+      `${valueText(titleOf(input))} -> ${valueText(output)}: ${query.width} x ${query.height} pixels of ${query.depth} bits, ${bytesText(written.bytes)}, ` +
         `read ${bytesText(reader.bytesRead)} of ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
     );
   } finally {

@@ -27,6 +27,7 @@ import {
   type OutputOptions,
   secondsText,
   Terminal,
+  valueText,
   writeStandardOutput,
 } from './terminal.ts';
 import { byteCount, decimal, wholeNumber } from './values.ts';
@@ -190,7 +191,7 @@ async function encodeOne(engine: Engine, job: Job, options: Options, terminal: T
       chunks: summary.chunks,
       seconds: elapsed / 1000,
     },
-    `${title} -> ${job.output}: ${width} x ${height}, quality ${summary.quality}, ` +
+    `${valueText(title)} -> ${valueText(job.output)}: ${width} x ${height}, quality ${summary.quality}, ` +
       `${bytesText(sourceBytes)} -> ${bytesText(summary.bytes)} (${percentText(summary.bytes / sourceBytes)}), ` +
       `${summary.bitsPerPixel.toFixed(3)} bits per pixel, ${secondsText(elapsed)}`,
   );

@@ -5,7 +5,7 @@ import { openReader, type Reader } from '../reader/reader.ts';
 import { expandInputs, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, Terminal } from './terminal.ts';
+import { addOutputOptions, bytesText, type OutputOptions, Terminal, valueText } from './terminal.ts';
 
 const EXAMPLES = `
 Examples:
@@ -80,9 +80,9 @@ function textOf(info: Description, title: string): string {
       `level ${level}`,
       `${width} x ${height} pixels, ${bytesText(bytes)}`,
     ]),
-    ...info.sections.map(({ type, bytes }): [string, string] => ['section', `${type}, ${bytesText(bytes)}`]),
+    ...info.sections.map(({ type, bytes }): [string, string] => ['section', `${valueText(type)}, ${bytesText(bytes)}`]),
     ['model', info.model],
-    ['encoder', info.encoder],
+    ['encoder', valueText(info.encoder)],
   ];
-  return [title, ...lines.map(([name, value]) => `  ${name.padEnd(8)} ${value}`)].join('\n');
+  return [valueText(title), ...lines.map(([name, value]) => `  ${name.padEnd(8)} ${value}`)].join('\n');
 }

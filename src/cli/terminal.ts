@@ -36,11 +36,11 @@ export class Terminal {
     this.#resultsTo = process[resultsTo];
   }
 
-  /** One result: the record in JSON, or the text. */
+  /** One result: the record in JSON, or the text, whose control characters do not reach a terminal. */
   result(record: object, text: string): void {
     this.#hideBar();
     if (this.#options.json) this.#resultsTo.write(`${JSON.stringify(record)}\n`);
-    else if (!this.#options.quiet) this.#resultsTo.write(`${text}\n`);
+    else if (!this.#options.quiet) this.#resultsTo.write(`${withoutControls(text)}\n`);
   }
 
   warning(message: string): void {
@@ -112,10 +112,17 @@ export function printError(error: unknown, debug: boolean): void {
 }
 
 function oneLine(message: string): string {
-  return message
-    .trim()
-    .replaceAll(/\s*\n\s*/g, ' ')
-    .replaceAll(/\p{Cc}/gu, '?');
+  return withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ' '));
+}
+
+/** What terminals would obey becomes question marks; lines stay lines. */
+function withoutControls(text: string): string {
+  return text.replaceAll(/(?!\n)\p{Cc}/gu, '?');
+}
+
+/** A name or value that comes from elsewhere, as a part of a result's text: it begins no lines of its own. */
+export function valueText(value: string): string {
+  return withoutControls(value.replaceAll('\n', '?'));
 }
 
 /** Writes all bytes to standard output. Rejects with OutputError when it has been closed. */

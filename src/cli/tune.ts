@@ -17,7 +17,7 @@ import type { BaseModel } from '../train/tuned-model.ts';
 import { type ModelOption, modelOption } from './engine.ts';
 import { expandFolders } from './image-folders.ts';
 import { interruption, waitAtMost } from './interruption.ts';
-import { addOutputOptions, bytesText, type OutputOptions, type Shown, Terminal } from './terminal.ts';
+import { addOutputOptions, bytesText, type OutputOptions, type Shown, Terminal, valueText } from './terminal.ts';
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
 import { decimal, wholeNumber } from './values.ts';
 
@@ -225,7 +225,7 @@ function report(
   comparison: ModelComparison | undefined,
 ): void {
   const { name, hash } = model;
-  const summary = `${output}: weights ${name}, ${bytesText(file.length)}, ${steps} steps on ${pictures} pictures, hash ${hash}`;
+  const summary = `${valueText(output)}: weights ${name}, ${bytesText(file.length)}, ${steps} steps on ${pictures} pictures, hash ${hash}`;
   terminal.result(
     { output, name, hash, bytes: file.length, steps, skipped, pictures, comparison: comparison ?? null },
     comparison ? `${summary}\n${comparisonText(comparison)}` : summary,

@@ -10,7 +10,7 @@ import { expandInputs, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { forEachInput } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal } from './terminal.ts';
+import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal, valueText } from './terminal.ts';
 
 interface Options extends OutputOptions, PictureEngineOptions {
   readonly quick?: boolean;
@@ -71,7 +71,7 @@ async function verifyOne(
         decoded: engines !== undefined,
         seconds: elapsed / 1000,
       },
-      `${title}: valid, ${reader.entries.length} chunks, ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
+      `${valueText(title)}: valid, ${reader.entries.length} chunks, ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
     );
   } finally {
     await source.close();

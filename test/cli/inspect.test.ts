@@ -4,6 +4,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { crcOf } from '../../src/container/crc32c.ts';
+import { VERSION } from '../../src/version.ts';
 import { runLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
 
@@ -45,6 +47,22 @@ describe('liif info, verify and compare', () => {
       { level: 0, width: 40, height: 24, chunks: 1, bytes: expect.any(Number) },
     ]);
     expect(record.model).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('show nothing that a file or its name would have the terminal do', async () => {
+    const bytes = await readFile(bench.photoFile);
+    const encoder = bytes.indexOf(`liif ${VERSION}`);
+    bytes.write('\u001b[31m\n\n\u0007', encoder, 'latin1');
+    const prefix = 16 + bytes.readUInt32LE(12);
+    bytes.writeUInt32LE(crcOf(bytes.subarray(0, prefix)), prefix);
+    const hostile = join(bench.folder, 'a\u001b[2J\nb.liif');
+    await writeFile(hostile, bytes);
+    const { code, stdout } = await runLiif(['info', hostile]);
+    expect(code).toBe(0);
+    const text = stdout.toString();
+    expect(text).toMatch(/a\?\[2J\?b\.liif\n/);
+    expect(text).toMatch(/^ {2}encoder +\?\[31m\?\?/m);
+    expect(text).not.toMatch(/(?!\n)\p{Cc}/u);
   });
 
   it('decode from a URL', async () => {
