@@ -65,6 +65,8 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     );
   try {
     const metadata = await open().metadata();
+    const { pages = 1 } = metadata;
+    if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
     const converts = metadata.icc !== undefined && !isSrgbProfile(metadata.icc);
     const raster = await decode(open({ ignoreIcc: !converts }), metadata, converts, name);
     return {

@@ -61,15 +61,18 @@ describe('readImage', () => {
     expect(raster.data[11]).toBe(0);
   });
 
-  it('reads the first picture of an animation', async () => {
+  it('reads the first picture of an animation, and says how many there are', async () => {
     const frames = await sharp(Buffer.concat([Buffer.alloc(5 * 4 * 3, 200), Buffer.alloc(5 * 4 * 3, 10)]), {
       raw: { width: 5, height: 8, channels: 3, pageHeight: 4 },
     })
       .gif()
       .toBuffer();
-    const { raster, format } = await readImage(frames);
+    const { raster, format, warnings } = await readImage(frames);
     expect([format, raster.width, raster.height]).toEqual(['gif', 5, 4]);
     expect(raster.data[0]).toBeGreaterThan(190);
+    expect(warnings).toEqual(['has 2 pictures; only the first is read']);
+    for (const still of [sharp(frames).avif(), sharp(frames).tiff(), sharp(frames).gif()])
+      expect((await readImage(await still.toBuffer())).warnings).toEqual([]);
   });
 
   it('reads SVG', async () => {
