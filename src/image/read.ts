@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer';
-import { stat } from 'node:fs/promises';
+import { access, constants as modes, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
@@ -154,6 +154,8 @@ async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
 async function checkFile(path: string): Promise<void> {
   try {
     if ((await stat(path)).isDirectory()) throw new SourceError(`${path}: is a directory`);
+    // sharp would call it no image.
+    await access(path, modes.R_OK);
   } catch (cause) {
     if (cause instanceof SourceError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;

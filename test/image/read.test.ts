@@ -196,6 +196,17 @@ describe('readImage', () => {
     expect(isLiifError(await readImage(folder).catch((caught) => caught), 'SourceError')).toBe(true);
   });
 
+  it.skipIf(process.getuid?.() === 0 || process.platform === 'win32')(
+    'says that an image may not be read',
+    async () => {
+      const path = join(folder, 'secret.png');
+      await writeFile(path, await png(noise(12, 8), 4, 3, 1), { mode: 0 });
+      const error = await readImage(path).catch((caught) => caught);
+      expect(isLiifError(error, 'SourceError')).toBe(true);
+      expect(error.message).toBe(`${path}: permission denied`);
+    },
+  );
+
   it('refuses what is no image, an empty file and a cut one, each with its reason', async () => {
     const text = await readImage(Buffer.from('hello, world'), { name: 'notes.txt' }).catch((e) => e);
     expect(isLiifError(text, 'UnsupportedError')).toBe(true);
