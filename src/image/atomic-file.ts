@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream, rmSync } from 'node:fs';
 import { chmod, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { OutputError } from './errors.ts';
 
@@ -56,7 +56,8 @@ export class AtomicFile {
     // Pipes behind links, such as /dev/stdout, have no path of their own.
     if (!special) target = await linkedFrom(path);
     const folder = special ? tmpdir() : dirname(target);
-    const temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
+    // A name of its own: that of the target may be as long as names can be.
+    const temporary = join(folder, `.liif-${randomBytes(8).toString('hex')}.partial`);
     if (!cleansOnExit) {
       process.on('exit', removeUnfinished);
       cleansOnExit = true;

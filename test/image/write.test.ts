@@ -221,6 +221,12 @@ describe('writeImage', () => {
     expect(await readdir(folder)).toEqual(['stdout']);
   });
 
+  it('writes names as long as they can be', async () => {
+    const path = join(folder, `${'é'.repeat(125)}n.png`);
+    await writeImage(picture(3, 8), path);
+    expect((await readImage(path)).raster.width).toBe(37);
+  });
+
   it('writes into devices', async () => {
     expect((await writeImage(picture(3, 8), '/dev/null', { format: 'png' })).bytes).toBeGreaterThan(100);
   });
