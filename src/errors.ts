@@ -60,3 +60,8 @@ export function isLiifError(error: unknown, tag?: LiifErrorTag): error is LiifEr
   if (tag !== undefined) return found === tag;
   return ['FormatError', 'UnsupportedError', 'RequestError', 'SourceError', 'EngineError'].includes(found);
 }
+
+/** What a value is, for messages about wrong ones: the name of its class, or itself where it has none. */
+export function kindOf(value: unknown): string {
+  return (value as object | null | undefined)?.constructor?.name ?? String(value);
+}

@@ -185,7 +185,7 @@ async function encoderInput(
 }
 
 function isRaster(picture: Raster | ImageInput): picture is Raster {
-  return typeof picture === 'object' && 'channels' in picture;
+  return typeof picture === 'object' && picture !== null && 'channels' in picture;
 }
 
 function isModel(model: ModelFile | Model): model is Model {

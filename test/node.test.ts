@@ -17,6 +17,7 @@ import {
   type Progress,
   psnr,
   type Raster,
+  RequestError,
   readImage,
   readModel,
   SourceError,
@@ -43,7 +44,7 @@ describe('the library in Node', () => {
 
   it('encodes a raster, a path, a URL, bytes and a Blob into the same file', async () => {
     const image = new Uint8Array(await readFile(photo));
-    for (const input of [raster, pathToFileURL(photo), image, new Blob([image])])
+    for (const input of [raster, pathToFileURL(photo), image, image.buffer, new Blob([image])])
       expect(await encode(input, { quality: 60 })).toEqual(bytes);
     expect(new Uint8Array(await readFile(file))).toEqual(bytes);
   });
@@ -55,6 +56,7 @@ describe('the library in Node', () => {
     for (const input of [
       pathToFileURL(file),
       bytes,
+      bytes.slice().buffer as ArrayBuffer,
       new Blob([bytes as Uint8Array<ArrayBuffer>]),
       memorySource(bytes),
     ])
@@ -109,6 +111,29 @@ describe('the library in Node', () => {
     await expect(decode(join(folder, 'none.liif'))).rejects.toThrow(/none\.liif: no such file/);
     await expect(decode(new URL('ftp://example.org/a.liif'))).rejects.toThrow('ftp:');
     await expect(encode(new URL('https://example.org/a.png'))).rejects.toThrow('https:');
+  });
+
+  it('refuses what is no file, no image and no format, saying what it takes', async () => {
+    for (const [given, called] of [
+      [undefined, 'undefined'],
+      [null, 'null'],
+      [5, 'Number'],
+      [[], 'Array'],
+    ] as const) {
+      const it = given as unknown as Uint8Array;
+      await expect(decode(it)).rejects.toThrow(
+        `Expected a file as a path, URL, Uint8Array, ArrayBuffer, Blob or source but received ${called}`,
+      );
+      await expect(encode(it)).rejects.toThrow(
+        `Expected an image as a path, URL, Uint8Array, ArrayBuffer or Blob but received ${called}`,
+      );
+    }
+    const format = 'gif' as 'png';
+    const asked = decodeFile(file, join(folder, 'x.png'), { format });
+    await expect(asked).rejects.toThrow(
+      'Expected a format of png, jpeg, webp, avif, tiff, raw but received gif',
+    );
+    await expect(asked).rejects.toThrow(RequestError);
   });
 
   it('leaves an engine of one’s own open', async () => {

@@ -18,7 +18,14 @@ import { isSameFile, openSource, outputPath, STANDARD, titleOf } from './inputs.
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { naming } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal, valueText } from './terminal.ts';
+import {
+  addOutputOptions,
+  bytesText,
+  type OutputOptions,
+  secondsText,
+  Terminal,
+  valueText,
+} from './terminal.ts';
 import { positive, region, wholeNumber } from './values.ts';
 
 interface Options extends OutputOptions, PictureEngineOptions {

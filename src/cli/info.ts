@@ -80,7 +80,10 @@ function textOf(info: Description, title: string): string {
       `level ${level}`,
       `${width} x ${height} pixels, ${bytesText(bytes)}`,
     ]),
-    ...info.sections.map(({ type, bytes }): [string, string] => ['section', `${valueText(type)}, ${bytesText(bytes)}`]),
+    ...info.sections.map(({ type, bytes }): [string, string] => [
+      'section',
+      `${valueText(type)}, ${bytesText(bytes)}`,
+    ]),
     ['model', info.model],
     ['encoder', valueText(info.encoder)],
   ];

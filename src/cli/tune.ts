@@ -17,7 +17,14 @@ import type { BaseModel } from '../train/tuned-model.ts';
 import { type ModelOption, modelOption } from './engine.ts';
 import { expandFolders } from './image-folders.ts';
 import { interruption, waitAtMost } from './interruption.ts';
-import { addOutputOptions, bytesText, type OutputOptions, type Shown, Terminal, valueText } from './terminal.ts';
+import {
+  addOutputOptions,
+  bytesText,
+  type OutputOptions,
+  type Shown,
+  Terminal,
+  valueText,
+} from './terminal.ts';
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
 import { decimal, wholeNumber } from './values.ts';
 

@@ -10,7 +10,14 @@ import { expandInputs, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { forEachInput } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, secondsText, Terminal, valueText } from './terminal.ts';
+import {
+  addOutputOptions,
+  bytesText,
+  type OutputOptions,
+  secondsText,
+  Terminal,
+  valueText,
+} from './terminal.ts';
 
 interface Options extends OutputOptions, PictureEngineOptions {
   readonly quick?: boolean;

@@ -108,7 +108,10 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     throw new OutputError(`${output}: cannot be written: ${(cause as Error).message}`, { cause });
   }
   const lines = pictures.map(({ file }) => `  ?src=${encodeURIComponent(file)}`);
-  const text = [`${valueText(output)}: viewer, weights and ${pictures.length} pictures for a static host`, ...lines];
+  const text = [
+    `${valueText(output)}: viewer, weights and ${pictures.length} pictures for a static host`,
+    ...lines,
+  ];
   new Terminal(options).result({ output, pictures }, text.join('\n'));
 }
 

@@ -1,4 +1,4 @@
-import { RequestError } from '../errors.ts';
+import { kindOf, RequestError } from '../errors.ts';
 
 /** Pixels outside the codec: row-major, interleaved, not premultiplied, sRGB. */
 export interface Raster {
@@ -32,8 +32,7 @@ export function cropped(
 /** Throws RequestError for samples in anything else, such as floats, whose range nobody knows; TypeScript refuses them, JavaScript does not. */
 export function expectSamples(data: unknown): void {
   if (data instanceof Uint8Array || data instanceof Uint16Array || data instanceof Uint8ClampedArray) return;
-  const found = (data as object | null | undefined)?.constructor?.name ?? String(data);
-  throw new RequestError(`Expected samples in a Uint8Array or Uint16Array but received ${found}`);
+  throw new RequestError(`Expected samples in a Uint8Array or Uint16Array but received ${kindOf(data)}`);
 }
 
 /** Bits per sample. */

@@ -2,7 +2,7 @@ import { constants } from 'node:buffer';
 import { access, constants as modes, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
-import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
+import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { isSrgbProfile } from './icc.ts';
@@ -39,7 +39,7 @@ export interface ReadOptions {
 }
 
 /** An image: the path or `file:` URL of its file, or its bytes. */
-export type ImageInput = string | URL | Uint8Array | Blob;
+export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 const MAX_PIXELS = 2 ** 32;
 
@@ -143,7 +143,12 @@ function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
 
 async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
   if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
-  if (!(image instanceof URL)) return image;
+  if (image instanceof ArrayBuffer) return new Uint8Array(image);
+  if (typeof image === 'string' || image instanceof Uint8Array) return image;
+  if (!(image instanceof URL))
+    throw new RequestError(
+      `Expected an image as a path, URL, Uint8Array, ArrayBuffer or Blob but received ${kindOf(image)}`,
+    );
   if (image.protocol !== 'file:')
     throw new RequestError(
       `Expected the URL of a file but received ${image.protocol}; fetch the image first`,

@@ -68,9 +68,16 @@ export function formatOfPath(path: string): ImageFormat | undefined {
   return IMAGE_FORMATS.find((format) => FORMATS[format].endings.includes(ending));
 }
 
-/** Bits a sample that a format can hold, the larger last. */
+/** Bits a sample that a format can hold, the larger last. Throws RequestError for what is no format. */
 export function depthsOf(format: ImageFormat): readonly (8 | 16)[] {
-  return FORMATS[format].depths;
+  return factsOf(format).depths;
+}
+
+/** Throws RequestError for a name that is no format: TypeScript refuses it, JavaScript does not. */
+function factsOf(format: ImageFormat): FormatFacts {
+  if (!IMAGE_FORMATS.includes(format))
+    throw new RequestError(`Expected a format of ${IMAGE_FORMATS.join(', ')} but received ${format}`);
+  return FORMATS[format];
 }
 
 /**
@@ -229,9 +236,7 @@ function pipelineOf(
 }
 
 function checkWrite({ width, height, depth }: ImageBands, format: ImageFormat, options: WriteOptions): void {
-  const facts: FormatFacts | undefined = FORMATS[format];
-  if (facts === undefined)
-    throw new RequestError(`Expected a format of ${IMAGE_FORMATS.join(', ')} but received ${format}`);
+  const facts = factsOf(format);
   if (!facts.depths.includes(depth))
     throw new RequestError(
       `${facts.title} holds 8 bits a sample, not ${depth}; ask for depth 8, or write PNG, TIFF or raw`,

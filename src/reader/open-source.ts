@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { RequestError } from '../errors.ts';
+import { kindOf, RequestError } from '../errors.ts';
 import { blobSource } from './blob-source.ts';
 import { fileSource } from './file-source.ts';
 import { httpSource } from './http-source.ts';
@@ -7,17 +7,25 @@ import { memorySource } from './memory-source.ts';
 import type { Source } from './source.ts';
 
 /** Where a .liif file may be: a path, a `file:` or `http(s):` URL, its bytes, a Blob or File, or a source of one's own. */
-export type SourceInput = string | URL | Uint8Array | Blob | Source;
+export type SourceInput = string | URL | Uint8Array | ArrayBuffer | Blob | Source;
 
-/** Rejects with SourceError where there is no such file, with RequestError for other kinds of URL. Nothing is read yet. */
+/** Rejects with SourceError where there is no such file, with RequestError for other kinds of URL, and what is none of these. Nothing is read yet. */
 export async function openSource(input: SourceInput): Promise<Source> {
   if (input instanceof Uint8Array) return memorySource(input);
+  if (input instanceof ArrayBuffer) return memorySource(new Uint8Array(input));
   if (input instanceof Blob) return blobSource(input);
-  if (typeof input !== 'string' && !(input instanceof URL)) return input;
+  if (typeof input !== 'string' && !(input instanceof URL)) return expectSource(input);
   const text = String(input);
   if (/^https?:\/\//i.test(text)) return httpSource(text);
   if (typeof input === 'string') return fileSource(input);
   if (input.protocol !== 'file:')
     throw new RequestError(`Expected a URL of file:, http: or https: but received ${input.protocol}`);
   return fileSource(fileURLToPath(input));
+}
+
+function expectSource(input: Source): Source {
+  if (typeof (input as Partial<Source> | null | undefined)?.getBytes === 'function') return input;
+  throw new RequestError(
+    `Expected a file as a path, URL, Uint8Array, ArrayBuffer, Blob or source but received ${kindOf(input)}`,
+  );
 }
