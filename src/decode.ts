@@ -146,15 +146,15 @@ export class LiifImage {
     blocks: BlockOptions,
     signal?: AbortSignal,
   ): Promise<Raster> {
-    if (this.#closed) return Promise.reject(new EngineError('The picture has been closed'));
+    if (this.#closed) return Promise.reject(closedError());
     return renderBand(this.#picture(), this.engine, query, from, to, blocks, signal);
   }
 
-  /** Drops caches and closes the source. The engine stays open: it belongs to the caller. */
+  /** Drops caches and closes the source; calls under way reject with EngineError. The engine stays open: it belongs to the caller. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#features.close();
-    this.#chunks.close();
+    this.#features.close(closedError());
+    this.#chunks.close(closedError());
     await this.reader.close();
   }
 
@@ -271,6 +271,10 @@ export function resolveRequest(
   if (depth !== 8 && depth !== 16)
     throw new RequestError(`Expected a depth of 8 or 16 but received ${depth}`);
   return { region: { x, y, width, height }, ...outputSize(width, height, request), depth };
+}
+
+function closedError(): EngineError {
+  return new EngineError('The picture has been closed');
 }
 
 function end(start: Rational, length: Rational): Rational {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   decode,
   decodeFile,
+  EngineError,
   encode,
   encodeFile,
   memorySource,
@@ -71,6 +72,15 @@ describe('the library in Node', () => {
     expect((await decode(bytes, { region, scale: 3 })).data).toEqual(part.data);
     await image.close();
     await expect(image.render()).rejects.toThrow('closed');
+  });
+
+  it('ends what is under way when a picture is closed, and says why', async () => {
+    const image = await open(file);
+    const wide = image.render({ scale: 40 });
+    const expected = expect(wide).rejects.toThrow(new EngineError('The picture has been closed'));
+    await new Promise((resolve) => setImmediate(resolve));
+    await image.close();
+    await expected;
   });
 
   it('writes image files, of 16 bits where source and format have them', async () => {
