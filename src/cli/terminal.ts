@@ -73,6 +73,9 @@ export class Terminal {
       barIncompleteChar: '░',
     });
     this.#bar = bar;
+    // The bar hides the cursor and keeps lines from wrapping; a second Ctrl-C exits without coming back here.
+    const restore = () => this.#hideBar();
+    process.once('exit', restore);
     bar.start(1, 0, { title });
     try {
       return await work(({ done, total, title: now = title }) => {
@@ -80,6 +83,7 @@ export class Terminal {
         bar.update(done, { title: now });
       });
     } finally {
+      process.off('exit', restore);
       this.#hideBar();
     }
   }
