@@ -132,7 +132,7 @@ async function installInto(project: string, tarball: string): Promise<void> {
   const installed = join(modules, 'liif');
   await run('mv', [join(modules, 'package'), installed]);
   const manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
-  for (const name of [...Object.keys(manifest.dependencies), '@types/node', '@types/express']) {
+  for (const name of [...Object.keys(manifest.dependencies), '@types/node']) {
     const link = join(modules, name);
     await mkdir(join(link, '..'), { recursive: true });
     await symlink(join(root, 'node_modules', name), link, 'dir');
