@@ -14,6 +14,7 @@ import { SharedEngine } from './engine/shared-engine.ts';
 import { writeAtomically } from './image/atomic-file.ts';
 import type { Raster } from './image/raster.ts';
 import { type ImageInput, type ReadImage, readImage } from './image/read.ts';
+import { expectOther } from './image/same-file.ts';
 import { depthsOf, formatOfPath, type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
 import { type ModelFile, readModel } from './model/model-file.ts';
 import { releasedModel } from './model/released-model.ts';
@@ -107,12 +108,13 @@ export async function encode(
   return encodeImage(options.engine ?? (await shared.engine()), raster, settings);
 }
 
-/** As `encode`, into a file that appears under its name when it is complete. */
+/** As `encode`, into a file that appears under its name when it is complete, and is not the picture's own. */
 export async function encodeFile(
   picture: Raster | ImageInput,
   path: string,
   options: EncodeInputOptions = {},
 ): Promise<EncodeSummary> {
+  await expectOther(picture, path);
   const { raster, settings } = await encoderInput(picture, options);
   const engine = options.engine ?? (await shared.engine());
   return (await writeAtomically(path, (file) => encodeImageTo(engine, raster, file, settings))).result;
@@ -156,6 +158,7 @@ export async function decodeFile(
   path: string,
   options: DecodeFileOptions = {},
 ): Promise<DecodeSummary> {
+  await expectOther(file, path);
   const image = await open(file, options);
   try {
     const { header } = image;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -144,6 +144,23 @@ describe('the library in Node', () => {
       'Expected a format of png, jpeg, webp, avif, tiff, raw but received gif',
     );
     await expect(asked).rejects.toThrow(RequestError);
+  });
+
+  it('never writes over what it reads, whatever leads there', async () => {
+    const [picture, link] = [join(folder, 'own.png'), join(folder, 'own.liif')];
+    await copyFile(photo, picture);
+    await symlink('own.png', link);
+    for (const [from, to] of [
+      [picture, picture],
+      [picture, link],
+      [pathToFileURL(picture), link],
+    ] as const) {
+      await expect(encodeFile(from, to)).rejects.toThrow(
+        new RequestError(`${to}: is the input; name another file`),
+      );
+      await expect(decodeFile(from, to, { format: 'png' })).rejects.toThrow('is the input');
+    }
+    expect(await readFile(picture)).toEqual(await readFile(photo));
   });
 
   it('leaves an engine of one’s own open', async () => {

@@ -4,6 +4,7 @@ import type { LiifImage, RenderRequest } from '../decode.ts';
 import { RequestError } from '../errors.ts';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
+import { isSameFile } from '../image/same-file.ts';
 import {
   depthsOf,
   formatOfPath,
@@ -14,7 +15,7 @@ import {
   writeImageTo,
 } from '../image/write.ts';
 import type { Source } from '../reader/source.ts';
-import { isSameFile, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
+import { openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { naming } from './several.ts';

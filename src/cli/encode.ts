@@ -10,6 +10,7 @@ import { RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
+import { isSameFile } from '../image/same-file.ts';
 import {
   addEngineOptions,
   commandModel,
@@ -18,7 +19,7 @@ import {
   modelOption,
   openCommandEngine,
 } from './engine.ts';
-import { expandInputs, isSameFile, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
 import {

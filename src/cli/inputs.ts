@@ -1,5 +1,5 @@
 import { createReadStream, existsSync } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { glob, isDynamicPattern } from 'tinyglobby';
@@ -43,15 +43,6 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
 
 export function isUrl(input: string): boolean {
   return /^https?:\/\//i.test(input);
-}
-
-/** Whether two paths lead to one file that exists. */
-export async function isSameFile(a: string, b: string): Promise<boolean> {
-  try {
-    return (await realpath(a)) === (await realpath(b));
-  } catch {
-    return false; // one of them does not exist, or is no file
-  }
 }
 
 /** How an input is called in messages. */

@@ -1,0 +1,19 @@
+import { realpath } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { RequestError } from '../errors.ts';
+
+/** Whether two paths lead to one file that exists. */
+export async function isSameFile(a: string, b: string): Promise<boolean> {
+  try {
+    return (await realpath(a)) === (await realpath(b));
+  } catch {
+    return false; // one of them does not exist, or is no file
+  }
+}
+
+/** Rejects with RequestError where `input` is a file, and `output` leads to it: nothing is written over what it is made from. */
+export async function expectOther(input: unknown, output: string): Promise<void> {
+  const path = input instanceof URL && input.protocol === 'file:' ? fileURLToPath(input) : input;
+  if (typeof path === 'string' && (await isSameFile(path, output)))
+    throw new RequestError(`${output}: is the input; name another file`);
+}
