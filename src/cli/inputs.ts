@@ -1,5 +1,6 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { glob, isDynamicPattern } from 'tinyglobby';
@@ -22,10 +23,14 @@ const MAX_PIPED = 2 ** 32 - 1;
  * stays what it is, to be reported like a file that is missing; alone, it throws SourceError.
  */
 export async function expandInputs(args: readonly string[]): Promise<string[]> {
-  const found = new Set<string>();
+  const found = new Map<string, string>();
+  const add = (input: string) => {
+    const place = input === STANDARD || isUrl(input) ? input : resolve(input);
+    if (!found.has(place)) found.set(place, input);
+  };
   for (const arg of args) {
     if (arg === STANDARD || isUrl(arg) || existsSync(arg) || !isDynamicPattern(arg)) {
-      found.add(arg);
+      add(arg);
       continue;
     }
     const paths = await glob(arg, { expandDirectories: false, dot: false, absolute: arg.startsWith('/') });
@@ -33,9 +38,9 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
       if (args.length === 1) throw new SourceError(`${arg}: no file matches`);
       paths.push(arg);
     }
-    for (const path of paths.sort()) found.add(path);
+    for (const path of paths.sort()) add(path);
   }
-  const inputs = [...found];
+  const inputs = [...found.values()];
   if (inputs.length > 1 && inputs.includes(STANDARD))
     throw new RequestError('Standard input (-) cannot be combined with other inputs');
   return inputs;
@@ -88,7 +93,6 @@ async function readStream(stream: Readable, title: string, signal: AbortSignal):
   } finally {
     forget();
   }
-  if (length === 0) throw new SourceError(`${title}: is empty`);
   return Buffer.concat(parts);
 }
 

@@ -158,11 +158,13 @@ async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
 
 async function checkFile(path: string): Promise<void> {
   try {
-    if ((await stat(path)).isDirectory()) throw new SourceError(`${path}: is a directory`);
+    const found = await stat(path);
+    if (found.isDirectory()) throw new SourceError(`${path}: is a directory`);
+    if (found.isFile() && found.size === 0) throw new ImageError(`${path}: is empty`);
     // sharp would call it no image.
     await access(path, modes.R_OK);
   } catch (cause) {
-    if (cause instanceof SourceError) throw cause;
+    if (cause instanceof SourceError || cause instanceof ImageError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'no such file' : code === 'EACCES' ? 'permission denied' : message;
     throw new SourceError(`${path}: ${reason}`, { cause });

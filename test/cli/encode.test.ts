@@ -12,7 +12,8 @@ describe('liif encode', () => {
   it('puts the file beside the input and sums up in one line', async () => {
     const input = join(bench.folder, 'a.png');
     await copyFile(bench.photo, input);
-    const { code, stdout, stderr } = await runLiif(['encode', input]);
+    // Named twice, it is one file all the same.
+    const { code, stdout, stderr } = await runLiif(['encode', input, `${bench.folder}/./a.png`]);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout.toString()).toMatch(/a\.png -> .*a\.liif: 40 x 24, quality 60, .* bits per pixel, .*s\n$/);
     expect((await readdir(bench.folder)).sort()).toEqual(['a.liif', 'a.png']);
@@ -114,8 +115,11 @@ describe('liif encode', () => {
     const whole = await readFile(bench.photo);
     await writeFile(cut, whole.subarray(0, whole.length / 2));
     await expectFailure(['encode', cut], 4, /cut\.png: the image cannot be decoded: /);
-    await expectFailure(['encode', '-'], 3, /standard input: is empty/, new Uint8Array());
-    expect(await readdir(bench.folder)).toEqual(['cut.png']);
+    await expectFailure(['encode', '-'], 4, /standard input: is empty/, new Uint8Array());
+    const empty = join(bench.folder, 'empty.png');
+    await writeFile(empty, '');
+    await expectFailure(['encode', empty], 4, /empty\.png: is empty/);
+    expect(await readdir(bench.folder)).toEqual(['cut.png', 'empty.png']);
   });
 
   it('encodes the others where one glob finds nothing', async () => {
