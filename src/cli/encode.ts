@@ -120,8 +120,8 @@ export function encodeCommand(): Command {
     .addOption(
       new Option(
         '--chunk-size <8-64>',
-        'side of a chunk in units of 16 pixels (default: 32; 16 beyond 8 megapixels)',
-      ).argParser(wholeNumber(8, 64)),
+        'side of a chunk in units of 16 pixels, a multiple of 8 (default: 32; 16 beyond 8 megapixels)',
+      ).argParser(wholeNumber(8, 64, 8)),
     )
     .option(
       '--keep-hidden-colors',

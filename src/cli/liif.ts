@@ -88,9 +88,12 @@ async function program(args: readonly string[]): Promise<Command> {
 
 /** Commander's message as a sentence, with where to look further. */
 function usageText(error: CommanderError, liif: Command): string {
-  const command = liif.commands.find((candidate) => process.argv.slice(2).includes(candidate.name()));
-  const message = error.message.replace(/^error: /, '').replaceAll(/\s*\n\s*/g, ' ');
-  return `${message}${/[.)?]$/.test(message) ? '' : ';'} see liif ${command ? `${command.name()} ` : ''}--help`;
+  const command = liif.commands.find((candidate) => candidate.name() === process.argv[2]);
+  const message = error.message
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
+  return `${message}; see liif ${command ? `${command.name()} ` : ''}--help`;
 }
 
 async function main(): Promise<number> {
@@ -110,6 +113,7 @@ async function main(): Promise<number> {
       return EXIT.request;
     }
     const [first, topic] = args;
+    if (first === 'help' && topic === 'help') liif.help();
     if (first === 'help' && topic !== undefined && !liif.commands.some((command) => command.name() === topic))
       liif.error(`unknown command '${topic}'`);
     await liif.parseAsync();

@@ -4,14 +4,14 @@ import type { Rational } from '../head/rational.ts';
 
 /** Parsers of option values. They throw commander's InvalidArgumentError, whose message becomes part of the one line that users see. */
 
-export function wholeNumber(low: number, high: number): (text: string) => number {
+export function wholeNumber(low: number, high: number, multiple = 1): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < low || value > high)
+    if (!/^\d+$/.test(text) || value < low || value > high || value % multiple !== 0)
       throw new InvalidArgumentError(
         high === Number.MAX_SAFE_INTEGER
           ? `Expected a whole number from ${low}.`
-          : `Expected a whole number from ${low} to ${high}.`,
+          : `Expected a ${multiple > 1 ? `multiple of ${multiple}` : 'whole number'} from ${low} to ${high}.`,
       );
     return value;
   };

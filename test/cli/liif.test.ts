@@ -21,6 +21,11 @@ describe('liif', () => {
       expect(stdout.toString()).toContain(text);
   });
 
+  it('takes help for a command', async () => {
+    const [{ code, stdout }, help] = await Promise.all([runLiif(['help', 'help']), runLiif(['--help'])]);
+    expect([code, stdout.toString()]).toEqual([0, help.stdout.toString()]);
+  });
+
   it.each(['--help', 'info'])('says in one line that standard output is full: %s', async (command) => {
     const args = command === 'info' ? ['info', join(root, 'samples/encoded/tea.liif')] : [command];
     const full = await open('/dev/full', 'w');
@@ -36,6 +41,12 @@ describe('liif', () => {
 
   it.each([
     [['encode', 'x.png', '--nope'], /unknown option '--nope'; see liif encode --help/],
+    [['decode', 'encode', '--nope'], /unknown option '--nope'; see liif decode --help/],
+    [['encod'], /^liif: unknown command 'encod' \(Did you mean encode\?\); see liif --help\n$/],
+    [
+      ['encode', 'x.png', '--chunk-size', '9'],
+      /Expected a multiple of 8 from 8 to 64; see liif encode --help/,
+    ],
     [['help', 'frobnicate'], /^liif: unknown command 'frobnicate'; see liif --help\n$/],
     [['decode', 'x.liif', '-o', ''], /Expected a path/],
     [['frobnicate'], /unknown command 'frobnicate'.*see liif --help/],
