@@ -366,7 +366,7 @@ function checkOptions(options: EncodeOptions): void {
   whole('quality', options.quality, 1, 100);
   whole('target size', options.targetSize, 1, Number.MAX_SAFE_INTEGER);
   whole('chunk size', options.chunkSize, 8, 64, 8);
-  if (typeof options.overviews === 'number')
+  if (typeof options.overviews !== 'boolean')
     whole('number of overviews', options.overviews, 0, MAX_LEVELS - 1);
   if (options.overviewFactor !== undefined && options.overviewFactor !== 2 && options.overviewFactor !== 4)
     throw new RequestError(`Expected an overview factor of 2 or 4 but received ${options.overviewFactor}`);
@@ -379,5 +379,5 @@ function checkOptions(options: EncodeOptions): void {
   for (const [type, bytes] of Object.entries(options.sections ?? {}))
     if (bytes !== undefined && !(bytes instanceof Uint8Array))
       throw new RequestError(`Expected the bytes of the ${type} section in a Uint8Array`);
-  if (typeof options.optimize === 'number') whole('number of optimizing steps', options.optimize, 0, 100);
+  if (typeof options.optimize !== 'boolean') whole('number of optimizing steps', options.optimize, 0, 100);
 }

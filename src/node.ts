@@ -180,6 +180,7 @@ async function encoderInput(
   options: EncodeInputOptions,
 ): Promise<{ raster: Raster; settings: EncodeOptions }> {
   if (isRaster(picture)) return { raster: picture, settings: options };
+  options.signal?.throwIfAborted();
   const { raster, depth, metadata }: ReadImage = await readImage(picture);
   return {
     raster,

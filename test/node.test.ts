@@ -113,6 +113,8 @@ describe('the library in Node', () => {
     expect(seen.at(-1)).toMatchObject({ stage: 'encode', done: 1, total: 1 });
     const reason = new Error('enough');
     await expect(encode(raster, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    // Before anything is read.
+    await expect(encode('none.png', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     await expect(decode(bytes, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
@@ -144,6 +146,11 @@ describe('the library in Node', () => {
       'Expected a format of png, jpeg, webp, avif, tiff, raw but received gif',
     );
     await expect(asked).rejects.toThrow(RequestError);
+  });
+
+  it.each([-1, 1.5, 257, '2'])('refuses an engine of %s threads', async (count) => {
+    const threads = count as number;
+    await expect(openEngine({ threads })).rejects.toThrow(`Expected 0 to 256 threads but received ${count}`);
   });
 
   it('never writes over what it reads, whatever leads there', async () => {

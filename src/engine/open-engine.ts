@@ -71,15 +71,20 @@ export const ENGINES: readonly EngineEntry[] = [
   },
 ];
 
+const MAX_THREADS = 256;
+
 /** What `engine` may be. */
 export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES.map(({ name }) => name)];
 
 /**
  * Opens the engine that is named, or chooses one. Rejects with UnsupportedError or EngineError, saying why, when it cannot run here, and with
- * RequestError when it is not exact and has to be. Instead of `webgpu` it opens wasm, with a warning, where there is no graphics device.
+ * RequestError when it is not exact and has to be, or for a number of threads that is none. Instead of `webgpu` it opens wasm, with a warning, where there is no graphics device.
  */
 export async function openEngine(model: Model, options: OpenEngineOptions = {}): Promise<Engine> {
   const { engine = 'auto', mustBeExact = false, memory, ...rest } = options;
+  const { threads } = rest;
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= MAX_THREADS))
+    throw new RequestError(`Expected 0 to ${MAX_THREADS} threads but received ${threads}`);
   if (engine === 'auto') return chooseEngine(ENGINES, model, rest, memory);
   const entry = entryOf(engine);
   if (mustBeExact && !entry.exact)
