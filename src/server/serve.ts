@@ -3,6 +3,7 @@ import { type AppOptions, checkOptions, createApp, type LiifApp } from './app.ts
 import { closeAll } from './close-all.ts';
 import { Connections } from './connections.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
+import { boundUnreadBodies } from './http/request-body.ts';
 import { listen } from './listen.ts';
 import { dropUnreadAnswers } from './unread-answers.ts';
 
@@ -31,7 +32,8 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   const { host, stopMs, healthPort } = config;
   const server = createServer({
     keepAlive: true,
-    requestTimeout: 60_000,
+    // Of a whole request: a large image takes longer, and is given up only when it stops coming.
+    requestTimeout: config.allowUpload ? 0 : 60_000,
     headersTimeout: 20_000,
     // Longer than proxies keep theirs, usually 60 s, or they send a request into a connection that is being closed.
     keepAliveTimeout: 65_000,
@@ -40,6 +42,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
   // Connections beyond what the queues can hold only cost memory.
   server.maxConnections = 10_000;
   dropUnreadAnswers(server, 120_000);
+  if (config.allowUpload) boundUnreadBodies(server);
   const connections = new Connections(server);
   let health: HealthPort | undefined;
   let app: LiifApp | undefined;

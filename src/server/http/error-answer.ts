@@ -25,6 +25,8 @@ export function errorAnswer(log: Logger): ErrorRequestHandler {
       'Cache-Control': 'no-store',
       'Content-Type': 'application/problem+json; charset=utf-8',
     });
+    // The rest of the request may never come.
+    if (problem.status === 408) response.set('Connection', 'close');
     if (problem.retryAfter !== undefined) response.set('Retry-After', String(problem.retryAfter));
     const document = { ...problemDocument(problem), instance: `urn:liif:request:${number}` };
     response.end(request.method === 'HEAD' ? undefined : JSON.stringify(document));

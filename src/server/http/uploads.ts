@@ -11,11 +11,12 @@ import { onAbort } from '../../on-abort.ts';
 import { memorySource } from '../../reader/memory-source.ts';
 import { openReader } from '../../reader/reader.ts';
 import type { Catalog } from '../pictures/catalog.ts';
-import { badRequest, notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
+import { notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import type { ImageInfo } from './image-info.ts';
 import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
+import { readBody } from './request-body.ts';
 
 /** What clients are told of an encoding. */
 export interface JobState {
@@ -258,22 +259,4 @@ function checkOrigin(request: Request, base: string): void {
   )
     return;
   throw new Problem(403, 'foreign-origin', 'Only pages of this server may upload.');
-}
-
-async function readBody(request: Request, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
-  const tooLarge = () =>
-    new Problem(413, 'too-large', `Images have at most ${maxBytes} bytes here.`, {
-      members: { limit: maxBytes },
-    });
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge();
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    signal.throwIfAborted();
-    length += part.length;
-    if (length > maxBytes) throw tooLarge();
-    parts.push(part);
-  }
-  if (length === 0) throw badRequest('empty-body', 'The body is empty; send the bytes of an image.');
-  return Buffer.concat(parts, length);
 }

@@ -1,0 +1,70 @@
+import type { IncomingMessage, Server } from 'node:http';
+import { onAbort } from '../../on-abort.ts';
+import { badRequest, Problem } from '../problem.ts';
+
+/** Longest pause of a client that sends a body. */
+const IDLE_MS = 30_000;
+/** How long the rest of a body may take that nobody reads, after the answer. */
+const UNREAD_MS = 60_000;
+
+/**
+ * The body of a request, however long it takes as long as it comes. Rejects with Problem: 413 beyond `maxBytes`, 408 after a pause of `idleMs`, 400 where
+ * there is none; and with the signal's reason. What comes after that is thrown away, so that the client gets to read its answer.
+ */
+export function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  signal: AbortSignal,
+  idleMs = IDLE_MS,
+): Promise<Buffer> {
+  const tooLarge = () =>
+    new Problem(413, 'too-large', `Images have at most ${maxBytes} bytes here.`, {
+      members: { limit: maxBytes },
+    });
+  if (signal.aborted) return Promise.reject(signal.reason);
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    const idle = setTimeout(
+      () => fail(new Problem(408, 'body-too-slow', `Nothing of the body has come for ${idleMs / 1000} s.`)),
+      idleMs,
+    );
+    const over = () => {
+      clearTimeout(idle);
+      forget();
+      request.off('data', onData).off('end', onEnd).off('error', fail);
+    };
+    const fail = (reason: unknown) => {
+      over();
+      reject(reason);
+    };
+    const onData = (part: Buffer) => {
+      idle.refresh();
+      length += part.length;
+      if (length > maxBytes) fail(tooLarge());
+      else parts.push(part);
+    };
+    const onEnd = () => {
+      over();
+      if (length > 0) resolve(Buffer.concat(parts, length));
+      else reject(badRequest('empty-body', 'The body is empty; send the bytes of an image.'));
+    };
+    const forget = onAbort(signal, () => fail(signal.reason));
+    request.on('data', onData).on('end', onEnd).on('error', fail);
+  });
+}
+
+/** Ends connections on which the rest of a body comes too slowly after the answer: for servers without a bound for whole requests. */
+export function boundUnreadBodies(server: Server, unreadMs = UNREAD_MS): void {
+  server.on('request', (request, response) => {
+    response.once('finish', () => {
+      if (request.complete) return;
+      const { socket } = request;
+      const timer = setTimeout(() => socket.destroy(), unreadMs).unref();
+      const over = () => clearTimeout(timer);
+      request.once('end', over);
+      socket.once('close', over);
+    });
+  });
+}

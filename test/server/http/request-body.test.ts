@@ -1,0 +1,83 @@
+import { createServer } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { boundUnreadBodies, readBody } from '../../../src/server/http/request-body.ts';
+import { listen } from '../../../src/server/listen.ts';
+import { problemOf } from '../../../src/server/problem.ts';
+import { afterThisFile, directoryOf, startServer } from '../server-fixture.ts';
+
+/** Answers POST with the length of the body or the problem's code, GET at once; connections get 200 ms after an answer, bodies pauses of 300 ms. */
+const server = createServer(async (request, response) => {
+  if (request.method === 'GET') return void response.end('here');
+  const gone = new AbortController();
+  response.on('close', () => gone.abort(new Error('gone')));
+  const said = await readBody(request, 1000, gone.signal, 300).then(
+    ({ length }) => `read ${length}`,
+    (error) => problemOf(error).code,
+  );
+  response.end(said);
+});
+boundUnreadBodies(server, 200);
+const port = await listen(server, 'port', { host: '127.0.0.1', port: 0, backlog: 10 });
+afterThisFile(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+/** Sends the beginning of a request; `said` is what the server has sent, `closed` whether it has hung up. */
+function begun(head: string): { socket: Socket; said(): string; closed(): boolean } {
+  const socket = connect(port, '127.0.0.1');
+  let said = '';
+  let closed = false;
+  socket.on('data', (part) => {
+    said += part;
+  });
+  socket.on('close', () => {
+    closed = true;
+  });
+  socket.on('error', () => {});
+  socket.write(`${head}\r\nHost: localhost\r\n`);
+  return { socket, said: () => said, closed: () => closed };
+}
+
+describe('a body', () => {
+  it('may take longer than any pause', async () => {
+    const { socket, said } = begun('POST / HTTP/1.1');
+    socket.write('Content-Length: 8\r\n\r\n');
+    for (let i = 0; i < 8; i++) {
+      await pause(100);
+      socket.write('x');
+    }
+    await expect.poll(said).toContain('read 8');
+  });
+
+  it('that stops coming is given up', async () => {
+    const { socket, said } = begun('POST / HTTP/1.1');
+    socket.write('Content-Length: 8\r\n\r\nxx');
+    await expect.poll(said).toContain('body-too-slow');
+  });
+
+  it('that turns out too large is refused with an answer', async () => {
+    const { socket, said } = begun('POST / HTTP/1.1');
+    socket.write(`Transfer-Encoding: chunked\r\n\r\n800\r\n${'x'.repeat(2048)}\r\n`);
+    await expect.poll(said).toContain('too-large');
+    expect(socket.destroyed).toBe(false);
+  });
+
+  it('that goes on after the answer does not keep its connection', async () => {
+    const { socket, said, closed } = begun('GET / HTTP/1.1');
+    socket.write('Content-Length: 1000\r\n\r\nx');
+    await expect.poll(said).toContain('here');
+    const dripping = setInterval(() => socket.write('x'), 50);
+    await expect.poll(closed).toBe(true);
+    clearInterval(dripping);
+  });
+});
+
+it('a server has a bound for whole requests, unless images may be uploaded', async () => {
+  const roots = [await directoryOf()];
+  expect((await startServer({ roots })).server.requestTimeout).toBe(60_000);
+  const { requestTimeout, headersTimeout } = (await startServer({ roots, allowUpload: true })).server;
+  expect([requestTimeout, headersTimeout]).toEqual([0, 20_000]);
+});
