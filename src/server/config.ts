@@ -124,7 +124,11 @@ export const configSchema = z.strictObject({
       'Memory for native pixels, of which tiles at native scale and reductions are made: a twentieth of what their features take. 64 MB are 22 megapixels.',
     ),
   tileCacheMb: whole(0, 65_536).default(128).describe('Memory for finished images.'),
-  plainCacheMb: whole(0, 65_536).default(256).describe('Memory for decoded plain images.'),
+  plainCacheMb: whole(0, 65_536)
+    .default(256)
+    .describe(
+      'Memory for decoded plain images; as much more as a single one of them needs: 400 MB for 100 megapixels.',
+    ),
   diskCache: z
     .string()
     .min(1)

@@ -82,20 +82,6 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     onUnopened: (err) => log.error({ err }, 'no engine can be opened'),
     onBatch: (requests) => metrics.batches.observe(requests),
   });
-  const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
-  const levels = plainLevels(config.plainCacheMb * MB);
-  const pictures = new OpenPictures({
-    catalog,
-    remotes,
-    engines,
-    remoteFreshMs: config.remoteFreshMs,
-    plain: { levels, resampling, maxPixels: config.maxPlainPixels, maxFileBytes: 256 * MB },
-  });
-  const encoding = new Encoding({
-    threads: config.encodingThreads,
-    quality: config,
-    onDied: (err) => log.error({ err }, 'a thread that encodes images has died and is replaced'),
-  });
   const admission = new Admission({
     lanes: {
       tile: { running: config.threads * 2 + 2, waiting: config.tileQueue, maxWaitMs: config.maxWaitMs },
@@ -104,9 +90,35 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
         waiting: config.regionQueue,
         maxWaitMs: config.maxWaitMs * 10,
       },
+      // Images that are decoded are as large as any, and there are not many of them.
+      decode: {
+        running: Math.min(4, Math.max(1, Math.floor(config.threads / 2))),
+        waiting: config.tileQueue,
+        maxWaitMs: config.maxWaitMs * 10,
+      },
     },
     regionBytes: config.regionMemoryMb * MB,
     onShed: (lane, reason) => metrics.shed.inc({ lane, reason }),
+  });
+  const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
+  const levels = plainLevels(config.plainCacheMb * MB);
+  const pictures = new OpenPictures({
+    catalog,
+    remotes,
+    engines,
+    remoteFreshMs: config.remoteFreshMs,
+    plain: {
+      levels,
+      resampling,
+      maxPixels: config.maxPlainPixels,
+      maxFileBytes: 256 * MB,
+      admit: (work, signal) => admission.enter('decode', work, 0, signal),
+    },
+  });
+  const encoding = new Encoding({
+    threads: config.encodingThreads,
+    quality: config,
+    onDied: (err) => log.error({ err }, 'a thread that encodes images has died and is replaced'),
   });
   const service = new RenderService({
     admission,

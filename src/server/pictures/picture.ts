@@ -22,7 +22,13 @@ export interface ServedPicture {
   readonly identity: string;
   /** What an ImageInfo tells besides. */
   readonly facts: Readonly<Record<string, string | number>>;
+  /** Without what `prepare` does. */
   estimate(query: RenderQuery): Estimate;
+  /**
+   * Does what queries of this picture share and none may be charged with alone, if there is any; it stays done until `release`. Rejects like `render`, and with
+   * Problem 503 where the server has no time for it.
+   */
+  prepare?(query: RenderQuery, signal: AbortSignal): Promise<{ release(): void }>;
   /**
    * Pixels of a query, 8 bits; others may have the same ones, so nobody writes to them. `into`: memory for 3 channels that they may take instead
    * of new memory; it may be written to even after a call has failed. Rejects with PictureChanged, LiifError, or the signal's reason.

@@ -8,22 +8,29 @@ import { ImageError } from '../../image/errors.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
+import type { Leave } from '../render/admission.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
 import { copied, windowOf } from './resample.ts';
 import type { ResamplePool } from './resample-pool.ts';
 
 export const PLAIN_EXTENSIONS = ['png', 'jpg', 'jpeg', 'tif', 'tiff', 'webp'] as const;
 const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
+/** Pixels that are decoded in a millisecond of a core, roughly. */
+const DECODED_PIXELS = 50_000;
+/** What all levels of a picture take, as a multiple of the first: a third more, and some for odd sides. */
+const ALL_LEVELS = 1.35;
 
 export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
   readonly levels: LeasedCache<Raster>;
   readonly resampling: ResamplePool;
+  /** Waits until an image may be decoded, which takes so much work. */
+  readonly admit: (work: number, signal: AbortSignal) => Promise<Leave>;
   readonly maxPixels: number;
   readonly maxFileBytes: number;
 }
 
-/** Bounds decoded levels of all plain pictures together. */
+/** Bounds decoded levels of all plain pictures together; those of a single one are kept in any case. */
 export function plainLevels(maxBytes: number): LeasedCache<Raster> {
   return new LeasedCache({ maxBytes, sizeOf: (raster) => raster.data.byteLength });
 }
@@ -79,12 +86,12 @@ class PlainPicture implements ServedPicture {
   }
 
   estimate(query: RenderQuery): Estimate {
-    const cold = !this.#options.levels.has(this.#key(this.#levelOf(query)));
     const pixels = query.width * query.height;
-    return {
-      bytes: pixels * 8 + (cold ? this.width * this.height * 4 : 0),
-      work: pixels / 10_000 + (cold ? (this.width * this.height) / 50_000 : 0),
-    };
+    return { bytes: pixels * 8, work: pixels / 10_000 };
+  }
+
+  prepare(query: RenderQuery, signal: AbortSignal): Promise<{ release(): void }> {
+    return this.#level(this.#levelOf(query), signal);
   }
 
   async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
@@ -141,15 +148,11 @@ class PlainPicture implements ServedPicture {
     return level;
   }
 
-  #key(level: number): string {
-    return `${this.identity}/${level}`;
-  }
-
   #level(level: number, signal: AbortSignal): ReturnType<LeasedCache<Raster>['lease']> {
     return this.#options.levels.lease(
-      this.#key(level),
+      `${this.identity}/${level}`,
       async (shared) => {
-        if (level === 0) return this.#decode();
+        if (level === 0) return this.#admitted(shared);
         const finer = await this.#level(level - 1, shared);
         try {
           return await halved(finer.value);
@@ -159,6 +162,18 @@ class PlainPicture implements ServedPicture {
       },
       signal,
     );
+  }
+
+  /** Decodes when it is this picture's turn, and makes room for its levels: were they not kept, each tile would begin again. */
+  async #admitted(signal: AbortSignal): Promise<Raster> {
+    const leave = await this.#options.admit((this.width * this.height) / DECODED_PIXELS, signal);
+    try {
+      const raster = await this.#decode();
+      this.#options.levels.allow(raster.data.byteLength * ALL_LEVELS);
+      return raster;
+    } finally {
+      leave();
+    }
   }
 
   async #decode(): Promise<Raster> {

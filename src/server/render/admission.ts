@@ -1,7 +1,8 @@
 import { onAbort } from '../../on-abort.ts';
 import { Problem } from '../problem.ts';
 
-export type Lane = 'tile' | 'region';
+/** `decode`: plain images are decoded for all who wait for them, before these come to their own lane. */
+export type Lane = 'tile' | 'region' | 'decode';
 
 export interface LaneLimits {
   /** Requests that run at a time. */
@@ -74,7 +75,11 @@ export class Admission {
       unfinishedMs: 0,
       countedTo: 0,
     });
-    this.#lanes = { tile: lane(options.lanes.tile), region: lane(options.lanes.region) };
+    this.#lanes = {
+      tile: lane(options.lanes.tile),
+      region: lane(options.lanes.region),
+      decode: lane(options.lanes.decode),
+    };
   }
 
   /** Requests running and waiting, and milliseconds that the lane needs for a millisecond of estimated work, for metrics. */
@@ -150,7 +155,7 @@ export class Admission {
 
   #fits(state: LaneState, lane: Lane, bytes: number): boolean {
     if (state.running >= state.limits.running) return false;
-    return lane === 'tile' || this.#regionBytes + bytes <= this.#options.regionBytes;
+    return lane !== 'region' || this.#regionBytes + bytes <= this.#options.regionBytes;
   }
 
   #start(state: LaneState, lane: Lane, work: number, bytes: number): Leave {

@@ -4,7 +4,7 @@ import type { Raster } from '../../image/raster.ts';
 import { onAbort } from '../../on-abort.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import type { Metrics } from '../metrics.ts';
-import type { ServedPicture } from '../pictures/picture.ts';
+import type { Estimate, ServedPicture } from '../pictures/picture.ts';
 import { samplesNeeded } from '../pictures/resample.ts';
 import type { ResamplePool } from '../pictures/resample-pool.ts';
 import { Problem, stopping } from '../problem.ts';
@@ -32,7 +32,7 @@ export interface RenderServiceOptions {
 
 /** How an image came about: milliseconds of its stages, for Server-Timing. */
 export interface Timing {
-  readonly stage: 'memory' | 'store' | 'queue' | 'render' | 'encode';
+  readonly stage: 'memory' | 'store' | 'decode' | 'queue' | 'render' | 'encode';
   readonly ms: number;
 }
 
@@ -113,7 +113,9 @@ export class RenderService {
   /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
   async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { admission, timeoutMs } = this.#options;
+    let prepared: { release(): void } | undefined;
     try {
+      if (lease.value.prepare) prepared = await this.#prepared(lease.value, query, signal);
       const { bytes, work } = lease.value.estimate(query);
       const leave = await admission.enter('tile', work, bytes, signal);
       const limit = limited(signal, timeoutMs);
@@ -124,6 +126,7 @@ export class RenderService {
         leave(signal.aborted ? ABANDONED : 1);
       }
     } finally {
+      prepared?.release();
       lease.release();
     }
   }
@@ -171,7 +174,7 @@ export class RenderService {
     signal: AbortSignal,
     timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
   ): Promise<Buffer> {
-    const { admission, maxWork, timeoutMs } = this.#options;
+    const { maxWork } = this.#options;
     const { query } = rendering;
     const { bytes, work } = picture.estimate(query);
     if (work > maxWork)
@@ -181,6 +184,37 @@ export class RenderService {
         'This much is not decoded at once; ask for a smaller region or size.',
         { members: { limit: Math.round(maxWork), requested: Math.round(work) } },
       );
+    // Before the queue: those who wait for the same image to be decoded take nobody's place there.
+    const prepared = picture.prepare && (await timed('decode', () => this.#prepared(picture, query, signal)));
+    try {
+      return await this.#queued(picture, rendering, { bytes, work }, signal, timed);
+    } finally {
+      prepared?.release();
+    }
+  }
+
+  async #prepared(
+    picture: ServedPicture,
+    query: RenderQuery,
+    signal: AbortSignal,
+  ): Promise<{ release(): void } | undefined> {
+    const limit = limited(signal, this.#options.timeoutMs);
+    try {
+      return await picture.prepare?.(query, limit.signal);
+    } finally {
+      limit.end();
+    }
+  }
+
+  async #queued(
+    picture: ServedPicture,
+    rendering: Rendering,
+    { bytes, work }: Estimate,
+    signal: AbortSignal,
+    timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
+  ): Promise<Buffer> {
+    const { admission, timeoutMs } = this.#options;
+    const { query } = rendering;
     const lane = query.width * query.height <= TILE_PIXELS && work <= TILE_WORK ? 'tile' : 'region';
     const leave = await timed('queue', () => admission.enter(lane, work, bytes, signal));
     const limit = limited(signal, timeoutMs);
