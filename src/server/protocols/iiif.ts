@@ -2,6 +2,7 @@ import { floorDivide, type Rational } from '../../head/rational.ts';
 import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from '../http/iiif-parameters.ts';
 import { badRequest, Problem } from '../problem.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
+import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
 /** Bounds of one answer, as info.json tells them. */
@@ -10,6 +11,20 @@ export interface OutputLimits {
   readonly maxHeight: number;
   readonly maxArea: number;
 }
+
+/** With what a format allows besides: the diagonal, within which a picture can be turned by any angle. */
+interface Bounds extends OutputLimits {
+  readonly maxDiagonal?: number;
+}
+
+/** Longest sides of images, where the format or its encoder has a bound. */
+const LONGEST_SIDE: Readonly<Partial<Record<ImageFormat, number>>> = {
+  webp: 16_383,
+  avif: 16_384,
+  jpg: 65_500,
+  gif: 65_535,
+  tif: 65_535,
+};
 
 const IIIF_TILE_SIZE = 512;
 const PROFILE: Readonly<Record<IiifVersion, string>> = {
@@ -30,7 +45,7 @@ interface Box extends Size {
 export function iiifRendering(canvas: Canvas, parameters: IiifParameters, limits: OutputLimits): Rendering {
   const size = canvasSize(canvas);
   const box = boxOf(size, parameters.region);
-  const out = outputSize(box, parameters.size, limits);
+  const out = outputSize(box, parameters.size, boundsOf(limits, parameters));
   const onPicture = (position: number): Rational => ({
     numerator: BigInt(position),
     denominator: BigInt(canvas.factor),
@@ -68,10 +83,11 @@ export function iiifCanonical(
 ): string {
   const size = canvasSize(canvas);
   const box = boxOf(size, parameters.region);
-  const out = outputSize(box, parameters.size, limits);
+  const bounds = boundsOf(limits, parameters);
+  const out = outputSize(box, parameters.size, bounds);
   const whole = box.x === 0 && box.y === 0 && box.width === size.width && box.height === size.height;
   const region = whole ? 'full' : `${box.x},${box.y},${box.width},${box.height}`;
-  return `${region}/${canonicalSize(iiif, box, out, limits)}/${parameters.mirror ? '!' : ''}${degrees(parameters.rotation % 360)}/${
+  return `${region}/${canonicalSize(iiif, box, out, bounds)}/${parameters.mirror ? '!' : ''}${degrees(parameters.rotation % 360)}/${
     parameters.quality === 'color' ? 'default' : parameters.quality
   }.${parameters.format}`;
 }
@@ -81,7 +97,7 @@ function degrees(rotation: number): string {
   return String(Number.isInteger(rotation) ? rotation : rotation.toFixed(10).replace(/0+$/, ''));
 }
 
-function canonicalSize(iiif: IiifVersion, box: Size, out: Size, limits: OutputLimits): string {
+function canonicalSize(iiif: IiifVersion, box: Size, out: Size, limits: Bounds): string {
   const largest = shrunk(box, limits);
   if (out.width === largest.width && out.height === largest.height) return iiif === 3 ? 'max' : 'full';
   if (iiif === 3) {
@@ -135,7 +151,23 @@ function clipped(size: Size, box: Box): Box {
   };
 }
 
-function outputSize(box: Size, size: IiifSize, limits: OutputLimits): Size {
+/** The limits, within what the format of a request allows. */
+function boundsOf(
+  limits: OutputLimits,
+  { format, rotation }: Pick<IiifParameters, 'format' | 'rotation'>,
+): Bounds {
+  const longest = LONGEST_SIDE[format];
+  if (longest === undefined) return limits;
+  return {
+    maxWidth: Math.min(limits.maxWidth, longest),
+    maxHeight: Math.min(limits.maxHeight, longest),
+    maxArea: limits.maxArea,
+    // Turned, corners may take a pixel more.
+    ...(rotation % 90 !== 0 && { maxDiagonal: longest - 2 }),
+  };
+}
+
+function outputSize(box: Size, size: IiifSize, limits: Bounds): Size {
   if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
   const out = requestedSize(box, size);
   // Of `!w,h` too, though 4.2 of version 3 could be read as the region then: validator and other servers refuse it.
@@ -144,11 +176,12 @@ function outputSize(box: Size, size: IiifSize, limits: OutputLimits): Size {
   if (!fits(out, limits)) {
     // `!w,h` is as large as it can be.
     if (size.kind === 'pixels' && size.fit) return enlarged(box, limits);
+    const { maxWidth, maxHeight, maxArea, maxDiagonal } = limits;
     throw new Problem(
       413,
       'image-too-large',
-      `The image would have ${out.width} x ${out.height} pixels; at most ${limits.maxWidth} x ${limits.maxHeight} and ${limits.maxArea} in all are served at once.`,
-      { members: { ...limits } },
+      `The image would have ${out.width} x ${out.height} pixels; at most ${maxWidth} x ${maxHeight} and ${maxArea} in all are served at once${maxDiagonal === undefined ? '' : `, with a diagonal of ${maxDiagonal} to be turned`}.`,
+      { members: { maxWidth, maxHeight, maxArea } },
     );
   }
   return out;
@@ -178,20 +211,26 @@ function requestedSize(box: Size, size: Exclude<IiifSize, { kind: 'max' }>): Siz
 }
 
 /** The box, or the largest of its shape within the limits. */
-function shrunk(box: Size, limits: OutputLimits): Size {
+function shrunk(box: Size, limits: Bounds): Size {
   return fits(box, limits) ? { width: box.width, height: box.height } : enlarged(box, limits);
 }
 
-function fits({ width, height }: Size, limits: OutputLimits): boolean {
-  return width <= limits.maxWidth && height <= limits.maxHeight && width * height <= limits.maxArea;
+function fits({ width, height }: Size, { maxWidth, maxHeight, maxArea, maxDiagonal }: Bounds): boolean {
+  return (
+    width <= maxWidth &&
+    height <= maxHeight &&
+    width * height <= maxArea &&
+    (maxDiagonal === undefined || Math.hypot(width, height) <= maxDiagonal)
+  );
 }
 
 /** The largest size of the box's shape within the limits. */
-function enlarged(box: Size, limits: OutputLimits): Size {
+function enlarged(box: Size, limits: Bounds): Size {
   const scale = Math.min(
     limits.maxWidth / box.width,
     limits.maxHeight / box.height,
     Math.sqrt(limits.maxArea / (box.width * box.height)),
+    (limits.maxDiagonal ?? Number.POSITIVE_INFINITY) / Math.hypot(box.width, box.height),
   );
   return {
     width: atLeastOne(Math.floor(box.width * scale)),
@@ -224,6 +263,9 @@ export function iiifInfo(
     .filter((reduced) => fits(reduced, limits))
     .reverse();
   const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
+  // A client may ask for all that the limits allow in the first of them.
+  const asWebp = boundsOf(limits, { format: 'webp', rotation: 0 });
+  const preferredFormats = fits(shrunk(size, limits), asWebp) ? ['webp', 'jpg'] : ['jpg', 'webp'];
   if (iiif === 3)
     return {
       '@context': CONTEXT[3],
@@ -236,7 +278,7 @@ export function iiifInfo(
       ...limits,
       sizes,
       tiles,
-      preferredFormats: ['webp', 'jpg'],
+      preferredFormats,
       extraQualities: ['color', 'gray', 'bitonal'],
       extraFormats: ['webp', 'avif', 'tif', 'gif'],
       extraFeatures: [
