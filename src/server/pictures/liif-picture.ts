@@ -62,7 +62,7 @@ export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
 
 /**
  * Opens a .liif and closes the source with the picture. `running` gives an engine, of the model with a hash where it is known. Rejects with FormatError,
- * UnsupportedError or SourceError, and as `running` does.
+ * UnsupportedError, SourceError or PictureChanged, and as `running` does.
  */
 export async function openLiifPicture(
   source: Source,
@@ -86,7 +86,7 @@ export async function openLiifPicture(
     return new LiifPicture(reader, identity, options);
   } catch (error) {
     await source.close();
-    throw error;
+    throw changedOr(error);
   }
 }
 
