@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { configTable, listed, readConfig, settings, unknownVariables } from '../server/config.ts';
+import { configTable, listed, readConfig, settings, shownConfig, unknownVariables } from '../server/config.ts';
 import { collected } from './values.ts';
 
 const EXAMPLES = `
@@ -53,7 +53,7 @@ export function serveCommand(): Command {
       process.emitWarning(`${name} is no setting, and is ignored`);
     const config = await readConfig({ ...flags, models }, process.env, options.config as string | undefined);
     if (options.printConfig) {
-      process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+      process.stdout.write(`${JSON.stringify(shownConfig(config), null, 2)}\n`);
       return;
     }
     // Loaded here, so that the other commands start without it.

@@ -259,6 +259,15 @@ export function checkConfig(input: object): Config {
   });
 }
 
+/** Settings as they may be shown: passwords in URLs are `***`. */
+export function shownConfig(config: Config): Record<string, unknown> {
+  const masked = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(masked);
+    return typeof value === 'string' ? value.replace(/(:\/\/[^/?#]*?:)[^/?#]*@/g, '$1***@') : value;
+  };
+  return Object.fromEntries(Object.entries(config).map(([name, value]) => [name, masked(value)]));
+}
+
 async function readConfigFile(path: string): Promise<Record<string, unknown>> {
   let value: unknown;
   try {

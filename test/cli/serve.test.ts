@@ -31,7 +31,7 @@ it('liif serve prints where it is, and where it tells of its health', async () =
 it('liif serve that cannot start ends, and says why', async () => {
   const folder = await directoryOf();
   for (const [flag, value, message] of [
-    ['--remotes', 'nowhere', /^liif: remote nowhere: expected NAME=/],
+    ['--remotes', 'nowhere', /^liif: remotes: number 1 is not NAME=/],
     ['--redis', 'redis://localhost/one', /^liif: setting redis: Invalid pathname\n/],
     ['--allow-origin', 'nobody', /^liif: setting allowOrigin: expected \* or an origin\n/],
   ] as const) {

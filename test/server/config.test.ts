@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { RequestError } from '../../src/errors.ts';
-import { configTable, readConfig, settings } from '../../src/server/config.ts';
+import { configTable, readConfig, settings, shownConfig } from '../../src/server/config.ts';
+import { Remotes } from '../../src/server/pictures/remotes.ts';
 import { directoryOf } from './server-fixture.ts';
 
 describe('settings', () => {
@@ -50,6 +51,42 @@ describe('settings', () => {
   ])('%j is refused by name', async (flags, message) => {
     await expect(readConfig(flags)).rejects.toThrow(message);
     await expect(readConfig(flags)).rejects.toBeInstanceOf(RequestError);
+  });
+
+  it('are shown without passwords', async () => {
+    const flags = {
+      redis: 'rediss://cache:hush@redis.example:6379/1',
+      remotes: 'a=https://me:hush@h/,b=https://h:80/x@y/',
+      s3Endpoint: 'http://:hush@s3.example',
+    };
+    expect(shownConfig(await readConfig(flags))).toMatchObject({
+      redis: 'rediss://cache:***@redis.example:6379/1',
+      remotes: ['a=https://me:***@h/', 'b=https://h:80/x@y/'],
+      s3Endpoint: 'http://:***@s3.example',
+      port: 8080,
+      watch: true,
+    });
+  });
+
+  it.each([
+    [{ remotes: 'photos=https://me:hush@example.org/' }, /^remote photos: .*password/],
+    [{ remotes: 'photos=https://me:hush@:x' }, /^remote photos: its address is not a URL$/],
+    [{ remotes: 'a=http://h/,https://me:hush@example.org/' }, /^remotes: number 2 is not NAME=/],
+    [
+      { remotes: 'photos=s3://b/', s3Endpoint: 'http://me:hush@s3.example' },
+      /^setting s3Endpoint: .*password/,
+    ],
+  ])('%j is refused without repeating the address', async (flags, message) => {
+    const config = await readConfig(flags);
+    let said = '';
+    try {
+      new Remotes(config);
+    } catch (error) {
+      expect(error).toBeInstanceOf(RequestError);
+      for (let at = error as Error | undefined; at; at = at.cause as Error | undefined) said += at.message;
+    }
+    expect(said).toMatch(message);
+    expect(said).not.toContain('hush');
   });
 
   it('may leave both ports to the system', async () => {

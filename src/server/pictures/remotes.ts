@@ -35,7 +35,7 @@ export class Remotes {
   ) {
     this.#timeoutMs = config.remoteTimeoutMs;
     this.#agent = guardedAgent(addressCheck(config.allowAddresses), config.remoteTimeoutMs);
-    this.#remotes = config.remotes.map((text) => parseRemote(text, config));
+    this.#remotes = config.remotes.map((text, index) => parseRemote(text, index, config));
     this.#aws =
       credentials && new AwsClient({ ...credentials, service: 's3', region: config.s3Region, retries: 0 });
   }
@@ -133,17 +133,22 @@ export class Remotes {
   }
 }
 
-function parseRemote(text: string, config: Pick<Config, 's3Endpoint' | 's3Region'>): Remote {
+/** Messages go into logs: none repeats an address, which may hold a password. */
+function parseRemote(text: string, index: number, config: Pick<Config, 's3Endpoint' | 's3Region'>): Remote {
   const match = /^([\w-]+)=(.+)$/.exec(text);
   if (match === null)
-    throw new RequestError(`remote ${text}: expected NAME=https://host/path/ or NAME=s3://bucket/path/`);
+    throw new RequestError(
+      `remotes: number ${index + 1} is not NAME=https://host/path/ or NAME=s3://bucket/path/`,
+    );
   const [, name, address] = match;
   let prefix: URL;
   try {
     prefix = new URL(address!.endsWith('/') ? address! : `${address}/`);
-  } catch (cause) {
-    throw new RequestError(`remote ${name}: ${address} is not a URL`, { cause });
+  } catch {
+    throw new RequestError(`remote ${name}: its address is not a URL`);
   }
+  if (prefix.username || prefix.password)
+    throw new RequestError(`remote ${name}: addresses with a user or password are not fetched`);
   if (!['http:', 'https:', 's3:'].includes(prefix.protocol) || prefix.search || prefix.hash)
     throw new RequestError(`remote ${name}: expected an http, https or s3 URL without query`);
   if (prefix.protocol !== 's3:') return { name: name!, prefix, base: prefix, signed: false };
@@ -151,7 +156,10 @@ function parseRemote(text: string, config: Pick<Config, 's3Endpoint' | 's3Region
   const base = config.s3Endpoint
     ? `${config.s3Endpoint.replace(/\/$/, '')}/${prefix.host}/${path}`
     : `https://${prefix.host}.s3.${config.s3Region}.amazonaws.com/${path}`;
-  return { name: name!, prefix, base: new URL(base), signed: true };
+  const url = new URL(base);
+  if (url.username || url.password)
+    throw new RequestError('setting s3Endpoint: addresses with a user or password are not fetched');
+  return { name: name!, prefix, base: url, signed: true };
 }
 
 function causes(error: unknown): unknown[] {
