@@ -34,6 +34,13 @@ const directory = await directoryOf({
 const server = await startServer({ roots: [directory] });
 const info = (await server.get('/api/images/noise')).json();
 
+it('HEAD of more than is decoded at once is refused like GET', async () => {
+  const small = await startServer({ roots: [directory], maxWork: 1000 });
+  for (const method of ['HEAD', 'GET'])
+    expect((await small.get('/iiif/3/noise/full/^3000,2100/0/default.jpg', { method })).status).toBe(413);
+  expect((await small.get('/noise/0/0/0.png', { method: 'HEAD' })).status).toBe(200);
+});
+
 describe('a picture with the name of an address', () => {
   it.each(['api', 'dzi', 'iiif'])('%s has addresses that work', async (name) => {
     const named = await startServer({ roots: [await directoryOf({ [`${name}.liif`]: liif })] });

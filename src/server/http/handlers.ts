@@ -266,6 +266,7 @@ export class Handlers {
       'Content-Type': MIME_TYPES[rendering.format],
     });
     if (request.fresh || request.method === 'HEAD') {
+      if (!request.fresh) service.check(picture, rendering);
       found.lease.release();
       response.status(request.fresh ? 304 : 200).end();
       return;

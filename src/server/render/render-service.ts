@@ -110,6 +110,20 @@ export class RenderService {
     }
   }
 
+  /** What a rendering costs. Throws Problem 413 where it is more than the server ever does at once. */
+  check(picture: ServedPicture, { query }: Rendering): Estimate {
+    const { maxWork } = this.#options;
+    const estimate = picture.estimate(query);
+    if (estimate.work > maxWork)
+      throw new Problem(
+        413,
+        'request-too-large',
+        'This much is not decoded at once; ask for a smaller region or size.',
+        { members: { limit: Math.round(maxWork), requested: Math.round(estimate.work) } },
+      );
+    return estimate;
+  }
+
   /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
   async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { admission, timeoutMs } = this.#options;
@@ -174,16 +188,8 @@ export class RenderService {
     signal: AbortSignal,
     timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
   ): Promise<Buffer> {
-    const { maxWork } = this.#options;
     const { query } = rendering;
-    const { bytes, work } = picture.estimate(query);
-    if (work > maxWork)
-      throw new Problem(
-        413,
-        'request-too-large',
-        'This much is not decoded at once; ask for a smaller region or size.',
-        { members: { limit: Math.round(maxWork), requested: Math.round(work) } },
-      );
+    const { bytes, work } = this.check(picture, rendering);
     // Before the queue: those who wait for the same image to be decoded take nobody's place there.
     const prepared = picture.prepare && (await timed('decode', () => this.#prepared(picture, query, signal)));
     try {
