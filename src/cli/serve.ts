@@ -1,5 +1,12 @@
 import { Command, Option } from 'commander';
-import { configTable, listed, readConfig, settings, shownConfig, unknownVariables } from '../server/config.ts';
+import {
+  configTable,
+  listed,
+  readConfig,
+  settings,
+  shownConfig,
+  unknownVariables,
+} from '../server/config.ts';
 import { collected } from './values.ts';
 
 const EXAMPLES = `
