@@ -66,7 +66,7 @@ const MAX_SEGMENT_LENGTH = 255;
 const MAX_TILE_DIGITS = 310;
 const MAX_CANVAS_FACTOR = 2 ** 20;
 const MAX_LISTED = 1000;
-/** File systems allow 255, and a file that is being written has 34 more than its picture: a number that makes it unlike others, and endings. */
+/** File systems allow 255, of which `.liif` and a number that tells it from others take some. */
 const MAX_NAME_BYTES = 200;
 
 /**
