@@ -128,10 +128,14 @@ async function picturesIn(folder: string): Promise<string[]> {
 async function replacePage(viewer: string, output: string): Promise<void> {
   const assets = (await readdir(join(viewer, 'assets'))).map((name) => `assets/${name}`).sort();
   const earlier = await ownFiles(output);
+  const list = (files: readonly string[]) =>
+    writeFile(join(output, OWN_FILES), `${JSON.stringify({ version: 1, files }, null, 1)}\n`);
+  // Before the page: one of which only a part was copied is known as ours, too.
+  await list([...new Set([...earlier, ...assets])]);
   await cp(viewer, output, { recursive: true });
   const gone = earlier.filter((path) => !assets.includes(path));
   for (const path of gone) await rm(join(output, path), { force: true });
-  await writeFile(join(output, OWN_FILES), `${JSON.stringify({ version: 1, files: assets }, null, 1)}\n`);
+  await list(assets);
 }
 
 /** What an earlier call has listed; nothing where the list is missing or not one of ours. Whatever it says, no path leads out of `assets`. */

@@ -95,6 +95,17 @@ it.skipIf(!isBuilt([]))(
   },
 );
 
+it.skipIf(!isBuilt([]))('viewer: finishes what it could not finish before', async () => {
+  const site = join(folder, 'half');
+  await mkdir(site);
+  await writeFile(join(site, 'assets'), 'in the way');
+  expect((await runLiif(['viewer', '-o', site])).code).toBe(6);
+  await rm(join(site, 'assets'));
+  await writeFile(join(site, 'index.html'), 'a part of the page');
+  expect((await runLiif(['viewer', '-o', site])).code).toBe(0);
+  expect(await readFile(join(site, 'index.html'), 'utf8')).toContain('</html>');
+});
+
 it.skipIf(!isBuilt([]))('viewer: leaves a site alone that is not its own', async () => {
   const site = join(folder, 'other');
   await mkdir(site);
