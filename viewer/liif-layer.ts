@@ -308,12 +308,15 @@ export class LiifLayer extends GridLayer {
   }
 
   /**
-   * Between whole zooms edges of tiles fall between pixels of the screen, and what is behind shines through; there each tile reaches a pixel
-   * under the next. At whole zooms pixels of tiles are pixels of the screen, untouched.
+   * Between whole zooms edges of tiles fall between pixels of the screen, and what is behind shines through; there, and where pixels of CSS are no
+   * whole ones of the screen, each tile reaches a pixel under the next. Otherwise pixels of tiles are pixels of the screen, untouched.
    */
   #overlap(event?: { readonly type: string }): void {
     const zoom = this._map.getZoom();
-    const whole = event?.type !== 'zoomanim' && Math.abs(zoom - Math.round(zoom)) < 1e-6;
+    const whole =
+      event?.type !== 'zoomanim' &&
+      Math.abs(zoom - Math.round(zoom)) < 1e-6 &&
+      Number.isInteger(devicePixelRatio);
     this.getContainer()?.style.setProperty('--liif-overlap', whole ? '0px' : '1px');
   }
 
