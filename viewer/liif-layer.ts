@@ -15,6 +15,7 @@ import { HttpTileSource } from './http-tile-source.ts';
 import { imageCrs } from './image-crs.ts';
 import { internalsOf } from './leaflet-internals.ts';
 import { Lookahead } from './lookahead.ts';
+import { watchPixelRatio } from './pixel-ratio.ts';
 import { retryDelay } from './retry.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
@@ -66,6 +67,8 @@ export class LiifLayer extends GridLayer {
   readonly #running = new Map<HTMLElement, RunningTile>();
   readonly #pixelRatio: 1 | 2 | 3 | undefined;
   readonly #lookahead = new Lookahead();
+  #screenRatio = 1;
+  #endWatch: (() => void) | undefined;
   #loading = 0;
   #failing = 0;
   #loaded = 0;
@@ -103,6 +106,10 @@ export class LiifLayer extends GridLayer {
   /** Takes tiles of the same picture from elsewhere; what is shown stays until its successor has come. */
   changeSource(source: TileSource): void {
     this.#source = source;
+    this.#loadAgain();
+  }
+
+  #loadAgain(): void {
     const { _tileZoom } = internalsOf(this);
     for (const running of this.#running.values()) {
       // Tiles of other zooms are about to go.
@@ -141,6 +148,8 @@ export class LiifLayer extends GridLayer {
   }
 
   override onAdd(map: LeafletMap): this {
+    this.#screenRatio = this.#ratio();
+    this.#endWatch = watchPixelRatio(() => this.#otherPixels());
     super.onAdd(map);
     map.on('zoom zoomanim zoomend viewreset', this.#overlap, this);
     this.#overlap();
@@ -148,6 +157,7 @@ export class LiifLayer extends GridLayer {
   }
 
   override onRemove(map: LeafletMap): this {
+    this.#endWatch?.();
     map.off('zoom zoomanim zoomend viewreset', this.#overlap, this);
     return super.onRemove(map);
   }
@@ -246,7 +256,7 @@ export class LiifLayer extends GridLayer {
   async #load(running: RunningTile): Promise<void> {
     const { address, element } = running;
     const { signal } = running.controller;
-    const ratio = this.#pixelRatio ?? Math.min(3, Math.max(1, Math.ceil(globalThis.devicePixelRatio || 1)));
+    const ratio = this.#screenRatio;
     try {
       const { z, x, y } = address;
       const body = await this.#source.tile(z, x, y, TILE_SIZE * ratio, signal, () => this.#distance(running));
@@ -270,6 +280,18 @@ export class LiifLayer extends GridLayer {
       if (signal.aborted) return;
       this.#fail(running, error);
     }
+  }
+
+  #ratio(): number {
+    return this.#pixelRatio ?? Math.min(3, Math.max(1, Math.ceil(devicePixelRatio || 1)));
+  }
+
+  #otherPixels(): void {
+    this.#overlap();
+    const ratio = this.#ratio();
+    if (ratio === this.#screenRatio) return;
+    this.#screenRatio = ratio;
+    this.#loadAgain();
   }
 
   #fail(running: RunningTile, error: unknown): void {
