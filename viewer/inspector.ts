@@ -78,7 +78,7 @@ export class Inspector {
 
   #update(): void {
     if (!this.shown) return;
-    const { view, picture, exponent } = this.#picture;
+    const { view, picture, screenExponent } = this.#picture;
     this.crosshair.hidden = this.#pointer !== undefined;
     const position = this.#pointer ? view.positionAt([this.#pointer.x, this.#pointer.y]) : view.center;
     const x = Number(position.x >> BigInt(FRACTION_BITS));
@@ -96,12 +96,12 @@ export class Inspector {
       this.#value.append(this.#swatch, valueText(sample));
     } else this.#value.textContent = inside ? '…' : '–';
     this.#draw(x, y);
-    this.#showValueAt(inside && exponent > 0 ? position : undefined);
+    this.#showValueAt(inside && screenExponent > 0 ? position : undefined);
   }
 
   /** Asks for the value between samples, once the pointer rests. */
   #showValueAt(position: Position | undefined): void {
-    const { picture, exponent } = this.#picture;
+    const { picture, screenExponent } = this.#picture;
     this.#pointRow.hidden = position === undefined || !picture.valueAt || !picture.synthesizes;
     clearTimeout(this.#timer);
     this.#valueRequest?.abort();
@@ -111,7 +111,7 @@ export class Inspector {
     this.#valueRequest = controller;
     this.#timer = setTimeout(async () => {
       try {
-        const digits = Math.min(300, digitsFor(exponent) + 1);
+        const digits = Math.min(300, digitsFor(screenExponent) + 1);
         const value = await picture.valueAt!(
           formatDecimal(position.x, digits),
           formatDecimal(position.y, digits),

@@ -1,6 +1,7 @@
 import { DomEvent, Map as LeafletMap, type LeafletMouseEvent, point } from 'leaflet';
 import { DeepView } from './deep-view.ts';
 import { LiifLayer } from './liif-layer.ts';
+import { watchPixelRatio } from './pixel-ratio.ts';
 import { type Position, toFixed, toNumber } from './position.ts';
 import type { ShownPicture } from './shown-picture.ts';
 import type { TileSource } from './tile-source.ts';
@@ -19,6 +20,7 @@ export class PictureMap {
   readonly layer: LiifLayer;
   readonly view: DeepView;
   readonly motion: ZoomMotion;
+  readonly #endWatch: () => void;
 
   constructor(container: HTMLElement, picture: ShownPicture) {
     this.picture = picture;
@@ -49,15 +51,21 @@ export class PictureMap {
       this.motion.stepBy(event.originalEvent.shiftKey ? -1 : 1, event.containerPoint),
     );
     container.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    this.#endWatch = watchPixelRatio(() => this.map.fire('pixelratio'));
   }
 
   get nativeZoom(): number {
     return this.picture.size.nativeZoom;
   }
 
-  /** log2 of the scale: 0 at native. */
+  /** log2 of the scale in CSS pixels, by which the page is laid out: 0 where one of them is a pixel of the picture. */
   get exponent(): number {
     return this.view.zoom - this.nativeZoom;
+  }
+
+  /** log2 of the scale that people are told: 0 at native, where one pixel of the picture is one of the screen. */
+  get screenExponent(): number {
+    return this.exponent + Math.log2(devicePixelRatio);
   }
 
   /** Center and zoom that show the whole picture. */
@@ -77,9 +85,9 @@ export class PictureMap {
     this.view.setView(center, zoom);
   }
 
-  /** Pixel for pixel around the middle. */
+  /** Pixel of the picture for pixel of the screen, around the middle. */
   goNative(): void {
-    this.motion.zoomTo(this.nativeZoom);
+    this.motion.zoomTo(this.nativeZoom - Math.log2(devicePixelRatio));
   }
 
   panBy(x: number, y: number): void {
@@ -143,6 +151,7 @@ export class PictureMap {
 
   close(): void {
     this.motion.stop();
+    this.#endWatch();
     this.map.remove();
   }
 

@@ -27,7 +27,7 @@ export class Readout {
     const coordinates = element('span', { class: 'readout-coordinates' }, this.#x, this.#y);
     this.element = element('div', { class: 'readout panel' }, this.#scale, this.#badge, coordinates);
     const { map } = picture;
-    map.on('zoom move rebase', () => this.#show());
+    map.on('zoom move rebase pixelratio', () => this.#show());
     map.on('moveend', () => {
       this.#show();
       clearTimeout(this.#timer);
@@ -47,7 +47,7 @@ export class Readout {
   }
 
   #show(): void {
-    const { view, exponent } = this.#picture;
+    const { view, screenExponent: exponent } = this.#picture;
     const sharpness = this.#sharpness();
     this.#scale.textContent = formatScale(exponent);
     this.#badge.textContent = sharpness;
@@ -60,12 +60,12 @@ export class Readout {
   }
 
   #sharpness(): Sharpness | 'enlarged' {
-    const sharpness = sharpnessOf(this.#picture.exponent);
+    const sharpness = sharpnessOf(this.#picture.screenExponent);
     return sharpness === 'synthesized' && !this.#picture.picture.synthesizes ? 'enlarged' : sharpness;
   }
 
   #announce(): void {
-    const { view, exponent } = this.#picture;
+    const { view, screenExponent: exponent } = this.#picture;
     const scale = `Scale ${spokenScale(exponent)}, ${this.#sharpness()}`;
     // Moves without a zoom are not announced: whoever moves knows, and chatter tires.
     if (scale === this.#told) return;

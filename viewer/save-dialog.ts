@@ -1,3 +1,4 @@
+import type { Point } from 'leaflet';
 import { element } from './element.ts';
 import type { PictureMap } from './picture-map.ts';
 import { MAX_SAVED_PIXELS, MAX_SAVED_SIDE, savedRegion } from './save.ts';
@@ -84,8 +85,9 @@ export class SaveDialog {
     this.element.showModal();
   }
 
-  #screen() {
-    return this.#picture.map.getSize();
+  /** Pixels of the screen in view. */
+  #screen(): Point {
+    return this.#picture.map.getSize().multiplyBy(devicePixelRatio).round();
   }
 
   /** Output size of the width in the field, or why there is none. */
@@ -102,7 +104,8 @@ export class SaveDialog {
       );
       return `At most ${most} pixels wide in this window.`;
     }
-    return { width, height, zoom: this.#picture.view.zoom + Math.log2(width / screen.x) };
+    const factor = (devicePixelRatio * width) / screen.x;
+    return { width, height, zoom: this.#picture.view.zoom + Math.log2(factor) };
   }
 
   #describe(): void {

@@ -1,10 +1,10 @@
-// How scale is told: output pixels per pixel of the picture, 2^exponent.
+// How scale is told: pixels of the screen, or of an image to be saved, per pixel of the picture: 2^exponent.
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 
 export type Sharpness = 'reduced' | 'native' | 'synthesized';
 
-/** `exponent` = zoom - native zoom. Native within a hundredth of a percent: gestures rarely hit it exactly. */
+/** Native within a hundredth of a percent: gestures rarely hit it exactly. */
 export function sharpnessOf(exponent: number): Sharpness {
   if (Math.abs(exponent) < 1e-4) return 'native';
   return exponent < 0 ? 'reduced' : 'synthesized';
@@ -16,15 +16,18 @@ export function formatScale(exponent: number): string {
     const percent = 100 * 2 ** exponent;
     return `${percent >= 10 ? Math.round(percent) : percent.toPrecision(2)} %`;
   }
-  const nearest = Math.round(exponent);
-  const whole = Math.abs(exponent - nearest) < 1e-4;
   if (exponent < 20) {
-    const scale = whole ? 2 ** nearest : 2 ** exponent;
+    const scale = 2 ** exponent;
+    const near = Math.round(scale);
+    // Screens of three pixels to one of CSS have whole scales that are no powers of two.
     const shown =
-      scale >= 100 || whole ? Math.round(scale).toLocaleString('en') : scale.toFixed(scale < 10 ? 2 : 1);
+      scale >= 100 || Math.abs(scale - near) < 1e-4 * near
+        ? near.toLocaleString('en')
+        : scale.toFixed(scale < 10 ? 2 : 1);
     return `${shown}×`;
   }
-  if (whole) return `2${superscript(nearest)}×`;
+  const nearest = Math.round(exponent);
+  if (Math.abs(exponent - nearest) < 1e-4) return `2${superscript(nearest)}×`;
   const decimal = exponent * Math.log10(2);
   const power = Math.floor(decimal + 1e-9);
   return `${(10 ** (decimal - power)).toFixed(1)}·10${superscript(power)}×`;

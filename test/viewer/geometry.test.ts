@@ -127,6 +127,12 @@ describe('scale', () => {
       '2⁶⁰×',
       '1.5·10¹⁸×',
     ]);
+    // Three pixels of the screen, and one and a quarter, in one of CSS.
+    expect([Math.log2(3), Math.log2(1.25), 2 + Math.log2(1.25)].map(formatScale)).toEqual([
+      '3×',
+      '1.25×',
+      '5×',
+    ]);
     expect(spokenScale(60)).toBe('2 to the power of 60 times');
     expect(spokenScale(-1)).toBe('50 percent');
     expect([sharpnessOf(-1), sharpnessOf(0), sharpnessOf(3)]).toEqual(['reduced', 'native', 'synthesized']);

@@ -29,6 +29,22 @@ describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` 
       const tiles = [...document.querySelectorAll<HTMLImageElement>('.liif-tile img')];
       return tiles.length > 0 && tiles.every(({ naturalWidth }) => naturalWidth === 512);
     });
+    // And tells the scale anew: eight pixels of the screen for one of the picture.
+    expect(await page.textContent('.readout-scale')).toBe('8×');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('counts pixels of the screen in scale, badge, key and what is saved, and those of CSS in links', async () => {
+    const page = await open('#x=200&y=150&z=1', { deviceScaleFactor: 2 });
+    const told = () => page.locator('.readout-scale, .badge').allTextContents();
+    expect(await told()).toEqual(['2×', 'synthesized']);
+    await page.keyboard.press('1');
+    expect(await told()).toEqual(['1×', 'native']);
+    await page.waitForFunction(() => location.hash.endsWith('z=0'));
+    await page.keyboard.press('s');
+    expect(await page.getByLabel('Width in pixels').inputValue()).toBe('1600');
+    await page.getByText('1600 × 1200 pixels, scale 1×, PNG').waitFor();
     expect(page.faults).toEqual([]);
     await page.close();
   });
