@@ -54,6 +54,7 @@ export interface PictureFacts {
   readonly nativeZoom: number;
   readonly bytes: number;
   readonly quality: number;
+  readonly alpha: boolean;
   /** What decodes it. */
   readonly engine: EngineFacts;
 }

@@ -89,6 +89,7 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
         nativeZoom: nativeZoom(image),
         bytes: reader.fileLength,
         quality: header.quality,
+        alpha: header.alpha,
         engine: factsOf(image.engine),
       };
     }

@@ -81,6 +81,7 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
     thumbnail: like?.thumbnail ?? ((signal) => thumbnailOf(source, signal)),
     title,
     size: source,
+    alpha: facts.alpha,
     source,
     lossless: source,
     comparisons: like?.comparisons ?? [],

@@ -7,10 +7,9 @@ import { fill } from './thumbnail.ts';
 export class Navigator {
   readonly element: HTMLElement;
   readonly #picture: PictureMap;
-  readonly #closing = new AbortController();
   readonly #frame = element('div', { class: 'navigator-frame' });
 
-  constructor(picture: PictureMap, thumbnail: (signal: AbortSignal) => Promise<Blob>) {
+  constructor(picture: PictureMap, thumbnail: Promise<Blob>) {
     this.#picture = picture;
     const { width, height } = picture.picture.size;
     const image = element('img', { attributes: { alt: '', draggable: 'false' } });
@@ -21,7 +20,7 @@ export class Navigator {
       this.#frame,
     );
     // Without an image its frame still leads.
-    void fill(image, thumbnail(this.#closing.signal));
+    void fill(image, thumbnail);
     this.element.style.aspectRatio = `${width} / ${height}`;
     this.element.style.setProperty('--aspect', String(width / height));
     this.element.addEventListener('pointerdown', (event) => {
@@ -32,10 +31,6 @@ export class Navigator {
       if (this.element.hasPointerCapture(event.pointerId)) this.#goTo(event);
     });
     picture.map.on('move zoom moveend rebase', () => this.#show());
-  }
-
-  close(): void {
-    this.#closing.abort();
   }
 
   #goTo(event: PointerEvent): void {

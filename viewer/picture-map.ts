@@ -1,4 +1,5 @@
 import { DomEvent, Map as LeafletMap, type LeafletMouseEvent, point } from 'leaflet';
+import { Backdrop } from './backdrop.ts';
 import { DeepView } from './deep-view.ts';
 import { LiifLayer } from './liif-layer.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
@@ -20,6 +21,9 @@ export class PictureMap {
   readonly layer: LiifLayer;
   readonly view: DeepView;
   readonly motion: ZoomMotion;
+  /** The small image of the whole, asked for once; rejects where it does not come. */
+  readonly thumbnail: Promise<Blob> | undefined;
+  readonly #closing = new AbortController();
   readonly #endWatch: () => void;
 
   constructor(container: HTMLElement, picture: ShownPicture) {
@@ -45,6 +49,8 @@ export class PictureMap {
     const fit = nativeZoom + Math.log2(Math.min(size.x / width, size.y / height));
     this.view = new DeepView(this.map, this.layer, { minZoom: Math.min(0, Math.floor(fit)) });
     this.motion = new ZoomMotion(this.view);
+    this.thumbnail = picture.thumbnail?.(this.#closing.signal);
+    if (this.thumbnail && !picture.alpha) new Backdrop(this.view, picture.size, this.thumbnail);
     this.layer.addTo(this.map);
     this.map.on('moveend', () => this.#comeBack());
     this.map.on('dblclick', (event: LeafletMouseEvent) =>
@@ -151,6 +157,7 @@ export class PictureMap {
 
   close(): void {
     this.motion.stop();
+    this.#closing.abort();
     this.#endWatch();
     this.map.remove();
   }

@@ -20,6 +20,8 @@ export interface ShownPicture {
   /** The same pixels without loss, for saving. */
   readonly lossless: TileSource;
   readonly comparisons: readonly Comparison[];
+  /** Whether anything behind it, or behind what it is compared with, shines through. */
+  readonly alpha: boolean;
   /** Small image of the whole. */
   readonly thumbnail?: (signal: AbortSignal) => Promise<Blob>;
   /** Address of the .liif itself, where the browser may decode it instead. */
@@ -69,6 +71,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
     hasAddress: true,
     title: info.title,
     size: info,
+    alpha: info.alpha || original?.alpha === true,
     source: new HttpTileSource(info, { server }),
     lossless: new HttpTileSource(info, { server, format: 'png' }),
     comparisons,

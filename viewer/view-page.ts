@@ -64,8 +64,7 @@ export class ViewPage {
     const readout = new Readout(this.picture);
     this.#inspector = new Inspector(this.picture);
     this.#save = new SaveDialog(this.picture);
-    this.#navigator =
-      picture.thumbnail === undefined ? undefined : new Navigator(this.picture, picture.thumbnail);
+    this.#navigator = this.picture.thumbnail && new Navigator(this.picture, this.picture.thumbnail);
     this.#curtain =
       picture.comparisons.length === 0
         ? undefined
@@ -158,7 +157,6 @@ export class ViewPage {
     clearTimeout(this.#linkTimer);
     this.#listening.abort();
     this.#decodeSwitch?.close();
-    this.#navigator?.close();
     this.picture.close();
     this.#root.replaceChildren();
   }

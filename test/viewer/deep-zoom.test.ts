@@ -173,7 +173,7 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     const page = await open(`#x=201.5&y=151.25&z=${NATIVE_ZOOM + exponent}`, {
       viewport: { width: 500, height: 360 },
     });
-    await page.addStyleTag({ content: '.map { background: #f0f !important }' });
+    await page.addStyleTag({ content: '.map { background: #f0f !important } .backdrop { display: none }' });
     const covered = exponent < 1 ? 0.7 : 1;
     await tilesLoaded(page, covered);
     await page.waitForTimeout(400);
@@ -220,7 +220,7 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.waitForSelector('.readout');
     await tilesLoaded(page);
     await page.addStyleTag({
-      content: '.panel { display: none !important } .map { background: #fff !important }',
+      content: '.panel, .backdrop { display: none !important } .map { background: #fff !important }',
     });
     await page.waitForTimeout(400);
     const shot = await page.screenshot({ clip: { x: 20, y: 20, width: 760, height: 560 } });

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
+import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+
+const there = MISSING === undefined;
+const server = there
+  ? await startServer({
+      roots: [
+        await directoryOf({
+          'noise.liif': await encoded(picture(400, 300)),
+          'glass.png': await imageOf(picture(400, 300, 4))
+            .png()
+            .toBuffer(),
+        }),
+      ],
+      openEngine: quickEngine,
+      viewer: await builtViewer(),
+      maxWaitMs: 30_000,
+    })
+  : undefined;
+const open = async (address: string) => {
+  const page = await openPage();
+  await page.goto(`${server!.localUrl}view?id=${address}`);
+  await page.waitForSelector('.readout');
+  return page;
+};
+
+describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('lies the picture in small, in its place, after a quick way out of the depth', async () => {
+    const page = await open('noise#x=200&y=150&z=60');
+    await tilesLoaded(page);
+    const backdrop = page.locator('.backdrop');
+    expect(await backdrop.isVisible()).toBe(false);
+    // None of the new tiles comes.
+    await page.route(/\/noise\/\d/, () => undefined);
+    await page.evaluate(() => {
+      location.hash = '#x=200&y=150&z=1';
+    });
+    await page.waitForFunction(
+      () => document.querySelector<HTMLImageElement>('.backdrop')!.getBoundingClientRect().width === 400,
+    );
+    expect(await backdrop.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(320);
+    await page.mouse.move(400, 300);
+    await page.mouse.wheel(0, -90);
+    await page.waitForFunction(() => location.hash.endsWith('z=1.5'));
+    const { x, y, width, height } = (await backdrop.boundingBox())!;
+    const scale = Math.SQRT2;
+    for (const [is, wanted] of [
+      [x, 400 - 200 * scale],
+      [y, 300 - 150 * scale],
+      [width, 400 * scale],
+      [height, 300 * scale],
+    ] as const)
+      expect(Math.abs(is - wanted)).toBeLessThan(1);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('lies nothing where tiles are transparent', async () => {
+    const page = await open('glass.png');
+    await tilesLoaded(page, 0.3);
+    expect(await page.locator('.backdrop').count()).toBe(0);
+    await page.close();
+  });
+});

@@ -1,0 +1,46 @@
+import { DomUtil } from 'leaflet';
+import type { DeepView } from './deep-view.ts';
+import { element } from './element.ts';
+import { toFixed } from './position.ts';
+import { fill } from './thumbnail.ts';
+
+const PANE = 'backdrop';
+/** Side before it is enlarged, in CSS pixels. */
+const SIDE = 256;
+/** Enlarged to more it would be nothing but a color, and more than browsers draw well. */
+const MAX_SIDE = 2 ** 15;
+
+/** The small image of the whole beneath the tiles: where they have not come yet there is something to see. Not for pictures that let it shine through. */
+export class Backdrop {
+  readonly #image = element('img', { class: 'backdrop', attributes: { alt: '', draggable: 'false' } });
+  readonly #view: DeepView;
+  readonly #longer: number;
+
+  /** `thumbnail` may fail; then there is none. */
+  constructor(
+    view: DeepView,
+    size: { readonly width: number; readonly height: number },
+    thumbnail: Promise<Blob>,
+  ) {
+    this.#view = view;
+    this.#longer = Math.max(size.width, size.height);
+    const { map } = view;
+    const pane = map.createPane(PANE);
+    // Just below the tiles.
+    pane.style.zIndex = '190';
+    pane.append(this.#image);
+    this.#image.style.width = `${(SIDE * size.width) / this.#longer}px`;
+    this.#image.style.height = `${(SIDE * size.height) / this.#longer}px`;
+    void fill(this.#image, thumbnail);
+    map.on('move zoom viewreset rebase', () => this.#place());
+  }
+
+  #place(): void {
+    const { map, zoom, origin } = this.#view;
+    const side = this.#longer * 2 ** (zoom - origin.nativeZoom);
+    this.#image.hidden = side > MAX_SIDE;
+    if (this.#image.hidden) return;
+    const corner = this.#view.containerPoint({ x: toFixed(0), y: toFixed(0) });
+    DomUtil.setTransform(this.#image, map.containerPointToLayerPoint(corner), side / SIDE);
+  }
+}
