@@ -36,7 +36,7 @@ async function route(): Promise<void> {
   const source = query.get('src');
   const id = /\/view$/.test(location.pathname) ? query.get('id') : null;
   try {
-    if (file) await showLocally(file, file.name, signal);
+    if (file) await showLocally(file, file.name.replace(/\.liif$/i, ''), signal);
     else if (source !== null) await showLocally(...sourceAddress(source), signal);
     else if (id !== null) {
       // Leaflet and all that stands on it come only with a picture.

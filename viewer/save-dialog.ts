@@ -125,7 +125,7 @@ export class SaveDialog {
     this.#save.disabled = true;
     this.#progress.hidden = false;
     this.#progress.value = 0;
-    const { picture, view, exponent } = this.#picture;
+    const { picture, view } = this.#picture;
     try {
       const blob = await savedRegion(
         picture.lossless,
@@ -137,8 +137,8 @@ export class SaveDialog {
       );
       const url = URL.createObjectURL(blob);
       const name = picture.title.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-');
-      const scale = formatScale(exponent).replaceAll(/[^\d.]+/g, '') || '1';
-      element('a', { attributes: { href: url, download: `${name}-${scale}x-${size.width}.png` } }).click();
+      const download = `${name}-${size.width}x${size.height}.png`;
+      element('a', { attributes: { href: url, download } }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
       this.element.close();
     } catch (error) {

@@ -126,7 +126,7 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Save', exact: true }).click(),
     ]);
-    expect(download.suggestedFilename()).toBe('noise-4x-640.png');
+    expect(download.suggestedFilename()).toBe('noise-640x480.png');
     const saved = await pixelsOf(await readFile((await download.path())!));
     expect([saved.width, saved.height]).toEqual([640, 480]);
     // 640 pixels at zoom 4 around 120 * 8 = 960: from 640 on, the middle of tile 2.
