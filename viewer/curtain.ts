@@ -75,6 +75,8 @@ export class Curtain {
     // Gestures on the line are not the map's.
     for (const type of ['mousedown', 'touchstart', 'dblclick', 'pointerdown'] as const)
       this.#line.addEventListener(type, (event) => event.stopPropagation());
+    // But whoever turns the wheel means the picture.
+    this.#line.addEventListener('wheel', (event) => picture.wheel(event), { passive: false });
     container.after(this.#line, this.#labels);
   }
 

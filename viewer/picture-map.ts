@@ -1,6 +1,7 @@
-import { DomEvent, Map as LeafletMap, type LeafletMouseEvent, point } from 'leaflet';
+import { DomEvent, Map as LeafletMap, type LeafletMouseEvent, type Point, point } from 'leaflet';
 import { Backdrop } from './backdrop.ts';
 import { DeepView } from './deep-view.ts';
+import { internalsOf } from './leaflet-internals.ts';
 import { LiifLayer } from './liif-layer.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
 import { type Position, toFixed, toNumber } from './position.ts';
@@ -25,6 +26,9 @@ export class PictureMap {
   readonly thumbnail: Promise<Blob> | undefined;
   readonly #closing = new AbortController();
   readonly #endWatch: () => void;
+  /** Where the map's pane will be when keys have moved it. */
+  #panTarget: Point | undefined;
+  #panning = false;
 
   constructor(container: HTMLElement, picture: ShownPicture) {
     this.picture = picture;
@@ -38,6 +42,8 @@ export class PictureMap {
       scrollWheelZoom: false,
       doubleClickZoom: false,
       keyboard: false,
+      // The page does, and keeps the whole picture in view.
+      trackResize: false,
       zoomSnap: 0,
       fadeAnimation: !calm,
       zoomAnimation: false,
@@ -46,17 +52,21 @@ export class PictureMap {
     });
     const size = this.map.getSize();
     const { width, height, nativeZoom } = picture.size;
-    const fit = nativeZoom + Math.log2(Math.min(size.x / width, size.y / height));
+    // Whichever way the screen is turned.
+    const fit = nativeZoom + Math.log2(Math.min(size.x, size.y) / Math.max(width, height));
     this.view = new DeepView(this.map, this.layer, { minZoom: Math.min(0, Math.floor(fit)) });
     this.motion = new ZoomMotion(this.view);
     this.thumbnail = picture.thumbnail?.(this.#closing.signal);
     if (this.thumbnail && !picture.alpha) new Backdrop(this.view, picture.size, this.thumbnail);
     this.layer.addTo(this.map);
-    this.map.on('moveend', () => this.#comeBack());
+    this.map.on('moveend', () => {
+      this.#panTarget = undefined;
+      this.#comeBack();
+    });
     this.map.on('dblclick', (event: LeafletMouseEvent) =>
       this.motion.stepBy(event.originalEvent.shiftKey ? -1 : 1, event.containerPoint),
     );
-    container.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
+    container.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     this.#endWatch = watchPixelRatio(() => this.map.fire('pixelratio'));
   }
 
@@ -81,8 +91,16 @@ export class PictureMap {
     const fit = Math.log2(Math.min(size.x / width, size.y / height));
     return {
       center: { x: toFixed(width / 2), y: toFixed(height / 2) },
-      zoom: this.nativeZoom + Math.min(HOME_EXPONENT, fit),
+      zoom: Math.max(this.view.minZoom, this.nativeZoom + Math.min(HOME_EXPONENT, fit)),
     };
+  }
+
+  /** Whether the whole picture is shown as `goHome` does, but for less than a pixel. */
+  get isHome(): boolean {
+    const { center, zoom } = this.home();
+    const { x, y } = this.view.center;
+    const off = (to: bigint, from: bigint) => Math.abs(toNumber(to - from, this.exponent));
+    return Math.abs(zoom - this.view.zoom) < 1e-6 && off(x, center.x) < 1 && off(y, center.y) < 1;
   }
 
   goHome(): void {
@@ -98,7 +116,16 @@ export class PictureMap {
 
   panBy(x: number, y: number): void {
     this.motion.stop();
-    this.map.panBy(point(x, y), { animate: !reducedMotion(), duration: 0.15 });
+    const internals = internalsOf(this.map);
+    // What is left of the way before is gone too: a key that is held loses nothing.
+    const target = (this.#panTarget ?? internals._getMapPanePos()).subtract([x, y]);
+    const animate = !reducedMotion();
+    this.#panning = true;
+    internals._stop();
+    this.map.panBy(internals._getMapPanePos().subtract(target), { animate, duration: 0.15 });
+    this.#panning = false;
+    if (animate) this.#panTarget = target;
+    else this.#comeBack();
   }
 
   /** What a key does on the map; false where it is none of the map's. */
@@ -162,7 +189,8 @@ export class PictureMap {
     this.map.remove();
   }
 
-  #wheel(event: WheelEvent): void {
+  /** Zooms around the pointer; for what lies over the map, too. */
+  wheel(event: WheelEvent): void {
     event.preventDefault();
     // Pixels, whatever the device counts in; pinching on a touchpad comes as a wheel with Ctrl, in small steps.
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : event.deltaMode === 2 ? 60 : 1;
@@ -174,7 +202,7 @@ export class PictureMap {
 
   /** The picture can be pushed aside, but its middle half stays in reach: the center of the view comes back to it. */
   #comeBack(): void {
-    if (this.motion.running) return;
+    if (this.motion.running || this.#panning) return;
     const { width, height } = this.picture.size;
     const { x, y } = this.view.center;
     const within = (value: bigint, side: number) => {

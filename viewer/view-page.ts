@@ -138,8 +138,11 @@ export class ViewPage {
     addEventListener('hashchange', () => this.#follow(), { signal });
     const resize = new ResizeObserver(() => {
       // Called when it begins to observe, too: from then on the map would take its middle for that of the nearest whole pixel.
-      if (!map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight]))
-        map.invalidateSize({ pan: true, animate: false });
+      if (map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight])) return;
+      const { isHome } = this.picture;
+      map.invalidateSize({ pan: true, animate: false });
+      // Who has seen the whole picture goes on to see it.
+      if (isHome) this.picture.goHome();
     });
     resize.observe(mapElement);
     onAbort(signal, () => resize.disconnect());
@@ -175,7 +178,8 @@ export class ViewPage {
     const act = this.#shortcut(key);
     if (!act) return;
     event.preventDefault();
-    act();
+    // A key that is held would open and close, open and close.
+    if (!event.repeat) act();
   }
 
   #shortcut(key: string): (() => void) | undefined {

@@ -48,4 +48,19 @@ describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` 
     expect(page.faults).toEqual([]);
     await page.close();
   });
+
+  it('shows the whole picture on when a phone is turned, and only to whom it was shown', async () => {
+    const page = await open('', { viewport: { width: 400, height: 800 } });
+    expect(await page.textContent('.readout-scale')).toBe('1×');
+    await page.setViewportSize({ width: 800, height: 270 });
+    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '90 %');
+    await page.evaluate(() => {
+      location.hash = '#x=200&y=150&z=2';
+    });
+    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '2×');
+    await page.setViewportSize({ width: 270, height: 800 });
+    await page.waitForTimeout(300);
+    expect(await page.textContent('.readout-scale')).toBe('2×');
+    await page.close();
+  });
 });

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
+import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+
+const there = MISSING === undefined;
+const server = there
+  ? await startServer({
+      roots: [await directoryOf({ 'noise.liif': await encoded(picture(400, 300)) })],
+      openEngine: quickEngine,
+      viewer: await builtViewer(),
+      maxWaitMs: 30_000,
+    })
+  : undefined;
+const open = async (hash: string, options: Parameters<typeof openPage>[0] = {}) => {
+  const page = await openPage(options);
+  await page.goto(`${server!.localUrl}view?id=noise${hash}`);
+  await page.waitForSelector('.readout');
+  return page;
+};
+
+describe.skipIf(!there)(`gestures${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('move by every press of an arrow, also while the map is still on its way', async () => {
+    const page = await open('#x=100&y=150&z=5', { reducedMotion: 'no-preference' });
+    await tilesLoaded(page);
+    // 90 pixels each, 16 times enlarged.
+    for (let i = 0; i < 16; i++) await page.keyboard.down('ArrowRight');
+    await page.keyboard.up('ArrowRight');
+    await page.waitForFunction(() => /#x=(190|189\.9\d*|190\.0\d*)&/.test(location.hash));
+    // There and back: it stays where it is.
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('ArrowRight');
+    await page.waitForTimeout(600);
+    expect(page.url()).toMatch(/#x=(190|189\.9\d*|190\.0\d*)&/);
+    await page.close();
+  });
+
+  it('open the curtain once, however long its key is held', async () => {
+    const page = await open('#x=200&y=150&z=3');
+    for (let i = 0; i < 4; i++) await page.keyboard.down('c');
+    await page.keyboard.up('c');
+    expect(await page.locator('.curtain-line').isVisible()).toBe(true);
+    await page.keyboard.press('c');
+    expect(await page.locator('.curtain-line').isVisible()).toBe(false);
+    await page.close();
+  });
+
+  it('zoom around the pointer on the line of the curtain, too', async () => {
+    const page = await open('#x=200&y=150&z=3&compare=bicubic&at=0.5');
+    await page.mouse.move(400, 200);
+    await page.mouse.wheel(0, -180);
+    // 100 pixels over the middle: 25 of the picture before, 12.5 after.
+    await page.waitForFunction(() => /#x=200(\.0\d*)?&y=137\.\d*&z=4&/.test(location.hash));
+    await page.close();
+  });
+});
