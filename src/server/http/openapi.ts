@@ -17,6 +17,7 @@ const id = path(
   'id',
   'Id of a picture, percent-encoded (`/` as `%2F`); `@64x` after it means a virtual canvas 64 times as large.',
 );
+const job = path('job', 'Id of the job.');
 const version = query('v', 'Version of the picture; with the current one, answers may be cached for ever.');
 const problem = {
   description: 'What is wrong, as RFC 9457 has it.',
@@ -127,11 +128,23 @@ export function openApiDocument(server: string): Record<string, unknown> {
         },
       },
       '/api/images/{id}': get('One picture', [id], json('Size, version and addresses of a picture.')),
-      '/api/jobs/{job}': get(
-        'How far an encoding is; with Accept: text/event-stream, as events',
-        [path('job', 'Id of the job.')],
-        json('State of the job.'),
-      ),
+      '/api/jobs/{job}': {
+        ...get(
+          'How far an encoding is; with Accept: text/event-stream, as events',
+          [job],
+          json('State of the job.'),
+        ),
+        delete: {
+          summary: 'Give up an encoding that is not done yet (where uploads are allowed)',
+          parameters: [job],
+          responses: {
+            '204': { description: 'It is given up.' },
+            '403': problem,
+            '404': problem,
+            '409': { ...problem, description: 'The picture is there already.' },
+          },
+        },
+      },
       '/{id}/{z}/{x}/{y}.{format}': get(
         'A tile of 256 x 256 pixels; with @2x or @3x after y, of 512 or 768',
         [

@@ -98,6 +98,12 @@ export function router(
       response.locals.route = 'upload';
       return uploads.receive(request, response, hosts.baseOf(request, request.baseUrl), signal);
     }
+    if (config.allowUpload && request.method === 'DELETE' && request.url.startsWith('/api/jobs/')) {
+      const wanted = parseRequest(request.url);
+      response.locals.route = 'job';
+      if (wanted.kind === 'job')
+        return uploads.cancel(request, response, hosts.baseOf(request, request.baseUrl), wanted.job);
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.set('Allow', allowedMethods(request.url, config.allowUpload));
       throw new Problem(405, 'method-not-allowed', 'This method is not answered here.');

@@ -42,6 +42,10 @@ export interface UploadsOptions {
 interface Job {
   state: JobState;
   readonly changed: Set<() => void>;
+  /** Aborted when the picture is not wanted any more, or the server stops. */
+  readonly stop: AbortController;
+  /** Its file gets its name: too late to stop. */
+  kept: boolean;
 }
 
 /** Encodings that wait, besides the one that runs. */
@@ -126,6 +130,18 @@ export class Uploads {
     });
   }
 
+  /** Answers DELETE /api/jobs/{job}: what is not done yet is given up, and its unfinished file goes. */
+  cancel(request: Request, response: Response, base: string, number: string): void {
+    checkOrigin(request, base);
+    const job = this.#jobs.get(number);
+    if (!job) throw notFound('There is no such job.');
+    if (job.kept) throw new Problem(409, 'done', 'The picture is there already.');
+    job.stop.abort(canceled());
+    // Its turn may be long in coming.
+    if (job.state.state === 'queued') tell(job, { state: 'failed', problem: problemDocument(canceled()) });
+    response.status(204).set('Cache-Control', 'no-store').end();
+  }
+
   /** Stops the running encoding; its unfinished file goes. */
   async close(): Promise<void> {
     this.#stop.abort(stopping());
@@ -190,6 +206,8 @@ export class Uploads {
     const job: Job = {
       state: { job: randomUUID(), id, state: 'queued', progress: 0 },
       changed: new Set(),
+      stop: new AbortController(),
+      kept: false,
     };
     this.#jobs.set(job.state.job, job);
     for (const [number, { state }] of this.#jobs) {
@@ -203,20 +221,26 @@ export class Uploads {
   async #keep(job: Job, path: string, write: (file: AtomicFile) => Promise<unknown>): Promise<void> {
     const { catalog, infoOf, onFailed } = this.#options;
     const { signal } = this.#stop;
+    const forget = onAbort(signal, () => job.stop.abort(signal.reason));
     try {
       signal.throwIfAborted();
+      job.stop.signal.throwIfAborted();
       tell(job, { state: 'running' });
       await writeAtomically(path, async (file) => {
         await write(file);
         if (existsSync(path))
           throw new Problem(409, 'name-taken', 'Another picture has got this name meanwhile.');
+        job.stop.signal.throwIfAborted();
+        job.kept = true;
       });
       await catalog.rescan();
       tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {
-      onFailed?.(job.state.id, error);
-      tell(job, { state: 'failed', problem: problemDocument(problemOf(error)) });
+      const problem = problemOf(error);
+      if (problem.code !== 'canceled') onFailed?.(job.state.id, error);
+      tell(job, { state: 'failed', problem: problemDocument(problem) });
     } finally {
+      forget();
       this.#queued--;
     }
   }
@@ -225,9 +249,11 @@ export class Uploads {
     const { engines, maxPixels } = this.#options;
     const { raster } = await readImage(bytes, { name: job.state.id, maxPixels });
     const { engine } = await engines.running();
+    const { signal } = job.stop;
+    signal.throwIfAborted();
     let told = 0;
     await encodeImageTo(engine, raster, file, {
-      signal: this.#stop.signal,
+      signal,
       ...(quality !== undefined && { quality }),
       onProgress: ({ done, total }) => {
         const progress = Math.min(1, done / total);
@@ -242,6 +268,10 @@ export class Uploads {
 function tell(job: Job, change: Partial<JobState>): void {
   job.state = { ...job.state, ...change };
   for (const send of [...job.changed]) send();
+}
+
+function canceled(): Problem {
+  return new Problem(409, 'canceled', 'The picture was not wanted any more.');
 }
 
 /** The path of a URL, without a slash at its end. */

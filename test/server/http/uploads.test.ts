@@ -171,6 +171,30 @@ describe('an image that is sent', () => {
     expect((await send('name=a', png, headers)).status).toBe(403);
   });
 
+  it('is given up when it is not wanted any more, running or waiting, and leaves nothing behind', async () => {
+    const large = await imageOf(picture(1000, 1000)).jpeg({ quality: 30 }).toBuffer();
+    const jobs: string[] = [];
+    for (const name of ['first', 'second', 'third'])
+      jobs.push((await send(`name=${name}`, name === 'first' ? large : png)).json().job);
+    const state = async (i: number) => (await server.get(`/api/jobs/${jobs[i]}`)).json();
+    const cancel = (job = '00000000-0000-0000-0000-000000000000', headers: Record<string, string> = {}) =>
+      server.get(`/api/jobs/${job}`, { method: 'DELETE', headers });
+    const canceled = { state: 'failed', problem: { type: 'urn:liif:problem:canceled', status: 409 } };
+    expect((await cancel(jobs[1])).status).toBe(204);
+    // It need not wait for its turn to say so.
+    expect(await state(1)).toMatchObject(canceled);
+    expect((await state(0)).state).toBe('running');
+    expect((await cancel(jobs[0])).status).toBe(204);
+    await eventually(async () => (await state(2)).state === 'done');
+    expect(await state(0)).toMatchObject(canceled);
+    expect((await cancel(jobs[2])).json().type).toBe('urn:liif:problem:done');
+    expect((await cancel(jobs[2], { origin: 'https://evil.example' })).status).toBe(403);
+    expect((await cancel()).status).toBe(404);
+    const left = (await readdir(directory)).filter((name) => /first|second|third/.test(name));
+    expect(left).toEqual(['third.liif']);
+    expect(server.log.filter(({ id }) => id === 'first' || id === 'second')).toEqual([]);
+  });
+
   it('is not wanted where uploads are not allowed', async () => {
     const other = await startServer({ roots: [directory] });
     const answer = await other.get('/api/images?name=a', { method: 'POST', body: png });
