@@ -4,10 +4,14 @@ import type { JobState } from '../src/server/http/uploads.ts';
 
 export type { ImageInfo };
 
+const UNREACHABLE = 'The server cannot be reached.';
+
 export interface ImageList {
   /** Whether the server takes images. */
   readonly upload: boolean;
   readonly total: number;
+  /** `total` without plain images that have the name of a .liif. */
+  readonly pictures: number;
   readonly images: readonly ImageInfo[];
   readonly failed: readonly { readonly id: string; readonly title: string; readonly code: string }[];
 }
@@ -27,32 +31,48 @@ export class NoTileServer extends Error {
   override readonly name = 'NoTileServer';
 }
 
-/** Rejects with NoTileServer, or with an Error whose message can be shown. */
+/** The server did not do what it was asked for; the message can be shown. */
+export class ServerError extends Error {
+  override readonly name = 'ServerError';
+  /** Status of its answer; undefined where it cannot be reached. */
+  readonly status: number | undefined;
+
+  constructor(message: string, options: ErrorOptions & { readonly status?: number } = {}) {
+    super(message, options);
+    this.status = options.status;
+  }
+}
+
+/** Rejects with NoTileServer or ServerError. */
 export async function listImages(offset = 0, limit = 200, signal?: AbortSignal): Promise<ImageList> {
-  const response = await fetch(addressOf(`/api/images?offset=${offset}&limit=${limit}`), {
-    signal: signal ?? null,
-  });
+  const response = await ask(`/api/images?offset=${offset}&limit=${limit}`, signal);
   // Static hosts say that there is no such file, or send a page for it.
   const json = response.headers.get('Content-Type')?.includes('json') ?? false;
   if (!json && (response.ok || response.status === 404 || response.status === 403)) throw new NoTileServer();
   return answer(response);
 }
 
+/** Rejects with ServerError. */
 export async function imageInfo(id: string, signal?: AbortSignal): Promise<ImageInfo> {
-  return answer(await fetch(addressOf(`/api/images/${encodeURIComponent(id)}`), { signal: signal ?? null }));
+  return answer(await ask(`/api/images/${encodeURIComponent(id)}`, signal));
 }
 
 /**
- * Sends an image to be encoded, or a .liif to be kept, and waits for its picture. `onProgress`: 0 .. 1, sending first, then encoding. Rejects
- * with an Error whose message can be shown.
+ * Sends an image to be encoded, or a .liif to be kept, and waits for its picture. `onProgress`: 0 .. 1, sending first, then encoding. Resolves with
+ * undefined where `signal` was aborted in time, and rejects with an Error whose message can be shown.
  */
 export async function uploadImage(
   file: File,
   onProgress: (stage: 'sending' | 'encoding', progress: number) => void,
   signal: AbortSignal,
-): Promise<ImageInfo> {
-  const job = await send(file, (progress) => onProgress('sending', progress), signal);
-  return finished(job, (progress) => onProgress('encoding', progress), signal);
+): Promise<ImageInfo | undefined> {
+  try {
+    const job = await send(file, (progress) => onProgress('sending', progress), signal);
+    return await finished(job, (progress) => onProgress('encoding', progress), signal);
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return undefined;
+    throw error;
+  }
 }
 
 /** fetch tells nothing of how much has been sent; XMLHttpRequest does. */
@@ -75,7 +95,7 @@ function send(file: File, onProgress: (progress: number) => void, signal: AbortS
       if (request.status === 202) resolve(request.response as JobState);
       else reject(new Error(messageOf(request.response) ?? `The server answered ${request.status}.`));
     });
-    request.addEventListener('error', () => reject(new Error('The server cannot be reached.')));
+    request.addEventListener('error', () => reject(new ServerError(UNREACHABLE)));
     request.addEventListener('abort', () => reject(signal.reason));
     onAbort(signal, () => request.abort());
     request.send(file);
@@ -98,21 +118,42 @@ function finished(
       onProgress(state.progress);
       if (state.state === 'done' && state.image) end(() => resolve(state.image!));
       else if (state.state === 'failed')
-        end(() => reject(new Error(messageOf(state.problem) ?? 'The image could not be encoded.')));
+        end(() =>
+          reject(
+            signal.aborted
+              ? signal.reason
+              : new Error(messageOf(state.problem) ?? 'The image could not be encoded.'),
+          ),
+        );
     });
     events.addEventListener('error', () => {
       // Interrupted connections are taken up again by the browser; closed ones are not.
       if (events.readyState === EventSource.CLOSED)
         end(() => reject(new Error('The server does not tell how far it is.')));
     });
-    onAbort(signal, () => end(() => reject(signal.reason)));
+    // Then the job says that it has failed, or that it was done before.
+    const cancel = () =>
+      ask(`/api/jobs/${job.job}`, undefined, 'DELETE').catch((error) => end(() => reject(error)));
+    if (signal.aborted) void cancel();
+    else onAbort(signal, () => void cancel());
   });
 }
 
+/** Rejects with ServerError, or with the reason of the signal. */
+async function ask(path: string, signal?: AbortSignal, method = 'GET'): Promise<Response> {
+  try {
+    return await fetch(addressOf(path), { method, signal: signal ?? null });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ServerError(UNREACHABLE, { cause });
+  }
+}
+
 async function answer<T>(response: Response): Promise<T> {
-  if (response.ok) return response.json();
+  const { ok, status } = response;
+  if (ok) return response.json();
   const body: unknown = await response.json().catch(() => undefined);
-  throw new Error(messageOf(body) ?? `The server answered ${response.status}.`);
+  throw new ServerError(messageOf(body) ?? `The server answered ${status}.`, { status });
 }
 
 /** What problem+json says to people. */

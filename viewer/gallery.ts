@@ -1,12 +1,14 @@
 import { addressOf, type ImageInfo, type ImageList, listImages, NoTileServer } from './api.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
-import { pageHeader } from './page-header.ts';
+import { PICTURES_TITLE, pageHeader } from './page-header.ts';
 import { factsOf } from './shown-picture.ts';
 import { LazyThumbnails } from './thumbnail.ts';
 
-/** Pictures that are asked for at once. */
+/** Pictures that are shown at once, and with each "Show more". */
 const PAGE = 120;
+/** Most that the server lists at once. */
+const LISTED = 1000;
 
 /** What codes of problems say of a file; others pass. */
 const FAULTS: Readonly<Record<string, string>> = {
@@ -27,119 +29,177 @@ export function viewAddress(id: string): string {
   return `view?id=${encodeURIComponent(id)}`;
 }
 
-/** All pictures of the server. */
+interface Card {
+  readonly version: string;
+  readonly item: HTMLElement;
+}
+
+/** All pictures of the server. While other pages are shown it keeps what it lists, and where the visitor was. */
 export class Gallery {
-  readonly #root: HTMLElement;
   readonly #options: GalleryOptions;
+  readonly #element: HTMLElement;
   readonly #grid = element('ul', { class: 'grid' });
   readonly #count = element('p', { class: 'count', attributes: { role: 'status' } });
   readonly #faults = element('div', { class: 'faults' });
+  /** Why no more are listed, where they were asked for. */
+  readonly #stopped = element('div', { class: 'stopped' });
   readonly #more = element('button', {
     class: 'text-button more',
     text: 'Show more',
     attributes: { type: 'button', hidden: true },
   });
   readonly #add = element('span');
-  readonly #closing = new AbortController();
-  readonly #thumbnails = new LazyThumbnails(this.#closing.signal);
-  readonly #originals = new Set<string>();
+  readonly #thumbnails = new LazyThumbnails();
+  readonly #cards = new Map<string, Card>();
+  #images: readonly ImageInfo[] = [];
+  #failed: ImageList['failed'] = [];
   #listed = 0;
+  #listing: AbortController | undefined;
+  #upload: boolean | undefined;
+  #scroll = 0;
+  #focused: HTMLElement | undefined;
 
-  constructor(root: HTMLElement, options: GalleryOptions) {
-    this.#root = root;
+  constructor(options: GalleryOptions) {
     this.#options = options;
-    this.#more.addEventListener('click', () => void this.load().catch(() => {}));
-    root.replaceChildren(
-      element(
-        'div',
-        { class: 'gallery' },
-        pageHeader(
-          [this.#count],
-          [
-            fileButton(
-              'Open a file',
-              { id: 'open-file', accept: '.liif', multiple: false, plain: true },
-              ([file]) => file && options.onLocal(file),
-            ),
-            this.#add,
-          ],
-        ),
-        element('main', {}, this.#faults, this.#grid, this.#more),
+    this.#more.addEventListener('click', () => void this.#showMore());
+    this.#element = element(
+      'div',
+      { class: 'gallery' },
+      pageHeader(
+        [this.#count],
+        [
+          fileButton(
+            'Open a file',
+            { id: 'open-file', accept: '.liif', multiple: false, plain: true },
+            ([file]) => file && options.onLocal(file),
+          ),
+          this.#add,
+        ],
       ),
+      element('main', {}, this.#faults, this.#grid, this.#stopped, this.#more),
     );
   }
 
-  /** Lists the next pictures. Rejects with NoTileServer. */
-  async load(): Promise<ImageList | undefined> {
-    const { signal } = this.#closing;
-    this.#more.disabled = true;
+  /** Fills `root`, as the visitor has left it; then lists anew, for pictures may have come or gone. Rejects with NoTileServer. */
+  async show(root: HTMLElement): Promise<ImageList | undefined> {
+    root.replaceChildren(this.#element);
+    document.title = PICTURES_TITLE;
+    scrollTo({ top: this.#scroll, behavior: 'instant' });
+    this.#focused?.focus({ preventScroll: true });
+    this.#focused = undefined;
+    this.#thumbnails.start();
+    return this.refresh();
+  }
+
+  /** Lists anew as many as are shown. Rejects with NoTileServer. */
+  refresh(): Promise<ImageList | undefined> {
+    return this.#list(0, Math.max(PAGE, this.#listed));
+  }
+
+  /** Leaves the page; it can be shown again. */
+  close(): void {
+    this.#scroll = scrollY;
+    const { activeElement } = document;
+    if (activeElement instanceof HTMLElement && this.#element.contains(activeElement))
+      this.#focused = activeElement;
+    this.#listing?.abort();
+    this.#listing = undefined;
+    this.#thumbnails.stop();
+    this.#element.remove();
+  }
+
+  async #showMore(): Promise<void> {
+    if (this.#listing) return;
+    const known = new Set(this.#cards.keys());
+    await this.#list(this.#listed, PAGE).catch(() => {});
+    // The button has gone with the last of them: who presses keys goes on with the first that is new.
+    const first = [...this.#cards].find(([id]) => !known.has(id))?.[1];
+    if (this.#more.hidden && document.activeElement === document.body)
+      first?.item.querySelector('a')?.focus({ preventScroll: true });
+  }
+
+  async #list(from: number, count: number): Promise<ImageList | undefined> {
+    this.#listing?.abort();
+    const listing = new AbortController();
+    this.#listing = listing;
     try {
-      const list = await listImages(this.#listed, PAGE, signal);
-      this.#show(list);
-      return list;
+      const lists: ImageList[] = [];
+      let at = from;
+      let total = Number.POSITIVE_INFINITY;
+      for (let asked: number; at < Math.min(total, from + count); at += asked) {
+        asked = Math.min(LISTED, from + count - at);
+        const list = await listImages(at, asked, listing.signal);
+        lists.push(list);
+        total = list.total;
+      }
+      const before = from === 0 ? [] : [{ images: this.#images, failed: this.#failed }];
+      this.#images = unlike([...before, ...lists].flatMap(({ images }) => images));
+      this.#failed = unlike([...before, ...lists].flatMap(({ failed }) => failed));
+      this.#listed = Math.min(at, total);
+      const last = lists.at(-1)!;
+      this.#render(last);
+      return last;
     } catch (error) {
       if (error instanceof NoTileServer) throw error;
-      if (signal.aborted) return undefined;
-      this.#faults.replaceChildren(
-        element(
-          'div',
-          { class: 'fault', attributes: { role: 'alert' } },
-          `The pictures cannot be listed. ${(error as Error).message} `,
-          element('button', {
-            class: 'text-button',
-            text: 'Try again',
-            attributes: { type: 'button' },
-            on: { click: () => void this.load().catch(() => location.reload()) },
-          }),
-        ),
-      );
+      if (!listing.signal.aborted)
+        this.#tell(error as Error, () => void this.#list(from, count).catch(() => location.reload()));
       return undefined;
     } finally {
-      this.#more.disabled = false;
+      if (this.#listing === listing) this.#listing = undefined;
     }
   }
 
-  /** Lists all anew, after an upload. */
-  async reload(): Promise<void> {
-    this.#listed = 0;
-    this.#originals.clear();
-    this.#grid.replaceChildren();
-    await this.load();
+  /** Why the list ends here. */
+  #tell({ message }: Error, again: () => void): void {
+    this.#more.hidden = true;
+    this.#stopped.replaceChildren(
+      element(
+        'div',
+        { class: 'fault', attributes: { role: 'alert' } },
+        `The pictures cannot be listed. ${message} `,
+        element('button', {
+          class: 'text-button',
+          text: 'Try again',
+          attributes: { type: 'button' },
+          on: { click: again },
+        }),
+      ),
+    );
   }
 
-  close(): void {
-    this.#closing.abort();
-    this.#root.replaceChildren();
-  }
-
-  #show({ images, failed, total, upload }: ImageList): void {
+  #render({ total, pictures, upload }: ImageList): void {
+    this.#stopped.replaceChildren();
     this.#faults.replaceChildren(
-      ...failed.map(({ title, code }) =>
+      ...this.#failed.map(({ title, code }) =>
         element('p', { class: 'fault', text: `${title}: ${FAULTS[code] ?? 'the file cannot be read now.'}` }),
       ),
     );
-    this.#listed += images.length + failed.length;
-    // An original stands behind the curtain of its picture.
-    for (const { original } of images) if (original !== undefined) this.#originals.add(original);
-    const cards = images.filter(({ id }) => !this.#originals.has(id)).map((info) => this.#card(info));
-    this.#grid.append(...cards);
-    const pictures = total - this.#originals.size;
-    this.#count.textContent = pictures === 1 ? '1 picture' : `${pictures} pictures`;
+    if (upload !== this.#upload) this.#add.replaceChildren(upload ? this.#uploadButton() : '');
+    this.#upload = upload;
     this.#more.hidden = this.#listed >= total;
-    this.#add.replaceChildren(upload ? this.#uploadButton() : '');
-    if (total > 0) return;
-    this.#grid.replaceChildren(
-      element(
-        'li',
-        { class: 'empty' },
-        element('p', {
-          text: upload
-            ? 'Nothing here yet. Drop an image to make the first picture.'
-            : 'There are no pictures in what this server was given. Encode one:',
-        }),
-        !upload && element('pre', { text: 'liif encode photo.jpg' }),
-      ),
-    );
+    // An original stands behind the curtain of its picture.
+    const originals = new Set(this.#images.map(({ original }) => original));
+    this.#place(this.#images.filter(({ id }) => !originals.has(id)));
+    const count = this.#more.hidden ? this.#cards.size : pictures - this.#failed.length;
+    this.#count.textContent = count === 1 ? '1 picture' : `${count} pictures`;
+    if (total === 0) this.#grid.replaceChildren(empty(upload));
+  }
+
+  /** Cards that are there already stay as they are: one of them may have the focus. */
+  #place(infos: readonly ImageInfo[]): void {
+    const before = new Map(this.#cards);
+    this.#cards.clear();
+    for (const info of infos) {
+      const { id, version } = info;
+      const known = before.get(id);
+      this.#cards.set(id, known?.version === version ? known : { version, item: this.#card(info) });
+    }
+    const items = new Set<Element>([...this.#cards.values()].map(({ item }) => item));
+    for (const child of [...this.#grid.children]) if (!items.has(child)) child.remove();
+    let next = this.#grid.firstElementChild;
+    for (const item of items)
+      if (item === next) next = next.nextElementSibling;
+      else this.#grid.insertBefore(item, next);
   }
 
   #card(info: ImageInfo): HTMLElement {
@@ -153,6 +213,7 @@ export class Gallery {
           click: (event) => {
             if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
             event.preventDefault();
+            this.#focused = event.currentTarget as HTMLElement;
             this.#options.onOpen(info.id);
           },
         },
@@ -184,4 +245,22 @@ export class Gallery {
       this.#options.onFiles,
     );
   }
+}
+
+/** Each id once: the list may have shifted between two parts of it. */
+function unlike<T extends { readonly id: string }>(entries: readonly T[]): readonly T[] {
+  return [...new Map(entries.map((entry) => [entry.id, entry])).values()];
+}
+
+function empty(upload: boolean): HTMLElement {
+  return element(
+    'li',
+    { class: 'empty' },
+    element('p', {
+      text: upload
+        ? 'Nothing here yet. Drop an image to make the first picture.'
+        : 'There are no pictures in what this server was given. Encode one:',
+    }),
+    !upload && element('pre', { text: 'liif encode photo.jpg' }),
+  );
 }

@@ -1,18 +1,30 @@
-/** Files of the visitor that this page has been given; an entry of the history names one by its number. */
-export class LocalFiles {
-  readonly #files = new Map<number, File>();
+/** What an entry of the history names: a file of the visitor. */
+export interface LocalFile {
+  readonly file: string;
+  readonly name: string;
+}
 
-  add(file: File): number {
-    const number = this.#files.size + 1;
-    this.#files.set(number, file);
-    return number;
+/** Files of the visitor that this page has been given; entries of the history name them. */
+export class LocalFiles {
+  readonly #files = new Map<string, File>();
+
+  add(file: File): LocalFile {
+    // Entries outlive the page: after a reload none of them may name a file that has come since.
+    const key = `${performance.timeOrigin} ${this.#files.size + 1}`;
+    this.#files.set(key, file);
+    return { file: key, name: file.name };
   }
 
   /** After a reload an entry may name a file that is no longer known. */
-  of(state: unknown): File | undefined {
-    const { file } = (state ?? {}) as { readonly file?: number };
-    return file === undefined ? undefined : this.#files.get(file);
+  of({ file }: LocalFile): File | undefined {
+    return this.#files.get(file);
   }
+}
+
+/** The file that an entry of the history names, if it names one. */
+export function localFileIn(state: unknown): LocalFile | undefined {
+  const { file, name } = (state ?? {}) as Partial<LocalFile>;
+  return typeof file === 'string' ? { file, name: name ?? 'The file' } : undefined;
 }
 
 export function isLiif({ name }: File): boolean {

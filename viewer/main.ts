@@ -1,11 +1,13 @@
 import './style.css';
 import { onAbort } from '../src/on-abort.ts';
-import { listImages, NoTileServer, uploadImage } from './api.ts';
+import { listImages, NoTileServer } from './api.ts';
 import { takeDrops } from './drop.ts';
-import { element } from './element.ts';
+import { failurePage } from './failure-page.ts';
+import { forgottenPage } from './forgotten-page.ts';
 import { Gallery, viewAddress } from './gallery.ts';
-import { isLiif, LocalFiles, sourceAddress } from './local-files.ts';
+import { isLiif, type LocalFile, LocalFiles, localFileIn, sourceAddress } from './local-files.ts';
 import { Notices } from './notices.ts';
+import { sendFile } from './send-file.ts';
 import { serverPicture } from './shown-picture.ts';
 import { StartPage } from './start-page.ts';
 import { applyTheme } from './theme.ts';
@@ -17,26 +19,39 @@ document.body.append(notices.element);
 const localFiles = new LocalFiles();
 let shown: { close(): void } | undefined;
 let gallery: Gallery | undefined;
+/** `liif viewer` says in its page that there are files only: then nobody is asked for a list that a tile server would have. */
+const filesOnly = document.documentElement.dataset.host === 'files';
 /** Whether the server takes images; undefined until it is known. */
-let uploads: boolean | undefined;
+let uploads: boolean | undefined = filesOnly ? false : undefined;
 let routing = new AbortController();
 let place: string | undefined;
 
-/** Shows what the address names. */
-async function route(): Promise<void> {
+/** What the address, or the entry of the history, names; nothing: all pictures. */
+function wanted() {
+  const query = new URLSearchParams(location.search);
+  return {
+    local: localFileIn(history.state),
+    source: query.get('src'),
+    id: /\/view$/.test(location.pathname) ? query.get('id') : null,
+  };
+}
+
+function isGallery(): boolean {
+  const { local, source, id } = wanted();
+  return local === undefined && source === null && id === null;
+}
+
+/** Shows what is wanted. Resolves with false where it cannot, or something else is wanted meanwhile. */
+async function route(): Promise<boolean> {
   routing.abort();
   routing = new AbortController();
   const { signal } = routing;
   shown?.close();
   shown = undefined;
-  gallery = undefined;
   place = placeOf();
-  const query = new URLSearchParams(location.search);
-  const file = localFiles.of(history.state);
-  const source = query.get('src');
-  const id = /\/view$/.test(location.pathname) ? query.get('id') : null;
+  const { local, source, id } = wanted();
   try {
-    if (file) await showLocally(file, file.name.replace(/\.liif$/i, ''), signal);
+    if (local) await showOwn(local, signal);
     else if (source !== null) await showLocally(...sourceAddress(source), signal);
     else if (id !== null) {
       // Leaflet and all that stands on it come only with a picture.
@@ -46,24 +61,34 @@ async function route(): Promise<void> {
       ]);
       if (!signal.aborted) shown = new ViewPage(page, picture, notices, back);
     } else await showGallery(signal);
+    return !signal.aborted;
   } catch (error) {
-    if (!signal.aborted) fail(error as Error);
+    if (!signal.aborted) page.replaceChildren(failurePage(error as Error, () => void route(), back));
+    return false;
   }
 }
 
 async function showGallery(signal: AbortSignal): Promise<void> {
-  const made = new Gallery(page, { onOpen: open, onFiles: (files) => void take(files), onLocal: openFile });
-  gallery = made;
-  shown = made;
+  if (filesOnly) {
+    shown = new StartPage(page, openFile);
+    return;
+  }
+  gallery ??= new Gallery({ onOpen: open, onFiles: (files) => void take(files), onLocal: openFile });
+  shown = gallery;
   try {
-    uploads = (await made.load())?.upload ?? uploads;
+    uploads = (await gallery.show(page))?.upload ?? uploads;
   } catch (error) {
     if (!(error instanceof NoTileServer)) throw error;
     if (signal.aborted) return;
-    gallery = undefined;
     uploads = false;
     shown = new StartPage(page, openFile);
   }
+}
+
+async function showOwn(local: LocalFile, signal: AbortSignal): Promise<void> {
+  const file = localFiles.of(local);
+  if (file) await showLocally(file, local.name.replace(/\.liif$/i, ''), signal);
+  else page.replaceChildren(forgottenPage(local.name, openFile, back));
 }
 
 /** A file that this browser decodes: an address, or one of the visitor's. */
@@ -111,18 +136,24 @@ async function showLocally(file: Blob | string, title: string, signal: AbortSign
 }
 
 function open(id: string): void {
-  history.pushState({ inside: true }, '', viewAddress(id));
+  enter(viewAddress(id));
   void route();
 }
 
 /** Opens a .liif of the visitor's; it stays in this browser. */
-function openFile(file: File): void {
-  history.pushState({ inside: true, file: localFiles.add(file) }, '', './');
-  void route();
+function openFile(file: File): Promise<boolean> {
+  enter('./', localFiles.add(file));
+  return route();
 }
 
+/** A new entry of the history; it knows whether the one before it shows all pictures. */
+function enter(address: string, local?: LocalFile): void {
+  history.pushState({ overGallery: isGallery(), ...local }, '', address);
+}
+
+/** To all pictures. */
 function back(): void {
-  if ((history.state as { inside?: boolean } | null)?.inside) {
+  if ((history.state as { readonly overGallery?: boolean } | null)?.overGallery) {
     history.back();
     return;
   }
@@ -130,68 +161,78 @@ function back(): void {
   void route();
 }
 
-function fail(error: Error): void {
-  shown = undefined;
-  page.replaceChildren(
-    element(
-      'main',
-      { class: 'message' },
-      element('h1', { text: 'This picture cannot be shown' }),
-      element('p', { text: error.message, attributes: { role: 'alert' } }),
-      element('p', {}, element('a', { text: 'All pictures', attributes: { href: './' } })),
-    ),
-  );
-}
-
 /** Dropped or chosen: a .liif is opened here; other images go to the server, if it takes them. */
 async function drop(files: readonly File[]): Promise<void> {
-  const [first] = files;
-  if (first && files.every(isLiif)) {
-    openFile(first);
-    await takesUploads();
-    if (uploads)
-      notices.show(`${first.name} is decoded here; nothing was sent.`, {
-        forMs: 8000,
-        action: { name: 'Add to the server', run: () => void take(files) },
-      });
-    return;
-  }
+  const own = files.filter(isLiif);
+  const others = files.filter((file) => !isLiif(file));
+  if (own.length > 0) void openFiles(own);
+  if (own.length > 0 && others.length === 0) return;
   await takesUploads();
-  if (uploads) await take(files);
+  if (uploads) await take(others, own.length === 0);
   else
-    notices.show(`${first?.name ?? 'This'} is not a .liif file, and no other images are taken here.`, {
-      kind: 'fault',
-      forMs: 8000,
-    });
+    notices.show(`${refused(others)}, and no other images are taken here.`, { kind: 'fault', forMs: 8000 });
 }
 
-/** Sends files one after another and opens the last. */
-async function take(files: readonly File[]): Promise<void> {
-  let last: string | undefined;
+function refused([first, ...others]: readonly File[]): string {
+  const name = first?.name ?? 'This';
+  if (others.length === 0) return `${name} is not a .liif file`;
+  return `${name} and ${others.length === 1 ? others[0]!.name : `${others.length} others`} are not .liif files`;
+}
+
+/** Opens the first, and offers to go on with the others. */
+async function openFiles([first, ...others]: readonly File[]): Promise<void> {
+  const opening = openFile(first!);
+  const own = notices.until(routing.signal);
+  const [next] = others;
+  if (next)
+    own.show(
+      others.length === 1 ? `${next.name} is not open yet.` : `${others.length} files are not open yet.`,
+      {
+        forMs: 0,
+        action: {
+          name: others.length === 1 ? 'Open it' : `Open ${next.name}`,
+          run: () => void openFiles(others),
+        },
+      },
+    );
+  if (!(await opening)) return;
+  await takesUploads();
+  if (!uploads) return;
+  const notice = own.show(`${first!.name} is decoded here; nothing was sent.`, {
+    forMs: 8000,
+    action: {
+      name: 'Add to the server',
+      run: () => {
+        notice.close();
+        void take([first!]);
+      },
+    },
+  });
+}
+
+/** Sends files one after another. One that is alone is opened, if it may be and the visitor has not gone elsewhere meanwhile. */
+async function take(files: readonly File[], mayOpen = true): Promise<void> {
+  const { signal } = routing;
   for (const file of files) {
-    const controller = new AbortController();
-    const notice = notices.show(`${file.name}: sending`, {
-      forMs: 0,
-      action: { name: 'Cancel', run: () => controller.abort() },
-    });
-    try {
-      const info = await uploadImage(
-        file,
-        (stage, progress) => notice.update(`${file.name}: ${stage} ${Math.round(progress * 100)} %`),
-        controller.signal,
-      );
-      last = info.id;
-      notice.close();
+    const info = await sendFile(file, notices);
+    if (!info) continue;
+    if (mayOpen && files.length === 1 && !signal.aborted) {
       notices.show(`${file.name} is now ${info.title}.`);
-    } catch (error) {
-      notice.close();
-      if (!controller.signal.aborted)
-        notices.show(`${file.name}: ${(error as Error).message}`, { kind: 'fault', forMs: 10_000 });
+      open(info.id);
+      return;
     }
+    const notice = notices.show(`${file.name} is now ${info.title}.`, {
+      forMs: 10_000,
+      action: {
+        name: 'Open',
+        run: () => {
+          notice.close();
+          open(info.id);
+        },
+      },
+    });
   }
-  if (last === undefined) return;
-  if (files.length === 1) open(last);
-  else if (gallery) await gallery.reload();
+  if (shown === gallery) await gallery?.refresh();
 }
 
 async function takesUploads(): Promise<void> {
@@ -200,8 +241,7 @@ async function takesUploads(): Promise<void> {
 
 /** What a page is of; changes of the hash alone are the page's own. */
 function placeOf(): string {
-  const { file } = (history.state ?? {}) as { readonly file?: number };
-  return `${location.pathname}${location.search} ${file ?? ''}`;
+  return `${location.pathname}${location.search} ${localFileIn(history.state)?.file ?? ''}`;
 }
 
 takeDrops(

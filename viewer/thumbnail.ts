@@ -17,31 +17,45 @@ export function fetchThumbnail(url: string, signal: AbortSignal): Promise<Blob> 
   return limit(() => patiently(url, signal));
 }
 
-/** Fills `img` elements once they are in view, or nearly, in the order in which they were added. */
+/** Fills `img` elements once they are in view, or nearly, in the order in which they were added: between `start` and `stop`, which may follow each other. */
 export class LazyThumbnails {
-  readonly #addresses = new Map<Element, string>();
-  readonly #signal: AbortSignal;
+  /** Of images that are not filled yet. */
+  readonly #addresses = new Map<HTMLImageElement, string>();
   // One for all: several would tell in any order.
   readonly #observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: MARGIN });
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-    onAbort(signal, () => this.#observer.disconnect());
-  }
+  #running: AbortController | undefined;
 
   add(image: HTMLImageElement, url: string): void {
     this.#addresses.set(image, url);
-    this.#observer.observe(image);
+    if (this.#running) this.#observer.observe(image);
+  }
+
+  /** Also goes on with what `stop` has interrupted. */
+  start(): void {
+    this.#running ??= new AbortController();
+    for (const image of this.#addresses.keys())
+      if (image.isConnected) this.#observer.observe(image);
+      else this.#addresses.delete(image);
+  }
+
+  stop(): void {
+    this.#running?.abort();
+    this.#running = undefined;
+    this.#observer.disconnect();
   }
 
   #seen(entries: readonly IntersectionObserverEntry[]): void {
-    for (const { isIntersecting, target } of entries) {
-      const url = this.#addresses.get(target);
-      if (!isIntersecting || url === undefined) continue;
-      this.#addresses.delete(target);
-      this.#observer.unobserve(target);
-      void fill(target as HTMLImageElement, fetchThumbnail(url, this.#signal));
-    }
+    for (const { isIntersecting, target } of entries)
+      if (isIntersecting) void this.#fill(target as HTMLImageElement);
+  }
+
+  async #fill(image: HTMLImageElement): Promise<void> {
+    const url = this.#addresses.get(image);
+    if (url === undefined || !this.#running) return;
+    const { signal } = this.#running;
+    this.#observer.unobserve(image);
+    await fill(image, fetchThumbnail(url, signal));
+    if (!signal.aborted) this.#addresses.delete(image);
   }
 }
 

@@ -169,7 +169,8 @@ export class ViewPage {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (document.querySelector('dialog[open]')) return;
     const typing = target instanceof HTMLElement && target.closest('input, select, textarea') !== null;
-    if (typing) return;
+    // Escape writes nothing: it closes tools from their own fields, too.
+    if (typing && key !== 'Escape') return;
     // Space and Enter press buttons; everything else is for the picture wherever the focus is.
     if (this.picture.key(event)) {
       event.preventDefault();
@@ -195,7 +196,7 @@ export class ViewPage {
       case 's':
         return () => this.#save.open();
       case 'l':
-        return () => void this.#copyLink();
+        return this.picture.picture.hasAddress ? () => void this.#copyLink() : undefined;
       case 'f':
         return () => this.#toggleFullScreen();
       case 't':

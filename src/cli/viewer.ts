@@ -133,6 +133,8 @@ async function replacePage(viewer: string, output: string): Promise<void> {
   // Before the page: one of which only a part was copied is known as ours, too.
   await list([...new Set([...earlier, ...assets])]);
   await cp(viewer, output, { recursive: true });
+  const page = join(output, 'index.html');
+  await writeFile(page, (await readFile(page, 'utf8')).replace('<html ', '<html data-host="files" '));
   const gone = earlier.filter((path) => !assets.includes(path));
   for (const path of gone) await rm(join(output, path), { force: true });
   await list(assets);

@@ -55,6 +55,8 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     // The map has not moved meanwhile.
     await page.waitForFunction(() => location.hash.endsWith('&compare=bicubic&at=0.9'));
     expect(page.url()).toMatch(/#x=200(\.00\d*)?&y=150(\.00\d*)?&z=5&/);
+    // From its own list, too.
+    await page.getByLabel('Compare with').focus();
     await page.keyboard.press('Escape');
     expect(await slider.isVisible()).toBe(false);
     expect(page.faults).toEqual([]);

@@ -77,6 +77,8 @@ export class Handlers {
       version: 1,
       upload,
       total: catalog.size,
+      // Without originals, which stand behind their pictures; by name only, for nobody opens all files for a number.
+      pictures: catalog.size - catalog.originals,
       // In the order of the catalog, or the same list would have several ETags.
       images: entries.flatMap(({ id }) => infos.get(id) ?? []),
       failed: entries.flatMap(({ id }) => failed.get(id) ?? []),

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Config } from '../config.ts';
 import { Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
-import { allowedMethods, takesImages } from './methods.ts';
+import { allowedMethods, givesUpJobs, takesImages } from './methods.ts';
 import { openApiDocument } from './openapi.ts';
 import { pageWithoutViewer } from './page-without-viewer.ts';
 import { parseRequest, type ServerRequest } from './request.ts';
@@ -98,7 +98,7 @@ export function router(
       response.locals.route = 'upload';
       return uploads.receive(request, response, hosts.baseOf(request, request.baseUrl), signal);
     }
-    if (config.allowUpload && request.method === 'DELETE' && request.url.startsWith('/api/jobs/')) {
+    if (request.method === 'DELETE' && givesUpJobs(request.url, config.allowUpload)) {
       const wanted = parseRequest(request.url);
       response.locals.route = 'job';
       if (wanted.kind === 'job')

@@ -55,6 +55,7 @@ export class Catalog {
   readonly #options: CatalogOptions;
   readonly #roots: readonly Root[];
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
+  #originals = 0;
   #watches: readonly RootWatch[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** When a scan must begin because of events that are not yet seen to. */
@@ -93,6 +94,11 @@ export class Catalog {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** How many are perhaps what others were made from: plain images with the name of a .liif. */
+  get originals(): number {
+    return this.#originals;
   }
 
   /** In the order of their ids. */
@@ -177,6 +183,7 @@ export class Catalog {
     }
     this.#told = this.#warnings;
     this.#entries = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+    this.#originals = new Set(this.list().flatMap((entry) => this.originalOf(entry) ?? [])).size;
     this.#options.onChange?.(this.#entries.size);
   }
 

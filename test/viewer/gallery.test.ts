@@ -1,0 +1,113 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server/server-fixture.ts';
+import { builtViewer, MISSING, openPage, quickEngine } from './browser.ts';
+
+const there = MISSING === undefined;
+const liif = await encoded(picture(60, 40));
+const png = await imageOf(picture(60, 40)).png().toBuffer();
+/** 70 pictures with their originals, and one that is broken: more than are listed at once. */
+const files: Record<string, Uint8Array> = { 'broken.liif': liif.subarray(0, 60) };
+for (let i = 10; i < 80; i++) Object.assign(files, { [`p${i}.liif`]: liif, [`p${i}.png`]: png });
+
+async function serverOf(directory: string) {
+  return startServer({
+    roots: [directory],
+    openEngine: quickEngine,
+    viewer: await builtViewer(),
+    maxWaitMs: 30_000,
+  });
+}
+const server = there ? await serverOf(await directoryOf(files)) : undefined;
+
+async function open(address = server!.localUrl) {
+  const page = await openPage();
+  await page.goto(address);
+  await page.waitForSelector('.card');
+  return page;
+}
+
+describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('counts pictures, not their originals nor broken files, and keeps faults when more are shown', async () => {
+    const page = await open();
+    const fault = page.getByText('broken: the file is damaged.');
+    expect(await page.locator('.count').textContent()).toBe('70 pictures');
+    await fault.waitFor();
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.card').length === 70);
+    expect(await page.locator('.count').textContent()).toBe('70 pictures');
+    expect(await fault.count()).toBe(1);
+    await page.close();
+  });
+
+  it('says where more were asked for that they cannot be listed, and tries again', async () => {
+    const page = await open();
+    await page.route('**/api/images?*', (route) => route.abort());
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await page.getByText('The pictures cannot be listed. The server cannot be reached.').waitFor();
+    const again = page.getByRole('button', { name: 'Try again' });
+    expect((await again.boundingBox())!.y).toBeLessThan(600);
+    await page.unroute('**/api/images?*');
+    await again.click();
+    await page.waitForFunction(() => document.querySelectorAll('.card').length === 70);
+    expect(await page.getByRole('alert').count()).toBe(0);
+    await page.close();
+  });
+
+  it('is found as it was left: what is listed, where it was scrolled to, and what had the focus', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Show more' }).click();
+    const card = page.locator('.card', { hasText: 'p75' });
+    await card.click();
+    await page.waitForSelector('.readout');
+    // Full screen is of the whole document, or the gallery would lie outside of it.
+    await page.keyboard.press('f');
+    await page.waitForFunction(() => document.fullscreenElement === document.documentElement);
+    await page.getByRole('button', { name: 'All pictures' }).click();
+    await page.waitForSelector('.card');
+    const place = () =>
+      page.evaluate(() => ({
+        cards: document.querySelectorAll('.card').length,
+        focused: document.activeElement?.querySelector('.name')?.textContent,
+        seen: document.activeElement!.getBoundingClientRect().top < innerHeight,
+        title: document.title,
+      }));
+    const left = { cards: 70, focused: 'p75', seen: true, title: 'Pictures – liif' };
+    expect(await place()).toEqual(left);
+    await page.evaluate(() => scrollBy(0, -60));
+    const scrolled = await page.evaluate(() => scrollY);
+    expect(scrolled).toBeGreaterThan(500);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.readout');
+    await page.goBack();
+    await page.waitForSelector('.card');
+    expect(await place()).toEqual(left);
+    await expect.poll(() => page.evaluate(() => scrollY)).toBe(scrolled);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('learns of pictures that have come, gone and changed while another page was shown', async () => {
+    const directory = await directoryOf({ 'b.liif': liif, 'c.liif': liif, 'd.png': png });
+    const own = await serverOf(directory);
+    const page = await open(own.localUrl);
+    await page.locator('.card', { hasText: 'c' }).click();
+    await page.waitForSelector('.readout');
+    await writeFile(join(directory, 'a.liif'), liif);
+    await rm(join(directory, 'b.liif'));
+    await writeFile(join(directory, 'd.png'), await imageOf(picture(30, 40)).png().toBuffer());
+    const listed = async () => (await own.get('/api/images')).json().images;
+    await eventually(async () => (await listed())[0].id === 'a' && (await listed()).at(-1).width === 30);
+    await page.goBack();
+    await page.getByText('30 × 40').waitFor();
+    expect(await page.locator('.name').allTextContents()).toEqual(['a', 'c', 'd']);
+    expect(await page.evaluate(() => document.activeElement?.querySelector('.name')?.textContent)).toBe('c');
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll<HTMLImageElement>('.card img')].every(
+        ({ naturalWidth }) => naturalWidth > 0,
+      ),
+    );
+    await page.close();
+  });
+});

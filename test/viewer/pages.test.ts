@@ -1,0 +1,206 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Page } from 'playwright-core';
+import { afterAll, describe, expect, it } from 'vitest';
+import { folderOf, readBytes, type StaticHost, startStaticHost } from '../browser/chromium.ts';
+import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server/server-fixture.ts';
+import { builtViewer, MISSING, openPage, quickEngine } from './browser.ts';
+
+const there = MISSING === undefined;
+const viewer = there ? await builtViewer() : '';
+const png = await imageOf(picture(60, 40)).png().toBuffer();
+const liif = await readBytes('format-spec/vectors/valid/released-photograph.liif');
+const directory = await directoryOf({
+  'noise.liif': await encoded(picture(400, 300)),
+  'other.liif': await encoded(picture(40, 30)),
+});
+const server = there
+  ? await startServer({
+      roots: [directory],
+      openEngine: quickEngine,
+      viewer,
+      allowUpload: true,
+      maxWaitMs: 30_000,
+    })
+  : undefined;
+
+const hosts: StaticHost[] = [];
+afterAll(() => {
+  for (const host of hosts) host.close();
+});
+
+/** A host of plain files; `mark` as `liif viewer` marks its page. */
+async function staticHost(mark = false): Promise<StaticHost> {
+  const page = await readFile(join(viewer, 'index.html'), 'utf8');
+  const index = Buffer.from(mark ? page.replace('<html ', '<html data-host="files" ') : page);
+  const host = await startStaticHost(new Map([['index.html', index]]), {
+    '/model': folderOf('src/model'),
+    '/pictures': await directoryOf({ 'pictures.json': '{}', 'photo.jpg': png }),
+    '/': viewer,
+  });
+  hosts.push(host);
+  return host;
+}
+
+async function open(address = '', root = server!.localUrl) {
+  const page = await openPage();
+  await page.goto(`${root}${address}`);
+  await page.waitForSelector(address.startsWith('view') ? '.readout' : '.card, .start, [role=alert]');
+  return page;
+}
+
+/** Drops files on the page, as they come from a desk. */
+async function drop(page: Page, files: Readonly<Record<string, Uint8Array>>): Promise<void> {
+  const dataTransfer = await page.evaluateHandle(
+    (entries) => {
+      const data = new DataTransfer();
+      for (const [name, base64] of entries)
+        data.items.add(
+          new File([Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))], name),
+        );
+      return data;
+    },
+    Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')] as const),
+  );
+  await page.dispatchEvent('body', 'drop', { dataTransfer });
+}
+
+const headed = (page: Page, name: string) => page.getByRole('heading', { name, exact: true }).waitFor();
+
+describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('"All pictures" leads to all pictures, whatever was shown before', async () => {
+    const page = await open('', (await staticHost(true)).url);
+    await drop(page, { 'plan.liif': liif });
+    await headed(page, 'plan');
+    await drop(page, { 'heart.liif': liif });
+    await headed(page, 'heart');
+    await page.getByRole('button', { name: 'All pictures' }).click();
+    await page.waitForSelector('.start');
+    // Where all pictures are the page before, it is gone back to.
+    await drop(page, { 'plan.liif': liif });
+    await headed(page, 'plan');
+    const entries = await page.evaluate(() => history.length);
+    await page.getByRole('button', { name: 'All pictures' }).click();
+    await page.waitForSelector('.start');
+    expect(await page.evaluate(() => history.length)).toBe(entries);
+    await page.close();
+  });
+
+  it('opens one of several files, says which are not open, and tells of those that it does not take', async () => {
+    const page = await open('', (await staticHost()).url);
+    await drop(page, { 'a.jpg': png, 'one.liif': liif, 'two.liif': liif, 'three.liif': liif });
+    await headed(page, 'one');
+    await page.getByText('a.jpg is not a .liif file, and no other images are taken here.').waitFor();
+    await page.getByText('2 files are not open yet.').waitFor();
+    await page.getByRole('button', { name: 'Open two.liif' }).click();
+    await headed(page, 'two');
+    await page.getByText('three.liif is not open yet.').waitFor();
+    await page.getByRole('button', { name: 'Open it' }).click();
+    await headed(page, 'three');
+    await page.waitForSelector('.readout');
+    // There is no link to a file of one's own.
+    await page.keyboard.press('l');
+    await page.keyboard.press('t');
+    await page.getByText('Light', { exact: true }).waitFor();
+    expect(await page.locator('.notice').allTextContents()).not.toContain('Link copied.');
+    await page.close();
+  });
+
+  it('says of a broken file only that it is broken', async () => {
+    const page = await open();
+    await drop(page, { 'bad.liif': liif.subarray(0, 40) });
+    await page.getByText('The file is damaged.').waitFor();
+    expect(await page.title()).toBe('This picture cannot be shown – liif');
+    await page.waitForTimeout(500);
+    expect(await page.locator('.notice').count()).toBe(0);
+    // One that is not broken is told to have stayed here.
+    await drop(page, { 'good.liif': liif });
+    await page.getByText('good.liif is decoded here; nothing was sent.').waitFor();
+    await page.close();
+  });
+
+  it('says after a reload that a file of the visitor is no longer open, and opens it again', async () => {
+    const page = await open('', (await staticHost()).url);
+    await drop(page, { 'mine.liif': liif });
+    await headed(page, 'mine');
+    await page.reload();
+    await headed(page, 'mine.liif is no longer open');
+    // The entry names that file, and none that comes later.
+    await drop(page, { 'later.liif': liif });
+    await headed(page, 'later');
+    await page.goBack();
+    await headed(page, 'mine.liif is no longer open');
+    await page.close();
+  });
+
+  it('says in plain words what is wrong, what it comes from, and tries again where that can help', async () => {
+    const page = await open();
+    await page.route(/api\/images\/noise|view-page|local-picture/, (route) => route.abort());
+    await page.locator('.card').first().click();
+    const alert = page.getByRole('alert');
+    await alert.getByText('The server cannot be reached.').waitFor();
+    await page.unroute(/api\/images\/noise|view-page|local-picture/);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await headed(page, 'noise');
+    const host = await staticHost();
+    await page.goto(`${server!.localUrl}?src=${host.url}pictures/photo.jpg`);
+    await alert.getByText(/^The file cannot be fetched: .* may not read files of other hosts/).waitFor();
+    await page.goto(`${host.url}?src=pictures/photo.jpg`);
+    await alert.getByText('The file is no .liif picture.').waitFor();
+    await alert.getByText('prefix at byte 0: not a .liif file').waitFor();
+    expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0);
+    await page.close();
+  });
+
+  it('asks a host of files for nothing that it does not have', async () => {
+    const page = await openPage();
+    const missing: string[] = [];
+    page.on('response', (response) => response.status() >= 400 && missing.push(response.url()));
+    const host = await staticHost(true);
+    await page.goto(host.url);
+    await page.waitForSelector('.start');
+    await page.waitForLoadState('networkidle');
+    expect(missing).toEqual([`${host.url}pictures.json`]);
+    await page.close();
+  });
+
+  it('stays with who has gone elsewhere while an upload was encoded, and offers to open it', async () => {
+    const page = await open();
+    // Held back as by a server that has much to do.
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route('**/api/jobs/*', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await drop(page, { 'sent.png': png });
+    await page.getByText('sent.png: sending 100 %').waitFor();
+    await page.locator('.card', { hasText: 'noise' }).click();
+    await headed(page, 'noise');
+    release();
+    await page.getByText('sent.png is now sent.').waitFor();
+    await headed(page, 'noise');
+    await page.getByRole('button', { name: 'Open', exact: true }).click();
+    await headed(page, 'sent');
+    await page.close();
+  });
+
+  it('cancels an upload that is being encoded, so that there is no picture', async () => {
+    const page = await open();
+    await drop(page, {
+      'large.png': await imageOf(picture(3000, 2000)).png({ compressionLevel: 0 }).toBuffer(),
+    });
+    const jobs: string[] = [];
+    page.on('request', (request) => request.method() === 'DELETE' && jobs.push(request.url()));
+    await page.getByText('large.png: encoding').waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.waitForFunction(() => document.querySelector('.notice') === null);
+    expect(jobs.length).toBe(1);
+    const job = new URL(jobs[0]!).pathname;
+    await eventually(async () => (await server!.get(job)).json().state === 'failed');
+    expect((await server!.get('/api/images/large')).status).toBe(404);
+    await page.close();
+  });
+});

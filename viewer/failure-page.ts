@@ -1,0 +1,68 @@
+import { NoTileServer, ServerError } from './api.ts';
+import { element } from './element.ts';
+import { messagePage } from './message-page.ts';
+
+interface Failure {
+  /** Plain words. */
+  readonly sentence: string;
+  /** What the program says, for those who can use it. */
+  readonly detail?: string;
+  /** Whether trying again can help. */
+  readonly again: boolean;
+}
+
+/** Says why there is no picture. */
+export function failurePage(error: Error, again: () => void, back: () => void): HTMLElement {
+  const failure = failureOf(error);
+  return messagePage(
+    'This picture cannot be shown',
+    [
+      element(
+        'div',
+        { attributes: { role: 'alert' } },
+        element('p', { text: failure.sentence }),
+        failure.detail !== undefined && element('p', { class: 'detail', text: failure.detail }),
+      ),
+      failure.again &&
+        element('button', {
+          class: 'primary again',
+          text: 'Try again',
+          attributes: { type: 'button' },
+          on: { click: again },
+        }),
+    ],
+    back,
+  );
+}
+
+function failureOf(error: Error): Failure {
+  const { message } = error;
+  if (error instanceof ServerError)
+    return { sentence: message, again: error.status === undefined || error.status >= 500 };
+  if (error instanceof NoTileServer)
+    return { sentence: 'Only files are served here: pictures are opened by ?src=.', again: false };
+  // Parts of this page that are fetched when they are needed.
+  if (/dynamically imported module|importing a module|preload CSS/i.test(message))
+    return { sentence: 'The server cannot be reached.', detail: message, again: true };
+  switch ((error as { readonly tag?: string }).tag) {
+    case 'FormatError':
+      return {
+        sentence: /^prefix /.test(message) ? 'The file is no .liif picture.' : 'The file is damaged.',
+        detail: message,
+        again: false,
+      };
+    case 'SourceError':
+      return {
+        sentence: /: (Failed to fetch|NetworkError|Load failed)/.test(message)
+          ? 'The file cannot be fetched: its host is out of reach, or this page may not read files of other hosts.'
+          : 'The file cannot be fetched.',
+        detail: message,
+        again: true,
+      };
+    case 'UnsupportedError':
+      return { sentence: 'The file cannot be decoded here.', detail: message, again: false };
+    case 'EngineError':
+      return { sentence: 'The decoder does not start in this browser.', detail: message, again: true };
+  }
+  return { sentence: message, again: false };
+}

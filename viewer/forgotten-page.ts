@@ -1,0 +1,21 @@
+import { element } from './element.ts';
+import { fileButton } from './file-button.ts';
+import { messagePage } from './message-page.ts';
+
+/** After a reload: what the visitor had opened is not known any more. */
+export function forgottenPage(name: string, onFile: (file: File) => void, back: () => void): HTMLElement {
+  return messagePage(
+    `${name} is no longer open`,
+    [
+      element('p', {
+        text: 'Files of yours are kept nowhere: a page that is loaded again has to be given them again. Drop the file here, or choose it.',
+      }),
+      fileButton(
+        'Choose a file',
+        { id: 'open-file', accept: '.liif', multiple: false },
+        ([file]) => file && onFile(file),
+      ),
+    ],
+    back,
+  );
+}

@@ -1,0 +1,30 @@
+import { element } from './element.ts';
+
+/** A page that says something instead of showing a picture; `back` leads to all pictures. */
+export function messagePage(
+  title: string,
+  words: readonly (Node | string | false)[],
+  back: () => void,
+): HTMLElement {
+  document.title = `${title} – liif`;
+  return element(
+    'main',
+    { class: 'message' },
+    element('h1', { text: title }),
+    ...words,
+    element(
+      'p',
+      {},
+      element('a', {
+        text: 'All pictures',
+        attributes: { href: './' },
+        on: {
+          click: (event) => {
+            event.preventDefault();
+            back();
+          },
+        },
+      }),
+    ),
+  );
+}
