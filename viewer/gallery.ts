@@ -222,7 +222,7 @@ export class Gallery {
       element(
         'span',
         { class: 'caption' },
-        element('span', { class: 'name', text: info.title }),
+        element('span', { class: 'name', text: info.title, attributes: { dir: 'auto', title: info.title } }),
         info.kind === 'liif' && element('span', { class: 'kind', text: 'LIIF' }),
         element('span', { class: 'facts', text: factsOf(info) }),
       ),

@@ -16,7 +16,7 @@ export class LoadingPage {
     this.#main = element(
       'main',
       { class: 'message loading' },
-      element('h1', { text: title }),
+      element('h1', { text: title, attributes: { dir: 'auto' } }),
       this.#progress,
       this.#state,
     );

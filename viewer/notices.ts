@@ -1,3 +1,4 @@
+import './notices.css';
 import { onAbort } from '../src/on-abort.ts';
 import { element } from './element.ts';
 

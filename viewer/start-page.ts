@@ -59,13 +59,14 @@ export class StartPage {
 }
 
 function item(picture: ListedPicture): HTMLElement {
+  const name = picture.file.replace(/\.liif$/i, '');
   return element(
     'li',
     {},
     element(
       'a',
       { attributes: { href: `?src=${encodeURIComponent(picture.file)}` } },
-      element('span', { class: 'name', text: picture.file.replace(/\.liif$/i, '') }),
+      element('span', { class: 'name', text: name, attributes: { dir: 'auto', title: name } }),
       element('span', { class: 'facts', text: factsOf({ ...picture, kind: 'liif' }) }),
     ),
   );

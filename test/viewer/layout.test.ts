@@ -4,9 +4,11 @@ import { directoryOf, encoded, picture, startServer } from '../server/server-fix
 import { builtViewer, MISSING, openPage, quickEngine } from './browser.ts';
 
 const there = MISSING === undefined;
+const LONG = 'name without end '.repeat(9).trim();
+const file = await encoded(picture(400, 300));
 const server = there
   ? await startServer({
-      roots: [await directoryOf({ 'noise.liif': await encoded(picture(400, 300)) })],
+      roots: [await directoryOf({ 'noise.liif': file, [`${LONG}.liif`]: file, 'תמונה (2).liif': file })],
       openEngine: quickEngine,
       viewer: await builtViewer(),
       maxWaitMs: 30_000,
@@ -19,6 +21,18 @@ async function open(address: string, options: Parameters<typeof openPage>[0] = {
   await page.waitForSelector(address.startsWith('view') ? '.readout' : '.card');
   return page;
 }
+
+/** Drops a file of text on the page. */
+async function drop(page: Page, name: string): Promise<void> {
+  const dataTransfer = await page.evaluateHandle((fileName) => {
+    const data = new DataTransfer();
+    data.items.add(new File(['text'], fileName));
+    return data;
+  }, name);
+  await page.dispatchEvent('body', 'drop', { dataTransfer });
+}
+
+const widthOf = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth);
 
 /** Panels that lie over one another or off the screen, and buttons that cannot be pressed. */
 function collisions(page: Page): Promise<string[]> {
@@ -71,13 +85,7 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
 
   it('has one place for messages, whatever tells them, in full screen too', async () => {
     const page = await open('view?id=noise');
-    await page.dispatchEvent('body', 'drop', {
-      dataTransfer: await page.evaluateHandle(() => {
-        const data = new DataTransfer();
-        data.items.add(new File(['text'], 'notes.txt'));
-        return data;
-      }),
-    });
+    await drop(page, 'notes.txt');
     await page.getByText('notes.txt is not a .liif file').waitFor();
     await page.keyboard.press('f');
     await page.waitForFunction(() => document.fullscreenElement);
@@ -92,6 +100,94 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     expect(await page.locator('.notice').allTextContents()).toEqual([
       'notes.txt is not a .liif file, and no other images are taken here.',
     ]);
+    await page.close();
+  });
+
+  it.each([360, 900])(
+    'keeps messages and their buttons on the screen, however long names are: %i wide',
+    async (width) => {
+      const page = await open('', { viewport: { width, height: 600 } });
+      await page.route('**/api/images?*', (route) =>
+        route.fulfill({ json: { upload: true, total: 0, images: [], failed: [] } }),
+      );
+      await page.route('**/api/images?name=*', () => {});
+      await page.reload();
+      await page.waitForSelector('.empty');
+      await drop(page, `${'n'.repeat(150)}.png`);
+      const cancel = page.getByRole('button', { name: 'Cancel' });
+      await cancel.waitFor();
+      expect(await covered(cancel)).toBe(undefined);
+      await cancel.click();
+      await page.goto(`${server!.localUrl}?src=${'x'.repeat(300)}.liif`);
+      await page.getByRole('alert').waitFor();
+      expect(await widthOf(page)).toBe(width);
+      await page.close();
+    },
+  );
+
+  it('says in one line that there is nothing yet', async () => {
+    const page = await open('', { viewport: { width: 900, height: 600 } });
+    await page.route('**/api/images?*', (route) =>
+      route.fulfill({ json: { upload: false, total: 0, images: [], failed: [] } }),
+    );
+    await page.reload();
+    const words = page.locator('.empty p');
+    await words.waitFor();
+    expect((await words.boundingBox())!.height).toBeLessThan(30);
+    await page.close();
+  });
+
+  it('keeps the chip beside a name that is cut, and names from right to left begin on the right', async () => {
+    const page = await open('', { viewport: { width: 360, height: 640 } });
+    const name = page.getByTitle(LONG);
+    const box = (await name.boundingBox())!;
+    const chip = (await name.locator('+ .kind').boundingBox())!;
+    expect(chip.x).toBeGreaterThan(box.x + box.width);
+    expect(Math.abs(chip.y + chip.height / 2 - box.y - box.height / 2)).toBeLessThan(8);
+    const directions = (selector: string) =>
+      page.locator(selector).evaluateAll((all) => all.map((element) => getComputedStyle(element).direction));
+    expect((await directions('.name')).sort()).toEqual(['ltr', 'ltr', 'rtl']);
+    await page.getByText('תמונה (2)').click();
+    await page.waitForSelector('.readout');
+    expect(await directions('h1')).toEqual(['rtl']);
+    await page.close();
+  });
+
+  it('opens the help at its beginning in a low window', async () => {
+    const page = await open('view?id=noise', { viewport: { width: 683, height: 384 } });
+    await page.keyboard.press('?');
+    const dialog = page.getByRole('dialog');
+    await dialog.waitFor();
+    expect(
+      await dialog.evaluate(({ scrollTop, scrollHeight, clientHeight }) => [
+        scrollTop,
+        scrollHeight > clientHeight,
+      ]),
+    ).toEqual([0, true]);
+    await page.close();
+  });
+
+  it('tells what is pressed where the system takes colors away', async () => {
+    const page = await open('view?id=noise', { forcedColors: 'active' });
+    const background = (name: string) =>
+      page.getByRole('button', { name }).evaluate((button) => getComputedStyle(button).backgroundColor);
+    expect(await background('Navigator')).not.toBe(await background('Compare'));
+    const knob = () =>
+      page.evaluate(() => {
+        const track = document.querySelector('.switch-track')!;
+        return getComputedStyle(track, '::after').backgroundColor !== getComputedStyle(track).backgroundColor;
+      });
+    expect(await knob()).toBe(true);
+    await page.close();
+  });
+
+  it('prints the picture without its tools', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=5&compare=bicubic&at=0.5');
+    await page.keyboard.press('l');
+    await page.locator('.notice').waitFor();
+    await page.emulateMedia({ media: 'print' });
+    expect(await page.locator('.panel:visible, .curtain-handle:visible').count()).toBe(0);
+    expect(await page.locator('.map').isVisible()).toBe(true);
     await page.close();
   });
 });
