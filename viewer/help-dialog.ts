@@ -21,7 +21,8 @@ export function helpDialog(): HTMLDialogElement {
   const dialog = element(
     'dialog',
     { class: 'dialog panel', attributes: { 'aria-labelledby': 'help-title' } },
-    element('h2', { text: 'Keys', attributes: { id: 'help-title' } }),
+    // It takes the focus: with that of the button below, a low window would begin with the end.
+    element('h2', { text: 'Keys', attributes: { id: 'help-title', tabindex: -1, autofocus: true } }),
     element(
       'dl',
       { class: 'keys' },

@@ -1,5 +1,6 @@
 import 'leaflet/dist/leaflet.css';
 import './view.css';
+import './dialogs.css';
 import './stage.css';
 import { onAbort } from '../src/on-abort.ts';
 import { Curtain } from './curtain.ts';
@@ -116,7 +117,7 @@ export class ViewPage {
       element(
         'div',
         { class: 'title-words' },
-        element('h1', { text: picture.title }),
+        element('h1', { text: picture.title, attributes: { dir: 'auto', title: picture.title } }),
         element('p', { text: picture.facts }),
       ),
       this.#decodeSwitch?.element ?? (picture.decodedBy !== undefined && decodedBy(picture.decodedBy)),
