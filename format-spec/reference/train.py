@@ -11,7 +11,7 @@ The recipe. All qualities are trained at once: each picture of a batch gets a ra
 plus lambda(quality) times the squared error. As in the paper, scale is random: a picture reduced by 1..4 is coded, and
 a window of the original asked for; most often the picture itself is. A reduction is never asked of the head: decoders
 render at a scale of 1 or more and filter (specification 4.7). With --structure a part of the pull on luma is that of
-MS-SSIM (`structure.py`); the released weights have none. The main path starts as a Karhunen-Loeve block transform
+MS-SSIM, less of it the higher the quality; outermost pixels count more (`structure.py`). The released weights knew neither. The main path starts as a Karhunen-Loeve block transform
 and the head as bilinear interpolation, so training starts from a working linear codec.
 
 On a GPU each of the two shapes of batch is captured as a CUDA graph, forward and backward: a thousand small kernels
