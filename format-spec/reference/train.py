@@ -7,12 +7,13 @@ DIR holds tar archives of pictures of 512 x 512 pixels: train-*.tar, and validat
 way. Archives that come later are read in when a file `reload` appears beside them. RUN receives `average.safetensors`,
 the moving average of the weights (what `export.py` reads), and `last.pt`, everything needed to go on.
 
-The recipe. All qualities are trained at once: each picture of a batch gets a random one, and the loss is its bits a pixel
-plus lambda(quality) times the squared error. As in the paper, scale is random: a picture reduced by 1..4 is coded, and
-a window of the original asked for; most often the picture itself is. A reduction is never asked of the head: decoders
-render at a scale of 1 or more and filter (specification 4.7). With --structure a part of the pull on luma is that of
-MS-SSIM, less of it the higher the quality; outermost pixels count more (`structure.py`). The released weights knew neither. The main path starts as a Karhunen-Loeve block transform
-and the head as bilinear interpolation, so training starts from a working linear codec.
+The recipe. All qualities are trained at once: each picture of a batch gets a random one, and the loss is its bits a
+pixel plus lambda(quality) times the squared error. As in the paper, scale is random: a picture reduced by 1..4 is
+coded, and a window of the original asked for; most often the picture itself is. A reduction is never asked of the head:
+decoders render at a scale of 1 or more and filter (specification 4.7). With --structure a part of the pull on luma is
+that of MS-SSIM, less of it the higher the quality; outermost pixels count more (`structure.py`). The released weights
+knew neither. The main path starts as a Karhunen-Loeve block transform and the head as bilinear interpolation, so
+training starts from a working linear codec.
 
 On a GPU each of the two shapes of batch is captured as a CUDA graph, forward and backward: a thousand small kernels
 would wait for Python otherwise. Convolutions are of half precision, those behind P excepted.
