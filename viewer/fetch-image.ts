@@ -16,7 +16,12 @@ export async function fetchImage(url: string, init: RequestInit & { signal: Abor
   const wait = Number(response.headers.get('Retry-After') ?? Number.NaN);
   void response.body?.cancel();
   const { status } = response;
-  throw new TileError(status === 503 ? 'The server is busy.' : `The server answered ${status}.`, {
+  const reasons: Record<number, string> = {
+    404: 'The picture is no longer there.',
+    410: 'The picture is no longer there.',
+    503: 'The server is busy.',
+  };
+  throw new TileError(reasons[status] ?? `The server answered ${status}.`, {
     permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
     retryAfterMs: wait > 0 ? Math.min(wait * 1000, MAX_RETRY_AFTER_MS) : undefined,
   });

@@ -1,7 +1,9 @@
 import { element } from './element.ts';
 import type { PictureMap } from './picture-map.ts';
 import { digitsFor, FRACTION_BITS, formatDecimal, type Position } from './position.ts';
+import { retryDelay } from './retry.ts';
 import type { SampleWindow } from './shown-picture.ts';
+import { TileError } from './tile-source.ts';
 
 /** Samples on a side of the grid; odd, so that one is in the middle. */
 const SIDE = 9;
@@ -31,6 +33,8 @@ export class Inspector {
   #samples: { readonly window: SampleWindow; readonly pixels: ImageData } | undefined;
   #loading: { readonly window: SampleWindow; readonly controller: AbortController } | undefined;
   #valueRequest: AbortController | undefined;
+  #failures = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(picture: PictureMap) {
@@ -118,8 +122,11 @@ export class Inspector {
           controller.signal,
         );
         this.#pointValue.textContent = valueText(value);
-      } catch {
-        if (!controller.signal.aborted) this.#pointValue.textContent = 'not available';
+        this.#failures = 0;
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        this.#pointValue.textContent = 'not available';
+        this.#tryLater(error);
       }
     }, VALUE_AFTER_MS);
   }
@@ -147,25 +154,32 @@ export class Inspector {
     const controller = new AbortController();
     this.#loading = { window, controller };
     try {
-      const source = await picture.samples(window, controller.signal);
-      // Samples as they are stored: neither converted to the screen's colors nor multiplied with alpha.
-      const bitmap = await createImageBitmap(source, {
-        colorSpaceConversion: 'none',
-        premultiplyAlpha: 'none',
-      });
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-      const context = canvas.getContext('2d', { willReadFrequently: true })!;
-      context.drawImage(bitmap, 0, 0);
-      bitmap.close();
+      const pixels = await pixelsOf(await picture.samples(window, controller.signal));
       if (controller.signal.aborted) return;
-      this.#samples = { window, pixels: context.getImageData(0, 0, canvas.width, canvas.height) };
-    } catch {
-      if (!controller.signal.aborted) this.#value.textContent = 'not available';
+      this.#samples = { window, pixels };
+      this.#failures = 0;
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      this.#value.textContent = 'not available';
+      this.#tryLater(error);
       return;
     } finally {
       if (this.#loading?.controller === controller) this.#loading = undefined;
     }
     this.#update();
+  }
+
+  /** A server that could not be reached may be back, though nothing moves. */
+  #tryLater(error: unknown): void {
+    if (error instanceof TileError && error.permanent) return;
+    clearTimeout(this.#retryTimer);
+    this.#failures++;
+    this.#retryTimer = setTimeout(
+      () => {
+        if (this.element.isConnected) this.#update();
+      },
+      retryDelay(error, this.#failures),
+    );
   }
 
   #sampleAt(x: number, y: number): [number, number, number, number] | undefined {
@@ -205,6 +219,17 @@ export class Inspector {
     context.strokeStyle = '#fff';
     context.strokeRect(half * cell - 1, half * cell - 1, cell + 1, cell + 1);
   }
+}
+
+/** Samples as they are stored: not converted to the screen's colors. */
+async function pixelsOf(source: ImageBitmapSource): Promise<ImageData> {
+  if (source instanceof ImageData) return source;
+  const bitmap = await createImageBitmap(source, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext('2d', { willReadFrequently: true })!;
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
 function valueText([red, green, blue, alpha]: readonly [number, number, number, number]): string {

@@ -1,4 +1,5 @@
 import { addressOf, type ImageInfo, imageInfo, serverRoot } from './api.ts';
+import { fetchImage } from './fetch-image.ts';
 import { HttpTileSource } from './http-tile-source.ts';
 import { fetchThumbnail } from './thumbnail.ts';
 import type { PictureSize, TileSource } from './tile-source.ts';
@@ -79,13 +80,11 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
     ...(info.file !== undefined && { file: addressOf(info.file) }),
     facts: factsOf(info),
     synthesizes: info.kind === 'liif',
-    async samples({ left, top, width, height }, abort) {
-      const url = addressOf(
-        `/iiif/3/${path}/${left},${top},${width},${height}/max/0/default.png?v=${info.version}`,
-      );
-      const response = await fetch(url, { signal: abort });
-      if (!response.ok) throw new Error(`The server answered ${response.status}.`);
-      return response.blob();
+    samples({ left, top, width, height }, signal) {
+      const region = `${left},${top},${width},${height}`;
+      return fetchImage(addressOf(`/iiif/3/${path}/${region}/max/0/default.png?v=${info.version}`), {
+        signal,
+      });
     },
     async valueAt(x, y, abort) {
       const response = await fetch(addressOf(`/${path}/pixel?x=${x}&y=${y}`), { signal: abort });

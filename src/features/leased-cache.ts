@@ -38,7 +38,6 @@ export class LeasedCache<V> {
   readonly #cache = new Map<string, Entry<V>>();
   readonly #pending = new Map<string, Pending<V>>();
   readonly #options: LeasedCacheOptions<V>;
-  #maxBytes: number;
   #bytes = 0;
   #closed = false;
   hits = 0;
@@ -46,17 +45,11 @@ export class LeasedCache<V> {
 
   constructor(options: LeasedCacheOptions<V>) {
     this.#options = options;
-    this.#maxBytes = options.maxBytes;
   }
 
   /** Bytes kept now. */
   get bytes(): number {
     return this.#bytes;
-  }
-
-  /** Raises the bound to so many bytes, if it is lower: for values that are used together and would push each other out. */
-  allow(bytes: number): void {
-    this.#maxBytes = Math.max(this.#maxBytes, bytes);
   }
 
   /** Whether a value is kept now; that does not count as a use. */
@@ -115,7 +108,7 @@ export class LeasedCache<V> {
       const bytes = Math.max(1, this.#options.sizeOf(value));
       const entry: Entry<V> = { value, origin: pending, bytes, leases: 0, cached: false };
       if (this.#pending.get(key) === pending) this.#pending.delete(key);
-      if (!this.#closed && bytes <= this.#maxBytes) this.#keep(key, entry);
+      if (!this.#closed && bytes <= this.#options.maxBytes) this.#keep(key, entry);
       return entry;
     });
     promise.catch(() => {
@@ -129,7 +122,7 @@ export class LeasedCache<V> {
   #keep(key: string, entry: Entry<V>): void {
     const older = this.#cache.get(key);
     if (older) this.#drop(key, older);
-    this.#evict(this.#maxBytes - entry.bytes);
+    this.#evict(this.#options.maxBytes - entry.bytes);
     entry.cached = true;
     this.#cache.set(key, entry);
     this.#bytes += entry.bytes;

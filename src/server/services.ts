@@ -10,7 +10,7 @@ import { Uploads } from './http/uploads.ts';
 import { Metrics } from './metrics.ts';
 import { Catalog } from './pictures/catalog.ts';
 import { OpenPictures } from './pictures/open-pictures.ts';
-import { plainLevels } from './pictures/plain-picture.ts';
+import { PlainLevels } from './pictures/plain-picture.ts';
 import { type Credentials, Remotes } from './pictures/remotes.ts';
 import { ResamplePool } from './pictures/resample-pool.ts';
 import { stopping } from './problem.ts';
@@ -101,7 +101,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     onShed: (lane, reason) => metrics.shed.inc({ lane, reason }),
   });
   const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
-  const levels = plainLevels(config.plainCacheMb * MB);
+  const levels = new PlainLevels(config.plainCacheMb * MB);
   const pictures = new OpenPictures({
     catalog,
     remotes,

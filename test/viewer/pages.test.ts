@@ -83,6 +83,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.getByRole('button', { name: 'All pictures' }).click();
     await page.waitForSelector('.start');
     expect(await page.evaluate(() => history.length)).toBe(entries);
+    expect(page.faults).toEqual([]);
     await page.close();
   });
 

@@ -118,6 +118,29 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.close();
   });
 
+  it('tells samples once they can be had again, though nothing moves', async () => {
+    const page = await open('view?id=noise#x=140.5&y=110.5&z=1');
+    let reachable = false;
+    await page.route(/\/iiif\/|\/pixel\?/, (route) => (reachable ? route.continue() : route.abort()));
+    await page.keyboard.press('i');
+    const inspector = page.getByRole('region', { name: 'Pixel inspector' });
+    await inspector.getByText('not available').first().waitFor();
+    reachable = true;
+    const [red, green, blue] = (await server!.get('/noise/pixel?x=140&y=110')).json().rgba;
+    await inspector.getByText(`${red}, ${green}, ${blue}`).waitFor();
+    await page.close();
+  });
+
+  it('says of a picture whose tiles are gone that it is no longer there', async () => {
+    const page = await open('view?id=noise#x=140&y=110&z=1');
+    await page.route(/\/noise\/\d+\//, (route) => route.fulfill({ status: 404 }));
+    await page.evaluate(() => {
+      location.hash = '#x=100&y=80&z=5';
+    });
+    await page.getByText('The picture is no longer there.').waitFor();
+    await page.close();
+  });
+
   it('saves what is in view, pixel for pixel', async () => {
     const page = await open('view?id=noise#x=120&y=90&z=3', { viewport: { width: 320, height: 240 } });
     await tilesLoaded(page);

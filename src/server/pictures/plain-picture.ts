@@ -22,7 +22,7 @@ const ALL_LEVELS = 1.35;
 
 export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
-  readonly levels: LeasedCache<Raster>;
+  readonly levels: PlainLevels;
   readonly resampling: ResamplePool;
   /** Waits until an image may be decoded, which takes so much work. */
   readonly admit: (work: number, signal: AbortSignal) => Promise<Leave>;
@@ -30,9 +30,20 @@ export interface PlainOptions {
   readonly maxFileBytes: number;
 }
 
-/** Bounds decoded levels of all plain pictures together; those of a single one are kept in any case. */
-export function plainLevels(maxBytes: number): LeasedCache<Raster> {
-  return new LeasedCache({ maxBytes, sizeOf: (raster) => raster.data.byteLength });
+/** Decoded levels of all plain pictures, bounded together; those of a single one are kept in any case. */
+export class PlainLevels extends LeasedCache<Raster> {
+  readonly #bound: { maxBytes: number };
+
+  constructor(maxBytes: number) {
+    const bound = { maxBytes, sizeOf: (raster: Raster) => raster.data.byteLength };
+    super(bound);
+    this.#bound = bound;
+  }
+
+  /** Raises the bound to so many bytes, if it is lower: levels that are used together would push each other out. */
+  allow(bytes: number): void {
+    this.#bound.maxBytes = Math.max(this.#bound.maxBytes, bytes);
+  }
 }
 
 /**
