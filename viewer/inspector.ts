@@ -68,6 +68,12 @@ export class Inspector {
       this.#update();
     });
     map.on('move zoom moveend', () => this.#update());
+    map.on('unload', () => {
+      clearTimeout(this.#timer);
+      clearTimeout(this.#retryTimer);
+      this.#loading?.controller.abort();
+      this.#valueRequest?.abort();
+    });
   }
 
   get shown(): boolean {
@@ -174,12 +180,7 @@ export class Inspector {
     if (error instanceof TileError && error.permanent) return;
     clearTimeout(this.#retryTimer);
     this.#failures++;
-    this.#retryTimer = setTimeout(
-      () => {
-        if (this.element.isConnected) this.#update();
-      },
-      retryDelay(error, this.#failures),
-    );
+    this.#retryTimer = setTimeout(() => this.#update(), retryDelay(error, this.#failures));
   }
 
   #sampleAt(x: number, y: number): [number, number, number, number] | undefined {

@@ -33,6 +33,7 @@ export class Readout {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#announce(), ANNOUNCE_AFTER_MS);
     });
+    map.on('unload', () => clearTimeout(this.#timer));
     const container = map.getContainer();
     container.addEventListener('pointermove', (event) => {
       const { left, top } = container.getBoundingClientRect();
