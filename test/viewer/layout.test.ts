@@ -175,15 +175,23 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
 
   it('tells what is pressed where the system takes colors away', async () => {
     const page = await open('view?id=noise', { forcedColors: 'active' });
-    const background = (name: string) =>
-      page.getByRole('button', { name }).evaluate((button) => getComputedStyle(button).backgroundColor);
-    expect(await background('Navigator')).not.toBe(await background('Compare'));
-    const knob = () =>
-      page.evaluate(() => {
-        const track = document.querySelector('.switch-track')!;
-        return getComputedStyle(track, '::after').backgroundColor !== getComputedStyle(track).backgroundColor;
-      });
-    expect(await knob()).toBe(true);
+    // What a style sheet's color becomes, as the page has it.
+    const system = (color: string) =>
+      page.evaluate((name) => {
+        const probe = document.createElement('div');
+        probe.style.cssText = `forced-color-adjust: none; background: ${name}`;
+        document.body.append(probe);
+        const { backgroundColor } = getComputedStyle(probe);
+        probe.remove();
+        return backgroundColor;
+      }, color);
+    const background = (selector: string, part?: string) =>
+      page
+        .locator(selector)
+        .evaluate((element, pseudo) => getComputedStyle(element, pseudo).backgroundColor, part);
+    expect(await background('[aria-label="Navigator"][aria-pressed]')).toBe(await system('Highlight'));
+    expect(await background('[aria-label="Compare"]')).not.toBe(await system('Highlight'));
+    expect(await background('.switch-track', '::after')).toBe(await system('ButtonText'));
     await page.close();
   });
 
