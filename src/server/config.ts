@@ -245,7 +245,9 @@ const OTHER_VARIABLES = ['LIIF_GPU', 'LIIF_GPU_CHUNKS'];
 /** Variables that look like settings and are none. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set([...OTHER_VARIABLES, ...settings().map(({ variable }) => variable)]);
-  return Object.keys(environment).filter((name) => name.startsWith('LIIF_') && !known.has(name));
+  return Object.keys(environment).filter(
+    (name) => name.startsWith('LIIF_') && environment[name] !== '' && !known.has(name),
+  );
 }
 
 /** Checks settings and fills in defaults. Throws RequestError. */
