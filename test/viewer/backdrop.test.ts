@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, MISSING, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
 const server = there
@@ -18,12 +18,7 @@ const server = there
       maxWaitMs: 30_000,
     })
   : undefined;
-const open = async (address: string) => {
-  const page = await openPage();
-  await page.goto(`${server!.localUrl}view?id=${address}`);
-  await page.waitForSelector('.readout');
-  return page;
-};
+const open = (address: string) => openView(server!.localUrl, address);
 
 describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, () => {
   it('lies the picture in small, in its place, after a quick way out of the depth', async () => {

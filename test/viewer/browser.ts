@@ -127,3 +127,15 @@ export async function findings(page: Page): Promise<string[]> {
     ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html).join(' ')}`,
   );
 }
+
+/** The page of a picture, `noise#x=200&y=150&z=3` for instance, once it shows something. */
+export async function openView(
+  root: string,
+  picture: string,
+  options: BrowserContextOptions = {},
+): ReturnType<typeof openPage> {
+  const page = await openPage(options);
+  await page.goto(`${root}view?id=${picture}`);
+  await page.waitForSelector('.readout');
+  return page;
+}

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const NATIVE_ZOOM = 1;
 const there = MISSING === undefined;
@@ -23,12 +23,8 @@ const server = there
       maxWaitMs: 30_000,
     })
   : undefined;
-const open = async (hash = '', options: Parameters<typeof openPage>[0] = {}) => {
-  const page = await openPage(options);
-  await page.goto(`${server!.localUrl}view?id=noise${hash}`);
-  await page.waitForSelector('.readout');
-  return page;
-};
+const open = (hash = '', options: Parameters<typeof openView>[2] = {}) =>
+  openView(server!.localUrl, `noise${hash}`, options);
 /** The view as the address names it. */
 const viewOf = (url: string) => new URLSearchParams(new URL(url).hash.slice(1));
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, MISSING, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
 const server = there
@@ -11,12 +11,8 @@ const server = there
       maxWaitMs: 30_000,
     })
   : undefined;
-const open = async (hash: string, options: Parameters<typeof openPage>[0] = {}) => {
-  const page = await openPage(options);
-  await page.goto(`${server!.localUrl}view?id=noise${hash}`);
-  await page.waitForSelector('.readout');
-  return page;
-};
+const open = (hash: string, options: Parameters<typeof openView>[2] = {}) =>
+  openView(server!.localUrl, `noise${hash}`, options);
 
 describe.skipIf(!there)(`gestures${MISSING ? ` (${MISSING})` : ''}`, () => {
   it('move by every press of an arrow, also while the map is still on its way', async () => {
