@@ -45,7 +45,7 @@ export function batchLoss(
   const shares = Array.from(batch.quality, (q) => structureShare(q + 1, model.qualities));
   let shown: Tensor4D;
   let wanted = batch.pictures;
-  let weights = frameWeights(side);
+  let weights: Float32Array;
   if (enlarged) {
     const { place, target } = enlarged;
     shown = displayed(network.enlarged(features, enlargedWindow(tf, place)));
@@ -53,6 +53,7 @@ export function batchLoss(
     weights = new Float32Array(place.size ** 2).fill(1);
   } else {
     shown = displayed(network.native(features));
+    weights = frameWeights(side);
   }
   const error = pictureError(tf, shown, wanted, shares, weights);
   const squaredError = tf.mean(tf.squaredDifference(shown, tf.tensor4d(wanted, shown.shape)));
