@@ -103,7 +103,8 @@ export class DecodeSwitch {
       onAbort(signal, forget);
       signal.throwIfAborted();
       const choice = decoding === 'here' ? 'auto' : decoding;
-      const decoded = await openLocally(this.#fromServer.file!, signal, choice);
+      const { file, edition } = this.#fromServer;
+      const decoded = await openLocally(file!, signal, choice, edition);
       if (signal.aborted) {
         decoded.close();
         return;
@@ -121,6 +122,8 @@ export class DecodeSwitch {
     if (this.#decoding === undefined) return;
     this.set(undefined);
     this.#options.onChange();
+    // The page tells of that.
+    if (this.#fromServer.edition.replaced.aborted) return;
     const notice = this.#options.notices.show(
       `This browser cannot decode the picture; the server does. ${error.message}`,
       {

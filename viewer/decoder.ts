@@ -4,18 +4,24 @@ import {
   isLiifError,
   type LiifImage,
   nativeZoom,
-  open,
   openEngine,
   RequestError,
   renderTile,
   toImageData,
   UnsupportedError,
 } from '../src/browser.ts';
+import { openImage } from '../src/decode.ts';
 import { parseDecimal } from '../src/head/rational.ts';
 import { DECODER_HASHES } from '../src/model/decoder-hashes.ts';
 import { MODEL_LIST, readModelList } from '../src/model/model-list.ts';
 import { pointQuery } from '../src/pixels/tile.ts';
-import type { DecoderResult, EngineFacts, FromDecoder, ToDecoder } from './decoder-messages.ts';
+import { blobSource } from '../src/reader/blob-source.ts';
+import { httpSource } from '../src/reader/http-source.ts';
+import type { DecoderResult, EngineFacts, FromDecoder, PictureFacts, ToDecoder } from './decoder-messages.ts';
+import { versionIn } from './edition.ts';
+
+/** Bound of the features of a picture that stay in memory. */
+const FEATURE_CACHE_BYTES = 256 * 2 ** 20;
 
 /** By the hash of their model. */
 const engines = new Map<string, Promise<Engine>>();
@@ -76,23 +82,41 @@ function factsOf({ name, threads, device }: Engine): EngineFacts {
   return { name, threads, ...(device !== undefined && { device }) };
 }
 
+async function openPicture(
+  { id, file, ...settings }: Extract<ToDecoder, { readonly kind: 'open' }>,
+  signal: AbortSignal,
+): Promise<PictureFacts> {
+  let version = null as string | null;
+  const versioned: typeof fetch = async (...request) => {
+    const response = await fetch(...request);
+    version ??= versionIn(response);
+    return response;
+  };
+  const source = file instanceof Blob ? blobSource(file) : httpSource(file, { fetch: versioned });
+  const image = await openImage(source, {
+    engine: (hash) => engineOf(hash, settings),
+    featureCacheBytes: FEATURE_CACHE_BYTES,
+    signal,
+  });
+  pictures.set(id, image);
+  const { width, height, header, reader } = image;
+  return {
+    picture: id,
+    width,
+    height,
+    nativeZoom: nativeZoom(image),
+    bytes: reader.fileLength,
+    quality: header.quality,
+    alpha: header.alpha,
+    ...(version !== null && { version }),
+    engine: factsOf(image.engine),
+  };
+}
+
 async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderResult> {
   switch (message.kind) {
-    case 'open': {
-      const image = await open(message.file, { engine: (hash) => engineOf(hash, message), signal });
-      pictures.set(message.id, image);
-      const { width, height, header, reader } = image;
-      return {
-        picture: message.id,
-        width,
-        height,
-        nativeZoom: nativeZoom(image),
-        bytes: reader.fileLength,
-        quality: header.quality,
-        alpha: header.alpha,
-        engine: factsOf(image.engine),
-      };
-    }
+    case 'open':
+      return openPicture(message, signal);
     case 'tile': {
       const { picture, z, x, y, size } = message;
       return createImageBitmap(await renderTile(pictureOf(picture), z, x, y, size, signal));

@@ -1,3 +1,4 @@
+import { Edition } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import { type PictureSize, TILE_SIZE, type TileSource } from './tile-source.ts';
 
@@ -8,22 +9,32 @@ export interface HttpTileOptions {
   readonly method?: 'decode' | 'bicubic';
   /** Instead of the format of the template: png loses nothing. */
   readonly format?: 'png' | 'jpg' | 'webp' | 'avif';
+  /** Shared by all that show the picture. By default one of the picture's version. */
+  readonly edition?: Edition;
 }
 
-/** Tiles of a server. `picture.tiles` is the template that it gives, with {z}, {x} and {y}. */
+/**
+ * Tiles of a server. `picture.tiles` is the template that it gives, with {z}, {x} and {y}; with its `version`, tiles of a picture that has taken its place
+ * are refused.
+ */
 export class HttpTileSource implements TileSource {
   readonly width: number;
   readonly height: number;
   readonly nativeZoom: number;
   readonly #template: string;
   readonly #options: HttpTileOptions;
+  readonly #edition: Edition;
 
-  constructor(picture: PictureSize & { readonly tiles: string }, options: HttpTileOptions) {
+  constructor(
+    picture: PictureSize & { readonly tiles: string; readonly version?: string },
+    options: HttpTileOptions,
+  ) {
     this.width = picture.width;
     this.height = picture.height;
     this.nativeZoom = picture.nativeZoom;
     this.#template = picture.tiles;
     this.#options = options;
+    this.#edition = options.edition ?? new Edition(picture.version);
   }
 
   /** Address of a tile; `size` is 1, 2 or 3 times TILE_SIZE. */
@@ -42,6 +53,6 @@ export class HttpTileSource implements TileSource {
   }
 
   tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob> {
-    return fetchImage(this.url(z, x, y, size), { signal, priority: 'high' });
+    return fetchImage(this.url(z, x, y, size), { signal, priority: 'high' }, this.#edition);
   }
 }

@@ -301,7 +301,8 @@ export class LiifLayer extends GridLayer {
     const last = (known && error.permanent) || running.tries >= MAX_TRIES;
     this.#reason = known ? error.message : 'The tile cannot be shown.';
     const note = document.createElement('span');
-    note.textContent = last ? 'Tile failed' : 'Tile failed, trying again';
+    const replaced = known && error.replaced;
+    note.textContent = replaced ? 'Picture has changed' : last ? 'Tile failed' : 'Tile failed, trying again';
     element.replaceChildren(note);
     element.classList.add('liif-tile-failed');
     // Leaflet hides tiles until they have come.

@@ -7,6 +7,7 @@ import type {
   PictureFacts,
   ToDecoder,
 } from './decoder-messages.ts';
+import { Edition } from './edition.ts';
 import type { SampleWindow } from './shown-picture.ts';
 
 /** So many failures of the engine one after the other, and it is given up. */
@@ -32,6 +33,11 @@ export class DecodeError extends Error {
   constructor(message: string, tag?: string) {
     super(message);
     this.tag = tag;
+  }
+
+  /** Another file has taken the place of the one that was opened. */
+  get replaced(): boolean {
+    return this.tag === 'SourceError' && /changed since it was opened/.test(this.message);
   }
 }
 
@@ -60,12 +66,24 @@ export class LocalDecoder {
   }
 
   /**
-   * Reads the header of a file: an address, or one of the visitor's. The first of a model fetches its weights and starts an engine. Rejects with DecodeError.
+   * Reads the header of a file: an address, or one of the visitor's. The first of a model fetches its weights and starts an engine. Rejects with
+   * DecodeError, or with TileError where the file is not of the edition.
    */
-  async openPicture(file: string | Blob, signal?: AbortSignal): Promise<DecodedPicture> {
+  async openPicture(
+    file: string | Blob,
+    signal?: AbortSignal,
+    edition: Edition = new Edition(),
+  ): Promise<DecodedPicture> {
     const { model, engine } = this.#options;
-    const facts = (await this.#call({ kind: 'open', file, model, engine }, signal)) as PictureFacts;
-    return new DecodedPicture(this, file, facts);
+    const opening = this.#call({ kind: 'open', file, model, engine }, signal);
+    const facts = (await ofEdition(edition, opening)) as PictureFacts;
+    try {
+      edition.check(facts.version);
+    } catch (error) {
+      this.closePicture(facts.picture);
+      throw error;
+    }
+    return new DecodedPicture(this, file, facts, edition);
   }
 
   tile(
@@ -159,16 +177,27 @@ export class LocalDecoder {
   }
 }
 
+/** Rejects with the edition's TileError where the file has been replaced. */
+async function ofEdition<T>(edition: Edition, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof DecodeError && error.replaced ? edition.replace() : error;
+  }
+}
+
 /** A picture that the decoder has opened. */
 export class DecodedPicture {
   readonly file: string | Blob;
   readonly facts: PictureFacts;
+  readonly edition: Edition;
   readonly #decoder: LocalDecoder;
 
-  constructor(decoder: LocalDecoder, file: string | Blob, facts: PictureFacts) {
+  constructor(decoder: LocalDecoder, file: string | Blob, facts: PictureFacts, edition: Edition) {
     this.#decoder = decoder;
     this.file = file;
     this.facts = facts;
+    this.edition = edition;
   }
 
   get engine(): EngineFacts {
@@ -182,17 +211,17 @@ export class DecodedPicture {
 
   /** Tile z/x/y, `size` pixels on its side; transparent beyond the picture. */
   tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<ImageBitmap> {
-    return this.#decoder.tile(this.facts.picture, z, x, y, size, signal);
+    return ofEdition(this.edition, this.#decoder.tile(this.facts.picture, z, x, y, size, signal));
   }
 
   /** Native pixels of a window inside the picture. */
   samples(window: SampleWindow, signal: AbortSignal): Promise<ImageData> {
-    return this.#decoder.samples(this.facts.picture, window, signal);
+    return ofEdition(this.edition, this.#decoder.samples(this.facts.picture, window, signal));
   }
 
   /** Red, green, blue, alpha at a point, in decimal pixels. */
   valueAt(x: string, y: string, signal: AbortSignal): Promise<readonly [number, number, number, number]> {
-    return this.#decoder.value(this.facts.picture, x, y, signal);
+    return ofEdition(this.edition, this.#decoder.value(this.facts.picture, x, y, signal));
   }
 
   close(): void {

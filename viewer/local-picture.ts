@@ -1,4 +1,5 @@
 import type { EngineChoice, EngineFacts } from './decoder-messages.ts';
+import type { Edition } from './edition.ts';
 import { type DecodedPicture, type DecodeError, LocalDecoder } from './local-decoder.ts';
 import { LocalTileSource } from './local-tile-source.ts';
 import { decodingOf } from './permalink.ts';
@@ -26,13 +27,17 @@ export function listenToDecoder(listener: DecodingListener): () => void {
   return () => listeners.delete(listener);
 }
 
-/** Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects with DecodeError, or with the signal's reason. */
+/**
+ * Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects with DecodeError, with TileError where the file
+ * is not of the edition, or with the signal's reason.
+ */
 export async function openLocally(
   file: string | Blob,
   signal: AbortSignal,
   choice: EngineChoice = 'auto',
+  edition?: Edition,
 ): Promise<DecodedPicture> {
-  return decoderOf(choice).openPicture(file, signal);
+  return decoderOf(choice).openPicture(file, signal, edition);
 }
 
 function decoderOf(choice: EngineChoice): LocalDecoder {
@@ -80,6 +85,7 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
     hasAddress: like !== undefined || typeof decoded.file === 'string',
     thumbnail: like?.thumbnail ?? ((signal) => thumbnailOf(source, signal)),
     title,
+    edition: decoded.edition,
     size: source,
     alpha: facts.alpha,
     source,

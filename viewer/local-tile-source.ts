@@ -37,6 +37,7 @@ export class LocalTileSource implements TileSource {
       return await this.#picture.tile(z, x, y, size, signal);
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof TileError) throw error;
       const { message, tag } = error as DecodeError;
       throw new TileError(message, {
         cause: error,

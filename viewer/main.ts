@@ -1,14 +1,16 @@
 import './style.css';
 import { onAbort } from '../src/on-abort.ts';
 import { listImages, NoTileServer } from './api.ts';
+import { type CarriedView, carriedTo } from './carried-view.ts';
 import { takeDrops } from './drop.ts';
 import { failurePage } from './failure-page.ts';
 import { forgottenPage } from './forgotten-page.ts';
 import { Gallery, viewAddress } from './gallery.ts';
 import { isLiif, type LocalFile, LocalFiles, localFileIn, sourceAddress } from './local-files.ts';
 import { Notices } from './notices.ts';
+import { formatHash } from './permalink.ts';
 import { sendFile } from './send-file.ts';
-import { serverPicture } from './shown-picture.ts';
+import { type ShownPicture, serverPicture } from './shown-picture.ts';
 import { StartPage } from './start-page.ts';
 import { applyTheme } from './theme.ts';
 
@@ -41,8 +43,8 @@ function isGallery(): boolean {
   return local === undefined && source === null && id === null;
 }
 
-/** Shows what is wanted. Resolves with false where it cannot, or something else is wanted meanwhile. */
-async function route(): Promise<boolean> {
+/** Shows what is wanted: of a picture that is opened anew, `view`. Resolves with false where it cannot, or something else is wanted meanwhile. */
+async function route(view?: CarriedView): Promise<boolean> {
   routing.abort();
   routing = new AbortController();
   const { signal } = routing;
@@ -52,20 +54,31 @@ async function route(): Promise<boolean> {
   const { local, source, id } = wanted();
   try {
     if (local) await showOwn(local, signal);
-    else if (source !== null) await showLocally(...sourceAddress(source), signal);
+    else if (source !== null) await showLocally(...sourceAddress(source), signal, view);
     else if (id !== null) {
       // Leaflet and all that stands on it come only with a picture.
-      const [{ ViewPage }, picture] = await Promise.all([
-        import('./view-page.ts'),
-        serverPicture(id, signal),
-      ]);
-      if (!signal.aborted) shown = new ViewPage(page, picture, notices, back);
+      const [pages, picture] = await Promise.all([import('./view-page.ts'), serverPicture(id, signal)]);
+      if (!signal.aborted) shown = viewPage(pages, picture, view);
     } else await showGallery(signal);
     return !signal.aborted;
   } catch (error) {
-    if (!signal.aborted) page.replaceChildren(failurePage(error as Error, () => void route(), back));
+    if (!signal.aborted) page.replaceChildren(failurePage(error as Error, () => void route(view), back));
     return false;
   }
+}
+
+function viewPage(
+  { ViewPage }: typeof import('./view-page.ts'),
+  picture: ShownPicture,
+  view: CarriedView | undefined,
+) {
+  if (view) {
+    const hash = formatHash(carriedTo(picture.size, view), picture.size.nativeZoom);
+    history.replaceState(history.state, '', hash);
+  }
+  const made = new ViewPage(page, picture, notices, { onBack: back, onReload: (view) => void route(view) });
+  if (view?.isHome) made.picture.goHome();
+  return made;
 }
 
 async function showGallery(signal: AbortSignal): Promise<void> {
@@ -92,13 +105,18 @@ async function showOwn(local: LocalFile, signal: AbortSignal): Promise<void> {
 }
 
 /** A file that this browser decodes: an address, or one of the visitor's. */
-async function showLocally(file: Blob | string, title: string, signal: AbortSignal): Promise<void> {
+async function showLocally(
+  file: Blob | string,
+  title: string,
+  signal: AbortSignal,
+  carried?: CarriedView,
+): Promise<void> {
   const { LoadingPage } = await import('./loading-page.ts');
   if (signal.aborted) return;
   const loading = new LoadingPage(page, title);
   shown = loading;
   try {
-    const [{ ViewPage }, { listenToDecoder, openPicture }] = await Promise.all([
+    const [pages, { listenToDecoder, openPicture }] = await Promise.all([
       import('./view-page.ts'),
       import('./local-picture.ts'),
     ]);
@@ -111,7 +129,7 @@ async function showLocally(file: Blob | string, title: string, signal: AbortSign
       picture.close?.();
       return;
     }
-    const view = new ViewPage(page, picture, notices, back);
+    const view = viewPage(pages, picture, carried);
     const forget = listenToDecoder({
       warning: listener.warning,
       failure: (error) => {

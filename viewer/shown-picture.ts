@@ -1,4 +1,6 @@
+import { onAbort } from '../src/on-abort.ts';
 import { addressOf, type ImageInfo, imageInfo, serverRoot } from './api.ts';
+import { Edition, versionIn } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import { HttpTileSource } from './http-tile-source.ts';
 import { fetchThumbnail } from './thumbnail.ts';
@@ -16,6 +18,8 @@ export interface ShownPicture {
   /** Links lead to it; to a file of the visitor there are none. */
   readonly hasAddress: boolean;
   readonly title: string;
+  /** Says when another picture has taken its place. */
+  readonly edition: Edition;
   readonly size: PictureSize;
   readonly source: TileSource;
   /** The same pixels without loss, for saving. */
@@ -55,39 +59,44 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
   const path = encodeURIComponent(info.id);
   const original =
     info.original === undefined ? undefined : await imageInfo(info.original, signal).catch(() => undefined);
+  const edition = new Edition(info.version);
   const comparisons: Comparison[] = [];
   if (info.kind === 'liif')
     comparisons.push({
       key: 'bicubic',
       name: 'Bicubic',
-      source: new HttpTileSource(info, { server, method: 'bicubic' }),
+      source: new HttpTileSource(info, { server, edition, method: 'bicubic' }),
     });
-  if (original)
+  if (original) {
+    const ofOriginal = new Edition(original.version);
+    onAbort(ofOriginal.replaced, () => edition.replace());
     comparisons.push({
       key: 'original',
       name: 'Original',
-      source: new HttpTileSource(original, { server, method: 'bicubic' }),
+      source: new HttpTileSource(original, { server, edition: ofOriginal, method: 'bicubic' }),
     });
+  }
   return {
     hasAddress: true,
     title: info.title,
+    edition,
     size: info,
     alpha: info.alpha || original?.alpha === true,
-    source: new HttpTileSource(info, { server }),
-    lossless: new HttpTileSource(info, { server, format: 'png' }),
+    source: new HttpTileSource(info, { server, edition }),
+    lossless: new HttpTileSource(info, { server, edition, format: 'png' }),
     comparisons,
-    thumbnail: (signal) => fetchThumbnail(addressOf(info.thumbnail), signal),
+    thumbnail: (signal) => fetchThumbnail(addressOf(info.thumbnail), signal, edition),
     ...(info.file !== undefined && { file: addressOf(info.file) }),
     facts: factsOf(info),
     synthesizes: info.kind === 'liif',
     samples({ left, top, width, height }, signal) {
       const region = `${left},${top},${width},${height}`;
-      return fetchImage(addressOf(`/iiif/3/${path}/${region}/max/0/default.png?v=${info.version}`), {
-        signal,
-      });
+      const address = addressOf(`/iiif/3/${path}/${region}/max/0/default.png?v=${info.version}`);
+      return fetchImage(address, { signal }, edition);
     },
     async valueAt(x, y, abort) {
       const response = await fetch(addressOf(`/${path}/pixel?x=${x}&y=${y}`), { signal: abort });
+      edition.check(versionIn(response));
       if (!response.ok) throw new Error(`The server answered ${response.status}.`);
       const { rgba } = (await response.json()) as { rgba: readonly [number, number, number, number] };
       return rgba;

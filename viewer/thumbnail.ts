@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { onAbort } from '../src/on-abort.ts';
+import type { Edition } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import { retryDelay } from './retry.ts';
 import { TileError } from './tile-source.ts';
@@ -13,8 +14,8 @@ const MARGIN = '300px';
 const limit = pLimit(AT_ONCE);
 
 /** The small image at an address of the server, when its turn has come. Rejects with TileError or the reason of the signal. */
-export function fetchThumbnail(url: string, signal: AbortSignal): Promise<Blob> {
-  return limit(() => patiently(url, signal));
+export function fetchThumbnail(url: string, signal: AbortSignal, edition?: Edition): Promise<Blob> {
+  return limit(() => patiently(url, signal, edition));
 }
 
 /** Fills `img` elements once they are in view, or nearly, in the order in which they were added: between `start` and `stop`, which may follow each other. */
@@ -69,11 +70,11 @@ export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Pro
 }
 
 /** Asks again, when the server says so, for what it was too busy for. */
-async function patiently(url: string, signal: AbortSignal): Promise<Blob> {
+async function patiently(url: string, signal: AbortSignal, edition: Edition | undefined): Promise<Blob> {
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted();
     try {
-      return await fetchImage(url, { signal, priority: 'low' });
+      return await fetchImage(url, { signal, priority: 'low' }, edition);
     } catch (error) {
       if (!(error instanceof TileError) || error.permanent || tries === MAX_TRIES) throw error;
       await pause(retryDelay(error, tries), signal);

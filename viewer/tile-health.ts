@@ -9,12 +9,15 @@ export class TileHealth {
   readonly element: HTMLElement;
   readonly #bar = element('div', { class: 'progress-bar' });
   readonly #notices: Notices;
+  readonly #replaced: AbortSignal;
   readonly #layers = new Set<LiifLayer>();
   #notice: ReturnType<Notices['show']> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(notices: Notices) {
+  /** Once the picture is `replaced`, nothing is said of tiles that fail: there is no use in trying again. */
+  constructor(notices: Notices, replaced: AbortSignal) {
     this.#notices = notices;
+    this.#replaced = replaced;
     this.element = element(
       'div',
       {
@@ -56,7 +59,8 @@ export class TileHealth {
     const percent = Math.round((100 * loaded) / Math.max(1, loaded + loading));
     this.element.setAttribute('aria-valuenow', String(percent));
     this.#bar.style.transform = `scaleX(${percent / 100})`;
-    if (loading === 0) {
+    const awaited = this.#replaced.aborted ? loading - failing : loading;
+    if (awaited === 0) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
       this.element.hidden = true;
@@ -66,7 +70,7 @@ export class TileHealth {
       this.#timer ??= setTimeout(() => {
         this.element.hidden = false;
       }, SHOW_AFTER_MS);
-    if (failing === 0) {
+    if (failing === 0 || this.#replaced.aborted) {
       this.#notice?.close();
       this.#notice = undefined;
       return;

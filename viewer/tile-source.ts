@@ -34,14 +34,21 @@ export class TileError extends Error {
   readonly permanent: boolean;
   /** What the server asked to wait. */
   readonly retryAfterMs: number | undefined;
+  /** There is another picture in the place of the one that was opened: it has to be opened anew. */
+  readonly replaced: boolean;
 
   constructor(
     message: string,
-    options: { readonly permanent?: boolean; readonly retryAfterMs?: number | undefined } & ErrorOptions = {},
+    options: {
+      readonly permanent?: boolean;
+      readonly retryAfterMs?: number | undefined;
+      readonly replaced?: boolean;
+    } & ErrorOptions = {},
   ) {
     super(message, options);
     this.permanent = options.permanent ?? false;
     this.retryAfterMs = options.retryAfterMs;
+    this.replaced = options.replaced ?? false;
   }
 }
 

@@ -3,6 +3,7 @@ import './view.css';
 import './dialogs.css';
 import './stage.css';
 import { onAbort } from '../src/on-abort.ts';
+import type { CarriedView } from './carried-view.ts';
 import { Curtain } from './curtain.ts';
 import { DecodeSwitch, decodesHere } from './decode-switch.ts';
 import { element } from './element.ts';
@@ -10,7 +11,7 @@ import { helpDialog } from './help-dialog.ts';
 import { Inspector } from './inspector.ts';
 import { Navigator } from './navigator.ts';
 import type { Notices } from './notices.ts';
-import { decodingOf, formatHash, parseHash } from './permalink.ts';
+import { decodingOf, formatHash, parseHash, type ViewState } from './permalink.ts';
 import { PictureMap } from './picture-map.ts';
 import { Readout } from './readout.ts';
 import { SaveDialog } from './save-dialog.ts';
@@ -20,6 +21,13 @@ import { TileHealth } from './tile-health.ts';
 import { iconButton } from './toolbar.ts';
 
 const LINK_AFTER_MS = 250;
+
+export interface ViewPageOptions {
+  /** Leads to the gallery. */
+  readonly onBack: () => void;
+  /** The picture is another one now, and wanted anew. */
+  readonly onReload: (view: CarriedView) => void;
+}
 
 /** The page of one picture. */
 export class ViewPage {
@@ -41,8 +49,8 @@ export class ViewPage {
   #linkTimer: ReturnType<typeof setTimeout> | undefined;
   #lastHash = '';
 
-  /** Fills `root`, which is in the document; `onBack` leads to the gallery. */
-  constructor(root: HTMLElement, picture: ShownPicture, notices: Notices, onBack: () => void) {
+  /** Fills `root`, which is in the document. */
+  constructor(root: HTMLElement, picture: ShownPicture, notices: Notices, options: ViewPageOptions) {
     this.#root = root;
     this.#notices = notices.until(this.#listening.signal);
     document.title = `${picture.title} – liif`;
@@ -60,7 +68,7 @@ export class ViewPage {
     this.picture = new PictureMap(mapElement, picture);
     const { map } = this.picture;
 
-    const health = new TileHealth(this.#notices);
+    const health = new TileHealth(this.#notices, picture.edition.replaced);
     health.watch(this.picture.layer);
     const readout = new Readout(this.picture);
     this.#inspector = new Inspector(this.picture);
@@ -113,7 +121,7 @@ export class ViewPage {
     const title = element(
       'header',
       { class: 'title panel' },
-      iconButton('All pictures', 'back', onBack),
+      iconButton('All pictures', 'back', options.onBack),
       element(
         'div',
         { class: 'title-words' },
@@ -153,8 +161,18 @@ export class ViewPage {
     this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
     map.on('moveend', () => this.#linkSoon());
+    onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
     // Whoever comes by a link has not asked for a ring; with the first key it is there.
     mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
+  }
+
+  /** What a link to this view holds. */
+  get #state(): ViewState {
+    const { center, zoom } = this.picture.view;
+    const comparison = this.#curtain?.state;
+    // Where there is nothing to switch, a link may still name the engine.
+    const decoding = this.#decodeSwitch ? this.#decodeSwitch.decoding : decodingOf(location.hash);
+    return { center, zoom, ...(comparison && { comparison }), ...(decoding && { decoding }) };
   }
 
   close(): void {
@@ -266,6 +284,20 @@ export class ViewPage {
     }
   }
 
+  /** What is shown stays, and stays true of the picture that was opened. */
+  #tellReplaced(onReload: (view: CarriedView) => void): void {
+    this.#notices.show('This picture has changed since it was opened.', {
+      forMs: 0,
+      action: {
+        name: 'Show it as it is now',
+        run: () => {
+          const { isHome } = this.picture;
+          onReload({ state: this.#state, size: this.picture.picture.size, isHome });
+        },
+      },
+    });
+  }
+
   #linkSoon(): void {
     clearTimeout(this.#linkTimer);
     // Browsers refuse too many changes of the address.
@@ -274,14 +306,7 @@ export class ViewPage {
 
   #writeLink(): void {
     if (!this.picture.picture.hasAddress || this.picture.motion.running) return;
-    const { center, zoom } = this.picture.view;
-    const comparison = this.#curtain?.state;
-    // Where there is nothing to switch, a link may still name the engine.
-    const decoding = this.#decodeSwitch ? this.#decodeSwitch.decoding : decodingOf(location.hash);
-    this.#lastHash = formatHash(
-      { center, zoom, ...(comparison && { comparison }), ...(decoding && { decoding }) },
-      this.picture.nativeZoom,
-    );
+    this.#lastHash = formatHash(this.#state, this.picture.nativeZoom);
     if (this.#lastHash !== location.hash) history.replaceState(history.state, '', this.#lastHash);
   }
 

@@ -226,6 +226,21 @@ describe('HTTP', () => {
     expect(plain.headers['cache-control']).toMatch(/^public, max-age=3600/);
   });
 
+  it('says of which version an answer was made, of refusals too', async () => {
+    for (const path of [
+      '/noise/2/0/1.png?v=0123456789ab',
+      '/noise/2/40/40.png?v=0123456789ab',
+      '/iiif/3/noise/full/max/0/gray.png',
+      '/dzi/noise_files/8/0_0.jpg',
+      '/noise/pixel?x=1&y=1',
+      '/noise/file',
+    ]) {
+      const { headers } = await server.get(path);
+      expect(headers['picture-version'], path).toBe(info.version);
+      expect(headers['access-control-expose-headers']).toContain('Picture-Version');
+    }
+  });
+
   it('answers HEAD like GET without a body', async () => {
     for (const path of [
       '/noise/2/0/1.png',

@@ -86,7 +86,7 @@ export class Handlers {
   }
 
   async image(request: Request, response: Response, wanted: Of<'image'>, signal: AbortSignal) {
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       const entry = this.#options.catalog.get(found.id);
       const original = entry && this.#options.catalog.originalOf(entry);
       const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
@@ -96,7 +96,7 @@ export class Handlers {
   }
 
   async tile(request: Request, response: Response, wanted: Of<'tile'>, signal: AbortSignal) {
-    await this.#withPicture(wanted.id, signal, (found) =>
+    await this.#withPicture(response, wanted.id, signal, (found) =>
       this.#send(request, response, found, tileRendering(found.lease.value, wanted), wanted.version, signal),
     );
   }
@@ -104,7 +104,7 @@ export class Handlers {
   async iiifImage(request: Request, response: Response, wanted: Of<'iiif-image'>, signal: AbortSignal) {
     const { hosts, limits } = this.#options;
     const base = hosts.baseOf(request, request.baseUrl);
-    await this.#withPicture(wanted.id, signal, (found) => {
+    await this.#withPicture(response, wanted.id, signal, (found) => {
       const canvas = canvasOf(found);
       const rendering = iiifRendering(canvas, wanted, limits);
       const canonical = iiifCanonical(wanted.iiif, canvas, wanted, limits);
@@ -114,14 +114,14 @@ export class Handlers {
   }
 
   async dziTile(request: Request, response: Response, wanted: Of<'dzi-tile'>, signal: AbortSignal) {
-    await this.#withPicture(wanted.id, signal, (found) =>
+    await this.#withPicture(response, wanted.id, signal, (found) =>
       this.#send(request, response, found, dziRendering(canvasOf(found), wanted), wanted.version, signal),
     );
   }
 
   async iiifBase(request: Request, response: Response, wanted: Of<'iiif-base'>, signal: AbortSignal) {
     const base = this.#options.hosts.baseOf(request, request.baseUrl);
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       found.lease.release();
       response.set('Cache-Control', DESCRIPTION);
       response.redirect(303, `${base}/iiif/${wanted.iiif}/${wanted.path}/info.json`);
@@ -131,7 +131,7 @@ export class Handlers {
   async iiifInfo(request: Request, response: Response, wanted: Of<'iiif-info'>, signal: AbortSignal) {
     const { hosts, limits } = this.#options;
     const id = `${hosts.baseOf(request, request.baseUrl)}/iiif/${wanted.iiif}/${wanted.path}`;
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits);
       found.lease.release();
       response.set('Vary', 'Accept');
@@ -141,7 +141,7 @@ export class Handlers {
 
   async tilejson(request: Request, response: Response, wanted: Of<'tilejson'>, signal: AbortSignal) {
     const base = this.#options.hosts.baseOf(request, request.baseUrl);
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       const { width, height, identity } = found.lease.value;
       const version = versionOf(identity);
       found.lease.release();
@@ -156,7 +156,7 @@ export class Handlers {
   }
 
   async dzi(request: Request, response: Response, wanted: Of<'dzi'>, signal: AbortSignal) {
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       const format = wanted.format ?? (found.lease.value.alpha ? 'png' : 'jpg');
       const body = dziDescriptor(canvasOf(found), format);
       found.lease.release();
@@ -165,7 +165,7 @@ export class Handlers {
   }
 
   async pixel(request: Request, response: Response, wanted: Of<'pixel'>, signal: AbortSignal) {
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       const { x, y } = wanted;
       const { width, height } = found.lease.value;
       if (outside(x, width) || outside(y, height)) {
@@ -190,7 +190,7 @@ export class Handlers {
 
   /** The file itself, or a range of it. */
   async file(request: Request, response: Response, wanted: Of<'file'>, signal: AbortSignal) {
-    await this.#withPicture(wanted.id, signal, async (found) => {
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
       const picture = found.lease.value;
       try {
         if (picture.kind !== 'liif') throw notFound('Only .liif files are given as they are.');
@@ -305,6 +305,7 @@ export class Handlers {
    * when it succeeds; when it throws, the lease is released here (releasing twice does nothing).
    */
   async #withPicture(
+    response: Response,
     id: PictureId,
     signal: AbortSignal,
     use: (found: FoundPicture) => Promise<void>,
@@ -314,6 +315,8 @@ export class Handlers {
       let found: FoundPicture | undefined;
       try {
         found = await pictures.find(id, signal);
+        // Whoever holds an address of another version is told so, by refusals too.
+        response.set('Picture-Version', versionOf(found.lease.value.identity));
         await use(found);
         return;
       } catch (error) {

@@ -40,7 +40,14 @@ const ofPicture = { ...errors, '502': { ...problem, description: 'The remote tha
 const image = {
   '200': {
     description: 'The image.',
-    headers: { ETag: { schema: { type: 'string' } }, 'Server-Timing': { schema: { type: 'string' } } },
+    headers: {
+      ETag: { schema: { type: 'string' } },
+      'Picture-Version': {
+        description: 'Version of the picture that it was made of, whatever `v` said.',
+        schema: { type: 'string' },
+      },
+      'Server-Timing': { schema: { type: 'string' } },
+    },
     content: Object.fromEntries(
       ['png', 'jpeg', 'webp', 'avif'].map((type) => [
         `image/${type}`,

@@ -5,7 +5,7 @@ import { ClientGone } from '../problem.ts';
 import { allowedMethods } from './methods.ts';
 
 /** Answers that are kept from nobody: what clients of other origins may read. */
-const EXPOSED = 'ETag, Link, Retry-After, Server-Timing, Content-Range';
+const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range';
 
 export interface RequestContextOptions {
   readonly allowOrigin: string;
