@@ -103,7 +103,7 @@ export async function encodeImageTo(
 ): Promise<EncodeSummary> {
   checkRaster(raster);
   checkOptions(options);
-  const covered = options.keepHiddenColors ? raster : coverHiddenColors(raster);
+  const covered = options.keepHiddenColors ? raster : await coverHiddenColors(raster, options.signal);
   if (options.targetSize === undefined && options.targetPsnr === undefined)
     return encodeAt(engine, covered, sink, options.quality ?? DEFAULT_QUALITY, options);
   const found = await encodeToTarget(engine, covered, options);
@@ -169,7 +169,7 @@ async function encodeAt(
   const rasters = [raster];
   for (let count = levelCount(raster, options); rasters.length < count; ) {
     signal?.throwIfAborted();
-    rasters.push(reduce(rasters.at(-1)!, factor));
+    rasters.push(await reduce(rasters.at(-1)!, factor, signal));
   }
   const sections = Object.entries(options.sections ?? {}).filter((entry) => entry[1] !== undefined);
   const header: Header = {

@@ -1,4 +1,5 @@
 import type { Raster } from './raster.ts';
+import { Turns } from './turns.ts';
 
 /** One step of a pyramid: colors, and which pixels have one. */
 interface Level {
@@ -16,36 +17,46 @@ interface Level {
  * are. The raster itself where nothing is hidden, or nothing shows; else a copy.
  *
  * Averages of what is known, 2 x 2 at a time, until all is known, and back down by linear interpolation (pull-push: Gortler et al., *The Lumigraph*,
- * SIGGRAPH 1996). Integers, so that a picture has one file on every machine.
+ * SIGGRAPH 1996). Integers, so that a picture has one file on every machine. Rejects with the signal's reason.
  */
-export function coverHiddenColors(raster: Raster): Raster {
+export async function coverHiddenColors(raster: Raster, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels, data } = raster;
   if (channels !== 2 && channels !== 4) return raster;
+  const turns = new Turns(signal);
   const colors = channels - 1;
   const known = new Uint8Array(width * height);
   let shown = 0;
-  for (let i = 0, alpha = channels - 1; i < known.length; i++, alpha += channels)
-    if (data[alpha]! > 0) {
-      known[i] = 1;
-      shown++;
-    }
+  for (let y = 0; y < height; y++) {
+    if (turns.over) await turns.next();
+    for (let i = y * width; i < (y + 1) * width; i++)
+      if (data[i * channels + colors]! > 0) {
+        known[i] = 1;
+        shown++;
+      }
+  }
   if (shown === 0 || shown === known.length) return raster;
 
   const plain = likeThat(data, width * height * colors);
-  for (let i = 0; i < known.length; i++)
-    for (let c = 0; c < colors; c++) plain[i * colors + c] = data[i * channels + c]!;
+  for (let y = 0; y < height; y++) {
+    if (turns.over) await turns.next();
+    for (let i = y * width; i < (y + 1) * width; i++)
+      for (let c = 0; c < colors; c++) plain[i * colors + c] = data[i * channels + c]!;
+  }
   const levels: Level[] = [{ width, height, data: plain, known }];
-  while (levels.at(-1)!.known.includes(0)) levels.push(halved(levels.at(-1)!, colors));
-  for (let i = levels.length - 2; i >= 0; i--) fill(levels[i]!, levels[i + 1]!, colors);
+  while (levels.at(-1)!.known.includes(0)) levels.push(await halved(levels.at(-1)!, colors, turns));
+  for (let i = levels.length - 2; i >= 0; i--) await fill(levels[i]!, levels[i + 1]!, colors, turns);
 
   const result = data.slice();
-  for (let i = 0; i < known.length; i++)
-    if (known[i] === 0) for (let c = 0; c < colors; c++) result[i * channels + c] = plain[i * colors + c]!;
+  for (let y = 0; y < height; y++) {
+    if (turns.over) await turns.next();
+    for (let i = y * width; i < (y + 1) * width; i++)
+      if (known[i] === 0) for (let c = 0; c < colors; c++) result[i * channels + c] = plain[i * colors + c]!;
+  }
   return { ...raster, data: result };
 }
 
 /** Each pixel the rounded average of those of its four that are known. */
-function halved({ width, height, data, known }: Level, colors: number): Level {
+async function halved({ width, height, data, known }: Level, colors: number, turns: Turns): Promise<Level> {
   const half = { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
   const result: Level = {
     ...half,
@@ -54,6 +65,7 @@ function halved({ width, height, data, known }: Level, colors: number): Level {
   };
   const sums = new Float64Array(colors);
   for (let y = 0, to = 0; y < half.height; y++) {
+    if (turns.over) await turns.next();
     for (let x = 0; x < half.width; x++, to++) {
       let count = 0;
       sums.fill(0);
@@ -74,8 +86,14 @@ function halved({ width, height, data, known }: Level, colors: number): Level {
 }
 
 /** Fills what is not known from the four nearest pixels of a level of half the size, all of which are filled. */
-function fill({ width, height, data, known }: Level, half: Level, colors: number): void {
+async function fill(
+  { width, height, data, known }: Level,
+  half: Level,
+  colors: number,
+  turns: Turns,
+): Promise<void> {
   for (let y = 0, to = 0; y < height; y++) {
+    if (turns.over) await turns.next();
     const near = (y >> 1) * half.width;
     const far = Math.min(half.height - 1, Math.max(0, (y >> 1) + (y & 1 ? 1 : -1))) * half.width;
     for (let x = 0; x < width; x++, to++) {

@@ -1,11 +1,12 @@
 import type { Raster } from './raster.ts';
+import { Turns } from './turns.ts';
 
 /**
  * Reduction by 2 or 4 for overview levels: separable cubic convolution (Keys, 1981, a = -1/2) widened by the factor, edges repeated.
  * Only +, * and / on doubles in a fixed order, so every machine gets the same samples. With alpha, colors are weighted by it.
- * (height, width) -> (ceil(height / factor), ceil(width / factor)).
+ * (height, width) -> (ceil(height / factor), ceil(width / factor)). Rejects with the signal's reason.
  */
-export function reduce(raster: Raster, factor: 2 | 4): Raster {
+export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels } = raster;
   const outWidth = Math.ceil(width / factor);
   const outHeight = Math.ceil(height / factor);
@@ -42,7 +43,9 @@ export function reduce(raster: Raster, factor: 2 | 4): Raster {
     return row;
   };
 
+  const turns = new Turns(signal);
   for (let y = 0; y < outHeight; y++) {
+    if (turns.over) await turns.next();
     const rows: Float64Array[] = [];
     for (let t = 0; t < taps; t++)
       rows.push(reducedRow(Math.min(height - 1, Math.max(0, y * factor - lead + t))));

@@ -122,7 +122,7 @@ async function measure(
     });
     onFile();
   }
-  const half = await encodeImage(engine, reduce(picture, 2), { quality: ENLARGED_QUALITY, ...call });
+  const half = await encodeImage(engine, await reduce(picture, 2), { quality: ENLARGED_QUALITY, ...call });
   // Of an odd side the last half pixel lies outside.
   const region = { x: 0, y: 0, width: width / 2, height: height / 2 };
   const enlarged = finite(psnr(picture, await decodeImage(half, { ...decoding, region, scale: 2 })));

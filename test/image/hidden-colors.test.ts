@@ -11,19 +11,19 @@ function halfHidden(width: number, height: number): Raster {
 }
 
 describe('colors under full transparency', () => {
-  it('become those of their surroundings', () => {
-    const { data } = coverHiddenColors(halfHidden(37, 21));
+  it('become those of their surroundings', async () => {
+    const { data } = await coverHiddenColors(halfHidden(37, 21));
     for (let i = 0; i < 37 * 21; i++) {
       expect([...data.subarray(4 * i, 4 * i + 3)]).toEqual([200, 10, 30]);
       expect(data[4 * i + 3]).toBe(i % 37 < 8 ? 255 : 0);
     }
   });
 
-  it('lie between the colors on both sides of a gap, the nearer one prevailing', () => {
+  it('lie between the colors on both sides of a gap, the nearer one prevailing', async () => {
     const data = new Uint16Array(2 * 16);
     data.set([1000, 65535], 0);
     data.set([9000, 1], 30);
-    const row = coverHiddenColors({ width: 16, height: 1, channels: 2, data }).data.filter(
+    const row = (await coverHiddenColors({ width: 16, height: 1, channels: 2, data })).data.filter(
       (_, i) => i % 2 === 0,
     );
     expect(row[0]).toBe(1000);
@@ -33,21 +33,21 @@ describe('colors under full transparency', () => {
     expect(row[12]!).toBeGreaterThan(6000);
   });
 
-  it('do not touch colors that show, however faintly, or the raster that was given', () => {
+  it('do not touch colors that show, however faintly, or the raster that was given', async () => {
     const raster = halfHidden(16, 4);
     raster.data[4 * 9 + 3] = 1;
     const before = raster.data.slice();
-    const { data } = coverHiddenColors(raster);
+    const { data } = await coverHiddenColors(raster);
     expect([...data.subarray(36, 40)]).toEqual([0, 255, 0, 1]);
     expect(raster.data).toEqual(before);
   });
 
-  it('are left alone where there is nothing to cover, or nothing to cover it with', () => {
+  it('are left alone where there is nothing to cover, or nothing to cover it with', async () => {
     const opaque: Raster = { width: 2, height: 1, channels: 2, data: Uint8Array.of(1, 9, 2, 255) };
-    expect(coverHiddenColors(opaque)).toBe(opaque);
+    expect(await coverHiddenColors(opaque)).toBe(opaque);
     const clear: Raster = { width: 2, height: 1, channels: 2, data: Uint8Array.of(1, 0, 2, 0) };
-    expect(coverHiddenColors(clear)).toBe(clear);
+    expect(await coverHiddenColors(clear)).toBe(clear);
     const plain: Raster = { width: 2, height: 1, channels: 1, data: Uint8Array.of(0, 0) };
-    expect(coverHiddenColors(plain)).toBe(plain);
+    expect(await coverHiddenColors(plain)).toBe(plain);
   });
 });

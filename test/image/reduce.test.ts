@@ -15,9 +15,9 @@ function raster(
 }
 
 describe('reduction for overviews', () => {
-  it('keeps a plain color, and odd sizes round up', () => {
+  it('keeps a plain color, and odd sizes round up', async () => {
     for (const factor of [2, 4] as const) {
-      const reduced = reduce(
+      const reduced = await reduce(
         raster(13, 7, 3, (_x, _y, c) => 50 * c + 7),
         factor,
       );
@@ -25,25 +25,25 @@ describe('reduction for overviews', () => {
       expect(new Set(reduced.data)).toEqual(new Set([7, 57, 107]));
     }
   });
-  it('keeps a ramp in its place', () => {
-    const reduced = reduce(
+  it('keeps a ramp in its place', async () => {
+    const reduced = await reduce(
       raster(64, 8, 1, (x) => 2 * x + 20),
       4,
     );
     // output pixel j covers input pixels 4j .. 4j+3, whose mean is 2 * (4j + 1.5) + 20
     for (let j = 4; j < 12; j++) expect(reduced.data[16 + j]).toBe(8 * j + 23);
   });
-  it('removes what the smaller picture cannot show', () => {
-    const reduced = reduce(
+  it('removes what the smaller picture cannot show', async () => {
+    const reduced = await reduce(
       raster(64, 64, 1, (x, y) => ((x + y) % 2) * 255),
       2,
     );
     for (let y = 4; y < 28; y++)
       for (let x = 4; x < 28; x++) expect(Math.abs(reduced.data[y * 32 + x]! - 127.5)).toBeLessThan(1);
   });
-  it('does not let hidden colors bleed out of transparent pixels', () => {
+  it('does not let hidden colors bleed out of transparent pixels', async () => {
     // left half opaque red, right half transparent green
-    const reduced = reduce(
+    const reduced = await reduce(
       raster(32, 32, 4, (x, _y, c) => (x < 16 ? [255, 0, 0, 255] : [0, 255, 0, 0])[c]!),
       4,
     );
@@ -52,8 +52,8 @@ describe('reduction for overviews', () => {
       if (reduced.data[at + 3]! > 0) expect([...reduced.data.subarray(at, at + 3)]).toEqual([255, 0, 0]);
     }
   });
-  it('works at 16 bits and on a single pixel', () => {
+  it('works at 16 bits and on a single pixel', async () => {
     const one: Raster = { width: 1, height: 1, channels: 1, data: Uint16Array.of(54321) };
-    expect(reduce(one, 4)).toEqual(one);
+    expect(await reduce(one, 4)).toEqual(one);
   });
 });

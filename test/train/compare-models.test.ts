@@ -96,7 +96,7 @@ describe('compareModels', () => {
         msSsim: -10 * Math.log10(1 - msSsim(picture, decoded).value),
       });
       // A side of 113 pixels: 57 at half, whose last one is half outside.
-      const half = await encodeImage(engine, reduce(picture, 2), { quality: 90 });
+      const half = await encodeImage(engine, await reduce(picture, 2), { quality: 90 });
       const region = { x: 0, y: 0, width: 56.5, height: 48 };
       const enlarged = await decodeImage(half, { engine, region, width: 113, height: 96 });
       expect(rest.enlarged.base).toBe(psnr(picture, enlarged));
