@@ -83,7 +83,7 @@ export class Uploads {
     this.#queued++;
     let job: Job;
     try {
-      const bytes = await readBody(request, maxBytes, signal);
+      const bytes = await unlessAborted(this.#stop.signal, readBody(request, maxBytes, signal));
       const encoded = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
       await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
       const id = this.#freeName(directory, name);
@@ -247,7 +247,11 @@ export class Uploads {
 
   async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
     const { engines, maxPixels } = this.#options;
-    const { raster } = await readImage(bytes, { name: job.state.id, maxPixels });
+    // It cannot be interrupted. A server that stops does not wait for it; others do, or who gives up one image after the other would fill the memory.
+    const { raster } = await unlessAborted(
+      this.#stop.signal,
+      readImage(bytes, { name: job.state.id, maxPixels }),
+    );
     const { engine } = await engines.running();
     const { signal } = job.stop;
     signal.throwIfAborted();
@@ -262,6 +266,21 @@ export class Uploads {
         tell(job, { progress });
       },
     });
+  }
+}
+
+/** What a promise gives, or the signal's reason if that is aborted first. */
+async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  let forget = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    const end = () => reject(signal.reason);
+    if (signal.aborted) end();
+    else forget = onAbort(signal, end);
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    forget();
   }
 }
 

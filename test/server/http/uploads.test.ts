@@ -1,11 +1,21 @@
+import { once } from 'node:events';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { encodeImage } from '../../../src/encode.ts';
+import type { Engine } from '../../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../../src/engine/reference/reference-engine.ts';
 import { parseModel } from '../../../src/network/load.ts';
 import { tinyModelBytes } from '../../fixtures/tiny-model.ts';
-import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server-fixture.ts';
+import {
+  directoryOf,
+  encoded,
+  eventually,
+  imageOf,
+  picture,
+  startServer,
+  testEngine,
+} from '../server-fixture.ts';
 
 const png = await imageOf(picture(120, 90)).png().toBuffer();
 const directory = await directoryOf();
@@ -183,7 +193,8 @@ describe('an image that is sent', () => {
     expect((await cancel(jobs[1])).status).toBe(204);
     // It need not wait for its turn to say so.
     expect(await state(1)).toMatchObject(canceled);
-    expect((await state(0)).state).toBe('running');
+    // Those of other tests go first.
+    await eventually(async () => (await state(0)).state === 'running');
     expect((await cancel(jobs[0])).status).toBe(204);
     await eventually(async () => (await state(2)).state === 'done');
     expect(await state(0)).toMatchObject(canceled);
@@ -193,6 +204,32 @@ describe('an image that is sent', () => {
     const left = (await readdir(directory)).filter((name) => /first|second|third/.test(name));
     expect(left).toEqual(['third.liif']);
     expect(server.log.filter(({ id }) => id === 'first' || id === 'second')).toEqual([]);
+  });
+
+  it('is given up by a server that stops, still coming or already being encoded, and whoever waits is told', async () => {
+    const folder = await directoryOf();
+    const stuck = async () => {
+      const engine = await testEngine();
+      const analyze: Engine['analyze'] = (...[, , , , signal]) =>
+        new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+      return new Proxy(engine, {
+        get: (target, name) => (name === 'analyze' ? analyze : Reflect.get(target, name)),
+      });
+    };
+    const ending = await startServer({ roots: [folder], allowUpload: true, openEngine: stuck, stopMs: 300 });
+    const sent = (headers: Record<string, string>) =>
+      ending.get('/api/images?name=a', { method: 'POST', body: png, headers });
+    const { job } = (await sent({})).json();
+    const watched = ending.get(`/api/jobs/${job}`, { headers: { accept: 'text/event-stream' } });
+    const arrived = once(ending.server, 'request');
+    const coming = sent({ 'content-length': String(png.length + 1) });
+    await arrived;
+    const begun = performance.now();
+    await ending.stop();
+    expect(performance.now() - begun).toBeLessThan(3000);
+    expect((await watched).body.toString()).toMatch(/"state":"failed".*urn:liif:problem:stopping.*\n\n$/);
+    expect((await coming).json()).toMatchObject({ status: 503, type: 'urn:liif:problem:stopping' });
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('is not wanted where uploads are not allowed', async () => {
