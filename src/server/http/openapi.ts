@@ -127,7 +127,11 @@ export function openApiDocument(server: string): Record<string, unknown> {
             },
             '403': { ...problem, description: 'Pages of other sites may not upload.' },
             '405': { ...problem, description: 'Uploads are not allowed.' },
-            '408': { ...problem, description: 'Nothing of the body has come for 30 s.' },
+            '408': {
+              ...problem,
+              description:
+                'Nothing of the body has come for 30 s, or after the first minute less than 4 kB/s.',
+            },
             '413': problem,
             '415': problem,
             ...errors,

@@ -2,20 +2,28 @@ import type { IncomingMessage, Server } from 'node:http';
 import { onAbort } from '../../on-abort.ts';
 import { badRequest, Problem } from '../problem.ts';
 
-/** Longest pause of a client that sends a body. */
-const IDLE_MS = 30_000;
+/** How slowly a body may come. */
+interface Pace {
+  /** Longest pause. */
+  readonly idleMs: number;
+  /** Longest time beyond what a body of its length takes at the least rate. */
+  readonly graceMs: number;
+  readonly bytesPerSecond: number;
+}
+
+const PACE: Pace = { idleMs: 30_000, graceMs: 60_000, bytesPerSecond: 4096 };
 /** How long the rest of a body may take that nobody reads, after the answer. */
 const UNREAD_MS = 60_000;
 
 /**
- * The body of a request, however long it takes as long as it comes. Rejects with Problem: 413 beyond `maxBytes`, 408 after a pause of `idleMs`, 400 where
+ * The body of a request, however long it takes as long as it comes. Rejects with Problem: 413 beyond `maxBytes`, 408 where it comes too slowly, 400 where
  * there is none; and with the signal's reason. What comes after that is thrown away, so that the client gets to read its answer.
  */
 export function readBody(
   request: IncomingMessage,
   maxBytes: number,
   signal: AbortSignal,
-  idleMs = IDLE_MS,
+  { idleMs, graceMs, bytesPerSecond } = PACE,
 ): Promise<Buffer> {
   const tooLarge = () =>
     new Problem(413, 'too-large', `Images have at most ${maxBytes} bytes here.`, {
@@ -26,12 +34,19 @@ export function readBody(
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];
     let length = 0;
-    const idle = setTimeout(
-      () => fail(new Problem(408, 'body-too-slow', `Nothing of the body has come for ${idleMs / 1000} s.`)),
-      idleMs,
-    );
+    const tooSlow = (detail: string) => fail(new Problem(408, 'body-too-slow', detail));
+    const idle = setTimeout(() => tooSlow(`Nothing of the body has come for ${idleMs / 1000} s.`), idleMs);
+    // What has come so far buys time.
+    const begun = performance.now();
+    const look = () => {
+      const left = begun + graceMs + (1000 * length) / bytesPerSecond - performance.now();
+      if (left > 0) pace = setTimeout(look, left);
+      else tooSlow(`The body comes at less than ${bytesPerSecond} bytes a second.`);
+    };
+    let pace = setTimeout(look, graceMs);
     const over = () => {
       clearTimeout(idle);
+      clearTimeout(pace);
       forget();
       request.off('data', onData).off('end', onEnd).off('error', fail);
     };

@@ -7,12 +7,14 @@ import { listen } from '../../../src/server/listen.ts';
 import { problemOf } from '../../../src/server/problem.ts';
 import { afterThisFile, directoryOf, startServer } from '../server-fixture.ts';
 
-/** Answers POST with the length of the body or the problem's code, GET at once; connections get 200 ms after an answer, bodies pauses of 300 ms. */
+const PACE = { idleMs: 300, graceMs: 500, bytesPerSecond: 10 };
+
+/** Answers POST with the length of the body or the problem's code, GET at once; connections get 200 ms after an answer, bodies pauses of 300 ms and, after 500 ms, 10 bytes a second at least. */
 const server = createServer(async (request, response) => {
   if (request.method === 'GET') return void response.end('here');
   const gone = new AbortController();
   response.on('close', () => gone.abort(new Error('gone')));
-  const said = await readBody(request, 1000, gone.signal, 300).then(
+  const said = await readBody(request, 1000, gone.signal, PACE).then(
     ({ length }) => `read ${length}`,
     (error) => problemOf(error).code,
   );
@@ -42,14 +44,22 @@ function begun(head: string): { socket: Socket; said(): string; closed(): boolea
 }
 
 describe('a body', () => {
-  it('may take longer than any pause', async () => {
+  it('may take longer than any pause, and than the first time that it is given', async () => {
     const { socket, said } = begun('POST / HTTP/1.1');
-    socket.write('Content-Length: 8\r\n\r\n');
+    socket.write('Content-Length: 32\r\n\r\n');
     for (let i = 0; i < 8; i++) {
       await pause(100);
-      socket.write('x');
+      socket.write('xxxx');
     }
-    await expect.poll(said).toContain('read 8');
+    await expect.poll(said).toContain('read 32');
+  });
+
+  it('that comes a byte at a time, so as never to pause for long, is given up', async () => {
+    const { socket, said } = begun('POST / HTTP/1.1');
+    socket.write('Content-Length: 1000\r\n\r\n');
+    const dripping = setInterval(() => socket.write('x'), 200);
+    await expect.poll(said, { timeout: 5000 }).toContain('body-too-slow');
+    clearInterval(dripping);
   });
 
   it('that stops coming is given up', async () => {
