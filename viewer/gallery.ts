@@ -1,4 +1,4 @@
-import { addressOf, type ImageInfo, type ImageList, listImages, NoTileServer } from './api.ts';
+import { type ImageInfo, type ImageList, listImages, NoTileServer } from './api.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
 import { PICTURES_TITLE, pageHeader } from './page-header.ts';
@@ -232,9 +232,10 @@ export class Gallery {
     return item;
   }
 
-  #thumbnail({ thumbnail, width, height }: ImageInfo): HTMLElement {
+  #thumbnail(info: ImageInfo): HTMLElement {
+    const { width, height } = info;
     const image = element('img', { attributes: { alt: '', decoding: 'async', width, height } });
-    this.#thumbnails.add(image, addressOf(thumbnail));
+    this.#thumbnails.add(image, info);
     return element('span', { class: 'thumbnail' }, image);
   }
 

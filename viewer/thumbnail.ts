@@ -1,8 +1,11 @@
 import pLimit from 'p-limit';
 import { onAbort } from '../src/on-abort.ts';
+import { addressOf, type ImageInfo } from './api.ts';
 import type { Edition } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
+import { watchPixelRatio } from './pixel-ratio.ts';
 import { retryDelay } from './retry.ts';
+import { thumbnailAddress, thumbnailSide } from './thumbnail-size.ts';
 import { TileError } from './tile-source.ts';
 
 /** Each is a whole picture to decode: a server that is asked for many at once would have to turn most of them away. */
@@ -18,31 +21,47 @@ export function fetchThumbnail(url: string, signal: AbortSignal, edition?: Editi
   return limit(() => patiently(url, signal, edition));
 }
 
-/** Fills `img` elements once they are in view, or nearly, in the order in which they were added: between `start` and `stop`, which may follow each other. */
+interface Card {
+  readonly info: Pick<ImageInfo, 'thumbnail' | 'width' | 'height'>;
+  /** Pixels on the longer side of what it shows; 0: nothing yet. */
+  side: number;
+}
+
+/**
+ * Fills `img` elements once they are in view, or nearly, in the order in which they were added, with as many pixels as they have on the screen: between
+ * `start` and `stop`, which may follow each other.
+ */
 export class LazyThumbnails {
-  /** Of images that are not filled yet. */
-  readonly #addresses = new Map<HTMLImageElement, string>();
+  readonly #cards = new Map<HTMLImageElement, Card>();
   // One for all: several would tell in any order.
   readonly #observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: MARGIN });
   #running: AbortController | undefined;
+  #endWatch: (() => void) | undefined;
 
-  add(image: HTMLImageElement, url: string): void {
-    this.#addresses.set(image, url);
+  add(image: HTMLImageElement, info: Card['info']): void {
+    this.#cards.set(image, { info, side: 0 });
     if (this.#running) this.#observer.observe(image);
   }
 
   /** Also goes on with what `stop` has interrupted. */
   start(): void {
     this.#running ??= new AbortController();
-    for (const image of this.#addresses.keys())
-      if (image.isConnected) this.#observer.observe(image);
-      else this.#addresses.delete(image);
+    this.#endWatch ??= watchPixelRatio(() => this.#observe());
+    this.#observe();
   }
 
   stop(): void {
     this.#running?.abort();
     this.#running = undefined;
+    this.#endWatch?.();
+    this.#endWatch = undefined;
     this.#observer.disconnect();
+  }
+
+  #observe(): void {
+    for (const image of this.#cards.keys())
+      if (image.isConnected) this.#observer.observe(image);
+      else this.#cards.delete(image);
   }
 
   #seen(entries: readonly IntersectionObserverEntry[]): void {
@@ -51,12 +70,16 @@ export class LazyThumbnails {
   }
 
   async #fill(image: HTMLImageElement): Promise<void> {
-    const url = this.#addresses.get(image);
-    if (url === undefined || !this.#running) return;
+    const card = this.#cards.get(image);
+    if (!card || !this.#running) return;
     const { signal } = this.#running;
     this.#observer.unobserve(image);
+    const box = { width: image.clientWidth, height: image.clientHeight };
+    const side = thumbnailSide(card.info, box, devicePixelRatio);
+    if (side <= card.side) return;
+    const url = addressOf(thumbnailAddress(card.info.thumbnail, side));
     await fill(image, fetchThumbnail(url, signal));
-    if (!signal.aborted) this.#addresses.delete(image);
+    if (!signal.aborted) card.side = side;
   }
 }
 

@@ -110,4 +110,31 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
     );
     await page.close();
   });
+
+  it('shows pictures with as many pixels as they have on the screen, also when that gets finer', async () => {
+    const directory = await directoryOf({
+      'large.png': await imageOf(picture(1500, 1000)).png().toBuffer(),
+      'small.png': png,
+    });
+    const own = await serverOf(directory);
+    const page = await open(own.localUrl);
+    const images = () =>
+      page.locator('.card img').evaluateAll((all: HTMLImageElement[]) =>
+        all.map(({ clientWidth, naturalWidth }) => ({
+          naturalWidth,
+          enlarged: (clientWidth * devicePixelRatio) / naturalWidth,
+        })),
+      );
+    await expect.poll(async () => (await images())[0]!.naturalWidth, { timeout: 10_000 }).toBe(320);
+    const client = await page.context().newCDPSession(page);
+    const metrics = { width: 780, height: 580, deviceScaleFactor: 2, mobile: false };
+    await client.send('Emulation.setDeviceMetricsOverride', metrics);
+    await expect.poll(async () => (await images())[0]!.naturalWidth, { timeout: 10_000 }).toBe(640);
+    const [large, small] = await images();
+    expect(large!.enlarged).toBeLessThan(1.3);
+    // No more than there are.
+    expect(small!.naturalWidth).toBe(60);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
 });
