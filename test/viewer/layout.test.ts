@@ -8,7 +8,14 @@ const LONG = 'name without end '.repeat(9).trim();
 const file = await encoded(picture(400, 300));
 const server = there
   ? await startServer({
-      roots: [await directoryOf({ 'noise.liif': file, [`${LONG}.liif`]: file, 'תמונה (2).liif': file })],
+      roots: [
+        await directoryOf({
+          'noise.liif': file,
+          'clear.liif': await encoded(picture(400, 300, 4)),
+          [`${LONG}.liif`]: file,
+          'תמונה (2).liif': file,
+        }),
+      ],
       openEngine: quickEngine,
       viewer: await builtViewer(),
       maxWaitMs: 30_000,
@@ -89,6 +96,30 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     await page.close();
   });
 
+  it('has a place for the longest values of a pixel in small windows', async () => {
+    const page = await open('view?id=clear#x=200.123&y=150.456&z=40&compare=bicubic&at=0.5');
+    await page.keyboard.press('i');
+    await page.waitForFunction(() =>
+      /At the point\d+, /.test(document.querySelector('.inspector')!.textContent!),
+    );
+    await page.evaluate(() => {
+      const [, value, point] = document.querySelectorAll('.inspector dd');
+      for (const element of [value!, point!]) element.lastChild!.textContent = '255, 255, 255, alpha 128';
+    });
+    const bad: string[] = [];
+    for (const height of [320, 360, 371, 414, 480, 640])
+      for (const width of [320, 360, 480, 559]) {
+        await page.setViewportSize({ width, height });
+        await page.waitForTimeout(100);
+        for (const collision of await collisions(page)) bad.push(`${width} x ${height}: ${collision}`);
+        const over = await page.locator('.inspector').evaluate((it) => it.scrollWidth - it.clientWidth);
+        if (over > 0) bad.push(`${width} x ${height}: values reach out of the inspector`);
+      }
+    expect(bad).toEqual([]);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('has one place for messages, whatever tells them, in full screen too', async () => {
     const page = await open('view?id=noise');
     await drop(page, 'notes.txt');
@@ -152,7 +183,7 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     expect(Math.abs(chip.y + chip.height / 2 - box.y - box.height / 2)).toBeLessThan(8);
     const directions = (selector: string) =>
       page.locator(selector).evaluateAll((all) => all.map((element) => getComputedStyle(element).direction));
-    expect((await directions('.name')).sort()).toEqual(['ltr', 'ltr', 'rtl']);
+    expect((await directions('.name')).sort()).toEqual(['ltr', 'ltr', 'ltr', 'rtl']);
     await page.getByText('תמונה (2)').click();
     await page.waitForSelector('.readout');
     expect(await directions('h1')).toEqual(['rtl']);
