@@ -108,12 +108,14 @@ describe('a file', () => {
     expect((await server.get('/api/images')).json().images).toMatchObject([{ id: 'b' }]);
   });
 
-  it('with a damaged chunk is an error there and nowhere else', async () => {
+  it('with a damaged chunk is an error there and nowhere else, to HEAD as to GET', async () => {
     const damaged = Buffer.from(await encoded(picture(600, 420)));
     damaged[damaged.length - 20]! ^= 0xff; // the last chunk: lower right
     const directory = await directoryOf({ 'a.liif': damaged });
     const server = await startServer({ roots: [directory] });
-    expect((await server.get('/a/2/2/1.png')).status).toBe(500);
+    for (const method of ['HEAD', 'GET'])
+      expect((await server.get('/a/2/2/1.png', { method })).status).toBe(500);
+    expect((await server.get('/a/2/0/0.png', { method: 'HEAD' })).status).toBe(200);
     expect((await server.get('/health')).status).toBe(200);
   });
 

@@ -267,12 +267,12 @@ export class Handlers {
       'Cache-Control': cacheControl(version, picture.identity),
       'Content-Type': MIME_TYPES[rendering.format],
     });
-    if (request.fresh || request.method === 'HEAD') {
-      if (!request.fresh) service.check(picture, rendering);
+    if (request.fresh) {
       found.lease.release();
-      response.status(request.fresh ? 304 : 200).end();
+      response.status(304).end();
       return;
     }
+    // For HEAD, too: whether there is an image is known when it is made.
     const { bytes, timings } = await service.image(found.lease, rendering, key, signal);
     response.set({
       'Content-Length': String(bytes.length),

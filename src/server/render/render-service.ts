@@ -110,20 +110,6 @@ export class RenderService {
     }
   }
 
-  /** What a rendering costs. Throws Problem 413 where it is more than the server ever does at once. */
-  check(picture: ServedPicture, { query }: Rendering): Estimate {
-    const { maxWork } = this.#options;
-    const estimate = picture.estimate(query);
-    if (estimate.work > maxWork)
-      throw new Problem(
-        413,
-        'request-too-large',
-        'This much is not decoded at once; ask for a smaller region or size.',
-        { members: { limit: Math.round(maxWork), requested: Math.round(estimate.work) } },
-      );
-    return estimate;
-  }
-
   /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
   async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { admission, timeoutMs } = this.#options;
@@ -182,6 +168,20 @@ export class RenderService {
     return { bytes, timings };
   }
 
+  /** What a rendering costs. Throws Problem 413 where it is more than the server ever does at once. */
+  #estimate(picture: ServedPicture, { query }: Rendering): Estimate {
+    const { maxWork } = this.#options;
+    const estimate = picture.estimate(query);
+    if (estimate.work > maxWork)
+      throw new Problem(
+        413,
+        'request-too-large',
+        'This much is not decoded at once; ask for a smaller region or size.',
+        { members: { limit: Math.round(maxWork), requested: Math.round(estimate.work) } },
+      );
+    return estimate;
+  }
+
   async #admitted(
     picture: ServedPicture,
     rendering: Rendering,
@@ -189,7 +189,7 @@ export class RenderService {
     timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
   ): Promise<Buffer> {
     const { query } = rendering;
-    const { bytes, work } = this.check(picture, rendering);
+    const { bytes, work } = this.#estimate(picture, rendering);
     // Before the queue: those who wait for the same image to be decoded take nobody's place there.
     const prepared = picture.prepare && (await timed('decode', () => this.#prepared(picture, query, signal)));
     try {
