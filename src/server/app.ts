@@ -5,6 +5,7 @@ import { type Logger, pino } from 'pino';
 import type { Engine } from '../engine/engine.ts';
 import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
+import { optionsAnswer } from './http/methods.ts';
 import { overloadGate } from './http/overload-gate.ts';
 import { requestContext } from './http/request-context.ts';
 import { requestTarget } from './http/request-target.ts';
@@ -67,6 +68,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   app.use(requestContext(services.metrics, log, config));
   app.use(securityHeaders(config.publicUrl?.startsWith('https:') ?? false));
   app.use(requestTarget());
+  app.use(optionsAnswer(config.allowUpload));
   const compress = compression({ threshold: 1024 });
   const directory = viewerDirectory(viewer);
   if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress));

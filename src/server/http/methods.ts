@@ -1,3 +1,5 @@
+import type { RequestHandler } from 'express';
+
 const UPLOADS = /^\/api\/images\/?(\?|$)/;
 
 /** Whether images are sent to this address, where that is allowed. */
@@ -14,4 +16,24 @@ export function givesUpJobs(url: string, allowUpload: boolean): boolean {
 export function allowedMethods(url: string, allowUpload: boolean): string {
   if (givesUpJobs(url, allowUpload)) return 'GET, HEAD, DELETE, OPTIONS';
   return takesImages(url, allowUpload) ? 'GET, HEAD, POST, OPTIONS' : 'GET, HEAD, OPTIONS';
+}
+
+/** Answers OPTIONS. */
+export function optionsAnswer(allowUpload: boolean): RequestHandler {
+  return (request, response, next) => {
+    if (request.method !== 'OPTIONS') {
+      next();
+      return;
+    }
+    response.locals.route = 'options';
+    response
+      .set({
+        Allow: allowedMethods(request.url, allowUpload),
+        'Access-Control-Allow-Methods': 'GET, HEAD',
+        'Access-Control-Allow-Headers': 'Accept, Content-Type, If-Match, If-None-Match, If-Range, Range',
+        'Access-Control-Max-Age': '86400',
+      })
+      .status(204)
+      .end();
+  };
 }

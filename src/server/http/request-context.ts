@@ -2,24 +2,18 @@ import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import { ClientGone } from '../problem.ts';
-import { allowedMethods } from './methods.ts';
 
 /** Answers that are kept from nobody: what clients of other origins may read. */
 const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range';
 
-export interface RequestContextOptions {
-  readonly allowOrigin: string;
-  readonly allowUpload: boolean;
-}
-
 /**
- * Comes first: gives every request a number, a signal that aborts when its client has gone, and the headers for other origins; answers OPTIONS;
- * counts and logs what became of it. Leaves `number`, `signal` and `route` in `response.locals`; whoever answers names the route.
+ * Comes first: gives every request a number, a signal that aborts when its client has gone, and the headers for other origins; counts
+ * and logs what became of it. Leaves `number`, `signal` and `route` in `response.locals`; whoever answers names the route.
  */
 export function requestContext(
   metrics: Metrics,
   log: Logger,
-  { allowOrigin, allowUpload }: RequestContextOptions,
+  { allowOrigin }: { readonly allowOrigin: string },
 ): RequestHandler {
   let requestNumber = 0;
   return (request, response, next) => {
@@ -55,17 +49,6 @@ export function requestContext(
       'Access-Control-Expose-Headers': EXPOSED,
       'Timing-Allow-Origin': allowOrigin,
     });
-    if (request.method === 'OPTIONS') {
-      response.set({
-        Allow: allowedMethods(request.url, allowUpload),
-        'Access-Control-Allow-Methods': 'GET, HEAD',
-        'Access-Control-Allow-Headers': 'Accept, Content-Type, If-Match, If-None-Match, If-Range, Range',
-        'Access-Control-Max-Age': '86400',
-      });
-      response.locals.route = 'options';
-      response.status(204).end();
-      return;
-    }
     next();
   };
 }

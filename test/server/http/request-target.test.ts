@@ -18,6 +18,8 @@ async function statusOf(...lines: readonly string[]): Promise<number> {
 }
 
 it('a request that names several hosts is refused, whatever it asks for', async () => {
+  for (const method of ['OPTIONS', 'HEAD', 'POST'])
+    expect(await statusOf(`${method} /health HTTP/1.1`, 'Host: localhost', 'Host: localhost')).toBe(400);
   for (const path of ['/a/0/0/0.png', '/health', '/model/models.json'])
     for (const other of ['localhost', 'evil.example'])
       expect(await statusOf(`GET ${path} HTTP/1.1`, 'Host: localhost', `Host: ${other}`)).toBe(400);
