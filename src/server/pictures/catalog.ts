@@ -43,6 +43,9 @@ const SETTLE_MS = 150;
 const LONGEST_SETTLE_MS = 1000;
 
 interface Root {
+  /** As it was named: a link may lead elsewhere later. */
+  readonly named: string;
+  /** Where it was when it was last there. */
   readonly path: string;
   readonly directory: boolean;
 }
@@ -53,7 +56,7 @@ interface Root {
  */
 export class Catalog {
   readonly #options: CatalogOptions;
-  readonly #roots: readonly Root[];
+  #roots: readonly Root[];
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
   #originals = 0;
   #watches: readonly RootWatch[] = [];
@@ -77,8 +80,7 @@ export class Catalog {
     const roots: Root[] = [];
     for (const root of options.roots) {
       try {
-        const path = await realpath(resolve(root));
-        roots.push({ path, directory: (await stat(path)).isDirectory() });
+        roots.push(await rootAt(resolve(root)));
       } catch (cause) {
         throw new SourceError(`${root}: no such file or directory`, { cause });
       }
@@ -87,7 +89,7 @@ export class Catalog {
     await catalog.rescan();
     if (options.watch)
       catalog.#watches = roots.map(
-        ({ path }) => new RootWatch(path, () => catalog.#noticed(), options.onWarning),
+        ({ named, path }) => new RootWatch(named, path, () => catalog.#noticed(), options.onWarning),
       );
     return catalog;
   }
@@ -177,10 +179,15 @@ export class Catalog {
   async #scan(): Promise<void> {
     const found = new Map<string, CatalogEntry>();
     this.#warnings = new Set();
-    for (const root of this.#roots) {
+    const roots: Root[] = [];
+    for (const before of this.#roots) {
+      const root = await rootAt(before.named).catch(() => undefined);
+      roots.push(root ?? before);
+      if (root === undefined) continue; // gone for now
       if (root.directory) await this.#scanDirectory(root.path, root.path, '', found);
       else await this.#add(root.path, join(root.path, '..'), basename(root.path), found);
     }
+    this.#roots = roots;
     this.#told = this.#warnings;
     this.#entries = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
     this.#originals = new Set(this.list().flatMap((entry) => this.originalOf(entry) ?? [])).size;
@@ -253,4 +260,10 @@ export class Catalog {
       lookedAt,
     });
   }
+}
+
+/** Rejects where nothing is there. */
+async function rootAt(named: string): Promise<Root> {
+  const path = await realpath(named);
+  return { named, path, directory: (await stat(path)).isDirectory() };
 }

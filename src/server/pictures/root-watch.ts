@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 
@@ -6,11 +6,13 @@ import { type FSWatcher, watch } from 'chokidar';
 const LOOK_MS = 1000;
 
 /**
- * Tells of changes below a directory, or of a file, however often it goes and another comes to its place: what the system tells is about the directory
- * that was there at first, so the place is looked at, too.
+ * Tells of changes below a directory, or of a file, however often it goes and another comes to its place, or a link to it is made to lead elsewhere: what the
+ * system tells is about the directory that was there at first, so the place is looked at, too.
  */
 export class RootWatch {
-  readonly #path: string;
+  readonly #named: string;
+  /** Where that leads; what is watched. */
+  #path: string;
   readonly #onChange: () => void;
   readonly #onWarning: ((message: string) => void) | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -20,7 +22,9 @@ export class RootWatch {
   #looking: Promise<void> | undefined;
   #closed = false;
 
-  constructor(path: string, onChange: () => void, onWarning?: (message: string) => void) {
+  /** `path`: where `named` leads at first. */
+  constructor(named: string, path: string, onChange: () => void, onWarning?: (message: string) => void) {
+    this.#named = named;
     this.#path = path;
     this.#onChange = onChange;
     this.#onWarning = onWarning;
@@ -66,15 +70,17 @@ export class RootWatch {
 
   async #look(): Promise<void> {
     const before = this.#identity;
-    const now = await identityOf(this.#path);
-    if (this.#closed || now === before) return;
+    const path = await realpath(this.#named).catch(() => this.#path);
+    const now = await identityOf(this.#named);
+    if (this.#closed || (now === before && path === this.#path)) return;
     this.#identity = now;
     if (now === undefined)
-      this.#onWarning?.(`${this.#path} has gone; what it had is served again when it is back`);
+      this.#onWarning?.(`${this.#named} has gone; what it had is served again when it is back`);
     else {
       await this.#watcher.close();
+      this.#path = path;
       this.#watcher = this.#watch();
-      if (before === undefined) this.#onWarning?.(`${this.#path} is back`);
+      if (before === undefined) this.#onWarning?.(`${this.#named} is back`);
     }
     this.#onChange();
   }

@@ -75,3 +75,37 @@ it('a directory that goes and comes back is served again and watched as before, 
   await has('b.png', 'd.png');
   await catalog.close();
 });
+
+it('a directory that is named by a link is followed, and watched, where the link is made to lead', async () => {
+  const parent = await directoryOf({ '1/a.png': 'x', '2/b.png': 'x', '2/sub/c.png': 'x' });
+  const current = join(parent, 'current');
+  const point = async (at: string) => {
+    await symlink(join(parent, at), `${current}.new`);
+    await rename(`${current}.new`, current);
+  };
+  await point('1');
+  const warnings: string[] = [];
+  const watching = await Catalog.open({
+    roots: [current],
+    plain: true,
+    watch: true,
+    onWarning: (message) => warnings.push(message),
+  });
+  const asked = await Catalog.open({ roots: [current], plain: true, watch: false });
+  const ids = (catalog: Catalog) => catalog.list().map(({ id }) => id);
+  const has = (...wanted: string[]) => eventually(() => ids(watching).join() === wanted.join());
+  await has('a.png');
+  await point('2');
+  await has('b.png', 'sub/c.png');
+  expect(watching.directory).toBe(join(parent, '2'));
+  await asked.rescan();
+  expect(ids(asked)).toEqual(['b.png', 'sub/c.png']);
+  await writeFile(join(parent, '2/sub/d.png'), 'x');
+  await has('b.png', 'sub/c.png', 'sub/d.png');
+  expect(warnings).toEqual([]);
+  await rm(current);
+  await has();
+  await point('1');
+  await has('a.png');
+  await Promise.all([watching.close(), asked.close()]);
+});
