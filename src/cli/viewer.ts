@@ -77,20 +77,20 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
   for (const { listed } of added) models.set(listed.hash, listed);
   const inputs = await expandInputs(args);
-  const names = new Set<string>();
+  const described = new Map<string, ListedPicture>();
   for (const input of inputs) {
     const name = basename(input);
     if (!/\.liif$/i.test(name))
       throw new RequestError(`${input}: not a .liif file; make one with liif encode`);
-    if (names.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
-    names.add(name);
+    if (described.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
     // Before anything is written: what is no picture would be one that no browser shows.
-    await naming(input, () => describe(input, models));
+    described.set(name, await naming(input, () => describe(input, models)));
   }
   // Pictures that are there already are listed, too.
-  for (const name of await picturesIn(output))
-    if (!names.has(name)) await naming(join(output, name), () => describe(join(output, name)));
-  let pictures: ListedPicture[];
+  for (const path of await picturesIn(output))
+    if (!described.has(basename(path)))
+      described.set(basename(path), await naming(path, () => describe(path)));
+  const pictures = [...described.keys()].sort().map((name) => described.get(name)!);
   try {
     await mkdir(join(output, 'model'), { recursive: true });
     await replacePage(viewer, output);
@@ -101,7 +101,6 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     for (const input of inputs)
       if (resolve(input) !== resolve(output, basename(input)))
         await copyFile(input, join(output, basename(input)));
-    pictures = await Promise.all((await picturesIn(output)).map((file) => describe(join(output, file))));
     await writeFile(join(output, 'pictures.json'), `${JSON.stringify({ version: 1, pictures }, null, 1)}\n`);
   } catch (cause) {
     if (cause instanceof RequestError || cause instanceof SourceError) throw cause;
@@ -115,13 +114,13 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   new Terminal(options).result({ output, pictures }, text.join('\n'));
 }
 
-/** Names of the pictures that a folder has; none where there is no such folder. */
+/** The pictures that a folder has; none where there is no such folder. */
 async function picturesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw new OutputError(`${folder}: cannot be read: ${error.message}`, { cause: error });
   });
-  return names.filter((name) => /\.liif$/i.test(name)).sort();
+  return names.filter((name) => /\.liif$/i.test(name)).map((name) => join(folder, name));
 }
 
 /** Copies the page; of what an earlier call has copied, files that are no part of it any more go. */
