@@ -4,6 +4,6 @@
  */
 export const DECODER_HASHES: Readonly<Record<string, string>> = {
   // liif-1
-  f3ab007d705e13cafbc2c50c1aa138e230ad00362b6e43f68aefd311b173698f:
-    '0847238195f0c7eab1868aaa9a9bbf98c65b14bb5758e3717e60bd681f49f210',
+  634498ef45b8c9b9d8cf38cec8694a146c59e4de809d3d2354d15ab1691a6b1d:
+    '7b105ca4d2f40d980c6460575850a0e780d79db4ef636df30da3e96a18389a00',
 };
