@@ -53,7 +53,7 @@ export interface EngineOptions extends BrowserEngineOptions {
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { signal, cache = browserModelCache, onProgress } = options;
-  const hashes = Object.values(DECODER_HASHES);
+  const hashes = [...DECODER_HASHES.values()];
   // Chromium's cache breaks off and repeats ranges that are asked for side by side; weights are kept by their hash instead.
   const source = httpSource(addressOf(options.model), {
     fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),

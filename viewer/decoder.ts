@@ -67,7 +67,7 @@ async function weightsOf(
   hash: string,
   released: string,
 ): Promise<{ readonly model: string; readonly decoderHash: string }> {
-  const decoderHash = DECODER_HASHES[hash];
+  const decoderHash = DECODER_HASHES.get(hash);
   if (decoderHash !== undefined) return { model: released, decoderHash };
   const list = new URL(MODEL_LIST, released);
   // Hosts without a list say that there is none, or send a page.

@@ -178,7 +178,7 @@ async function describe(path: string, models?: ReadonlyMap<string, ListedModel>)
     const { header, fileLength } = await openReader(source);
     const { width, height, quality } = header;
     const hash = modelHash(header);
-    if (models && !models.has(hash) && !(hash in DECODER_HASHES))
+    if (models && !models.has(hash) && !DECODER_HASHES.has(hash))
       throw new UnsupportedError(
         `the file needs model ${hash}, which browsers would not find; name its file with --model FILE`,
       );

@@ -144,8 +144,8 @@ describe('compareModels', () => {
   });
 
   it('leaves pictures without a curve out of the BD-rate, and keeps means finite where one comes back unchanged', async () => {
-    // Of a white pixel qualities 1 and 3 make the same, and 95 makes no error at all.
-    const pixel: Raster = { width: 1, height: 1, channels: 1, data: Uint8Array.of(255) };
+    // Of a black pixel qualities 1 and 2 make the same, and 95 makes no error at all.
+    const pixel: Raster = { width: 1, height: 1, channels: 1, data: Uint8Array.of(0) };
     const alone = await compareModels(base, worse, [pixel], { qualities: [1, 2, 3, 95] });
     expect(alone).toMatchObject({ pictures: 1, bdRate: both({ mean: undefined, pictures: 0 }) });
     expect(alone.points[3]!.base).toMatchObject({ psnr: 100, msSsim: undefined });
