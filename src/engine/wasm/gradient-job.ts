@@ -10,7 +10,7 @@ import { clearBorder, siteAddress, stripRows } from './operations.ts';
 import { headByteLength, writeHead } from './pack-head.ts';
 import { type PackedLayer, packLayer } from './pack-layer.ts';
 import { barrier, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
-import { ABORT, controlWords, type Operation } from './program.ts';
+import { controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 
 /** The networks that a gradient goes through, there and back. */
@@ -70,13 +70,10 @@ export function gradientJobs(
   // Made when the first job begins.
   let plan: GradientPlan;
   let controlBack: number;
-  const running = (operations: readonly Operation[], control: number, participants: number) => {
-    new Int32Array(heap.memory.buffer, control, controlWords(operations.length)).fill(0);
-    return {
-      message: { kind: 'run', operations, control, threads: participants } as const,
-      abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, control, 1), ABORT, 1),
-    };
-  };
+  const running = (operations: readonly Operation[], control: number, participants: number) => ({
+    message: { kind: 'run', operations, control, threads: participants } as const,
+    ...heap.control(control, controlWords(operations.length)),
+  });
   return {
     there: {
       maxThreads: threads,

@@ -4,7 +4,7 @@ import type { Axis, Query, Samples } from '../engine.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
-import { ABORT, controlWords, type Operation } from './program.ts';
+import { controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 
 /** Output pixels below which a second thread costs more than it saves. */
@@ -59,10 +59,9 @@ export function headJob(
         writeQuery(buffer, address, layout, head, queries[i]!);
         pushStrips(operations, features, head, queries[i]!, layout, address);
       }
-      new Int32Array(buffer, address + length, words).fill(0);
       return {
         message: { kind: 'run', operations, control: address + length, threads: participants },
-        abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, address + length, 1), ABORT, 1),
+        ...heap.control(address + length, words),
         finish: () =>
           layouts.map(({ samples }, i) => {
             const { rows, columns, depth, into } = queries[i]!;

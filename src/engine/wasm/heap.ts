@@ -1,6 +1,7 @@
 import { EngineError } from '../../errors.ts';
 import { cut } from '../../network/window.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
+import { ABORT } from './program.ts';
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;
@@ -108,6 +109,13 @@ export class WasmHeap {
 
   free(start: number): void {
     this.#list.free(start);
+  }
+
+  /** Clears the control words of a program (program.ts), and says how to abort it. */
+  control(address: number, words: number): { abort(): void } {
+    new Int32Array(this.memory.buffer, address, words).fill(0);
+    // A new view: growing may have replaced the buffer.
+    return { abort: () => void Atomics.store(new Int32Array(this.memory.buffer, address, 1), ABORT, 1) };
   }
 
   /** A copy of `window`, which lies inside the region. */

@@ -6,7 +6,7 @@ import { copied, expectInside, headStrips, headThreads, pushHead, termsByteLengt
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
-import { ABORT, controlWords, type Operation } from './program.ts';
+import { controlWords, type Operation } from './program.ts';
 import type { Job } from './thread-pool.ts';
 
 /** A part whose features are known to be of this engine. */
@@ -112,7 +112,6 @@ export function reduceJob(
       const base = heap.allocate(length);
       const letGo = parts.map(({ features }) => features.use());
       const { buffer } = heap.memory;
-      new Int32Array(buffer, base + control, words).fill(0);
       writeHead(head, grid.rows.cell, grid.columns.cell, 8, buffer, base + at.head);
       new Int32Array(buffer, base + at.rowIndex, height).set(grid.rows.index);
       new Int32Array(buffer, base + at.columnIndex, width).set(grid.columns.index);
@@ -195,7 +194,7 @@ export function reduceJob(
 
       return {
         message: { kind: 'run', operations, control: base + control, threads: participants },
-        abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, base + control, 1), ABORT, 1),
+        ...heap.control(base + control, words),
         finish() {
           const row = channels * columns.count;
           if (outputWidth === columns.count)

@@ -14,7 +14,7 @@ import type { Thread, WasmHost } from './host.ts';
 import { packNetworks } from './pack.ts';
 import type { PackedLayer } from './pack-layer.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
-import { ABORT, controlWords } from './program.ts';
+import { controlWords } from './program.ts';
 import { reduceJob } from './reduce-job.ts';
 import { type DecodeMessage, type EncodeMessage, errorOf } from './thread.ts';
 import { type Job, type RunningJob, ThreadPool } from './thread-pool.ts';
@@ -103,12 +103,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     return addresses;
   }
 
-  function control(address: number, words: number): { abort(): void } {
-    new Int32Array(heap.memory.buffer, address, words).fill(0);
-    // A new view: growing may have replaced the buffer.
-    return { abort: () => void Atomics.store(new Int32Array(heap.memory.buffer, address, 1), ABORT, 1) };
-  }
-
   /** A list of layers over a window. The output lands in a range of its own, which `take` receives before anything else is freed. */
   function layersJob<T>(
     layers: readonly PackedLayer[],
@@ -151,7 +145,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
         let kept = false;
         return {
           message: { kind: 'run', operations, control: controlAddress, threads: participants },
-          ...control(controlAddress, words),
+          ...heap.control(controlAddress, words),
           finish: () => {
             kept = true;
             return take(output);
@@ -201,7 +195,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
           transfer: decodes ? [work.bytes.buffer as ArrayBuffer] : [],
           help: { kind: 'help', encodes: !decodes, ...place },
           maxHelpers: Math.ceil(chunk.height / ROWS_PER_THREAD) - 1,
-          ...control(controlAddress, words),
+          ...heap.control(controlAddress, words),
           finish: (result) => result as T,
           release() {
             heap.free(scratch);
