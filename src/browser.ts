@@ -76,12 +76,14 @@ export interface OpenOptions {
   readonly engine: Engine | EngineOfModel;
   /** Bound of the features that stay in memory, in bytes: what makes panning and zooming quick. Default 256 MiB. */
   readonly featureCacheBytes?: number;
+  /** Asks for an address, instead of the global fetch. */
+  readonly fetch?: typeof globalThis.fetch;
   readonly signal?: AbortSignal;
 }
 
 /** Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. */
 export function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
-  const source = file instanceof Blob ? blobSource(file) : httpSource(addressOf(file));
+  const source = file instanceof Blob ? blobSource(file) : httpSource(addressOf(file), options);
   return openImage(source, { featureCacheBytes: FEATURE_CACHE_BYTES, ...options });
 }
 

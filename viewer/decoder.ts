@@ -4,24 +4,19 @@ import {
   isLiifError,
   type LiifImage,
   nativeZoom,
+  open,
   openEngine,
   RequestError,
   renderTile,
   toImageData,
   UnsupportedError,
 } from '../src/browser.ts';
-import { openImage } from '../src/decode.ts';
 import { parseDecimal } from '../src/head/rational.ts';
 import { DECODER_HASHES } from '../src/model/decoder-hashes.ts';
 import { MODEL_LIST, readModelList } from '../src/model/model-list.ts';
 import { pointQuery } from '../src/pixels/tile.ts';
-import { blobSource } from '../src/reader/blob-source.ts';
-import { httpSource } from '../src/reader/http-source.ts';
 import type { DecoderResult, EngineFacts, FromDecoder, PictureFacts, ToDecoder } from './decoder-messages.ts';
 import { versionIn } from './edition.ts';
-
-/** Bound of the features of a picture that stay in memory. */
-const FEATURE_CACHE_BYTES = 256 * 2 ** 20;
 
 /** By the hash of their model. */
 const engines = new Map<string, Promise<Engine>>();
@@ -92,12 +87,7 @@ async function openPicture(
     version ??= versionIn(response);
     return response;
   };
-  const source = file instanceof Blob ? blobSource(file) : httpSource(file, { fetch: versioned });
-  const image = await openImage(source, {
-    engine: (hash) => engineOf(hash, settings),
-    featureCacheBytes: FEATURE_CACHE_BYTES,
-    signal,
-  });
+  const image = await open(file, { engine: (hash) => engineOf(hash, settings), fetch: versioned, signal });
   pictures.set(id, image);
   const { width, height, header, reader } = image;
   return {

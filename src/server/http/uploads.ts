@@ -83,7 +83,7 @@ export class Uploads {
     this.#queued++;
     let job: Job;
     try {
-      const bytes = await unlessAborted(this.#stop.signal, readBody(request, maxBytes, signal));
+      const bytes = await readBody(request, maxBytes, AbortSignal.any([signal, this.#stop.signal]));
       const encoded = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
       await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
       const id = this.#freeName(directory, name);
