@@ -1,18 +1,43 @@
+import type { ImageInfo } from './api.ts';
+
 /** Pixels on the longer side that small images are asked for with: few, so that caches have them. */
 const SIDES = [320, 640, 1280] as const;
 /** Enlarged by no more than this they still look sharp. */
 const MAX_ENLARGEMENT = 1.25;
+/** An overview may be enlarged by this much: beyond it the level before would have to be decoded, up to sixteen times as many pixels. */
+const MAX_OVERVIEW_ENLARGEMENT = 1.6;
 
 interface Size {
   readonly width: number;
   readonly height: number;
 }
 
+/** What is known of a picture. */
+export type Sized = Pick<ImageInfo, 'width' | 'height' | 'levels' | 'overviewFactor'>;
+
 /** The longer side of a small image that fills a box, in CSS pixels, on a screen with `ratio` pixels for each; never more than the picture has. */
-export function thumbnailSide({ width, height }: Size, box: Size, ratio: number): number {
+export function thumbnailSide(picture: Sized, box: Size, ratio: number): number {
+  const { width, height } = picture;
   const longer = Math.max(width, height);
   const wanted = longer * Math.max(box.width / width, box.height / height) * ratio;
-  return Math.min(longer, SIDES.find((side) => side * MAX_ENLARGEMENT >= wanted) ?? SIDES[2]);
+  const side = Math.min(longer, SIDES.find((side) => side * MAX_ENLARGEMENT >= wanted) ?? SIDES[2]);
+  const overview = largestOverview(picture, side);
+  return overview * MAX_OVERVIEW_ENLARGEMENT >= wanted ? overview : side;
+}
+
+/** The longer side of the largest overview that does not exceed `limit`; 0 if there is none. */
+function largestOverview({ width, height, levels = 1, overviewFactor = 1 }: Sized, limit: number): number {
+  const longer = Math.max(width, height);
+  const shorter = Math.min(width, height);
+  for (let level = 1; level < levels; level++) {
+    const reduction = overviewFactor ** level;
+    let side = Math.floor(longer / reduction);
+    if (side > limit) continue;
+    // Servers round the shorter side: if it came out larger than that of the overview, this would not do.
+    while (side > 0 && Math.round((shorter * side) / longer) * reduction > shorter) side--;
+    return side;
+  }
+  return 0;
 }
 
 /** The address that the server gives of a small image, with another longer side. */

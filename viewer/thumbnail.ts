@@ -5,7 +5,7 @@ import type { Edition } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
 import { retryDelay } from './retry.ts';
-import { thumbnailAddress, thumbnailSide } from './thumbnail-size.ts';
+import { type Sized, thumbnailAddress, thumbnailSide } from './thumbnail-size.ts';
 import { TileError } from './tile-source.ts';
 
 /** Each is a whole picture to decode: a server that is asked for many at once would have to turn most of them away. */
@@ -22,7 +22,7 @@ export function fetchThumbnail(url: string, signal: AbortSignal, edition?: Editi
 }
 
 interface Card {
-  readonly info: Pick<ImageInfo, 'thumbnail' | 'width' | 'height'>;
+  readonly info: Sized & Pick<ImageInfo, 'thumbnail'>;
   /** Pixels on the longer side of what it shows; 0: nothing yet. */
   side: number;
 }

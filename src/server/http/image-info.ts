@@ -15,6 +15,8 @@ export interface ImageInfo {
   readonly bitsPerPixel: number;
   readonly quality?: number;
   readonly levels?: number;
+  /** Reduction from one level to the next. */
+  readonly overviewFactor?: number;
   readonly model?: string;
   readonly encoder?: string;
   /** Changes with the pixels; URLs with `?v=` of it may be cached for ever. */

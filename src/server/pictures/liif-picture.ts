@@ -123,6 +123,7 @@ class LiifPicture implements ServedPicture {
     this.facts = {
       quality: header.quality,
       levels: header.levels,
+      overviewFactor: header.overviewFactor,
       model: modelHash(header),
       encoder: header.encoder,
     };
