@@ -10,8 +10,10 @@ export default defineConfig({
     pool: 'forks',
     // Worker threads started by the code under test load TypeScript sources.
     execArgv: ['--import', 'tsx'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Other programs may leave these tests a fraction of the processors.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
   },
 });

@@ -16,7 +16,7 @@ it('gives the cursor and the wrapping of lines back when the process exits with 
   });
   const begun = process.listeners('exit');
   void new Terminal({}).progress('Working', () => new Promise(() => {}));
-  await vi.waitUntil(() => shown.includes('\u001b[?25l'));
+  await expect.poll(() => shown).toContain('\u001b[?25l');
   for (const leave of process.listeners('exit')) if (!begun.includes(leave)) leave.call(process, 130);
   expect(shown).toContain('\u001b[?7h');
   expect(shown).toContain('\u001b[?25h');

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Engine, FeatureMap } from '../../src/engine/engine.ts';
 import { SharedEngine } from '../../src/engine/shared-engine.ts';
 import { EngineError } from '../../src/errors.ts';
@@ -39,7 +39,7 @@ it('opens one engine for all, and closes it when there is nothing to do', async 
   await a.close(); // it belongs to everybody
   await a.decodeChunk(...call);
   expect(log).toEqual(['open 1', 'decode 1', 'decode 1', 'decode 1']);
-  await vi.waitFor(() => expect(log.at(-1)).toBe('close 1'));
+  await expect.poll(() => log.at(-1)).toBe('close 1');
   await b.decodeChunk(...call);
   expect(log.slice(-2)).toEqual(['open 2', 'decode 2']);
 });
@@ -54,7 +54,7 @@ it('stays open as long as one of its feature maps', async () => {
   expect(await engine.pixels(map, [])).toEqual([new Uint8Array(1)]);
   map.close();
   map.close();
-  await vi.waitFor(() => expect(log).toEqual(['open 1', 'drop 1', 'drop 1', 'close 1']));
+  await expect.poll(() => log).toEqual(['open 1', 'drop 1', 'drop 1', 'close 1']);
 });
 
 it('replaces an engine that has failed', async () => {

@@ -125,11 +125,11 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
           enlarged: (clientWidth * devicePixelRatio) / naturalWidth,
         })),
       );
-    await expect.poll(async () => (await images())[0]!.naturalWidth, { timeout: 10_000 }).toBe(320);
+    await expect.poll(async () => (await images())[0]!.naturalWidth).toBe(320);
     const client = await page.context().newCDPSession(page);
     const metrics = { width: 780, height: 580, deviceScaleFactor: 2, mobile: false };
     await client.send('Emulation.setDeviceMetricsOverride', metrics);
-    await expect.poll(async () => (await images())[0]!.naturalWidth, { timeout: 10_000 }).toBe(640);
+    await expect.poll(async () => (await images())[0]!.naturalWidth).toBe(640);
     const [large, small] = await images();
     expect(large!.enlarged).toBeLessThan(1.3);
     // No more than there are.

@@ -58,7 +58,7 @@ describe('a body', () => {
     const { socket, said } = begun('POST / HTTP/1.1');
     socket.write('Content-Length: 1000\r\n\r\n');
     const dripping = setInterval(() => socket.write('x'), 200);
-    await expect.poll(said, { timeout: 5000 }).toContain('body-too-slow');
+    await expect.poll(said).toContain('body-too-slow');
     clearInterval(dripping);
   });
 
