@@ -35,16 +35,25 @@ export function readBody(
     const parts: Buffer[] = [];
     let length = 0;
     const tooSlow = (detail: string) => fail(new Problem(408, 'body-too-slow', detail));
-    const idle = setTimeout(() => tooSlow(`Nothing of the body has come for ${idleMs / 1000} s.`), idleMs);
+    let settled = false;
+    // When this loop was held, what came meanwhile is heard only after the timers.
+    const heard = (check: () => void) => void setImmediate(() => settled || check());
+    const idle = setTimeout(() => {
+      const before = length;
+      heard(() => {
+        if (length === before) tooSlow(`Nothing of the body has come for ${idleMs / 1000} s.`);
+      });
+    }, idleMs);
     // What has come so far buys time.
     const begun = performance.now();
     const look = () => {
       const left = begun + graceMs + (1000 * length) / bytesPerSecond - performance.now();
-      if (left > 0) pace = setTimeout(look, left);
+      if (left > 0) pace = setTimeout(() => heard(look), left);
       else tooSlow(`The body comes at less than ${bytesPerSecond} bytes a second.`);
     };
-    let pace = setTimeout(look, graceMs);
+    let pace = setTimeout(() => heard(look), graceMs);
     const over = () => {
+      settled = true;
       clearTimeout(idle);
       clearTimeout(pace);
       forget();

@@ -68,6 +68,18 @@ describe('a body', () => {
     await expect.poll(said).toContain('body-too-slow');
   });
 
+  it('that came while the event loop was held is not given up', async () => {
+    const { socket, said } = begun('POST / HTTP/1.1');
+    socket.write('Content-Length: 8\r\n\r\nxx');
+    await pause(100);
+    socket.write('xxxx');
+    const end = performance.now() + 500;
+    while (performance.now() < end);
+    await pause(0);
+    socket.write('xx');
+    await expect.poll(said).toContain('read 8');
+  });
+
   it('that turns out too large is refused with an answer', async () => {
     const { socket, said } = begun('POST / HTTP/1.1');
     socket.write(`Transfer-Encoding: chunked\r\n\r\n800\r\n${'x'.repeat(2048)}\r\n`);
