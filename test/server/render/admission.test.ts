@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Problem } from '../../../src/server/problem.ts';
 import { Admission } from '../../../src/server/render/admission.ts';
 
@@ -20,6 +20,10 @@ function admission(options: { waiting?: number; maxWaitMs?: number; running?: nu
 }
 
 const never = new AbortController().signal;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 async function refusal(promise: Promise<unknown>): Promise<Problem> {
   try {
@@ -81,9 +85,10 @@ describe('admission', () => {
   });
 
   it('does not take the first of all for slow before any is done', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
     const { gate, shed } = admission({ running: 8, maxWaitMs: 1000 });
     for (let i = 0; i < 5; i++) await gate.enter('tile', 40, 1, never);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    vi.advanceTimersByTime(300);
     for (let i = 0; i < 3; i++) await gate.enter('tile', 40, 1, never);
     expect(gate.counts('tile').pace).toBeLessThan(4);
     expect(shed).toEqual([]);

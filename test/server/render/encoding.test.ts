@@ -128,7 +128,7 @@ describe('threads that encode', () => {
   it('are replaced after a pause when they die; meanwhile the calling thread goes on', () =>
     seeingThreads(async (threads) => {
       const reasons: unknown[] = [];
-      const pauseMs = 300;
+      const pauseMs = 3000;
       const encoding = await started({ pauseMs, onDied: (reason) => reasons.push(reason) });
       const raster = picture(256, 256);
       const expected = await imageBytes(raster, plainly, quality);
