@@ -7,6 +7,7 @@ import {
   ask,
   directoryOf,
   encoded,
+  eventually,
   picture,
   startServer,
   type TestServer,
@@ -59,7 +60,7 @@ async function clientsOf(
   return {
     sent() {
       thread.postMessage('ask');
-      expect(Atomics.wait(flag, 0, 0, 5000)).not.toBe('timed-out');
+      expect(Atomics.wait(flag, 0, 0, 30_000)).not.toBe('timed-out');
     },
     heard: once(thread, 'message').then(([answers]) => answers as Heard[]),
   };
@@ -94,15 +95,16 @@ it('connections on which nothing was sent do not keep a server from stopping', a
   await once(server.server, 'connection');
   const begun = performance.now();
   await server.stop();
-  expect(performance.now() - begun).toBeLessThan(2000);
+  expect(performance.now() - begun).toBeLessThan(15_000);
   client.destroy();
 });
 
 it('requests that take too long for a server that stops are told so, and the log does not call that a fault', async () => {
   const server = await startServer({ roots: [directory], stopMs: 300, openEngine: stuckEngine });
-  const arrived = once(server.server, 'request');
+  let arrived = 0;
+  server.server.on('request', () => arrived++);
   const asked = [0, 1, 1].map((i) => server.get(pathOf(i)));
-  await arrived;
+  await eventually(() => arrived === 3);
   await server.stop();
   for (const { status, headers, json } of await Promise.all(asked))
     expect({ status, type: json().type, retryAfter: headers['retry-after'] }).toEqual({
@@ -124,6 +126,6 @@ it('a client that takes no answer is cut off', async () => {
   await arrived;
   const begun = performance.now();
   await server.stop();
-  expect(performance.now() - begun).toBeLessThan(5000);
+  expect(performance.now() - begun).toBeLessThan(15_000);
   await expect(ask(server.localUrl, '/health')).rejects.toThrow('ECONNREFUSED');
 });
