@@ -1,8 +1,16 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ask, directoryOf, encoded, imageOf, picture, startServer } from '../server-fixture.ts';
+import {
+  afterThisFile,
+  ask,
+  directoryOf,
+  encoded,
+  imageOf,
+  picture,
+  startServer,
+} from '../server-fixture.ts';
 
 const outside = await directoryOf({ 'secret.png': await imageOf(picture(64, 64)).png().toBuffer() });
 const directory = await directoryOf({
@@ -11,6 +19,7 @@ const directory = await directoryOf({
   'notes.txt': 'private',
 });
 await mkdir(`${directory}-sibling`);
+afterThisFile(() => rm(`${directory}-sibling`, { recursive: true }));
 await writeFile(join(`${directory}-sibling`, 'c.png'), await imageOf(picture(8, 8)).png().toBuffer());
 await symlink(join(outside, 'secret.png'), join(directory, 'linked.png'));
 await symlink(outside, join(directory, 'linked'));
@@ -219,7 +228,7 @@ describe('headers', () => {
         });
         socket.on('close', () => resolve(text));
         socket.on('error', reject);
-        socket.setTimeout(3000, () => socket.destroy());
+        socket.setTimeout(30_000, () => socket.destroy());
       });
       expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
     }
