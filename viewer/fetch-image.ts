@@ -34,6 +34,7 @@ export async function fetchImage(
   };
   throw new TileError(reasons[status] ?? `The server answered ${status}.`, {
     permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
+    busy: status === 503 || status === 429,
     retryAfterMs: wait > 0 ? Math.min(wait * 1000, MAX_RETRY_AFTER_MS) : undefined,
   });
 }

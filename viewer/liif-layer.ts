@@ -55,6 +55,8 @@ interface RunningTile {
 
 /** After so many failures a tile waits for `retry()`. */
 const MAX_TRIES = 8;
+/** So many times in a row a server may be too busy for a tile before it counts as failing. */
+const PATIENCE = 3;
 
 /**
  * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
@@ -67,6 +69,8 @@ export class LiifLayer extends GridLayer {
   readonly #running = new Map<HTMLElement, RunningTile>();
   readonly #pixelRatio: 1 | 2 | 3 | undefined;
   readonly #lookahead = new Lookahead();
+  /** Tiles that the server was too busy for. */
+  readonly #turnedAway = new Set<RunningTile>();
   #screenRatio = 1;
   #endWatch: (() => void) | undefined;
   #loading = 0;
@@ -117,7 +121,6 @@ export class LiifLayer extends GridLayer {
       running.controller.abort();
       running.controller = new AbortController();
       running.tries = 0;
-      clearTimeout(running.timer);
       this.#count(running.waiting ? 0 : 1, 0);
       running.waiting = true;
       void this.#load(running);
@@ -167,7 +170,6 @@ export class LiifLayer extends GridLayer {
     for (const running of this.#running.values()) {
       if (!running.failed) continue;
       running.tries = 0;
-      clearTimeout(running.timer);
       void this.#load(running);
     }
   }
@@ -254,6 +256,8 @@ export class LiifLayer extends GridLayer {
   }
 
   async #load(running: RunningTile): Promise<void> {
+    this.#turnedAway.delete(running);
+    clearTimeout(running.timer);
     const { address, element } = running;
     const { signal } = running.controller;
     const ratio = this.#screenRatio;
@@ -276,6 +280,7 @@ export class LiifLayer extends GridLayer {
       running.waiting = false;
       running.done?.(undefined, element);
       running.done = undefined;
+      this.#makeUseOfRoom();
     } catch (error) {
       if (signal.aborted) return;
       this.#fail(running, error);
@@ -298,6 +303,13 @@ export class LiifLayer extends GridLayer {
     const { element } = running;
     running.tries++;
     const known = error instanceof TileError;
+    if (known && error.busy) {
+      this.#turnedAway.add(running);
+      if (running.tries <= PATIENCE) {
+        this.#loadLater(running, error);
+        return;
+      }
+    }
     const last = (known && error.permanent) || running.tries >= MAX_TRIES;
     this.#reason = known ? error.message : 'The tile cannot be shown.';
     const note = document.createElement('span');
@@ -311,13 +323,31 @@ export class LiifLayer extends GridLayer {
       running.failed = true;
       this.#count(0, 1);
     } else this.#count(0, 0);
-    if (!last) running.timer = setTimeout(() => void this.#load(running), retryDelay(error, running.tries));
+    if (!last) this.#loadLater(running, error);
+  }
+
+  #loadLater(running: RunningTile, error: unknown): void {
+    running.timer = setTimeout(() => void this.#load(running), retryDelay(error, running.tries));
+  }
+
+  /** A tile has come, so a server that was too busy for others has time for one of them: the nearest, without its wait. */
+  #makeUseOfRoom(): void {
+    let nearest: RunningTile | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const running of this.#turnedAway) {
+      const distance = this.#distance(running);
+      if (distance < least) [nearest, least] = [running, distance];
+    }
+    if (!nearest) return;
+    nearest.tries = 0;
+    void this.#load(nearest);
   }
 
   #forget(element: HTMLElement): void {
     const running = this.#running.get(element);
     if (!running) return;
     this.#running.delete(element);
+    this.#turnedAway.delete(running);
     clearTimeout(running.timer);
     running.controller.abort();
     revoke(running);

@@ -4,6 +4,7 @@ import { Edition, versionIn } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import { HttpTileSource } from './http-tile-source.ts';
 import { fetchThumbnail } from './thumbnail.ts';
+import { overviewAddress } from './thumbnail-size.ts';
 import type { PictureSize, TileSource } from './tile-source.ts';
 
 /** A picture that can stand on the other side of the curtain. */
@@ -60,6 +61,9 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
   const original =
     info.original === undefined ? undefined : await imageInfo(info.original, signal).catch(() => undefined);
   const edition = new Edition(info.version);
+  let thumbnail: Promise<Blob> | undefined;
+  // Without overviews it takes as long as tiles do, and beneath transparent ones nothing is shown.
+  const overview = () => ((info.levels ?? 1) > 1 && !info.alpha ? thumbnail : undefined);
   const comparisons: Comparison[] = [];
   if (info.kind === 'liif')
     comparisons.push({
@@ -82,10 +86,13 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
     edition,
     size: info,
     alpha: info.alpha || original?.alpha === true,
-    source: new HttpTileSource(info, { server, edition }),
+    source: new HttpTileSource(info, { server, edition, overview }),
     lossless: new HttpTileSource(info, { server, edition, format: 'png' }),
     comparisons,
-    thumbnail: (signal) => fetchThumbnail(addressOf(info.thumbnail), signal, edition),
+    thumbnail(signal) {
+      thumbnail = fetchThumbnail(addressOf(overviewAddress(info)), signal, edition);
+      return thumbnail;
+    },
     ...(info.file !== undefined && { file: addressOf(info.file) }),
     facts: factsOf(info),
     synthesizes: info.kind === 'liif',

@@ -7,6 +7,10 @@ const MAX_ENLARGEMENT = 1.25;
 /** An overview may be enlarged by this much: beyond it the level before would have to be decoded, up to sixteen times as many pixels. */
 const MAX_OVERVIEW_ENLARGEMENT = 1.6;
 
+/** Longer sides of overviews that are shown beneath tiles while these come. */
+const SHORTEST_OVERVIEW = 256;
+const LONGEST_OVERVIEW = 1536;
+
 interface Size {
   readonly width: number;
   readonly height: number;
@@ -23,6 +27,12 @@ export function thumbnailSide(picture: Sized, box: Size, ratio: number): number 
   const side = Math.min(longer, SIDES.find((side) => side * MAX_ENLARGEMENT >= wanted) ?? SIDES[2]);
   const overview = largestOverview(picture, side);
   return overview * MAX_OVERVIEW_ENLARGEMENT >= wanted ? overview : side;
+}
+
+/** The longer side of a small image that is there soon, whatever the size of the picture: an overview, or the one that the server names. */
+export function overviewAddress(picture: Sized & Pick<ImageInfo, 'thumbnail'>): string {
+  const side = largestOverview(picture, LONGEST_OVERVIEW);
+  return side >= SHORTEST_OVERVIEW ? thumbnailAddress(picture.thumbnail, side) : picture.thumbnail;
 }
 
 /** The longer side of the largest overview that does not exceed `limit`; 0 if there is none. */

@@ -32,6 +32,8 @@ export class TileError extends Error {
   override readonly name = 'TileError';
   /** Trying again cannot help. */
   readonly permanent: boolean;
+  /** The server has no time for it now. */
+  readonly busy: boolean;
   /** What the server asked to wait. */
   readonly retryAfterMs: number | undefined;
   /** There is another picture in the place of the one that was opened: it has to be opened anew. */
@@ -41,12 +43,14 @@ export class TileError extends Error {
     message: string,
     options: {
       readonly permanent?: boolean;
+      readonly busy?: boolean;
       readonly retryAfterMs?: number | undefined;
       readonly replaced?: boolean;
     } & ErrorOptions = {},
   ) {
     super(message, options);
     this.permanent = options.permanent ?? false;
+    this.busy = options.busy ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.replaced = options.replaced ?? false;
   }

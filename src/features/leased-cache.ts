@@ -52,9 +52,9 @@ export class LeasedCache<V> {
     return this.#bytes;
   }
 
-  /** Whether a value is kept now; that does not count as a use. */
+  /** Whether a value is kept now, or on its way; that does not count as a use. */
   has(key: string): boolean {
-    return this.#cache.has(key);
+    return this.#cache.has(key) || this.#pending.has(key);
   }
 
   /** The value of `key`, from the cache or from `load`. Rejects with the signal's reason when aborted. */

@@ -160,9 +160,9 @@ export const configSchema = z.strictObject({
   tileQueue: whole(1, 100_000).default(512).describe('Tiles that may wait; beyond it, 503.'),
   regionQueue: whole(1, 10_000).default(16).describe('Large images that may wait; beyond it, 503.'),
   maxWaitMs: whole(10, 600_000)
-    .default(1000)
+    .default(10_000)
     .describe(
-      'Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait ten times as long.',
+      'Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait three times as long.',
     ),
   maxTurnMs: whole(1, 60_000)
     .default(20)

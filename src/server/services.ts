@@ -88,16 +88,17 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       region: {
         running: Math.max(1, Math.floor(config.threads / 2)),
         waiting: config.regionQueue,
-        maxWaitMs: config.maxWaitMs * 10,
+        maxWaitMs: config.maxWaitMs * 3,
       },
       // Images that are decoded are as large as any, and there are not many of them.
       decode: {
         running: Math.min(4, Math.max(1, Math.floor(config.threads / 2))),
         waiting: config.tileQueue,
-        maxWaitMs: config.maxWaitMs * 10,
+        maxWaitMs: config.maxWaitMs * 3,
       },
     },
     regionBytes: config.regionMemoryMb * MB,
+    firstPace: 1 / config.threads,
     onShed: (lane, reason) => metrics.shed.inc({ lane, reason }),
   });
   const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));

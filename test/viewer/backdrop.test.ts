@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openView, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
 const server = there
@@ -8,6 +8,7 @@ const server = there
       roots: [
         await directoryOf({
           'noise.liif': await encoded(picture(400, 300)),
+          'large.liif': await encoded(picture(1600, 1200)),
           'glass.png': await imageOf(picture(400, 300, 4))
             .png()
             .toBuffer(),
@@ -47,6 +48,35 @@ describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, ()
       [height, 300 * scale],
     ] as const)
       expect(Math.abs(is - wanted)).toBeLessThan(1);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('lies an overview of a large picture, asked for before tiles of a reduction, which do not wait for it for long', async () => {
+    const page = await openPage();
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+    const tiles = () => asked.filter((path) => path.startsWith('/large/'));
+    const overview = '/iiif/3/large/full/!400,400/0/default.jpg';
+    const given: number[] = [];
+    await page.route(`**${overview}*`, async (route) => {
+      const answer = await route.fetch();
+      await page.waitForTimeout(300);
+      given.push(tiles().length);
+      await route.fulfill({ response: answer });
+    });
+    const address = `${server!.localUrl}view?id=large`;
+    await page.goto(address);
+    await tilesLoaded(page);
+    expect(given).toEqual([0]);
+    expect(await page.locator('.backdrop').evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(
+      400,
+    );
+    // It never comes, and deep tiles would not have waited.
+    await page.unroute(`**${overview}*`);
+    await page.route(`**${overview}*`, () => undefined);
+    await page.reload();
+    await tilesLoaded(page);
     expect(page.faults).toEqual([]);
     await page.close();
   });

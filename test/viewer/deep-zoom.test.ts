@@ -249,6 +249,40 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('fills the view from a server that has time for one tile at a time, without a word of failure', async () => {
+    const page = await openPage();
+    let running = 0;
+    let refused = 0;
+    let told = 0;
+    await page.route(/\/noise\/\d+\/\d+\/\d+\.webp/, async (route) => {
+      if (running > 0) {
+        refused++;
+        await route.fulfill({ status: 503, headers: { 'Retry-After': '60' } });
+        return;
+      }
+      running++;
+      const answer = await route.fetch();
+      told += await page.locator('.liif-tile-failed, .notice-fault').count();
+      running--;
+      await route.fulfill({ response: answer });
+    });
+    await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=4`);
+    await tilesLoaded(page);
+    expect(refused).toBeGreaterThan(1);
+    expect(told).toBe(0);
+    await page.unrouteAll();
+    await page.close();
+  });
+
+  it('says so where the server stays busy', async () => {
+    const page = await openPage();
+    await page.route(/\/noise\/\d+\/\d+\/\d+\.webp/, (route) => route.fulfill({ status: 503 }));
+    await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=4`);
+    await page.waitForSelector('.notice-fault');
+    expect(await page.textContent('.notice-fault')).toMatch(/failed\. The server is busy\./);
+    await page.close();
+  });
+
   it('says which tiles fail, asks again, and stops asking for tiles that have left', async () => {
     const page = await openPage();
     let failing = true;
@@ -256,11 +290,11 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.route(/\/noise\/\d+\/\d+\/\d+\.webp/, async (route) => {
       asked++;
       if (!failing) return route.fallback();
-      await route.fulfill({ status: 503, headers: { 'Retry-After': '2' }, body: 'full' });
+      await route.fulfill({ status: 500, headers: { 'Retry-After': '2' }, body: 'broken' });
     });
     await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=4`);
     await page.waitForSelector('.notice-fault');
-    expect(await page.textContent('.notice-fault')).toMatch(/tiles have failed\. The server is busy\./);
+    expect(await page.textContent('.notice-fault')).toMatch(/tiles have failed\. The server answered 500\./);
     expect(await page.textContent('.liif-tile-failed')).toContain('trying again');
     const before = asked;
     await page.waitForTimeout(1200);

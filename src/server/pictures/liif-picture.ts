@@ -25,8 +25,8 @@ import type { Estimate, ServedPicture } from './picture.ts';
  * arithmetic for the same area, but a first tile has to wait for more than three times as much.
  */
 const BLOCK_SITES = 256;
-/** Blocks of a query up to which it is seen which of them are kept: those of a tile at half of a level's scale are 25 at most. */
-const MAX_BLOCKS_LOOKED_AT = 25;
+/** Blocks of a query up to which it is seen which of them are kept: those of a tile of 1024 pixels at half of a level's scale, color and alpha. */
+const MAX_BLOCKS_LOOKED_AT = 128;
 /** Rows computed before other requests get their turn. */
 const BAND_ROWS = 512;
 /** A reduction is computed in squares of so many pixels, which the engine reduces at once: what it leaves to this thread makes all others wait. */
@@ -42,6 +42,8 @@ const SAMPLE_WORK = 1 / 30_000;
 const FILTER_WORK = 1 / 42_000;
 /** And to copy or reduce one that is kept. */
 const KEPT_WORK = 1 / 300_000;
+/** Output pixels beyond its own that a reduction's filter reaches. */
+const FILTER_MARGIN = 2;
 /** Fewer pixels of a block than these are not worth computing, and keeping, all of it. */
 const MIN_KEPT_PIXELS = 1024;
 
@@ -152,33 +154,38 @@ class LiifPicture implements ServedPicture {
     const samples = grid.rows * grid.columns * planes;
     const sites = this.#latents.sites(level);
     // Where the first and the last sample lie, as `sampleAxis` has it; doubles are good enough to guess with.
-    const blocks = (start: Exact, length: Exact, count: number, side: number, m: number) => {
+    const blocks = (margin: number, start: Exact, length: Exact, count: number, side: number, m: number) => {
       const step = toNumber(toRational(length)) / (count * m);
-      // A reduction's filter reaches two output pixels beyond them.
-      const margin = m > 1 ? 2 * m : 0;
       const blockOf = (position: number) => {
         const site = Math.floor(position / Number(reduction) - 0.5);
         return Math.floor(Math.min(side - 1, Math.max(0, site)) / BLOCK_SITES);
       };
       const first = toNumber(toRational(start));
+      const beyond = m > 1 ? margin * m : 0;
       return {
-        from: blockOf(first + step * (0.5 - margin)),
-        to: blockOf(first + step * (count * m + margin - 0.5)),
+        from: blockOf(first + step * (0.5 - beyond)),
+        to: blockOf(first + step * (count * m + beyond - 0.5)),
       };
     };
-    const rows = blocks(region.y, region.height, query.height, sites.height, density.rows);
-    const columns = blocks(region.x, region.width, query.width, sites.width, density.columns);
+    const { x, y } = region;
+    const rowsWith = (margin: number) =>
+      blocks(margin, y, region.height, query.height, sites.height, density.rows);
+    const columnsWith = (margin: number) =>
+      blocks(margin, x, region.width, query.width, sites.width, density.columns);
+    // Blocks that only a reduction's filter needs are counted with the neighbors to whom they belong: most often these are asked for as well.
+    const rows = rowsWith(0);
+    const columns = columnsWith(0);
     const all = (rows.to - rows.from + 1) * (columns.to - columns.from + 1) * planes;
     const { engine, features, pixels } = this.#options;
     const onSites = (start: Exact, length: Exact, count: number, m: number) =>
       toNumber(toRational(length)) === count * m * Number(reduction) &&
       Number.isInteger(toNumber(toRational(start)) / Number(reduction));
     const keepable =
-      onSites(region.x, region.width, query.width, density.columns) &&
-      onSites(region.y, region.height, query.height, density.rows);
+      onSites(x, region.width, query.width, density.columns) &&
+      onSites(y, region.height, query.height, density.rows);
     let cold = all;
     let kept = 0;
-    // For tiles it is worth looking which blocks are there.
+    // For tiles it is worth looking which blocks are there, or being made for others.
     if (all <= MAX_BLOCKS_LOOKED_AT) {
       cold = 0;
       for (let row = rows.from; row <= rows.to; row++)
@@ -193,10 +200,11 @@ class LiifPicture implements ServedPicture {
     const piece = reduced ? REDUCED_PIECE : BAND_ROWS;
     const height = Math.min(query.height, piece);
     const width = reduced ? Math.min(query.width, piece) : query.width;
-    const sharesOf = (count: number, all: number) => Math.min(all, Math.ceil((all * piece) / count) + 1);
+    const sharesOf = (count: number, { from, to }: { from: number; to: number }) =>
+      Math.min(to - from + 1, Math.ceil(((to - from + 1) * piece) / count) + 1);
     const held =
-      sharesOf(query.height, rows.to - rows.from + 1) *
-      sharesOf(query.width, columns.to - columns.from + 1) *
+      sharesOf(query.height, rowsWith(FILTER_MARGIN)) *
+      sharesOf(query.width, columnsWith(FILTER_MARGIN)) *
       BLOCK_SITES ** 2;
     const pieceGrid = gridCount(density.rows, height + 4) * gridCount(density.columns, width + 4);
     // An engine that reduces holds the features of a whole piece; otherwise there is a strip of the grid, and up to 16 bytes for each sample.

@@ -17,6 +17,8 @@ export interface AdmissionOptions {
   readonly lanes: Readonly<Record<Lane, LaneLimits>>;
   /** Bytes that all running requests of the region lane may need together. */
   readonly regionBytes: number;
+  /** Milliseconds that a lane takes for one of estimated work, until that is known. Default 1: estimates are right, and one request runs at a time. */
+  readonly firstPace?: number;
   /** Called for each request that is turned away. */
   readonly onShed?: (lane: Lane, reason: 'queue-full' | 'wait-too-long' | 'too-large') => void;
 }
@@ -42,7 +44,7 @@ interface LaneState {
   countedTo: number;
 }
 
-/** What is known of a lane's speed in the beginning: estimates are right, and one request runs at a time. */
+/** What is taken to be done in the beginning. */
 const FIRST_WORK = 20;
 /** Busy time after which an observation counts half. */
 const HALF_LIFE_MS = 2000;
@@ -71,7 +73,7 @@ export class Admission {
       runningWork: 0,
       waitingWork: 0,
       doneWork: FIRST_WORK,
-      busyMs: FIRST_WORK,
+      busyMs: FIRST_WORK * (options.firstPace ?? 1),
       unfinishedMs: 0,
       countedTo: 0,
     });
