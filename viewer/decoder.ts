@@ -98,6 +98,8 @@ async function openPicture(
     bytes: reader.fileLength,
     quality: header.quality,
     alpha: header.alpha,
+    levels: header.levels,
+    overviewFactor: header.overviewFactor,
     ...(version !== null && { version }),
     engine: factsOf(image.engine),
   };

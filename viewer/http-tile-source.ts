@@ -1,5 +1,6 @@
 import { Edition } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
+import type { OverviewFirst } from './overview-first.ts';
 import { type PictureSize, TILE_SIZE, type TileSource } from './tile-source.ts';
 
 export interface HttpTileOptions {
@@ -11,12 +12,9 @@ export interface HttpTileOptions {
   readonly format?: 'png' | 'jpg' | 'webp' | 'avif';
   /** Shared by all that show the picture. By default one of the picture's version. */
   readonly edition?: Edition;
-  /** An image of the whole that is on its way: tiles of a reduced picture are not asked for before it has come, or failed, or kept them waiting for long. */
-  readonly overview?: () => Promise<unknown> | undefined;
+  /** What tiles of a reduction wait for. */
+  readonly overview?: OverviewFirst;
 }
-
-/** A server that needs longer for an overview may as well begin with tiles. */
-const OVERVIEW_MS = 1500;
 
 /**
  * Tiles of a server. `picture.tiles` is the template that it gives, with {z}, {x} and {y}; with its `version`, tiles of a picture that has taken its place
@@ -58,21 +56,8 @@ export class HttpTileSource implements TileSource {
   }
 
   async tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<Blob> {
-    const overview = z < this.nativeZoom && this.#options.overview?.();
-    if (overview) await settled(overview, OVERVIEW_MS);
+    if (z < this.nativeZoom) await this.#options.overview?.settled();
     signal.throwIfAborted();
     return fetchImage(this.url(z, x, y, size), { signal, priority: 'high' }, this.#edition);
   }
-}
-
-/** Resolves when a promise has settled, or so many milliseconds later. */
-function settled(promise: Promise<unknown>, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const end = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    promise.then(end, end);
-  });
 }

@@ -2,8 +2,10 @@ import type { EngineChoice, EngineFacts } from './decoder-messages.ts';
 import type { Edition } from './edition.ts';
 import { type DecodedPicture, type DecodeError, LocalDecoder } from './local-decoder.ts';
 import { LocalTileSource } from './local-tile-source.ts';
+import { OverviewFirst } from './overview-first.ts';
 import { decodingOf } from './permalink.ts';
-import { factsOf, type ShownPicture } from './shown-picture.ts';
+import { factsOf, goesFirst, type ShownPicture } from './shown-picture.ts';
+import { overviewReduction } from './thumbnail-size.ts';
 import { TILE_SIZE } from './tile-source.ts';
 
 /** Where the weights lie, from the page. */
@@ -79,11 +81,16 @@ export async function openPicture(
 
 /** A picture as the viewer shows it, decoded here. `like`: the same picture of a server, whose name and comparisons it keeps. */
 export function decodedHere(decoded: DecodedPicture, title: string, like?: ShownPicture): ShownPicture {
-  const source = new LocalTileSource(decoded);
+  const overview = new OverviewFirst();
+  const source = new LocalTileSource(decoded, overview);
   const { facts } = decoded;
+  const thumbnail = (signal: AbortSignal) => {
+    const image = thumbnailOf(decoded, signal);
+    return goesFirst(facts) ? overview.expect(image) : image;
+  };
   return {
     hasAddress: like !== undefined || typeof decoded.file === 'string',
-    thumbnail: like?.thumbnail ?? ((signal) => thumbnailOf(source, signal)),
+    thumbnail: like?.thumbnail ?? thumbnail,
     title,
     edition: decoded.edition,
     size: source,
@@ -100,13 +107,15 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
   };
 }
 
-/** The tile that holds all of the picture, without what is beyond it. */
-async function thumbnailOf(source: LocalTileSource, signal: AbortSignal): Promise<Blob> {
-  const size = 2 * TILE_SIZE;
-  const tile = await source.tile(0, 0n, 0n, size, signal);
-  const span = 2 ** source.nativeZoom / 2;
-  const width = Math.max(1, Math.round(source.width / span));
-  const height = Math.max(1, Math.round(source.height / span));
+/** The tile that holds all of the picture, without what is beyond it: an overview, where there is one. */
+async function thumbnailOf(decoded: DecodedPicture, signal: AbortSignal): Promise<Blob> {
+  const { facts } = decoded;
+  const reduction = overviewReduction(facts);
+  const span = TILE_SIZE * 2 ** facts.nativeZoom;
+  const size = reduction > 1 ? span / reduction : 2 * TILE_SIZE;
+  const tile = await decoded.tile(0, 0n, 0n, size, signal);
+  const width = Math.max(1, Math.round((facts.width * size) / span));
+  const height = Math.max(1, Math.round((facts.height * size) / span));
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext('2d')!.drawImage(tile, 0, 0);
   tile.close();

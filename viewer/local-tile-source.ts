@@ -1,5 +1,6 @@
 import { onAbort } from '../src/on-abort.ts';
 import { type DecodedPicture, DecodeError } from './local-decoder.ts';
+import type { OverviewFirst } from './overview-first.ts';
 import { TileError, type TileSource } from './tile-source.ts';
 
 interface Waiting {
@@ -14,11 +15,14 @@ export class LocalTileSource implements TileSource {
   readonly nativeZoom: number;
   readonly looksAhead = true;
   readonly #picture: DecodedPicture;
+  readonly #overview: OverviewFirst | undefined;
   readonly #waiting = new Set<Waiting>();
   #running = 0;
 
-  constructor(picture: DecodedPicture) {
+  /** `overview`: what tiles of a reduction wait for. */
+  constructor(picture: DecodedPicture, overview?: OverviewFirst) {
     this.#picture = picture;
+    this.#overview = overview;
     this.width = picture.facts.width;
     this.height = picture.facts.height;
     this.nativeZoom = picture.facts.nativeZoom;
@@ -32,6 +36,7 @@ export class LocalTileSource implements TileSource {
     signal: AbortSignal,
     distance: () => number = () => 0,
   ): Promise<ImageBitmap> {
+    if (z < this.nativeZoom) await this.#overview?.settled();
     await this.#turn(signal, distance);
     try {
       return await this.#picture.tile(z, x, y, size, signal);

@@ -3,9 +3,13 @@ import { addressOf, type ImageInfo, imageInfo, serverRoot } from './api.ts';
 import { Edition, versionIn } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import { HttpTileSource } from './http-tile-source.ts';
+import { OverviewFirst } from './overview-first.ts';
 import { fetchThumbnail } from './thumbnail.ts';
-import { overviewAddress } from './thumbnail-size.ts';
+import { overviewAddress, overviewReduction, type Sized } from './thumbnail-size.ts';
 import type { PictureSize, TileSource } from './tile-source.ts';
+
+/** A server that needs longer for an overview may as well begin with tiles. */
+const LONGEST_OVERVIEW_MS = 1500;
 
 /** A picture that can stand on the other side of the curtain. */
 export interface Comparison {
@@ -61,9 +65,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
   const original =
     info.original === undefined ? undefined : await imageInfo(info.original, signal).catch(() => undefined);
   const edition = new Edition(info.version);
-  let thumbnail: Promise<Blob> | undefined;
-  // Without overviews it takes as long as tiles do, and beneath transparent ones nothing is shown.
-  const overview = () => ((info.levels ?? 1) > 1 && !info.alpha ? thumbnail : undefined);
+  const overview = new OverviewFirst(LONGEST_OVERVIEW_MS);
   const comparisons: Comparison[] = [];
   if (info.kind === 'liif')
     comparisons.push({
@@ -90,8 +92,8 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
     lossless: new HttpTileSource(info, { server, edition, format: 'png' }),
     comparisons,
     thumbnail(signal) {
-      thumbnail = fetchThumbnail(addressOf(overviewAddress(info)), signal, edition);
-      return thumbnail;
+      const image = fetchThumbnail(addressOf(overviewAddress(info)), signal, edition);
+      return goesFirst(info) ? overview.expect(image) : image;
     },
     ...(info.file !== undefined && { file: addressOf(info.file) }),
     facts: factsOf(info),
@@ -109,6 +111,11 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
       return rgba;
     },
   };
+}
+
+/** Whether an image of the whole is there sooner than tiles, and shown beneath them. */
+export function goesFirst(picture: Sized & Pick<ImageInfo, 'alpha'>): boolean {
+  return !picture.alpha && overviewReduction(picture) > 1;
 }
 
 export function factsOf(info: Pick<ImageInfo, 'width' | 'height' | 'bytes' | 'quality' | 'kind'>): string {

@@ -29,25 +29,37 @@ export function thumbnailSide(picture: Sized, box: Size, ratio: number): number 
   return overview * MAX_OVERVIEW_ENLARGEMENT >= wanted ? overview : side;
 }
 
-/** The longer side of a small image that is there soon, whatever the size of the picture: an overview, or the one that the server names. */
+/** The address of a small image that is there soon, whatever the size of the picture: an overview, or the one that the server names. */
 export function overviewAddress(picture: Sized & Pick<ImageInfo, 'thumbnail'>): string {
   const side = largestOverview(picture, LONGEST_OVERVIEW);
   return side >= SHORTEST_OVERVIEW ? thumbnailAddress(picture.thumbnail, side) : picture.thumbnail;
 }
 
-/** The longer side of the largest overview that does not exceed `limit`; 0 if there is none. */
-function largestOverview({ width, height, levels = 1, overviewFactor = 1 }: Sized, limit: number): number {
-  const longer = Math.max(width, height);
-  const shorter = Math.min(width, height);
+/** How many times smaller than the picture that overview is; 1: there is none. */
+export function overviewReduction(picture: Sized): number {
+  const longer = Math.max(picture.width, picture.height);
+  const reduction = reductionWithin(picture, LONGEST_OVERVIEW);
+  return longer / reduction >= SHORTEST_OVERVIEW ? reduction : 1;
+}
+
+/** That of the largest overview whose longer side does not exceed `limit`; infinite if there is none. */
+function reductionWithin({ width, height, levels = 1, overviewFactor = 1 }: Sized, limit: number): number {
   for (let level = 1; level < levels; level++) {
     const reduction = overviewFactor ** level;
-    let side = Math.floor(longer / reduction);
-    if (side > limit) continue;
-    // Servers round the shorter side: if it came out larger than that of the overview, this would not do.
-    while (side > 0 && Math.round((shorter * side) / longer) * reduction > shorter) side--;
-    return side;
+    if (Math.floor(Math.max(width, height) / reduction) <= limit) return reduction;
   }
-  return 0;
+  return Number.POSITIVE_INFINITY;
+}
+
+/** The longer side of the largest overview that does not exceed `limit`; 0 if there is none. */
+function largestOverview(picture: Sized, limit: number): number {
+  const longer = Math.max(picture.width, picture.height);
+  const shorter = Math.min(picture.width, picture.height);
+  const reduction = reductionWithin(picture, limit);
+  let side = Math.floor(longer / reduction);
+  // Servers round the shorter side: if it came out larger than that of the overview, this would not do.
+  while (side > 0 && Math.round((shorter * side) / longer) * reduction > shorter) side--;
+  return side;
 }
 
 /** The address that the server gives of a small image, with another longer side. */

@@ -1,6 +1,11 @@
 import { expect, it } from 'vitest';
 import { planSampling } from '../../src/head/query.ts';
-import { type Sized, thumbnailSide } from '../../viewer/thumbnail-size.ts';
+import {
+  overviewAddress,
+  overviewReduction,
+  type Sized,
+  thumbnailSide,
+} from '../../viewer/thumbnail-size.ts';
 
 /** A card of the gallery. */
 const CARD = { width: 320, height: 240 };
@@ -52,4 +57,19 @@ it('whatever its shape, a picture is asked for at a size that its overview has',
       expect(side, `${width} x ${height}`).toBeGreaterThan(270);
       expect(levelOf(picture, side), `${width} x ${height}`).toBe(1);
     }
+});
+
+it.each([
+  [{ width: 4032, height: 3024, levels: 2, overviewFactor: 4 }, 1008],
+  [{ width: 6000, height: 4000, levels: 3, overviewFactor: 4 }, 1500],
+  [{ width: 8000, height: 6000, levels: 3, overviewFactor: 4 }, 500],
+  [{ width: 40_000, height: 10, levels: 2, overviewFactor: 4 }, undefined],
+  [{ width: 1000, height: 800, levels: 1, overviewFactor: 4 }, undefined],
+  [{ width: 4032, height: 3024 }, undefined],
+])('beneath tiles of %j lies its overview of up to 1536 pixels', (picture, side) => {
+  const thumbnail = '/iiif/3/a/full/!320,320/0/default.jpg?v=1';
+  expect(overviewAddress({ ...picture, thumbnail })).toBe(
+    side === undefined ? thumbnail : `/iiif/3/a/full/!${side},${side}/0/default.jpg?v=1`,
+  );
+  expect(overviewReduction(picture)).toBe(side === undefined ? 1 : picture.width / side);
 });
