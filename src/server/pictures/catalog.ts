@@ -4,7 +4,7 @@ import { basename, extname, join, resolve, sep } from 'node:path';
 import { SourceError } from '../../errors.ts';
 import type { PictureId } from '../http/request.ts';
 import { PLAIN_EXTENSIONS } from './plain-picture.ts';
-import { RootWatch } from './root-watch.ts';
+import { identityOf, RootWatch } from './root-watch.ts';
 
 /** A file of the catalog, as it was when it was last looked at. */
 export interface CatalogEntry {
@@ -48,6 +48,7 @@ interface Root {
   /** Where it was when it was last there. */
   readonly path: string;
   readonly directory: boolean;
+  readonly identity: string;
 }
 
 /**
@@ -89,7 +90,7 @@ export class Catalog {
     await catalog.rescan();
     if (options.watch)
       catalog.#watches = roots.map(
-        ({ named, path }) => new RootWatch(named, path, () => catalog.#noticed(), options.onWarning),
+        (root) => new RootWatch(root, () => catalog.#noticed(), options.onWarning),
       );
     return catalog;
   }
@@ -265,5 +266,6 @@ export class Catalog {
 /** Rejects where nothing is there. */
 async function rootAt(named: string): Promise<Root> {
   const path = await realpath(named);
-  return { named, path, directory: (await stat(path)).isDirectory() };
+  const stats = await stat(path);
+  return { named, path, directory: stats.isDirectory(), identity: identityOf(stats) };
 }

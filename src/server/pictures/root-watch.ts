@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
@@ -22,16 +23,18 @@ export class RootWatch {
   #looking: Promise<void> | undefined;
   #closed = false;
 
-  /** `path`: where `named` leads at first. */
-  constructor(named: string, path: string, onChange: () => void, onWarning?: (message: string) => void) {
+  /** A root as it was when it was read: `path` is where `named` led. */
+  constructor(
+    { named, path, identity }: { readonly named: string; readonly path: string; readonly identity: string },
+    onChange: () => void,
+    onWarning?: (message: string) => void,
+  ) {
     this.#named = named;
     this.#path = path;
+    this.#identity = identity;
     this.#onChange = onChange;
     this.#onWarning = onWarning;
     this.#watcher = this.#watch();
-    this.#lookOnce(async () => {
-      this.#identity = await identityOf(path);
-    });
     this.#timer = setInterval(() => this.#lookOnce(() => this.#look()), LOOK_MS).unref();
   }
 
@@ -42,6 +45,7 @@ export class RootWatch {
     await this.#watcher.close();
   }
 
+  /** What has changed before the system tells of changes is told of when it does. */
   #watch(): FSWatcher {
     return watch(this.#path, {
       ignoreInitial: true,
@@ -49,6 +53,7 @@ export class RootWatch {
       ignored: (path) => this.#hidden(path),
     })
       .on('all', this.#onChange)
+      .on('ready', this.#onChange)
       .on('error', (error) => this.#onWarning?.(`watching: ${(error as Error).message}`));
   }
 
@@ -71,7 +76,7 @@ export class RootWatch {
   async #look(): Promise<void> {
     const before = this.#identity;
     const path = await realpath(this.#named).catch(() => this.#path);
-    const now = await identityOf(this.#named);
+    const now = await stat(this.#named).then(identityOf, () => undefined);
     if (this.#closed || (now === before && path === this.#path)) return;
     this.#identity = now;
     if (now === undefined)
@@ -87,11 +92,6 @@ export class RootWatch {
 }
 
 /** Of the directory or file itself, whatever it holds. Numbers of removed ones are given away again, hence the time. */
-async function identityOf(path: string): Promise<string | undefined> {
-  try {
-    const { dev, ino, birthtimeMs } = await stat(path);
-    return `${dev}/${ino}/${birthtimeMs}`;
-  } catch {
-    return undefined;
-  }
+export function identityOf({ dev, ino, birthtimeMs }: Stats): string {
+  return `${dev}/${ino}/${birthtimeMs}`;
 }

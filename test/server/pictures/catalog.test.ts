@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -40,6 +41,14 @@ it('pictures of a directory that is being filled without a pause are there befor
     await filled;
     await catalog.close();
   }
+});
+
+it('a file that comes before its directory is watched, just after that was read, is noticed', async () => {
+  const root = await directoryOf({ 'a.png': 'x' });
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: true });
+  writeFileSync(join(root, 'b.png'), 'x');
+  await eventually(() => catalog.size === 2);
+  await catalog.close();
 });
 
 it('a directory that goes and comes back is served again and watched as before, and so is a file', async () => {
