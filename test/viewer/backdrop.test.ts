@@ -32,9 +32,10 @@ describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.evaluate(() => {
       location.hash = '#x=200&y=150&z=1';
     });
-    await page.waitForFunction(
-      () => document.querySelector<HTMLImageElement>('.backdrop')!.getBoundingClientRect().width === 400,
-    );
+    await page.waitForFunction(() => {
+      const image = document.querySelector<HTMLImageElement>('.backdrop')!;
+      return image.getBoundingClientRect().width === 400 && image.naturalWidth > 0;
+    });
     expect(await backdrop.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(320);
     await page.mouse.move(400, 300);
     await page.mouse.wheel(0, -90);

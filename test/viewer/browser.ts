@@ -102,7 +102,7 @@ export function countTiles(page: Page): Promise<TileCount> {
 
 /** Resolves when no tile of the present zoom is awaited any more. */
 export async function tilesLoaded(page: Page, covered = 1): Promise<void> {
-  const end = performance.now() + 20_000;
+  const end = performance.now() + 40_000;
   for (;;) {
     const count = await countTiles(page);
     if (count.waiting === 0 && count.loaded > 0 && count.covered >= covered) return;

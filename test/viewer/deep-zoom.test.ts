@@ -58,8 +58,7 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   ])(
     'shows both coordinates, however many digits they have, and leaves the buttons free: %i x %i',
     async (width, height) => {
-      const page = await open(`#x=123.4567&y=77.125&z=${NATIVE_ZOOM + 900}`);
-      await page.setViewportSize({ width, height });
+      const page = await open(`#x=123.4567&y=77.125&z=${NATIVE_ZOOM + 900}`, { viewport: { width, height } });
       await page.waitForFunction(() => document.querySelector('.readout-scale')?.textContent === '2⁹⁰⁰×');
       const box = async (selector: string) => (await page.locator(selector).boundingBox())!;
       const [readout, corner] = [await box('.readout'), await box('.corner')];
@@ -138,7 +137,7 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
       expect(Math.abs(after[i]!.top - expected.top)).toBeLessThan(1.5);
     }
     expect(kept).toBeGreaterThan(5);
-    expect(asked.filter((url) => url.includes('/noise/'))).toEqual([]);
+    expect(asked.filter((url) => /\/noise\/\d/.test(url))).toEqual([]);
     await page.close();
   });
 
@@ -155,11 +154,17 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
       });
       Object.assign(window, { seenScales: seen });
     });
-    for (let i = 0; i < 3; i++) await page.keyboard.press('+');
-    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '2³³×');
-    const seen = await page.evaluate(() => (window as unknown as { seenScales: string[] }).seenScales);
-    // Between those that the keys ask for.
-    expect(seen.filter((scale) => !/^2³[⁰¹²³]×$/.test(scale))).not.toEqual([]);
+    // A page that gets no processor for a while leaves frames out, so it may take several zooms until some are seen.
+    const between = async () => {
+      await page.keyboard.press('+');
+      await page.waitForFunction(() =>
+        /^2[⁰¹²³⁴⁵⁶⁷⁸⁹]+×$/.test(document.querySelector('.readout-scale')!.textContent!),
+      );
+      const seen = await page.evaluate(() => (window as unknown as { seenScales: string[] }).seenScales);
+      // Between those that the keys ask for.
+      return seen.filter((scale) => !/^2[⁰¹²³⁴⁵⁶⁷⁸⁹]+×$/.test(scale)).length;
+    };
+    await expect.poll(between, { interval: 500 }).toBeGreaterThan(0);
     await tilesLoaded(page);
     expect(page.faults).toEqual([]);
     await page.close();
@@ -172,7 +177,6 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.addStyleTag({ content: '.map { background: #f0f !important } .backdrop { display: none }' });
     const covered = exponent < 1 ? 0.7 : 1;
     await tilesLoaded(page, covered);
-    await page.waitForTimeout(400);
     const tiles = await page
       .locator('.leaflet-tile-loaded')
       .evaluateAll((all) =>
@@ -191,16 +195,19 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     );
     expect(joints.length).toBeGreaterThan(0);
     expect(Math.max(...joints)).toBeLessThan(0.01);
-    const shot = await page.locator('.map').screenshot({ animations: 'disabled' });
-    const { data, info } = await sharp(shot).removeAlpha().raw().toBuffer({ resolveWithObject: true });
-    // Columns through the middle of the window, where there is picture at every exponent: no background shows.
-    let background = 0;
-    for (let y = 150; y < 210; y++)
-      for (let x = 110; x < 390; x++) {
-        const at = (y * info.width + x) * 3;
-        if (data[at]! > 200 && data[at + 1]! < 60 && data[at + 2]! > 200) background++;
-      }
-    expect(background).toBe(0);
+    // Through the middle of the window, where there is picture at every exponent: no background shows.
+    const background = async () => {
+      const shot = await page.locator('.map').screenshot({ animations: 'disabled' });
+      const { data, info } = await sharp(shot).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+      let found = 0;
+      for (let y = 150; y < 210; y++)
+        for (let x = 110; x < 390; x++) {
+          const at = (y * info.width + x) * 3;
+          if (data[at]! > 200 && data[at + 1]! < 60 && data[at + 2]! > 200) found++;
+        }
+      return found;
+    };
+    await expect.poll(background, { timeout: 10_000 }).toBe(0);
     await page.close();
   });
 
@@ -218,13 +225,14 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.addStyleTag({
       content: '.panel, .backdrop { display: none !important } .map { background: #fff !important }',
     });
-    await page.waitForTimeout(400);
-    const shot = await page.screenshot({ clip: { x: 20, y: 20, width: 760, height: 560 } });
-    const { channels } = await sharp(shot).removeAlpha().stats();
-    for (const [c, value] of [150, 110, 60].entries()) {
-      expect(channels[c]!.min).toBeGreaterThan(value - 6);
-      expect(channels[c]!.max).toBeLessThan(value + 6);
-    }
+    const farthest = async () => {
+      const shot = await page.screenshot({ clip: { x: 20, y: 20, width: 760, height: 560 } });
+      const { channels } = await sharp(shot).removeAlpha().stats();
+      return Math.max(
+        ...[150, 110, 60].flatMap((value, c) => [value - channels[c]!.min, channels[c]!.max - value]),
+      );
+    };
+    await expect.poll(farthest, { timeout: 10_000 }).toBeLessThan(6);
     await page.close();
   });
 
@@ -286,9 +294,10 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   it('says which tiles fail, asks again, and stops asking for tiles that have left', async () => {
     const page = await openPage();
     let failing = true;
-    let asked = 0;
+    const asked = new Map<string, number[]>();
     await page.route(/\/noise\/\d+\/\d+\/\d+\.webp/, async (route) => {
-      asked++;
+      const url = route.request().url();
+      asked.set(url, [...(asked.get(url) ?? []), performance.now()]);
       if (!failing) return route.fallback();
       await route.fulfill({ status: 500, headers: { 'Retry-After': '2' }, body: 'broken' });
     });
@@ -296,14 +305,13 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.waitForSelector('.notice-fault');
     expect(await page.textContent('.notice-fault')).toMatch(/tiles have failed\. The server answered 500\./);
     expect(await page.textContent('.liif-tile-failed')).toContain('trying again');
-    const before = asked;
-    await page.waitForTimeout(1200);
-    // The server asked for two seconds.
-    expect(asked).toBe(before);
     failing = false;
     await tilesLoaded(page);
     await page.waitForSelector('.notice-fault', { state: 'detached' });
-    expect(asked).toBeGreaterThan(before);
+    // The server asked for two seconds.
+    const pauses = [...asked.values()].filter(({ length }) => length > 1).map(([one, two]) => two! - one!);
+    expect(pauses.length).toBeGreaterThan(0);
+    expect(Math.min(...pauses)).toBeGreaterThan(1990);
     // By hand, without waiting.
     failing = true;
     await page.keyboard.press('+');
@@ -316,15 +324,16 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     const aborted: string[] = [];
     page.on('requestfailed', (request) => aborted.push(`${request.failure()?.errorText} ${request.url()}`));
     await page.route(/\/noise\/8\//, () => undefined);
+    const begun = page.waitForRequest(/\/noise\/8\//);
     await page.evaluate(() => {
       location.hash = '#x=100&y=100&z=8';
     });
-    await page.waitForTimeout(300);
+    await begun;
     await page.evaluate(() => {
       location.hash = '#x=300&y=200&z=3';
     });
     await tilesLoaded(page);
-    expect(aborted.length).toBeGreaterThan(0);
+    await expect.poll(() => aborted.length).toBeGreaterThan(0);
     expect(
       aborted.every((failure) => failure.startsWith('net::ERR_ABORTED') && failure.includes('/noise/8/')),
     ).toBe(true);

@@ -26,7 +26,7 @@ describe.skipIf(!there)(`gestures${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.keyboard.press('ArrowLeft');
     await page.keyboard.press('ArrowRight');
     await page.waitForTimeout(600);
-    expect(page.url()).toMatch(/#x=(190|189\.9\d*|190\.0\d*)&/);
+    await expect.poll(() => page.url()).toMatch(/#x=(190|189\.9\d*|190\.0\d*)&/);
     await page.close();
   });
 
