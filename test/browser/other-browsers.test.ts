@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { builtViewer } from '../viewer/browser.ts';
-import { type DecodedTile, expectExactTiles, isDecoded, tilesInView } from '../viewer/decoded-tiles.ts';
+import { expectExactTiles, isDecoded, tilesAtRest, tilesInView } from '../viewer/decoded-tiles.ts';
 import { bundledPage, folderOf, ISOLATED, readBytes, type StaticHost, startStaticHost } from './chromium.ts';
 import { OTHER_BROWSERS, type OtherPage, type PageDriver, startPageDriver } from './other-browsers.ts';
 import { decodedHere, decodeInPage, FILES, openInPage, SIDE } from './page-decoding.ts';
@@ -55,15 +54,8 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
     return page;
   }
 
-  /** When all are there and move no longer. */
-  async function tilesAtRest({ until, evaluate }: OtherPage): Promise<DecodedTile[]> {
-    for (let before = ''; ; await delay(200)) {
-      await until(isDecoded);
-      const tiles = await evaluate(tilesInView);
-      if (JSON.stringify(tiles) === before) return tiles;
-      before = JSON.stringify(tiles);
-    }
-  }
+  const tilesOf = ({ until, evaluate }: OtherPage) =>
+    tilesAtRest({ decoded: () => until(isDecoded), tiles: () => evaluate(tilesInView) });
 
   it.skipIf(!there).each(PAGES)(`decodes in %s to the bytes of liif decode${why}`, async (kind, headers) => {
     const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
@@ -89,10 +81,10 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
         '/': viewer,
       };
       const opened = await open(files, folders, headers, `?src=pictures/${PICTURE}.liif#x=256&y=192&z=1`);
-      await expectExactTiles(await tilesAtRest(opened), 256, 192, 1, image);
+      await expectExactTiles(await tilesOf(opened), 256, 192, 1, image);
       for (let i = 0; i < 5; i++) await opened.press('+');
       await opened.until(() => location.hash.includes('z=6'));
-      await expectExactTiles(await tilesAtRest(opened), 256, 192, 6, image);
+      await expectExactTiles(await tilesOf(opened), 256, 192, 6, image);
       await image.close();
     },
   );

@@ -70,8 +70,8 @@ export interface OtherPage {
   close(): Promise<void>;
 }
 
-const START_MS = 30_000;
-const UNTIL_MS = 30_000;
+const START_MS = 60_000;
+const UNTIL_MS = 60_000;
 
 /** In the page: does what it is told, one after the other. */
 async function obey(driver: string): Promise<void> {

@@ -23,7 +23,7 @@ import {
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { directoryOf, picture as drawing, startServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, MISSING, openPage } from './browser.ts';
-import { expectExactTiles, isDecoded, tilesInView } from './decoded-tiles.ts';
+import { expectExactTiles, isDecoded, tilesAtRest, tilesInView } from './decoded-tiles.ts';
 
 const there = MISSING === undefined;
 /** 512 x 512: native at zoom 1. */
@@ -32,6 +32,10 @@ const PICTURE = 'squirrel';
 const SMALL = 'released-photograph';
 /** Weights of one's own. */
 const WEIGHTS = tinyModelBytes({ seed: 61 });
+
+/** Tiles that were decoded in the page. */
+const decodedTiles = (page: Page) =>
+  tilesAtRest({ decoded: () => page.waitForFunction(isDecoded), tiles: () => page.evaluate(tilesInView) });
 
 describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   let engine: Engine;
@@ -77,12 +81,6 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     const page = await openPage();
     await page.goto(`${from.url}${address}`);
     return page;
-  }
-
-  /** Tiles that were decoded in the page. */
-  async function decodedTiles(page: Page) {
-    await page.waitForFunction(isDecoded);
-    return page.evaluate(tilesInView);
   }
 
   async function expectExact(page: Page, x: number, y: number, z: number, expected = image): Promise<void> {
@@ -418,8 +416,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     });
     const page = await openPage();
     await page.goto(`${server.localUrl}view?id=own#x=250&y=200&z=1&decode=here`);
-    await page.waitForFunction(isDecoded);
-    await expectExactTiles(await page.evaluate(tilesInView), 250, 200, 1, expected);
+    await expectExactTiles(await decodedTiles(page), 250, 200, 1, expected);
     expect(await page.getByRole('switch').getAttribute('aria-checked')).toBe('true');
     expect(page.faults).toEqual([]);
     await page.close();

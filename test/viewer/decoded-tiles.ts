@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { LiifImage } from '../../src/decode.ts';
 import { nativeZoom } from '../../src/pixels/tile.ts';
@@ -38,6 +39,19 @@ export async function tilesInView(): Promise<DecodedTile[]> {
     });
   }
   return found;
+}
+
+/** The tiles in view when all are there and move no longer: those of another zoom go a moment after the last has come. */
+export async function tilesAtRest(page: {
+  decoded(): Promise<unknown>;
+  tiles(): Promise<DecodedTile[]>;
+}): Promise<DecodedTile[]> {
+  for (let before = ''; ; await delay(200)) {
+    await page.decoded();
+    const tiles = await page.tiles();
+    if (JSON.stringify(tiles) === before) return tiles;
+    before = JSON.stringify(tiles);
+  }
 }
 
 /** Demands that tiles around x, y at zoom z have the bytes that `liif decode` gives. */

@@ -64,6 +64,26 @@ function collisions(page: Page): Promise<string[]> {
   });
 }
 
+/** What is wrong with a page of this size, and stays so: it hears of its size a moment later. */
+async function faultsAt(
+  page: Page,
+  size: { readonly width: number; readonly height: number },
+  faults: () => Promise<readonly string[]>,
+): Promise<string[]> {
+  await page.setViewportSize(size);
+  await page.evaluate(async ({ width, height }) => {
+    const frame = () => new Promise(requestAnimationFrame);
+    while (innerWidth !== width || innerHeight !== height) await frame();
+    for (let i = 0; i < 2; i++) await frame();
+  }, size);
+  let found = await faults();
+  for (let look = 0; look < 50 && found.length > 0; look++) {
+    await page.waitForTimeout(100);
+    found = await faults();
+  }
+  return found.map((fault) => `${size.width} x ${size.height}: ${fault}`);
+}
+
 /** What lies over the middle of an element instead of itself. */
 function covered(locator: Locator): Promise<string | undefined> {
   return locator.evaluate((element) => {
@@ -83,14 +103,7 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     const bad: string[] = [];
     for (const height of [320, 360, 414, 480, 481, 580, 581, 640, 900])
       for (const width of [320, 360, 480, 559, 560, 640, 641, 683, 700, 740, 768, 845, 860, 861, 896, 1280]) {
-        await page.setViewportSize({ width, height });
-        // The page hears of its size a moment later.
-        let found = await collisions(page);
-        for (let look = 0; look < 20 && found.length > 0; look++) {
-          await page.waitForTimeout(100);
-          found = await collisions(page);
-        }
-        for (const collision of found) bad.push(`${width} x ${height}: ${collision}`);
+        bad.push(...(await faultsAt(page, { width, height }, () => collisions(page))));
       }
     expect(bad).toEqual([]);
     await page.close();
@@ -109,11 +122,11 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     const bad: string[] = [];
     for (const height of [320, 360, 371, 414, 480, 640])
       for (const width of [320, 360, 480, 559]) {
-        await page.setViewportSize({ width, height });
-        await page.waitForTimeout(100);
-        for (const collision of await collisions(page)) bad.push(`${width} x ${height}: ${collision}`);
-        const over = await page.locator('.inspector').evaluate((it) => it.scrollWidth - it.clientWidth);
-        if (over > 0) bad.push(`${width} x ${height}: values reach out of the inspector`);
+        const faults = async () => {
+          const over = await page.locator('.inspector').evaluate((it) => it.scrollWidth - it.clientWidth);
+          return [...(await collisions(page)), ...(over > 0 ? ['values reach out of the inspector'] : [])];
+        };
+        bad.push(...(await faultsAt(page, { width, height }, faults)));
       }
     expect(bad).toEqual([]);
     expect(page.faults).toEqual([]);

@@ -198,6 +198,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.getByText('large.png: encoding').waitFor();
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.waitForFunction(() => document.querySelector('.notice') === null);
+    await eventually(() => jobs.length > 0);
     expect(jobs.length).toBe(1);
     const job = new URL(jobs[0]!).pathname;
     await eventually(async () => (await server!.get(job)).json().state === 'failed');

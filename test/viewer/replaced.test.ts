@@ -81,7 +81,7 @@ describe.skipIf(!there)(
       await tilesLoaded(page);
       expect(await facts(page)).toMatch(/^6000 × 4000/);
       expect(await page.locator('.notice').count()).toBe(0);
-      expect(await bluePixels(page)).toBeGreaterThan(10_000);
+      await expect.poll(() => bluePixels(page)).toBeGreaterThan(10_000);
       expect(page.faults).toEqual([]);
       await page.close();
     });

@@ -72,11 +72,7 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     expect(await page.locator('.curtain-choice').inputValue()).toBe('original');
     // Nothing but the tiles, to compare with the server's.
     await page.addStyleTag({ content: '.panel, .curtain-line, .progress { display: none !important }' });
-    await page.waitForTimeout(300);
-    const { data } = await sharp(await page.screenshot())
-      .removeAlpha()
-      .raw()
-      .toBuffer({ resolveWithObject: true });
+    let data = Buffer.alloc(0);
     const own = await pixelsOf((await server!.get('/noise/1/0/0.webp')).body);
     const other = await pixelsOf((await server!.get('/noise.png/1/0/0.webp')).body);
     const difference = (pixels: typeof own, left: number) => {
@@ -87,9 +83,15 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
             sum += Math.abs(data[(y * 400 + x) * 3 + c]! - pixels.data[(y * 256 + x) * pixels.channels + c]!);
       return sum / (210 * 30 * 3);
     };
-    expect(difference(own, 160)).toBeLessThan(1);
+    const differences = async () => {
+      data = await sharp(await page.screenshot())
+        .removeAlpha()
+        .raw()
+        .toBuffer();
+      return Math.max(difference(own, 160), difference(other, 210));
+    };
+    await expect.poll(differences).toBeLessThan(1);
     expect(difference(other, 160)).toBeGreaterThan(5);
-    expect(difference(other, 210)).toBeLessThan(1);
     expect(difference(own, 210)).toBeGreaterThan(5);
     await page.close();
   });
@@ -231,21 +233,25 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     });
     const page = await openPage();
     const asked: string[] = [];
+    let busy = true;
     let running = 0;
     let most = 0;
     await page.route(/\/full\//, async (route) => {
       const name = /iiif\/3\/(.)\.png\//.exec(route.request().url())![1]!;
       asked.push(name);
       most = Math.max(most, ++running);
+      // The first waits for the second, and both for a third that is not to come yet.
+      await eventually(() => asked.length > 1);
       await new Promise((resolve) => setTimeout(resolve, 50));
       running--;
-      const refused = name === 'a' && asked.filter((other) => other === 'a').length < 3;
+      const refused = name === 'a' && busy;
       await (refused ? route.fulfill({ status: 503, headers: { 'Retry-After': '1' } }) : route.continue());
     });
     await page.goto(gallery.localUrl);
     // Nothing broken is shown while a card waits.
     await eventually(() => asked.length > names.length);
     expect(await page.evaluate(() => document.querySelector('.card img')!.getAttribute('src'))).toBe(null);
+    busy = false;
     await page.waitForFunction(() =>
       [...document.querySelectorAll<HTMLImageElement>('.card img')].every(
         ({ naturalWidth }) => naturalWidth > 0,
@@ -253,25 +259,28 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     );
     expect(most).toBe(2);
     expect([...new Set(asked)]).toStrictEqual(names);
-    expect(asked.filter((name) => name === 'a')).toHaveLength(3);
+    expect(asked.filter((name) => name === 'a').length).toBeGreaterThan(1);
     expect(page.faults).toStrictEqual([]);
     await page.close();
   });
 
   it('shows no broken picture in the navigator when the server is too busy for it', async () => {
     const page = await openPage();
+    let busy = true;
     let refused = 0;
-    await page.route(/\/full\//, (route) =>
-      refused++ === 0 ? route.fulfill({ status: 503, headers: { 'Retry-After': '1' } }) : route.continue(),
-    );
+    await page.route(/\/full\//, (route) => {
+      if (!busy) return route.continue();
+      refused++;
+      return route.fulfill({ status: 503, headers: { 'Retry-After': '1' } });
+    });
     await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=6`);
-    await eventually(() => refused === 1);
+    await eventually(() => refused > 0);
     const image = page.locator('.navigator img');
     expect(await image.getAttribute('src')).toBe(null);
+    busy = false;
     await page.waitForFunction(
       () => document.querySelector<HTMLImageElement>('.navigator img')!.naturalWidth > 0,
     );
-    expect(refused).toBe(2);
     await page.close();
   });
 
