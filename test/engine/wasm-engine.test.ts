@@ -215,27 +215,43 @@ describe('threads', () => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--import', 'tsx', '--input-type=module', '-e', program],
-      { timeout: 30_000 },
+      { timeout: 100_000 },
     );
     expect(stdout).toBe('opened\n');
   });
 });
 
 it('stops work that was aborted', async () => {
-  const engine: Engine = await openWasmEngine(model, { host: nodeHost, threads: 2 });
+  let posted = 0;
+  const host: WasmHost = {
+    ...nodeHost,
+    startThread() {
+      const thread = nodeHost.startThread();
+      return {
+        ...thread,
+        post(message, transfer) {
+          if (message.kind === 'run') posted++;
+          thread.post(message, transfer);
+        },
+      };
+    },
+  };
+  const engine: Engine = await openWasmEngine(model, { host, threads: 2 });
+  (await engine.features(latents, level, sites, 60)).close();
+  const ofOne = posted;
   const controller = new AbortController();
   const long = Array.from({ length: 200 }, () =>
     engine.features(latents, level, sites, 60, controller.signal).catch((reason) => reason),
   );
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  const start = performance.now();
+  await Promise.race(long);
+  const before = posted;
   controller.abort(new Error('enough'));
   expect((await Promise.all(long)).every((reason) => reason instanceof Error || 'close' in reason)).toBe(
     true,
   );
   const features = await engine.features(latents, level, sites, 60);
-  // The queue was dropped, not worked off.
-  expect(performance.now() - start).toBeLessThan(3000);
+  // The queue was dropped, not worked off: a thread may have begun with one more of it.
+  expect(posted - before).toBeLessThanOrEqual(ofOne + 2);
   features.close();
   await engine.close();
 });

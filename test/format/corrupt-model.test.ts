@@ -20,7 +20,7 @@ const MAX_MEMORY = 256 * 2 ** 20;
 
 /** The model, or undefined where it is refused as it should be. */
 async function outcome(bytes: Uint8Array): Promise<Model | undefined> {
-  const start = performance.now();
+  const start = process.cpuUsage();
   try {
     return await loadModel(bytes);
   } catch (error) {
@@ -32,7 +32,9 @@ async function outcome(bytes: Uint8Array): Promise<Model | undefined> {
     expect(byteOffset).toBeLessThanOrEqual(Math.max(8, bytes.length));
     return undefined;
   } finally {
-    expect(performance.now() - start).toBeLessThan(MAX_LOAD_MS);
+    // Of a processor: other programs may hold it.
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000).toBeLessThan(MAX_LOAD_MS);
   }
 }
 

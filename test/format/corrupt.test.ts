@@ -66,13 +66,15 @@ beforeAll(async () => {
 
 /** What became of a file: its picture, or the error, which is one of those allowed. */
 async function outcome(bytes: Uint8Array): Promise<Raster | FormatError | UnsupportedError> {
-  const start = performance.now();
+  const start = process.cpuUsage();
   const result = await decodeImage(bytes, { engine }).catch((error: unknown) => {
     if (isLiifError(error, 'FormatError') || isLiifError(error, 'UnsupportedError'))
       return error as FormatError | UnsupportedError;
     throw error;
   });
-  expect(performance.now() - start).toBeLessThan(MAX_DECODE_MS);
+  // Of a processor: other programs may hold it.
+  const { user, system } = process.cpuUsage(start);
+  expect((user + system) / 1000).toBeLessThan(MAX_DECODE_MS);
   return result;
 }
 
