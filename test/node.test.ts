@@ -218,6 +218,6 @@ describe('the library in Node', () => {
     });
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(code).toBe(0);
-    expect(performance.now() - worked!).toBeLessThan(3000);
+    expect(performance.now() - worked!).toBeLessThan(20_000);
   });
 });
