@@ -126,7 +126,7 @@ export interface TestServer extends RunningServer {
   readonly log: readonly Record<string, unknown>[];
 }
 
-/** A server on a free port with the small engine; stopped after the tests. It turns nobody away for a wait that other programs are the cause of. */
+/** A server on a free port with the small engine; stopped after the tests. */
 export async function startServer(options: AppOptions): Promise<TestServer> {
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(JSON.parse(line)) });
@@ -134,7 +134,6 @@ export async function startServer(options: AppOptions): Promise<TestServer> {
     port: 0,
     host: '127.0.0.1',
     stopMs: 1000,
-    maxWaitMs: 30_000,
     openEngine: async () => testEngine(),
     logger,
     ...options,
