@@ -157,7 +157,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
         },
       },
       '/{id}/{z}/{x}/{y}.{format}': get(
-        'A tile of 256 x 256 pixels; with @2x or @3x after y, of 512 or 768',
+        'A tile of 256 x 256 pixels; with @2x, @3x or @4x after y, of 512, 768 or 1024',
         [
           id,
           path(

@@ -1,6 +1,7 @@
 import { parseDecimal, type Rational } from '../../head/rational.ts';
 import { badRequest, notFound, Problem } from '../problem.ts';
 import type { ImageFormat } from '../protocols/image-format.ts';
+import type { PixelRatio } from '../protocols/xyz.ts';
 import { type IiifParameters, type IiifVersion, parseIiifParameters } from './iiif-parameters.ts';
 import { wholeNumber } from './numbers.ts';
 
@@ -25,7 +26,7 @@ export type ServerRequest =
       readonly z: number;
       readonly x: bigint;
       readonly y: bigint;
-      readonly pixelRatio: 1 | 2 | 3;
+      readonly pixelRatio: PixelRatio;
       readonly format: ImageFormat;
       readonly method: 'decode' | 'bicubic';
       readonly version: string | undefined;
@@ -134,8 +135,7 @@ function parseTile(parts: readonly string[], query: URLSearchParams): ServerRequ
   }
   const [, yText, ratio = '1', extension] = match;
   const id = parseId(parts.slice(0, -3));
-  if (ratio !== '1' && ratio !== '2' && ratio !== '3')
-    throw badRequest('invalid-pixel-ratio', 'Tiles come at @1x, @2x and @3x.');
+  if (!/^[1-4]$/.test(ratio)) throw badRequest('invalid-pixel-ratio', 'Tiles come at @1x, @2x, @3x and @4x.');
   const z = zText.length > 4 ? Number.POSITIVE_INFINITY : Number(zText);
   if (z > MAX_ZOOM) throw badRequest('invalid-zoom', `Zoom levels go from 0 to ${MAX_ZOOM}.`);
   const method = query.get('method') ?? 'decode';
@@ -147,7 +147,7 @@ function parseTile(parts: readonly string[], query: URLSearchParams): ServerRequ
     z,
     x: parseIndex(xText),
     y: parseIndex(yText!),
-    pixelRatio: Number(ratio) as 1 | 2 | 3,
+    pixelRatio: Number(ratio) as PixelRatio,
     format: parseTileFormat(extension!),
     method,
     version: versionOf(query),

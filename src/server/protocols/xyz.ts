@@ -4,11 +4,14 @@ import { badRequest, notFound } from '../problem.ts';
 import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
+/** How many times 256 pixels a tile has on its side. */
+export type PixelRatio = 1 | 2 | 3 | 4;
+
 export interface TileAddress {
   readonly z: number;
   readonly x: bigint;
   readonly y: bigint;
-  readonly pixelRatio: 1 | 2 | 3;
+  readonly pixelRatio: PixelRatio;
   readonly format: ImageFormat;
   readonly method: 'decode' | 'bicubic';
 }

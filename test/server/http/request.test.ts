@@ -46,7 +46,7 @@ describe('a tile address', () => {
     '/a/1e3/0/0.png',
     '/a/1.5/0/0.png',
     '/a/0/00/0.png',
-    '/a/0/0/0@4x.png',
+    '/a/0/0/0@5x.png',
     '/a/0/0/0.bmp',
     '/a/0/0/0.png?method=magic',
     `/a/0/${'9'.repeat(311)}/0.png`,

@@ -104,16 +104,16 @@ describe('tiles join', () => {
       }
     });
 
-  it('with @2x: the four tiles of the next zoom', async () => {
-    const large = await tile('3/1/1@2x');
-    for (const [dx, dy] of [
-      [0, 0],
-      [1, 0],
-      [0, 1],
-      [1, 1],
-    ] as const) {
-      const small = await tile(`4/${2 + dx}/${2 + dy}`);
-      expect(Buffer.compare(small.data, crop(large, 256 * dx, 256 * dy, 256, 256))).toBe(0);
-    }
-  });
+  for (const [ratio, zooms] of [
+    [2, 1],
+    [4, 2],
+  ] as const)
+    it(`with @${ratio}x: the ${ratio ** 2} tiles of ${zooms} zooms further`, async () => {
+      const large = await tile(`3/1/1@${ratio}x`);
+      for (let dy = 0; dy < ratio; dy++)
+        for (let dx = 0; dx < ratio; dx++) {
+          const small = await tile(`${3 + zooms}/${ratio + dx}/${ratio + dy}`);
+          expect(Buffer.compare(small.data, crop(large, 256 * dx, 256 * dy, 256, 256))).toBe(0);
+        }
+    });
 });
