@@ -54,7 +54,8 @@ export class PictureMap {
     const { width, height, nativeZoom } = picture.size;
     // Whichever way the screen is turned.
     const fit = nativeZoom + Math.log2(Math.min(size.x, size.y) / Math.max(width, height));
-    this.view = new DeepView(this.map, this.layer, { minZoom: Math.min(0, Math.floor(fit)) });
+    const native = nativeZoom - Math.log2(devicePixelRatio);
+    this.view = new DeepView(this.map, this.layer, { minZoom: Math.min(0, Math.floor(fit), native) });
     this.motion = new ZoomMotion(this.view);
     this.thumbnail = picture.thumbnail?.(this.#closing.signal);
     if (this.thumbnail && !picture.alpha) new Backdrop(this.view, picture.size, this.thumbnail);

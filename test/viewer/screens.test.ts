@@ -45,6 +45,13 @@ describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` 
     await page.close();
   });
 
+  it('shows pictures at native scale that are smaller than the window then', async () => {
+    const page = await open('#x=200&y=150&z=1', { deviceScaleFactor: 3 });
+    await page.keyboard.press('1');
+    expect(await page.locator('.readout-scale, .badge').allTextContents()).toEqual(['1×', 'native']);
+    await page.close();
+  });
+
   it('shows the whole picture on when a phone is turned, and only to whom it was shown', async () => {
     const page = await open('', { viewport: { width: 400, height: 800 } });
     expect(await page.textContent('.readout-scale')).toBe('1×');
