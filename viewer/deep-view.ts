@@ -119,6 +119,11 @@ export class DeepView {
     this.map.fire('rebase');
   }
 
+  /** Where the frames of a continuous zoom that follow will end; without a zoom there are no more. */
+  headFor(zoom?: number): void {
+    for (const layer of this.#layers) layer.goal = zoom;
+  }
+
   /** One frame of a continuous zoom: `zoom` around a point of the map's element, which keeps its position. */
   zoomFrame(containerPoint: PointExpression, zoom: number): void {
     const internals = internalsOf(this.map);

@@ -40,7 +40,7 @@ export class HttpTileSource implements TileSource {
     this.#edition = options.edition ?? new Edition(picture.version);
   }
 
-  /** Address of a tile; `size` is 1, 2 or 3 times TILE_SIZE. */
+  /** Address of a tile; `size` is 1 to 4 times TILE_SIZE. */
   url(z: number, x: bigint, y: bigint, size: number): string {
     const { server, method, format } = this.#options;
     const ratio = Math.round(size / TILE_SIZE);

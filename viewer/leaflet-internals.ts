@@ -25,6 +25,7 @@ export interface GridLayerInternals {
   _level?: InternalLevel;
   _tileZoom: number | undefined;
   _removeTile(key: string): void;
+  _clampZoom(zoom: number): number;
   _tileCoordsToKey(coords: { x: number; y: number; z: number }): string;
   _setZoomTransforms(center: LatLng, zoom: number): void;
   _pruneTiles(): void;

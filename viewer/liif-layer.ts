@@ -2,6 +2,7 @@ import {
   type Bounds,
   type Coords,
   type CRS,
+  DomUtil,
   type DoneCallback,
   GridLayer,
   type GridLayerOptions,
@@ -10,11 +11,13 @@ import {
   type Map as LeafletMap,
   Point,
 } from 'leaflet';
+import { drawn } from './drawn-tile.ts';
 import { FloatingOrigin, type RootTile, rootDistance, type TileAddress } from './floating-origin.ts';
 import { HttpTileSource } from './http-tile-source.ts';
 import { imageCrs } from './image-crs.ts';
-import { internalsOf } from './leaflet-internals.ts';
+import { type InternalLevel, internalsOf } from './leaflet-internals.ts';
 import { Lookahead } from './lookahead.ts';
+import { nativeRatio, onScreenPixel, screenRatio, type TileRatio } from './native-pixels.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
 import { retryDelay } from './retry.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
@@ -22,8 +25,8 @@ import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.t
 export interface LiifLayerOptions extends GridLayerOptions {
   /** Where the map's coordinates begin; layers of one map share it. By default the corner of the picture. */
   readonly origin?: FloatingOrigin;
-  /** Pixels of a tile per CSS pixel: 1, 2 or 3. By default what the screen has. */
-  readonly pixelRatio?: 1 | 2 | 3;
+  /** Pixels of a tile per CSS pixel. By default what the screen has, 3 at most, and at native scale as many as give the picture's own pixels. */
+  readonly pixelRatio?: TileRatio;
 }
 
 /** What `layer.status` tells, and the event `tilestatus` of the layer. */
@@ -44,6 +47,8 @@ interface RunningTile {
   readonly coords: Coords;
   readonly element: HTMLElement;
   controller: AbortController;
+  /** Pixels per CSS pixel that it was last asked for with. */
+  ratio: TileRatio;
   /** Leaflet is told once that the tile is there. */
   done: DoneCallback | undefined;
   waiting: boolean;
@@ -65,13 +70,14 @@ const PATIENCE = 3;
  */
 export class LiifLayer extends GridLayer {
   readonly origin: FloatingOrigin;
+  /** Zoom of the picture at which a motion that is under way will end: tiles are asked for as they will be shown there. */
+  goal: number | undefined;
   #source: TileSource;
   readonly #running = new Map<HTMLElement, RunningTile>();
-  readonly #pixelRatio: 1 | 2 | 3 | undefined;
+  readonly #pixelRatio: TileRatio | undefined;
   readonly #lookahead = new Lookahead();
   /** Tiles that the server was too busy for. */
   readonly #turnedAway = new Set<RunningTile>();
-  #screenRatio = 1;
   #endWatch: (() => void) | undefined;
   #loading = 0;
   #failing = 0;
@@ -110,14 +116,14 @@ export class LiifLayer extends GridLayer {
   /** Takes tiles of the same picture from elsewhere; what is shown stays until its successor has come. */
   changeSource(source: TileSource): void {
     this.#source = source;
-    this.#loadAgain();
+    this.#loadAgain(() => true);
   }
 
-  #loadAgain(): void {
+  #loadAgain(which: (tile: RunningTile) => boolean): void {
     const { _tileZoom } = internalsOf(this);
     for (const running of this.#running.values()) {
       // Tiles of other zooms are about to go.
-      if (running.coords.z !== _tileZoom) continue;
+      if (running.coords.z !== _tileZoom || !which(running)) continue;
       running.controller.abort();
       running.controller = new AbortController();
       running.tries = 0;
@@ -151,10 +157,11 @@ export class LiifLayer extends GridLayer {
   }
 
   override onAdd(map: LeafletMap): this {
-    this.#screenRatio = this.#ratio();
     this.#endWatch = watchPixelRatio(() => this.#otherPixels());
     super.onAdd(map);
     map.on('zoom zoomanim zoomend viewreset', this.#overlap, this);
+    map.on('move', this.#placeNative, this);
+    map.on('moveend', this.#rest, this);
     this.#overlap();
     return this;
   }
@@ -162,6 +169,8 @@ export class LiifLayer extends GridLayer {
   override onRemove(map: LeafletMap): this {
     this.#endWatch?.();
     map.off('zoom zoomanim zoomend viewreset', this.#overlap, this);
+    map.off('move', this.#placeNative, this);
+    map.off('moveend', this.#rest, this);
     return super.onRemove(map);
   }
 
@@ -216,6 +225,7 @@ export class LiifLayer extends GridLayer {
       coords,
       element,
       controller: new AbortController(),
+      ratio: 1,
       done,
       waiting: true,
       tries: 0,
@@ -260,10 +270,12 @@ export class LiifLayer extends GridLayer {
     clearTimeout(running.timer);
     const { address, element } = running;
     const { signal } = running.controller;
-    const ratio = this.#screenRatio;
+    running.ratio = this.#ratio(running.coords.z);
     try {
       const { z, x, y } = address;
-      const body = await this.#source.tile(z, x, y, TILE_SIZE * ratio, signal, () => this.#distance(running));
+      const body = await this.#source.tile(z, x, y, TILE_SIZE * running.ratio, signal, () =>
+        this.#distance(running),
+      );
       const { picture, url } = await drawn(body);
       if (signal.aborted) {
         if (url !== undefined) URL.revokeObjectURL(url);
@@ -287,16 +299,53 @@ export class LiifLayer extends GridLayer {
     }
   }
 
-  #ratio(): number {
-    return this.#pixelRatio ?? Math.min(3, Math.max(1, Math.ceil(devicePixelRatio || 1)));
+  #ratio(tileZoom: number): TileRatio {
+    const zoom = this.goal === undefined ? this._map.getZoom() : this.goal - this.origin.root.z;
+    return this.#native(tileZoom, zoom) ?? this.#pixelRatio ?? screenRatio();
+  }
+
+  /** The ratio of tiles with the picture's own pixels, where the map shows those of `tileZoom` at native scale. */
+  #native(tileZoom: number, zoom: number): TileRatio | undefined {
+    const { z } = this.origin.root;
+    if (tileZoom !== internalsOf(this)._clampZoom(Math.round(zoom))) return undefined;
+    const ratio = nativeRatio(this.#source.nativeZoom - z, zoom, tileZoom);
+    return this.#pixelRatio === undefined || this.#pixelRatio === ratio ? ratio : undefined;
+  }
+
+  /** Leaflet asks here, in its own way, for tiles of a zoom to be put in their place. */
+  protected _setZoomTransform(level: InternalLevel, center: LatLng, zoom: number): void {
+    const ratio = this.#native(level.zoom, zoom);
+    if (ratio === undefined) {
+      overridden._setZoomTransform.call(this, level, center, zoom);
+      return;
+    }
+    const map = this._map;
+    const place = level.origin
+      .multiplyBy(map.getZoomScale(zoom, level.zoom))
+      .subtract(internalsOf(map)._getNewPixelOrigin(center, zoom));
+    DomUtil.setTransform(level.el, onScreenPixel(map, place), ratio / devicePixelRatio);
+  }
+
+  /** Maps move by pixels of CSS. */
+  #placeNative(): void {
+    const { _level } = internalsOf(this);
+    const zoom = this._map.getZoom();
+    if (_level && this.#native(_level.zoom, zoom) !== undefined)
+      this._setZoomTransform(_level, this._map.getCenter(), zoom);
+  }
+
+  /** Tiles that came on the way here, or for another screen, come anew where they have fewer pixels than they should, or are not those of the picture. */
+  #rest(): void {
+    const { _tileZoom } = internalsOf(this);
+    if (_tileZoom === undefined) return;
+    const ratio = this.#ratio(_tileZoom);
+    const native = this.#native(_tileZoom, this._map.getZoom()) !== undefined;
+    this.#loadAgain((tile) => tile.ratio < ratio || (native && tile.ratio > ratio));
   }
 
   #otherPixels(): void {
     this.#overlap();
-    const ratio = this.#ratio();
-    if (ratio === this.#screenRatio) return;
-    this.#screenRatio = ratio;
-    this.#loadAgain();
+    this.#rest();
   }
 
   #fail(running: RunningTile, error: unknown): void {
@@ -366,10 +415,11 @@ export class LiifLayer extends GridLayer {
    */
   #overlap(event?: { readonly type: string }): void {
     const zoom = this._map.getZoom();
+    const { _tileZoom } = internalsOf(this);
+    const native = _tileZoom !== undefined && this.#native(_tileZoom, zoom) !== undefined;
     const whole =
       event?.type !== 'zoomanim' &&
-      Math.abs(zoom - Math.round(zoom)) < 1e-6 &&
-      Number.isInteger(devicePixelRatio);
+      (native || (Math.abs(zoom - Math.round(zoom)) < 1e-6 && Number.isInteger(devicePixelRatio)));
     this.getContainer()?.style.setProperty('--liif-overlap', whole ? '0px' : '1px');
   }
 
@@ -385,41 +435,10 @@ export class LiifLayer extends GridLayer {
 const overridden = GridLayer.prototype as unknown as {
   _getTiledPixelBounds(this: GridLayer, center: LatLng): Bounds;
   _update(this: GridLayer, center?: LatLng): void;
+  _setZoomTransform(this: GridLayer, level: InternalLevel, center: LatLng, zoom: number): void;
 };
-
-/** An element that shows the tile, decoded, so that nothing flickers when it is put in; `url` has to be revoked. */
-async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLElement; url?: string }> {
-  if (!(body instanceof Blob)) {
-    const canvas = document.createElement('canvas');
-    canvas.width = body.width;
-    canvas.height = body.height;
-    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(body);
-    return { picture: filling(canvas) };
-  }
-  const image = document.createElement('img');
-  image.alt = '';
-  image.draggable = false;
-  const url = URL.createObjectURL(body);
-  image.src = url;
-  try {
-    await image.decode();
-  } catch (cause) {
-    URL.revokeObjectURL(url);
-    throw new TileError('The tile is no image.', { cause });
-  }
-  return { picture: filling(image), url };
-}
 
 function revoke(running: RunningTile): void {
   if (running.url !== undefined) URL.revokeObjectURL(running.url);
   delete running.url;
-}
-
-/** Of what is shown in a tile. */
-const SIDE = 'calc(100% + var(--liif-overlap, 0px))';
-
-/** Pages have rules for images that would shrink tiles. */
-function filling(picture: HTMLElement): HTMLElement {
-  picture.style.cssText = `display:block;width:${SIDE};height:${SIDE};max-width:none;max-height:none;margin:0;padding:0;border:0`;
-  return picture;
 }

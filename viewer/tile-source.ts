@@ -1,4 +1,4 @@
-/** Pixels on the side of a tile on screen, in CSS pixels; a tile may come with 2 or 3 times as many. */
+/** Pixels on the side of a tile on screen, in CSS pixels; a tile may come with up to 4 times as many. */
 export const TILE_SIZE = 256;
 
 /** What a layer needs to know of a picture. */
@@ -14,7 +14,7 @@ export interface TileSource extends PictureSize {
   /** Tiles around the view, and where it is going, are asked for before they are in it. Default false: it would be work for a server. */
   readonly looksAhead?: boolean;
   /**
-   * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2 or 3 times that. Rejects with TileError, or with the reason of the signal.
+   * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2, 3 or 4 times that. Rejects with TileError, or with the reason of the signal.
    * Only asked for tiles that touch the picture. `distance`: how far the tile is from the middle of what is shown, now; near ones are wanted first.
    */
   tile(

@@ -36,10 +36,14 @@ export class ZoomMotion {
     const target = Math.min(view.maxZoom, Math.max(view.minZoom, zoom));
     this.#anchor = anchor;
     this.#target = target;
-    if (this.running) return;
+    if (this.running) {
+      view.headFor(target);
+      return;
+    }
     const internals = internalsOf(view.map);
     internals._stop();
     if (target === view.zoom) return;
+    view.headFor(target);
     internals._moveStart(true, false);
     if (reducedMotion()) {
       this.#arrive();
@@ -65,7 +69,7 @@ export class ZoomMotion {
     if (this.#frame === undefined) return;
     cancelAnimationFrame(this.#frame);
     this.#frame = undefined;
-    internalsOf(this.#view.map)._moveEnd(true);
+    this.#end();
   }
 
   #step(now: number): void {
@@ -84,6 +88,11 @@ export class ZoomMotion {
   #arrive(): void {
     this.#frame = undefined;
     this.#view.zoomFrame(this.#anchor, this.#target);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#view.headFor();
     internalsOf(this.#view.map)._moveEnd(true);
   }
 }

@@ -24,6 +24,7 @@ import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { directoryOf, picture as drawing, startServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, MISSING, openPage } from './browser.ts';
 import { expectExactTiles, isDecoded, tilesAtRest, tilesInView } from './decoded-tiles.ts';
+import { expectNativePixels } from './screen-pixels.ts';
 
 const there = MISSING === undefined;
 /** 512 x 512: native at zoom 1. */
@@ -114,6 +115,21 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
       for (let i = 0; i < 5; i++) await page.keyboard.press('+');
       await page.waitForFunction(() => /z=6/.test(location.hash));
       await expectExact(page, 256, 192, 6);
+      expect(page.faults).toEqual([]);
+      await page.close();
+    },
+  );
+
+  it.each([1.5, 3])(
+    'shows native scale in the bytes of liif decode with %s pixels of the screen to one of CSS',
+    async (ratio) => {
+      const page = await openPage({ deviceScaleFactor: ratio });
+      await page.goto(`${host.url}?src=pictures/${PICTURE}.liif#x=256&y=256&z=1`);
+      await page.waitForFunction(isDecoded);
+      await page.keyboard.press('1');
+      await page.waitForFunction(() => document.querySelectorAll('.liif-tile').length === 1);
+      await page.waitForFunction(isDecoded);
+      await expectNativePixels(page, await image.render());
       expect(page.faults).toEqual([]);
       await page.close();
     },

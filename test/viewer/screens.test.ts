@@ -1,11 +1,16 @@
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
+import { openImage } from '../../src/decode.ts';
+import { directoryOf, encoded, picture, startServer, testEngine } from '../server/server-fixture.ts';
 import { builtViewer, MISSING, openView, quickEngine, tilesLoaded } from './browser.ts';
+import { expectNativePixels } from './screen-pixels.ts';
 
 const there = MISSING === undefined;
+/** Native at zoom 2. */
+const large = await encoded(picture(900, 700));
 const server = there
   ? await startServer({
-      roots: [await directoryOf({ 'noise.liif': await encoded(picture(400, 300)) })],
+      roots: [await directoryOf({ 'noise.liif': await encoded(picture(400, 300)), 'large.liif': large })],
       openEngine: quickEngine,
       viewer: await builtViewer(),
       maxWaitMs: 30_000,
@@ -13,6 +18,14 @@ const server = there
   : undefined;
 const open = (hash = '', options: Parameters<typeof openView>[2] = {}) =>
   openView(server!.localUrl, `noise${hash}`, options);
+
+/** Whether all tiles have come, with so many pixels a side. */
+const haveSide = (page: Page, side: number) =>
+  page.waitForFunction((wanted) => {
+    const tiles = [...document.querySelectorAll('.liif-tile')];
+    const images = tiles.map((tile) => tile.firstElementChild as HTMLImageElement | null);
+    return images.length > 0 && images.every((image) => image?.naturalWidth === wanted);
+  }, side);
 
 describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` : ''}`, () => {
   it('takes finer tiles when the browser zooms the page, and pixels of CSS are no longer those of the screen', async () => {
@@ -42,6 +55,52 @@ describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` 
     expect(await page.getByLabel('Width in pixels').inputValue()).toBe('1600');
     await page.getByText('1600 × 1200 pixels, scale 1×, PNG').waitFor();
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it.each([
+    [1.25, 256],
+    [1.5, 512],
+    [2.625, 512],
+    [3, 1024],
+  ])(
+    'shows native scale in the bytes of liif decode with %s pixels of the screen to one of CSS, still or moved',
+    async (ratio, side) => {
+      const image = await openImage(large, { engine: await testEngine() });
+      const page = await openView(server!.localUrl, 'large#x=450&y=350&z=2', { deviceScaleFactor: ratio });
+      await page.route(/\/\d+\/\d+\/\d+(@\dx)?\.webp/, (route) =>
+        route.continue({ url: route.request().url().replace('.webp', '.png') }),
+      );
+      await page.keyboard.press('1');
+      await haveSide(page, side);
+      expect(await page.textContent('.badge')).toBe('native');
+      const raster = await image.render();
+      await expectNativePixels(page, raster);
+      const before = await page.evaluate(() => location.hash);
+      await page.mouse.move(400, 300);
+      await page.mouse.down();
+      await page.mouse.move(410, 310);
+      await page.mouse.move(431, 287);
+      await page.waitForTimeout(300);
+      await page.mouse.up();
+      await page.waitForFunction((hash) => location.hash !== hash, before);
+      await haveSide(page, side);
+      await expectNativePixels(page, raster);
+      expect(page.faults).toEqual([]);
+      await page.close();
+    },
+  );
+
+  it('asks on its way to native scale for the tiles that it will show there, and for no others', async () => {
+    const page = await openView(server!.localUrl, 'large#x=450&y=350&z=2', {
+      deviceScaleFactor: 3,
+      reducedMotion: 'no-preference',
+    });
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(...(/\/0\/0\/0.*(?=\.webp)/.exec(request.url()) ?? [])));
+    await page.keyboard.press('1');
+    await haveSide(page, 1024);
+    expect(asked).toEqual(['/0/0/0@4x']);
     await page.close();
   });
 

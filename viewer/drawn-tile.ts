@@ -1,0 +1,33 @@
+import { TileError } from './tile-source.ts';
+
+/** An element that shows the tile, decoded, so that nothing flickers when it is put in; `url` has to be revoked. */
+export async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLElement; url?: string }> {
+  if (!(body instanceof Blob)) {
+    const canvas = document.createElement('canvas');
+    canvas.width = body.width;
+    canvas.height = body.height;
+    canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(body);
+    return { picture: filling(canvas) };
+  }
+  const image = document.createElement('img');
+  image.alt = '';
+  image.draggable = false;
+  const url = URL.createObjectURL(body);
+  image.src = url;
+  try {
+    await image.decode();
+  } catch (cause) {
+    URL.revokeObjectURL(url);
+    throw new TileError('The tile is no image.', { cause });
+  }
+  return { picture: filling(image), url };
+}
+
+/** Of what is shown in a tile. */
+const SIDE = 'calc(100% + var(--liif-overlap, 0px))';
+
+/** Pages have rules for images that would shrink tiles. */
+function filling(picture: HTMLElement): HTMLElement {
+  picture.style.cssText = `display:block;width:${SIDE};height:${SIDE};max-width:none;max-height:none;margin:0;padding:0;border:0`;
+  return picture;
+}
