@@ -29,17 +29,21 @@ interface Waiting {
   readonly start: () => void;
 }
 
+interface Running {
+  readonly work: number;
+  readonly begun: number;
+}
+
 interface LaneState {
   readonly limits: LaneLimits;
+  readonly firstPace: number;
   readonly waiting: Set<Waiting>;
-  running: number;
+  readonly running: Set<Running>;
   runningWork: number;
   waitingWork: number;
   /** Estimated work that got done, and the milliseconds that the lane was busy with it; what is long ago counts less. */
   doneWork: number;
   busyMs: number;
-  /** Of them, those since something was finished. */
-  unfinishedMs: number;
   /** Until when `busyMs` has been counted. */
   countedTo: number;
 }
@@ -66,15 +70,16 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    const { firstPace = 1 } = options;
     const lane = (limits: LaneLimits): LaneState => ({
       limits,
+      firstPace,
       waiting: new Set(),
-      running: 0,
+      running: new Set(),
       runningWork: 0,
       waitingWork: 0,
       doneWork: FIRST_WORK,
-      busyMs: FIRST_WORK * (options.firstPace ?? 1),
-      unfinishedMs: 0,
+      busyMs: FIRST_WORK * firstPace,
       countedTo: 0,
     });
     this.#lanes = {
@@ -87,7 +92,7 @@ export class Admission {
   /** Requests running and waiting, and milliseconds that the lane needs for a millisecond of estimated work, for metrics. */
   counts(lane: Lane): { running: number; waiting: number; pace: number } {
     const state = this.#lanes[lane];
-    return { running: state.running, waiting: state.waiting.size, pace: paceOf(state) };
+    return { running: state.running.size, waiting: state.waiting.size, pace: paceOf(state) };
   }
 
   /**
@@ -110,7 +115,7 @@ export class Admission {
       );
     }
     // What runs shares the processors, so a tile that finds a place may still make all others late.
-    if (lane === 'tile' && state.running > 0) {
+    if (lane === 'tile' && state.running.size > 0) {
       const end = (state.runningWork + state.waitingWork + work) * paceOf(state);
       if (end > limits.maxWaitMs * MOST_WAITS) {
         this.#options.onShed?.(lane, 'wait-too-long');
@@ -156,23 +161,21 @@ export class Admission {
   }
 
   #fits(state: LaneState, lane: Lane, bytes: number): boolean {
-    if (state.running >= state.limits.running) return false;
+    if (state.running.size >= state.limits.running) return false;
     return lane !== 'region' || this.#regionBytes + bytes <= this.#options.regionBytes;
   }
 
   #start(state: LaneState, lane: Lane, work: number, bytes: number): Leave {
     countBusy(state);
-    state.running++;
+    const running = { work, begun: state.countedTo };
+    state.running.add(running);
     state.runningWork += work;
     if (lane === 'region') this.#regionBytes += bytes;
-    let left = false;
     return (done = 1) => {
-      if (left) return;
-      left = true;
+      if (!state.running.has(running)) return;
       countBusy(state);
       state.doneWork += work * done;
-      state.unfinishedMs = 0;
-      state.running--;
+      state.running.delete(running);
       state.runningWork -= work;
       if (lane === 'region') this.#regionBytes -= bytes;
       this.#next(state, lane);
@@ -193,20 +196,21 @@ export class Admission {
 }
 
 /** How long the lane takes for a unit of estimated work, whatever number of requests shares it: its throughput, not its latency. */
-function paceOf({ busyMs, doneWork, runningWork, unfinishedMs }: LaneState): number {
-  // A half of what runs may be done. Else the first requests of all, while code is being compiled, would make a lane look slow.
-  const partly = Math.min(runningWork / 2, unfinishedMs);
+function paceOf({ firstPace, busyMs, doneWork, running, countedTo }: LaneState): number {
+  // A half of what runs may be done. Else the first requests of all, while code is being compiled, would make a lane look slow, and so would
+  // those that run side by side when the first of them ends.
+  let partly = 0;
+  for (const { work, begun } of running) partly += Math.min(work / 2, (countedTo - begun) / firstPace);
   return Math.min(100, Math.max(0.01, busyMs / Math.max(1e-3, doneWork + partly)));
 }
 
 /** To be called before a change of what runs. */
 function countBusy(state: LaneState): void {
   const now = performance.now();
-  if (state.running > 0) {
+  if (state.running.size > 0) {
     const ms = now - state.countedTo;
     const kept = 0.5 ** (ms / HALF_LIFE_MS);
     state.busyMs = state.busyMs * kept + ms;
-    state.unfinishedMs += ms;
     state.doneWork *= kept;
   }
   state.countedTo = now;

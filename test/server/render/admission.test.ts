@@ -94,6 +94,17 @@ describe('admission', () => {
     expect(shed).toEqual([]);
   });
 
+  it('does not take those that run side by side for slow when the first of them ends', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const { gate, shed } = admission({ running: 6, maxWaitMs: 10_000 });
+    const leave = await gate.enter('tile', 1500, 1, never);
+    for (let i = 0; i < 5; i++) await gate.enter('tile', 1500, 1, never);
+    vi.advanceTimersByTime(3500);
+    leave();
+    await gate.enter('tile', 1500, 1, never);
+    expect(shed).toEqual([]);
+  });
+
   it('sends those away that waited too long after all', async () => {
     const { gate } = admission({ maxWaitMs: 30 });
     await gate.enter('tile', 1, 1, never);
