@@ -11,15 +11,14 @@ import {
   type Map as LeafletMap,
   Point,
 } from 'leaflet';
-import { drawn } from './drawn-tile.ts';
-import { FloatingOrigin, type RootTile, rootDistance, type TileAddress } from './floating-origin.ts';
+import { FloatingOrigin, type RootTile, rootDistance } from './floating-origin.ts';
 import { HttpTileSource } from './http-tile-source.ts';
 import { imageCrs } from './image-crs.ts';
 import { type InternalLevel, internalsOf } from './leaflet-internals.ts';
 import { Lookahead } from './lookahead.ts';
 import { nativeRatio, onScreenPixel, screenRatio, type TileRatio } from './native-pixels.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
-import { retryDelay } from './retry.ts';
+import { TileLoads, type TileStatus, type WantedTile } from './tile-loads.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
 export interface LiifLayerOptions extends GridLayerOptions {
@@ -28,40 +27,6 @@ export interface LiifLayerOptions extends GridLayerOptions {
   /** Pixels of a tile per CSS pixel. By default what the screen has, 3 at most, and at native scale as many as give the picture's own pixels. */
   readonly pixelRatio?: TileRatio;
 }
-
-/** What `layer.status` tells, and the event `tilestatus` of the layer. */
-export interface TileStatus {
-  /** Tiles wanted now that have not come. */
-  readonly loading: number;
-  /** Those among them that have failed at least once. */
-  readonly failing: number;
-  /** Tiles that came since none was wanted. */
-  readonly loaded: number;
-  /** Why the last one failed. */
-  readonly reason?: string;
-}
-
-interface RunningTile {
-  readonly address: TileAddress;
-  /** Leaflet's own object, which follows the origin. */
-  readonly coords: Coords;
-  readonly element: HTMLElement;
-  controller: AbortController;
-  /** Pixels per CSS pixel that it was last asked for with. */
-  ratio: TileRatio;
-  /** Leaflet is told once that the tile is there. */
-  done: DoneCallback | undefined;
-  waiting: boolean;
-  tries: number;
-  failed: boolean;
-  url?: string;
-  timer?: ReturnType<typeof setTimeout>;
-}
-
-/** After so many failures a tile waits for `retry()`. */
-const MAX_TRIES = 8;
-/** So many times in a row a server may be too busy for a tile before it counts as failing. */
-const PATIENCE = 3;
 
 /**
  * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
@@ -73,16 +38,10 @@ export class LiifLayer extends GridLayer {
   /** Zoom of the picture at which a motion that is under way will end: tiles are asked for as they will be shown there. */
   goal: number | undefined;
   #source: TileSource;
-  readonly #running = new Map<HTMLElement, RunningTile>();
+  readonly #loads: TileLoads;
   readonly #pixelRatio: TileRatio | undefined;
   readonly #lookahead = new Lookahead();
-  /** Tiles that the server was too busy for. */
-  readonly #turnedAway = new Set<RunningTile>();
   #endWatch: (() => void) | undefined;
-  #loading = 0;
-  #failing = 0;
-  #loaded = 0;
-  #reason: string | undefined;
 
   constructor(source: TileSource, options: LiifLayerOptions = {}) {
     const { origin, pixelRatio, ...rest } = options;
@@ -98,7 +57,12 @@ export class LiifLayer extends GridLayer {
     this.#source = source;
     this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
     this.#pixelRatio = pixelRatio;
-    this.on('tileunload', ({ tile }) => this.#forget(tile));
+    this.#loads = new TileLoads({
+      ask: (tile, signal) => this.#ask(tile, signal),
+      distance: (tile) => this.#distance(tile),
+      onStatus: () => this.fire('tilestatus', this.status),
+    });
+    this.on('tileunload', ({ tile }) => this.#loads.forget(tile));
   }
 
   /** The layer of a picture of a server; `server` is the address of its root. Rejects with TileError where there is no such picture. */
@@ -119,18 +83,10 @@ export class LiifLayer extends GridLayer {
     this.#loadAgain(() => true);
   }
 
-  #loadAgain(which: (tile: RunningTile) => boolean): void {
+  /** Tiles of other zooms are about to go. */
+  #loadAgain(which: (tile: WantedTile) => boolean): void {
     const { _tileZoom } = internalsOf(this);
-    for (const running of this.#running.values()) {
-      // Tiles of other zooms are about to go.
-      if (running.coords.z !== _tileZoom || !which(running)) continue;
-      running.controller.abort();
-      running.controller = new AbortController();
-      running.tries = 0;
-      this.#count(running.waiting ? 0 : 1, 0);
-      running.waiting = true;
-      void this.#load(running);
-    }
+    this.#loads.again((tile) => tile.coords.z === _tileZoom && which(tile));
   }
 
   /** The coordinate system that a map of this picture needs. */
@@ -148,12 +104,7 @@ export class LiifLayer extends GridLayer {
   }
 
   get status(): TileStatus {
-    return {
-      loading: this.#loading,
-      failing: this.#failing,
-      loaded: this.#loaded,
-      ...(this.#failing > 0 && this.#reason !== undefined && { reason: this.#reason }),
-    };
+    return this.#loads.status;
   }
 
   override onAdd(map: LeafletMap): this {
@@ -176,11 +127,7 @@ export class LiifLayer extends GridLayer {
 
   /** Asks for all failed tiles now. */
   retry(): void {
-    for (const running of this.#running.values()) {
-      if (!running.failed) continue;
-      running.tries = 0;
-      void this.#load(running);
-    }
+    this.#loads.retry();
   }
 
   /** Counts from another root tile; nothing moves on screen. For DeepView, which moves the map in the same moment. */
@@ -220,20 +167,7 @@ export class LiifLayer extends GridLayer {
   protected override createTile(coords: Coords, done: DoneCallback): HTMLElement {
     const element = document.createElement('div');
     element.className = 'liif-tile';
-    const running: RunningTile = {
-      address: this.origin.tile(coords),
-      coords,
-      element,
-      controller: new AbortController(),
-      ratio: 1,
-      done,
-      waiting: true,
-      tries: 0,
-      failed: false,
-    };
-    this.#running.set(element, running);
-    this.#count(1, 0);
-    void this.#load(running);
+    this.#loads.begin(this.origin.tile(coords), coords, element, done);
     return element;
   }
 
@@ -265,38 +199,10 @@ export class LiifLayer extends GridLayer {
       if (tile.coords.z !== internals._tileZoom && !tile.loaded) internals._removeTile(key);
   }
 
-  async #load(running: RunningTile): Promise<void> {
-    this.#turnedAway.delete(running);
-    clearTimeout(running.timer);
-    const { address, element } = running;
-    const { signal } = running.controller;
-    running.ratio = this.#ratio(running.coords.z);
-    try {
-      const { z, x, y } = address;
-      const body = await this.#source.tile(z, x, y, TILE_SIZE * running.ratio, signal, () =>
-        this.#distance(running),
-      );
-      const { picture, url } = await drawn(body);
-      if (signal.aborted) {
-        if (url !== undefined) URL.revokeObjectURL(url);
-        return;
-      }
-      revoke(running);
-      if (url !== undefined) running.url = url;
-      element.replaceChildren(picture);
-      element.classList.remove('liif-tile-failed');
-      element.style.visibility = '';
-      this.#loaded++;
-      this.#count(-1, running.failed ? -1 : 0);
-      running.failed = false;
-      running.waiting = false;
-      running.done?.(undefined, element);
-      running.done = undefined;
-      this.#makeUseOfRoom();
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#fail(running, error);
-    }
+  #ask(tile: WantedTile, signal: AbortSignal): Promise<Blob | ImageBitmap> {
+    const { z, x, y } = tile.address;
+    tile.ratio = this.#ratio(tile.coords.z);
+    return this.#source.tile(z, x, y, TILE_SIZE * tile.ratio, signal, () => this.#distance(tile));
   }
 
   #ratio(tileZoom: number): TileRatio {
@@ -348,63 +254,8 @@ export class LiifLayer extends GridLayer {
     this.#rest();
   }
 
-  #fail(running: RunningTile, error: unknown): void {
-    const { element } = running;
-    running.tries++;
-    const known = error instanceof TileError;
-    if (known && error.busy) {
-      this.#turnedAway.add(running);
-      if (running.tries <= PATIENCE) {
-        this.#loadLater(running, error);
-        return;
-      }
-    }
-    const last = (known && error.permanent) || running.tries >= MAX_TRIES;
-    this.#reason = known ? error.message : 'The tile cannot be shown.';
-    const note = document.createElement('span');
-    const replaced = known && error.replaced;
-    note.textContent = replaced ? 'Picture has changed' : last ? 'Tile failed' : 'Tile failed, trying again';
-    element.replaceChildren(note);
-    element.classList.add('liif-tile-failed');
-    // Leaflet hides tiles until they have come.
-    element.style.visibility = 'inherit';
-    if (!running.failed) {
-      running.failed = true;
-      this.#count(0, 1);
-    } else this.#count(0, 0);
-    if (!last) this.#loadLater(running, error);
-  }
-
-  #loadLater(running: RunningTile, error: unknown): void {
-    running.timer = setTimeout(() => void this.#load(running), retryDelay(error, running.tries));
-  }
-
-  /** A tile has come, so a server that was too busy for others has time for one of them: the nearest, without its wait. */
-  #makeUseOfRoom(): void {
-    let nearest: RunningTile | undefined;
-    let least = Number.POSITIVE_INFINITY;
-    for (const running of this.#turnedAway) {
-      const distance = this.#distance(running);
-      if (distance < least) [nearest, least] = [running, distance];
-    }
-    if (!nearest) return;
-    nearest.tries = 0;
-    void this.#load(nearest);
-  }
-
-  #forget(element: HTMLElement): void {
-    const running = this.#running.get(element);
-    if (!running) return;
-    this.#running.delete(element);
-    this.#turnedAway.delete(running);
-    clearTimeout(running.timer);
-    running.controller.abort();
-    revoke(running);
-    if (running.waiting) this.#count(-1, running.failed ? -1 : 0);
-  }
-
   /** Of a tile from the middle of the map, in tiles. */
-  #distance({ coords }: RunningTile): number {
+  #distance({ coords }: WantedTile): number {
     const middle = this._map.project(this._map.getCenter(), coords.z).divideBy(TILE_SIZE);
     return middle.distanceTo(new Point(coords.x + 0.5, coords.y + 0.5));
   }
@@ -422,13 +273,6 @@ export class LiifLayer extends GridLayer {
       (native || (Math.abs(zoom - Math.round(zoom)) < 1e-6 && Number.isInteger(devicePixelRatio)));
     this.getContainer()?.style.setProperty('--liif-overlap', whole ? '0px' : '1px');
   }
-
-  #count(loading: number, failing: number): void {
-    this.#loading += loading;
-    this.#failing += failing;
-    this.fire('tilestatus', this.status);
-    if (this.#loading === 0) this.#loaded = 0;
-  }
 }
 
 /** GridLayer's own; its types do not tell of them. */
@@ -437,8 +281,3 @@ const overridden = GridLayer.prototype as unknown as {
   _update(this: GridLayer, center?: LatLng): void;
   _setZoomTransform(this: GridLayer, level: InternalLevel, center: LatLng, zoom: number): void;
 };
-
-function revoke(running: RunningTile): void {
-  if (running.url !== undefined) URL.revokeObjectURL(running.url);
-  delete running.url;
-}

@@ -157,7 +157,7 @@ export const configSchema = z.strictObject({
   regionMemoryMb: whole(16, 65_536)
     .default(512)
     .describe('Memory that large images under way may need together; one that needs more gets 413.'),
-  tileQueue: whole(1, 100_000).default(512).describe('Tiles that may wait; beyond it, 503.'),
+  tileQueue: whole(1, 100_000).default(256).describe('Tiles that may wait; beyond it, 503.'),
   regionQueue: whole(1, 10_000).default(16).describe('Large images that may wait; beyond it, 503.'),
   maxWaitMs: whole(10, 600_000)
     .default(10_000)
