@@ -1,5 +1,6 @@
 import { onAbort } from '../src/on-abort.ts';
 import { type DecodedPicture, DecodeError } from './local-decoder.ts';
+import { nearest } from './nearest.ts';
 import type { OverviewFirst } from './overview-first.ts';
 import { TileError, type TileSource } from './tile-source.ts';
 
@@ -77,16 +78,7 @@ export class LocalTileSource implements TileSource {
   }
 
   #next(): void {
-    while (this.#running < this.#picture.parallel && this.#waiting.size > 0) {
-      let nearest: Waiting | undefined;
-      let least = Number.POSITIVE_INFINITY;
-      for (const waiting of this.#waiting) {
-        const distance = waiting.distance();
-        if (nearest && distance >= least) continue;
-        nearest = waiting;
-        least = distance;
-      }
-      nearest!.begin();
-    }
+    while (this.#running < this.#picture.parallel && this.#waiting.size > 0)
+      nearest(this.#waiting, ({ distance }) => distance())!.begin();
   }
 }

@@ -2,6 +2,7 @@ import type { Coords, DoneCallback } from 'leaflet';
 import { drawn } from './drawn-tile.ts';
 import type { TileAddress } from './floating-origin.ts';
 import type { TileRatio } from './native-pixels.ts';
+import { nearest } from './nearest.ts';
 import { retryDelay } from './retry.ts';
 import { TileError } from './tile-source.ts';
 
@@ -192,15 +193,10 @@ export class TileLoads {
 
   /** A tile has come, so a server that was too busy for others has time for one of them: the nearest, without its wait. */
   #makeUseOfRoom(): void {
-    let nearest: Load | undefined;
-    let least = Number.POSITIVE_INFINITY;
-    for (const load of this.#turnedAway) {
-      const distance = this.#options.distance(load);
-      if (distance < least) [nearest, least] = [load, distance];
-    }
-    if (!nearest) return;
-    nearest.tries = 0;
-    void this.#load(nearest);
+    const next = nearest(this.#turnedAway, (load) => this.#options.distance(load));
+    if (!next) return;
+    next.tries = 0;
+    void this.#load(next);
   }
 
   #count(loading: number, failing: number): void {

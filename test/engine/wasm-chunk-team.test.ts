@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
-import type { WasmHost } from '../../src/engine/wasm/host.ts';
 import { nodeHost } from '../../src/engine/wasm/node-host.ts';
 import type { ToThread } from '../../src/engine/wasm/thread.ts';
 import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { randomSource } from '../fixtures/tiny-model.ts';
+import { watchedThreads } from './watched-threads.ts';
 
 const model = await releasedModel();
 const QUALITY = 60;
@@ -19,19 +19,7 @@ const analysis = Int16Array.from(
 
 /** Kinds of messages that threads have got. */
 let posted: ToThread['kind'][] = [];
-const watched: WasmHost = {
-  ...nodeHost,
-  startThread() {
-    const thread = nodeHost.startThread();
-    return {
-      ...thread,
-      post(message, transfer) {
-        posted.push(message.kind);
-        thread.post(message, transfer);
-      },
-    };
-  },
-};
+const watched = watchedThreads(({ kind }) => void posted.push(kind));
 const helpers = () => posted.filter((kind) => kind === 'help').length;
 
 describe('a chunk that several threads share', () => {

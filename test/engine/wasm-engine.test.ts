@@ -13,6 +13,7 @@ import { isLiifError } from '../../src/errors.ts';
 import { sampleAxis } from '../../src/head/query.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { watchedThreads } from './watched-threads.ts';
 
 const model = parseModel(tinyModelBytes({ seed: 5 }));
 const level = { height: 12, width: 12 };
@@ -223,19 +224,9 @@ describe('threads', () => {
 
 it('stops work that was aborted', async () => {
   let posted = 0;
-  const host: WasmHost = {
-    ...nodeHost,
-    startThread() {
-      const thread = nodeHost.startThread();
-      return {
-        ...thread,
-        post(message, transfer) {
-          if (message.kind === 'run') posted++;
-          thread.post(message, transfer);
-        },
-      };
-    },
-  };
+  const host = watchedThreads(({ kind }) => {
+    if (kind === 'run') posted++;
+  });
   const engine: Engine = await openWasmEngine(model, { host, threads: 2 });
   (await engine.features(latents, level, sites, 60)).close();
   const ofOne = posted;

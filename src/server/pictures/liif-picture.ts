@@ -47,6 +47,18 @@ const FILTER_MARGIN = 2;
 /** Fewer pixels of a block than these are not worth computing, and keeping, all of it. */
 const MIN_KEPT_PIXELS = 1024;
 
+/** Rows or columns of a query, as its cost is estimated. */
+interface EstimatedAxis {
+  readonly start: Exact;
+  readonly length: Exact;
+  /** Output pixels. */
+  readonly count: number;
+  /** Sites of the level. */
+  readonly side: number;
+  /** Density of the grid. */
+  readonly m: number;
+}
+
 export interface LiifOptions {
   readonly engine: Engine;
   /** Feature blocks of all pictures together. */
@@ -154,7 +166,7 @@ class LiifPicture implements ServedPicture {
     const samples = grid.rows * grid.columns * planes;
     const sites = this.#latents.sites(level);
     // Where the first and the last sample lie, as `sampleAxis` has it; doubles are good enough to guess with.
-    const blocks = (margin: number, start: Exact, length: Exact, count: number, side: number, m: number) => {
+    const blocks = ({ start, length, count, side, m }: EstimatedAxis, margin = 0) => {
       const step = toNumber(toRational(length)) / (count * m);
       const blockOf = (position: number) => {
         const site = Math.floor(position / Number(reduction) - 0.5);
@@ -168,21 +180,29 @@ class LiifPicture implements ServedPicture {
       };
     };
     const { x, y } = region;
-    const rowsWith = (margin: number) =>
-      blocks(margin, y, region.height, query.height, sites.height, density.rows);
-    const columnsWith = (margin: number) =>
-      blocks(margin, x, region.width, query.width, sites.width, density.columns);
+    const down = {
+      start: y,
+      length: region.height,
+      count: query.height,
+      side: sites.height,
+      m: density.rows,
+    };
+    const across = {
+      start: x,
+      length: region.width,
+      count: query.width,
+      side: sites.width,
+      m: density.columns,
+    };
     // Blocks that only a reduction's filter needs are counted with the neighbors to whom they belong: most often these are asked for as well.
-    const rows = rowsWith(0);
-    const columns = columnsWith(0);
+    const rows = blocks(down);
+    const columns = blocks(across);
     const all = (rows.to - rows.from + 1) * (columns.to - columns.from + 1) * planes;
     const { engine, features, pixels } = this.#options;
-    const onSites = (start: Exact, length: Exact, count: number, m: number) =>
+    const onSites = ({ start, length, count, m }: EstimatedAxis) =>
       toNumber(toRational(length)) === count * m * Number(reduction) &&
       Number.isInteger(toNumber(toRational(start)) / Number(reduction));
-    const keepable =
-      onSites(x, region.width, query.width, density.columns) &&
-      onSites(y, region.height, query.height, density.rows);
+    const keepable = onSites(across) && onSites(down);
     let cold = all;
     let kept = 0;
     // For tiles it is worth looking which blocks are there, or being made for others.
@@ -200,12 +220,11 @@ class LiifPicture implements ServedPicture {
     const piece = reduced ? REDUCED_PIECE : BAND_ROWS;
     const height = Math.min(query.height, piece);
     const width = reduced ? Math.min(query.width, piece) : query.width;
-    const sharesOf = (count: number, { from, to }: { from: number; to: number }) =>
-      Math.min(to - from + 1, Math.ceil(((to - from + 1) * piece) / count) + 1);
-    const held =
-      sharesOf(query.height, rowsWith(FILTER_MARGIN)) *
-      sharesOf(query.width, columnsWith(FILTER_MARGIN)) *
-      BLOCK_SITES ** 2;
+    const sharesOf = (axis: EstimatedAxis) => {
+      const { from, to } = blocks(axis, FILTER_MARGIN);
+      return Math.min(to - from + 1, Math.ceil(((to - from + 1) * piece) / axis.count) + 1);
+    };
+    const held = sharesOf(down) * sharesOf(across) * BLOCK_SITES ** 2;
     const pieceGrid = gridCount(density.rows, height + 4) * gridCount(density.columns, width + 4);
     // An engine that reduces holds the features of a whole piece; otherwise there is a strip of the grid, and up to 16 bytes for each sample.
     const byEngine = reduced && reducesAtOnce(engine, pieceGrid, held);

@@ -39,7 +39,6 @@ interface LaneState {
   readonly firstPace: number;
   readonly waiting: Set<Waiting>;
   readonly running: Set<Running>;
-  runningWork: number;
   waitingWork: number;
   /** Estimated work that got done, and the milliseconds that the lane was busy with it; what is long ago counts less. */
   doneWork: number;
@@ -76,7 +75,6 @@ export class Admission {
       firstPace,
       waiting: new Set(),
       running: new Set(),
-      runningWork: 0,
       waitingWork: 0,
       doneWork: FIRST_WORK,
       busyMs: FIRST_WORK * firstPace,
@@ -116,7 +114,7 @@ export class Admission {
     }
     // What runs shares the processors, so a tile that finds a place may still make all others late.
     if (lane === 'tile' && state.running.size > 0) {
-      const end = (state.runningWork + state.waitingWork + work) * paceOf(state);
+      const end = (runningWork(state) + state.waitingWork + work) * paceOf(state);
       if (end > limits.maxWaitMs * MOST_WAITS) {
         this.#options.onShed?.(lane, 'wait-too-long');
         throw overloaded(end);
@@ -169,14 +167,12 @@ export class Admission {
     countBusy(state);
     const running = { work, begun: state.countedTo };
     state.running.add(running);
-    state.runningWork += work;
     if (lane === 'region') this.#regionBytes += bytes;
     return (done = 1) => {
       if (!state.running.has(running)) return;
       countBusy(state);
       state.doneWork += work * done;
       state.running.delete(running);
-      state.runningWork -= work;
       if (lane === 'region') this.#regionBytes -= bytes;
       this.#next(state, lane);
     };
@@ -191,8 +187,14 @@ export class Admission {
 
   /** Milliseconds until a request that comes now would start: half of what runs, and all that waits. */
   #expectedWait(state: LaneState): number {
-    return (state.runningWork / 2 + state.waitingWork) * paceOf(state);
+    return (runningWork(state) / 2 + state.waitingWork) * paceOf(state);
   }
+}
+
+function runningWork({ running }: LaneState): number {
+  let sum = 0;
+  for (const { work } of running) sum += work;
+  return sum;
 }
 
 /** How long the lane takes for a unit of estimated work, whatever number of requests shares it: its throughput, not its latency. */

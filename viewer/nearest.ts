@@ -1,0 +1,12 @@
+/** The one with the shortest distance; undefined where there is none. */
+export function nearest<T>(items: Iterable<T>, distance: (item: T) => number): T | undefined {
+  let found: T | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const far = distance(item);
+    if (found !== undefined && far >= least) continue;
+    found = item;
+    least = far;
+  }
+  return found;
+}
