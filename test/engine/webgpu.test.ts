@@ -6,6 +6,7 @@ import { openReferenceEngine } from '../../src/engine/reference/reference-engine
 import { openDevice } from '../../src/engine/webgpu/device.ts';
 import { DeviceChunks } from '../../src/engine/webgpu/device-chunks.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
+import { MOST_WINDOWS } from '../../src/engine/webgpu/layer-run.ts';
 import { adapterNames } from '../../src/engine/webgpu/node-gpu.ts';
 import { plainSpeed } from '../../src/engine/webgpu/plain-speed.ts';
 import { type WebGpuEngine, webGpuEngine } from '../../src/engine/webgpu/webgpu-engine.ts';
@@ -158,18 +159,46 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     expect(bytes.at(-1)).toBe(bytes[5]);
   });
 
-  it('makes many windows at once in the scratch memory of one', async () => {
-    const other = webGpuEngine(model, kernels, { cpu: reference });
+  it('makes sixteen windows that are asked for together in one go, wherever they lie', async () => {
+    const different = [
+      { sites: whole, quality: 50 },
+      { sites: { top: 0, left: 0, height: 16, width: 16 }, quality: 1 },
+      { sites: { top: 37, left: 11, height: 20, width: 30 }, quality: 100 },
+      { sites: { top: 79, left: 0, height: 1, width: 64 }, quality: 50 },
+      { sites: { top: 5, left: 63, height: 70, width: 1 }, quality: 50 },
+    ];
+    const windows = Array.from({ length: 2 + MOST_WINDOWS }, (_, i) => {
+      const window = different[i % different.length]!;
+      return { ...window, latents: randomLatents(window.sites, 30 + i) };
+    });
+    const submit = vi.spyOn(kernels.device.queue, 'submit');
+    const maps = await Promise.all(
+      windows.map(({ latents, sites, quality }) => engine.features(latents, level, sites, quality)),
+    );
+    expect(submit).toHaveBeenCalledTimes(2);
+    submit.mockRestore();
+    for (const [i, { latents, sites, quality }] of windows.entries()) {
+      const expected = await reference.features(latents, level, sites, quality);
+      expectEqual(await maps[i]!.read(), await expected.read());
+    }
+    for (const map of maps) map.close();
+  });
+
+  it('makes one by one what together would be too much, in the scratch memory of one', async () => {
     const latents = Array.from({ length: 8 }, (_, i) => randomLatents(whole, 20 + i));
     const expected = await reference.features(latents[7]!, level, whole, 50);
-    const make = (one: Patch) => other.features(one, level, whole, 50);
-    (await make(latents[0]!)).close();
-    const ofOne = other.deviceBytes;
-    const made = await Promise.all(latents.map(make));
-    // Whose memory a size class rounds up.
-    expect(other.deviceBytes - ofOne).toBeLessThanOrEqual(7 * 1.25 * expected.byteLength);
-    expectEqual(await made[7]!.read(), await expected.read());
-    await other.close();
+    // Size classes round up.
+    const most = 1.25 * expected.byteLength;
+    for (const limit of [{ maxScratchBytes: 300_000 }, { maxBytes: 600_000 + 8 * most }]) {
+      const other = webGpuEngine(model, kernels, { cpu: reference, ...limit });
+      const make = (one: Patch) => other.features(one, level, whole, 50);
+      (await make(latents[0]!)).close();
+      const ofOne = other.deviceBytes;
+      const made = await Promise.all(latents.map(make));
+      expect(other.deviceBytes - ofOne).toBeLessThanOrEqual(7 * most);
+      expectEqual(await made[7]!.read(), await expected.read());
+      await other.close();
+    }
   });
 
   it('stops when it is told to, and keeps nothing of what it began', async () => {

@@ -3,42 +3,33 @@ import { EngineError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
 import { joinChannels } from '../reference/layers.ts';
-import type { OpenDevice } from './device.ts';
-import type { LayerRunner } from './layer-runner.ts';
-import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
+import { Gathering } from './gathering.ts';
+import { type LayerRun, type RunLimits, takeAlike } from './layer-run.ts';
+import { bytesOf, type LayerRunner, layOut, type Place } from './layer-runner.ts';
+import { planLayers, type Tensor, tensorBytes } from './plan.ts';
 import type { ReadbackRing } from './readback.ts';
 import type { Submission, Submitter } from './submission.ts';
 
 /** A network that a chunk waits for. */
-interface Run {
-  readonly input: Tensor;
-  readonly data: Int16Array;
-  readonly dispatches: readonly Dispatch[];
-  readonly outputs: readonly Tensor[];
-}
-
-interface WaitingRun extends Run {
+interface WaitingRun extends LayerRun {
   readonly resolve: (outputs: Int16Array[]) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-/** Submissions under way at once: while the device works on one, the next is filled. */
-const SUBMISSIONS = 2;
-/** What one of them reads back, unless a single run has more. */
+/** What a submission reads back, unless a single run has more. */
 const MAX_READBACK_BYTES = 64 * 2 ** 20;
 
 /**
- * Chunks, with their networks on the device (spec 3.6). Every step ends with a readback, since symbols are read on the CPU. While the device is busy, runs
- * of whatever chunks and steps gather: the next submission takes them all, and they come back in one buffer.
+ * Chunks, with their networks on the device (spec 3.6). Every step ends with a readback, since symbols are read on the CPU. Runs of whatever chunks
+ * and steps gather: a submission takes them all, those of the same step as one, and they come back in one buffer.
  */
 export class DeviceChunks {
   readonly #model: Model;
-  readonly #open: OpenDevice;
   readonly #submitter: Submitter;
   readonly #ring: ReadbackRing;
   readonly #runner: LayerRunner;
-  #waiting: WaitingRun[] = [];
-  #submissions = 0;
+  readonly #limits: RunLimits;
+  readonly #waiting = new Gathering<WaitingRun>(takeBatch, (batch) => this.#submit(batch));
 
   /** All layers that it needs on the device. */
   static layersOf({ hyperAnalysis, hyperSynthesis, prior }: Model): Layer[] {
@@ -47,12 +38,18 @@ export class DeviceChunks {
   }
 
   /** `runner` has the layers. */
-  constructor(model: Model, open: OpenDevice, submitter: Submitter, ring: ReadbackRing, runner: LayerRunner) {
+  constructor(
+    model: Model,
+    submitter: Submitter,
+    ring: ReadbackRing,
+    runner: LayerRunner,
+    limits: RunLimits,
+  ) {
     this.#model = model;
-    this.#open = open;
     this.#submitter = submitter;
     this.#ring = ring;
     this.#runner = runner;
+    this.#limits = limits;
   }
 
   /** `check` is called before every network and may throw. */
@@ -108,74 +105,66 @@ export class DeviceChunks {
     };
   }
 
-  #run(run: Run): Promise<Int16Array[]> {
+  #run(run: LayerRun): Promise<Int16Array[]> {
     const largest = Math.max(...[run.input, ...run.dispatches.map(({ output }) => output)].map(tensorBytes));
-    if (largest > this.#open.maxBindingBytes)
-      throw new EngineError(`The graphics device binds only ${this.#open.maxBindingBytes} bytes at once`);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...run, resolve, reject });
-      this.#submitMore();
-    });
+    if (largest > this.#limits.binding)
+      throw new EngineError(`The graphics device binds only ${this.#limits.binding} bytes at once`);
+    return new Promise((resolve, reject) => this.#waiting.add({ ...run, resolve, reject }));
   }
 
-  #submitMore(): void {
-    while (this.#waiting.length > 0 && this.#submissions < SUBMISSIONS) {
-      this.#submissions++;
-      void this.#submit(this.#nextBatch()).finally(() => {
-        this.#submissions--;
-        this.#submitMore();
-      });
-    }
-  }
-
-  #nextBatch(): WaitingRun[] {
-    let bytes = 0;
-    const beyond = this.#waiting.findIndex(({ outputs }, i) => {
-      bytes += readbackBytes(outputs);
-      return i > 0 && bytes > MAX_READBACK_BYTES;
-    });
-    return this.#waiting.splice(0, beyond < 0 ? this.#waiting.length : beyond);
-  }
-
-  async #submit(batch: readonly WaitingRun[]): Promise<void> {
+  async #submit(batch: WaitingRun[]): Promise<void> {
+    const groups: WaitingRun[][] = [];
+    for (const left = [...batch]; left.length > 0; ) groups.push(takeAlike(left, this.#limits));
     try {
-      const outputs = batch.flatMap((run) => run.outputs);
       const results = await this.#ring.copy(
-        readbackBytes(outputs),
-        (staging) => this.#submitter.submit((submission) => this.#record(submission, batch, staging)),
-        (bytes) => {
-          let offset = 0;
-          return outputs.map((tensor) => {
-            const from = offset;
-            offset += tensorBytes(tensor);
-            return new Int16Array(bytes.slice(from, offset));
-          });
-        },
+        bytesOf(batch.flatMap(({ outputs }) => outputs)),
+        (staging) => this.#submitter.submit((submission) => this.#record(submission, groups, staging)),
+        (bytes) => readOutputs(groups, bytes),
       );
-      for (const { outputs, resolve } of batch) resolve(results.splice(0, outputs.length));
+      for (const { outputs, resolve } of batch) resolve(outputs.map((tensor) => results.get(tensor)!));
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
   }
 
-  #record(submission: Submission, batch: readonly Run[], staging: GPUBuffer): void {
+  #record(submission: Submission, groups: readonly LayerRun[][], staging: GPUBuffer): void {
     let offset = 0;
-    for (const { input, data, dispatches, outputs } of batch) {
-      const given = new Map([[input, submission.upload(data)]]);
-      for (const output of outputs) given.set(output, submission.take(tensorBytes(output)));
-      this.#runner.record(submission, dispatches, given);
-      for (const output of outputs) {
-        const buffer = given.get(output)!;
-        submission.encoder.copyBufferToBuffer(buffer, 0, staging, offset, tensorBytes(output));
-        offset += tensorBytes(output);
+    for (const runs of groups) {
+      const places = outputsOf(runs).map((tensors) => layOut(tensors, (size) => submission.take(size)));
+      this.#runner.record(submission, runs, new Map(places.flat()));
+      for (const [[, { buffer, size }]] of places as [[Tensor, Place]][]) {
+        submission.encoder.copyBufferToBuffer(buffer, 0, staging, offset, size);
         submission.reuse(buffer);
+        offset += size;
       }
     }
   }
 }
 
-function readbackBytes(outputs: readonly Tensor[]): number {
-  return outputs.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+/** The first outputs of all of these, then the second ones: what lies in one buffer. */
+function outputsOf(runs: readonly LayerRun[]): Tensor[][] {
+  return runs[0]!.outputs.map((_, i) => runs.map(({ outputs }) => outputs[i]!));
+}
+
+/** In the order in which they were recorded. */
+function readOutputs(groups: readonly LayerRun[][], bytes: ArrayBuffer): Map<Tensor, Int16Array> {
+  const results = new Map<Tensor, Int16Array>();
+  let offset = 0;
+  for (const tensor of groups.flatMap(outputsOf).flat()) {
+    const from = offset;
+    offset += tensorBytes(tensor);
+    results.set(tensor, new Int16Array(bytes.slice(from, offset)));
+  }
+  return results;
+}
+
+function takeBatch(waiting: WaitingRun[]): WaitingRun[] {
+  let bytes = 0;
+  const beyond = waiting.findIndex(({ outputs }, i) => {
+    bytes += bytesOf(outputs);
+    return i > 0 && bytes > MAX_READBACK_BYTES;
+  });
+  return waiting.splice(0, beyond < 0 ? waiting.length : beyond);
 }
 
 function whole({ height, width }: Extent, channels: number): Tensor {

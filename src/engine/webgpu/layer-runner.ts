@@ -1,10 +1,27 @@
+import { type LayerRun, MOST_WINDOWS } from './layer-run.ts';
 import type { DeviceNetwork } from './pack.ts';
 import { type Dispatch, type Tensor, tensorBytes } from './plan.ts';
 import type { Kernel } from './shaders.ts';
 import type { Submission } from './submission.ts';
 
-/** Uniform bindings begin at multiples of this. */
-const UNIFORM_STRIDE = 256;
+/** Where a tensor lies: from word `base` of a buffer, of which kernels see the first `size` bytes. */
+export interface Place {
+  readonly buffer: GPUBuffer;
+  readonly size: number;
+  readonly base: number;
+}
+
+/** A kernel's work on one window. */
+interface Window extends Omit<Dispatch, 'input' | 'residual' | 'output'> {
+  readonly input: Place;
+  readonly residual: Place | undefined;
+  readonly output: Place;
+}
+
+/** Words of `struct Layer`. */
+const LAYER_WORDS = 28;
+/** What a kernel binds of them, in bytes; bindings begin at multiples of 256. */
+const LAYERS_BYTES = MOST_WINDOWS * LAYER_WORDS * 4;
 
 /** Records runs of kernels, with memory for the tensors between them. */
 export class LayerRunner {
@@ -18,55 +35,113 @@ export class LayerRunner {
     this.#network = network;
   }
 
-  /** `given`: where the tensors are that are there before or wanted afterwards. */
-  record(
-    submission: Submission,
-    dispatches: readonly Dispatch[],
-    given: ReadonlyMap<Tensor, GPUBuffer>,
-  ): void {
-    const uniforms = this.#writeParameters(submission, dispatches);
-    const lastUse = new Map<Tensor, number>();
-    dispatches.forEach(({ input, residual }, i) => {
-      lastUse.set(input, i);
-      if (residual) lastUse.set(residual, i);
-    });
-    const buffers = new Map(given);
+  /**
+   * Runs that go together (`takeAlike`): each kernel makes all of their windows at once, since one alone leaves most of a graphics card idle. `outputs`:
+   * where they are wanted; those in different buffers are written by kernels of their own.
+   */
+  record(submission: Submission, runs: readonly LayerRun[], outputs: ReadonlyMap<Tensor, Place>): void {
+    const steps = placeTensors(submission, runs, outputs);
+    const uniforms = submission.upload(parametersOf(steps));
     const pass = submission.encoder.beginComputePass();
-    dispatches.forEach((dispatch, i) => {
-      const { kernel, input, residual, output, layer, workgroups } = dispatch;
-      if (!buffers.has(output)) buffers.set(output, submission.take(tensorBytes(output)));
-      const bound = (binding: number, tensor: Tensor): GPUBindGroupEntry => ({
-        binding,
-        resource: { buffer: buffers.get(tensor)!, size: tensorBytes(tensor) },
-      });
+    steps.forEach((windows, i) => {
+      const { kernel, layer, input, residual, output } = windows[0]!;
       const entries: GPUBindGroupEntry[] = [
-        {
-          binding: 0,
-          resource: { buffer: uniforms, offset: i * UNIFORM_STRIDE, size: UNIFORM_STRIDE },
-        },
-        bound(1, input),
-        bound(5, output),
+        { binding: 0, resource: { buffer: uniforms, offset: i * LAYERS_BYTES, size: LAYERS_BYTES } },
+        { binding: 1, resource: bound(input) },
+        { binding: 5, resource: bound(output) },
       ];
       const tensors = layer && this.#network.get(layer);
       if (tensors) entries.push({ binding: 3, resource: { buffer: tensors.bias } });
       if (tensors?.weights) {
         entries.push({ binding: 2, resource: { buffer: tensors.weights } });
         // Something has to be bound where nothing is added.
-        entries.push(residual ? bound(4, residual) : { binding: 4, resource: { buffer: tensors.bias } });
+        entries.push({ binding: 4, resource: residual ? bound(residual) : { buffer: tensors.bias } });
       }
       const pipeline = this.#pipelines.get(kernel)!;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, this.#device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-      pass.dispatchWorkgroups(...workgroups);
-      for (const tensor of residual ? [input, residual] : [input])
-        if (lastUse.get(tensor) === i && !given.has(tensor)) submission.reuse(buffers.get(tensor)!);
+      const most = (axis: 0 | 1) => Math.max(...windows.map(({ workgroups }) => workgroups[axis]));
+      pass.dispatchWorkgroups(most(0), most(1), windows.length * windows[0]!.workgroups[2]);
     });
     pass.end();
   }
+}
 
-  #writeParameters(submission: Submission, dispatches: readonly Dispatch[]): GPUBuffer {
-    const words = new Int32Array((dispatches.length * UNIFORM_STRIDE) / 4);
-    for (const [i, { parameters }] of dispatches.entries()) words.set(parameters, (i * UNIFORM_STRIDE) / 4);
-    return submission.upload(words);
-  }
+function bound({ buffer, size }: Place): GPUBufferBinding {
+  return { buffer, size };
+}
+
+/** These tensors one after the other in a buffer of their bytes. */
+export function layOut(
+  tensors: readonly Tensor[],
+  take: (byteLength: number) => GPUBuffer,
+): [Tensor, Place][] {
+  const size = bytesOf(tensors);
+  const buffer = take(size);
+  let base = 0;
+  return tensors.map((tensor) => {
+    const place = { buffer, size, base };
+    base += tensorBytes(tensor) / 4;
+    return [tensor, place];
+  });
+}
+
+export function bytesOf(tensors: readonly Tensor[]): number {
+  return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}
+
+/** The kernels in their order, and the memory of each tensor, which is given back to the submission after its last use. */
+function placeTensors(
+  submission: Submission,
+  runs: readonly LayerRun[],
+  outputs: ReadonlyMap<Tensor, Place>,
+): Window[][] {
+  const inputs = layOut(
+    runs.map(({ input }) => input),
+    () => submission.upload(...runs.map(({ data }) => data)),
+  );
+  const given = new Map([...inputs, ...outputs]);
+  const places = new Map(given);
+  // Runs that go together use theirs at the same steps.
+  const { dispatches } = runs[0]!;
+  const lastUse = new Map<Tensor, number>();
+  dispatches.forEach((dispatch, i) => {
+    for (const tensor of reads(dispatch)) lastUse.set(tensor, i);
+  });
+  return dispatches.flatMap((dispatch, i) => {
+    const windows = runs.map((run) => run.dispatches[i]!);
+    const made = windows.map(({ output }) => output).filter((output) => !places.has(output));
+    if (made.length > 0)
+      for (const [tensor, place] of layOut(made, (size) => submission.take(size))) places.set(tensor, place);
+    const byBuffer = new Map<GPUBuffer, Window[]>();
+    for (const { input, residual, output, ...window } of windows) {
+      const place = places.get(output)!;
+      const others = byBuffer.get(place.buffer) ?? [];
+      byBuffer.set(place.buffer, others);
+      others.push({
+        ...window,
+        input: places.get(input)!,
+        residual: residual && places.get(residual)!,
+        output: place,
+      });
+    }
+    for (const tensor of reads(dispatch))
+      if (lastUse.get(tensor) === i && !given.has(tensor)) submission.reuse(places.get(tensor)!.buffer);
+    return [...byBuffer.values()];
+  });
+}
+
+function reads({ input, residual }: Dispatch): Tensor[] {
+  return residual ? [input, residual] : [input];
+}
+
+function parametersOf(steps: readonly (readonly Window[])[]): Int32Array {
+  const words = new Int32Array((steps.length * LAYERS_BYTES) / 4);
+  steps.forEach((windows, i) => {
+    windows.forEach(({ input, residual, output, parameters }, j) => {
+      const at = (i * LAYERS_BYTES) / 4 + j * LAYER_WORDS;
+      words.set([input.base, residual?.base ?? 0, output.base, ...parameters], at);
+    });
+  });
+  return words;
 }

@@ -18,11 +18,15 @@ export class Submission {
     this.#pool = pool;
   }
 
-  /** Memory for this submission with these contents. They are written before all of its commands, so it is none that a command may have. */
-  upload(data: Int16Array | Int32Array): GPUBuffer {
-    const buffer = this.#pool.take(data.byteLength);
+  /** Memory for this submission with these contents, one after the other. They are written before all of its commands, so it is none that a command may have. */
+  upload(...parts: readonly (Int16Array | Int32Array)[]): GPUBuffer {
+    const buffer = this.#pool.take(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
     this.#buffers.push(buffer);
-    this.#queue.writeBuffer(buffer, 0, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    let offset = 0;
+    for (const part of parts) {
+      this.#queue.writeBuffer(buffer, offset, part.buffer as ArrayBuffer, part.byteOffset, part.byteLength);
+      offset += part.byteLength;
+    }
     return buffer;
   }
 

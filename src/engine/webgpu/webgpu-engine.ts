@@ -1,5 +1,5 @@
 import { EngineError, RequestError } from '../../errors.ts';
-import type { Layer, Model, Row, Unshuffle } from '../../network/model.ts';
+import type { Model, Row, Unshuffle } from '../../network/model.ts';
 import {
   analysisWindow,
   latentWindow,
@@ -12,13 +12,14 @@ import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Query, Rect, Samp
 import { crop, row, unshuffle } from '../reference/layers.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { DeviceChunks } from './device-chunks.ts';
+import { DeviceWindows } from './device-windows.ts';
 import { batchQueries, unpackSamples } from './head-request.ts';
 import { HeadRunner } from './head-runner.ts';
 import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
 import { LayerRunner } from './layer-runner.ts';
 import { packHead, uploadLayers } from './pack.ts';
 import type { plainSpeed } from './plain-speed.ts';
-import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
+import { type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
 import { Submitter } from './submission.ts';
 
@@ -37,7 +38,7 @@ export interface WebGpuOptions {
   readonly chunksOn?: 'device' | 'cpu';
   /** Bound of the memory on the device, in bytes; default 8 GiB. */
   readonly maxBytes?: number;
-  /** Bound of scratch memory of one call, default 512 MiB; larger windows are made band by band. */
+  /** Bound of scratch memory of windows that are made together, default 256 MiB; larger ones are made band by band. */
   readonly maxScratchBytes?: number;
   /** Bound of memory that is kept for the next call; default 512 MiB. */
   readonly maxFreeBytes?: number;
@@ -63,7 +64,7 @@ const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } a
 const CALLS_AT_ONCE = 4;
 /** With as many threads wasm codes chunks faster than one thread can read the symbols of. */
 const BUSY_THREADS = 5;
-const SCRATCH_BYTES = 512 * 2 ** 20;
+const SCRATCH_BYTES = 256 * 2 ** 20;
 /** Samples of one dispatch. */
 const BATCH_BYTES = 32 * 2 ** 20;
 
@@ -103,11 +104,10 @@ class DeviceEngine implements WebGpuEngine {
   readonly #pool: BufferPool;
   readonly #ring: ReadbackRing;
   readonly #submitter: Submitter;
-  readonly #runner: LayerRunner;
+  readonly #windows: DeviceWindows;
   readonly #head: HeadRunner;
   /** Undefined where `cpu` codes chunks. */
   readonly #chunks: DeviceChunks | undefined;
-  readonly #scratchBytes: number;
   readonly #weights: GPUBuffer[] = [];
   #closed = false;
 
@@ -124,7 +124,6 @@ class DeviceEngine implements WebGpuEngine {
         this.#enter(undefined, signal);
         return plainSpeed(open.device, open.lost, open.readAsset, signal);
       };
-    this.#scratchBytes = options.maxScratchBytes ?? SCRATCH_BYTES;
     this.#pool = new BufferPool(
       open.device,
       USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyDestination,
@@ -140,9 +139,11 @@ class DeviceEngine implements WebGpuEngine {
     const here = chunksOn ? chunksOn === 'device' : !open.software && options.cpu.threads < BUSY_THREADS;
     if (deviceChunks && here) layers.push(...deviceChunks.layersOf(model));
     const network = uploadLayers(layers, (data) => this.#upload(data));
-    this.#runner = new LayerRunner(open.device, open.pipelines, network);
+    const runner = new LayerRunner(open.device, open.pipelines, network);
+    const limits = { binding: open.maxBindingBytes, scratch: options.maxScratchBytes ?? SCRATCH_BYTES };
+    this.#windows = new DeviceWindows(open, this.#pool, this.#submitter, runner, limits);
     if (deviceChunks && here)
-      this.#chunks = new deviceChunks(model, open, this.#submitter, this.#ring, this.#runner);
+      this.#chunks = new deviceChunks(model, this.#submitter, this.#ring, runner, limits);
     const headWeights = this.#upload(packHead(model.head));
     this.#head = new HeadRunner(open.device, open.pipelines.get('head')!, model.head, headWeights);
   }
@@ -183,7 +184,9 @@ class DeviceEngine implements WebGpuEngine {
         layer.op === 'row' ? row(layer, input, window, quality) : unshuffle(layer.factor, input, window);
     }
     const output: Tensor = { rect: latents, channels: this.model.latentChannels };
-    const made = await this.#run(analysis.slice(first), input, extents[first]!, output, quality, signal);
+    const check = () => this.#enter(undefined, signal);
+    const rest = analysis.slice(first);
+    const made = await this.#windows.make(rest, input, extents[first]!, output, quality, check);
     try {
       return await this.#read(made, tensorBytes(output));
     } finally {
@@ -202,7 +205,8 @@ class DeviceEngine implements WebGpuEngine {
     const { model } = this;
     expectCover(latents, latentWindow(model, sites, level), model.latentChannels, 'latents');
     const output: Tensor = { rect: sites, channels: model.head.hidden };
-    const buffer = await this.#run(model.synthesis, latents, level, output, quality, signal);
+    const check = () => this.#enter(undefined, signal);
+    const buffer = await this.#windows.make(model.synthesis, latents, level, output, quality, check);
     const stride = model.latentStride;
     return new DeviceFeatures(
       this,
@@ -287,63 +291,6 @@ class DeviceEngine implements WebGpuEngine {
   async readFeatures(features: DeviceFeatures): Promise<Int16Array> {
     this.#enter(undefined, undefined);
     return this.#read(features.buffer, features.byteLength);
-  }
-
-  /** Layers on the device: the buffer with their output, which belongs to the caller. */
-  async #run(
-    layers: readonly Layer[],
-    input: Patch,
-    extent: Extent,
-    output: Tensor,
-    quality: number,
-    signal: AbortSignal | undefined,
-  ): Promise<GPUBuffer> {
-    const from: Tensor = { rect: input.rect, channels: input.channels };
-    const bands = this.#planBands(layers, from, extent, output.rect, quality, output);
-    const made = await this.#submitter.submit((submission) => {
-      const given = new Map([
-        [from, submission.upload(input.data)],
-        [output, submission.keep(tensorBytes(output))],
-      ]);
-      this.#runner.record(submission, bands, given);
-      return given.get(output)!;
-    });
-    try {
-      await Promise.race([this.gpuDevice.queue.onSubmittedWorkDone(), this.#open.lost]);
-      signal?.throwIfAborted();
-      if (this.#closed) throw new EngineError('the engine is closed');
-    } catch (error) {
-      this.#pool.free(made);
-      throw error;
-    }
-    return made;
-  }
-
-  /** A window whose tensors are too large for the device is made in bands of rows, with the same bytes. */
-  #planBands(
-    layers: readonly Layer[],
-    input: Tensor,
-    extent: Extent,
-    window: Rect,
-    quality: number,
-    output: Tensor,
-  ): Dispatch[] {
-    const dispatches = planLayers(layers, input, extent, window, quality, output);
-    const scratch = dispatches.map((dispatch) =>
-      dispatch.output === output ? 0 : tensorBytes(dispatch.output),
-    );
-    const fits =
-      Math.max(...scratch, tensorBytes(input), tensorBytes(output)) <= this.#open.maxBindingBytes &&
-      // A residual holds three tensors at a time.
-      3 * Math.max(...scratch) <= this.#scratchBytes;
-    if (fits) return dispatches;
-    if (window.height === 1 || Math.max(...scratch) === 0)
-      throw new EngineError(`A window of ${window.width} columns is too large for this graphics device`);
-    const upper = window.height >> 1;
-    return [
-      { ...window, height: upper },
-      { ...window, top: window.top + upper, height: window.height - upper },
-    ].flatMap((half) => this.#planBands(layers, input, extent, half, quality, output));
   }
 
   #read(buffer: GPUBuffer, byteLength: number): Promise<Int16Array> {

@@ -10,15 +10,17 @@ var<workgroup> taps: array<vec4<u32>, 128>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let layer = layers[workgroup.z / blocks()];
+  let block = workgroup.z % blocks();
   let first_site = (workgroup.y * 65535u + workgroup.x) * SITES;
   let width = u32(layer.width);
   let count = width * u32(layer.height);
   let group = local % GROUPS;
   let own = (local / GROUPS) * 8u;
-  let first_output = workgroup.z * OUTPUTS + group * 4u;
+  let first_output = block * OUTPUTS + group * 4u;
   let needed = first_site + own < count && first_output < layer.outputs;
 
-  var a0 = first_bias(first_output);
+  var a0 = first_bias(layer, first_output);
   var a1 = a0;
   var a2 = a0;
   var a3 = a0;
@@ -37,11 +39,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       if (pair < layer.input_pairs && site < count) {
         let y = layer.input_top + i32(site / width);
         let x = layer.input_left + i32(site % width);
-        word = input[u32(y * layer.input_width + x) * layer.input_pairs + pair];
+        word = input[layer.input_base + u32(y * layer.input_width + x) * layer.input_pairs + pair];
       }
       sites[(i % PAIRS) * STRIDE + i / PAIRS] = word;
     }
-    taps[local] = weights[(workgroup.z * slices + slice) * THREADS + local];
+    taps[local] = weights[(block * slices + slice) * THREADS + local];
     workgroupBarrier();
     // Where windows end, many have nothing to make.
     if (needed) {
@@ -64,6 +66,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var sums = array(a0, a1, a2, a3, a4, a5, a6, a7);
   for (var i = 0u; i < 8u; i++) {
     let site = first_site + own + i;
-    store(sums[i], i32(site / width), i32(site % width), first_output);
+    store(layer, sums[i], i32(site / width), i32(site % width), first_output);
   }
 }

@@ -11,17 +11,19 @@ var<workgroup> taps: array<vec4<u32>, 576>;
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let layer = layers[workgroup.z / blocks()];
+  let block = workgroup.z % blocks();
   let top = workgroup.y * TILE_HEIGHT;
   let left = workgroup.x * TILE_WIDTH;
   let group = local % GROUPS;
   let row = local / 16u;
   let column = ((local / GROUPS) % 2u) * 8u;
-  let first_output = workgroup.z * OUTPUTS + group * 4u;
+  let first_output = block * OUTPUTS + group * 4u;
   let y = i32(top + row);
   let x = i32(left + column);
   let needed = y < layer.height && x < layer.width && first_output < layer.outputs;
 
-  var a0 = first_bias(first_output);
+  var a0 = first_bias(layer, first_output);
   var a1 = a0;
   var a2 = a0;
   var a3 = a0;
@@ -40,11 +42,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       let x = layer.input_left + i32(left + site % ROW) - 1;
       var word = 0u;
       if (pair < layer.input_pairs && y >= 0 && y < layer.input_height && x >= 0 && x < layer.input_width) {
-        word = input[u32(y * layer.input_width + x) * layer.input_pairs + pair];
+        word = input[layer.input_base + u32(y * layer.input_width + x) * layer.input_pairs + pair];
       }
       sites[(i % PAIRS) * SITES + site] = word;
     }
-    let first_weight = (workgroup.z * slices + slice) * 576u;
+    let first_weight = (block * slices + slice) * 576u;
     for (var i = local; i < 576u; i += THREADS) {
       taps[i] = weights[first_weight + i];
     }
@@ -94,6 +96,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
   var sums = array(a0, a1, a2, a3, a4, a5, a6, a7);
   for (var i = 0; i < 8; i++) {
-    store(sums[i], y, x + i, first_output);
+    store(layer, sums[i], y, x + i, first_output);
   }
 }

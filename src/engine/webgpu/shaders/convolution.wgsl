@@ -23,7 +23,12 @@ fn high_halves(words: vec4<u32>) -> vec4<i32> {
   return bitcast<vec4<i32>>(words) >> vec4<u32>(16u);
 }
 
-fn first_bias(first_output: u32) -> vec4<i32> {
+// Workgroup z makes these outputs of a window: the blocks of 32 of the first one, then those of the next.
+fn blocks() -> u32 {
+  return (layers[0].outputs + OUTPUTS - 1u) / OUTPUTS;
+}
+
+fn first_bias(layer: Layer, first_output: u32) -> vec4<i32> {
   if (first_output >= layer.outputs) {
     return vec4<i32>();
   }
@@ -32,7 +37,7 @@ fn first_bias(first_output: u32) -> vec4<i32> {
 }
 
 // Rounds, clamps, activates, adds, shuffles and writes four outputs of site (y, x) of the window.
-fn store(acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
+fn store(layer: Layer, acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
   if (y >= layer.height || x >= layer.width || first_output >= layer.outputs) {
     return;
   }
@@ -44,7 +49,7 @@ fn store(acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
   }
   if (layer.residual_limit != 0) {
     let site = u32((layer.residual_top + y) * layer.residual_width + layer.residual_left + x);
-    let at = (site * layer.outputs + first_output) / 2u;
+    let at = layer.residual_base + (site * layer.outputs + first_output) / 2u;
     v += vec4<i32>(unpack(residual[at]), unpack(residual[at + 1u]));
     v = clamp(v, vec4<i32>(-layer.residual_limit), vec4<i32>(layer.residual_limit));
   }
@@ -57,7 +62,7 @@ fn store(acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
   if (row < 0 || row >= layer.output_height || column < 0 || column >= layer.output_width) {
     return;
   }
-  let at = u32(row * layer.output_width + column) * layer.output_pairs + (first_output - part * channels) / 2u;
+  let at = layer.output_base + u32(row * layer.output_width + column) * layer.output_pairs + (first_output - part * channels) / 2u;
   output[at] = pack(v.x, v.y);
   output[at + 1u] = pack(v.z, v.w);
 }

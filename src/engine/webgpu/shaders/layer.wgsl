@@ -1,7 +1,14 @@
 // What the kernels of layers share (spec 3.3). Tensors are (rows, columns, channels) of int16, two channels in a u32, the even one in the
 // low half. Every tensor covers a window of the picture; beyond it sites count as zero, which is what they are where the picture ends.
 
+// A dispatch makes a layer of some windows, which have the same kernel and weights: what differs stands in `layers`, and their tensors lie in the
+// same buffers, one after the other.
+
 struct Layer {
+  // Where the window's tensors begin in the buffers, in words.
+  @align(16) input_base: u32,
+  residual_base: u32,
+  output_base: u32,
   // The window to make: its size, and where its first site lies in the tensors it is read from, added from and written to (before any shuffle).
   height: i32,
   width: i32,
@@ -31,7 +38,9 @@ struct Layer {
   residual_limit: i32,
 }
 
-@group(0) @binding(0) var<uniform> layer: Layer;
+const WINDOWS = 16;
+
+@group(0) @binding(0) var<uniform> layers: array<Layer, WINDOWS>;
 @group(0) @binding(1) var<storage, read> input: array<u32>;
 @group(0) @binding(5) var<storage, read_write> output: array<u32>;
 

@@ -2,6 +2,7 @@
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let layer = layers[workgroup.z];
   let index = (workgroup.y * 65535u + workgroup.x) * 128u + local;
   let width = u32(layer.width);
   let site = index / layer.output_pairs;
@@ -15,7 +16,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let part = pair / layer.input_pairs;
   let row = u32(layer.input_top) + y * factor + part / factor;
   let column = u32(layer.input_left) + x * factor + part % factor;
-  let source = (row * u32(layer.input_width) + column) * layer.input_pairs + pair % layer.input_pairs;
+  let source = layer.input_base + (row * u32(layer.input_width) + column) * layer.input_pairs + pair % layer.input_pairs;
   let place = u32((layer.output_top + i32(y)) * layer.output_width + layer.output_left + i32(x)) * layer.output_pairs;
-  output[place + pair] = input[source];
+  output[layer.output_base + place + pair] = input[source];
 }

@@ -1,0 +1,118 @@
+import { EngineError } from '../../errors.ts';
+import type { Layer } from '../../network/model.ts';
+import type { Extent, Patch, Rect } from '../engine.ts';
+import type { BufferPool } from './buffer-pool.ts';
+import type { OpenDevice } from './device.ts';
+import { Gathering } from './gathering.ts';
+import { fitTogether, type LayerRun, type RunLimits, takeAlike } from './layer-run.ts';
+import type { LayerRunner, Place } from './layer-runner.ts';
+import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
+import type { Submitter } from './submission.ts';
+
+interface WaitingWindow extends LayerRun {
+  /** Throws when nobody wants it any more. */
+  readonly check: () => void;
+  readonly resolve: (buffer: GPUBuffer) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Windows of analysis and synthesis that stay on the device. Those that gather while it is busy are made together. */
+export class DeviceWindows {
+  readonly #open: OpenDevice;
+  readonly #pool: BufferPool;
+  readonly #submitter: Submitter;
+  readonly #runner: LayerRunner;
+  readonly #limits: RunLimits;
+  readonly #waiting: Gathering<WaitingWindow>;
+
+  constructor(
+    open: OpenDevice,
+    pool: BufferPool,
+    submitter: Submitter,
+    runner: LayerRunner,
+    limits: RunLimits,
+  ) {
+    this.#open = open;
+    this.#pool = pool;
+    this.#submitter = submitter;
+    this.#runner = runner;
+    this.#limits = limits;
+    this.#waiting = new Gathering(
+      (waiting) => takeAlike(waiting, limits),
+      (batch) => this.#submit(batch),
+    );
+  }
+
+  /** The buffer with the output of these layers, which belongs to the caller. `check` is called before and after, and may throw. */
+  make(
+    layers: readonly Layer[],
+    { rect, channels, data }: Patch,
+    extent: Extent,
+    output: Tensor,
+    quality: number,
+    check: () => void,
+  ): Promise<GPUBuffer> {
+    const input: Tensor = { rect, channels };
+    const dispatches = this.#plan(layers, input, extent, output.rect, quality, output);
+    return new Promise((resolve, reject) =>
+      this.#waiting.add({ input, data, dispatches, outputs: [output], check, resolve, reject }),
+    );
+  }
+
+  /** A window whose tensors are too large for the device is made in bands of rows, with the same bytes. */
+  #plan(
+    layers: readonly Layer[],
+    input: Tensor,
+    extent: Extent,
+    window: Rect,
+    quality: number,
+    output: Tensor,
+  ): Dispatch[] {
+    const dispatches = planLayers(layers, input, extent, window, quality, output);
+    if (fitTogether([{ input, dispatches, outputs: [output] }], this.#limits)) return dispatches;
+    if (window.height === 1 || dispatches.length === 1)
+      throw new EngineError(`A window of ${window.width} columns is too large for this graphics device`);
+    const upper = window.height >> 1;
+    return [
+      { ...window, height: upper },
+      { ...window, top: window.top + upper, height: window.height - upper },
+    ].flatMap((half) => this.#plan(layers, input, extent, half, quality, output));
+  }
+
+  async #submit(batch: WaitingWindow[]): Promise<void> {
+    const wanted = batch.filter(isWanted);
+    if (wanted.length === 0) return;
+    let buffers: GPUBuffer[] = [];
+    try {
+      await this.#submitter.submit((submission) => {
+        buffers = wanted.map(({ outputs: [output] }) => submission.keep(tensorBytes(output!)));
+        const places = wanted.map(({ outputs: [output] }, i): [Tensor, Place] => [
+          output!,
+          { buffer: buffers[i]!, size: tensorBytes(output!), base: 0 },
+        ]);
+        this.#runner.record(submission, wanted, new Map(places));
+      });
+      await Promise.race([this.#open.device.queue.onSubmittedWorkDone(), this.#open.lost]);
+    } catch (error) {
+      for (const buffer of buffers) this.#pool.free(buffer);
+      if (wanted.length === 1) wanted[0]!.reject(error);
+      // Together they may have been too much.
+      else for (const window of wanted) await this.#submit([window]);
+      return;
+    }
+    wanted.forEach((window, i) => {
+      if (isWanted(window)) window.resolve(buffers[i]!);
+      else this.#pool.free(buffers[i]!);
+    });
+  }
+}
+
+function isWanted({ check, reject }: WaitingWindow): boolean {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    reject(error);
+    return false;
+  }
+}
