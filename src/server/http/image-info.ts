@@ -1,5 +1,5 @@
 import { nativeZoom } from '../../pixels/tile.ts';
-import type { CatalogEntry } from '../pictures/catalog.ts';
+import type { CatalogEntry } from '../pictures/directory-listing.ts';
 import type { FoundPicture } from '../pictures/open-pictures.ts';
 import { picturePath } from './picture-path.ts';
 

@@ -1,4 +1,4 @@
-import type { CatalogEntry } from '../pictures/catalog.ts';
+import type { CatalogEntry } from '../pictures/directory-listing.ts';
 
 const MAX_LISTED = 500;
 

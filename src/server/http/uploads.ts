@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
 import { modelHash } from '../../container/header.ts';
@@ -233,7 +233,7 @@ export class Uploads {
         job.stop.signal.throwIfAborted();
         job.kept = true;
       });
-      await catalog.rescan();
+      await catalog.rescan(dirname(path));
       tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {
       const problem = problemOf(error);

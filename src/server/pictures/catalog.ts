@@ -1,31 +1,17 @@
-import type { Stats } from 'node:fs';
-import { opendir, realpath, stat } from 'node:fs/promises';
-import { basename, extname, join, resolve, sep } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, extname, resolve } from 'node:path';
 import { SourceError } from '../../errors.ts';
 import type { PictureId } from '../http/request.ts';
+import {
+  type CatalogEntry,
+  type FoundFile,
+  type Listing,
+  picturesOf,
+  readListing,
+} from './directory-listing.ts';
+import { DirectoryWatches } from './directory-watches.ts';
 import { PLAIN_EXTENSIONS } from './plain-picture.ts';
 import { identityOf, RootWatch } from './root-watch.ts';
-
-/** A file of the catalog, as it was when it was last looked at. */
-export interface CatalogEntry {
-  /** Path below its root, `/` between parts, without `.liif`. */
-  readonly id: string;
-  readonly title: string;
-  readonly kind: 'liif' | 'image';
-  /** Real path. */
-  readonly path: string;
-  /** Real path of the directory that it must stay in. */
-  readonly root: string;
-  /** Changes whenever the file is another. */
-  readonly stamp: string;
-  /** When it was looked at, by `performance.now()`. */
-  readonly lookedAt: number;
-}
-
-/** What tells one file at a path from the next: a replaced one may have the time of the old. */
-export function stampOf({ ino, size, mtimeMs }: Stats): string {
-  return `${ino}/${size}/${mtimeMs}`;
-}
 
 export interface CatalogOptions {
   /** Directories and files. */
@@ -41,6 +27,8 @@ const MAX_ENTRIES = 1_000_000;
 const SETTLE_MS = 150;
 /** So long at most after the first of them: a directory may be filled for minutes. */
 const LONGEST_SETTLE_MS = 1000;
+/** And not before so many times as long as the last look has taken. */
+const REST = 4;
 
 interface Root {
   /** As it was named: a link may lead elsewhere later. */
@@ -59,13 +47,21 @@ export class Catalog {
   readonly #options: CatalogOptions;
   #roots: readonly Root[];
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
+  /** What directories held when they were last read, by root and path. */
+  #listings: ReadonlyMap<string, Listing> = new Map();
   #originals = 0;
-  #watches: readonly RootWatch[] = [];
+  #rootWatches: readonly RootWatch[] = [];
+  readonly #watches: DirectoryWatches | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** When a scan must begin because of events that are not yet seen to. */
   #due: number | undefined;
+  /** When the next one may begin because of events. */
+  #rested = 0;
   #scanning: Promise<void> | undefined;
-  #again = false;
+  /** The scan after that. */
+  #next: Promise<void> | undefined;
+  /** Whether there were events during a scan: it may have passed the places before. */
+  #missed = false;
   #closed = false;
   /** Warnings of the last scan and of the one that runs: each is told once, not whenever a file has changed. */
   #told: ReadonlySet<string> = new Set();
@@ -74,6 +70,12 @@ export class Catalog {
   private constructor(options: CatalogOptions, roots: readonly Root[]) {
     this.#options = options;
     this.#roots = roots;
+    this.#watches = options.watch
+      ? new DirectoryWatches({
+          onChange: () => this.#noticed(),
+          onRefused: (code) => this.#refused(code),
+        })
+      : undefined;
   }
 
   /** Scans the roots. Rejects with SourceError where one is not there. */
@@ -88,8 +90,11 @@ export class Catalog {
     }
     const catalog = new Catalog(options, roots);
     await catalog.rescan();
+    // The first look, at all files, says nothing of how long the next ones take.
+    catalog.#rested = 0;
+    if (catalog.#timer) catalog.#noticed();
     if (options.watch)
-      catalog.#watches = roots.map(
+      catalog.#rootWatches = roots.map(
         (root) => new RootWatch(root, () => catalog.#noticed(), options.onWarning),
       );
     return catalog;
@@ -136,99 +141,129 @@ export class Catalog {
     return undefined;
   }
 
-  /** Looks at all roots again; calls during a scan lead to one more. */
-  async rescan(): Promise<void> {
-    if (this.#scanning) {
-      this.#again = true;
-      return this.#scanning;
-    }
-    this.#scanning = (async () => {
-      do {
-        this.#again = false;
-        await this.#scan();
-      } while (this.#again && !this.#closed);
-    })();
-    try {
-      await this.#scanning;
-    } finally {
-      this.#scanning = undefined;
-    }
+  /**
+   * Looks at the roots again: at what has changed where they are watched, in any case at `directory`, and else at all. Whoever calls during a look, which may
+   * have passed what has changed, waits for one more, which all of them share.
+   */
+  rescan(directory?: string): Promise<void> {
+    if (directory !== undefined) this.#watches?.touch(directory);
+    this.#next ??= (this.#scanning ?? Promise.resolve())
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined;
+        this.#scanning = this.#closed ? Promise.resolve() : this.#scan();
+        return this.#scanning;
+      });
+    return this.#next;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await Promise.all(this.#watches.map((watched) => watched.close()));
-    await this.#scanning;
+    await Promise.all(this.#rootWatches.map((watched) => watched.close()));
+    await (this.#next ?? this.#scanning)?.catch(() => {});
+    this.#watches?.close();
   }
 
   /** Looks at the roots again soon. */
   #noticed(): void {
+    if (this.#closed) return;
+    if (this.#scanning) {
+      this.#missed = true;
+      return;
+    }
     const now = performance.now();
     this.#due ??= now + LONGEST_SETTLE_MS;
     clearTimeout(this.#timer);
-    if (this.#closed) return;
     this.#timer = setTimeout(
       () => {
         this.#due = undefined;
         this.rescan().catch((error: Error) => this.#options.onWarning?.(error.message));
       },
-      Math.min(SETTLE_MS, this.#due - now),
+      Math.max(Math.min(now + SETTLE_MS, this.#due), this.#rested) - now,
     );
   }
 
   async #scan(): Promise<void> {
+    const begun = performance.now();
+    try {
+      await this.#scanRoots();
+    } finally {
+      const now = performance.now();
+      this.#rested = now + REST * (now - begun);
+      this.#scanning = undefined;
+      if (this.#missed) this.#noticed();
+      this.#missed = false;
+    }
+  }
+
+  async #scanRoots(): Promise<void> {
     const found = new Map<string, CatalogEntry>();
-    this.#warnings = new Set();
+    const listings = new Map<string, Listing>();
     const roots: Root[] = [];
+    this.#warnings = new Set();
+    this.#watches?.begin();
     for (const before of this.#roots) {
       const root = await rootAt(before.named).catch(() => undefined);
       roots.push(root ?? before);
       if (root === undefined) continue; // gone for now
-      if (root.directory) await this.#scanDirectory(root.path, root.path, '', found);
-      else await this.#add(root.path, join(root.path, '..'), basename(root.path), found);
+      const { path, identity, directory } = root;
+      if (directory) await this.#scanDirectory(path, { path, name: '' }, identity, found, listings);
+      else {
+        this.#watches?.changed(path, identity);
+        const { plain } = this.#options;
+        this.#add(await picturesOf([{ path, name: basename(path) }], { root: dirname(path), plain }), found);
+      }
     }
+    this.#watches?.end();
     this.#roots = roots;
+    this.#listings = listings;
     this.#told = this.#warnings;
     this.#entries = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
-    this.#originals = new Set(this.list().flatMap((entry) => this.originalOf(entry) ?? [])).size;
+    this.#originals = this.#countOriginals();
     this.#options.onChange?.(this.#entries.size);
   }
 
   async #scanDirectory(
     root: string,
-    path: string,
-    prefix: string,
+    directory: FoundFile,
+    identity: string,
     found: Map<string, CatalogEntry>,
+    listings: Map<string, Listing>,
   ): Promise<void> {
-    let directory: Awaited<ReturnType<typeof opendir>>;
-    try {
-      directory = await opendir(path);
-    } catch {
-      return; // removed meanwhile, or not ours to read
-    }
-    for await (const entry of directory) {
-      if (entry.name.startsWith('.') || /[\\\p{Cc}]/u.test(entry.name) || found.size >= MAX_ENTRIES) continue;
-      const name = prefix + entry.name;
-      const child = await this.#inside(root, join(path, entry.name), name);
-      if (child === undefined) continue;
-      // Linked directories inside the root have names of their own there, and might go in circles.
-      if (entry.isDirectory()) await this.#scanDirectory(root, child, `${name}/`, found);
-      else await this.#add(child, root, name, found);
+    const changed = this.#watches?.changed(directory.path, identity) ?? true;
+    // Below each of the roots that it lies in it has other names.
+    const key = `${root}\n${directory.path}`;
+    const known = changed ? undefined : this.#listings.get(key);
+    const listing = known?.lasting
+      ? known
+      : await readListing(directory, {
+          root,
+          plain: this.#options.plain,
+          onWarning: (message) => this.#warn(message),
+        });
+    listings.set(key, listing);
+    this.#add(listing.pictures, found);
+    for (const child of listing.directories)
+      await this.#scanDirectory(root, child, child.identity, found, listings);
+  }
+
+  #add(pictures: readonly CatalogEntry[], found: Map<string, CatalogEntry>): void {
+    for (const picture of pictures) {
+      const { id, kind } = picture;
+      const other = found.get(id);
+      if (other) this.#warn(`two pictures have the id ${id}; one of them is not served`);
+      if (other ? kind === 'liif' && other.kind !== 'liif' : found.size < MAX_ENTRIES) found.set(id, picture);
     }
   }
 
-  /** The real path, or undefined where it leads out of the root. */
-  async #inside(root: string, path: string, name: string): Promise<string | undefined> {
-    let real: string;
-    try {
-      real = await realpath(path);
-    } catch {
-      return undefined;
-    }
-    if (real === root || real.startsWith(root.endsWith(sep) ? root : root + sep)) return real;
-    this.#warn(`${name}: a link that leads out of its directory is not served`);
-    return undefined;
+  /** What cannot be watched is read at every look. */
+  #refused(code: string): void {
+    // Where it has gone, or is not ours, reading it says so.
+    if (code === 'ENOENT' || code === 'EACCES') return;
+    this.#warn(
+      `the system lets no more directories be watched (${code}): changes in the others are noticed when something else changes; bounds of Linux are in fs.inotify`,
+    );
   }
 
   #warn(message: string): void {
@@ -236,30 +271,15 @@ export class Catalog {
     this.#warnings.add(message);
   }
 
-  async #add(path: string, root: string, name: string, found: Map<string, CatalogEntry>): Promise<void> {
-    const extension = extname(name).slice(1).toLowerCase();
-    const liif = extension === 'liif';
-    if (!liif && !(this.#options.plain && (PLAIN_EXTENSIONS as readonly string[]).includes(extension)))
-      return;
-    const stats = await stat(path).catch(() => undefined);
-    const lookedAt = performance.now();
-    if (!stats?.isFile()) return;
-    const id = liif ? name.slice(0, -extension.length - 1) : name;
-    const base = basename(name);
-    const other = found.get(id);
-    if (other) {
-      this.#warn(`two pictures have the id ${id}; one of them is not served`);
-      if (!liif || other.kind === 'liif') return;
+  #countOriginals(): number {
+    const withOriginal = new Set<string>();
+    for (const { id, kind } of this.#entries.values()) {
+      const extension = extname(id);
+      if (kind !== 'image' || !(PLAIN_EXTENSIONS as readonly string[]).includes(extension.slice(1))) continue;
+      const picture = id.slice(0, -extension.length);
+      if (this.#entries.get(picture)?.kind === 'liif') withOriginal.add(picture);
     }
-    found.set(id, {
-      id,
-      title: base.slice(0, base.length - extension.length - 1),
-      kind: liif ? 'liif' : 'image',
-      path,
-      root,
-      stamp: stampOf(stats),
-      lookedAt,
-    });
+    return withOriginal.size;
   }
 }
 

@@ -1,24 +1,21 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { relative, sep } from 'node:path';
-import { type FSWatcher, watch } from 'chokidar';
 
 /** Time between two looks at whether the root is still the same. */
 const LOOK_MS = 1000;
 
 /**
- * Tells of changes below a directory, or of a file, however often it goes and another comes to its place, or a link to it is made to lead elsewhere: what the
- * system tells is about the directory that was there at first, so the place is looked at, too.
+ * Tells when a root goes, when another comes to its place, and when a link to it is made to lead elsewhere: what the system tells of a directory or file that is
+ * watched says nothing of its place.
  */
 export class RootWatch {
   readonly #named: string;
-  /** Where that leads; what is watched. */
+  /** Where that leads. */
   #path: string;
   readonly #onChange: () => void;
   readonly #onWarning: ((message: string) => void) | undefined;
   readonly #timer: NodeJS.Timeout;
-  #watcher: FSWatcher;
-  /** Of what is watched; undefined while nothing is there. */
+  /** Undefined while nothing is there. */
   #identity: string | undefined;
   #looking: Promise<void> | undefined;
   #closed = false;
@@ -34,7 +31,6 @@ export class RootWatch {
     this.#identity = identity;
     this.#onChange = onChange;
     this.#onWarning = onWarning;
-    this.#watcher = this.#watch();
     this.#timer = setInterval(() => this.#lookOnce(() => this.#look()), LOOK_MS).unref();
   }
 
@@ -42,28 +38,6 @@ export class RootWatch {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#looking;
-    await this.#watcher.close();
-  }
-
-  /** What has changed before the system tells of changes is told of when it does. */
-  #watch(): FSWatcher {
-    return watch(this.#path, {
-      ignoreInitial: true,
-      followSymlinks: false,
-      ignored: (path) => this.#hidden(path),
-    })
-      .on('all', this.#onChange)
-      .on('ready', this.#onChange)
-      .on('error', (error) => this.#onWarning?.(`watching: ${(error as Error).message}`));
-  }
-
-  #hidden(path: string): boolean {
-    return (
-      path.startsWith(this.#path + sep) &&
-      relative(this.#path, path)
-        .split(sep)
-        .some((part) => part.startsWith('.'))
-    );
   }
 
   /** A file system that does not answer is not asked again meanwhile. */
@@ -82,9 +56,7 @@ export class RootWatch {
     if (now === undefined)
       this.#onWarning?.(`${this.#named} has gone; what it had is served again when it is back`);
     else {
-      await this.#watcher.close();
       this.#path = path;
-      this.#watcher = this.#watch();
       if (before === undefined) this.#onWarning?.(`${this.#named} is back`);
     }
     this.#onChange();

@@ -36,10 +36,11 @@ const send = (query: string, body: Uint8Array, headers: Record<string, string> =
 async function stuckEngine(calls = Number.POSITIVE_INFINITY, onStuck = () => {}): Promise<Engine> {
   const engine = await testEngine();
   let left = calls;
-  const analyze: Engine['analyze'] = (...call) => {
+  const analyze: Engine['analyze'] = async (...call) => {
     if (left-- <= 0) return engine.analyze(...call);
     onStuck();
     const signal = call[4];
+    signal?.throwIfAborted();
     return new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
   };
   return new Proxy(engine, {

@@ -1,9 +1,21 @@
-import { writeFileSync } from 'node:fs';
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import fs, { writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Catalog } from '../../../src/server/pictures/catalog.ts';
 import { directoryOf, eventually } from '../server-fixture.ts';
+
+const watched = fs.watch;
+
+/** Paths that Linux watches for this process. */
+async function watchCount(): Promise<number> {
+  const folder = '/proc/self/fdinfo';
+  const infos = await Promise.all(
+    (await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8').catch(() => '')),
+  );
+  return infos.join('').match(/^inotify /gm)?.length ?? 0;
+}
 
 it('a link out of its directory is named in one warning, however often the directory is read', async () => {
   const outside = await directoryOf({ 'secret.png': 'x' });
@@ -49,6 +61,60 @@ it('a file that comes before its directory is watched, just after that was read,
   writeFileSync(join(root, 'b.png'), 'x');
   await eventually(() => catalog.size === 2);
   await catalog.close();
+});
+
+it.skipIf(process.platform !== 'linux')(
+  'directories are watched, not each of their files, and changes are seen in all of them, new and renamed ones too',
+  async () => {
+    const files = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i % 3}/deep/${i}.png`, 'x']));
+    const root = await directoryOf(files);
+    const before = await watchCount();
+    const catalog = await Catalog.open({ roots: [root, join(root, '1')], plain: true, watch: true });
+    expect((await watchCount()) - before).toBe(7);
+    expect(catalog.size).toBe(80);
+    await writeFile(join(root, '1/deep/a.png'), 'x');
+    await eventually(() => ['1/deep/a.png', 'deep/a.png'].every((id) => catalog.get(id)));
+    await rename(join(root, '1/deep'), join(root, '2/deeper'));
+    await eventually(() => catalog.get('2/deeper/a.png') !== undefined && catalog.size === 61);
+    await mkdir(join(root, '1/deep'));
+    await writeFile(join(root, '1/deep/b.png'), 'x');
+    await writeFile(join(root, '2/deeper/c.png'), 'x');
+    await eventually(() => ['deep/b.png', '2/deeper/c.png'].every((id) => catalog.get(id)));
+    const { stamp } = catalog.get('2/deeper/c.png')!;
+    await writeFile(join(root, '2/deeper/c.png'), 'longer');
+    await eventually(() => catalog.get('2/deeper/c.png')!.stamp !== stamp);
+    await rm(join(root, '2'), { recursive: true });
+    await eventually(() => catalog.size === 22);
+    await catalog.close();
+    expect(await watchCount()).toBe(before);
+  },
+);
+
+it('where the system lets no more be watched, one warning says so, and what changes is seen with other changes', async () => {
+  const root = await directoryOf({ 'a/a.png': 'x', 'b/b.png': 'x', 'c/c.png': 'x' });
+  const warnings: string[] = [];
+  let left = 2;
+  const watch = vi.spyOn(fs, 'watch').mockImplementation(((...given: Parameters<typeof fs.watch>) => {
+    if (left-- <= 0) throw Object.assign(new Error('watch'), { code: 'ENOSPC' });
+    return watched(...given);
+  }) as typeof fs.watch);
+  syncBuiltinESMExports();
+  const catalog = await Catalog.open({
+    roots: [root],
+    plain: true,
+    watch: true,
+    onWarning: (message) => warnings.push(message),
+  });
+  try {
+    for (const name of ['a', 'b', 'c']) await writeFile(join(root, name, 'new.png'), 'x');
+    await writeFile(join(root, 'd.png'), 'x');
+    await eventually(() => catalog.size === 7);
+    expect(warnings).toEqual([expect.stringMatching(/no more directories be watched \(ENOSPC\)/)]);
+  } finally {
+    watch.mockRestore();
+    syncBuiltinESMExports();
+    await catalog.close();
+  }
 });
 
 it('a directory that goes and comes back is served again and watched as before, and so is a file', async () => {
