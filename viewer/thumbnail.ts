@@ -25,16 +25,25 @@ interface Card {
   readonly info: Sized & Pick<ImageInfo, 'thumbnail'>;
   /** Pixels on the longer side of what it shows; 0: nothing yet. */
   side: number;
+  /** It is in view, and its image asked for. */
+  awaited?: AbortController | undefined;
 }
 
 /**
  * Fills `img` elements once they are in view, or nearly, in the order in which they were added, with as many pixels as they have on the screen: between
- * `start` and `stop`, which may follow each other.
+ * `start` and `stop`, which may follow each other. Those that leave the view before their turn keep none of the others waiting.
  */
 export class LazyThumbnails {
   readonly #cards = new Map<HTMLImageElement, Card>();
   // One for all: several would tell in any order.
   readonly #observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: MARGIN });
+  /** Looks at all cards anew. */
+  readonly #observe = () => {
+    this.#observer.disconnect();
+    for (const image of this.#cards.keys())
+      if (image.isConnected) this.#observer.observe(image);
+      else this.#cards.delete(image);
+  };
   #running: AbortController | undefined;
   #endWatch: (() => void) | undefined;
 
@@ -46,7 +55,8 @@ export class LazyThumbnails {
   /** Also goes on with what `stop` has interrupted. */
   start(): void {
     this.#running ??= new AbortController();
-    this.#endWatch ??= watchPixelRatio(() => this.#observe());
+    this.#endWatch ??= watchPixelRatio(this.#observe);
+    addEventListener('online', this.#observe);
     this.#observe();
   }
 
@@ -55,41 +65,47 @@ export class LazyThumbnails {
     this.#running = undefined;
     this.#endWatch?.();
     this.#endWatch = undefined;
+    removeEventListener('online', this.#observe);
     this.#observer.disconnect();
   }
 
-  #observe(): void {
-    for (const image of this.#cards.keys())
-      if (image.isConnected) this.#observer.observe(image);
-      else this.#cards.delete(image);
-  }
-
   #seen(entries: readonly IntersectionObserverEntry[]): void {
-    for (const { isIntersecting, target } of entries)
-      if (isIntersecting) void this.#fill(target as HTMLImageElement);
+    for (const { isIntersecting, target } of entries) {
+      const image = target as HTMLImageElement;
+      const card = this.#cards.get(image);
+      if (isIntersecting && card) void this.#fill(image, card);
+      else card?.awaited?.abort();
+    }
   }
 
-  async #fill(image: HTMLImageElement): Promise<void> {
-    const card = this.#cards.get(image);
-    if (!card || !this.#running) return;
-    const { signal } = this.#running;
-    this.#observer.unobserve(image);
+  async #fill(image: HTMLImageElement, card: Card): Promise<void> {
+    if (!this.#running) return;
+    card.awaited?.abort();
     const box = { width: image.clientWidth, height: image.clientHeight };
     const side = thumbnailSide(card.info, box, devicePixelRatio);
-    if (side <= card.side) return;
-    const url = addressOf(thumbnailAddress(card.info.thumbnail, side));
-    await fill(image, fetchThumbnail(url, signal));
-    if (!signal.aborted) card.side = side;
+    if (side > card.side) {
+      const awaited = new AbortController();
+      const forget = onAbort(this.#running.signal, () => awaited.abort());
+      card.awaited = awaited;
+      const url = addressOf(thumbnailAddress(card.info.thumbnail, side));
+      const came = await fill(image, fetchThumbnail(url, awaited.signal));
+      forget();
+      // Where it did not come the card is seen again when it is back in view, or the network is.
+      if (!came) return;
+      card.side = side;
+    }
+    this.#observer.unobserve(image);
   }
 }
 
-/** Shows an image as soon as it is there; without one the element stays empty. */
-export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Promise<void> {
+/** Shows an image as soon as it is there, and says whether it came; without one the element stays empty. */
+export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Promise<boolean> {
   const blob = await loading.catch(() => undefined);
-  if (blob === undefined) return;
+  if (blob === undefined) return false;
   const address = URL.createObjectURL(blob);
   image.addEventListener('load', () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
+  return true;
 }
 
 /** Asks again, when the server says so, for what it was too busy for. */

@@ -113,6 +113,52 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('keeps no picture that is in view waiting for those that were scrolled past', async () => {
+    const page = await openPage();
+    const asked: string[] = [];
+    // The first ones never come.
+    await page.route(/\/full\//, async (route) => {
+      const [name] = /p\d+/.exec(route.request().url())!;
+      asked.push(name);
+      if (Number(name.slice(1)) > 50) await route.continue();
+    });
+    await page.goto(server!.localUrl);
+    await eventually(() => asked.length === 2);
+    await page.getByRole('button', { name: 'Show more' }).click();
+    const last = page.locator('.card', { hasText: 'p79' });
+    await last.scrollIntoViewIfNeeded();
+    await expect
+      .poll(() => last.locator('img').evaluate((image: HTMLImageElement) => image.naturalWidth))
+      .toBeGreaterThan(0);
+    await page.close();
+  });
+
+  it('asks anew for pictures that did not come, when it is shown again or the network is back', async () => {
+    const page = await openPage();
+    let refused = 0;
+    let refuses = true;
+    await page.route(/\/full\//, (route) => {
+      if (!refuses) return route.continue();
+      refused++;
+      return route.fulfill({ status: 404 });
+    });
+    const first = page.locator('.card img').first();
+    const width = () => first.evaluate((image: HTMLImageElement) => image.naturalWidth);
+    await page.goto(server!.localUrl);
+    await eventually(() => refused > 2);
+    await page.locator('.card').first().click();
+    await page.waitForSelector('.readout');
+    const before = refused;
+    await page.goBack();
+    await eventually(() => refused > before + 2);
+    expect(await width()).toBe(0);
+    refuses = false;
+    await page.context().setOffline(true);
+    await page.context().setOffline(false);
+    await expect.poll(width).toBeGreaterThan(0);
+    await page.close();
+  });
+
   it('shows pictures with as many pixels as they have on the screen, also when that gets finer', async () => {
     const directory = await directoryOf({
       'large.png': await imageOf(picture(1500, 1000)).png().toBuffer(),
