@@ -31,7 +31,7 @@ export interface LiifLayerOptions extends GridLayerOptions {
 /**
  * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
  * `boundsIn` tells where the picture lies. Beyond zoom 44, give the map the layer's `crs` and a DeepView. Tiles that fail say so, in the element's text, and are asked for again after a
- * growing time; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
+ * growing time, and when the network is back; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
  */
 export class LiifLayer extends GridLayer {
   readonly origin: FloatingOrigin;
@@ -41,6 +41,7 @@ export class LiifLayer extends GridLayer {
   readonly #loads: TileLoads;
   readonly #pixelRatio: TileRatio | undefined;
   readonly #lookahead = new Lookahead();
+  readonly #retry = () => this.retry();
   #endWatch: (() => void) | undefined;
 
   constructor(source: TileSource, options: LiifLayerOptions = {}) {
@@ -109,6 +110,7 @@ export class LiifLayer extends GridLayer {
 
   override onAdd(map: LeafletMap): this {
     this.#endWatch = watchPixelRatio(() => this.#otherPixels());
+    addEventListener('online', this.#retry);
     super.onAdd(map);
     map.on('zoom zoomanim zoomend viewreset', this.#overlap, this);
     map.on('move', this.#placeNative, this);
@@ -119,6 +121,7 @@ export class LiifLayer extends GridLayer {
 
   override onRemove(map: LeafletMap): this {
     this.#endWatch?.();
+    removeEventListener('online', this.#retry);
     map.off('zoom zoomanim zoomend viewreset', this.#overlap, this);
     map.off('move', this.#placeNative, this);
     map.off('moveend', this.#rest, this);

@@ -319,6 +319,14 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     failing = false;
     await page.click('.notice-fault button');
     await tilesLoaded(page);
+    // Nor when the network is back, though they were given up.
+    await page.route(/\/noise\/6\//, (route) => route.fulfill({ status: 404 }));
+    await page.keyboard.press('+');
+    await page.waitForSelector('.notice-fault');
+    await page.unroute(/\/noise\/6\//);
+    await page.context().setOffline(true);
+    await page.context().setOffline(false);
+    await tilesLoaded(page);
     // A tile that never comes is aborted when the view goes elsewhere.
     await page.unroute(/\/noise\/\d+\/\d+\/\d+\.webp/);
     const aborted: string[] = [];
