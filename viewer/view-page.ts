@@ -176,10 +176,11 @@ export class ViewPage {
   }
 
   close(): void {
-    clearTimeout(this.#linkTimer);
     this.#listening.abort();
     this.#decodeSwitch?.close();
     this.picture.close();
+    // A motion that was under way ended with it, and would have been written down.
+    clearTimeout(this.#linkTimer);
     this.#root.replaceChildren();
   }
 
