@@ -1,11 +1,11 @@
 import { element } from './element.ts';
 import { formatBytes } from './shown-picture.ts';
 
-/** Until a picture that is decoded here is there: how far the decoder has come. */
+/** Until a picture is there: that it is on its way and, where it is decoded here, how far the decoder has come. */
 export class LoadingPage {
   readonly #root: HTMLElement;
   readonly #progress = element('progress', {
-    attributes: { max: 1, 'aria-label': 'Loading the decoder' },
+    attributes: { max: 1, 'aria-label': 'Loading' },
   });
   readonly #state = element('p', { text: 'Opening' });
   readonly #main: HTMLElement;

@@ -6,6 +6,7 @@ import { takeDrops } from './drop.ts';
 import { failurePage } from './failure-page.ts';
 import { forgottenPage } from './forgotten-page.ts';
 import { Gallery, viewAddress } from './gallery.ts';
+import { LoadingPage } from './loading-page.ts';
 import { isLiif, type LocalFile, LocalFiles, localFileIn, sourceAddress } from './local-files.ts';
 import { Notices } from './notices.ts';
 import { formatHash } from './permalink.ts';
@@ -55,11 +56,8 @@ async function route(view?: CarriedView): Promise<boolean> {
   try {
     if (local) await showOwn(local, signal);
     else if (source !== null) await showLocally(...sourceAddress(source), signal, view);
-    else if (id !== null) {
-      // Leaflet and all that stands on it come only with a picture.
-      const [pages, picture] = await Promise.all([import('./view-page.ts'), serverPicture(id, signal)]);
-      if (!signal.aborted) shown = viewPage(pages, picture, view);
-    } else await showGallery(signal);
+    else if (id !== null) await showServed(id, signal, view);
+    else await showGallery(signal);
     return !signal.aborted;
   } catch (error) {
     if (!signal.aborted) page.replaceChildren(failurePage(error as Error, () => void route(view), back));
@@ -104,6 +102,19 @@ async function showOwn(local: LocalFile, signal: AbortSignal): Promise<void> {
   else page.replaceChildren(forgottenPage(local.name, openFile, back));
 }
 
+/** A picture of the server. */
+async function showServed(id: string, signal: AbortSignal, view?: CarriedView): Promise<void> {
+  const loading = new LoadingPage(page, id);
+  shown = loading;
+  try {
+    // Leaflet and all that stands on it come only with a picture.
+    const [pages, picture] = await Promise.all([import('./view-page.ts'), serverPicture(id, signal)]);
+    if (!signal.aborted) shown = viewPage(pages, picture, view);
+  } finally {
+    loading.end();
+  }
+}
+
 /** A file that this browser decodes: an address, or one of the visitor's. */
 async function showLocally(
   file: Blob | string,
@@ -111,8 +122,6 @@ async function showLocally(
   signal: AbortSignal,
   carried?: CarriedView,
 ): Promise<void> {
-  const { LoadingPage } = await import('./loading-page.ts');
-  if (signal.aborted) return;
   const loading = new LoadingPage(page, title);
   shown = loading;
   try {

@@ -87,6 +87,42 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('says that a picture is on its way while nothing of it is there', async () => {
+    const page = await open();
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route(/\/api\/images\/noise$/, async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.locator('.card', { hasText: 'noise' }).click();
+    await headed(page, 'noise');
+    await page.getByText('Opening').waitFor();
+    expect(await page.title()).toBe('noise – liif');
+    release();
+    await page.waitForSelector('.readout');
+    expect(await page.getByText('Opening').count()).toBe(0);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('is left in the midst of a zoom without a fault, and writes no link of it afterwards', async () => {
+    const page = await openPage({ reducedMotion: 'no-preference' });
+    await page.goto(server!.localUrl);
+    await page.locator('.card', { hasText: 'noise' }).click();
+    await page.waitForSelector('.readout');
+    await page.keyboard.press('+');
+    await page.goBack();
+    await page.waitForSelector('.card');
+    // Links are written a moment after a view has come to rest.
+    await page.waitForTimeout(500);
+    expect(await page.evaluate(() => location.hash)).toBe('');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('opens one of several files, says which are not open, and tells of those that it does not take', async () => {
     const page = await open('', (await staticHost()).url);
     await drop(page, { 'a.jpg': png, 'one.liif': liif, 'two.liif': liif, 'three.liif': liif });
