@@ -112,7 +112,10 @@ export function encodeCommand(): Command {
         .implies({ optimize: true }),
     )
     .addOption(
-      new Option('--overview-factor <2|4>', 'reduction from one overview to the next')
+      new Option(
+        '--overview-factor <2|4>',
+        'reduction from one overview to the next; 2 is quick at half scale, for some 30 % more bytes',
+      )
         .choices(['2', '4'])
         .default('4'),
     )
