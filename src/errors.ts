@@ -43,9 +43,17 @@ export class RequestError extends LiifError {
   readonly _tag = 'RequestError';
 }
 
+export type SourceFault = 'changed' | 'slow';
+
 /** Bytes did not arrive: a missing file, a network failure, a server without ranges. Trying again may help. */
 export class SourceError extends LiifError {
   readonly _tag = 'SourceError';
+  /** `changed`: another file has taken the place of the one that was opened; `slow`: there was no answer in time. Undefined: anything else. */
+  readonly code: SourceFault | undefined;
+  constructor(message: string, options?: ErrorOptions & { readonly code?: SourceFault | undefined }) {
+    super(message, options);
+    this.code = options?.code;
+  }
 }
 
 /** An engine failed, or is not available on this machine. Another engine may serve. */

@@ -77,6 +77,7 @@ export type FromDecoder =
       readonly message: string;
       /** Of the errors of liif/browser. */
       readonly tag: string | undefined;
+      readonly code: string | undefined;
     }
   | { readonly kind: 'progress'; readonly loaded: number; readonly total: number }
   | { readonly kind: 'warning'; readonly message: string };

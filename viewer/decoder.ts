@@ -8,6 +8,7 @@ import {
   openEngine,
   RequestError,
   renderTile,
+  SourceError,
   toImageData,
   UnsupportedError,
 } from '../src/browser.ts';
@@ -150,7 +151,9 @@ export async function take(message: ToDecoder): Promise<void> {
     post({ id, kind: 'done', result }, result instanceof ImageBitmap ? [result] : []);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    post({ id, kind: 'failed', message: text, tag: isLiifError(error) ? error._tag : undefined });
+    const tag = isLiifError(error) ? error._tag : undefined;
+    const code = error instanceof SourceError ? error.code : undefined;
+    post({ id, kind: 'failed', message: text, tag, code });
   } finally {
     running.delete(id);
   }

@@ -29,15 +29,13 @@ export class DecodeError extends Error {
   override readonly name = 'DecodeError';
   /** Of the errors of liif/browser: `FormatError` is a broken file, `SourceError` one that cannot be read. */
   readonly tag: string | undefined;
+  /** Another file has taken the place of the one that was opened. */
+  readonly replaced: boolean;
 
-  constructor(message: string, tag?: string) {
+  constructor(message: string, tag?: string, code?: string) {
     super(message);
     this.tag = tag;
-  }
-
-  /** Another file has taken the place of the one that was opened. */
-  get replaced(): boolean {
-    return this.tag === 'SourceError' && /changed since it was opened/.test(this.message);
+    this.replaced = code === 'changed';
   }
 }
 
@@ -155,7 +153,7 @@ export class LocalDecoder {
       pending?.resolve(message.result);
       return;
     }
-    const error = new DecodeError(message.message, message.tag);
+    const error = new DecodeError(message.message, message.tag, message.code);
     pending?.reject(error);
     if (pending && message.tag === 'EngineError' && ++this.#engineFailures >= MAX_ENGINE_FAILURES)
       this.#fail(error);

@@ -37,7 +37,7 @@ export async function fileSource(path: string): Promise<Source> {
         // Mixed bytes would be caught by a CRC, but that would blame the file.
         const now = await handle.stat();
         if (filled < wanted || now.size !== opened.size || now.mtimeMs !== opened.mtimeMs)
-          throw new SourceError(`${path}: changed since it was opened`);
+          throw new SourceError(`${path}: changed since it was opened`, { code: 'changed' });
       } catch (cause) {
         signal?.throwIfAborted();
         throw cause instanceof SourceError ? cause : failed(cause);

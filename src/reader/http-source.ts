@@ -1,4 +1,4 @@
-import { SourceError } from '../errors.ts';
+import { SourceError, type SourceFault } from '../errors.ts';
 import { onAbort } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
@@ -55,7 +55,7 @@ class HttpSource implements Source {
         signal?.throwIfAborted();
         if (!(error instanceof Retryable)) throw error;
         if (attempt >= retries)
-          throw new SourceError(`${this.name}: ${error.message}`, { cause: error.cause });
+          throw new SourceError(`${this.name}: ${error.message}`, { cause: error.cause, code: error.code });
         await pause(FIRST_PAUSE_MS * 2 ** attempt, signal);
       }
     }
@@ -78,8 +78,8 @@ class HttpSource implements Source {
     } catch (cause) {
       // Ends the connection where the body has not been read to its end.
       deadline.abort();
-      if (cause instanceof SourceError || cause instanceof Retryable) throw cause;
-      if (deadline.passed) throw new Retryable(`no answer within ${deadline.ms} ms`, { cause });
+      if (cause instanceof SourceError) throw cause;
+      if (deadline.passed) throw new Retryable(`no answer within ${deadline.ms} ms`, { cause, code: 'slow' });
       throw new Retryable(messageOf(cause), { cause });
     } finally {
       deadline.end();
@@ -143,7 +143,7 @@ class HttpSource implements Source {
     this.#validator ??= validator;
     this.#size ??= size;
     if (validator !== this.#validator || (size !== undefined && size !== this.#size))
-      throw this.#failed('changed since it was opened');
+      throw this.#failed('changed since it was opened', 'changed');
   }
 
   /** Exactly `length` bytes; nothing is reserved before they come. */
@@ -161,13 +161,13 @@ class HttpSource implements Source {
     return joined(parts, length);
   }
 
-  #failed(message: string): SourceError {
-    return new SourceError(`${this.name}: ${message}`);
+  #failed(message: string, code?: SourceFault): SourceError {
+    return new SourceError(`${this.name}: ${message}`, { code });
   }
 }
 
 /** A failure that another attempt may mend. */
-class Retryable extends Error {}
+class Retryable extends SourceError {}
 
 /** Aborts with the caller's signal, or when its time is up. */
 class Deadline {

@@ -333,9 +333,8 @@ class LiifPicture implements ServedPicture {
   }
 }
 
-/** Sources say in words that their file has been written over. */
 function changedOr(error: unknown): unknown {
-  return error instanceof SourceError && /changed since it was opened/.test(error.message)
+  return error instanceof SourceError && error.code === 'changed'
     ? new PictureChanged('the file has been replaced', { cause: error })
     : error;
 }

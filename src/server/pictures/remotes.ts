@@ -1,6 +1,6 @@
 import { AwsClient } from 'aws4fetch';
 import { type Agent, fetch as undiciFetch } from 'undici';
-import { isLiifError, RequestError } from '../../errors.ts';
+import { RequestError, SourceError } from '../../errors.ts';
 import { httpSource } from '../../reader/http-source.ts';
 import type { Source } from '../../reader/source.ts';
 import type { Config } from '../config.ts';
@@ -89,15 +89,15 @@ export class Remotes {
         try {
           return await source.getBytes(offset, length, signal);
         } catch (error) {
-          if (!isLiifError(error, 'SourceError')) throw error;
-          if (/changed since it was opened/.test(error.message))
+          if (!(error instanceof SourceError)) throw error;
+          if (error.code === 'changed')
             throw new PictureChanged('the remote file has been replaced', { cause: error });
           if (refused)
             throw new Problem(403, 'address-refused', 'The picture lies where this server does not go.', {
               cause: error,
             });
           if ([401, 403, 404, 410].includes(status)) throw notFound('There is no such picture.');
-          const slow = /no answer within/.test(error.message);
+          const slow = error.code === 'slow';
           throw new Problem(
             slow ? 504 : 502,
             slow ? 'remote-slow' : 'remote-failed',

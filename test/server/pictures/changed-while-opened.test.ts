@@ -9,7 +9,7 @@ it('a .liif that is written over while it is opened has changed, and may be open
     name: 'a.liif',
     size: 1000,
     getBytes: async () => {
-      throw new SourceError('a.liif: changed since it was opened');
+      throw new SourceError('a.liif: another one', { code: 'changed' });
     },
     close: async () => {
       closed = true;
