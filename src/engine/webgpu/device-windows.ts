@@ -5,8 +5,8 @@ import type { BufferPool } from './buffer-pool.ts';
 import type { OpenDevice } from './device.ts';
 import { Gathering } from './gathering.ts';
 import { fitTogether, type LayerRun, type RunLimits, takeAlike } from './layer-run.ts';
-import type { LayerRunner, Place } from './layer-runner.ts';
-import { type Dispatch, planLayers, type Tensor, tensorBytes } from './plan.ts';
+import { type LayerRunner, layOut } from './layer-runner.ts';
+import { type Dispatch, planLayers, type Tensor } from './plan.ts';
 import type { Submitter } from './submission.ts';
 
 interface WaitingWindow extends LayerRun {
@@ -84,13 +84,10 @@ export class DeviceWindows {
     if (wanted.length === 0) return;
     let buffers: GPUBuffer[] = [];
     try {
-      await this.#submitter.submit((submission) => {
-        buffers = wanted.map(({ outputs: [output] }) => submission.keep(tensorBytes(output!)));
-        const places = wanted.map(({ outputs: [output] }, i): [Tensor, Place] => [
-          output!,
-          { buffer: buffers[i]!, size: tensorBytes(output!), base: 0 },
-        ]);
-        this.#runner.record(submission, wanted, new Map(places));
+      buffers = await this.#submitter.submit((submission) => {
+        const kept = wanted.flatMap(({ outputs }) => layOut(outputs, (size) => submission.keep(size)));
+        this.#runner.record(submission, wanted, new Map(kept));
+        return kept.map(([, { buffer }]) => buffer);
       });
       await Promise.race([this.#open.device.queue.onSubmittedWorkDone(), this.#open.lost]);
     } catch (error) {

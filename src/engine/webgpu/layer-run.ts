@@ -33,7 +33,7 @@ export function takeAlike<T extends LayerRun>(waiting: T[], limits: RunLimits): 
   return taken;
 }
 
-/** Whether all tensors of these alike runs fitTogether, each with those of the others in one buffer. */
+/** Whether all tensors of these alike runs fit, each with those of the others in one buffer. */
 export function fitTogether(runs: readonly PlannedRun[], { binding, scratch }: RunLimits): boolean {
   const [{ dispatches, outputs }] = runs as [PlannedRun];
   const inputs = runs.reduce((sum, { input }) => sum + tensorBytes(input), 0);
