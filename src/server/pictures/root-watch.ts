@@ -63,7 +63,7 @@ export class RootWatch {
   }
 }
 
-/** Of the directory or file itself, whatever it holds. Numbers of removed ones are given away again, hence the time. */
-export function identityOf({ dev, ino, birthtimeMs }: Stats): string {
-  return `${dev}/${ino}/${birthtimeMs}`;
+/** Of the directory or file itself and who may read it, whatever it holds. Numbers of removed ones are given away again, hence the time. */
+export function identityOf({ dev, ino, birthtimeMs, mode, uid, gid }: Stats): string {
+  return [dev, ino, birthtimeMs, mode, uid, gid].join('/');
 }

@@ -1,5 +1,5 @@
 import fs, { writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
@@ -87,6 +87,24 @@ it.skipIf(process.platform !== 'linux')(
     await eventually(() => catalog.size === 22);
     await catalog.close();
     expect(await watchCount()).toBe(before);
+  },
+);
+
+it.skipIf(process.getuid?.() === 0)(
+  'directories that may not be read are named, and served when they may, the root too',
+  async () => {
+    const root = await directoryOf({ 'sub/a.png': 'x' });
+    await chmod(join(root, 'sub'), 0);
+    await chmod(root, 0);
+    const warnings: string[] = [];
+    const onWarning = (message: string) => warnings.push(message);
+    const catalog = await Catalog.open({ roots: [root], plain: true, watch: true, onWarning });
+    await chmod(root, 0o700);
+    await eventually(() => warnings.length === 2);
+    await chmod(join(root, 'sub'), 0o700);
+    await eventually(() => catalog.size === 1);
+    expect(warnings).toEqual([root, join(root, 'sub')].map((path) => `${path} cannot be read (EACCES)`));
+    await catalog.close();
   },
 );
 
