@@ -77,11 +77,12 @@ export class FloatingOrigin {
     const serves = local <= HIGHEST_ZOOM && (local >= LOWEST_ZOOM || this.#root.z === 0) && far < 2 ** 10;
     if (serves) return this.#root;
     const z = Math.max(0, Math.floor(zoom) - RESTING_ZOOM);
-    const index = (value: bigint) => {
-      const tile = toTile(value, z, this.nativeZoom);
-      return tile < 0n ? 0n : tile;
+    // It may lie beyond the picture: who zooms there must not leave what doubles can count, either.
+    return {
+      z,
+      x: toTile(position.x, z, this.nativeZoom),
+      y: toTile(position.y, z, this.nativeZoom),
     };
-    return { z, x: index(position.x), y: index(position.y) };
   }
 
   moveTo(root: RootTile): void {

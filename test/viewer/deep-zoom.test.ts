@@ -257,6 +257,29 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('comes back to the picture from a link, and from a zoom, far beside it', async () => {
+    const page = await openView(server!.localUrl, 'noise#x=-99999999&y=-9999999999999999999999&z=20', {
+      reducedMotion: 'no-preference',
+    });
+    await tilesLoaded(page, 0.1);
+    expect(await page.textContent('.readout-coordinates')).toMatch(/^x 0\.0*y 0\.0*$/);
+    await page.evaluate(() => {
+      location.hash = '#x=9999999999999999999999&y=1&z=20';
+    });
+    await page.waitForFunction(() => location.hash === '#x=400&y=1&z=20');
+    await page.evaluate(() => {
+      location.hash = '#x=200&y=150&z=0';
+    });
+    await tilesLoaded(page, 0.01);
+    // Beside the picture, faster than it comes to rest.
+    await page.mouse.move(250, 150);
+    for (let i = 0; i < 80; i++) await page.mouse.wheel(0, -400);
+    await page.waitForFunction(() => /^#x=0&y=0&z=[78]\d/.test(location.hash));
+    await tilesLoaded(page, 0.1);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('fills the view from a server that has time for one tile at a time, without a word of failure', async () => {
     const page = await openPage();
     let running = 0;

@@ -81,6 +81,17 @@ describe('a floating origin', () => {
     origin.moveTo(second);
     expect(origin.rootFor(position, 3)).toEqual({ z: 0, x: 0n, y: 0n });
   });
+
+  it('lies beyond the picture where the view does, so that the map counts small numbers there too', () => {
+    const origin = new FloatingOrigin(2);
+    const far = { x: toFixed(-300.25), y: toFixed(1e22) };
+    for (const zoom of [3, 60, 1000]) {
+      origin.moveTo(origin.rootFor(far, zoom));
+      expect(origin.rootFor(far, zoom)).toBe(origin.root);
+      const { x, y } = origin.local(far);
+      for (const value of [x, y]) expect(Math.abs(value)).toBeLessThan(1024);
+    }
+  });
 });
 
 describe('tiles', () => {
