@@ -1,6 +1,6 @@
 import { optimizedAnalysis } from './analysis/optimize.ts';
 import { picturePatch } from './analysis/picture.ts';
-import { searchQuality } from './analysis/rate-control.ts';
+import { psnrTarget, searchQuality, sizeTarget, type Target } from './analysis/rate-control.ts';
 import { MEASURES, type Measure } from './analysis/sample-errors.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
@@ -70,7 +70,7 @@ export interface EncodeSummary {
 
 export const DEFAULT_QUALITY = 60;
 /** What a search takes about, of all qualities and from one that is near. */
-const TRIALS = 7;
+const TRIALS = 4;
 const TRIALS_NEARBY = 3;
 /** Pictures beyond this on a side get overviews, down to this. */
 const OVERVIEW_LIMIT = 1024;
@@ -111,17 +111,20 @@ export async function encodeImageTo(
   return found.summary;
 }
 
-async function encodeToTarget(
-  engine: Engine,
-  raster: Raster,
-  options: EncodeOptions,
-): Promise<{ bytes: Uint8Array; summary: EncodeSummary }> {
+/** A file of a search; `psnr` where a PSNR is to be met. */
+interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly summary: EncodeSummary;
+  readonly psnr: number;
+}
+
+async function encodeToTarget(engine: Engine, raster: Raster, options: EncodeOptions): Promise<Encoded> {
   const { targetSize, targetPsnr, onProgress, ...rest } = options;
   if (targetPsnr !== undefined && !engine.exact)
     throw new RequestError(
       `A quality for a PSNR is found by decoding, and the ${engine.name} engine is not exact: the file would depend on the machine`,
     );
-  const trial = async (quality: number, how: EncodeOptions) => {
+  const trial = async (quality: number, how: EncodeOptions): Promise<Encoded> => {
     const sink = new MemorySink();
     const summary = await encodeAt(engine, raster, sink, quality, how);
     const bytes = sink.bytes();
@@ -133,14 +136,14 @@ async function encodeToTarget(
     });
     return { bytes, summary, psnr: psnr(raster, decoded) };
   };
+  const target: Target<Encoded> = targetSize !== undefined ? sizeTarget(targetSize) : psnrTarget(targetPsnr!);
   const optimizes = stepsOf(options) > 0;
   const total = TRIALS + (optimizes ? TRIALS_NEARBY : 0);
   let trials = 0;
   const search = (how: EncodeOptions, near?: number) =>
     searchQuality(
       (quality) => trial(quality, how),
-      (result) => (targetSize !== undefined ? result.bytes.length <= targetSize : result.psnr >= targetPsnr!),
-      targetSize !== undefined ? 'highest' : 'lowest',
+      target,
       () => onProgress?.({ stage: 'search', done: Math.min(trials++, total - 1), total }),
       near,
     );

@@ -1,35 +1,80 @@
+/** A size or a PSNR that a file shall have. */
+export interface Target<T> {
+  /** Whether the highest quality that meets it is wanted (a size) or the lowest (a PSNR). */
+  readonly wanted: 'highest' | 'lowest';
+  readonly meets: (result: T) => boolean;
+  /** By about how many qualities a result lies below the target; negative above it. Only how many trials are needed hangs on it. */
+  readonly shortBy: (result: T) => number;
+}
+
+/** From one quality to the next, about, of photographs. */
+const DECIBELS_PER_QUALITY = 0.14;
+const NATS_PER_QUALITY = 0.028;
+
+/** At most so many bytes. */
+export function sizeTarget(most: number): Target<{ readonly bytes: Uint8Array }> {
+  return {
+    wanted: 'highest',
+    meets: ({ bytes }) => bytes.length <= most,
+    shortBy: ({ bytes }) => Math.log(most / bytes.length) / NATS_PER_QUALITY,
+  };
+}
+
+/** At least this PSNR in dB. */
+export function psnrTarget(least: number): Target<{ readonly psnr: number }> {
+  return {
+    wanted: 'lowest',
+    meets: ({ psnr }) => psnr >= least,
+    shortBy: ({ psnr }) => (least - psnr) / DECIBELS_PER_QUALITY,
+  };
+}
+
+interface Trial<T> {
+  readonly quality: number;
+  readonly result: T;
+}
+
+/** Trials that are guessed from those before; then halves, whatever the results look like. */
+const GUESSES = 4;
+
 /**
- * Finds the quality that meets a target: both size and PSNR rise with quality. By bisection, at most 7 trials for 1..100, each a whole encode; or from a
- * quality that is likely near, in steps that double until the answer lies between two.
+ * Finds the quality that meets a target: both size and PSNR rise with quality. Each trial is a whole encode, the first one at `first`; the next one is where the target
+ * lies by what the trials before it have given. Four or so for 1..100.
  */
 export async function searchQuality<T>(
   trial: (quality: number) => Promise<T>,
-  meets: (result: T) => boolean,
-  /** Whether the wanted quality is the highest that meets the target (a size) or the lowest (a PSNR). */
-  wanted: 'highest' | 'lowest',
+  { wanted, meets, shortBy }: Target<T>,
   onTrial?: () => void,
-  near?: number,
-): Promise<{ readonly quality: number; readonly result: T; readonly met: boolean }> {
+  first = 50,
+): Promise<Trial<T> & { readonly met: boolean }> {
+  /** Qualities that are not decided yet. */
   let low = 1;
   let high = 100;
-  let best: { quality: number; result: T } | undefined;
-  let nearest: { quality: number; result: T } | undefined;
-  let quality = near ?? (low + high) >> 1;
-  for (let step = 1; ; step *= 2) {
+  let below: Trial<T> | undefined;
+  let above: Trial<T> | undefined;
+  let quality = first;
+  let before: Trial<T> | undefined;
+  for (let trials = 1; ; trials++) {
     onTrial?.();
-    const result = await trial(quality);
-    const met = meets(result);
-    if (met) best = { quality, result };
-    else nearest = { quality, result };
-    const up = met === (wanted === 'highest');
-    if (up) low = quality + 1;
-    else high = quality - 1;
+    const tried = { quality, result: await trial(quality) };
+    if (meets(tried.result) === (wanted === 'highest')) {
+      below = tried;
+      low = quality + 1;
+    } else {
+      above = tried;
+      high = quality - 1;
+    }
     if (low > high) break;
-    const bracketed = best !== undefined && nearest !== undefined;
-    if (near === undefined || bracketed) quality = (low + high) >> 1;
-    else quality = up ? Math.min(high, quality + step) : Math.max(low, quality - step);
+    const other = below && above ? (tried === below ? above : below) : before;
+    const short = shortBy(tried.result);
+    // Qualities for each by which results are short: one, if that is known.
+    const rate = other ? (quality - other.quality) / (shortBy(other.result) - short) : 1;
+    const guess = quality + Math.round(short * rate);
+    quality =
+      trials <= GUESSES && Number.isFinite(guess) ? Math.min(high, Math.max(low, guess)) : (low + high) >> 1;
+    before = tried;
   }
+  const best = wanted === 'highest' ? below : above;
   // Without success the last trial was the extreme one: quality 1 for a size, 100 for a PSNR.
-  const found = best ?? nearest!;
-  return { ...found, met: best !== undefined };
+  return { ...(best ?? (below ?? above)!), met: best !== undefined };
 }

@@ -1,71 +1,74 @@
 import { describe, expect, it } from 'vitest';
-import { searchQuality } from '../../src/analysis/rate-control.ts';
+import { searchQuality, type Target } from '../../src/analysis/rate-control.ts';
 
 const size = async (quality: number) => quality * 100;
+const atMost = (limit: number): Target<number> => ({
+  wanted: 'highest',
+  meets: (bytes) => bytes <= limit,
+  shortBy: (bytes) => (limit - bytes) / 100,
+});
+const atLeast = (limit: number, wrong = 1): Target<number> => ({
+  wanted: 'lowest',
+  meets: (value) => value >= limit,
+  shortBy: (value) => (limit - value) * wrong,
+});
 
 describe('the search for a quality', () => {
   it('finds the highest quality that fits a size', async () => {
     for (const limit of [100, 149, 5000, 9999, 10000]) {
-      const found = await searchQuality(size, (bytes) => bytes <= limit, 'highest');
-      expect(found).toEqual({
-        quality: Math.floor(limit / 100),
-        result: Math.floor(limit / 100) * 100,
-        met: true,
-      });
+      const quality = Math.floor(limit / 100);
+      const found = await searchQuality(size, atMost(limit));
+      expect(found).toEqual({ quality, result: quality * 100, met: true });
     }
   });
+
   it('finds the lowest quality that reaches a PSNR', async () => {
     const psnr = async (quality: number) => 20 + quality / 5;
-    expect((await searchQuality(psnr, (dB) => dB >= 30, 'lowest')).quality).toBe(50);
-    expect((await searchQuality(psnr, (dB) => dB >= 1, 'lowest')).quality).toBe(1);
+    expect((await searchQuality(psnr, atLeast(30))).quality).toBe(50);
+    expect((await searchQuality(psnr, atLeast(30.1))).quality).toBe(51);
+    expect((await searchQuality(psnr, atLeast(1))).quality).toBe(1);
   });
-  it('says when no quality does, and gives the nearest', async () => {
-    expect(await searchQuality(size, (bytes) => bytes <= 50, 'highest')).toEqual({
-      quality: 1,
-      result: 100,
-      met: false,
-    });
-    expect(await searchQuality(size, (bytes) => bytes > 1e9, 'lowest')).toEqual({
-      quality: 100,
-      result: 10000,
-      met: false,
-    });
+
+  it.each([1, 40, 50, 100])('says when no quality does, from %i on, and gives the nearest', async (first) => {
+    const none = await searchQuality(size, atMost(50), undefined, first);
+    expect(none).toEqual({ quality: 1, result: 100, met: false });
+    const all = await searchQuality(size, atLeast(1e9), undefined, first);
+    expect(all).toEqual({ quality: 100, result: 10000, met: false });
   });
-  const trialsFor = async (limit: number, wanted: 'highest' | 'lowest', near?: number) => {
-    let trials = 0;
-    const meets = (quality: number) => (wanted === 'highest' ? quality <= limit : quality >= limit);
-    const found = await searchQuality(
-      async (quality) => quality,
-      meets,
-      wanted,
-      () => trials++,
-      near,
-    );
-    expect(found).toEqual({ quality: limit, result: limit, met: true });
-    return trials;
+
+  const trialsFor = async (curve: (quality: number) => number, wanted: number, first?: number, wrong = 1) => {
+    const tried: number[] = [];
+    const trial = async (quality: number) => {
+      tried.push(quality);
+      return curve(quality);
+    };
+    const found = await searchQuality(trial, atLeast(curve(wanted), wrong), undefined, first);
+    expect(found.quality).toBe(wanted);
+    expect(new Set(tried).size).toBe(tried.length);
+    return tried.length;
   };
-  it('needs at most seven trials', async () => {
-    expect(await trialsFor(77, 'highest')).toBeLessThanOrEqual(7);
+
+  it('needs three trials where it knows how sizes rise, from wherever it begins', async () => {
+    for (const first of [1, 37, 50, 100])
+      for (let wanted = 1; wanted <= 100; wanted++)
+        expect(await trialsFor((quality) => quality, wanted, first)).toBeLessThanOrEqual(3);
   });
-  it.each(['highest', 'lowest'] as const)(
-    'needs few trials from a quality that is near: the %s',
-    async (wanted) => {
-      for (const limit of [1, 2, 50, 99, 100])
-        for (const away of [-9, -4, -1, 0, 1, 4, 9]) {
-          const near = limit + away;
-          if (near < 1 || near > 100) continue;
-          expect(await trialsFor(limit, wanted, near)).toBeLessThanOrEqual(
-            2 + 2 * Math.log2(1 + Math.abs(away)),
-          );
-        }
-    },
-  );
-  it('says that no quality does from wherever it begins', async () => {
-    for (const near of [1, 40, 100])
-      expect(await searchQuality(size, (bytes) => bytes <= 50, 'highest', undefined, near)).toEqual({
-        quality: 1,
-        result: 100,
-        met: false,
-      });
+
+  it('needs five at most where they rise unevenly, and faster or slower than was thought', async () => {
+    // Nats of size of the Kodak set at qualities 0, 20, ... 100.
+    const nats = [0, 0.66, 1.31, 1.86, 2.33, 2.72];
+    const curve = (quality: number) => {
+      const i = Math.min(4, Math.floor(quality / 20));
+      return nats[i]! + ((nats[i + 1]! - nats[i]!) * (quality - 20 * i)) / 20;
+    };
+    for (const wrong of [1, 0.5, 1.5])
+      for (let wanted = 1; wanted <= 100; wanted++)
+        expect(await trialsFor(curve, wanted, 50, wrong / 0.028)).toBeLessThanOrEqual(5);
+  });
+
+  it('ends wherever the results lead it', async () => {
+    for (const wrong of [0, 1000, Number.NaN, Number.POSITIVE_INFINITY])
+      for (let wanted = 1; wanted <= 100; wanted++)
+        expect(await trialsFor((quality) => 2 ** quality, wanted, 50, wrong)).toBeLessThanOrEqual(12);
   });
 });
