@@ -102,6 +102,10 @@ export class Curtain {
   hide(): void {
     if (!this.#layer) return;
     this.#removeLayer();
+    const { activeElement } = document;
+    // What is hidden would take the focus with it.
+    if (this.#line.contains(activeElement) || this.#labels.contains(activeElement))
+      this.#picture.map.getContainer().focus({ preventScroll: true });
     this.#line.hidden = true;
     this.#labels.hidden = true;
     this.#picture.map.off('move zoom moveend resize viewreset rebase', this.#clip);

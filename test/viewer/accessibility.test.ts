@@ -112,6 +112,22 @@ describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${
     await page.close();
   });
 
+  it('are on the picture when the curtain goes on which they were', async () => {
+    const page = await openPage();
+    await page.goto(`${server!.localUrl}view?id=noise`);
+    await page.waitForSelector('.readout');
+    const focused = () => page.evaluate(() => document.activeElement!.getAttribute('role'));
+    await page.keyboard.press('c');
+    expect(await focused()).toBe('slider');
+    await page.keyboard.press('c');
+    expect(await focused()).toBe('region');
+    // Whoever pressed the button stays there.
+    await page.getByRole('button', { name: 'Compare' }).press('Enter');
+    await page.getByRole('button', { name: 'Compare' }).press('Enter');
+    expect(await page.evaluate(() => document.activeElement!.getAttribute('aria-label'))).toBe('Compare');
+    await page.close();
+  });
+
   it('get a page that fits a phone, with targets of 40 pixels', async () => {
     const page = await openPage({ viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true });
     await page.goto(`${server!.localUrl}view?id=noise`);
