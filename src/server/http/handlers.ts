@@ -130,10 +130,14 @@ export class Handlers {
   }
 
   async iiifInfo(request: Request, response: Response, wanted: Of<'iiif-info'>, signal: AbortSignal) {
-    const { hosts, limits } = this.#options;
+    const { hosts, limits, service } = this.#options;
     const id = `${hosts.baseOf(request, request.baseUrl)}/iiif/${wanted.iiif}/${wanted.path}`;
     await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits);
+      const picture = found.lease.value;
+      const region = { x: 0, y: 0, width: picture.width, height: picture.height };
+      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, ({ width, height }) =>
+        service.allows(picture, { region, width, height, depth: 8 }),
+      );
       found.lease.release();
       response.set('Vary', 'Accept');
       this.#json(request, response, info, iiifInfoType(wanted.iiif, request.headers.accept));

@@ -247,12 +247,13 @@ function atLeastOne(value: number): number {
   return Math.max(1, value);
 }
 
-/** info.json of either version. `id`: the URL of the picture without a slash at its end. */
+/** info.json of either version. `id`: the URL of the picture without a slash at its end. `served`: whether the whole of it is to be had at a size. */
 export function iiifInfo(
   iiif: IiifVersion,
   id: string,
   canvas: Canvas,
   limits: OutputLimits,
+  served: (size: Size) => boolean = () => true,
 ): Record<string, unknown> {
   const size = canvasSize(canvas);
   const longer = Math.max(size.width, size.height);
@@ -260,7 +261,7 @@ export function iiifInfo(
   while (longer / scaleFactors.at(-1)! > IIIF_TILE_SIZE) scaleFactors.push(scaleFactors.at(-1)! * 2);
   const sizes = scaleFactors
     .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
-    .filter((reduced) => fits(reduced, limits))
+    .filter((reduced) => fits(reduced, limits) && served(reduced))
     .reverse();
   const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
   // A client may ask for all that the limits allow in the first of them.

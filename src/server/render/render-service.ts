@@ -131,6 +131,11 @@ export class RenderService {
     }
   }
 
+  /** Whether a query is not more than the server ever does at once. */
+  allows(picture: ServedPicture, query: RenderQuery): boolean {
+    return picture.estimate(query).work <= this.#options.maxWork;
+  }
+
   /** Whoever waits for an image is told that the server is stopping. */
   close(): void {
     this.#images.close(stopping());

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { expect, it } from 'vitest';
-import { directoryOf, startServer } from '../server-fixture.ts';
+import { directoryOf, encoded, picture, startServer } from '../server-fixture.ts';
 
 const server = await startServer({
   roots: [
@@ -46,4 +46,18 @@ it.each(['16384,/0', '16384,/90', '16383,/0.1'])(
 it('info.json prefers a format in which all that it offers can be had', async () => {
   const info = (await server.get('/iiif/3/pan.png/info.json')).json();
   expect([info.maxWidth, info.preferredFormats]).toEqual([20_000, ['jpg', 'webp']]);
+});
+
+it('info.json offers no size that takes more work than the server does at once', async () => {
+  const large = await startServer({
+    roots: [await directoryOf({ 'large.liif': await encoded(picture(1200, 600)) })],
+    maxWork: 1000,
+  });
+  const { sizes } = (await large.get('/iiif/3/large/info.json')).json();
+  const statusOf = async (width: number, height: number) =>
+    (await large.get(`/iiif/3/large/full/${width},${height}/0/default.jpg`)).status;
+  expect(sizes.length).toBeGreaterThan(0);
+  for (const { width, height } of sizes) expect([width, await statusOf(width, height)]).toEqual([width, 200]);
+  expect(sizes).not.toContainEqual({ width: 1200, height: 600 });
+  expect(await statusOf(1200, 600)).toBe(413);
 });
