@@ -121,7 +121,7 @@ export class OpenPictures {
   ): Promise<FoundPicture> {
     const { engines } = this.#options;
     const { generation } = engines;
-    const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(Date.now() / Math.max(1, this.#options.remoteFreshMs))}`;
+    const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(performance.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     const lease = await this.#pictures.lease(
       `${id}\n${epoch}\n${generation}`,
       (shared) =>
