@@ -101,22 +101,15 @@ export class TileLoads {
   again(which: (tile: WantedTile) => boolean): void {
     for (const load of this.#loads.values()) {
       if (!which(load)) continue;
-      load.controller.abort();
-      load.controller = new AbortController();
-      load.tries = 0;
       this.#count(load.waiting ? 0 : 1, 0);
       load.waiting = true;
-      void this.#load(load);
+      this.#loadAnew(load);
     }
   }
 
   /** Asks for all failed tiles now. */
   retry(): void {
-    for (const load of this.#loads.values()) {
-      if (!load.failed) continue;
-      load.tries = 0;
-      void this.#load(load);
-    }
+    for (const load of this.#loads.values()) if (load.failed) this.#loadAnew(load);
   }
 
   /** The tile is out of view. */
@@ -129,6 +122,14 @@ export class TileLoads {
     load.controller.abort();
     revoke(load);
     if (load.waiting) this.#count(-1, load.failed ? -1 : 0);
+  }
+
+  /** What was asked for before may still be on its way: it is not to come, too. */
+  #loadAnew(load: Load): void {
+    load.controller.abort();
+    load.controller = new AbortController();
+    load.tries = 0;
+    void this.#load(load);
   }
 
   async #load(load: Load): Promise<void> {

@@ -314,6 +314,31 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('is done when all tiles are there, though some were asked for again while they were on their way', async () => {
+    const page = await openPage();
+    const asked = new Map<string, number>();
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await page.route(/\/noise\/4\//, async (route) => {
+      const url = route.request().url();
+      const times = (asked.get(url) ?? 0) + 1;
+      asked.set(url, times);
+      if (times === 1) return route.fulfill({ status: 500 });
+      if (times === 2) await held;
+      await route.continue();
+    });
+    await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=4`);
+    await expect.poll(() => Math.max(0, ...asked.values()), { timeout: 20_000 }).toBe(2);
+    await page.click('.notice-fault button');
+    release();
+    await tilesLoaded(page);
+    await page.waitForTimeout(400);
+    expect(await page.locator('.progress').isHidden()).toBe(true);
+    await page.close();
+  });
+
   it('says which tiles fail, asks again, and stops asking for tiles that have left', async () => {
     const page = await openPage();
     let failing = true;
