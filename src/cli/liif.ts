@@ -105,6 +105,8 @@ async function main(): Promise<number> {
     if (error.code !== 'EPIPE' && !told) printError(unwritable('standard output', error), debug);
     process.exit(EXIT.output);
   });
+  // What cannot be told still is done, and the exit code says how it went.
+  process.stderr.on('error', () => {});
   tellProcessWarnings(args.includes('--quiet'));
   const liif = await program(args);
   try {

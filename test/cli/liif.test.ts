@@ -36,6 +36,16 @@ describe('liif', () => {
     expect(code).toBe(6);
   });
 
+  it('goes on with the next input, and ends with the right code, where standard error is full', async () => {
+    const full = await open('/dev/full', 'w');
+    const args = ['info', 'missing.liif', join(root, 'samples/encoded/tea.liif')];
+    const child = startLiif(args, { stdio: ['ignore', 'pipe', full.fd] });
+    await full.close();
+    const [stdout, [code]] = await Promise.all([text(child.stdout!), once(child, 'close')]);
+    expect(stdout).toContain('tea.liif');
+    expect(code).toBe(3);
+  });
+
   it('prints no control characters of file names', () =>
     expectFailure(['info', 'a\u001b[31mred\u0007.liif'], 3, /^liif: a\?\[31mred\?\.liif: no such file\n$/));
 
