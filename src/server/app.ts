@@ -48,8 +48,15 @@ export type LiifApp = Express & {
 export function checkOptions(options: AppOptions) {
   const { roots, openEngine, logger, credentials, viewer, ...input } = options;
   const config = checkConfig(input);
-  const log = logger ?? pino({ level: config.logLevel });
+  const log = logger ?? pino({ level: config.logLevel }, logOutput());
   return { roots, openEngine, credentials, viewer, config, log };
+}
+
+/** Standard output. While nothing can be written to it, as on a full disk, lines wait, the last of too many are lost, and the server goes on. */
+function logOutput() {
+  const output = pino.destination({ dest: 1, sync: true, maxLength: 2 ** 20 });
+  output.on('error', () => {});
+  return output;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { freePort } from '../server/redis-server.ts';
@@ -26,6 +28,16 @@ it('liif serve prints where it is, and where it tells of its health', async () =
   });
   child.kill('SIGTERM');
   expect((await end).code).toBe(0);
+});
+
+it('liif serve ends, and says why, where standard output takes neither log nor address', async () => {
+  const full = await open('/dev/full', 'w');
+  const args = ['serve', await directoryOf(), '--port', '0', '--no-watch'];
+  const child = startLiif(args, { stdio: ['ignore', full.fd, 'pipe'] });
+  await full.close();
+  const [stderr, [code]] = await Promise.all([text(child.stderr!), once(child, 'close')]);
+  expect(stderr).toBe('liif: standard output: cannot be written: no space left on the device\n');
+  expect(code).toBe(6);
 });
 
 it('liif serve that cannot start ends, and says why', async () => {
