@@ -123,6 +123,11 @@ describe('the library in Node', () => {
     await expect(decode(join(folder, 'none.liif'))).rejects.toThrow(/none\.liif: no such file/);
     await expect(decode(new URL('ftp://example.org/a.liif'))).rejects.toThrow('ftp:');
     await expect(encode(new URL('https://example.org/a.png'))).rejects.toThrow('https:');
+    for (const url of [new URL('file://elsewhere/a'), new URL('file:///a%2Fb')]) {
+      await expect(decode(url)).rejects.toThrow(RequestError);
+      await expect(encodeFile(url, 'a.liif')).rejects.toThrow(RequestError);
+      await expect(encode(url)).rejects.toThrow(RequestError);
+    }
   });
 
   it('refuses what is no file, no image and no format, saying what it takes', async () => {

@@ -1,8 +1,8 @@
 import { constants } from 'node:buffer';
 import { access, constants as modes, stat } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
+import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { isSrgbProfile } from './icc.ts';
@@ -153,7 +153,7 @@ async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
     throw new RequestError(
       `Expected the URL of a file but received ${image.protocol}; fetch the image first`,
     );
-  return fileURLToPath(image);
+  return pathOfFileUrl(image);
 }
 
 async function checkFile(path: string): Promise<void> {

@@ -1,5 +1,5 @@
-import { fileURLToPath } from 'node:url';
 import { kindOf, RequestError } from '../errors.ts';
+import { pathOfFileUrl } from '../file-url.ts';
 import { blobSource } from './blob-source.ts';
 import { fileSource } from './file-source.ts';
 import { httpSource } from './http-source.ts';
@@ -20,7 +20,7 @@ export async function openSource(input: SourceInput): Promise<Source> {
   if (typeof input === 'string') return fileSource(input);
   if (input.protocol !== 'file:')
     throw new RequestError(`Expected a URL of file:, http: or https: but received ${input.protocol}`);
-  return fileSource(fileURLToPath(input));
+  return fileSource(pathOfFileUrl(input));
 }
 
 function expectSource(input: Source): Source {
