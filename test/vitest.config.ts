@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
@@ -8,6 +9,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // On two processors vitest would take one, and wait with each test for browsers and timers.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Worker threads started by the code under test load TypeScript sources.
     execArgv: ['--import', 'tsx'],
     // Other programs may leave these tests a fraction of the processors.

@@ -12,7 +12,8 @@ interface Watched {
 const FLOOD = 4096;
 
 /**
- * Knows which directories, and single files, have changed: one watch for each path, and none for what lies in a directory, for systems give out few of them.
+ * Knows which directories, and single files, have changed: one watch for each path, and none for what lies in a directory, for systems give out few of them:
+ * libraries such as chokidar watch each file.
  * Names that begin with a dot do not count.
  */
 export class DirectoryWatches {
