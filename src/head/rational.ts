@@ -11,6 +11,8 @@ export type Exact = number | bigint | Rational;
 export function toRational(value: Exact): Rational {
   if (typeof value === 'bigint') return { numerator: value, denominator: 1n };
   if (typeof value === 'object') {
+    if (typeof value.numerator !== 'bigint' || typeof value.denominator !== 'bigint')
+      throw new RangeError('a fraction is of two bigints');
     if (value.denominator === 0n) throw new RangeError('a fraction with denominator 0');
     return value.denominator > 0n ? value : { numerator: -value.numerator, denominator: -value.denominator };
   }

@@ -12,6 +12,9 @@ describe('exact numbers', () => {
     expect(() => toRational(Number.NaN)).toThrow(RangeError);
     expect(() => toRational(Number.POSITIVE_INFINITY)).toThrow(RangeError);
     expect(() => toRational({ numerator: 1n, denominator: 0n })).toThrow(RangeError);
+    // As of programs without types.
+    const numbers = JSON.parse('{ "numerator": 1, "denominator": 2 }');
+    expect(() => toRational(numbers)).toThrow('a fraction is of two bigints');
   });
   it('reads decimals as they are written, and nothing else', () => {
     expect(parseDecimal('-0.25')).toEqual({ numerator: -25n, denominator: 100n });
