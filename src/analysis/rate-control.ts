@@ -66,7 +66,7 @@ export async function searchQuality<T>(
       high = quality - 1;
     }
     if (low > high) break;
-    const other = below && above ? (tried === below ? above : below) : before;
+    const other = (tried === below ? above : below) ?? before;
     const short = shortBy(tried.result);
     // Qualities for each by which results are short: one, if that is known.
     const rate = other ? (quality - other.quality) / (shortBy(other.result) - short) : 1;

@@ -5,8 +5,8 @@ import type { EncodedChunk, Extent } from '../engine.ts';
 import { joinChannels } from '../reference/layers.ts';
 import { Gathering } from './gathering.ts';
 import { type LayerRun, type RunLimits, takeAlike } from './layer-run.ts';
-import { bytesOf, type LayerRunner, layOut, type Place } from './layer-runner.ts';
-import { planLayers, type Tensor, tensorBytes } from './plan.ts';
+import { type LayerRunner, layOut, type Place } from './layer-runner.ts';
+import { bytesOf, planLayers, type Tensor, tensorBytes } from './plan.ts';
 import type { ReadbackRing } from './readback.ts';
 import type { Submission, Submitter } from './submission.ts';
 

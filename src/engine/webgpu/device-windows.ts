@@ -53,30 +53,22 @@ export class DeviceWindows {
     check: () => void,
   ): Promise<GPUBuffer> {
     const input: Tensor = { rect, channels };
-    const dispatches = this.#plan(layers, input, extent, output.rect, quality, output);
+    // A window whose tensors are too large for the device is made in bands of rows, with the same bytes.
+    const planned = (window: Rect): Dispatch[] => {
+      const dispatches = planLayers(layers, input, extent, window, quality, output);
+      if (fitTogether([{ input, dispatches, outputs: [output] }], this.#limits)) return dispatches;
+      if (window.height === 1 || dispatches.length === 1)
+        throw new EngineError(`A window of ${window.width} columns is too large for this graphics device`);
+      const upper = window.height >> 1;
+      return [
+        { ...window, height: upper },
+        { ...window, top: window.top + upper, height: window.height - upper },
+      ].flatMap(planned);
+    };
+    const dispatches = planned(output.rect);
     return new Promise((resolve, reject) =>
       this.#waiting.add({ input, data, dispatches, outputs: [output], check, resolve, reject }),
     );
-  }
-
-  /** A window whose tensors are too large for the device is made in bands of rows, with the same bytes. */
-  #plan(
-    layers: readonly Layer[],
-    input: Tensor,
-    extent: Extent,
-    window: Rect,
-    quality: number,
-    output: Tensor,
-  ): Dispatch[] {
-    const dispatches = planLayers(layers, input, extent, window, quality, output);
-    if (fitTogether([{ input, dispatches, outputs: [output] }], this.#limits)) return dispatches;
-    if (window.height === 1 || dispatches.length === 1)
-      throw new EngineError(`A window of ${window.width} columns is too large for this graphics device`);
-    const upper = window.height >> 1;
-    return [
-      { ...window, height: upper },
-      { ...window, top: window.top + upper, height: window.height - upper },
-    ].flatMap((half) => this.#plan(layers, input, extent, half, quality, output));
   }
 
   async #submit(batch: WaitingWindow[]): Promise<void> {

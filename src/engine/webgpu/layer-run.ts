@@ -1,4 +1,4 @@
-import { type Dispatch, type Tensor, tensorBytes } from './plan.ts';
+import { bytesOf, type Dispatch, type Tensor, tensorBytes } from './plan.ts';
 
 /** Layers over one window, and their memory. */
 export interface PlannedRun {
@@ -36,12 +36,11 @@ export function takeAlike<T extends LayerRun>(waiting: T[], limits: RunLimits): 
 /** Whether all tensors of these alike runs fit, each with those of the others in one buffer. */
 export function fitTogether(runs: readonly PlannedRun[], { binding, scratch }: RunLimits): boolean {
   const [{ dispatches, outputs }] = runs as [PlannedRun];
-  const inputs = runs.reduce((sum, { input }) => sum + tensorBytes(input), 0);
+  const inputs = bytesOf(runs.map(({ input }) => input));
   let largest = 0;
   dispatches.forEach(({ output }, i) => {
     if (outputs.includes(output)) return;
-    const bytes = runs.reduce((sum, run) => sum + tensorBytes(run.dispatches[i]!.output), 0);
-    largest = Math.max(largest, bytes);
+    largest = Math.max(largest, bytesOf(runs.map((run) => run.dispatches[i]!.output)));
   });
   const kept = Math.max(...runs.flatMap((run) => run.outputs.map(tensorBytes)));
   // A residual holds three tensors at a time.

@@ -1,6 +1,6 @@
 import { type LayerRun, MOST_WINDOWS } from './layer-run.ts';
 import type { DeviceNetwork } from './pack.ts';
-import { type Dispatch, type Tensor, tensorBytes } from './plan.ts';
+import { bytesOf, type Dispatch, type Tensor, tensorBytes } from './plan.ts';
 import type { Kernel } from './shaders.ts';
 import type { Submission } from './submission.ts';
 
@@ -84,10 +84,6 @@ export function layOut(
     base += tensorBytes(tensor) / 4;
     return [tensor, place];
   });
-}
-
-export function bytesOf(tensors: readonly Tensor[]): number {
-  return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
 }
 
 /** The kernels in their order, and the memory of each tensor, which is given back to the submission after its last use. */

@@ -28,6 +28,10 @@ export function tensorBytes({ rect, channels }: Tensor): number {
   return rect.height * rect.width * channels * 2;
 }
 
+export function bytesOf(tensors: readonly Tensor[]): number {
+  return tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
+}
+
 /**
  * Layers as runs of kernels. `input` covers what `layerWindows` asks for, `output` at least `window`, of which the layers make exactly that.
  * `extent`: rows and columns of the whole input.
