@@ -69,6 +69,11 @@ export function isLiifError(error: unknown, tag?: LiifErrorTag): error is LiifEr
   return ['FormatError', 'UnsupportedError', 'RequestError', 'SourceError', 'EngineError'].includes(found);
 }
 
+/** What went wrong, in the words of whatever was thrown. */
+export function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
 /** What a value is, for messages about wrong ones: the name of its class, or itself where it has none. */
 export function kindOf(value: unknown): string {
   return (value as object | null | undefined)?.constructor?.name ?? String(value);

@@ -1,10 +1,10 @@
-import { EngineError, isLiifError } from '../errors.ts';
+import { EngineError, isLiifError, messageOf } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Engine } from './engine.ts';
 import { withFallback } from './fallback.ts';
 import { browserHost } from './wasm/browser-host.ts';
-import type { FromWorker } from './worker/messages.ts';
-import type { EngineWorker } from './worker/worker-engine.ts';
+import type { FromWorker, ToWorker } from './worker/messages.ts';
+import { webWorker } from './worker/web-worker.ts';
 
 export interface BrowserEngineOptions {
   /** `auto` (default): WebGPU where there is a graphics card, else WebAssembly. */
@@ -69,22 +69,15 @@ async function openWasm(model: Model, { threads, signal }: BrowserEngineOptions)
   });
 }
 
-function startWorker(): EngineWorker {
-  const worker = new Worker(new URL('./worker/browser-worker.js', import.meta.url), { type: 'module' });
-  return {
-    post: (message) => worker.postMessage(message),
-    onMessage: (callback) => {
-      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => callback(data);
-    },
-    onFailure: (callback) => {
-      worker.onerror = (event) => callback(new Error(event.message || 'a worker did not start'));
-    },
-    terminate: () => worker.terminate(),
-  };
-}
+const startWorker = () =>
+  webWorker<ToWorker, FromWorker>(
+    () => new Worker(new URL('./worker/browser-worker.js', import.meta.url), { type: 'module' }),
+  );
 
 async function fetchAsset(url: URL): Promise<Uint8Array> {
-  const response = await fetch(url);
+  const response = await fetch(url).catch((cause) => {
+    throw new EngineError(`${url}: ${messageOf(cause)}`, { cause });
+  });
   if (!response.ok) throw new EngineError(`${url.pathname} answered ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }

@@ -195,6 +195,32 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     await page.context().close();
   });
 
+  const without = (left: RegExp) => new Map([...bundle].filter(([name]) => !left.test(name)));
+  const FORBIDDING = { 'Content-Security-Policy': "script-src 'self'" };
+  it.each([
+    ['kernels are not found', without(/kernels/), {}, '', /kernels[^ ]*\.wasm.*: the answer is 404/],
+    ['workers are not found', without(/browser-worker/), {}, '', /script cannot be loaded/],
+    ['a policy forbids WebAssembly', bundle, FORBIDDING, '', /Content Security Policy/i],
+    ['workers are on another host', bundle, {}, 'http://127.0.0.2:1', /cannot be accessed from origin/],
+  ])('says in words that %s', async (_title, files, headers, workers, words) => {
+    const host = await startStaticHost(files, { '/models': folderOf('src/model') }, headers);
+    const page = await newPage(host, (context) =>
+      context.addInitScript((origin) => {
+        if (!origin) return;
+        window.Worker = new Proxy(Worker, {
+          construct: (target, [url, options]) => new target(new URL(new URL(url).pathname, origin), options),
+        });
+      }, workers),
+    );
+    const told = await page.evaluate(() =>
+      window.liif.openEngine({ model: 'models/liif-1.safetensors', engine: 'wasm' }).catch(String),
+    );
+    expect(told).toMatch(/^EngineError: /);
+    expect(told).toMatch(words);
+    await page.context().close();
+    host.close();
+  });
+
   it('does what the README shows', async () => {
     const readme = (await readBytes('README.md')).toString();
     const [snippet] = [...readme.matchAll(/^```ts\n(.*?)^```/gms)]

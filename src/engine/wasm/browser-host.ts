@@ -1,6 +1,7 @@
+import { webWorker } from '../worker/web-worker.ts';
 import { compileKernels } from './browser-kernels.ts';
 import type { Thread, WasmHost } from './host.ts';
-import type { FromThread } from './thread.ts';
+import type { FromThread, ToThread } from './thread.ts';
 
 const MAX_THREADS = 8;
 
@@ -12,20 +13,8 @@ export const browserHost: WasmHost = {
     throw new Error('pages compute in workers');
   },
   startThread(): Thread {
-    const worker = new Worker(new URL('./browser-thread.js', import.meta.url), { type: 'module' });
-    return {
-      post: (message, transfer = []) => worker.postMessage(message, transfer),
-      onMessage: (callback) => {
-        worker.onmessage = ({ data }: MessageEvent<FromThread>) => callback(data);
-      },
-      onFailure: (callback) => {
-        worker.onerror = (event) => callback(new Error(event.message || 'a worker did not start'));
-      },
-      async terminate() {
-        worker.terminate();
-      },
-      hold() {},
-    };
+    const start = () => new Worker(new URL('./browser-thread.js', import.meta.url), { type: 'module' });
+    return { ...webWorker<ToThread, FromThread>(start), hold() {} };
   },
 };
 

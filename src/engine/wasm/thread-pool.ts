@@ -1,4 +1,4 @@
-import { EngineError, isLiifError } from '../../errors.ts';
+import { EngineError, isLiifError, messageOf } from '../../errors.ts';
 import { onAbort } from '../../on-abort.ts';
 import type { Thread } from './host.ts';
 import { errorOf, type FromThread, type JobMessage, type JobResult } from './thread.ts';
@@ -63,7 +63,7 @@ export class ThreadPool {
       thread.hold(false);
       thread.onMessage((answer) => this.#answers.get(thread)?.(answer));
       thread.onFailure((cause) =>
-        this.fail(new EngineError('A thread of the wasm engine has died', { cause })),
+        this.fail(new EngineError(`A thread of the wasm engine has died: ${messageOf(cause)}`, { cause })),
       );
     }
   }

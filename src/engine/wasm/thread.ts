@@ -1,5 +1,5 @@
 import { encodeChunk } from '../../entropy/chunk.ts';
-import { EngineError, FormatError, isLiifError } from '../../errors.ts';
+import { EngineError, FormatError, isLiifError, messageOf } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
 import { HYPER_ANALYSIS, HYPER_SYNTHESIS, networkCount } from './chunk-plan.ts';
@@ -130,7 +130,7 @@ export function serveThread(
       if (isLiifError(error, 'FormatError')) {
         const { byteOffset, reason } = error as FormatError;
         post({ kind: 'format-error', byteOffset, reason }, []);
-      } else post({ kind: 'error', message: error instanceof Error ? error.message : String(error) }, []);
+      } else post({ kind: 'error', message: messageOf(error) }, []);
     }
     return true;
   };

@@ -1,5 +1,5 @@
 import { READ_AHEAD_BYTES } from '../../entropy/rans.ts';
-import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
+import { EngineError, messageOf, RequestError, UnsupportedError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
@@ -53,7 +53,8 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     module = await host.compile(shared);
     heap = new WasmHeap(shared, maxMemoryBytes);
   } catch (cause) {
-    throw new EngineError('The wasm engine cannot run here: it needs WebAssembly SIMD', { cause });
+    const message = `The wasm engine, which needs WebAssembly SIMD, cannot run here: ${messageOf(cause)}`;
+    throw new EngineError(message, { cause });
   }
   const networks = packNetworks(model, heap);
   const threads = shared
@@ -306,7 +307,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 function started(thread: Thread, post: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     thread.onFailure((cause) =>
-      reject(new EngineError('A thread of the wasm engine did not start', { cause })),
+      reject(new EngineError(`A thread of the wasm engine did not start: ${messageOf(cause)}`, { cause })),
     );
     thread.onMessage((answer) => {
       if (answer.kind === 'done') resolve();

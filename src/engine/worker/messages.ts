@@ -2,6 +2,7 @@ import {
   EngineError,
   FormatError,
   isLiifError,
+  messageOf,
   RequestError,
   SourceError,
   UnsupportedError,
@@ -74,8 +75,7 @@ export function toWire(error: unknown): WireError {
     const { section, byteOffset, reason } = error as FormatError;
     return { tag: 'FormatError', message: reason, section, byteOffset };
   }
-  const message = error instanceof Error ? error.message : String(error);
-  return { tag: isLiifError(error) ? error._tag : undefined, message };
+  return { tag: isLiifError(error) ? error._tag : undefined, message: messageOf(error) };
 }
 
 export function fromWire({ tag, message, section, byteOffset }: WireError): Error {

@@ -1,4 +1,4 @@
-import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
+import { EngineError, messageOf, RequestError, UnsupportedError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { onAbort } from '../../on-abort.ts';
 import type {
@@ -261,7 +261,9 @@ class Connection {
       if (message.kind === 'done') pending?.resolve(message.result);
       else pending?.reject(fromWire(message.error));
     });
-    worker.onFailure((cause) => this.#fail(new EngineError('A worker of the engine has died', { cause })));
+    worker.onFailure((cause) =>
+      this.#fail(new EngineError(`A worker of the engine has died: ${messageOf(cause)}`, { cause })),
+    );
   }
 
   get waiting(): number {

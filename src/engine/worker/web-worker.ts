@@ -1,0 +1,21 @@
+import { EngineError, messageOf } from '../../errors.ts';
+
+/** A Web Worker as engines see it; bundlers want `new Worker(new URL('…', import.meta.url))` written out in `start`. Throws EngineError where the page may not start it. */
+export function webWorker<To, From>(start: () => Worker) {
+  let worker: Worker;
+  try {
+    worker = start();
+  } catch (cause) {
+    throw new EngineError(messageOf(cause), { cause });
+  }
+  return {
+    post: (message: To, transfer: Transferable[] = []) => worker.postMessage(message, transfer),
+    onMessage(callback: (message: From) => void) {
+      worker.onmessage = ({ data }: MessageEvent<From>) => callback(data);
+    },
+    onFailure(callback: (reason: unknown) => void) {
+      worker.onerror = (event) => callback(new Error(event.message || 'its script cannot be loaded'));
+    },
+    terminate: async () => worker.terminate(),
+  };
+}
