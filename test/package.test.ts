@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -98,6 +99,23 @@ describe('the package', () => {
       await running.stop();
     `);
     expect(JSON.parse(stdout)).toEqual([200, true, 200]);
+  });
+
+  it('is bundled by esbuild as the README says: every file that is named is there', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const [, commands] = /^```sh\n(esbuild .*?)^```/ms.exec(readme)!;
+    await writeFile(join(project, 'page.js'), "console.log(await import('liif/browser'));");
+    const PATH = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`;
+    await run('bash', ['-ec', commands!], { cwd: project, env: { ...process.env, PATH } });
+    const site = join(project, 'site');
+    const named: string[] = [];
+    for (const file of (await readdir(site, { recursive: true })).filter((name) => name.endsWith('.js'))) {
+      const code = await readFile(join(site, file), 'utf8');
+      for (const [, name] of code.matchAll(/new URL\(\s*"(.*?)(?:\?.*)?",\s*import\.meta\.url/g))
+        named.push(join(site, file, '..', name!));
+    }
+    expect(named.length).toBeGreaterThan(8);
+    expect(named.filter((path) => !existsSync(path))).toEqual([]);
   });
 
   it('has types that a strict program can use', async () => {
