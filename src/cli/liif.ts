@@ -96,6 +96,12 @@ function usageText(error: CommanderError, liif: Command): string {
   return `${message}; see liif ${command ? `${command.name()} ` : ''}--help`;
 }
 
+/** Older than `engines` of package.json: sharp and undici cannot be loaded. */
+function nodeIsTooOld(): boolean {
+  const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
+  return major < 20 || (major === 20 && minor < 19);
+}
+
 async function main(): Promise<number> {
   const args = process.argv.slice(2);
   const debug = args.includes('--debug');
@@ -108,6 +114,10 @@ async function main(): Promise<number> {
   // What cannot be told still is done, and the exit code says how it went.
   process.stderr.on('error', () => {});
   tellProcessWarnings(args.includes('--quiet'));
+  if (nodeIsTooOld()) {
+    printError(new Error(`Node 20.19 or later is needed; this is ${process.versions.node}`), debug);
+    return EXIT.engine;
+  }
   const liif = await program(args);
   try {
     if (args.length === 0) {

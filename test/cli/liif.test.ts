@@ -1,17 +1,34 @@
 import { once } from 'node:events';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { root } from '../built.ts';
-import { runLiif, startLiif } from './run-liif.ts';
+import { finished, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure } from './workbench.ts';
+
+/** A script after which Node says that it has that version. */
+const pretending = (node: string) =>
+  encodeURIComponent(
+    `Object.defineProperty(process,'versions',{value:{...process.versions,node:'${node}'}})`,
+  );
 
 describe('liif', () => {
   it('prints its version', async () => {
     const { code, stdout } = await runLiif(['--version']);
     expect([code, stdout.toString()]).toEqual([0, `${VERSION}\n`]);
+  });
+
+  it('says in one line that this Node is too old', async () => {
+    const { engines } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+    const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines.node)!;
+    const older = `${major}.${Number(minor) - 1}.0`;
+    const env = { ...process.env, NODE_OPTIONS: `--import=data:text/javascript,${pretending(older)}` };
+    const child = startLiif(['encode', 'x.png'], { env });
+    const { code, stderr } = await finished(child);
+    expect(stderr).toBe(`liif: Node ${major}.${minor} or later is needed; this is ${older}\n`);
+    expect(code).toBe(7);
   });
 
   it('lists commands and exit codes in its help', async () => {
