@@ -2,7 +2,7 @@ import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { Agent, buildConnector } from 'undici';
-import { RequestError } from '../../errors.ts';
+import { RequestError, UnsupportedError } from '../../errors.ts';
 
 /** A connection to an address that is neither public nor allowed was refused. */
 export class AddressRefused extends Error {
@@ -52,8 +52,15 @@ const OTHER_IPV6 = [
   '5f00::/16',
 ].map((range) => ipaddr.parseCIDR(range));
 
-/** A client of remotes: every address is checked when it is connected to, so names that change their mind do not get through. */
+/**
+ * A client of remotes: every address is checked when it is connected to, so names that change their mind do not get through. Throws
+ * UnsupportedError under Bun, which takes something of its own for undici that checks nothing.
+ */
 export function guardedAgent(mayConnect: AddressCheck, timeoutMs: number): Agent {
+  if (typeof Agent.prototype.destroy !== 'function')
+    throw new UnsupportedError(
+      'remotes need Node: addresses cannot be checked here when they are connected to',
+    );
   const connect = buildConnector({
     timeout: timeoutMs,
     lookup: (hostname: string, options: LookupOptions, callback) => {

@@ -25,7 +25,7 @@ export interface Credentials {
 /** Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, in either case without `.liif`. */
 export class Remotes {
   readonly #remotes: readonly Remote[];
-  readonly #agent: Agent;
+  readonly #agent: Agent | undefined;
   readonly #aws: AwsClient | undefined;
   readonly #timeoutMs: number;
 
@@ -34,7 +34,8 @@ export class Remotes {
     credentials?: Credentials,
   ) {
     this.#timeoutMs = config.remoteTimeoutMs;
-    this.#agent = guardedAgent(addressCheck(config.allowAddresses), config.remoteTimeoutMs);
+    const mayConnect = addressCheck(config.allowAddresses);
+    if (config.remotes.length > 0) this.#agent = guardedAgent(mayConnect, config.remoteTimeoutMs);
     this.#remotes = config.remotes.map((text, index) => parseRemote(text, index, config));
     this.#aws =
       credentials && new AwsClient({ ...credentials, service: 's3', region: config.s3Region, retries: 0 });
@@ -68,7 +69,7 @@ export class Remotes {
       try {
         const response = await undiciFetch(String(input), {
           headers: Object.fromEntries(headers),
-          dispatcher: this.#agent,
+          dispatcher: this.#agent!,
           redirect: 'error',
           ...(init.signal && { signal: init.signal }),
         });
@@ -111,7 +112,7 @@ export class Remotes {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await this.#agent?.destroy();
   }
 
   #locateUrl(id: string): { readonly url: string; readonly signed: boolean } | undefined {

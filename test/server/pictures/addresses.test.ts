@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Agent } from 'undici';
 import { afterAll, describe, expect, it } from 'vitest';
-import { addressCheck } from '../../../src/server/pictures/addresses.ts';
+import { addressCheck, guardedAgent } from '../../../src/server/pictures/addresses.ts';
 import { encoded, eventually, picture, pixelsOf, startServer } from '../server-fixture.ts';
 
 const bytes = Buffer.from(await encoded(picture(200, 150)));
@@ -101,6 +102,17 @@ describe('addresses', () => {
     ]);
     expect(() => addressCheck(['127.0.0.1'])).toThrow(/range/);
   });
+});
+
+it('are not promised where undici is another: there is no remote folder then', () => {
+  // As Bun has it.
+  const { destroy } = Agent.prototype;
+  Reflect.set(Agent.prototype, 'destroy', undefined);
+  try {
+    expect(() => guardedAgent(addressCheck([]), 1000)).toThrow('remotes need Node');
+  } finally {
+    Agent.prototype.destroy = destroy;
+  }
 });
 
 describe('a remote folder', () => {
