@@ -11,6 +11,7 @@ import { openReferenceEngine } from '../../src/engine/reference/reference-engine
 import { isLiifError } from '../../src/errors.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { concat, littleEndian, noise, pack, Raw, seeded } from '../container/sample-file.ts';
+import { tinyModelBytes, tinyModelParts, writeModel } from '../fixtures/tiny-model.ts';
 import { python, runPythonDecoder } from './python.ts';
 import { modelBytes, readVectors, type ValidVector, VECTORS } from './vector-files.ts';
 
@@ -262,4 +263,52 @@ describe.skipIf(python === undefined)('both decoders (needs python3 with numpy)'
     for (const refused of ['FormatError header', 'FormatError index', 'FormatError chunk'])
       expect(verdicts, refused).toContain(refused);
   }, 120_000);
+
+  it('take model files at the limits of what is allowed, and none beyond', async () => {
+    const most = 2 ** 31 - 1 - 2 ** 3 - 32_768 * 40_000;
+    // A channel's largest step and largest offset count together, whatever their qualities; those of different channels do not.
+    const withOffset = (channel: number, value: number) => {
+      const parts = tinyModelParts({ priorChannels: 8, hidden: 8 });
+      const [step, offset] = ['hyper.step', 'hyper.offset'].map((name) => parts.tensors.get(name)!.data);
+      step!.fill(1)[8 * 7 + 3] = 40_000;
+      offset!.fill(0)[8 * 9 + channel] = value;
+      return writeModel(parts);
+    };
+    const longNumber = () => {
+      const bytes = Buffer.from(tinyModelBytes({ priorChannels: 8, hidden: 8 }));
+      const at = bytes.indexOf('"dtype"');
+      const changed = Buffer.concat([
+        bytes.subarray(0, at),
+        Buffer.from(`"note":${'9'.repeat(5000)},`),
+        bytes.subarray(at),
+      ]);
+      changed.writeBigUInt64LE(bytes.readBigUInt64LE() + BigInt(changed.length - bytes.length));
+      return changed;
+    };
+    const files = {
+      'the largest offset': [withOffset(3, -most), true],
+      'one more': [withOffset(3, -most - 1), false],
+      'one more in another channel': [withOffset(4, -most - 1), true],
+      'a number of 5000 digits that nobody reads': [longNumber(), true],
+    } as const;
+    for (const [what, [bytes, valid]] of Object.entries(files)) {
+      const path = join(folder, 'model.safetensors');
+      await writeFile(path, bytes);
+      const ours = await loadModel(bytes).then(
+        () => true,
+        () => false,
+      );
+      // The file needs another model; that says that this one was loaded.
+      const { stdout } = await runPythonDecoder(
+        'check',
+        join(VECTORS, 'valid', `${source.name}.liif`),
+        '--model',
+        path,
+      );
+      expect([ours, stdout.split(' ')[1] === 'UnsupportedError'], `${what}: ${stdout}`).toEqual([
+        valid,
+        valid,
+      ]);
+    }
+  });
 });
