@@ -33,7 +33,7 @@ export interface EncodeOptions extends CallOptions {
   readonly quality?: number;
   /** Instead of a quality: the best picture in at most so many bytes. */
   readonly targetSize?: number;
-  /** Instead of a quality: the smallest file with at least this PSNR, in dB over all RGB samples. */
+  /** Instead of a quality: the smallest file with at least this PSNR, in dB, over all samples as they show: gray, color and alpha. */
   readonly targetPsnr?: number;
   /**
    * Improves latents by gradient descent for the one picture: smaller at the same likeness, for more time. false (default), true, which takes 4 steps, or

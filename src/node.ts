@@ -88,7 +88,8 @@ const shared = new SharedEngine({ open: () => openEngine({ mustBeExact: true }),
 
 /**
  * Opens an engine, with the weights of this version or those of `model`: by default the fastest exact one of this machine, which is measured once and
- * remembered. Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here, and as `readModel` does.
+ * remembered. Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here, but instead of `webgpu` it opens
+ * wasm, with a warning; and as `readModel` does.
  */
 export async function openEngine({ model, ...options }: OpenEngineOptions = {}): Promise<Engine> {
   const weights =
@@ -97,8 +98,8 @@ export async function openEngine({ model, ...options }: OpenEngineOptions = {}):
 }
 
 /**
- * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads: its path, URL or bytes. Rejects
- * with RequestError, SourceError, UnsupportedError or EngineError.
+ * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads: its path, `file:` URL, bytes or Blob.
+ * Rejects with RequestError, SourceError, UnsupportedError or EngineError.
  */
 export async function encode(
   picture: Raster | ImageInput,

@@ -122,7 +122,8 @@ describe('the library in Node', () => {
     await expect(encode(join(folder, 'none.png'))).rejects.toThrow(SourceError);
     await expect(decode(join(folder, 'none.liif'))).rejects.toThrow(/none\.liif: no such file/);
     await expect(decode(new URL('ftp://example.org/a.liif'))).rejects.toThrow('ftp:');
-    await expect(encode(new URL('https://example.org/a.png'))).rejects.toThrow('https:');
+    for (const image of ['https://example.org/a.png', new URL('https://example.org/a.png')])
+      await expect(encode(image)).rejects.toThrow('received https:; fetch the image first');
     for (const url of [new URL('file://elsewhere/a'), new URL('file:///a%2Fb')]) {
       await expect(decode(url)).rejects.toThrow(RequestError);
       await expect(encodeFile(url, 'a.liif')).rejects.toThrow(RequestError);

@@ -144,16 +144,19 @@ function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
 async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
   if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
   if (image instanceof ArrayBuffer) return new Uint8Array(image);
+  const [remote] = typeof image === 'string' ? (/^https?:(?=\/\/)/i.exec(image) ?? []) : [];
+  if (remote) throw notFetched(remote);
   if (typeof image === 'string' || image instanceof Uint8Array) return image;
   if (!(image instanceof URL))
     throw new RequestError(
       `Expected an image as a path, URL, Uint8Array, ArrayBuffer or Blob but received ${kindOf(image)}`,
     );
-  if (image.protocol !== 'file:')
-    throw new RequestError(
-      `Expected the URL of a file but received ${image.protocol}; fetch the image first`,
-    );
+  if (image.protocol !== 'file:') throw notFetched(image.protocol);
   return pathOfFileUrl(image);
+}
+
+function notFetched(protocol: string): RequestError {
+  return new RequestError(`Expected the URL of a file but received ${protocol}; fetch the image first`);
 }
 
 async function checkFile(path: string): Promise<void> {
