@@ -413,9 +413,12 @@ describe('descriptions', () => {
     for (const path of Object.keys(paths)) {
       if (path === '/api/jobs/{job}') continue;
       const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
-      const { status } = await server.get(url + (url.endsWith('/pixel') ? '?x=1&y=1' : ''));
+      const asked = url + (url.endsWith('/pixel') ? '?x=1&y=1' : '');
+      const { status, headers } = await server.get(asked);
       expect(paths[path].get.responses, url).toHaveProperty(String(status));
       expect([url, status]).toEqual([url, /^\/iiif\/.\/noise$/.test(url) ? 303 : 200]);
+      const again = await server.get(asked, { headers: { 'if-none-match': headers.etag ?? '"none"' } });
+      expect(paths[path].get.responses, url).toHaveProperty(String(again.status));
     }
   });
 });

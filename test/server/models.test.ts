@@ -118,6 +118,8 @@ it('a server without a model that a picture names gives the others, and says whi
   expect(images.map(({ id }: { id: string }) => id)).toEqual(['mine', 'own']);
   expect(failed).toMatchObject([{ id: 'theirs', code: 'unsupported-file' }]);
   expect((await server.get(`/theirs/${TILE}`)).status).toBe(501);
+  const { paths } = (await server.get('/openapi.json')).json();
+  expect(paths['/{id}/{z}/{x}/{y}.{format}'].get.responses).toHaveProperty('501');
   const { hash } = parseModel(weights.theirs);
   expect(JSON.stringify(server.log)).toMatch(new RegExp(`needs model ${hash}.*--model FILE`));
 });

@@ -36,7 +36,13 @@ const errors = {
   '503': busy,
 };
 /** What is asked of a picture, which may be remote. */
-const ofPicture = { ...errors, '502': { ...problem, description: 'The remote that has the picture fails.' } };
+const ofPicture = {
+  ...errors,
+  '500': { ...problem, description: 'The file of the picture is damaged.' },
+  '501': { ...problem, description: 'The picture needs a model or a version that the server does not have.' },
+  '502': { ...problem, description: 'The remote that has the picture fails.' },
+};
+const unchanged = { '304': { description: 'What the client has is still the same.' } };
 const image = {
   '200': {
     description: 'The image.',
@@ -55,12 +61,13 @@ const image = {
       ]),
     ),
   },
-  '304': { description: 'The image that the client has is still the same.' },
+  ...unchanged,
+  '413': { ...problem, description: 'It is more than the server ever computes for one request.' },
   ...ofPicture,
 };
 const json = (description: string, schema: object = { type: 'object' }) => ({
   '200': { description, content: { 'application/json': { schema } } },
-  '304': { description: 'What the client has is still the same.' },
+  ...unchanged,
   ...ofPicture,
 });
 const redirect = {
@@ -75,7 +82,7 @@ const bytes = (description: string) => ({
 const file = {
   '200': bytes('The file.'),
   '206': bytes('A range.'),
-  '304': { description: 'The file that the client has is still the same.' },
+  ...unchanged,
   '412': { ...problem, description: 'The file is not the one that If-Match names.' },
   '416': problem,
 };
@@ -198,17 +205,18 @@ export function openApiDocument(server: string): Record<string, unknown> {
       '/iiif/3/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
         'IIIF Image API 3.0: image',
         [id, ...iiif, version],
-        { ...image, '413': problem },
+        image,
       ),
       '/iiif/2/{id}': get('IIIF Image API 2.1: base of a picture', [id], redirect),
       '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], json('info.json')),
       '/iiif/2/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
         'IIIF Image API 2.1: image',
         [id, ...iiif, version],
-        { ...image, '413': problem },
+        image,
       ),
       '/dzi/{id}.dzi': get('Deep Zoom: descriptor', [id, query('format', 'Format of the tiles.')], {
         '200': { description: 'XML.', content: { 'application/xml': { schema: { type: 'string' } } } },
+        ...unchanged,
         ...ofPicture,
       }),
       '/dzi/{id}_files/{level}/{column}_{row}.{format}': get(
@@ -231,6 +239,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
       ),
       '/metrics': get('Prometheus metrics', [], {
         '200': { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
+        '404': { ...problem, description: 'They are switched off.' },
       }),
       '/openapi.json': get('This document', [], json('OpenAPI 3.1.')),
     },
