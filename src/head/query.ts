@@ -19,7 +19,7 @@ export interface Region {
   readonly height: Exact;
 }
 
-/** Cells are held within the scales that the networks were trained for, 1/4 to 4, in Q12. Spec 4.2. */
+/** In Q12: cells are at least 1/4, and on the grids of spec 4.2 at most 1. Up to 4 no sum of the head overflows (3.8), whatever is asked of an engine. */
 const MIN_CELL = 1024n;
 const MAX_CELL = 16384n;
 const FRACTION_BITS = 14n;
