@@ -17,7 +17,7 @@ const UNREAD_MS = 60_000;
 
 /**
  * The body of a request, however long it takes as long as it comes. Rejects with Problem: 413 beyond `maxBytes`, 408 where it comes too slowly, 400 where
- * there is none; and with the signal's reason. What comes after that is thrown away, so that the client gets to read its answer.
+ * there is none, 500 where somebody has read it before; and with the signal's reason. What comes after that is thrown away, so that the client gets to read its answer.
  */
 export function readBody(
   request: IncomingMessage,
@@ -30,6 +30,10 @@ export function readBody(
       members: { limit: maxBytes },
     });
   if (signal.aborted) return Promise.reject(signal.reason);
+  if (request.readableEnded) {
+    const detail = 'A body parser of the site has taken the body: the pictures have to be mounted before it.';
+    return Promise.reject(new Problem(500, 'body-taken', detail));
+  }
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return Promise.reject(tooLarge());
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = [];

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { boundUnreadBodies, readBody } from '../../../src/server/http/request-body.ts';
@@ -12,6 +13,7 @@ const PACE = { idleMs: 300, graceMs: 500, bytesPerSecond: 10 };
 /** Answers POST with the length of the body or the problem's code, GET at once; connections get 200 ms after an answer, bodies pauses of 300 ms and, after 500 ms, 10 bytes a second at least. */
 const server = createServer(async (request, response) => {
   if (request.method === 'GET') return void response.end('here');
+  if (request.url === '/parsed') await buffer(request);
   const gone = new AbortController();
   response.on('close', () => gone.abort(new Error('gone')));
   const said = await readBody(request, 1000, gone.signal, PACE).then(
@@ -52,6 +54,12 @@ describe('a body', () => {
       socket.write('xxxx');
     }
     await expect.poll(said).toContain('read 32');
+  });
+
+  it('that a parser before the server has taken is not waited for', async () => {
+    const { socket, said } = begun('POST /parsed HTTP/1.1');
+    socket.write('Content-Length: 4\r\n\r\nxxxx');
+    await expect.poll(said).toContain('body-taken');
   });
 
   it('that comes a byte at a time, so as never to pause for long, is given up', async () => {
