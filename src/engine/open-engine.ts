@@ -54,10 +54,9 @@ export const ENGINES: readonly EngineEntry[] = [
     exact: true,
     async open(model, options) {
       const { niceness = 0, ...rest } = options;
-      const [{ openWasmEngine }, { niceNodeHost }] = await Promise.all([
-        import('./wasm/wasm-engine.ts'),
-        import('./wasm/node-host.ts'),
-      ]);
+      // One after the other: in Jest, Node 20 and 22 mix up modules that load together and share imports.
+      const { openWasmEngine } = await import('./wasm/wasm-engine.ts');
+      const { niceNodeHost } = await import('./wasm/node-host.ts');
       return openWasmEngine(model, { ...rest, host: niceNodeHost(niceness) });
     },
   },
