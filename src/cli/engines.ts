@@ -61,7 +61,7 @@ async function run(options: Options): Promise<void> {
   });
   const best = bestOf(found);
   if (best && best.engine !== 'reference')
-    await choiceFile().remember(model, {
+    await choiceFile()?.remember(model, {
       engine: best.engine,
       ...(best.device !== undefined && { device: best.device }),
     });

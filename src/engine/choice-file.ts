@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { writeAtomically } from '../image/atomic-file.ts';
 import type { Model } from '../network/model.ts';
 import { VERSION } from '../version.ts';
@@ -20,9 +20,11 @@ interface Entry extends Choice {
 
 /**
  * Choices in a JSON file of the user's cache directory, one for each machine, version and model. A file that is missing or damaged is as
- * good as empty.
+ * good as empty. Undefined where there is no such directory.
  */
-export function choiceFile(path: string = join(cacheDirectory(), 'engines.json')): ChoiceMemory {
+export function choiceFile(directory: string | undefined = cacheDirectory()): ChoiceMemory | undefined {
+  if (directory === undefined) return undefined;
+  const path = join(directory, 'engines.json');
   return {
     async recall(model) {
       const key = keyOf(model);
@@ -40,7 +42,7 @@ export function choiceFile(path: string = join(cacheDirectory(), 'engines.json')
       ]);
       const text = `${JSON.stringify(entries, null, 2)}\n`;
       try {
-        await mkdir(dirname(path), { recursive: true });
+        await mkdir(directory, { recursive: true });
         await writeAtomically(path, (file) => file.write(Buffer.from(text)));
       } catch {
         // A read-only home: the next process measures again.
@@ -49,13 +51,22 @@ export function choiceFile(path: string = join(cacheDirectory(), 'engines.json')
   };
 }
 
-/** `liif` in the directory that the system has for caches of users. */
-export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
+/** `liif` in the directory that the system has for caches of users. Undefined for a user without a home, as in containers. */
+export function cacheDirectory(
+  environment: NodeJS.ProcessEnv = process.env,
+  homeOf: () => string = homedir,
+): string | undefined {
   if (environment.XDG_CACHE_HOME) return join(environment.XDG_CACHE_HOME, 'liif');
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'liif');
+  let home: string;
+  try {
+    home = homeOf();
+  } catch {
+    return undefined;
+  }
+  if (process.platform === 'darwin') return join(home, 'Library', 'Caches', 'liif');
   if (process.platform === 'win32')
-    return join(environment.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'liif', 'Cache');
-  return join(homedir(), '.cache', 'liif');
+    return join(environment.LOCALAPPDATA ?? join(home, 'AppData', 'Local'), 'liif', 'Cache');
+  return join(home, '.cache', 'liif');
 }
 
 /** What decides speed, as far as it is known without starting an engine. */

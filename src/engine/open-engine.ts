@@ -14,7 +14,7 @@ export interface OpenEngineOptions extends EngineOptions {
   /** Refuses engines that are not exact. `auto` never takes one. */
   readonly mustBeExact?: boolean;
   /** Where `auto` keeps what it has measured; without it, it measures every time there is a choice. */
-  readonly memory?: ChoiceMemory;
+  readonly memory?: ChoiceMemory | undefined;
 }
 
 /** All engines, in order of preference. Code of one is loaded when it is opened. */

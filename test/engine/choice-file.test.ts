@@ -9,29 +9,31 @@ import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 const model = parseModel(tinyModelBytes({ seed: 5 }));
 const otherModel = parseModel(tinyModelBytes({ seed: 6 }));
 let folder: string;
+let directory: string;
 let path: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'liif-choice-'));
-  path = join(folder, 'cache', 'liif', 'engines.json');
+  directory = join(folder, 'cache', 'liif');
+  path = join(directory, 'engines.json');
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 it('remembers a choice for each model', async () => {
-  const memory = choiceFile(path);
+  const memory = choiceFile(directory)!;
   expect(await memory.recall(model)).toBeUndefined();
   await memory.remember(model, { engine: 'webgpu', device: 'a card' });
   await memory.remember(otherModel, { engine: 'wasm' });
-  expect(await choiceFile(path).recall(model)).toEqual({ engine: 'webgpu', device: 'a card' });
-  expect(await choiceFile(path).recall(otherModel)).toEqual({ engine: 'wasm' });
+  expect(await choiceFile(directory)!.recall(model)).toEqual({ engine: 'webgpu', device: 'a card' });
+  expect(await choiceFile(directory)!.recall(otherModel)).toEqual({ engine: 'wasm' });
   await memory.remember(model, { engine: 'wasm' });
   expect(await memory.recall(model)).toEqual({ engine: 'wasm' });
-  expect(await readdir(join(folder, 'cache', 'liif'))).toEqual(['engines.json']);
+  expect(await readdir(directory)).toEqual(['engines.json']);
 });
 
 it.each(['', 'null', '{"', '[1]', '{"x": 3}', '\0\0', '"wasm"'])(
   'takes a damaged file for an empty one: %j',
   async (text) => {
-    const memory = choiceFile(path);
+    const memory = choiceFile(directory)!;
     await memory.remember(model, { engine: 'wasm' });
     await writeFile(path, text);
     expect(await memory.recall(model)).toBeUndefined();
@@ -41,14 +43,14 @@ it.each(['', 'null', '{"', '[1]', '{"x": 3}', '\0\0', '"wasm"'])(
 );
 
 it('ignores an engine that does not exist', async () => {
-  const memory = choiceFile(path);
+  const memory = choiceFile(directory)!;
   await memory.remember(model, { engine: 'wasm' });
   await writeFile(path, (await readFile(path, 'utf8')).replace('wasm', 'steam'));
   expect(await memory.recall(model)).toBeUndefined();
 });
 
 it('forgets after a month', async () => {
-  const memory = choiceFile(path);
+  const memory = choiceFile(directory)!;
   await memory.remember(model, { engine: 'wasm' });
   const entries = JSON.parse(await readFile(path, 'utf8'));
   for (const entry of Object.values(entries) as { measured: string }[])
@@ -59,13 +61,13 @@ it('forgets after a month', async () => {
 
 it('goes on where nothing can be written', async () => {
   await writeFile(join(folder, 'file'), '');
-  const memory = choiceFile(join(folder, 'file', 'engines.json'));
+  const memory = choiceFile(join(folder, 'file'))!;
   await memory.remember(model, { engine: 'wasm' });
   expect(await memory.recall(model)).toBeUndefined();
 });
 
 it('does not grow without end', async () => {
-  const memory = choiceFile(path);
+  const memory = choiceFile(directory)!;
   await memory.remember(model, { engine: 'wasm' });
   const one = { engine: 'wasm', measured: new Date().toISOString() };
   const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`machine ${i}`, one]));
@@ -78,4 +80,12 @@ it('does not grow without end', async () => {
 it('lies where the system keeps caches', () => {
   expect(cacheDirectory({ XDG_CACHE_HOME: '/c' })).toBe(join('/c', 'liif'));
   if (process.platform === 'linux') expect(cacheDirectory({})).toMatch(/\/\.cache\/liif$/);
+});
+
+it('is left out for a user without a home', () => {
+  const homeless = () => {
+    throw new Error('uv_os_homedir returned ENOENT');
+  };
+  expect(cacheDirectory({}, homeless)).toBeUndefined();
+  expect(cacheDirectory({ XDG_CACHE_HOME: '/c' }, homeless)).toBe(join('/c', 'liif'));
 });
