@@ -35,7 +35,7 @@ export async function readModelFile(
     const bytes = await opened.getBytes(0, size ?? MAX_MODEL_BYTES + 1, signal);
     return { model: await loadModel(bytes), bytes };
   } catch (error) {
-    if (isLiifError(error) && !(file instanceof Uint8Array) && !error.message.includes(source.name))
+    if (isLiifError(error) && !(file instanceof Uint8Array) && !error.message.startsWith(`${source.name}: `))
       error.message = `${source.name}: ${error.message}`;
     throw error;
   } finally {

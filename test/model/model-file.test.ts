@@ -72,6 +72,8 @@ it('names the file that does not arrive, is damaged, no model or of another vers
     /no\.safetensors: the server answered 404/,
   );
   await expect(readModel(flipped)).rejects.toThrow(/^model at byte 0: its hash/);
+  // What the message says anyway is a name, too.
+  await expect(readModel(new File([flipped], 'model'))).rejects.toThrow(/^model: model at byte 0: its hash/);
 });
 
 it('refuses a file larger than any model before it reads it', async () => {
