@@ -88,7 +88,7 @@ export function tuneCommand(): Command {
       ),
     )
     .addOption(
-      new Option('--quality <from-to>', 'qualities to tune for')
+      new Option('--quality <from-to>', 'qualities to tune for, 10 or more apart')
         .argParser(qualityRange)
         .default([1, 100], '1-100'),
     )

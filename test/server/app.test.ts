@@ -317,6 +317,7 @@ describe('HTTP', () => {
     const whole = await server.get('/noise/file');
     expect(whole.body.equals(Buffer.from(liif))).toBe(true);
     expect(whole.headers['accept-ranges']).toBe('bytes');
+    expect(whole.headers['content-type']).toBe('image/x-liif'); // specification 1.1
     const etag = whole.headers.etag as string;
     const part = await server.get('/noise/file', { headers: { range: 'bytes=100-199' } });
     expect([part.status, part.headers['content-range']]).toEqual([206, `bytes 100-199/${liif.length}`]);

@@ -203,7 +203,7 @@ export class Handlers {
         response.set({
           ETag: etag,
           'Cache-Control': cacheControl(wanted.version, picture.identity),
-          'Content-Type': 'application/octet-stream',
+          'Content-Type': 'image/x-liif',
           'Accept-Ranges': 'bytes',
         });
         const wantedTags = request.headers['if-match'];

@@ -74,18 +74,18 @@ const redirect = {
   '303': { description: 'To info.json.', headers: { Location: { schema: { type: 'string' } } } },
   ...ofPicture,
 };
-const bytes = (description: string) => ({
+const bytes = (description: string, type: string) => ({
   description,
-  content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+  content: { [type]: { schema: { type: 'string', format: 'binary' } } },
 });
 /** A file with ranges. */
-const file = {
-  '200': bytes('The file.'),
-  '206': bytes('A range.'),
+const file = (type: string) => ({
+  '200': bytes('The file.', type),
+  '206': bytes('A range.', type),
   ...unchanged,
   '412': { ...problem, description: 'The file is not the one that If-Match names.' },
   '416': problem,
-};
+});
 const alive = {
   '200': { description: 'It does.', content: { 'application/json': { schema: { type: 'object' } } } },
 };
@@ -186,7 +186,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
         json('TileJSON.'),
       ),
       '/{id}/file': get('The .liif itself, ranges allowed', [id, version], {
-        ...file,
+        ...file('image/x-liif'),
         ...ofPicture,
       }),
       '/{id}/pixel': get(
@@ -198,7 +198,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
       '/model/{file}': get(
         'Weights of a model, for clients that decode by themselves; ranges allowed',
         [path('file', '`liif-1.safetensors`, or a file of the list.')],
-        { ...file, ...errors },
+        { ...file('application/octet-stream'), ...errors },
       ),
       '/iiif/3/{id}': get('IIIF Image API 3.0: base of a picture', [id], redirect),
       '/iiif/3/{id}/info.json': get('IIIF Image API 3.0: information', [id], json('info.json')),
