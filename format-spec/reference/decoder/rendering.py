@@ -126,12 +126,12 @@ def render_color(head, sites, rows, columns, depth):
 # ---------------------------------------------------------------- 4.5 Samples, 4.6 Gray and alpha
 
 
-def samples(acc, k, depth):
+def samples(acc, s, depth):
     if depth == 8:
-        # "8 bits: clamp(round(acc, k), 0, 255)"
-        return np.clip(round_shift(acc, k), 0, 255)
-    # "16 bits: v = clamp(round(acc, k - 8), 0, 65280);  (v*257 + 128) >> 8"
-    return (np.clip(round_shift(acc, k - 8), 0, 65280) * 257 + 128) >> 8
+        # "8 bits: clamp(round(acc, s), 0, 255)"
+        return np.clip(round_shift(acc, s), 0, 255)
+    # "16 bits: v = clamp(round(acc, s - 8), 0, 65280);  (v*257 + 128) >> 8"
+    return (np.clip(round_shift(acc, s - 8), 0, 65280) * 257 + 128) >> 8
 
 
 def grey(rgb):
