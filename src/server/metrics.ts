@@ -25,7 +25,7 @@ export class Metrics {
   });
   readonly stages = new Histogram({
     name: 'liif_stage_duration_seconds',
-    help: 'Time of one stage of making an image: store, queue, render, encode.',
+    help: 'Time of one stage of making an image: store, decode (plain images), queue, render, encode.',
     labelNames: ['stage'] as const,
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
     registers: [this.registry],

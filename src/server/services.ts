@@ -157,7 +157,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   });
   metrics.watchAdmission(admission);
   metrics.watchPictures(() => catalog.size);
-  metrics.watchCaches(() => ({ images: service.counts, plain: levels, pictures: pictures.counts }));
+  metrics.watchCaches(() => ({ images: service.counts, plain: levels, ...engines.caches }));
 
   return {
     catalog,

@@ -524,6 +524,20 @@ describe('operation', () => {
     expect(metrics).not.toContain('noise');
   });
 
+  it('counts the bytes of every cache in memory, and only bytes', async () => {
+    const bytes = async () => {
+      const lines = (await server.get('/metrics')).body
+        .toString()
+        .matchAll(/^liif_cache_bytes\{cache="(\w+)"\} (\d+)$/gm);
+      return Object.fromEntries([...lines].map(([, cache, count]) => [cache, Number(count)]));
+    };
+    await server.get('/noise/5/3/3.png');
+    const kept = await bytes();
+    expect(Object.keys(kept).sort()).toEqual(['features', 'images', 'latents', 'pixels', 'plain']);
+    // What an enlarged tile is made of.
+    for (const cache of ['features', 'latents', 'images']) expect(kept[cache], cache).toBeGreaterThan(1000);
+  });
+
   it('lets running requests finish when it stops', async () => {
     const stopping = await startServer({ roots: [directory], stopMs: 30_000 });
     const arrived = once(stopping.server, 'request');

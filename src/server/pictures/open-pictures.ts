@@ -63,10 +63,6 @@ export class OpenPictures {
     });
   }
 
-  get counts(): { readonly bytes: number; readonly hits: number; readonly misses: number } {
-    return this.#pictures;
-  }
-
   /** The picture of an id. Release its lease. Rejects with Problem 404, with LiifError, or with the signal's reason. */
   async find(id: PictureId, signal: AbortSignal): Promise<FoundPicture> {
     const found = this.#options.catalog.find(id);

@@ -69,6 +69,12 @@ export class EngineHost {
     return this.#current.number;
   }
 
+  /** The caches of what is decoded, by what they keep; those of the engines that run now. */
+  get caches(): Readonly<Record<string, LeasedCache<unknown>>> {
+    const { features, chunks, pixels } = this.#current;
+    return { features, latents: chunks, ...(pixels && { pixels }) };
+  }
+
   /**
    * The engine for files that name this model, opened on first use; for models that are not known, and without one, the engine of the server's own. Rejects
    * with EngineError while it cannot be opened, with Problem when the server is stopping.
