@@ -3,6 +3,7 @@ import sharp from 'sharp';
 import type { Engine } from '../engine/engine.ts';
 import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
+import { Descriptions } from './http/descriptions.ts';
 import { Handlers } from './http/handlers.ts';
 import { Hosts } from './http/hosts.ts';
 import { ServedModels } from './http/served-models.ts';
@@ -133,9 +134,11 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     resampling,
   });
   const hosts = new Hosts(config as Config & { publicUrl: string | undefined });
+  const descriptions = new Descriptions(catalog, pictures);
   const handlers = new Handlers({
     catalog,
     pictures,
+    descriptions,
     engines,
     service,
     hosts,
@@ -152,7 +155,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     engines,
     maxBytes: config.uploadMb * MB,
     maxPixels: config.maxPlainPixels,
-    infoOf: (id, signal) => handlers.infoOf(id, signal),
+    infoOf: (id, signal) => descriptions.ofId(id, signal),
     onFailed: (id, error) => log.warn({ id, err: error }, 'an uploaded image was not encoded'),
   });
   metrics.watchAdmission(admission);

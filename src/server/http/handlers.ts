@@ -1,13 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
-import rangeParser from 'range-parser';
-import { onAbort } from '../../on-abort.ts';
 import { inParallel } from '../../parallel.ts';
 import { namesPixel, pointQuery } from '../../pixels/tile.ts';
 import type { Catalog } from '../pictures/catalog.ts';
-import type { CatalogEntry } from '../pictures/directory-listing.ts';
 import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
-import { notFound, PictureChanged, Problem, problemOf } from '../problem.ts';
+import { notFound, PictureChanged, problemOf } from '../problem.ts';
 import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
 import {
   iiifCanonical,
@@ -23,14 +20,17 @@ import { tileJson } from '../protocols/tilejson.ts';
 import { tileRendering } from '../protocols/xyz.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import type { RenderService } from '../render/render-service.ts';
+import type { Descriptions } from './descriptions.ts';
 import type { Hosts } from './hosts.ts';
-import { type ImageInfo, imageInfo, versionOf } from './image-info.ts';
+import { type ImageInfo, versionOf } from './image-info.ts';
 import { picturePath } from './picture-path.ts';
 import type { PictureId, ServerRequest } from './request.ts';
+import { sendFile } from './send-file.ts';
 
 export interface HandlerOptions {
   readonly catalog: Catalog;
   readonly pictures: OpenPictures;
+  readonly descriptions: Descriptions;
   readonly engines: EngineHost;
   readonly service: RenderService;
   readonly hosts: Hosts;
@@ -46,27 +46,24 @@ const IMMUTABLE = 'public, max-age=31536000, immutable';
 const PIXELS = 'public, max-age=3600, stale-while-revalidate=86400';
 /** Descriptions: keep, but ask whether they are still true. */
 const DESCRIPTION = 'no-cache';
-/** Pieces in which a file is sent. */
-const PIECE_BYTES = 256 * 1024;
 
 /** Answers to parsed requests. Each sends its answer or throws. */
 export class Handlers {
   readonly #options: HandlerOptions;
-  readonly #infos = new Map<string, { readonly files: string; readonly info: ImageInfo }>();
 
   constructor(options: HandlerOptions) {
     this.#options = options;
   }
 
   async images(request: Request, response: Response, wanted: Of<'images'>, signal: AbortSignal) {
-    const { catalog, upload } = this.#options;
+    const { catalog, descriptions, upload } = this.#options;
     const entries = catalog.list().slice(wanted.offset, wanted.offset + wanted.limit);
     const infos = new Map<string, ImageInfo>();
     const failed = new Map<string, { id: string; title: string; code: string }>();
     await inParallel(4, entries, async (entry) => {
       signal.throwIfAborted();
       try {
-        infos.set(entry.id, await this.#infoOf(entry, signal));
+        infos.set(entry.id, await descriptions.of(entry, signal));
       } catch (error) {
         signal.throwIfAborted();
         const problem = problemOf(error);
@@ -88,9 +85,7 @@ export class Handlers {
 
   async image(request: Request, response: Response, wanted: Of<'image'>, signal: AbortSignal) {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const entry = this.#options.catalog.get(found.id);
-      const original = entry && this.#options.catalog.originalOf(entry);
-      const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
+      const info = await this.#options.descriptions.ofOpen(found, signal);
       found.lease.release();
       this.#json(request, response, info);
     });
@@ -193,67 +188,17 @@ export class Handlers {
     });
   }
 
-  /** The file itself, or a range of it. */
   async file(request: Request, response: Response, wanted: Of<'file'>, signal: AbortSignal) {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const picture = found.lease.value;
       try {
         if (picture.kind !== 'liif') throw notFound('Only .liif files are given as they are.');
-        const etag = `"${picture.identity.slice(0, 32)}"`;
-        response.set({
-          ETag: etag,
-          'Cache-Control': cacheControl(wanted.version, picture.identity),
-          'Content-Type': 'image/x-liif',
-          'Accept-Ranges': 'bytes',
-        });
-        const wantedTags = request.headers['if-match'];
-        if (wantedTags !== undefined && !hasTag(wantedTags, etag))
-          throw new Problem(412, 'another-file', 'The file is not the one that If-Match names.');
-        if (request.fresh) {
-          response.status(304).end();
-          return;
-        }
-        const condition = request.headers['if-range'];
-        // Ranges have a meaning for GET alone (RFC 9110, 14.2).
-        const ranged = request.method === 'GET' && (condition === undefined || condition === etag);
-        const header = ranged ? request.headers.range : undefined;
-        let start = 0;
-        let end = picture.bytes - 1;
-        if (header !== undefined) {
-          const ranges = rangeParser(picture.bytes, header, { combine: true });
-          if (ranges === -1) {
-            response.set('Content-Range', `bytes */${picture.bytes}`);
-            throw new Problem(416, 'range-not-satisfiable', 'The file has no such bytes.', {
-              members: { size: picture.bytes },
-            });
-          }
-          // Several ranges, or another unit: the whole file, as RFC 9110 allows.
-          if (Array.isArray(ranges) && ranges.type === 'bytes' && ranges.length === 1) {
-            ({ start, end } = ranges[0]!);
-            response.status(206).set('Content-Range', `bytes ${start}-${end}/${picture.bytes}`);
-          }
-        }
-        response.set('Content-Length', String(end - start + 1));
-        if (request.method === 'HEAD') {
-          response.end();
-          return;
-        }
-        for (let at = start; at <= end; at += PIECE_BYTES) {
-          const piece = await picture.getBytes(at, Math.min(PIECE_BYTES, end + 1 - at), signal);
-          if (!response.write(piece)) await drained(response, signal);
-        }
-        response.end();
+        response.set('Cache-Control', cacheControl(wanted.version, picture.identity));
+        await sendFile(request, response, picture, signal);
       } finally {
         found.lease.release();
       }
     });
-  }
-
-  /** What clients are told of a picture of the catalog. Rejects with Problem 404. */
-  async infoOf(id: string, signal: AbortSignal): Promise<ImageInfo> {
-    const entry = this.#options.catalog.get(id);
-    if (!entry) throw notFound('There is no such picture.');
-    return this.#infoOf(entry, signal);
   }
 
   async #send(
@@ -341,40 +286,6 @@ export class Handlers {
       }
     }
   }
-
-  async #infoOf(entry: CatalogEntry, signal: AbortSignal): Promise<ImageInfo> {
-    const original = this.#options.catalog.originalOf(entry);
-    // What it is told from.
-    const files = [entry, original].map((file) => file && `${file.id}\n${file.stamp}`).join('\n');
-    const known = this.#infos.get(entry.id);
-    if (known?.files === files) return known.info;
-    const found = await this.#options.pictures.open(entry, 1, signal);
-    try {
-      const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
-      if (this.#infos.size > 100_000) this.#infos.clear();
-      this.#infos.set(entry.id, { files, info });
-      return info;
-    } finally {
-      found.lease.release();
-    }
-  }
-
-  /** The plain image, if it has the size of the picture. */
-  async #sameSize(
-    found: FoundPicture,
-    original: CatalogEntry,
-    signal: AbortSignal,
-  ): Promise<CatalogEntry | undefined> {
-    try {
-      const plain = await this.#options.pictures.open(original, 1, signal);
-      const { width, height } = plain.lease.value;
-      plain.lease.release();
-      return width === found.lease.value.width && height === found.lease.value.height ? original : undefined;
-    } catch {
-      signal.throwIfAborted();
-      return undefined; // a plain image that cannot be read is not an original
-    }
-  }
 }
 
 function canvasOf(found: FoundPicture): Canvas {
@@ -388,28 +299,6 @@ function cacheControl(version: string | undefined, identity: string): string {
   return version === versionOf(identity) ? IMMUTABLE : 'no-cache';
 }
 
-/** Whether an If-Match header is true of a file with this ETag (RFC 9110, 13.1.1). */
-function hasTag(header: string, etag: string): boolean {
-  return header.split(',').some((tag) => tag.trim() === '*' || tag.trim() === etag);
-}
-
 function outside(value: { readonly numerator: bigint; readonly denominator: bigint }, side: number): boolean {
   return value.numerator < 0n || value.numerator >= BigInt(side) * value.denominator;
-}
-
-/** Resolves when the client has taken what was written. */
-function drained(response: Response, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (act: () => void) => () => {
-      response.off('drain', onDrain);
-      forget();
-      act();
-    };
-    const onDrain = done(resolve);
-    response.once('drain', onDrain);
-    const forget = onAbort(
-      signal,
-      done(() => reject(signal.reason)),
-    );
-  });
 }

@@ -1,0 +1,68 @@
+import type { Catalog } from '../pictures/catalog.ts';
+import type { CatalogEntry } from '../pictures/directory-listing.ts';
+import type { FoundPicture, OpenPictures } from '../pictures/open-pictures.ts';
+import { notFound } from '../problem.ts';
+import { type ImageInfo, imageInfo } from './image-info.ts';
+
+/** Descriptions that are remembered. */
+const MOST_KNOWN = 100_000;
+
+/** What clients are told of pictures; of those of the catalog it is remembered until their files change. */
+export class Descriptions {
+  readonly #catalog: Catalog;
+  readonly #pictures: OpenPictures;
+  readonly #known = new Map<string, { readonly files: string; readonly info: ImageInfo }>();
+
+  constructor(catalog: Catalog, pictures: OpenPictures) {
+    this.#catalog = catalog;
+    this.#pictures = pictures;
+  }
+
+  /** Of the picture of the catalog with this id. Rejects with Problem 404. */
+  async ofId(id: string, signal: AbortSignal): Promise<ImageInfo> {
+    const entry = this.#catalog.get(id);
+    if (!entry) throw notFound('There is no such picture.');
+    return this.of(entry, signal);
+  }
+
+  async of(entry: CatalogEntry, signal: AbortSignal): Promise<ImageInfo> {
+    const original = this.#catalog.originalOf(entry);
+    // What it is told from.
+    const files = [entry, original].map((file) => file && `${file.id}\n${file.stamp}`).join('\n');
+    const known = this.#known.get(entry.id);
+    if (known?.files === files) return known.info;
+    const found = await this.#pictures.open(entry, 1, signal);
+    try {
+      const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
+      if (this.#known.size > MOST_KNOWN) this.#known.clear();
+      this.#known.set(entry.id, { files, info });
+      return info;
+    } finally {
+      found.lease.release();
+    }
+  }
+
+  /** Of an open picture, of the catalog or not. */
+  async ofOpen(found: FoundPicture, signal: AbortSignal): Promise<ImageInfo> {
+    const entry = this.#catalog.get(found.id);
+    const original = entry && this.#catalog.originalOf(entry);
+    return imageInfo(found, original && (await this.#sameSize(found, original, signal)));
+  }
+
+  /** The plain image, if it has the size of the picture. */
+  async #sameSize(
+    found: FoundPicture,
+    original: CatalogEntry,
+    signal: AbortSignal,
+  ): Promise<CatalogEntry | undefined> {
+    try {
+      const plain = await this.#pictures.open(original, 1, signal);
+      const { width, height } = plain.lease.value;
+      plain.lease.release();
+      return width === found.lease.value.width && height === found.lease.value.height ? original : undefined;
+    } catch {
+      signal.throwIfAborted();
+      return undefined; // a plain image that cannot be read is not an original
+    }
+  }
+}
