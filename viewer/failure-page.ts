@@ -7,8 +7,8 @@ interface Failure {
   readonly sentence: string;
   /** What the program says, for those who can use it. */
   readonly detail?: string;
-  /** Whether trying again can help. */
-  readonly again: boolean;
+  /** Whether trying again can help, and whether only a new page can. */
+  readonly again: boolean | 'reload';
 }
 
 /** Says why there is no picture. */
@@ -28,7 +28,7 @@ export function failurePage(error: Error, again: () => void, back: () => void): 
           class: 'primary again',
           text: 'Try again',
           attributes: { type: 'button' },
-          on: { click: again },
+          on: { click: failure.again === 'reload' ? () => location.reload() : again },
         }),
     ],
     back,
@@ -41,9 +41,14 @@ function failureOf(error: Error): Failure {
     return { sentence: message, again: error.status === undefined || error.status >= 500 };
   if (error instanceof NoTileServer)
     return { sentence: 'Only files are served here: pictures are opened by ?src=.', again: false };
-  // Parts of this page that are fetched when they are needed.
-  if (/dynamically imported module|importing a module|preload CSS/i.test(message))
-    return { sentence: 'The server cannot be reached.', detail: message, again: true };
+  // Parts of this page that are fetched when they are needed; they go when the page is replaced by its next version.
+  if (/dynamically imported module|importing a module|preload CSS|decoder cannot be loaded/i.test(message))
+    return {
+      sentence:
+        'A part of this page cannot be fetched: its host is out of reach, or has another version of the page by now.',
+      detail: message,
+      again: 'reload',
+    };
   switch ((error as { readonly tag?: string }).tag) {
     case 'FormatError':
       return {

@@ -1,7 +1,8 @@
 import { element } from './element.ts';
+import { backLink } from './message-page.ts';
 import { formatBytes } from './shown-picture.ts';
 
-/** Until a picture is there: that it is on its way and, where it is decoded here, how far the decoder has come. */
+/** Until a picture is there: that it is on its way and, where it is decoded here, how far the decoder has come. A host may never answer: `back` leads to all pictures. */
 export class LoadingPage {
   readonly #root: HTMLElement;
   readonly #progress = element('progress', {
@@ -10,7 +11,7 @@ export class LoadingPage {
   readonly #state = element('p', { text: 'Opening' });
   readonly #main: HTMLElement;
 
-  constructor(root: HTMLElement, title: string) {
+  constructor(root: HTMLElement, title: string, back: () => void) {
     this.#root = root;
     document.title = `${title} – liif`;
     this.#main = element(
@@ -19,6 +20,7 @@ export class LoadingPage {
       element('h1', { text: title, attributes: { dir: 'auto' } }),
       this.#progress,
       this.#state,
+      backLink(back),
     );
     root.replaceChildren(this.#main);
   }

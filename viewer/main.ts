@@ -104,7 +104,7 @@ async function showOwn(local: LocalFile, signal: AbortSignal): Promise<void> {
 
 /** A picture of the server. */
 async function showServed(id: string, signal: AbortSignal, view?: CarriedView): Promise<void> {
-  const loading = new LoadingPage(page, id);
+  const loading = new LoadingPage(page, id, back);
   shown = loading;
   try {
     // Leaflet and all that stands on it come only with a picture.
@@ -122,7 +122,7 @@ async function showLocally(
   signal: AbortSignal,
   carried?: CarriedView,
 ): Promise<void> {
-  const loading = new LoadingPage(page, title);
+  const loading = new LoadingPage(page, title, back);
   shown = loading;
   try {
     const [pages, { listenToDecoder, openPicture }] = await Promise.all([

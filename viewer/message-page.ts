@@ -7,24 +7,14 @@ export function messagePage(
   back: () => void,
 ): HTMLElement {
   document.title = `${title} – liif`;
-  return element(
-    'main',
-    { class: 'message' },
-    element('h1', { text: title }),
-    ...words,
-    element(
-      'p',
-      {},
-      element('a', {
-        text: 'All pictures',
-        attributes: { href: './' },
-        on: {
-          click: (event) => {
-            event.preventDefault();
-            back();
-          },
-        },
-      }),
-    ),
-  );
+  return element('main', { class: 'message' }, element('h1', { text: title }), ...words, backLink(back));
+}
+
+/** To all pictures. */
+export function backLink(back: () => void): HTMLElement {
+  const click = (event: Event) => {
+    event.preventDefault();
+    back();
+  };
+  return element('p', {}, element('a', { text: 'All pictures', attributes: { href: './' }, on: { click } }));
 }

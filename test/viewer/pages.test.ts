@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { folderOf, readBytes, type StaticHost, startStaticHost } from '../browser/chromium.ts';
 import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine } from './browser.ts';
+import { builtViewer, findings, MISSING, openPage, quickEngine } from './browser.ts';
 
 const there = MISSING === undefined;
 const viewer = there ? await builtViewer() : '';
@@ -35,7 +35,7 @@ async function staticHost(mark = false): Promise<StaticHost> {
   const index = Buffer.from(mark ? page.replace('<html ', '<html data-host="files" ') : page);
   const host = await startStaticHost(new Map([['index.html', index]]), {
     '/model': folderOf('src/model'),
-    '/pictures': await directoryOf({ 'pictures.json': '{}', 'photo.jpg': png }),
+    '/pictures': await directoryOf({ 'pictures.json': '{}', 'photo.jpg': png, 'photo.liif': liif }),
     '/': viewer,
   });
   hosts.push(host);
@@ -172,11 +172,11 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
 
   it('says in plain words what is wrong, what it comes from, and tries again where that can help', async () => {
     const page = await open();
-    await page.route(/api\/images\/noise|view-page|local-picture/, (route) => route.abort());
+    await page.route(/api\/images\/noise/, (route) => route.abort());
     await page.locator('.card').first().click();
     const alert = page.getByRole('alert');
     await alert.getByText('The server cannot be reached.').waitFor();
-    await page.unroute(/api\/images\/noise|view-page|local-picture/);
+    await page.unroute(/api\/images\/noise/);
     await page.getByRole('button', { name: 'Try again' }).click();
     await headed(page, 'noise');
     const host = await staticHost();
@@ -186,6 +186,52 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await alert.getByText('The file is no .liif picture.').waitFor();
     await alert.getByText('prefix at byte 0: not a .liif file').waitFor();
     expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0);
+    await page.close();
+  });
+
+  it('leads back to all pictures while a host does not answer', async () => {
+    const { url } = await staticHost(true);
+    const page = await openPage();
+    await page.route('**/never.liif', () => {});
+    await page.goto(`${url}?src=never.liif`);
+    await page.getByText('Opening').waitFor();
+    await page.getByRole('link', { name: 'All pictures' }).click();
+    await page.waitForSelector('.start');
+    expect(await page.title()).toBe('Pictures – liif');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('is loaded anew where its parts have gone with the version that it is of', async () => {
+    const { url } = await staticHost(true);
+    const page = await openPage();
+    await page.route(/view-page/, (route) => route.fulfill({ status: 404 }));
+    await page.goto(`${url}?src=pictures/photo.liif`);
+    await page.getByRole('alert').getByText('has another version of the page by now').waitFor();
+    await page.evaluate(() => Object.assign(window, { old: true }));
+    await page.unroute(/view-page/);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.waitForFunction(() => !('old' in window));
+    await headed(page, 'photo');
+    await page.waitForSelector('.readout');
+    await page.close();
+  });
+
+  it('says in words that its script does not run: missing on the host, or opened from a folder', async () => {
+    const { url } = await staticHost(true);
+    const page = await openPage();
+    const words = page.getByRole('heading', { name: 'The viewer has not started' });
+    await page.route(/\/index-.*\.js/, (route) => route.fulfill({ status: 404 }));
+    await page.goto(url);
+    await words.waitFor();
+    expect(await findings(page)).toEqual([]);
+    await page.goto(`file://${viewer}/index.html`);
+    await words.waitFor();
+    await page.getByText('npx http-server').waitFor();
+    await page.unroute(/\/index-.*\.js/);
+    await page.goto(url);
+    await page.waitForSelector('.start');
+    expect(await words.count()).toBe(0);
     await page.close();
   });
 
