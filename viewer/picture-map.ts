@@ -3,6 +3,7 @@ import { Backdrop } from './backdrop.ts';
 import { DeepView } from './deep-view.ts';
 import { internalsOf } from './leaflet-internals.ts';
 import { LiifLayer } from './liif-layer.ts';
+import { dragAfterPinch } from './pinch-end.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
 import { type Position, toFixed, toNumber } from './position.ts';
 import type { ShownPicture } from './shown-picture.ts';
@@ -67,6 +68,7 @@ export class PictureMap {
     this.map.on('dblclick', (event: LeafletMouseEvent) =>
       this.motion.stepBy(event.originalEvent.shiftKey ? -1 : 1, event.containerPoint),
     );
+    dragAfterPinch(this.map, this.#closing.signal);
     container.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     this.#endWatch = watchPixelRatio(() => this.map.fire('pixelratio'));
   }

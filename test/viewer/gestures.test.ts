@@ -40,6 +40,28 @@ describe.skipIf(!there)(`gestures${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('go on with the finger that stays after a pinch', async () => {
+    const page = await open('#x=200&y=150&z=4', { hasTouch: true });
+    const session = await page.context().newCDPSession(page);
+    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: { x: number; id: number }[]) =>
+      session.send('Input.dispatchTouchEvent', {
+        type,
+        touchPoints: points.map((point) => ({ ...point, y: 300 })),
+      });
+    const x = () => page.evaluate(() => Number(/x=([-\d.]+)/.exec(location.hash)![1]));
+    await touch('touchStart', { x: 350, id: 0 }, { x: 450, id: 1 });
+    await touch('touchMove', { x: 300, id: 0 }, { x: 500, id: 1 });
+    await page.waitForFunction(() => document.querySelector('.readout-scale')?.textContent === '16×');
+    // The other one goes.
+    await touch('touchEnd', { x: 300, id: 0 });
+    // 160 pixels of the screen, 16 times enlarged.
+    for (let to = 480; to >= 340; to -= 20) await touch('touchMove', { x: to, id: 1 });
+    await touch('touchEnd');
+    await expect.poll(x).toBeCloseTo(210, 0);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('zoom around the pointer on the line of the curtain, too', async () => {
     const page = await open('#x=200&y=150&z=3&compare=bicubic&at=0.5');
     await page.mouse.move(400, 200);
