@@ -26,8 +26,11 @@ const list = z.preprocess(
   z.array(z.string().min(1).max(2048)).max(1000),
 );
 
-/** A tenth of the machine's memory, between 64 and 2048 MB. */
-const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, totalmem() / 2 ** 20 / 10)));
+/** Bytes that this process may use: all of the machine, or what a container is given, of which Node says 0 where it knows no limit. */
+const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+
+/** A tenth of the memory, between 64 and 2048 MB. */
+const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, memory / 2 ** 20 / 10)));
 
 /**
  * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 a second at best. Up to three, the event loop is not what
@@ -112,7 +115,7 @@ export const configSchema = z.strictObject({
     ),
   featureCacheMb: whole(0, 65_536)
     .default(FEATURE_CACHE_MB)
-    .describe('Memory for decoded features. The default is a tenth of the machine, at most 2048.'),
+    .describe('Memory for decoded features. The default is a tenth of the machine or container, 64 to 2048.'),
   latentCacheMb: whole(0, 65_536)
     .default(64)
     .describe(

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { RequestError } from '../../src/errors.ts';
 import { configTable, readConfig, settings, shownConfig } from '../../src/server/config.ts';
 import { Remotes } from '../../src/server/pictures/remotes.ts';
@@ -102,6 +102,20 @@ describe('settings', () => {
       ['d', /d\.json/],
     ] as const)
       await expect(readConfig({}, {}, `${directory}/${name}.json`)).rejects.toThrow(message);
+  });
+
+  it('keep features within the memory of a container', async () => {
+    const featuresOf = async (limit: number) => {
+      vi.resetModules();
+      const constrained = vi.spyOn(process, 'constrainedMemory').mockReturnValue(limit);
+      const { readConfig } = await import('../../src/server/config.ts');
+      constrained.mockRestore();
+      return (await readConfig({}, {})).featureCacheMb;
+    };
+    expect(await featuresOf(2 ** 30)).toBe(102);
+    expect(await featuresOf(2 ** 20)).toBe(64);
+    // No limit, as systems say it.
+    expect(await featuresOf(0)).toBe(await featuresOf(2 ** 64));
   });
 
   it('are all documented in the README, which has the table of the schema', async () => {
