@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream, rmSync } from 'node:fs';
+import { createReadStream, createWriteStream, fsync, rmSync } from 'node:fs';
 import { chmod, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { OutputError } from './errors.ts';
 
 /** Temporary files that an exit in the midst of things would leave behind. */
 const unfinished = new Set<string>();
 let cleansOnExit = false;
+/** The `sync` of file handles is missing under Yarn's Plug'n'Play. */
+const sync = promisify(fsync);
 /** As many as Linux follows. */
 const MAX_LINKS = 40;
 
@@ -98,7 +101,7 @@ export class AtomicFile {
     const handle = this.#handle!;
     try {
       const { size } = await handle.stat();
-      await handle.sync();
+      await sync(handle.fd);
       await handle.close();
       this.#handle = undefined;
       if (this.#special) {

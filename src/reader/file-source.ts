@@ -29,7 +29,13 @@ export async function fileSource(path: string): Promise<Source> {
       let filled = 0;
       try {
         while (filled < wanted) {
-          const { bytesRead } = await handle.read(bytes, filled, wanted - filled, offset + filled);
+          // As one object: the file handles of Yarn's Plug'n'Play take no other plain Uint8Array.
+          const { bytesRead } = await handle.read({
+            buffer: bytes,
+            offset: filled,
+            length: wanted - filled,
+            position: offset + filled,
+          });
           if (bytesRead === 0) break;
           filled += bytesRead;
           signal?.throwIfAborted();
