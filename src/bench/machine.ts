@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { cpus, totalmem } from 'node:os';
 import { promisify } from 'node:util';
+import { processors } from '../engine/processors.ts';
 import { VERSION } from '../version.ts';
 
 /** What decides the figures of a benchmark. */
@@ -21,7 +22,7 @@ export async function describeMachine(): Promise<Machine> {
     node: process.versions.node,
     system: `${process.platform} ${process.arch}`,
     processor: cpus()[0]?.model.trim() ?? 'unknown',
-    processors: availableParallelism(),
+    processors: processors(),
     memoryGigabytes: Math.round(totalmem() / 1e9),
     cards: await cards(),
   };

@@ -1,12 +1,13 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { availableParallelism, cpus, homedir } from 'node:os';
+import { cpus, homedir } from 'node:os';
 import { join } from 'node:path';
 import { writeAtomically } from '../image/atomic-file.ts';
 import type { Model } from '../network/model.ts';
 import { VERSION } from '../version.ts';
 import type { Choice, ChoiceMemory } from './auto.ts';
 import type { EngineName } from './engine.ts';
+import { processors } from './processors.ts';
 
 const NAMES: readonly EngineName[] = ['reference', 'wasm', 'webgpu', 'tensorflow'];
 /** Older entries are dropped when one is added. */
@@ -76,7 +77,7 @@ function keyOf(model: Model): string {
     `liif ${VERSION}`,
     `Node ${process.versions.node}`,
     `${process.platform} ${process.arch}`,
-    `${availableParallelism()} x ${processor}`,
+    `${processors()} x ${processor}`,
     // Installing it, or naming another adapter, changes what there is to choose from.
     `webgpu ${isInstalled('webgpu') ? (process.env.LIIF_GPU ?? 'installed') : 'not installed'}`,
     model.hash.slice(0, 16),

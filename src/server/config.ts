@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { z } from 'zod';
 import { ENGINE_CHOICES } from '../engine/open-engine.ts';
+import { processors } from '../engine/processors.ts';
 import { RequestError } from '../errors.ts';
 
 /** Text from flags and environment, or what a file or a program gives. */
@@ -36,7 +37,7 @@ const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, memory / 2 ** 20
  * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 a second at best. Up to three, the event loop is not what
  * bounds: on two, such a thread made a lone client's tiles 5 to 25 % slower and nothing faster.
  */
-const ENCODING_THREADS = availableParallelism() < 4 ? 0 : Math.ceil(availableParallelism() / 8);
+const ENCODING_THREADS = processors() < 4 ? 0 : Math.ceil(processors() / 8);
 
 /**
  * All settings of the server: the one place that names, checks and documents them. As a flag `tileCacheMb` is `--tile-cache-mb`, in the
@@ -101,8 +102,10 @@ export const configSchema = z.strictObject({
     .default('auto')
     .describe('What computes the networks: the fastest here, or the one named; `liif engines` lists them.'),
   threads: whole(1, 256)
-    .default(availableParallelism())
-    .describe('Threads of the engine. The default is one per processor.'),
+    .default(processors())
+    .describe(
+      'Threads of the engine. The default is one per processor, of a container as many as its quota is worth.',
+    ),
   models: list
     .default([])
     .describe(

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { startWorker } from '../../start-worker.ts';
+import { processors } from '../processors.ts';
 import { gradientJobs } from './gradient-job.ts';
 import type { Thread, WasmHost } from './host.ts';
 import { startLocalThread } from './local-thread.ts';
@@ -15,7 +15,7 @@ export const nodeHost: WasmHost = niceNodeHost(0);
 /** The same with threads that give way to others of the process, 0 (not at all) to 19, where the system has priorities of threads. */
 export function niceNodeHost(niceness: number): WasmHost {
   return {
-    defaultThreads: availableParallelism(),
+    defaultThreads: processors(),
     compile(shared) {
       let module = compiled.get(shared);
       if (module === undefined) {
