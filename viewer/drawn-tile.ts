@@ -18,7 +18,9 @@ export async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLEl
     await image.decode();
   } catch (cause) {
     URL.revokeObjectURL(url);
-    throw new TileError('The tile is no image.', { cause });
+    throw new TileError('The tile is no image, or the policy of this page has no blob: in img-src.', {
+      cause,
+    });
   }
   return { picture: filling(image), url };
 }

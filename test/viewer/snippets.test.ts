@@ -83,7 +83,7 @@ async function pageWith(
     if (pathname === '/')
       return route.fulfill({
         contentType: 'text/html',
-        body: `<!doctype html><style>html,body,#map{height:100%;margin:0}</style><div id="map"></div>${head}
+        body: `<!doctype html><style>html,body,#map{height:100%;margin:0}</style>${head}<div id="map"></div>
           <script type="module">${blocks.get(block)}; window.shown = typeof viewer === 'undefined' ? map : viewer;</script>`,
       });
     const [, place, ...rest] = pathname.split('/');
@@ -134,6 +134,22 @@ describe.skipIf(!there)(`the README of the viewer${missing ? ` (${missing})` : '
     expect(corner).toEqual({ zoom: 2, width: 800 });
     expect(page.asked).toContain('/api/images/photo');
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('says why there are no tiles where the policy of a page forbids blobs', async () => {
+    const policy = `<meta http-equiv="Content-Security-Policy" content="img-src 'self'">`;
+    const page = await pageWith('leaflet', `${policy}${IMPORTS}`);
+    const reason = () =>
+      page.evaluate(() => {
+        const reasons: unknown[] = [];
+        const { shown } = window as unknown as { shown?: import('leaflet').Map };
+        shown?.eachLayer((layer) => {
+          reasons.push((layer as unknown as { status: { reason?: string } }).status.reason);
+        });
+        return reasons.join();
+      });
+    await expect.poll(reason, { timeout: 20_000 }).toContain('blob: in img-src');
     await page.close();
   });
 
