@@ -3,6 +3,7 @@ import compression from 'compression';
 import express, { type Express } from 'express';
 import { type Logger, pino } from 'pino';
 import type { Engine } from '../engine/engine.ts';
+import { kindOf, RequestError } from '../errors.ts';
 import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
 import { optionsAnswer } from './http/methods.ts';
@@ -44,9 +45,12 @@ export type LiifApp = Express & {
   close(): Promise<void>;
 };
 
-/** The settings in force and the log, apart from what else the options hold. Throws RequestError on settings that are none. */
+/** The settings in force and the log, apart from what else the options hold. Throws RequestError on settings that are none, and on roots that are no list. */
 export function checkOptions(options: AppOptions) {
   const { roots, openEngine, logger, credentials, viewer, ...input } = options;
+  // A string has letters.
+  if (!Array.isArray(roots))
+    throw new RequestError(`Expected roots as a list of directories and files but received ${kindOf(roots)}`);
   const config = checkConfig(input);
   const log = logger ?? pino({ level: config.logLevel }, logOutput());
   return { roots, openEngine, credentials, viewer, config, log };

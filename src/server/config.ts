@@ -186,7 +186,9 @@ export const configSchema = z.strictObject({
   logLevel: z
     .enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'])
     .default('info')
-    .describe('What is logged; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error.'),
+    .describe(
+      'What is logged; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error.',
+    ),
 });
 
 /** The schema with what settings demand of each other. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { RequestError } from '../../src/errors.ts';
+import { createApp } from '../../src/server/app.ts';
 import { configTable, readConfig, settings, shownConfig } from '../../src/server/config.ts';
 import { Remotes } from '../../src/server/pictures/remotes.ts';
 import { directoryOf } from './server-fixture.ts';
@@ -31,6 +32,12 @@ describe('settings', () => {
       models: ['a.st', 'b.st'],
       host: '127.0.0.1',
     });
+  });
+
+  it('say that roots are a list, to programs that TypeScript does not check', async () => {
+    for (const roots of ['photos', undefined])
+      await expect(createApp({ roots } as never)).rejects.toThrow(RequestError);
+    await expect(createApp({ roots: 'photos' } as never)).rejects.toThrow(/list .* received String/);
   });
 
   it.each([
