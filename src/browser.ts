@@ -88,7 +88,7 @@ export function open(file: string | URL | Blob, options: OpenOptions): Promise<L
 }
 
 /**
- * Tile z/x/y with `size` pixels on its side (TILE_SIZE, or 2 or 3 times that), ready to draw; transparent beyond the picture. The very pixels that the
+ * Tile z/x/y with `size` pixels on its side (TILE_SIZE, or 2 to 4 times that), ready to draw; transparent beyond the picture. The very pixels that the
  * tile server has. The tile must touch the picture.
  */
 export async function renderTile(
