@@ -82,7 +82,7 @@ export interface OpenOptions {
 }
 
 /** Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. */
-export function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
+export async function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
   const source = file instanceof Blob ? blobSource(file) : httpSource(addressOf(file), options);
   return openImage(source, { featureCacheBytes: FEATURE_CACHE_BYTES, ...options });
 }

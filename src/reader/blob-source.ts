@@ -12,8 +12,11 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
       try {
         bytes = await blob.slice(offset, offset + length).arrayBuffer();
       } catch (cause) {
-        // Browsers refuse to read a file that has changed or gone since it was chosen.
-        throw new SourceError(`${name}: ${(cause as Error).message}`, { cause });
+        // Browsers do not say that in words that everybody knows.
+        throw new SourceError(
+          `${name}: cannot be read; if it has changed or moved since it was chosen, choose it again (${(cause as Error).message})`,
+          { cause },
+        );
       }
       signal?.throwIfAborted();
       return new Uint8Array(bytes);

@@ -195,6 +195,17 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     await page.context().close();
   });
 
+  it('rejects, and does not throw, where an address is none', async () => {
+    const page = await newPage(plain);
+    await openThere(page, 'wasm');
+    const rejected = await page.evaluate(() => {
+      const { engine: opened } = window as unknown as { engine: Engine };
+      return window.liif.open('http://[', { engine: opened }).catch((error: Error) => error.name);
+    });
+    expect(rejected).toBe('TypeError');
+    await page.context().close();
+  });
+
   const without = (left: RegExp) => new Map([...bundle].filter(([name]) => !left.test(name)));
   const FORBIDDING = { 'Content-Security-Policy': "script-src 'self'" };
   it.each([

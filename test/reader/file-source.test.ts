@@ -1,3 +1,4 @@
+import { openAsBlob } from 'node:fs';
 import { mkdtemp, open, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +48,13 @@ describe.each(sources)('%s', (_, openSource) => {
     await expect(source.getBytes(0, 10, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
     await source.close();
   });
+});
+
+it('blobSource says what can be done where a file has changed since it was chosen', async () => {
+  const source = blobSource(await openAsBlob(path), 'mine.liif');
+  await writeFile(path, bytes.subarray(0, 10));
+  await expect(source.getBytes(0, 10)).rejects.toThrow(SourceError);
+  await expect(source.getBytes(0, 10)).rejects.toThrow(/^mine\.liif: cannot be read; .* choose it again/);
 });
 
 describe('fileSource', () => {
