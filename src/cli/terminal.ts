@@ -138,6 +138,11 @@ export function writeStandardOutput(bytes: Uint8Array): Promise<void> {
   });
 }
 
+/** `1 chunk`, `2 chunks`. */
+export function countText(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** 1234567 -> `1.23 MB`. Decimal units, as disks and networks have them. */
 export function bytesText(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];

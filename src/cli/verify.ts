@@ -13,6 +13,7 @@ import { forEachInput } from './several.ts';
 import {
   addOutputOptions,
   bytesText,
+  countText,
   type OutputOptions,
   secondsText,
   Terminal,
@@ -78,7 +79,7 @@ async function verifyOne(
         decoded: engines !== undefined,
         seconds: elapsed / 1000,
       },
-      `${valueText(title)}: valid, ${reader.entries.length} chunks, ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
+      `${valueText(title)}: valid, ${countText(reader.entries.length, 'chunk')}, ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
     );
   } finally {
     await source.close();

@@ -22,7 +22,7 @@ import { modelsOption } from './engine.ts';
 import { expandInputs } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
-import { addOutputOptions, type OutputOptions, Terminal, valueText } from './terminal.ts';
+import { addOutputOptions, countText, type OutputOptions, Terminal, valueText } from './terminal.ts';
 
 const EXAMPLES = `
 Examples:
@@ -108,7 +108,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   }
   const lines = pictures.map(({ file }) => `  ?src=${encodeURIComponent(file)}`);
   const text = [
-    `${valueText(output)}: viewer, weights and ${pictures.length} pictures for a static host`,
+    `${valueText(output)}: viewer, weights and ${countText(pictures.length, 'picture')} for a static host`,
     ...lines,
   ];
   new Terminal(options).result({ output, pictures }, text.join('\n'));
