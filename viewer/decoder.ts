@@ -12,6 +12,7 @@ import {
   toImageData,
   UnsupportedError,
 } from '../src/browser.ts';
+import { messageOf } from '../src/errors.ts';
 import { parseDecimal } from '../src/head/rational.ts';
 import { DECODER_HASHES } from '../src/model/decoder-hashes.ts';
 import { MODEL_LIST, readModelList } from '../src/model/model-list.ts';
@@ -150,10 +151,9 @@ export async function take(message: ToDecoder): Promise<void> {
     const result = await answer(message, controller.signal);
     post({ id, kind: 'done', result }, result instanceof ImageBitmap ? [result] : []);
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
     const tag = isLiifError(error) ? error._tag : undefined;
     const code = error instanceof SourceError ? error.code : undefined;
-    post({ id, kind: 'failed', message: text, tag, code });
+    post({ id, kind: 'failed', message: messageOf(error), tag, code });
   } finally {
     running.delete(id);
   }

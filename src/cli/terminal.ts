@@ -1,6 +1,7 @@
 import type { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import type { Progress } from '../decode.ts';
+import { messageOf } from '../errors.ts';
 import { unwritable } from '../image/atomic-file.ts';
 
 /** Options that every command has. */
@@ -107,8 +108,7 @@ function printWarning(message: string): void {
 
 /** One line on standard error, however the message is made, without what terminals would obey; the stack on request. */
 export function printError(error: unknown, debug: boolean): void {
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`liif: ${oneLine(message)}\n`);
+  process.stderr.write(`liif: ${oneLine(messageOf(error))}\n`);
   if (debug && error instanceof Error) {
     process.stderr.write(`${error.stack}\n`);
     if (error.cause) process.stderr.write(`cause: ${(error.cause as Error).stack ?? error.cause}\n`);

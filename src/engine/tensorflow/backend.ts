@@ -1,5 +1,5 @@
 import type * as core from '@tensorflow/tfjs-core';
-import { EngineError, UnsupportedError } from '../../errors.ts';
+import { EngineError, messageOf, UnsupportedError } from '../../errors.ts';
 
 /** What this engine uses of TensorFlow.js: operations that every backend registers. */
 export type TensorFlow = Pick<
@@ -59,7 +59,7 @@ export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBacke
         return opened;
       }
     } catch (cause) {
-      const message = cause instanceof Error ? firstLine(cause.message) : String(cause);
+      const message = firstLine(messageOf(cause));
       if (wanted)
         throw cause instanceof UnsupportedError
           ? cause

@@ -1,4 +1,4 @@
-import { EngineError, isLiifError, RequestError } from '../../errors.ts';
+import { EngineError, isLiifError, messageOf, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { latentWindow } from '../../network/window.ts';
 import { expectCover, expectQuality } from '../arguments.ts';
@@ -246,7 +246,7 @@ class DeviceEngine implements TensorFlowEngine {
       return await work();
     } catch (cause) {
       if (isLiifError(cause) || (signal?.aborted && cause === signal.reason)) throw cause;
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       throw new EngineError(`TensorFlow.js (${this.backend}): ${message}`, { cause });
     }
   }

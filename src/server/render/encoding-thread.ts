@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import sharp from 'sharp';
+import { messageOf } from '../../errors.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { Look } from '../protocols/rendering.ts';
 import { type EncoderQuality, imageBytes } from './image-bytes.ts';
@@ -31,7 +32,7 @@ async function encode({ id, raster, look }: EncodingTask): Promise<EncodingAnswe
     raster.data.set(bytes);
     return { id, length: bytes.length };
   } catch (error) {
-    return { id, error: error instanceof Error ? error.message : String(error) };
+    return { id, error: messageOf(error) };
   }
 }
 

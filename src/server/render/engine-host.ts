@@ -1,5 +1,5 @@
 import type { Engine, FeatureMap } from '../../engine/engine.ts';
-import { EngineError } from '../../errors.ts';
+import { EngineError, messageOf } from '../../errors.ts';
 import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
@@ -104,7 +104,7 @@ export class EngineHost {
     if (performance.now() - this.#replacedAt < (this.#options.pauseMs ?? 2000)) return;
     this.#replacedAt = performance.now();
     this.#current = this.#begin(generation + 1);
-    this.#options.onReplaced?.(reason instanceof Error ? reason.message : String(reason));
+    this.#options.onReplaced?.(messageOf(reason));
     // Who waits for it may ask the next one.
     await end(old, new EngineError('the engine has been replaced')).catch(() => {});
   }
