@@ -6,12 +6,12 @@ import { expectGradient } from '../arguments.ts';
 import type { Extent, Patch, Query, Rect } from '../engine.ts';
 import { FreeList, type Region, type WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
+import type { Job } from './job.ts';
 import { clearBorder, siteAddress, stripRows } from './operations.ts';
 import { headByteLength, writeHead } from './pack-head.ts';
 import { type PackedLayer, packLayer } from './pack-layer.ts';
 import { barrier, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { controlWords, type Operation } from './program.ts';
-import type { Job } from './thread-pool.ts';
 
 /** The networks that a gradient goes through, there and back. */
 interface PackedGradient {

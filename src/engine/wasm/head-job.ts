@@ -3,9 +3,9 @@ import type { Head } from '../../network/model.ts';
 import type { Axis, Query, Samples } from '../engine.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
+import type { Job } from './job.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
 import { controlWords, type Operation } from './program.ts';
-import type { Job } from './thread-pool.ts';
 
 /** Output pixels below which a second thread costs more than it saves. */
 const PIXELS_PER_THREAD = 1 << 13;

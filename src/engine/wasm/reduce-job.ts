@@ -5,9 +5,9 @@ import type { Axis, FeaturePart, Rect, ReducedAxis, Reduction, SamplePart } from
 import { copied, expectInside, headStrips, headThreads, pushHead, termsByteLength } from './head-job.ts';
 import type { WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
+import type { Job } from './job.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
 import { controlWords, type Operation } from './program.ts';
-import type { Job } from './thread-pool.ts';
 
 /** A part whose features are known to be of this engine. */
 export interface HeapPart extends FeaturePart {

@@ -11,13 +11,14 @@ import { headJob } from './head-job.ts';
 import { FreeList, type Region, WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
 import type { Thread, WasmHost } from './host.ts';
+import type { Job, RunningJob } from './job.ts';
 import { packNetworks } from './pack.ts';
 import type { PackedLayer } from './pack-layer.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { controlWords } from './program.ts';
 import { reduceJob } from './reduce-job.ts';
 import { type DecodeMessage, type EncodeMessage, errorOf } from './thread.ts';
-import { type Job, type RunningJob, ThreadPool } from './thread-pool.ts';
+import { ThreadPool } from './thread-pool.ts';
 import { warmUp } from './warm-up.ts';
 
 export interface WasmEngineOptions {
