@@ -65,8 +65,12 @@ export async function openCommandEngine({ engine, threads }: EngineOptions, mode
     ...(threads !== undefined && { threads }),
   });
   if (engine === 'auto' && opened.name === 'reference')
-    process.stderr.write(
-      'liif: warning: no fast engine runs here, so this takes a hundred times as long; liif engines says why\n',
+    process.emitWarning(
+      'no fast engine runs here, so this takes a hundred times as long; liif engines says why',
+    );
+  if (!opened.exact)
+    process.emitWarning(
+      `${opened.name} is approximate: samples may be off by 1 of 255 from those of other engines`,
     );
   return opened;
 }

@@ -39,6 +39,14 @@ describe('liif decode', () => {
     expect(error / raster.data.length).toBeLessThan(12);
   });
 
+  it('says that TensorFlow.js is approximate, unless nothing is to be said', async () => {
+    const args = ['decode', bench.photoFile, '--engine', 'tensorflow', '-o', join(bench.folder, 'a.png')];
+    const { code, stderr } = await runLiif(args);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^liif: warning: tensorflow is approximate/)]);
+    const quiet = await runLiif([...args, '--quiet']);
+    expect([quiet.code, quiet.stderr]).toEqual([0, '']);
+  });
+
   it('answers requests that cannot be with code 2', async () => {
     const out = join(bench.folder, 'x.png');
     await expectFailure(
