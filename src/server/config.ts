@@ -27,6 +27,8 @@ const list = z.preprocess(
   z.array(z.string().min(1).max(2048)).max(1000),
 );
 
+const PROCESSORS = processors();
+
 /** Bytes that this process may use: all of the machine, or what a container is given, of which Node says 0 where it knows no limit. */
 const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 
@@ -37,7 +39,7 @@ const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, memory / 2 ** 20
  * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 a second at best. Up to three, the event loop is not what
  * bounds: on two, such a thread made a lone client's tiles 5 to 25 % slower and nothing faster.
  */
-const ENCODING_THREADS = processors() < 4 ? 0 : Math.ceil(processors() / 8);
+const ENCODING_THREADS = PROCESSORS < 4 ? 0 : Math.ceil(PROCESSORS / 8);
 
 /**
  * All settings of the server: the one place that names, checks and documents them. As a flag `tileCacheMb` is `--tile-cache-mb`, in the
@@ -102,7 +104,7 @@ export const configSchema = z.strictObject({
     .default('auto')
     .describe('What computes the networks: the fastest here, or the one named; `liif engines` lists them.'),
   threads: whole(1, 256)
-    .default(processors())
+    .default(PROCESSORS)
     .describe(
       'Threads of the engine. The default is one per processor, of a container as many as its quota is worth.',
     ),

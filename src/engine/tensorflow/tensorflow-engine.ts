@@ -246,8 +246,7 @@ class DeviceEngine implements TensorFlowEngine {
       return await work();
     } catch (cause) {
       if (isLiifError(cause) || (signal?.aborted && cause === signal.reason)) throw cause;
-      const message = messageOf(cause);
-      throw new EngineError(`TensorFlow.js (${this.backend}): ${message}`, { cause });
+      throw new EngineError(`TensorFlow.js (${this.backend}): ${messageOf(cause)}`, { cause });
     }
   }
 }

@@ -33,7 +33,7 @@ export class Descriptions {
     if (known?.files === files) return known.info;
     const found = await this.#pictures.open(entry, 1, signal);
     try {
-      const info = imageInfo(found, original && (await this.#sameSize(found, original, signal)));
+      const info = await this.#describe(found, original, signal);
       if (this.#known.size > MOST_KNOWN) this.#known.clear();
       this.#known.set(entry.id, { files, info });
       return info;
@@ -46,6 +46,10 @@ export class Descriptions {
   async ofOpen(found: FoundPicture, signal: AbortSignal): Promise<ImageInfo> {
     const entry = this.#catalog.get(found.id);
     const original = entry && this.#catalog.originalOf(entry);
+    return this.#describe(found, original, signal);
+  }
+
+  async #describe(found: FoundPicture, original: CatalogEntry | undefined, signal: AbortSignal) {
     return imageInfo(found, original && (await this.#sameSize(found, original, signal)));
   }
 
