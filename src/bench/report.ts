@@ -75,4 +75,6 @@ export function figure(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toPrecision(2);
 }
 
-const percent = (share: number) => `${(100 * share).toPrecision(2)} %`;
+/** Of more than all: matrices make several times the products of the plain kernel. */
+const percent = (share: number) =>
+  `${share < 0.995 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;

@@ -250,7 +250,7 @@ export async function readConfig(
 }
 
 /** Variables that other parts of the program read. */
-const OTHER_VARIABLES = ['LIIF_GPU', 'LIIF_GPU_CHUNKS'];
+const OTHER_VARIABLES = ['LIIF_GPU', 'LIIF_GPU_CHUNKS', 'LIIF_GPU_MATRICES'];
 
 /** Variables that look like settings and are none. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {

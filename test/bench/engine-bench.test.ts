@@ -44,6 +44,18 @@ it('measures every stage of an engine, and sets it beside plain kernels', async 
   expect(lines.at(-1)).toBe('webgpu: no adapter');
 });
 
+it('writes shares of more than all in full', async () => {
+  const figures = await benchEngine(openReferenceEngine(model), { seconds: 0.01 });
+  const shares = [0.0712, 0.994, 1, 12.34].map((share) => {
+    const lines = benchTable([{ ...figures, features: { ...figures.features, share } }]);
+    return lines
+      .find((line) => line.startsWith('  share of the plain kernel'))!
+      .slice(-6)
+      .trim();
+  });
+  expect(shares).toEqual(['7.1 %', '99 %', '100 %', '1234 %']);
+});
+
 it('takes the device from an engine that has one, and leaves entropy coding to exact ones', async () => {
   const engine: Engine = {
     ...openReferenceEngine(model),

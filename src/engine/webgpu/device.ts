@@ -5,11 +5,20 @@ export interface DeviceOptions {
   readonly software?: boolean;
   /** What the kernels may bind at once, in bytes; default and most: what the adapter offers. */
   readonly maxBindingBytes?: number;
+  /** What else to ask this adapter's device for; one without it will do. */
+  readonly requirements?: (adapter: GPUAdapter) => DeviceRequirements | undefined;
+}
+
+export interface DeviceRequirements {
+  readonly features: readonly GPUFeatureName[];
+  readonly limits: Readonly<Record<string, number>>;
 }
 
 /** A device and what is known of it. */
 export interface OpenDevice {
   readonly device: GPUDevice;
+  /** Whose it is. */
+  readonly adapter: GPUAdapter;
   /** For people: vendor, architecture, driver. */
   readonly description: string;
   readonly maxBindingBytes: number;
@@ -56,14 +65,11 @@ export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = 
     throw new EngineError(
       `The graphics adapter (${description}) binds only ${maxBindingBytes} bytes at once`,
     );
-  const device = await adapter
-    .requestDevice({
-      requiredLimits: {
-        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-        maxBufferSize: limits.maxBufferSize,
-      },
-    })
-    .catch(refuse);
+  const requiredLimits = {
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxBufferSize: limits.maxBufferSize,
+  };
+  const device = await requestDevice(adapter, requiredLimits, options.requirements?.(adapter)).catch(refuse);
   const lost = device.lost.then(({ reason, message }) => {
     throw new EngineError(
       reason === 'destroyed'
@@ -72,7 +78,23 @@ export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = 
     );
   });
   lost.catch(() => {});
-  return { device, description, maxBindingBytes, software: info.isFallbackAdapter === true, lost };
+  return { device, adapter, description, maxBindingBytes, software: info.isFallbackAdapter === true, lost };
+}
+
+/** With these requirements where it can be had so. */
+async function requestDevice(
+  adapter: GPUAdapter,
+  requiredLimits: Record<string, number>,
+  requirements: DeviceRequirements | undefined,
+): Promise<GPUDevice> {
+  const plain = () => adapter.requestDevice({ requiredLimits });
+  if (!requirements) return plain();
+  return adapter
+    .requestDevice({
+      requiredFeatures: requirements.features,
+      requiredLimits: { ...requirements.limits, ...requiredLimits },
+    })
+    .catch(plain);
 }
 
 function refuse(cause: unknown): never {

@@ -1,17 +1,22 @@
 import { EngineError } from '../../errors.ts';
 import { type DeviceOptions, type OpenDevice, openDevice } from './device.ts';
+import type { ConvKernel } from './pack.ts';
 import { type Kernel, type ReadAsset, readShaders } from './shaders.ts';
 
 export interface KernelOptions extends DeviceOptions {
   /** `navigator.gpu`, or what stands in for it. */
   readonly gpu: GPU | undefined;
   readonly readAsset: ReadAsset;
+  /** Other kernels of convolutions for this device, where there are any. */
+  readonly chooseConvKernel?: (open: Kernels) => Promise<{ kernel?: ConvKernel; description?: string }>;
 }
 
 /** A device with the compiled kernels: they are the same for every model, so several engines may share them. */
 export interface Kernels extends OpenDevice {
   readonly pipelines: ReadonlyMap<Kernel, GPUComputePipeline>;
   readonly readAsset: ReadAsset;
+  /** Instead of those by multiply-adds. */
+  readonly convKernel?: ConvKernel;
 }
 
 /** Rejects with EngineError when there is no device that serves. */
@@ -23,16 +28,23 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
     const pipelines = await Promise.all(
       kernels.map(async ([kernel, code]) => [kernel, await compile(open, kernel, code)] as const),
     );
-    return { ...open, pipelines: new Map(pipelines), readAsset: options.readAsset };
+    const plain = { ...open, pipelines: new Map(pipelines), readAsset: options.readAsset };
+    const { kernel, description } = (await options.chooseConvKernel?.(plain)) ?? {};
+    return {
+      ...plain,
+      ...(kernel && { convKernel: kernel }),
+      ...(description && { description: `${open.description} (${description})` }),
+    };
   } catch (error) {
     open.device.destroy();
     throw error;
   }
 }
 
-async function compile(
+/** Rejects with EngineError where the device refuses it. `kernel` names it. */
+export async function compile(
   { device, lost }: OpenDevice,
-  kernel: Kernel,
+  kernel: string,
   code: string,
 ): Promise<GPUComputePipeline> {
   try {

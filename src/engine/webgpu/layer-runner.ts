@@ -57,7 +57,7 @@ export class LayerRunner {
         // Something has to be bound where nothing is added.
         entries.push({ binding: 4, resource: residual ? bound(residual) : { buffer: tensors.bias } });
       }
-      const pipeline = this.#pipelines.get(kernel)!;
+      const pipeline = tensors?.pipeline ?? this.#pipelines.get(kernel)!;
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, this.#device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
       const most = (axis: 0 | 1) => Math.max(...windows.map(({ workgroups }) => workgroups[axis]));

@@ -5,20 +5,24 @@ import type { Model } from '../../network/model.ts';
 import type { Engine } from '../engine.ts';
 import { severalAsOne } from '../several.ts';
 import { DeviceChunks } from './device-chunks.ts';
+import { matrixOptions } from './matrix/open.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { type ChunkCoder, openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
 /** A window of 1024 x 1024 sites takes some 64 MB, and a new buffer costs more than what is computed in it. */
 const FREE_BYTES = 2 * 2 ** 30;
 
+/** Dawn shows what is an experiment, such as matrices of subgroups, only to those who ask for it. */
+const EXPERIMENTS = 'enable-dawn-features=allow_unsafe_apis';
+
 /** Dawn crashes when what `create` gave is collected while its devices live. */
 const instances: GPU[] = [];
 
 /**
- * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, where there are several. Rejects with
- * EngineError when the package is not installed or does not load.
+ * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, where there are several.
+ * `experiments`: Dawn's may be used. Rejects with EngineError when the package is not installed or does not load.
  */
-export async function nodeGpu(adapter?: string): Promise<GPU> {
+export async function nodeGpu(adapter?: string, experiments = false): Promise<GPU> {
   let create: (options: string[]) => GPU;
   try {
     ({ create } = await import('webgpu'));
@@ -27,7 +31,10 @@ export async function nodeGpu(adapter?: string): Promise<GPU> {
       cause,
     });
   }
-  const gpu = create(adapter === undefined ? [] : [`adapter=${adapter}`]);
+  const gpu = create([
+    ...(adapter === undefined ? [] : [`adapter=${adapter}`]),
+    ...(experiments ? [EXPERIMENTS] : []),
+  ]);
   instances.push(gpu);
   return gpu;
 }
@@ -49,7 +56,8 @@ export async function adapterNames(): Promise<string[]> {
 /**
  * The engine in Node, on all graphics cards that it can tell apart. The variable LIIF_GPU names adapters instead, by a part of their names, with commas
  * between them; a software adapter, such as SwiftShader, is taken only when it is named so. LIIF_GPU_CHUNKS says where chunks are coded (`device` or
- * `cpu`), for whoever measures it; where not all cards do, `codesChunks` is false. `cpu` stays the caller's. Rejects with EngineError where there is no card,
+ * `cpu`), LIIF_GPU_MATRICES whether convolutions are made by matrices (`on` or `off`; else the faster way), for whoever measures it. Where not all cards
+ * code chunks, `codesChunks` is false. `cpu` stays the caller's. Rejects with EngineError where there is no card,
  * or one that was named does not serve.
  */
 export async function openNodeWebGpu(
@@ -57,18 +65,19 @@ export async function openNodeWebGpu(
   cpu: ChunkCoder,
   options: Partial<WebGpuOptions> = {},
 ): Promise<Engine & Pick<WebGpuEngine, 'codesChunks'>> {
-  const { LIIF_GPU: named, LIIF_GPU_CHUNKS: chunksOn } = process.env;
-  if (chunksOn !== undefined && chunksOn !== 'device' && chunksOn !== 'cpu')
-    throw new EngineError(`LIIF_GPU_CHUNKS is device or cpu, not ${chunksOn}`);
+  const { LIIF_GPU: named } = process.env;
+  const chunksOn = variable('LIIF_GPU_CHUNKS', ['device', 'cpu']);
+  const matrices = variable('LIIF_GPU_MATRICES', ['on', 'off']);
   if (named === undefined && !hasGraphicsDevice())
     throw new EngineError('no graphics device is to be seen here');
   const open = async (adapter: string | undefined) =>
     openWebGpuEngine(model, {
-      gpu: await nodeGpu(adapter),
+      gpu: await nodeGpu(adapter, matrices !== 'off'),
       software: named !== undefined,
       readAsset: (url) => readFile(url),
       cpu,
       plainSpeed,
+      ...(matrices !== 'off' && matrixOptions(matrices === 'on')),
       deviceChunks: DeviceChunks,
       ...(chunksOn && { chunksOn }),
       maxFreeBytes: FREE_BYTES,
@@ -92,4 +101,10 @@ export async function openNodeWebGpu(
 function hasGraphicsDevice(): boolean {
   if (process.platform !== 'linux') return true;
   return readdirSync('/dev').some((name) => /^(dri|nvidia|dxg|kgsl|mali|pvr)/.test(name));
+}
+
+function variable<T extends string>(name: string, values: readonly T[]): T | undefined {
+  const value = process.env[name];
+  if (value === undefined || values.includes(value as T)) return value as T | undefined;
+  throw new EngineError(`${name} is ${values.join(' or ')}, not ${value}`);
 }

@@ -3,6 +3,8 @@ import type { Conv, Head, Layer, Row } from '../../network/model.ts';
 /** Outputs that a workgroup makes, and pairs of inputs in a slice: the constants of the kernels. */
 const OUTPUTS = 32;
 export const SLICE_PAIRS = { 1: 16, 3: 8 } as const;
+/** GPUBufferUsage, which Node does not have as a global. */
+const USAGE = { copyDestination: 8, storage: 128 } as const;
 
 /** Weights as the kernels read them: [32 outputs][slice][tap][pair][output], a pair of inputs in each word, zeros where a slice or block is not full. */
 export function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
@@ -55,19 +57,36 @@ export interface DeviceTensors {
   readonly weights?: GPUBuffer;
   /** Biases, or the values of a row, by quality. */
   readonly bias: GPUBuffer;
+  /** What they are packed for, where that is not the kernel of the plan. */
+  readonly pipeline?: GPUComputePipeline;
 }
+
+/**
+ * A convolution for another kernel than those of the plan, which makes the same sites and outputs in a workgroup; undefined for those that it cannot
+ * make.
+ */
+export type ConvKernel = (conv: Conv) =>
+  | {
+      readonly weights: ArrayBufferView;
+      readonly bias: Int32Array;
+      readonly pipeline: GPUComputePipeline;
+    }
+  | undefined;
 
 /** Tensors of layers, by the convolution or row that they belong to. */
 export type DeviceNetwork = ReadonlyMap<Conv | Row, DeviceTensors>;
 
-/** Copies the tensors of these layers to the device. `upload` makes a buffer. */
+/** Copies the tensors of these layers to the device. `upload` makes a buffer; `kernel` makes the convolutions that it can. */
 export function uploadLayers(
   layers: readonly Layer[],
-  upload: (data: Uint32Array | Int32Array) => GPUBuffer,
+  upload: (data: ArrayBufferView) => GPUBuffer,
+  kernel?: ConvKernel,
 ): Map<Conv | Row, DeviceTensors> {
   const tensors = new Map<Conv | Row, DeviceTensors>();
-  const conv = (layer: Conv) =>
-    tensors.set(layer, { weights: upload(packWeights(layer)), bias: upload(layer.bias) });
+  const conv = (layer: Conv) => {
+    const made = kernel?.(layer) ?? { weights: packWeights(layer), bias: layer.bias };
+    tensors.set(layer, { ...made, weights: upload(made.weights), bias: upload(made.bias) });
+  };
   for (const layer of layers) {
     if (layer.op === 'conv') conv(layer);
     if (layer.op === 'row') tensors.set(layer, { bias: upload(layer.row) });
@@ -77,4 +96,12 @@ export function uploadLayers(
     }
   }
   return tensors;
+}
+
+/** A buffer of the device with these numbers. */
+export function createTensor(device: GPUDevice, data: ArrayBufferView): GPUBuffer {
+  const size = Math.max(16, Math.ceil(data.byteLength / 16) * 16);
+  const buffer = device.createBuffer({ size, usage: USAGE.storage | USAGE.copyDestination });
+  device.queue.writeBuffer(buffer, 0, data as ArrayBufferView<ArrayBuffer>);
+  return buffer;
 }

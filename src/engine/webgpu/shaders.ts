@@ -15,10 +15,11 @@ export type ReadAsset = (url: URL) => Promise<Uint8Array>;
 export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
   const decoder = new TextDecoder();
   // Written out: bundlers recognize `new URL` with a literal only.
-  const [layer, convolution, conv3x3, conv1x1, row, unshuffle, head] = await Promise.all(
+  const [layer, convolution, multiplyAdd, conv3x3, conv1x1, row, unshuffle, head] = await Promise.all(
     [
       new URL('./shaders/layer.wgsl?no-inline', import.meta.url),
       new URL('./shaders/convolution.wgsl?no-inline', import.meta.url),
+      new URL('./shaders/multiply-add.wgsl?no-inline', import.meta.url),
       new URL('./shaders/conv3x3.wgsl?no-inline', import.meta.url),
       new URL('./shaders/conv1x1.wgsl?no-inline', import.meta.url),
       new URL('./shaders/row.wgsl?no-inline', import.meta.url),
@@ -27,8 +28,8 @@ export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
     ].map(async (url) => decoder.decode(await readAsset(url))),
   );
   return {
-    conv3x3: `${layer}${convolution}${conv3x3}`,
-    conv1x1: `${layer}${convolution}${conv1x1}`,
+    conv3x3: `${layer}${convolution}${multiplyAdd}${conv3x3}`,
+    conv1x1: `${layer}${convolution}${multiplyAdd}${conv1x1}`,
     row: `${layer}${row}`,
     unshuffle: `${layer}${unshuffle}`,
     head: head!,

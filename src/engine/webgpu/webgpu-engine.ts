@@ -17,7 +17,7 @@ import { batchQueries, unpackSamples } from './head-request.ts';
 import { HeadRunner } from './head-runner.ts';
 import { type KernelOptions, type Kernels, openKernels } from './kernels.ts';
 import { LayerRunner } from './layer-runner.ts';
-import { packHead, uploadLayers } from './pack.ts';
+import { createTensor, packHead, uploadLayers } from './pack.ts';
 import type { plainSpeed } from './plain-speed.ts';
 import { type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing } from './readback.ts';
@@ -138,7 +138,7 @@ class DeviceEngine implements WebGpuEngine {
     const layers = [...model.analysis, ...model.synthesis];
     const here = chunksOn ? chunksOn === 'device' : !open.software && options.cpu.threads < BUSY_THREADS;
     if (deviceChunks && here) layers.push(...deviceChunks.layersOf(model));
-    const network = uploadLayers(layers, (data) => this.#upload(data));
+    const network = uploadLayers(layers, (data) => this.#upload(data), open.convKernel);
     const runner = new LayerRunner(open.device, open.pipelines, network);
     const limits = { binding: open.maxBindingBytes, scratch: options.maxScratchBytes ?? SCRATCH_BYTES };
     this.#windows = new DeviceWindows(open, this.#pool, this.#submitter, runner, limits);
@@ -305,10 +305,8 @@ class DeviceEngine implements WebGpuEngine {
   }
 
   /** Weights, for the life of the engine. */
-  #upload(data: Uint32Array | Int32Array): GPUBuffer {
-    const size = Math.max(16, Math.ceil(data.byteLength / 16) * 16);
-    const buffer = this.gpuDevice.createBuffer({ size, usage: USAGE.storage | USAGE.copyDestination });
-    this.gpuDevice.queue.writeBuffer(buffer, 0, data as Int32Array<ArrayBuffer>);
+  #upload(data: ArrayBufferView): GPUBuffer {
+    const buffer = createTensor(this.gpuDevice, data);
     this.#weights.push(buffer);
     return buffer;
   }

@@ -1,27 +1,9 @@
-// The common parts of convolutions. A workgroup of 128 makes 128 sites of 32 outputs: each invocation 8 sites of 4 outputs, in registers.
-// Inputs and weights pass through workgroup memory in slices of a few channel pairs.
+// The common parts of convolutions. A workgroup makes 128 sites of 32 outputs. Inputs and weights pass through workgroup memory in slices of a few channels.
 
-@group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> bias: array<i32>;
 @group(0) @binding(4) var<storage, read> residual: array<u32>;
 
 const OUTPUTS = 32u;
-// Vectors of four outputs in these.
-const GROUPS = 8u;
-const THREADS = 128u;
-
-// acc + both products of a pair of inputs with the weights of four outputs.
-fn multiply_add(acc: vec4<i32>, low: vec4<i32>, high: vec4<i32>, pair: vec2<i32>) -> vec4<i32> {
-  return acc + low * pair.x + high * pair.y;
-}
-
-fn low_halves(words: vec4<u32>) -> vec4<i32> {
-  return bitcast<vec4<i32>>(words << vec4<u32>(16u)) >> vec4<u32>(16u);
-}
-
-fn high_halves(words: vec4<u32>) -> vec4<i32> {
-  return bitcast<vec4<i32>>(words) >> vec4<u32>(16u);
-}
 
 // Workgroup z makes these outputs of a window: the blocks of 32 of the first one, then those of the next.
 fn blocks() -> u32 {

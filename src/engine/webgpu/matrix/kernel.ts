@@ -1,0 +1,58 @@
+import { compile, type Kernels } from '../kernels.ts';
+import type { ConvKernel } from '../pack.ts';
+import type { ReadAsset } from '../shaders.ts';
+import { packMatrices, tapsInPairs } from './pack.ts';
+import type { MatrixShape } from './shape.ts';
+
+/** Convolutions by matrices of this shape. `operations`: in WGSL, what a subgroup does together. */
+export async function matrixKernel(
+  open: Kernels,
+  shape: MatrixShape,
+  operations: string,
+): Promise<ConvKernel> {
+  const read = (files: readonly string[]) =>
+    Promise.all(files.map((file) => readShader(open.readAsset, file)));
+  const common = await read(['layer', 'convolution', 'matrix']);
+  const [tile, taps, tapPairs, points] = await read([
+    'matrix3x3',
+    'matrix-taps',
+    'matrix-tap-pairs',
+    'matrix1x1',
+  ]);
+  const pipeline = (name: string, ...parts: readonly (string | undefined)[]) =>
+    compile(open, name, [operations, ...common, ...parts].join('\n'));
+  // At once, so that the device refuses none of them after the caller has heard of another.
+  const [wide, narrow, single] = await Promise.all([
+    pipeline('matrix3x3', tile, taps),
+    pipeline('matrix3x3 of taps in pairs', tile, tapPairs),
+    pipeline('matrix1x1', points),
+  ]);
+  return (conv) => {
+    const packed = packMatrices(conv, shape);
+    const of3x3 = tapsInPairs(conv) ? narrow : wide;
+    return packed && { ...packed, pipeline: conv.kernel === 3 ? of3x3 : single };
+  };
+}
+
+/** `unit`: bytes that offsets and strides count. */
+export async function subgroupOperations(
+  readAsset: ReadAsset,
+  shape: MatrixShape,
+  unit: number,
+): Promise<string> {
+  // Which sites and outputs a subgroup makes goes by the number of an invocation. That it is the same for all of them no compiler can know.
+  return `enable chromium_experimental_subgroup_matrix;
+enable subgroups;
+diagnostic(off, chromium.subgroup_matrix_uniformity);
+${shapeConstants(shape)}const UNIT = ${unit};
+${await readShader(readAsset, 'matrix-subgroup')}`;
+}
+
+export function shapeConstants({ M, N, K, subgroup }: MatrixShape): string {
+  return `const M = ${M};\nconst N = ${N};\nconst K = ${K};\nconst SUBGROUP = ${subgroup};\n`;
+}
+
+async function readShader(readAsset: ReadAsset, name: string): Promise<string> {
+  const bytes = await readAsset(new URL(`../shaders/${name}.wgsl`, import.meta.url));
+  return new TextDecoder().decode(bytes);
+}

@@ -1,0 +1,69 @@
+import type { DeviceRequirements } from '../device.ts';
+
+/** Matrices of signed bytes that a subgroup of the device multiplies together, (M, K) by (K, N), and sums up in int32. */
+export interface MatrixShape {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  /** Invocations of a subgroup. */
+  readonly subgroup: number;
+}
+
+/** Proposed for WGSL; in Dawn an experiment. */
+const FEATURES = [
+  'chromium-experimental-subgroup-matrix',
+  'subgroups',
+] as readonly string[] as GPUFeatureName[];
+/** Of matrix3x3.wgsl. */
+const WORKGROUP_BYTES = 17_312;
+
+/** What the types of WebGPU do not have yet. */
+interface MatrixInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
+/** The largest matrices of an adapter that the kernels can be made of; undefined where there are none. */
+export function matrixShape({ features, info, limits }: GPUAdapter): MatrixShape | undefined {
+  const { subgroupMinSize, subgroupMaxSize: subgroup } = info;
+  if (!FEATURES.every((feature) => features.has(feature))) return undefined;
+  if (subgroup === undefined || subgroupMinSize !== subgroup) return undefined;
+  if (limits.maxComputeWorkgroupStorageSize < WORKGROUP_BYTES) return undefined;
+  const { subgroupMatrixConfigs = [] } = info as MatrixInfo;
+  return [...subgroupMatrixConfigs]
+    .filter((config) => config.componentType === 'i8' && config.resultComponentType === 'i32')
+    .map(({ M, N, K }) => ({ M, N, K, subgroup }))
+    .filter((shape) => divides(shape) && invocations(shape) <= limits.maxComputeInvocationsPerWorkgroup)
+    .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];
+}
+
+/** Whether they fill a tile of 16 columns, blocks of 32 outputs and slices of 32 channels. */
+function divides({ M, N, K }: MatrixShape): boolean {
+  return 16 % M === 0 && 16 % N === 0 && 32 % K === 0 && K % 4 === 0;
+}
+
+/** THREADS of matrix.wgsl. */
+function invocations({ M, N, subgroup }: MatrixShape): number {
+  return (1024 / (M * N)) * subgroup;
+}
+
+/** Nothing where the adapter has no such matrices. */
+export function matrixRequirements(adapter: GPUAdapter): DeviceRequirements | undefined {
+  const shape = matrixShape(adapter);
+  if (!shape) return undefined;
+  // What every device offers is more than enough of the last two for most shapes; less may not be asked for.
+  const threads = Math.max(256, invocations(shape));
+  return {
+    features: FEATURES,
+    limits: {
+      maxComputeWorkgroupStorageSize: WORKGROUP_BYTES,
+      maxComputeInvocationsPerWorkgroup: threads,
+      maxComputeWorkgroupSizeX: threads,
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import type { Conv } from '../../../network/model.ts';
+import { BufferPool } from '../buffer-pool.ts';
+import type { OpenDevice } from '../device.ts';
+import { DeviceWindows } from '../device-windows.ts';
+import { LayerRunner } from '../layer-runner.ts';
+import { type ConvKernel, createTensor, uploadLayers } from '../pack.ts';
+import { tensorBytes } from '../plan.ts';
+import { ReadbackRing } from '../readback.ts';
+import type { Kernel } from '../shaders.ts';
+import { Submitter } from '../submission.ts';
+
+/** GPUBufferUsage, which Node does not have as a global. */
+const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } as const;
+const MOST_BYTES = 2 ** 29;
+
+export interface TrialOptions {
+  readonly side: number;
+  readonly layers: number;
+  readonly runs: number;
+  readonly kernel?: ConvKernel;
+}
+
+export interface TrialResult {
+  readonly output: Int16Array;
+  /** Of the fastest run. */
+  readonly seconds: number;
+}
+
+/** Runs a convolution of as many outputs as inputs over a picture of `side` sites, `layers` times in a row, by multiply-adds or by `kernel`; all that `runs` times. */
+export async function tryConvolution(
+  open: OpenDevice & { readonly pipelines: ReadonlyMap<Kernel, GPUComputePipeline> },
+  conv: Conv,
+  { side, layers, runs, kernel }: TrialOptions,
+): Promise<TrialResult> {
+  const usage = USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyDestination;
+  const pool = new BufferPool(open.device, usage, { maxBytes: MOST_BYTES, maxFreeBytes: MOST_BYTES });
+  const ring = new ReadbackRing(open);
+  const weights: GPUBuffer[] = [];
+  try {
+    const upload = (data: ArrayBufferView) => {
+      const buffer = createTensor(open.device, data);
+      weights.push(buffer);
+      return buffer;
+    };
+    const tensors = uploadLayers([conv], upload, kernel);
+    const submitter = new Submitter(open, pool);
+    const runner = new LayerRunner(open.device, open.pipelines, tensors);
+    const limits = { binding: open.maxBindingBytes, scratch: MOST_BYTES };
+    const windows = new DeviceWindows(open, pool, submitter, runner, limits);
+    const rect = { top: 0, left: 0, height: side, width: side };
+    const output = { rect, channels: conv.outputs };
+    const network = Array.from({ length: layers }, () => conv);
+    const input = { rect, channels: conv.inputs, data: pseudoRandom(side * side * conv.inputs) };
+    let seconds = Number.POSITIVE_INFINITY;
+    let made: GPUBuffer | undefined;
+    for (let i = 0; i < runs; i++) {
+      if (made) pool.free(made);
+      const start = performance.now();
+      made = await windows.make(network, input, rect, output, 1, () => {});
+      seconds = Math.min(seconds, (performance.now() - start) / 1000);
+    }
+    const bytes = tensorBytes(output);
+    const read = await ring.copy(
+      bytes,
+      (staging) => submitter.submit(({ encoder }) => encoder.copyBufferToBuffer(made!, 0, staging, 0, bytes)),
+      (copied) => new Int16Array(copied.slice(0, bytes)),
+    );
+    return { output: read, seconds };
+  } finally {
+    pool.destroy();
+    ring.destroy();
+    for (const buffer of weights) buffer.destroy();
+  }
+}
+
+/** All of int16, in a fixed order. */
+export function pseudoRandom(length: number): Int16Array {
+  return Int16Array.from({ length }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >> 16);
+}
