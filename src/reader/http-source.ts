@@ -14,6 +14,8 @@ export interface HttpSourceOptions {
 
 /** Servers that answer a range with the whole file are borne up to this size. */
 const MAX_WHOLE_BYTES = 64 * 2 ** 20;
+/** Servers may send less of a range than was asked for, but so much at least, so that a range is not a thousand requests. */
+const LEAST_PART_BYTES = 16 * 2 ** 10;
 /** Slower servers are given up. */
 const MIN_BYTES_PER_MS = 16;
 const FIRST_PAUSE_MS = 100;
@@ -43,6 +45,19 @@ class HttpSource implements Source {
   }
 
   async getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let found = 0;
+    while (found < length) {
+      const part = await this.#someBytes(offset + found, length - found, signal);
+      if (part.length === 0) break;
+      parts.push(part);
+      found += part.length;
+    }
+    return joined(parts, found);
+  }
+
+  /** As many of these bytes as an answer has; none where the source ends. */
+  async #someBytes(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const { retries = 2 } = this.#options;
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted();
@@ -117,7 +132,7 @@ class HttpSource implements Source {
     // A server that does not know the size sends less only at the end.
     const size = range[3] !== '*' ? Number(range[3]) : found < length ? last + 1 : undefined;
     this.#checkUnchanged(response, size);
-    if (found < length && last + 1 !== this.#size)
+    if (found < Math.min(length, LEAST_PART_BYTES) && last + 1 !== this.#size)
       throw this.#failed('the server sent fewer bytes than were asked for');
     return this.#body(response, found, deadline);
   }
@@ -130,12 +145,17 @@ class HttpSource implements Source {
     deadline: Deadline,
   ): Promise<Uint8Array> {
     const stated = response.headers.get('content-length');
-    const size = stated !== null && /^\d+$/.test(stated) ? Number(stated) : Number.POSITIVE_INFINITY;
-    if (size > MAX_WHOLE_BYTES)
-      throw this.#failed('the server does not answer ranges, and the file is not known to be small');
+    const size = stated !== null && /^\d+$/.test(stated) ? Number(stated) : undefined;
+    if (size !== undefined && size > MAX_WHOLE_BYTES) throw this.#tooLarge();
     this.#checkUnchanged(response, size);
-    this.#whole = await this.#body(response, size, deadline);
-    return this.#whole.subarray(offset, offset + length);
+    const bytes = await this.#body(response, size, deadline);
+    this.#checkUnchanged(response, bytes.length);
+    this.#whole = bytes;
+    return bytes.subarray(offset, offset + length);
+  }
+
+  #tooLarge(): SourceError {
+    return this.#failed('the server does not answer ranges, and the file is larger than 64 MiB');
   }
 
   #checkUnchanged(response: Response, size: number | undefined): void {
@@ -146,19 +166,21 @@ class HttpSource implements Source {
       throw this.#failed('changed since it was opened', 'changed');
   }
 
-  /** Exactly `length` bytes; nothing is reserved before they come. */
-  async #body(response: Response, length: number, deadline: Deadline): Promise<Uint8Array> {
-    deadline.extend(length / MIN_BYTES_PER_MS);
+  /** Exactly `length` bytes, or all of a body of unknown length; nothing is reserved before they come. */
+  async #body(response: Response, length: number | undefined, deadline: Deadline): Promise<Uint8Array> {
+    deadline.extend((length ?? MAX_WHOLE_BYTES) / MIN_BYTES_PER_MS);
     const parts: Uint8Array[] = [];
     let found = 0;
     const reader = response.body?.getReader();
     for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
       found += part.value.length;
-      if (found > length) throw this.#failed('the server sent more bytes than it said');
+      if (length === undefined && found > MAX_WHOLE_BYTES) throw this.#tooLarge();
+      if (length !== undefined && found > length)
+        throw this.#failed('the server sent more bytes than it said');
       parts.push(part.value);
     }
-    if (found < length) throw new Retryable('the body ended early');
-    return joined(parts, length);
+    if (length !== undefined && found < length) throw new Retryable('the body ended early');
+    return joined(parts, found);
   }
 
   #failed(message: string, code?: SourceFault): SourceError {

@@ -149,19 +149,54 @@ describe('httpSource', () => {
     expect(seen.requests).toBe(1);
   });
 
-  it('refuses a server without ranges where the file is large or of unknown size', async () => {
+  it('keeps what such a server sends without telling how much it is', async () => {
+    const { source, seen } = await serve((_, response) => {
+      response.writeHead(200, { etag: '"one"' });
+      response.write(bytes.subarray(0, 40_000));
+      setTimeout(() => response.end(bytes.subarray(40_000)), 20);
+    });
+    expect(await source.getBytes(39_990, 20)).toEqual(bytes.slice(39_990, 40_010));
+    expect(source.size).toBe(100_000);
+    expect(await source.getBytes(99_990, 20)).toEqual(bytes.slice(99_990));
+    expect(seen.requests).toBe(1);
+  });
+
+  it('refuses a server without ranges where the file is large, however it tells', async () => {
     const large: Answer = (_, response) => {
       response.writeHead(200, { 'content-length': 64 * 2 ** 20 + 1 });
       response.write(new Uint8Array(1000));
     };
-    await expect((await serve(large)).source.getBytes(0, 10)).rejects.toThrow('does not answer ranges');
-    const unknown: Answer = (_, response) => {
+    await expect((await serve(large)).source.getBytes(0, 10)).rejects.toThrow('larger than 64 MiB');
+    server?.closeAllConnections();
+    server?.close();
+    let sent = 0;
+    const endless: Answer = (_, response) => {
       response.writeHead(200);
-      response.write(new Uint8Array(1000));
+      const more = () => {
+        do sent += 2 ** 20;
+        while (!response.destroyed && response.write(new Uint8Array(2 ** 20)));
+      };
+      response.on('drain', more);
+      more();
     };
-    const { source, seen } = await serve(unknown);
-    await expect(source.getBytes(0, 10)).rejects.toThrow(SourceError);
+    const { source, seen } = await serve(endless, { timeoutMs: 20_000 });
+    await expect(source.getBytes(0, 10)).rejects.toThrow('larger than 64 MiB');
     expect(seen.requests).toBe(1);
+    expect(sent).toBeLessThan(96 * 2 ** 20);
+  });
+
+  it('asks for the rest where the server sends less than was asked for', async () => {
+    const most = 20_000;
+    const { source, seen } = await serve((request, response) => {
+      const [first, last] = request.headers.range!.slice(6).split('-').map(Number) as [number, number];
+      const end = Math.min(last, first + most - 1, bytes.length - 1);
+      response.writeHead(206, { etag: '"one"', 'content-range': `bytes ${first}-${end}/${bytes.length}` });
+      response.end(bytes.subarray(first, end + 1));
+    });
+    expect(await source.getBytes(5_000, 50_000)).toEqual(bytes.slice(5_000, 55_000));
+    expect(seen.ranges).toEqual(['bytes=5000-54999', 'bytes=25000-54999', 'bytes=45000-54999']);
+    expect(await source.getBytes(70_000, 50_000)).toEqual(bytes.slice(70_000));
+    expect(seen.requests).toBe(5);
   });
 
   const other = noise(100_000, 12);
