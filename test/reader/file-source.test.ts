@@ -108,7 +108,9 @@ describe('fileSource', () => {
     await rename(`${path}.new`, path);
     expect(await source.getBytes(0, 100)).toEqual(bytes.slice(0, 100));
     await source.close();
-    expect(await (await fileSource(path)).getBytes(0, 100)).toEqual(noise(100_000, 7).slice(0, 100));
+    const now = await fileSource(path);
+    expect(await now.getBytes(0, 100)).toEqual(noise(100_000, 7).slice(0, 100));
+    await now.close();
   });
 
   it('rejects with SourceError after it has been closed', async () => {
