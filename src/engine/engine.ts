@@ -181,7 +181,7 @@ export interface Engine {
 
 /** The most of a device that simple code gets, measured. */
 export interface PlainSpeed {
-  /** Multiply-adds per second of a dense product, in 10^9. */
+  /** Multiply-adds per second of a dense product, in 10^9; of matrices of bytes, where an engine uses those, a quarter. */
   readonly gigaMacs: number;
   /** Bytes per second, read and written, of a copy, in 10^9. */
   readonly copyGigabytes: number;

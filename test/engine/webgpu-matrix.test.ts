@@ -3,12 +3,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { openDevice } from '../../src/engine/webgpu/device.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
-import { matrixKernel, shapeConstants } from '../../src/engine/webgpu/matrix/kernel.ts';
+import { matrixKernel, plainMatrices, shapeConstants } from '../../src/engine/webgpu/matrix/kernel.ts';
 import { chooseMatrices, isRight } from '../../src/engine/webgpu/matrix/open.ts';
 import { packMatrices } from '../../src/engine/webgpu/matrix/pack.ts';
 import { type MatrixShape, matrixRequirements, matrixShape } from '../../src/engine/webgpu/matrix/shape.ts';
 import { openNodeWebGpu } from '../../src/engine/webgpu/node-gpu.ts';
 import type { ConvKernel } from '../../src/engine/webgpu/pack.ts';
+import { plainSpeed } from '../../src/engine/webgpu/plain-speed.ts';
 import { webGpuEngine } from '../../src/engine/webgpu/webgpu-engine.ts';
 import { parseModel } from '../../src/network/load.ts';
 import type { Conv } from '../../src/network/model.ts';
@@ -90,6 +91,14 @@ describe.skipIf(gpu === undefined)(`convolutions by matrices of bytes${missing}`
 
   it.each(SHAPES)('equal those by multiply-adds, of $M x $N x $K', async (shape) => {
     expect(await isRight(kernels, await kernelOf(shape))).toBe(true);
+  });
+
+  it('are measured on registers', async () => {
+    const shape = SHAPES.at(-1)!;
+    const operations = `${shapeConstants(shape)}${LOOPS}`;
+    const plainProduct = await plainMatrices(kernels.readAsset, shape, operations);
+    const { gigaMacs } = await plainSpeed({ ...kernels, plainProduct });
+    expect(gigaMacs).toBeGreaterThan(0);
   });
 
   it('are found out where the device multiplies wrongly', async () => {

@@ -1,6 +1,7 @@
 import { EngineError } from '../../errors.ts';
 import { type DeviceOptions, type OpenDevice, openDevice } from './device.ts';
 import type { ConvKernel } from './pack.ts';
+import type { PlainProduct } from './plain-speed.ts';
 import { type Kernel, type ReadAsset, readShaders } from './shaders.ts';
 
 export interface KernelOptions extends DeviceOptions {
@@ -8,7 +9,16 @@ export interface KernelOptions extends DeviceOptions {
   readonly gpu: GPU | undefined;
   readonly readAsset: ReadAsset;
   /** Other kernels of convolutions for this device, where there are any. */
-  readonly chooseConvKernel?: (open: Kernels) => Promise<{ kernel?: ConvKernel; description?: string }>;
+  readonly chooseConvKernel?: (open: Kernels) => Promise<ConvKernelChoice>;
+}
+
+export interface ConvKernelChoice {
+  /** Undefined: multiply-adds are to be used. */
+  readonly kernel?: ConvKernel;
+  /** The most that such kernels can make, to be measured. */
+  readonly plainProduct?: PlainProduct;
+  /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
+  readonly description?: string;
 }
 
 /** A device with the compiled kernels: they are the same for every model, so several engines may share them. */
@@ -17,6 +27,8 @@ export interface Kernels extends OpenDevice {
   readonly readAsset: ReadAsset;
   /** Instead of those by multiply-adds. */
   readonly convKernel?: ConvKernel;
+  /** Of `convKernel`. */
+  readonly plainProduct?: PlainProduct;
 }
 
 /** Rejects with EngineError when there is no device that serves. */
@@ -29,10 +41,11 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
       kernels.map(async ([kernel, code]) => [kernel, await compile(open, kernel, code)] as const),
     );
     const plain = { ...open, pipelines: new Map(pipelines), readAsset: options.readAsset };
-    const { kernel, description } = (await options.chooseConvKernel?.(plain)) ?? {};
+    const { kernel, plainProduct, description } = (await options.chooseConvKernel?.(plain)) ?? {};
     return {
       ...plain,
       ...(kernel && { convKernel: kernel }),
+      ...(plainProduct && { plainProduct }),
       ...(description && { description: `${open.description} (${description})` }),
     };
   } catch (error) {

@@ -1,11 +1,11 @@
 import { EngineError } from '../../errors.ts';
 import type { PlainSpeed } from '../engine.ts';
-import type { ReadAsset } from './shaders.ts';
+import type { Kernels } from './kernels.ts';
 
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copySource: 4, copyDestination: 8, storage: 128 } as const;
+/** Of plain-product.wgsl: invocations, and multiply-adds of each in a round. */
 const WORKGROUP = 256;
-/** Multiply-adds of an invocation in a round. */
 const CHAINS = 16;
 const ROUNDS = 256;
 /** A measurement lasts at least so long; the work grows until it does. */
@@ -16,16 +16,24 @@ const MOST_WORKGROUPS = 2 ** 20;
 const MOST_COPIES = 1024;
 const COPY_BYTES = 128 * 2 ** 20;
 
-/** int32 multiply-adds on registers, and copies of a buffer that no cache holds, on this device. Rejects with EngineError when it is lost. */
+/** A kernel that makes products of registers: `rounds` of them, an override, in each workgroup. */
+export interface PlainProduct {
+  readonly code: string;
+  /** Multiply-adds of a workgroup in a round. */
+  readonly multiplyAdds: number;
+}
+
+/**
+ * Products of registers, by what convolutions are made with here, and copies of a buffer that no cache holds. Rejects with EngineError when the device is lost.
+ */
 export async function plainSpeed(
-  device: GPUDevice,
-  lost: Promise<never>,
-  readAsset: ReadAsset,
-  signal: AbortSignal | undefined,
+  { device, lost, readAsset, plainProduct }: Kernels,
+  signal?: AbortSignal,
 ): Promise<PlainSpeed> {
-  const code = new TextDecoder().decode(
-    await readAsset(new URL('./shaders/plain-product.wgsl', import.meta.url)),
-  );
+  const { code, multiplyAdds } = plainProduct ?? {
+    code: new TextDecoder().decode(await readAsset(new URL('./shaders/plain-product.wgsl', import.meta.url))),
+    multiplyAdds: WORKGROUP * CHAINS,
+  };
   const result = device.createBuffer({ size: 16, usage: USAGE.storage });
   const copyBytes = Math.min(COPY_BYTES, device.limits.maxBufferSize);
   const [from, to] = [0, 1].map(() =>
@@ -61,7 +69,7 @@ export async function plainSpeed(
       for (let i = 0; i < count; i++) encoder.copyBufferToBuffer(from!, 0, to!, 0, copyBytes);
     });
     return {
-      gigaMacs: (product * WORKGROUP * CHAINS * ROUNDS) / 1e9,
+      gigaMacs: (product * multiplyAdds * ROUNDS) / 1e9,
       copyGigabytes: (copies * 2 * copyBytes) / 1e9,
     };
   } catch (cause) {

@@ -122,7 +122,7 @@ class DeviceEngine implements WebGpuEngine {
     if (plainSpeed)
       this.plainSpeed = async (signal) => {
         this.#enter(undefined, signal);
-        return plainSpeed(open.device, open.lost, open.readAsset, signal);
+        return plainSpeed(open, signal);
       };
     this.#pool = new BufferPool(
       open.device,

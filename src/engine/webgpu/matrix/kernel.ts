@@ -1,8 +1,13 @@
 import { compile, type Kernels } from '../kernels.ts';
 import type { ConvKernel } from '../pack.ts';
+import type { PlainProduct } from '../plain-speed.ts';
 import type { ReadAsset } from '../shaders.ts';
 import { packMatrices, tapsInPairs } from './pack.ts';
 import type { MatrixShape } from './shape.ts';
+
+/** Of plain-matrix.wgsl. */
+const SUBGROUPS = 4;
+const SUMS = 8;
 
 /** Convolutions by matrices of this shape. `operations`: in WGSL, what a subgroup does together. */
 export async function matrixKernel(
@@ -32,6 +37,16 @@ export async function matrixKernel(
     const of3x3 = tapsInPairs(conv) ? narrow : wide;
     return packed && { ...packed, pipeline: conv.kernel === 3 ? of3x3 : single };
   };
+}
+
+/** The most that matrices of this shape can make: plain-matrix.wgsl. Four products of bytes are one of int16. */
+export async function plainMatrices(
+  readAsset: ReadAsset,
+  shape: MatrixShape,
+  operations: string,
+): Promise<PlainProduct> {
+  const code = `${operations}\n${await readShader(readAsset, 'plain-matrix')}`;
+  return { code, multiplyAdds: (SUBGROUPS * SUMS * shape.M * shape.N * shape.K) / 4 };
 }
 
 /** `unit`: bytes that offsets and strides count. */

@@ -1,17 +1,10 @@
 import { EngineError } from '../../../errors.ts';
 import type { Conv } from '../../../network/model.ts';
-import type { KernelOptions, Kernels } from '../kernels.ts';
+import type { ConvKernelChoice, KernelOptions, Kernels } from '../kernels.ts';
 import type { ConvKernel } from '../pack.ts';
-import { matrixKernel, subgroupOperations } from './kernel.ts';
+import { matrixKernel, plainMatrices, subgroupOperations } from './kernel.ts';
 import { type MatrixShape, matrixRequirements, matrixShape } from './shape.ts';
 import { pseudoRandom, tryConvolution } from './trial.ts';
-
-export interface MatrixChoice {
-  /** Undefined: multiply-adds are to be used. */
-  readonly kernel?: ConvKernel;
-  /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
-  readonly description?: string;
-}
 
 const RIGHT = { side: 21, layers: 1, runs: 1 } as const;
 const FAST = { side: 128, layers: 16, runs: 3 } as const;
@@ -26,21 +19,20 @@ export function matrixOptions(always: boolean): Pick<KernelOptions, 'requirement
  * nothing is taken on trust: results must equal those of multiply-adds in every bit. On a card that is simulated they are tried only if they are to be
  * used always. Rejects with EngineError when they are, and cannot.
  */
-export async function chooseMatrices(open: Kernels, always: boolean): Promise<MatrixChoice> {
+export async function chooseMatrices(open: Kernels, always: boolean): Promise<ConvKernelChoice> {
   const shape = matrixShape(open.adapter);
   if (!shape || (open.software && !always)) {
     if (always) throw noMatrices(open, 'it has none of bytes');
     return {};
   }
   const name = `matrices of ${shape.M} x ${shape.N} x ${shape.K} bytes`;
-  const kernel = await rightKernel(open, shape);
-  if (typeof kernel === 'string') {
-    if (always) throw noMatrices(open, kernel);
-    return { description: `without ${name}: ${kernel}` };
+  const right = await rightKernel(open, shape);
+  if (typeof right === 'string') {
+    if (always) throw noMatrices(open, right);
+    return { description: `without ${name}: ${right}` };
   }
-  if (always) return { kernel, description: name };
-  return (await isFaster(open, kernel))
-    ? { kernel, description: name }
+  return always || (await isFaster(open, right.kernel))
+    ? { ...right, description: name }
     : { description: `without ${name}: multiply-adds are faster` };
 }
 
@@ -48,8 +40,10 @@ function noMatrices({ description }: Kernels, reason: string): EngineError {
   return new EngineError(`The graphics device (${description}) cannot compute by matrices: ${reason}`);
 }
 
+type RightKernel = Required<Pick<ConvKernelChoice, 'kernel' | 'plainProduct'>>;
+
 /** A kernel whose results are right, or why there is none. */
-async function rightKernel(open: Kernels, shape: MatrixShape): Promise<ConvKernel | string> {
+async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKernel | string> {
   let reason = '';
   // Bytes that an offset or a stride counts: those of an element of the array in later versions of Dawn, of one of the matrix in earlier ones.
   for (const unit of [4, 1]) {
@@ -58,7 +52,8 @@ async function rightKernel(open: Kernels, shape: MatrixShape): Promise<ConvKerne
     try {
       const operations = await subgroupOperations(open.readAsset, shape, unit);
       const kernel = await matrixKernel(open, shape, operations);
-      if (await isRight(open, kernel)) return kernel;
+      if (await isRight(open, kernel))
+        return { kernel, plainProduct: await plainMatrices(open.readAsset, shape, operations) };
       reason ||= 'their results are wrong';
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
