@@ -1,7 +1,6 @@
 import { EngineError } from '../../errors.ts';
 import { type DeviceOptions, type OpenDevice, openDevice } from './device.ts';
 import type { ConvKernel } from './pack.ts';
-import type { PlainProduct } from './plain-speed.ts';
 import { type Kernel, type ReadAsset, readShaders } from './shaders.ts';
 
 export interface KernelOptions extends DeviceOptions {
@@ -10,6 +9,13 @@ export interface KernelOptions extends DeviceOptions {
   readonly readAsset: ReadAsset;
   /** Other kernels of convolutions for this device, where there are any. */
   readonly chooseConvKernel?: (open: Kernels) => Promise<ConvKernelChoice>;
+}
+
+/** A kernel that makes products of registers: `rounds` of them, an override, in each workgroup. */
+export interface PlainProduct {
+  readonly code: string;
+  /** Multiply-adds of a workgroup in a round. */
+  readonly multiplyAdds: number;
 }
 
 export interface ConvKernelChoice {

@@ -16,13 +16,6 @@ const MOST_WORKGROUPS = 2 ** 20;
 const MOST_COPIES = 1024;
 const COPY_BYTES = 128 * 2 ** 20;
 
-/** A kernel that makes products of registers: `rounds` of them, an override, in each workgroup. */
-export interface PlainProduct {
-  readonly code: string;
-  /** Multiply-adds of a workgroup in a round. */
-  readonly multiplyAdds: number;
-}
-
 /**
  * Products of registers, by what convolutions are made with here, and copies of a buffer that no cache holds. Rejects with EngineError when the device is lost.
  */

@@ -1,6 +1,5 @@
-import { compile, type Kernels } from '../kernels.ts';
+import { compile, type Kernels, type PlainProduct } from '../kernels.ts';
 import type { ConvKernel } from '../pack.ts';
-import type { PlainProduct } from '../plain-speed.ts';
 import type { ReadAsset } from '../shaders.ts';
 import { packMatrices, tapsInPairs } from './pack.ts';
 import type { MatrixShape } from './shape.ts';
