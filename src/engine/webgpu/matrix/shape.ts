@@ -15,7 +15,7 @@ const FEATURES = [
   'subgroups',
 ] as readonly string[] as GPUFeatureName[];
 /** Of matrix3x3.wgsl. */
-const WORKGROUP_BYTES = 17_312;
+const WORKGROUP_BYTES = 17_280;
 
 /** What the types of WebGPU do not have yet. */
 interface MatrixInfo {
@@ -44,7 +44,7 @@ export function matrixShape({ features, info, limits }: GPUAdapter): MatrixShape
 
 /** Whether they fill a tile of 16 columns, blocks of 32 outputs and slices of 32 channels. */
 function divides({ M, N, K }: MatrixShape): boolean {
-  return 16 % M === 0 && 16 % N === 0 && 32 % K === 0 && K % 4 === 0;
+  return 16 % M === 0 && 16 % N === 0 && N % 4 === 0 && 32 % K === 0 && K % 4 === 0;
 }
 
 /** THREADS of matrix.wgsl. */

@@ -1,8 +1,8 @@
 // At most 16 channels: a tap of 32 is two sites next to each other, in each row of three the first two and the last one, which has no weights for the site
 // after it.
 
-const PAIRS = 8u;
-const SITE_BYTES = 16u;
+// Of a tap, how many are of the same site.
+const SITE_QUADS = 4u;
 const TAPS = 6u;
 
 // How many sites further on than the first tap another one sees.

@@ -1,8 +1,7 @@
-// Slices of 32 channels.
+// A tap is one site, with a slice of 32 channels.
 
-const PAIRS = 16u;
-// More than they have, so that sites lie in different banks.
-const SITE_BYTES = 48u;
+// Of a tap, how many are of the same site.
+const SITE_QUADS = 8u;
 const TAPS = 9u;
 
 // How many sites further on than the first tap another one sees.

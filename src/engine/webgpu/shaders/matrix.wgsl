@@ -8,14 +8,17 @@ const THREADS = SUBGROUPS * SUBGROUP;
 // Subgroups that make the same outputs of other sites.
 const ACROSS = 64u / M;
 const RIGHT_BYTES = N * K;
-// A tap has 32 channels.
+// A tap has 32 channels: quads of them, each two pairs of the input and a word here.
 const STEPS = 32u / K;
-const SITE_WORDS = SITE_BYTES / 4u;
+const QUADS = 8u;
+// More than they take, so that sites lie in different banks.
+const SITE_WORDS = 12u;
+const SITE_BYTES = 4u * SITE_WORDS;
 
-// The high bytes of a slice, then the low ones, and what a matrix may read beyond them; in the end the parts of a result of each subgroup.
+// The high bytes of a slice, then the low ones; in the end the parts of a result of each subgroup.
 const LOW = SITES * SITE_WORDS;
 const PART = M * N;
-var<workgroup> memory: array<i32, max(2u * LOW + 8u, SUBGROUPS * 3u * PART)>;
+var<workgroup> memory: array<i32, max(2u * LOW, SUBGROUPS * 3u * PART)>;
 
 // [32 outputs][slice][tap][step of K channels][N outputs][high, low]: matrices, the channels of an output together.
 @group(0) @binding(2) var<storage, read> weights: array<i32>;
@@ -48,14 +51,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   var low10: Result;
   var low11: Result;
 
-  let slices = (layer.input_pairs + PAIRS - 1u) / PAIRS;
+  let slices = (layer.input_pairs + 2u * QUADS - 1u) / (2u * QUADS);
   for (var slice = 0u; slice < slices; slice++) {
     workgroupBarrier();
-    for (var i = local; i < SITES * PAIRS / 2u; i += THREADS) {
-      let read = i / (PAIRS / 2u);
-      let quad = i % (PAIRS / 2u);
-      let pair = slice * PAIRS + 2u * quad;
-      let site = input_site(layer, workgroup, read);
+    for (var i = local; i < SITES * QUADS; i += THREADS) {
+      let read = i / QUADS;
+      let quad = i % QUADS;
+      let pair = 2u * (slice * QUADS + quad % SITE_QUADS);
+      let site = input_site(layer, workgroup, read + quad / SITE_QUADS);
       var words = vec2<u32>();
       if (site >= 0 && pair < layer.input_pairs) {
         let at = layer.input_base + u32(site) * layer.input_pairs + pair;

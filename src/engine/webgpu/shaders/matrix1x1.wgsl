@@ -1,8 +1,8 @@
 // What a 1x1 convolution by matrices makes: 128 sites that follow each other in the window.
 
 const SITES = 128u;
-const PAIRS = 16u;
-const SITE_BYTES = 48u;
+// Of a tap, how many are of the same site.
+const SITE_QUADS = 8u;
 const TAPS = 1u;
 
 fn position(layer: Layer, workgroup: vec3<u32>, site: u32) -> vec2<i32> {
