@@ -142,7 +142,7 @@ describe.skipIf(gpu === undefined)(`convolutions by matrices of bytes${missing}`
     expect(await chooseMatrices(open, false)).toEqual({});
     // The device was not asked for them.
     await expect(chooseMatrices(open, true)).rejects.toThrow(
-      /cannot compute by matrices: The graphics device refuses the kernel matrix3x3/,
+      /cannot compute by matrices: .*chromium_experimental_subgroup_matrix' is not allowed/,
     );
     await expect(chooseMatrices({ ...kernels, adapter: card({ configs: [] }) }, true)).rejects.toThrow(
       'cannot compute by matrices: it has none of bytes',
@@ -157,13 +157,39 @@ describe.skipIf(gpu === undefined)(`convolutions by matrices of bytes${missing}`
   });
 
   it('are left where the device refuses them, and it says so', async () => {
-    const { kernel, description } = await chooseMatrices(
-      { ...kernels, adapter: card(), software: false },
-      false,
-    );
+    const open = { ...kernels, adapter: card(), software: false };
+    const { kernel, description, deviceLost } = await chooseMatrices(open, false);
     expect(kernel).toBeUndefined();
-    expect(description).toMatch(/^without matrices of 16 x 16 x 32 bytes: The graphics device refuses/);
+    expect(description).toMatch(/^without matrices of 16 x 16 x 32 bytes: .* is not allowed/);
     expect(description).not.toContain('\n');
+    expect(deviceLost).toBe(false);
+    const readAsset = () => Promise.reject(new Error('no such file'));
+    expect(await chooseMatrices({ ...open, readAsset }, false)).toEqual({
+      description: 'without matrices of 16 x 16 x 32 bytes: no such file',
+      deviceLost: false,
+    });
+  });
+
+  it('cost a driver that hangs over them its device, and another is opened without', async () => {
+    const { device, description, convKernel } = await openKernels({
+      gpu,
+      readAsset: (url) => readFile(url),
+      software: true,
+      chooseConvKernel: async (open) => {
+        vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+        open.device.createComputePipelineAsync = () => new Promise(() => {});
+        const choice = chooseMatrices({ ...open, adapter: card(), software: false }, false);
+        vi.advanceTimersByTime(30_000);
+        vi.useRealTimers();
+        return choice;
+      },
+    });
+    expect(description).toMatch(
+      /\(without matrices of 16 x 16 x 32 bytes: the driver takes more than 30 s\)$/,
+    );
+    expect(convKernel).toBeUndefined();
+    expect(await Promise.race([device.lost, 'alive'])).toBe('alive');
+    device.destroy();
   });
 });
 

@@ -25,6 +25,8 @@ export interface ConvKernelChoice {
   readonly plainProduct?: PlainProduct;
   /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
   readonly description?: string;
+  /** The device did not survive the choice: another is opened, without. */
+  readonly deviceLost?: boolean;
 }
 
 /** A device with the compiled kernels: they are the same for every model, so several engines may share them. */
@@ -39,6 +41,7 @@ export interface Kernels extends OpenDevice {
 
 /** Rejects with EngineError when there is no device that serves. */
 export async function openKernels(options: KernelOptions): Promise<Kernels> {
+  const { requirements: _, chooseConvKernel, ...plainly } = options;
   const shaders = await readShaders(options.readAsset);
   const open = await openDevice(options.gpu, options);
   try {
@@ -47,9 +50,10 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
       kernels.map(async ([kernel, code]) => [kernel, await compile(open, kernel, code)] as const),
     );
     const plain = { ...open, pipelines: new Map(pipelines), readAsset: options.readAsset };
-    const { kernel, plainProduct, description } = (await options.chooseConvKernel?.(plain)) ?? {};
+    const { kernel, plainProduct, description, deviceLost } = (await chooseConvKernel?.(plain)) ?? {};
+    if (deviceLost) open.device.destroy();
     return {
-      ...plain,
+      ...(deviceLost ? await openKernels(plainly) : plain),
       ...(kernel && { convKernel: kernel }),
       ...(plainProduct && { plainProduct }),
       ...(description && { description: `${open.description} (${description})` }),

@@ -1,4 +1,4 @@
-import { EngineError } from '../../../errors.ts';
+import { EngineError, messageOf } from '../../../errors.ts';
 import type { Conv } from '../../../network/model.ts';
 import type { ConvKernelChoice, KernelOptions, Kernels } from '../kernels.ts';
 import type { ConvKernel } from '../pack.ts';
@@ -8,6 +8,8 @@ import { pseudoRandom, tryConvolution } from './trial.ts';
 
 const RIGHT = { side: 21, layers: 1, runs: 1 } as const;
 const FAST = { side: 128, layers: 16, runs: 3 } as const;
+/** A driver that takes longer to compile and try them is given up. */
+const PATIENCE_MS = 30_000;
 
 /** For `openKernels`: convolutions by matrices where they are faster than multiply-adds, or always. */
 export function matrixOptions(always: boolean): Pick<KernelOptions, 'requirements' | 'chooseConvKernel'> {
@@ -17,7 +19,7 @@ export function matrixOptions(always: boolean): Pick<KernelOptions, 'requirement
 /**
  * Convolutions by matrices, on a device that was asked for them (`matrixRequirements`). They are an experiment, and what drivers make of it is theirs, so
  * nothing is taken on trust: results must equal those of multiply-adds in every bit. On a card that is simulated they are tried only if they are to be
- * used always. Rejects with EngineError when they are, and cannot.
+ * used always. Rejects with EngineError when they are, and cannot; else any failure is a reason for multiply-adds.
  */
 export async function chooseMatrices(open: Kernels, always: boolean): Promise<ConvKernelChoice> {
   const shape = matrixShape(open.adapter);
@@ -26,14 +28,26 @@ export async function chooseMatrices(open: Kernels, always: boolean): Promise<Co
     return {};
   }
   const name = `matrices of ${shape.M} x ${shape.N} x ${shape.K} bytes`;
-  const right = await rightKernel(open, shape);
-  if (typeof right === 'string') {
-    if (always) throw noMatrices(open, right);
-    return { description: `without ${name}: ${right}` };
+  let late = false;
+  const giveUp = () => {
+    late = true;
+    // Whatever waits for it ends.
+    open.device.destroy();
+  };
+  const patience = always ? undefined : setTimeout(giveUp, PATIENCE_MS);
+  try {
+    const right = await rightKernel(open, shape);
+    if (!always) await expectFaster(open, right.kernel);
+    return { ...right, description: name };
+  } catch (error) {
+    const reason = late
+      ? `the driver takes more than ${PATIENCE_MS / 1000} s`
+      : messageOf(error).split('\n', 1)[0]!;
+    if (always) throw noMatrices(open, reason);
+    return { description: `without ${name}: ${reason}`, deviceLost: !(await works(open)) };
+  } finally {
+    clearTimeout(patience);
   }
-  return always || (await isFaster(open, right.kernel))
-    ? { ...right, description: name }
-    : { description: `without ${name}: multiply-adds are faster` };
 }
 
 function noMatrices({ description }: Kernels, reason: string): EngineError {
@@ -42,43 +56,64 @@ function noMatrices({ description }: Kernels, reason: string): EngineError {
 
 type RightKernel = Required<Pick<ConvKernelChoice, 'kernel' | 'plainProduct'>>;
 
-/** A kernel whose results are right, or why there is none. */
-async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKernel | string> {
-  let reason = '';
+/** A kernel whose results are right. */
+async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKernel> {
+  let first: unknown;
   // Bytes that an offset or a stride counts: those of an element of the array in later versions of Dawn, of one of the matrix in earlier ones.
   for (const unit of [4, 1]) {
+    let failure: unknown;
     // Else Dawn writes to standard error.
     open.device.pushErrorScope('validation');
     try {
       const operations = await subgroupOperations(open.readAsset, shape, unit);
       const kernel = await matrixKernel(open, shape, operations);
-      if (await isRight(open, kernel))
-        return { kernel, plainProduct: await plainMatrices(open.readAsset, shape, operations) };
-      reason ||= 'their results are wrong';
+      if (!(await isRight(open, kernel))) throw wrong();
+      return { kernel, plainProduct: await plainMatrices(open.readAsset, shape, operations) };
     } catch (error) {
-      if (!(error instanceof EngineError)) throw error;
-      reason ||= error.message.split('\n', 1)[0]!;
+      failure = error;
     } finally {
-      await Promise.race([open.device.popErrorScope(), open.lost]).catch(() => {});
+      const refusal = await Promise.race([open.device.popErrorScope(), open.lost]).catch(() => null);
+      first ??= refusal ? new EngineError(refusal.message) : failure;
     }
   }
-  return reason;
+  throw first;
 }
 
 /** Whether it gives what multiply-adds give, where blocks, slices and tiles are not full, and with numbers of all sizes. */
 export async function isRight(open: Kernels, kernel: ConvKernel): Promise<boolean> {
-  for (const conv of [convolution(1, 72), convolution(3, 72), convolution(3, 16), convolution(3, 8)]) {
-    const expected = await tryConvolution(open, conv, RIGHT);
-    const found = await tryConvolution(open, conv, { ...RIGHT, kernel });
-    if (!found.output.every((value, i) => value === expected.output[i])) return false;
-  }
+  for (const conv of [convolution(1, 72), convolution(3, 72), convolution(3, 16), convolution(3, 8)])
+    if (!(await compare(open, kernel, conv, RIGHT)).equal) return false;
   return true;
 }
 
-async function isFaster(open: Kernels, kernel: ConvKernel): Promise<boolean> {
-  const conv = convolution(3, 128);
-  const { seconds } = await tryConvolution(open, conv, { ...FAST, kernel });
-  return seconds < (await tryConvolution(open, conv, FAST)).seconds;
+async function expectFaster(open: Kernels, kernel: ConvKernel): Promise<void> {
+  const { equal, faster } = await compare(open, kernel, convolution(3, 128), FAST);
+  if (!equal) throw wrong();
+  if (!faster) throw new EngineError('multiply-adds are faster');
+}
+
+const wrong = () => new EngineError('their results are wrong');
+
+async function compare(
+  open: Kernels,
+  kernel: ConvKernel,
+  conv: Conv,
+  work: typeof RIGHT | typeof FAST,
+): Promise<{ equal: boolean; faster: boolean }> {
+  const found = await tryConvolution(open, conv, { ...work, kernel });
+  const expected = await tryConvolution(open, conv, work);
+  return {
+    equal: found.output.every((value, i) => value === expected.output[i]),
+    faster: found.seconds < expected.seconds,
+  };
+}
+
+/** Whether the device still computes. */
+function works(open: Kernels): Promise<boolean> {
+  return tryConvolution(open, convolution(1, 8), RIGHT).then(
+    () => true,
+    () => false,
+  );
 }
 
 function convolution(kernel: 1 | 3, channels: number): Conv {
