@@ -5,6 +5,7 @@ import type { Notices } from './notices.ts';
 import type { Decoding } from './permalink.ts';
 import type { PictureMap } from './picture-map.ts';
 import type { ShownPicture } from './shown-picture.ts';
+import { stalePage } from './stale-page.ts';
 
 const KEY = 'liif-decode-here';
 
@@ -96,7 +97,8 @@ export class DecodeSwitch {
     try {
       const { decodedHere, engineText, listenToDecoder, openLocally } = await import('./local-picture.ts');
       const forget = listenToDecoder({
-        progress: (loaded, total) => this.#describe(`Loading, ${Math.floor((100 * loaded) / total)} %`),
+        progress: (loaded, total) =>
+          this.#describe(loaded < total ? `Loading, ${Math.floor((100 * loaded) / total)} %` : 'Starting'),
         warning: (message) => notices.show(message, { forMs: 8000 }),
         failure: (error) => this.#fail(error),
       });
@@ -124,18 +126,21 @@ export class DecodeSwitch {
     this.#options.onChange();
     // The page tells of that.
     if (this.#fromServer.edition.replaced.aborted) return;
+    const stale = stalePage(error);
+    const again = () => {
+      notice.close();
+      if (stale === undefined) return this.toggle();
+      remember(true);
+      location.reload();
+    };
     const notice = this.#options.notices.show(
-      `This browser cannot decode the picture; the server does. ${error.message}`,
+      stale === undefined
+        ? `This browser cannot decode the picture; the server does. ${error.message}`
+        : `${stale} The server decodes the picture.`,
       {
         forMs: 15_000,
         kind: 'fault',
-        action: {
-          name: 'Try again',
-          run: () => {
-            notice.close();
-            this.toggle();
-          },
-        },
+        action: { name: stale === undefined ? 'Try again' : 'Load the page anew', run: again },
       },
     );
   }

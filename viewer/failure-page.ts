@@ -1,6 +1,7 @@
 import { NoTileServer, ServerError } from './api.ts';
 import { element } from './element.ts';
 import { messagePage } from './message-page.ts';
+import { stalePage } from './stale-page.ts';
 
 interface Failure {
   /** Plain words. */
@@ -41,14 +42,8 @@ function failureOf(error: Error): Failure {
     return { sentence: message, again: error.status === undefined || error.status >= 500 };
   if (error instanceof NoTileServer)
     return { sentence: 'Only files are served here: pictures are opened by ?src=.', again: false };
-  // Parts of this page that are fetched when they are needed; they go when the page is replaced by its next version.
-  if (/dynamically imported module|importing a module|preload CSS|decoder cannot be loaded/i.test(message))
-    return {
-      sentence:
-        'A part of this page cannot be fetched: its host is out of reach, or has another version of the page by now.',
-      detail: message,
-      again: 'reload',
-    };
+  const stale = stalePage(error);
+  if (stale !== undefined) return { sentence: stale, detail: message, again: 'reload' };
   switch ((error as { readonly tag?: string }).tag) {
     case 'FormatError':
       return {

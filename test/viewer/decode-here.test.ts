@@ -460,4 +460,23 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
     await page.close();
   });
+
+  it('is loaded anew where the decoder has gone with the version that the page is of', async () => {
+    const server = await startServer({
+      roots: [picture],
+      viewer: await builtViewer(),
+      openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
+    });
+    const page = await openPage();
+    await page.route('**/local-picture-*', (route) => route.fulfill({ status: 404 }));
+    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
+    await page.waitForSelector('.readout');
+    await page.keyboard.press('d');
+    const notice = page.locator('.notice', { hasText: 'has another version of the page by now' });
+    await notice.waitFor();
+    await page.unroute('**/local-picture-*');
+    await notice.getByRole('button', { name: 'Load the page anew' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
+    await page.close();
+  });
 });

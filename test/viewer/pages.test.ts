@@ -217,6 +217,28 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('is loaded anew where a part of the decoder has gone, or the weights are of another version', async () => {
+    const { url } = await staticHost(true);
+    const page = await openPage();
+    const alert = page.getByRole('alert');
+    await page.route(/safetensors/, async (route) => {
+      const response = await route.fetch();
+      const body = await response.body();
+      body[body.length - 1]! ^= 1;
+      await route.fulfill({ response, body });
+    });
+    await page.goto(`${url}?src=pictures/photo.liif`);
+    await alert.getByText('The weights of the decoder are damaged, or of another version').waitFor();
+    await page.unroute(/safetensors/);
+    await page.route(/kernels/, (route) => route.fulfill({ status: 404 }));
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await alert.getByText('has another version of the page by now').waitFor();
+    await page.unroute(/kernels/);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.waitForSelector('.readout');
+    await page.close();
+  });
+
   it('says in words that its script does not run: missing on the host, or opened from a folder', async () => {
     const { url } = await staticHost(true);
     const page = await openPage();

@@ -1,0 +1,13 @@
+/** Why only a new page can help, if that is so: its parts are fetched when they are needed, and go when the page is replaced by its next version. */
+export function stalePage(error: Error): string | undefined {
+  const { message } = error;
+  if (PART_MISSING.test(message))
+    return 'A part of this page cannot be fetched: its host is out of reach, or has another version of the page by now.';
+  if ((error as { readonly tag?: string }).tag === 'FormatError' && message.startsWith('model at '))
+    return 'The weights of the decoder are damaged, or of another version of the page.';
+  return undefined;
+}
+
+/** In the words of browsers, and of `liif/browser`. */
+const PART_MISSING =
+  /dynamically imported module|importing a module|preload CSS|(decoder|script) cannot be loaded|\.wasm: (the answer is|Failed to fetch|NetworkError|Load failed)/i;
