@@ -126,6 +126,8 @@ export class DecodeSwitch {
     this.#options.onChange();
     // The page tells of that.
     if (this.#fromServer.edition.replaced.aborted) return;
+    // Nor does the next picture try it unasked: the switch would be off, and nobody could switch it off.
+    remember(false);
     const stale = stalePage(error);
     const again = () => {
       notice.close();

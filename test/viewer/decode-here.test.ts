@@ -440,7 +440,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     await own.close();
   });
 
-  it('leaves the server in its place when decoding fails, and says so', async () => {
+  it('leaves the server in its place when decoding fails, says so, and does not try the next picture unasked', async () => {
     const server = await startServer({
       roots: [picture],
       viewer: await builtViewer(),
@@ -448,13 +448,22 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     });
     const page = await openPage();
     await page.route('**/model/*', (route) => route.fulfill({ status: 404 }));
-    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1&decode=here`);
+    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
+    await page.waitForSelector('.readout');
+    await page.keyboard.press('d');
     // A server that has just started may still turn tiles away, and a notice says that as well.
     const notice = page
       .locator('.notice')
       .filter({ hasText: /This browser cannot decode the picture; the server does\..*404/ });
     await notice.waitFor();
-    expect(await page.getByRole('switch').getAttribute('aria-checked')).toBe('false');
+    const toggle = page.getByRole('switch');
+    expect(await toggle.getAttribute('aria-checked')).toBe('false');
+    await page.reload();
+    await page.getByText('By the server').waitFor();
+    expect(await notice.count()).toBe(0);
+    await page.waitForSelector('.readout');
+    await page.keyboard.press('d');
+    await notice.waitFor();
     await page.unroute('**/model/*');
     await notice.getByRole('button', { name: 'Try again' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
