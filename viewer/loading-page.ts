@@ -2,6 +2,9 @@ import { element } from './element.ts';
 import { backLink } from './message-page.ts';
 import { formatBytes } from './shown-picture.ts';
 
+/** So long nothing has come, and a new page is offered: a part of this one may be waited for in vain, and would be for the next picture, too. */
+const SLOW_MS = 20_000;
+
 /** Until a picture is there: that it is on its way and, where it is decoded here, how far the decoder has come. A host may never answer: `back` leads to all pictures. */
 export class LoadingPage {
   readonly #root: HTMLElement;
@@ -9,7 +12,9 @@ export class LoadingPage {
     attributes: { max: 1, 'aria-label': 'Loading' },
   });
   readonly #state = element('p', { text: 'Opening' });
+  readonly #slow = element('div', { attributes: { role: 'status' } });
   readonly #main: HTMLElement;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(root: HTMLElement, title: string, back: () => void) {
     this.#root = root;
@@ -20,9 +25,11 @@ export class LoadingPage {
       element('h1', { text: title, attributes: { dir: 'auto' } }),
       this.#progress,
       this.#state,
+      this.#slow,
       backLink(back),
     );
     root.replaceChildren(this.#main);
+    this.#wait();
   }
 
   progress(loaded: number, total: number): void {
@@ -31,15 +38,33 @@ export class LoadingPage {
       loaded < total
         ? `Loading the decoder, once: ${formatBytes(loaded)} of ${formatBytes(total)}`
         : 'Starting the decoder';
+    this.#wait();
   }
 
   /** Something else is shown from now on. */
   end(): void {
+    clearTimeout(this.#timer);
     this.#main.remove();
   }
 
   close(): void {
     this.end();
     this.#root.replaceChildren();
+  }
+
+  #wait(): void {
+    clearTimeout(this.#timer);
+    this.#slow.replaceChildren();
+    this.#timer = setTimeout(() => {
+      this.#slow.replaceChildren(
+        element('p', { text: 'This takes longer than usual.' }),
+        element('button', {
+          class: 'primary again',
+          text: 'Load the page anew',
+          attributes: { type: 'button' },
+          on: { click: () => location.reload() },
+        }),
+      );
+    }, SLOW_MS);
   }
 }

@@ -239,6 +239,25 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('offers to be loaded anew where nothing has come for long', async () => {
+    const { url } = await staticHost(true);
+    const page = await openPage();
+    await page.clock.install();
+    // Whatever waits for the kernels waits with the page.
+    await page.route(/kernels/, () => {});
+    await page.goto(`${url}?src=pictures/photo.liif`);
+    await page.getByText('Starting the decoder').waitFor();
+    const anew = page.getByRole('button', { name: 'Load the page anew' });
+    expect(await anew.count()).toBe(0);
+    await page.clock.fastForward(21_000);
+    await anew.waitFor();
+    expect(await findings(page)).toEqual([]);
+    await page.unroute(/kernels/);
+    await anew.click();
+    await page.waitForSelector('.readout');
+    await page.close();
+  });
+
   it('says in words that its script does not run: missing on the host, or opened from a folder', async () => {
     const { url } = await staticHost(true);
     const page = await openPage();
