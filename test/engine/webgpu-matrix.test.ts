@@ -4,7 +4,7 @@ import { openReferenceEngine } from '../../src/engine/reference/reference-engine
 import { openDevice } from '../../src/engine/webgpu/device.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
 import { matrixKernel, plainMatrices, shapeConstants } from '../../src/engine/webgpu/matrix/kernel.ts';
-import { chooseMatrices, isRight } from '../../src/engine/webgpu/matrix/open.ts';
+import { chooseMatrices, isRight, withMatrices } from '../../src/engine/webgpu/matrix/open.ts';
 import { packMatrices } from '../../src/engine/webgpu/matrix/pack.ts';
 import { type MatrixShape, matrixRequirements, matrixShape } from '../../src/engine/webgpu/matrix/shape.ts';
 import { openNodeWebGpu } from '../../src/engine/webgpu/node-gpu.ts';
@@ -171,17 +171,17 @@ describe.skipIf(gpu === undefined)(`convolutions by matrices of bytes${missing}`
   });
 
   it('cost a driver that hangs over them its device, and another is opened without', async () => {
+    const plain = { gpu, readAsset: (url: URL) => readFile(url), software: true };
+    const { refine } = withMatrices(plain, false);
     const { device, description, convKernel } = await openKernels({
-      gpu,
-      readAsset: (url) => readFile(url),
-      software: true,
-      chooseConvKernel: async (open) => {
+      ...plain,
+      refine: async (open) => {
         vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
         open.device.createComputePipelineAsync = () => new Promise(() => {});
-        const choice = chooseMatrices({ ...open, adapter: card(), software: false }, false);
+        const refined = refine({ ...open, adapter: card(), software: false });
         vi.advanceTimersByTime(30_000);
         vi.useRealTimers();
-        return choice;
+        return refined;
       },
     });
     expect(description).toMatch(

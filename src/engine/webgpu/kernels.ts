@@ -7,8 +7,8 @@ export interface KernelOptions extends DeviceOptions {
   /** `navigator.gpu`, or what stands in for it. */
   readonly gpu: GPU | undefined;
   readonly readAsset: ReadAsset;
-  /** Other kernels of convolutions for this device, where there are any. */
-  readonly chooseConvKernel?: (open: Kernels) => Promise<ConvKernelChoice>;
+  /** Other kernels of convolutions for this device, where there are any, or another device in its place. */
+  readonly refine?: (open: Kernels) => Promise<Kernels>;
 }
 
 /** A kernel that makes products of registers: `rounds` of them, an override, in each workgroup. */
@@ -16,17 +16,6 @@ export interface PlainProduct {
   readonly code: string;
   /** Multiply-adds of a workgroup in a round. */
   readonly multiplyAdds: number;
-}
-
-export interface ConvKernelChoice {
-  /** Undefined: multiply-adds are to be used. */
-  readonly kernel?: ConvKernel;
-  /** The most that such kernels can make, to be measured. */
-  readonly plainProduct?: PlainProduct;
-  /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
-  readonly description?: string;
-  /** The device did not survive the choice: another is opened, without. */
-  readonly deviceLost?: boolean;
 }
 
 /** A device with the compiled kernels: they are the same for every model, so several engines may share them. */
@@ -41,7 +30,6 @@ export interface Kernels extends OpenDevice {
 
 /** Rejects with EngineError when there is no device that serves. */
 export async function openKernels(options: KernelOptions): Promise<Kernels> {
-  const { requirements: _, chooseConvKernel, ...plainly } = options;
   const shaders = await readShaders(options.readAsset);
   const open = await openDevice(options.gpu, options);
   try {
@@ -50,14 +38,7 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
       kernels.map(async ([kernel, code]) => [kernel, await compile(open, kernel, code)] as const),
     );
     const plain = { ...open, pipelines: new Map(pipelines), readAsset: options.readAsset };
-    const { kernel, plainProduct, description, deviceLost } = (await chooseConvKernel?.(plain)) ?? {};
-    if (deviceLost) open.device.destroy();
-    return {
-      ...(deviceLost ? await openKernels(plainly) : plain),
-      ...(kernel && { convKernel: kernel }),
-      ...(plainProduct && { plainProduct }),
-      ...(description && { description: `${open.description} (${description})` }),
-    };
+    return (await options.refine?.(plain)) ?? plain;
   } catch (error) {
     open.device.destroy();
     throw error;

@@ -5,7 +5,7 @@ import type { Model } from '../../network/model.ts';
 import type { Engine } from '../engine.ts';
 import { severalAsOne } from '../several.ts';
 import { DeviceChunks } from './device-chunks.ts';
-import { matrixOptions } from './matrix/open.ts';
+import { withMatrices } from './matrix/open.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { type ChunkCoder, openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
@@ -70,19 +70,20 @@ export async function openNodeWebGpu(
   const matrices = variable('LIIF_GPU_MATRICES', ['on', 'off']);
   if (named === undefined && !hasGraphicsDevice())
     throw new EngineError('no graphics device is to be seen here');
-  const open = async (adapter: string | undefined) =>
-    openWebGpuEngine(model, {
+  const open = async (adapter: string | undefined) => {
+    const plain = {
       gpu: await nodeGpu(adapter, matrices !== 'off'),
       software: named !== undefined,
-      readAsset: (url) => readFile(url),
+      readAsset: (url: URL) => readFile(url),
       cpu,
       plainSpeed,
-      ...(matrices !== 'off' && matrixOptions(matrices === 'on')),
       deviceChunks: DeviceChunks,
       ...(chunksOn && { chunksOn }),
       maxFreeBytes: FREE_BYTES,
       ...options,
-    });
+    };
+    return openWebGpuEngine(model, matrices === 'off' ? plain : withMatrices(plain, matrices === 'on'));
+  };
   const adapters = named?.split(',') ?? (await adapterNames());
   if (adapters.length < 2) return open(adapters[0]);
   const opened = await Promise.allSettled(adapters.map(open));

@@ -1,6 +1,6 @@
 import { EngineError, messageOf } from '../../../errors.ts';
 import type { Conv } from '../../../network/model.ts';
-import type { ConvKernelChoice, KernelOptions, Kernels } from '../kernels.ts';
+import { type KernelOptions, type Kernels, openKernels, type PlainProduct } from '../kernels.ts';
 import type { ConvKernel } from '../pack.ts';
 import { matrixKernel, plainMatrices, subgroupOperations } from './kernel.ts';
 import { type MatrixShape, matrixRequirements, matrixShape } from './shape.ts';
@@ -11,9 +11,33 @@ const FAST = { side: 128, layers: 16, runs: 3 } as const;
 /** A driver that takes longer to compile and try them is given up. */
 const PATIENCE_MS = 30_000;
 
-/** For `openKernels`: convolutions by matrices where they are faster than multiply-adds, or always. */
-export function matrixOptions(always: boolean): Pick<KernelOptions, 'requirements' | 'chooseConvKernel'> {
-  return { requirements: matrixRequirements, chooseConvKernel: (open) => chooseMatrices(open, always) };
+interface MatrixChoice {
+  /** Undefined: multiply-adds are to be used. */
+  readonly kernel?: ConvKernel;
+  /** The most that such kernels can make, to be measured. */
+  readonly plainProduct?: PlainProduct;
+  /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
+  readonly description?: string;
+  /** The device did not survive the choice. */
+  readonly deviceLost?: boolean;
+}
+
+/** `openKernels` with these options: convolutions by matrices where they are faster than multiply-adds, or always. */
+export function withMatrices<Options extends KernelOptions>(
+  options: Options,
+  always: boolean,
+): Options & Required<Pick<KernelOptions, 'requirements' | 'refine'>> {
+  const refine = async (open: Kernels): Promise<Kernels> => {
+    const { kernel, plainProduct, description, deviceLost } = await chooseMatrices(open, always);
+    if (deviceLost) open.device.destroy();
+    return {
+      ...(deviceLost ? await openKernels(options) : open),
+      ...(kernel && { convKernel: kernel }),
+      ...(plainProduct && { plainProduct }),
+      ...(description && { description: `${open.description} (${description})` }),
+    };
+  };
+  return { ...options, requirements: matrixRequirements, refine };
 }
 
 /**
@@ -21,7 +45,7 @@ export function matrixOptions(always: boolean): Pick<KernelOptions, 'requirement
  * nothing is taken on trust: results must equal those of multiply-adds in every bit. On a card that is simulated they are tried only if they are to be
  * used always. Rejects with EngineError when they are, and cannot; else any failure is a reason for multiply-adds.
  */
-export async function chooseMatrices(open: Kernels, always: boolean): Promise<ConvKernelChoice> {
+export async function chooseMatrices(open: Kernels, always: boolean): Promise<MatrixChoice> {
   const shape = matrixShape(open.adapter);
   if (!shape || (open.software && !always)) {
     if (always) throw noMatrices(open, 'it has none of bytes');
@@ -54,7 +78,7 @@ function noMatrices({ description }: Kernels, reason: string): EngineError {
   return new EngineError(`The graphics device (${description}) cannot compute by matrices: ${reason}`);
 }
 
-type RightKernel = Required<Pick<ConvKernelChoice, 'kernel' | 'plainProduct'>>;
+type RightKernel = Required<Pick<MatrixChoice, 'kernel' | 'plainProduct'>>;
 
 /** A kernel whose results are right. */
 async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKernel> {
