@@ -6,7 +6,7 @@ export interface HttpSourceOptions {
   /** Instead of the global fetch, e.g. one with an allow-list. */
   readonly fetch?: typeof globalThis.fetch;
   readonly headers?: Readonly<Record<string, string>>;
-  /** For an answer to begin, default 30 s; its body may then take as long again and a second for every 16 KiB. */
+  /** For an answer to begin, default 30 s; its body may then take as long again and a second for every 16 KiB that come. */
   readonly timeoutMs?: number;
   /** Further attempts after a network failure, a 5xx, 408 or 429, default 2. */
   readonly retries?: number;
@@ -168,12 +168,13 @@ class HttpSource implements Source {
 
   /** Exactly `length` bytes, or all of a body of unknown length; nothing is reserved before they come. */
   async #body(response: Response, length: number | undefined, deadline: Deadline): Promise<Uint8Array> {
-    deadline.extend((length ?? MAX_WHOLE_BYTES) / MIN_BYTES_PER_MS);
+    deadline.extend(deadline.ms);
     const parts: Uint8Array[] = [];
     let found = 0;
     const reader = response.body?.getReader();
     for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
       found += part.value.length;
+      deadline.extend(Math.floor(part.value.length / MIN_BYTES_PER_MS));
       if (length === undefined && found > MAX_WHOLE_BYTES) throw this.#tooLarge();
       if (length !== undefined && found > length)
         throw this.#failed('the server sent more bytes than it said');
@@ -196,23 +197,27 @@ class Deadline {
   readonly #controller = new AbortController();
   readonly #forget: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  ms: number;
+  readonly #start = performance.now();
+  ms = 0;
   passed = false;
 
   constructor(ms: number, caller: AbortSignal | undefined) {
-    this.ms = ms;
     this.#forget = onAbort(caller, () => this.#controller.abort(caller?.reason));
-    this.#arm();
+    this.extend(ms);
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Starts anew with some more time. */
   extend(ms: number): void {
-    this.ms += Math.ceil(ms);
-    this.#arm();
+    this.ms += ms;
+    clearTimeout(this.#timer);
+    const expire = () => {
+      this.passed = true;
+      this.#controller.abort();
+    };
+    this.#timer = setTimeout(expire, this.#start + this.ms - performance.now());
   }
 
   abort(): void {
@@ -222,14 +227,6 @@ class Deadline {
   end(): void {
     clearTimeout(this.#timer);
     this.#forget();
-  }
-
-  #arm(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.passed = true;
-      this.#controller.abort();
-    }, this.ms);
   }
 }
 

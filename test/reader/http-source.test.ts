@@ -335,6 +335,17 @@ describe('httpSource', () => {
     expect(await patient.source.getBytes(0, 100)).toEqual(hundred);
   });
 
+  it('gives up a whole file of unknown length that does not end', async () => {
+    const { source } = await serve(
+      (_, response) => void response.writeHead(200).write(bytes.subarray(0, 999)),
+      {
+        timeoutMs: 60,
+        retries: 0,
+      },
+    );
+    await expect(source.getBytes(0, 100)).rejects.toMatchObject({ code: 'slow' });
+  });
+
   it('stops a request when aborted, with the reason of the signal', async () => {
     const controller = new AbortController();
     let closed: Promise<unknown> | undefined;
