@@ -244,8 +244,8 @@ describe('the shape of matrices', () => {
       features: ['chromium-experimental-subgroup-matrix', 'subgroups'],
       limits: {
         maxComputeWorkgroupStorageSize: 17_280,
-        maxComputeInvocationsPerWorkgroup: 256,
-        maxComputeWorkgroupSizeX: 256,
+        maxComputeInvocationsPerWorkgroup: 128,
+        maxComputeWorkgroupSizeX: 128,
       },
     });
   });

@@ -56,8 +56,7 @@ function invocations({ M, N, subgroup }: MatrixShape): number {
 export function matrixRequirements(adapter: GPUAdapter): DeviceRequirements | undefined {
   const shape = matrixShape(adapter);
   if (!shape) return undefined;
-  // What every device offers is more than enough of the last two for most shapes; less may not be asked for.
-  const threads = Math.max(256, invocations(shape));
+  const threads = invocations(shape);
   return {
     features: FEATURES,
     limits: {
