@@ -205,7 +205,8 @@ export class PictureMap {
 
   /** The picture can be pushed aside, but its middle half stays in reach: the center of the view comes back to it. */
   #comeBack(): void {
-    if (this.motion.running || this.#panning) return;
+    // A map that is removed ends its motion, and says so: another one would never end.
+    if (this.motion.running || this.#panning || this.#closing.signal.aborted) return;
     const { width, height } = this.picture.size;
     const { x, y } = this.view.center;
     const within = (value: bigint, side: number) => {

@@ -123,6 +123,23 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('is left while a picture that was pushed aside comes back, without a fault', async () => {
+    const page = await openPage({ reducedMotion: 'no-preference' });
+    await page.goto(`${server!.localUrl}view?id=noise`);
+    await page.waitForSelector('.readout');
+    await page.evaluate(async () => {
+      const followed = new Promise((resolve) => addEventListener('hashchange', resolve, { once: true }));
+      location.hash = '#x=-50&y=150&z=2';
+      await followed;
+      document.querySelector<HTMLElement>('[aria-label="All pictures"]')!.click();
+      // Frames of a motion that went on would be the map's last.
+      for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+    });
+    await page.waitForSelector('.card');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('opens one of several files, says which are not open, and tells of those that it does not take', async () => {
     const page = await open('', (await staticHost()).url);
     await drop(page, { 'a.jpg': png, 'one.liif': liif, 'two.liif': liif, 'three.liif': liif });
