@@ -75,5 +75,7 @@ export async function tryConvolution(
 
 /** All of int16, in a fixed order. */
 export function pseudoRandom(length: number): Int16Array {
-  return Int16Array.from({ length }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >> 16);
+  const numbers = new Int16Array(length);
+  for (let i = 0; i < length; i++) numbers[i] = Math.imul(i + 1, 0x9e3779b1) >> 16;
+  return numbers;
 }
