@@ -1,6 +1,6 @@
 import { NoTileServer, ServerError } from './api.ts';
 import { element } from './element.ts';
-import { messagePage } from './message-page.ts';
+import { againButton, messagePage } from './message-page.ts';
 import { stalePage } from './stale-page.ts';
 
 interface Failure {
@@ -24,13 +24,7 @@ export function failurePage(error: Error, again: () => void, back: () => void): 
         element('p', { text: failure.sentence }),
         failure.detail !== undefined && element('p', { class: 'detail', text: failure.detail }),
       ),
-      failure.again &&
-        element('button', {
-          class: 'primary again',
-          text: 'Try again',
-          attributes: { type: 'button' },
-          on: { click: failure.again === 'reload' ? () => location.reload() : again },
-        }),
+      failure.again && againButton('Try again', failure.again === 'reload' ? () => location.reload() : again),
     ],
     back,
   );

@@ -1,5 +1,5 @@
 import { element } from './element.ts';
-import { backLink } from './message-page.ts';
+import { againButton, backLink } from './message-page.ts';
 import { formatBytes } from './shown-picture.ts';
 
 /** So long nothing has come, and a new page is offered: a part of this one may be waited for in vain, and would be for the next picture, too. */
@@ -58,12 +58,7 @@ export class LoadingPage {
     this.#timer = setTimeout(() => {
       this.#slow.replaceChildren(
         element('p', { text: 'This takes longer than usual.' }),
-        element('button', {
-          class: 'primary again',
-          text: 'Load the page anew',
-          attributes: { type: 'button' },
-          on: { click: () => location.reload() },
-        }),
+        againButton('Load the page anew', () => location.reload()),
       );
     }, SLOW_MS);
   }

@@ -10,6 +10,11 @@ export function messagePage(
   return element('main', { class: 'message' }, element('h1', { text: title }), ...words, backLink(back));
 }
 
+/** Tries again what such a page waits for, or has given up. */
+export function againButton(text: string, click: () => void): HTMLElement {
+  return element('button', { class: 'primary again', text, attributes: { type: 'button' }, on: { click } });
+}
+
 /** To all pictures. */
 export function backLink(back: () => void): HTMLElement {
   const click = (event: Event) => {

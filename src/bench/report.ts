@@ -75,6 +75,6 @@ export function figure(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toPrecision(2);
 }
 
-/** Of more than all: matrices make several times the products of the plain kernel. */
+/** `toPrecision` would write 100 and more in powers of ten. */
 const percent = (share: number) =>
   `${share < 0.995 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;

@@ -374,15 +374,16 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
 });
 
 describe.skipIf(!there)('the switch "Decode here"', () => {
-  const picture = folderOf(`samples/encoded/${PICTURE}.liif`);
-
-  it('is reached by keys, says what decodes, is kept, and goes back to the server', async () => {
-    const server = await startServer({
-      roots: [picture],
+  const pictureServer = async (options: { maxWaitMs?: number } = {}) =>
+    startServer({
+      roots: [folderOf(`samples/encoded/${PICTURE}.liif`)],
       openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
       viewer: await builtViewer(),
-      maxWaitMs: 30_000,
+      ...options,
     });
+
+  it('is reached by keys, says what decodes, is kept, and goes back to the server', async () => {
+    const server = await pictureServer({ maxWaitMs: 30_000 });
     const page = await openPage();
     const asked: string[] = [];
     page.on('request', (request) => asked.push(new URL(request.url()).pathname));
@@ -441,11 +442,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   });
 
   it('leaves the server in its place when decoding fails, says so, and does not try the next picture unasked', async () => {
-    const server = await startServer({
-      roots: [picture],
-      viewer: await builtViewer(),
-      openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
-    });
+    const server = await pictureServer();
     const page = await openPage();
     await page.route('**/model/*', (route) => route.fulfill({ status: 404 }));
     await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
@@ -471,11 +468,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   });
 
   it('is loaded anew where the decoder has gone with the version that the page is of', async () => {
-    const server = await startServer({
-      roots: [picture],
-      viewer: await builtViewer(),
-      openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
-    });
+    const server = await pictureServer();
     const page = await openPage();
     await page.route('**/local-picture-*', (route) => route.fulfill({ status: 404 }));
     await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);

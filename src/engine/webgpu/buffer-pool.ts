@@ -6,6 +6,9 @@ function sizeClass(byteLength: number): number {
   return Math.ceil(byteLength / step) * step;
 }
 
+/** Copied from and to, bound as uniforms and as storage: the bits of GPUBufferUsage, which Node does not have as a global. */
+const USAGE = 4 | 8 | 64 | 128;
+
 export interface BufferPoolOptions {
   /** Bound of all memory, in bytes. */
   readonly maxBytes: number;
@@ -14,12 +17,11 @@ export interface BufferPoolOptions {
 }
 
 /**
- * Buffers of one usage on the device, counted and used again. A buffer may be freed as soon as the work that uses it has been submitted: the device
+ * Buffers of all uses on the device, counted and used again. A buffer may be freed as soon as the work that uses it has been submitted: the device
  * runs submissions in order, so whoever gets it next comes after.
  */
 export class BufferPool {
   readonly #device: GPUDevice;
-  readonly #usage: number;
   readonly #options: BufferPoolOptions;
   /** Least recently freed first. */
   #free: GPUBuffer[] = [];
@@ -31,9 +33,8 @@ export class BufferPool {
   #bytes = 0;
   #destroyed = false;
 
-  constructor(device: GPUDevice, usage: number, options: BufferPoolOptions) {
+  constructor(device: GPUDevice, options: BufferPoolOptions) {
     this.#device = device;
-    this.#usage = usage;
     this.#options = options;
   }
 
@@ -61,7 +62,7 @@ export class BufferPool {
       throw new EngineError(
         `${byteLength} more bytes would take the graphics memory beyond ${this.#options.maxBytes}`,
       );
-    const buffer = this.#device.createBuffer({ size, usage: this.#usage });
+    const buffer = this.#device.createBuffer({ size, usage: USAGE });
     this.#buffers.add(buffer);
     this.#bytes += size;
     return buffer;

@@ -25,7 +25,7 @@ export interface Kernels extends OpenDevice {
   /** Instead of those by multiply-adds. */
   readonly convKernel?: ConvKernel;
   /** Of `convKernel`. */
-  readonly plainProduct?: PlainProduct;
+  readonly plainProduct?: () => Promise<PlainProduct>;
 }
 
 /** Rejects with EngineError when there is no device that serves. */

@@ -1,6 +1,7 @@
 import { EngineError } from '../../errors.ts';
 import type { PlainSpeed } from '../engine.ts';
 import type { Kernels } from './kernels.ts';
+import { readShader } from './shaders.ts';
 
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copySource: 4, copyDestination: 8, storage: 128 } as const;
@@ -23,8 +24,8 @@ export async function plainSpeed(
   { device, lost, readAsset, plainProduct }: Kernels,
   signal?: AbortSignal,
 ): Promise<PlainSpeed> {
-  const { code, multiplyAdds } = plainProduct ?? {
-    code: new TextDecoder().decode(await readAsset(new URL('./shaders/plain-product.wgsl', import.meta.url))),
+  const { code, multiplyAdds } = (await plainProduct?.()) ?? {
+    code: await readShader(readAsset, new URL('./shaders/plain-product.wgsl', import.meta.url)),
     multiplyAdds: WORKGROUP * CHAINS,
   };
   const result = device.createBuffer({ size: 16, usage: USAGE.storage });

@@ -1,5 +1,6 @@
 import { EngineError } from '../../errors.ts';
 import type { OpenDevice } from './device.ts';
+import type { Submitter } from './submission.ts';
 
 /** Copies out of the device that are under way at once. */
 const SLOTS = 8;
@@ -82,6 +83,21 @@ export class ReadbackRing {
     this.#buffers.delete(dropped);
     dropped.destroy();
   }
+}
+
+/** The first bytes of a buffer, as int16. */
+export function readTensor(
+  ring: ReadbackRing,
+  submitter: Submitter,
+  buffer: GPUBuffer,
+  byteLength: number,
+): Promise<Int16Array> {
+  return ring.copy(
+    byteLength,
+    (staging) =>
+      submitter.submit(({ encoder }) => encoder.copyBufferToBuffer(buffer, 0, staging, 0, byteLength)),
+    (bytes) => new Int16Array(bytes.slice(0, byteLength)),
+  );
 }
 
 function align(byteLength: number): number {

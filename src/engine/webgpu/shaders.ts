@@ -12,8 +12,11 @@ export type Kernel = keyof Shaders;
 /** Bytes of a file that belongs to the package. */
 export type ReadAsset = (url: URL) => Promise<Uint8Array>;
 
+export async function readShader(readAsset: ReadAsset, url: URL): Promise<string> {
+  return new TextDecoder().decode(await readAsset(url));
+}
+
 export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
-  const decoder = new TextDecoder();
   // Written out: bundlers recognize `new URL` with a literal only.
   const [layer, convolution, multiplyAdd, conv3x3, conv1x1, row, unshuffle, head] = await Promise.all(
     [
@@ -25,7 +28,7 @@ export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
       new URL('./shaders/row.wgsl?no-inline', import.meta.url),
       new URL('./shaders/unshuffle.wgsl?no-inline', import.meta.url),
       new URL('./shaders/head.wgsl?no-inline', import.meta.url),
-    ].map(async (url) => decoder.decode(await readAsset(url))),
+    ].map((url) => readShader(readAsset, url)),
   );
   return {
     conv3x3: `${layer}${convolution}${multiplyAdd}${conv3x3}`,

@@ -20,7 +20,7 @@ import { LayerRunner } from './layer-runner.ts';
 import { createTensor, packHead, uploadLayers } from './pack.ts';
 import type { plainSpeed } from './plain-speed.ts';
 import { type Tensor, tensorBytes } from './plan.ts';
-import { ReadbackRing } from './readback.ts';
+import { ReadbackRing, readTensor } from './readback.ts';
 import { Submitter } from './submission.ts';
 
 /** What codes chunks where the device does not, and follows gradients. */
@@ -59,8 +59,6 @@ export interface WebGpuEngine extends Engine {
   readonly gpuDevice: GPUDevice;
 }
 
-/** GPUBufferUsage, which Node does not have as a global. */
-const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } as const;
 const CALLS_AT_ONCE = 4;
 /** With as many threads wasm codes chunks faster than one thread can read the symbols of. */
 const BUSY_THREADS = 5;
@@ -124,14 +122,10 @@ class DeviceEngine implements WebGpuEngine {
         this.#enter(undefined, signal);
         return plainSpeed(open, signal);
       };
-    this.#pool = new BufferPool(
-      open.device,
-      USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyDestination,
-      {
-        maxBytes: options.maxBytes ?? 8 * 2 ** 30,
-        maxFreeBytes: options.maxFreeBytes ?? 512 * 2 ** 20,
-      },
-    );
+    this.#pool = new BufferPool(open.device, {
+      maxBytes: options.maxBytes ?? 8 * 2 ** 30,
+      maxFreeBytes: options.maxFreeBytes ?? 512 * 2 ** 20,
+    });
     this.#ring = new ReadbackRing(open);
     this.#submitter = new Submitter(open, this.#pool);
     const { deviceChunks, chunksOn } = options;
@@ -294,14 +288,7 @@ class DeviceEngine implements WebGpuEngine {
   }
 
   #read(buffer: GPUBuffer, byteLength: number): Promise<Int16Array> {
-    return this.#ring.copy(
-      byteLength,
-      (staging) =>
-        this.#submitter.submit(({ encoder }) => {
-          encoder.copyBufferToBuffer(buffer, 0, staging, 0, byteLength);
-        }),
-      (bytes) => new Int16Array(bytes.slice(0, byteLength)),
-    );
+    return readTensor(this.#ring, this.#submitter, buffer, byteLength);
   }
 
   /** Weights, for the life of the engine. */

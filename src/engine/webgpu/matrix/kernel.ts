@@ -1,6 +1,6 @@
 import { compile, type Kernels, type PlainProduct } from '../kernels.ts';
 import type { ConvKernel } from '../pack.ts';
-import type { ReadAsset } from '../shaders.ts';
+import { type ReadAsset, readShader } from '../shaders.ts';
 import { packMatrices, tapsInPairs } from './pack.ts';
 import type { MatrixShape } from './shape.ts';
 
@@ -14,8 +14,7 @@ export async function matrixKernel(
   shape: MatrixShape,
   operations: string,
 ): Promise<ConvKernel> {
-  const read = (files: readonly string[]) =>
-    Promise.all(files.map((file) => readShader(open.readAsset, file)));
+  const read = (files: readonly string[]) => Promise.all(files.map((file) => shader(open.readAsset, file)));
   const common = await read(['layer', 'convolution', 'matrix']);
   const [tile, taps, tapPairs, points] = await read([
     'matrix3x3',
@@ -44,7 +43,7 @@ export async function plainMatrices(
   shape: MatrixShape,
   operations: string,
 ): Promise<PlainProduct> {
-  const code = `${operations}\n${await readShader(readAsset, 'plain-matrix')}`;
+  const code = `${operations}\n${await shader(readAsset, 'plain-matrix')}`;
   return { code, multiplyAdds: (SUBGROUPS * SUMS * shape.M * shape.N * shape.K) / 4 };
 }
 
@@ -59,14 +58,13 @@ export async function subgroupOperations(
 enable subgroups;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 ${shapeConstants(shape)}const UNIT = ${unit};
-${await readShader(readAsset, 'matrix-subgroup')}`;
+${await shader(readAsset, 'matrix-subgroup')}`;
 }
 
 export function shapeConstants({ M, N, K, subgroup }: MatrixShape): string {
   return `const M = ${M};\nconst N = ${N};\nconst K = ${K};\nconst SUBGROUP = ${subgroup};\n`;
 }
 
-async function readShader(readAsset: ReadAsset, name: string): Promise<string> {
-  const bytes = await readAsset(new URL(`../shaders/${name}.wgsl`, import.meta.url));
-  return new TextDecoder().decode(bytes);
+function shader(readAsset: ReadAsset, name: string): Promise<string> {
+  return readShader(readAsset, new URL(`../shaders/${name}.wgsl`, import.meta.url));
 }

@@ -15,7 +15,7 @@ interface MatrixChoice {
   /** Undefined: multiply-adds are to be used. */
   readonly kernel?: ConvKernel;
   /** The most that such kernels can make, to be measured. */
-  readonly plainProduct?: PlainProduct;
+  readonly plainProduct?: () => Promise<PlainProduct>;
   /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
   readonly description?: string;
   /** The device did not survive the choice. */
@@ -92,7 +92,7 @@ async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKern
       const operations = await subgroupOperations(open.readAsset, shape, unit);
       const kernel = await matrixKernel(open, shape, operations);
       if (!(await isRight(open, kernel))) throw wrong();
-      return { kernel, plainProduct: await plainMatrices(open.readAsset, shape, operations) };
+      return { kernel, plainProduct: () => plainMatrices(open.readAsset, shape, operations) };
     } catch (error) {
       failure = error;
     } finally {

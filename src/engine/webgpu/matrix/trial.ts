@@ -1,16 +1,13 @@
 import type { Conv } from '../../../network/model.ts';
 import { BufferPool } from '../buffer-pool.ts';
-import type { OpenDevice } from '../device.ts';
 import { DeviceWindows } from '../device-windows.ts';
+import type { Kernels } from '../kernels.ts';
 import { LayerRunner } from '../layer-runner.ts';
 import { type ConvKernel, createTensor, uploadLayers } from '../pack.ts';
 import { tensorBytes } from '../plan.ts';
-import { ReadbackRing } from '../readback.ts';
-import type { Kernel } from '../shaders.ts';
+import { ReadbackRing, readTensor } from '../readback.ts';
 import { Submitter } from '../submission.ts';
 
-/** GPUBufferUsage, which Node does not have as a global. */
-const USAGE = { copySource: 4, copyDestination: 8, uniform: 64, storage: 128 } as const;
 const MOST_BYTES = 2 ** 29;
 
 export interface TrialOptions {
@@ -28,12 +25,11 @@ export interface TrialResult {
 
 /** Runs a convolution of as many outputs as inputs over a picture of `side` sites, `layers` times in a row, by multiply-adds or by `kernel`; all that `runs` times. */
 export async function tryConvolution(
-  open: OpenDevice & { readonly pipelines: ReadonlyMap<Kernel, GPUComputePipeline> },
+  open: Kernels,
   conv: Conv,
   { side, layers, runs, kernel }: TrialOptions,
 ): Promise<TrialResult> {
-  const usage = USAGE.storage | USAGE.uniform | USAGE.copySource | USAGE.copyDestination;
-  const pool = new BufferPool(open.device, usage, { maxBytes: MOST_BYTES, maxFreeBytes: MOST_BYTES });
+  const pool = new BufferPool(open.device, { maxBytes: MOST_BYTES, maxFreeBytes: MOST_BYTES });
   const ring = new ReadbackRing(open);
   const weights: GPUBuffer[] = [];
   try {
@@ -59,13 +55,7 @@ export async function tryConvolution(
       made = await windows.make(network, input, rect, output, 1, () => {});
       seconds = Math.min(seconds, (performance.now() - start) / 1000);
     }
-    const bytes = tensorBytes(output);
-    const read = await ring.copy(
-      bytes,
-      (staging) => submitter.submit(({ encoder }) => encoder.copyBufferToBuffer(made!, 0, staging, 0, bytes)),
-      (copied) => new Int16Array(copied.slice(0, bytes)),
-    );
-    return { output: read, seconds };
+    return { output: await readTensor(ring, submitter, made!, tensorBytes(output)), seconds };
   } finally {
     pool.destroy();
     ring.destroy();

@@ -102,14 +102,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
   }
 
-  store_parts(subgroup * 3u * PART, high00, middle00, low00);
-  add_parts(layer, workgroup, subgroup, site0, block * OUTPUTS + output0);
-  store_parts(subgroup * 3u * PART, high01, middle01, low01);
-  add_parts(layer, workgroup, subgroup, site0, block * OUTPUTS + output1);
-  store_parts(subgroup * 3u * PART, high10, middle10, low10);
-  add_parts(layer, workgroup, subgroup, site1, block * OUTPUTS + output0);
-  store_parts(subgroup * 3u * PART, high11, middle11, low11);
-  add_parts(layer, workgroup, subgroup, site1, block * OUTPUTS + output1);
+  let parts = subgroup * 3u * PART;
+  store_parts(parts, high00, middle00, low00);
+  add_parts(layer, workgroup, parts, site0, block * OUTPUTS + output0);
+  store_parts(parts, high01, middle01, low01);
+  add_parts(layer, workgroup, parts, site0, block * OUTPUTS + output1);
+  store_parts(parts, high10, middle10, low10);
+  add_parts(layer, workgroup, parts, site1, block * OUTPUTS + output0);
+  store_parts(parts, high11, middle11, low11);
+  add_parts(layer, workgroup, parts, site1, block * OUTPUTS + output1);
 }
 
 // Of four channels of a site.
@@ -126,9 +127,8 @@ fn low_bytes(words: vec2<u32>) -> i32 {
   return bitcast<i32>((first | second) ^ 0x80808080u);
 }
 
-// Adds up the parts of a result, and writes the outputs of M sites from this one on.
-fn add_parts(layer: Layer, workgroup: vec3<u32>, subgroup: u32, first_site: u32, first_output: u32) {
-  let at = subgroup * 3u * PART;
+// Adds up the parts of a result, which lie from this word on, and writes the outputs of M sites from this one on.
+fn add_parts(layer: Layer, workgroup: vec3<u32>, at: u32, first_site: u32, first_output: u32) {
   for (var i = 4u * lane; i < PART; i += 4u * SUBGROUP) {
     let made = first_output + i % N;
     let sum = (four(at + i) << vec4<u32>(16u)) + (four(at + PART + i) << vec4<u32>(8u)) + four(at + 2u * PART + i);

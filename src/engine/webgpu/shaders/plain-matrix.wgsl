@@ -15,13 +15,11 @@ var<private> lane: u32;
 @compute @workgroup_size(SUBGROUPS * SUBGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_index) local: u32) {
   lane = local % SUBGROUP;
-  for (var i = local; i < max(2u * M * SITE_BYTES / 4u, N * K); i += SUBGROUPS * SUBGROUP) {
-    if (i < 2u * M * SITE_BYTES / 4u) {
-      memory[i] = i32(id.x + 0x01020304u * i);
-    }
-    if (i < N * K) {
-      weights[i] = i32(id.x + 0x04030201u * i);
-    }
+  for (var i = local; i < 2u * M * SITE_BYTES / 4u; i += SUBGROUPS * SUBGROUP) {
+    memory[i] = i32(id.x + 0x01020304u * i);
+  }
+  for (var i = local; i < N * K; i += SUBGROUPS * SUBGROUP) {
+    weights[i] = i32(id.x + 0x04030201u * i);
   }
   workgroupBarrier();
   let a0 = left(0u);
