@@ -444,7 +444,11 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   it('leaves the server in its place when decoding fails, says so, and does not try the next picture unasked', async () => {
     const server = await pictureServer();
     const page = await openPage();
-    await page.route('**/model/*', (route) => route.fulfill({ status: 404 }));
+    // Late enough for the link to say that this browser decodes.
+    await page.route('**/model/*', async (route) => {
+      await page.waitForFunction(() => /decode=here/.test(location.hash));
+      await route.fulfill({ status: 404 });
+    });
     await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
     await page.waitForSelector('.readout');
     await page.keyboard.press('d');
