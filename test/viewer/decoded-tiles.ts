@@ -13,10 +13,11 @@ export interface DecodedTile {
   readonly digest: string;
 }
 
-/** In the page: whether all tiles are there, decoded by it. */
+/** In the page: whether all tiles are there, decoded by it, and those of another zoom, which lie beneath until then, are gone. */
 export function isDecoded(): boolean {
   const tiles = [...document.querySelectorAll('.liif-tile')];
-  return tiles.length > 0 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
+  const zooms = new Set(tiles.map(({ parentElement }) => parentElement));
+  return zooms.size === 1 && tiles.every((tile) => tile.firstElementChild instanceof HTMLCanvasElement);
 }
 
 /** In the page: the tiles in view. */
@@ -41,7 +42,7 @@ export async function tilesInView(): Promise<DecodedTile[]> {
   return found;
 }
 
-/** The tiles in view when all are there and move no longer: those of another zoom go a moment after the last has come. */
+/** The tiles in view when all are there and move no longer. */
 export async function tilesAtRest(page: {
   decoded(): Promise<unknown>;
   tiles(): Promise<DecodedTile[]>;
