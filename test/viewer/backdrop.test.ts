@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, intercept, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
 const server = there
@@ -28,7 +28,7 @@ describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, ()
     const backdrop = page.locator('.backdrop');
     expect(await backdrop.isVisible()).toBe(false);
     // None of the new tiles comes.
-    await page.route(/\/noise\/\d/, () => undefined);
+    await intercept(page, /\/noise\/\d/, () => undefined);
     await page.evaluate(() => {
       location.hash = '#x=200&y=150&z=1';
     });

@@ -67,6 +67,15 @@ export async function builtViewer(): Promise<string> {
   return directory;
 }
 
+/** Answers requests of a page that is there. Chromium tells its loaders of it a moment after `page.route` says so, and what is asked for until then passes. */
+export async function intercept(page: Page, ...route: Parameters<Page['route']>): Promise<void> {
+  await page.route(...route);
+  const probe = '**/is-intercepted';
+  await page.route(probe, (asked) => asked.fulfill({ status: 204 }));
+  await page.waitForFunction(async () => (await fetch('/is-intercepted')).status === 204);
+  await page.unroute(probe);
+}
+
 /** What the page shows of its tiles. */
 export interface TileCount {
   readonly loaded: number;

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { folderOf, readBytes, type StaticHost, startStaticHost } from '../browser/chromium.ts';
 import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, findings, MISSING, openPage, quickEngine } from './browser.ts';
+import { builtViewer, findings, intercept, MISSING, openPage, quickEngine } from './browser.ts';
 
 const there = MISSING === undefined;
 const viewer = there ? await builtViewer() : '';
@@ -93,7 +93,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     const held = new Promise<void>((resolve) => {
       release = resolve;
     });
-    await page.route(/\/api\/images\/noise$/, async (route) => {
+    await intercept(page, /\/api\/images\/noise$/, async (route) => {
       await held;
       await route.continue();
     });
@@ -189,7 +189,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
 
   it('says in plain words what is wrong, what it comes from, and tries again where that can help', async () => {
     const page = await open();
-    await page.route(/api\/images\/noise/, (route) => route.abort());
+    await intercept(page, /api\/images\/noise/, (route) => route.abort());
     await page.locator('.card').first().click();
     const alert = page.getByRole('alert');
     await alert.getByText('The server cannot be reached.').waitFor();
@@ -247,7 +247,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.goto(`${url}?src=pictures/photo.liif`);
     await alert.getByText('The weights of the decoder are damaged, or of another version').waitFor();
     await page.unroute(/safetensors/);
-    await page.route(/kernels/, (route) => route.fulfill({ status: 404 }));
+    await intercept(page, /kernels/, (route) => route.fulfill({ status: 404 }));
     await page.getByRole('button', { name: 'Try again' }).click();
     await alert.getByText('has another version of the page by now').waitFor();
     await page.unroute(/kernels/);
@@ -312,7 +312,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     const held = new Promise<void>((resolve) => {
       release = resolve;
     });
-    await page.route('**/api/jobs/*', async (route) => {
+    await intercept(page, '**/api/jobs/*', async (route) => {
       await held;
       await route.continue();
     });

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { openImage } from '../../src/decode.ts';
 import { directoryOf, encoded, picture, startServer, testEngine } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openView, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, intercept, MISSING, openView, quickEngine, tilesLoaded } from './browser.ts';
 import { expectNativePixels } from './screen-pixels.ts';
 
 const there = MISSING === undefined;
@@ -68,7 +68,7 @@ describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` 
     async (ratio, side) => {
       const image = await openImage(large, { engine: await testEngine() });
       const page = await openView(server!.localUrl, 'large#x=450&y=350&z=2', { deviceScaleFactor: ratio });
-      await page.route(/\/\d+\/\d+\/\d+(@\dx)?\.webp/, (route) =>
+      await intercept(page, /\/\d+\/\d+\/\d+(@\dx)?\.webp/, (route) =>
         route.continue({ url: route.request().url().replace('.webp', '.png') }),
       );
       await page.keyboard.press('1');

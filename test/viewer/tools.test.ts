@@ -11,7 +11,7 @@ import {
   pixelsOf,
   startServer,
 } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, intercept, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
 const directory = await directoryOf({
@@ -123,7 +123,7 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
   it('tells samples once they can be had again, though nothing moves', async () => {
     const page = await open('view?id=noise#x=140.5&y=110.5&z=1');
     let reachable = false;
-    await page.route(/\/iiif\/|\/pixel\?/, (route) => (reachable ? route.continue() : route.abort()));
+    await intercept(page, /\/iiif\/|\/pixel\?/, (route) => (reachable ? route.continue() : route.abort()));
     const refused = page.waitForEvent('requestfailed', (request) => /\/noise\/\d+,/.test(request.url()));
     // The pointer rests beside the map from here on.
     await page.getByRole('button', { name: 'Inspect pixels' }).click();
@@ -137,7 +137,7 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
 
   it('says of a picture whose tiles are gone that it is no longer there', async () => {
     const page = await open('view?id=noise#x=140&y=110&z=1');
-    await page.route(/\/noise\/\d+\//, (route) => route.fulfill({ status: 404 }));
+    await intercept(page, /\/noise\/\d+\//, (route) => route.fulfill({ status: 404 }));
     await page.evaluate(() => {
       location.hash = '#x=100&y=80&z=5';
     });
