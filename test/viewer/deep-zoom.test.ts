@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
+import { builtViewer, intercept, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const NATIVE_ZOOM = 1;
 const there = MISSING === undefined;
@@ -379,7 +379,7 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.unroute(/\/noise\/\d+\/\d+\/\d+\.webp/);
     const aborted: string[] = [];
     page.on('requestfailed', (request) => aborted.push(`${request.failure()?.errorText} ${request.url()}`));
-    await page.route(/\/noise\/8\//, () => undefined);
+    await intercept(page, /\/noise\/8\//, () => undefined);
     const begun = page.waitForRequest(/\/noise\/8\//);
     await page.evaluate(() => {
       location.hash = '#x=100&y=100&z=8';

@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server/server-fixture.ts';
-import { builtViewer, MISSING, openPage, quickEngine } from './browser.ts';
+import { builtViewer, intercept, MISSING, openPage, quickEngine } from './browser.ts';
 
 const there = MISSING === undefined;
 const liif = await encoded(picture(60, 40));
@@ -43,7 +43,7 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
 
   it('says where more were asked for that they cannot be listed, and tries again', async () => {
     const page = await open();
-    await page.route('**/api/images?*', (route) => route.abort());
+    await intercept(page, '**/api/images?*', (route) => route.abort());
     await page.getByRole('button', { name: 'Show more' }).click();
     await page.getByText('The pictures cannot be listed. The server cannot be reached.').waitFor();
     const again = page.getByRole('button', { name: 'Try again' });
