@@ -14,6 +14,7 @@ import { EngineError } from '../../src/errors.ts';
 import { sampleAxis } from '../../src/head/query.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { latentWindow } from '../../src/network/window.ts';
+import { collectGarbage } from '../fixtures/collect-garbage.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { decodeVector, expectedFindings } from '../format/decode-vector.ts';
 import { modelBytes, readVectors, type ValidVector } from '../format/vector-files.ts';
@@ -157,6 +158,15 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     }
     expect(Math.max(...bytes.slice(5))).toBe(bytes[5]);
     expect(bytes.at(-1)).toBe(bytes[5]);
+  });
+
+  it('keeps nothing of what it has waited for while the device lives', async () => {
+    const waited = async () => new WeakRef(await kernels.unlessLost(Promise.resolve({})));
+    const results = await Promise.all(Array.from({ length: 20 }, waited));
+    await vi.waitFor(() => {
+      collectGarbage();
+      expect(results.filter((result) => result.deref() !== undefined)).toHaveLength(0);
+    });
   });
 
   it('makes sixteen windows that are asked for together in one go, wherever they lie', async () => {

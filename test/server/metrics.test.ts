@@ -1,14 +1,10 @@
 import { createHook } from 'node:async_hooks';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createApp } from '../../src/server/index.ts';
 import { Metrics } from '../../src/server/metrics.ts';
+import { collectGarbage } from '../fixtures/collect-garbage.ts';
 import { directoryOf, eventually, testEngine } from './server-fixture.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 /** What metrics have been told to look at, like the caches of an application. */
 function watched(): WeakRef<object> {

@@ -81,7 +81,7 @@ export class DeviceWindows {
         this.#runner.record(submission, wanted, new Map(kept));
         return kept.map(([, { buffer }]) => buffer);
       });
-      await Promise.race([this.#open.device.queue.onSubmittedWorkDone(), this.#open.lost]);
+      await this.#open.unlessLost(this.#open.device.queue.onSubmittedWorkDone());
     } catch (error) {
       for (const buffer of buffers) this.#pool.free(buffer);
       if (wanted.length === 1) wanted[0]!.reject(error);

@@ -24,8 +24,8 @@ export interface OpenDevice {
   readonly maxBindingBytes: number;
   /** It computes on the processor. */
   readonly software: boolean;
-  /** Rejects once the device is lost, or destroyed; never resolves. */
-  readonly lost: Promise<never>;
+  /** Settles as `work` does, or rejects with EngineError once the device is lost, or destroyed. */
+  readonly unlessLost: <T>(work: Promise<T>) => Promise<T>;
 }
 
 /** What the kernels need beyond sizes of tensors. */
@@ -70,15 +70,34 @@ export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = 
     maxBufferSize: limits.maxBufferSize,
   };
   const device = await requestDevice(adapter, requiredLimits, options.requirements?.(adapter)).catch(refuse);
-  const lost = device.lost.then(({ reason, message }) => {
-    throw new EngineError(
+  return {
+    device,
+    adapter,
+    description,
+    maxBindingBytes,
+    software: info.isFallbackAdapter === true,
+    unlessLost: unlessLost(device),
+  };
+}
+
+/** `Promise.race` would not do: what it waits for in vain keeps all that it was ever called with. */
+function unlessLost(device: GPUDevice): OpenDevice['unlessLost'] {
+  const waiting = new Set<(loss: EngineError) => void>();
+  let loss: EngineError | undefined;
+  void device.lost.then(({ reason, message }) => {
+    loss = new EngineError(
       reason === 'destroyed'
         ? 'the engine is closed'
         : `The graphics device was lost: ${message || 'no reason given'}`,
     );
+    for (const reject of waiting) reject(loss);
   });
-  lost.catch(() => {});
-  return { device, adapter, description, maxBindingBytes, software: info.isFallbackAdapter === true, lost };
+  return (work) =>
+    new Promise((resolve, reject) => {
+      waiting.add(reject);
+      void work.then(resolve, reject).finally(() => waiting.delete(reject));
+      if (loss) reject(loss);
+    });
 }
 
 /** With these requirements where it can be had so. */

@@ -47,16 +47,15 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
 
 /** Rejects with EngineError where the device refuses it. `kernel` names it. */
 export async function compile(
-  { device, lost }: OpenDevice,
+  { device, unlessLost }: OpenDevice,
   kernel: string,
   code: string,
 ): Promise<GPUComputePipeline> {
   try {
     const module = device.createShaderModule({ label: kernel, code });
-    return await Promise.race([
+    return await unlessLost(
       device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } }),
-      lost,
-    ]);
+    );
   } catch (cause) {
     throw new EngineError(`The graphics device refuses the kernel ${kernel}: ${(cause as Error).message}`, {
       cause,

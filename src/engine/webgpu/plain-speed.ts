@@ -1,5 +1,6 @@
 import { EngineError } from '../../errors.ts';
 import type { PlainSpeed } from '../engine.ts';
+import type { OpenDevice } from './device.ts';
 import type { Kernels } from './kernels.ts';
 import { readShader } from './shaders.ts';
 
@@ -21,7 +22,7 @@ const COPY_BYTES = 128 * 2 ** 20;
  * Products of registers, by what convolutions are made with here, and copies of a buffer that no cache holds. Rejects with EngineError when the device is lost.
  */
 export async function plainSpeed(
-  { device, lost, readAsset, plainProduct }: Kernels,
+  { device, unlessLost, readAsset, plainProduct }: Kernels,
   signal?: AbortSignal,
 ): Promise<PlainSpeed> {
   const { code, multiplyAdds } = (await plainProduct?.()) ?? {
@@ -34,7 +35,7 @@ export async function plainSpeed(
     device.createBuffer({ size: copyBytes, usage: USAGE.copySource | USAGE.copyDestination }),
   );
   try {
-    const pipeline = await Promise.race([
+    const pipeline = await unlessLost(
       device.createComputePipelineAsync({
         layout: 'auto',
         compute: {
@@ -43,13 +44,12 @@ export async function plainSpeed(
           constants: { rounds: ROUNDS },
         },
       }),
-      lost,
-    ]);
+    );
     const bindGroup = device.createBindGroup({
       layout: pipeline.getBindGroupLayout(0),
       entries: [{ binding: 0, resource: { buffer: result } }],
     });
-    const product = await perSecond(device, lost, signal, MOST_WORKGROUPS, (encoder, workgroups) => {
+    const product = await perSecond(device, unlessLost, signal, MOST_WORKGROUPS, (encoder, workgroups) => {
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
@@ -59,7 +59,7 @@ export async function plainSpeed(
       );
       pass.end();
     });
-    const copies = await perSecond(device, lost, signal, MOST_COPIES, (encoder, count) => {
+    const copies = await perSecond(device, unlessLost, signal, MOST_COPIES, (encoder, count) => {
       for (let i = 0; i < count; i++) encoder.copyBufferToBuffer(from!, 0, to!, 0, copyBytes);
     });
     return {
@@ -77,7 +77,7 @@ export async function plainSpeed(
 /** Units of work per second, of the best of three submissions that are large enough to be measured. */
 async function perSecond(
   device: GPUDevice,
-  lost: Promise<never>,
+  unlessLost: OpenDevice['unlessLost'],
   signal: AbortSignal | undefined,
   most: number,
   record: (encoder: GPUCommandEncoder, count: number) => void,
@@ -88,7 +88,7 @@ async function perSecond(
     record(encoder, count);
     const start = performance.now();
     device.queue.submit([encoder.finish()]);
-    await Promise.race([device.queue.onSubmittedWorkDone(), lost]);
+    await unlessLost(device.queue.onSubmittedWorkDone());
     return (performance.now() - start) / 1000;
   };
   await time(1);

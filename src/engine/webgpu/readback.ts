@@ -44,7 +44,7 @@ export class ReadbackRing {
       buffer = this.#take(byteLength);
       await fill(buffer);
       const size = align(byteLength);
-      await Promise.race([buffer.mapAsync(MAP_READ, 0, size).catch(refuse), this.#open.lost]);
+      await this.#open.unlessLost(buffer.mapAsync(MAP_READ, 0, size).catch(refuse));
       const result = read(buffer.getMappedRange(0, size));
       buffer.unmap();
       whole = true;

@@ -98,7 +98,7 @@ export class Submitter {
   }
 
   async #attempt<T>(record: (submission: Submission) => T): Promise<T> {
-    const { device, lost } = this.#open;
+    const { device, unlessLost } = this.#open;
     for (const filter of ['validation', 'internal', 'out-of-memory'] as const) device.pushErrorScope(filter);
     const submission = new Submission(device, this.#pool);
     let result: T;
@@ -113,7 +113,7 @@ export class Submitter {
     const scopes = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
     let errors: (GPUError | null)[] = [];
     try {
-      errors = await Promise.race([Promise.all(scopes), lost]);
+      errors = await unlessLost(Promise.all(scopes));
     } catch (error) {
       failure ??=
         error instanceof EngineError ? error : new EngineError((error as Error).message, { cause: error });

@@ -96,7 +96,7 @@ async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKern
     } catch (error) {
       failure = error;
     } finally {
-      const refusal = await Promise.race([open.device.popErrorScope(), open.lost]).catch(() => null);
+      const refusal = await open.unlessLost(open.device.popErrorScope()).catch(() => null);
       first ??= refusal ? new EngineError(refusal.message) : failure;
     }
   }
