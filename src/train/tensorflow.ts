@@ -1,5 +1,6 @@
 import type * as core from '@tensorflow/tfjs-core';
 import { openBackend, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
+import { isNative } from '../engine/tensorflow/native.ts';
 import { UnsupportedError } from '../errors.ts';
 
 /** TensorFlow.js with gradients. */
@@ -23,7 +24,7 @@ export interface TrainingBackend {
  */
 export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<TrainingBackend> {
   const { tf, backend } = await openBackend(wanted);
-  const native = backend === 'node' || backend === 'node-gpu';
+  const native = isNative(backend);
   // The packages are TensorFlow.js as a whole; the engine's type names what it uses of it.
   if (native) return { tf: tf as unknown as TensorFlow, backend, native };
   const name = '@tensorflow/tfjs';

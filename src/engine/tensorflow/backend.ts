@@ -1,5 +1,6 @@
 import type * as core from '@tensorflow/tfjs-core';
 import { EngineError, messageOf, UnsupportedError } from '../../errors.ts';
+import { isNative, restoreUtil, silenceTensorFlow, whyNot } from './native.ts';
 
 /** What this engine uses of TensorFlow.js: operations that every backend registers. */
 export type TensorFlow = Pick<
@@ -47,24 +48,30 @@ const INSTALL_TENSORFLOW =
 
 /**
  * Opens `wanted`, or the first backend that is installed and works, in the order of `TENSORFLOW_BACKENDS`. Rejects with UnsupportedError
- * that says what to install when there is none, or when the device computes with fewer than 24 bits.
+ * that says what to install when there is none, or when the device computes with fewer than 24 bits. Where a package of TensorFlow's C library is
+ * installed and does not start, a warning of the process says why another backend stands in.
  */
 export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBackend> {
   const problems: string[] = [];
+  const broken: string[] = [];
   for (const backend of wanted ? [wanted] : TENSORFLOW_BACKENDS) {
     try {
       const opened = await open(backend);
       if (opened) {
         await proveFloat32(opened);
+        for (const problem of broken)
+          process.emitWarning(`${problem}; TensorFlow.js' ${backend} backend stands in`);
         return opened;
       }
     } catch (cause) {
-      const message = firstLine(messageOf(cause));
+      const said = firstLine(messageOf(cause));
+      const message = isNative(backend) ? whyNot(backend, said) : said;
       if (wanted)
         throw cause instanceof UnsupportedError
           ? cause
           : new EngineError(`TensorFlow.js cannot start its ${backend} backend: ${message}`, { cause });
       problems.push(`${backend}: ${message}`);
+      if (isNative(backend)) broken.push(`@tensorflow/tfjs-${backend} does not start (${message})`);
     }
   }
   const what = wanted
@@ -75,7 +82,7 @@ export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBacke
 }
 
 function installCommand(backend: TensorFlowBackend): string {
-  const packages = backend.startsWith('node')
+  const packages = isNative(backend)
     ? `@tensorflow/tfjs-${backend}`
     : `@tensorflow/tfjs-core @tensorflow/tfjs-backend-${backend}`;
   return `npm install ${packages}`;
@@ -83,14 +90,15 @@ function installCommand(backend: TensorFlowBackend): string {
 
 /** Undefined when the package is not installed. */
 async function open(backend: TensorFlowBackend): Promise<OpenBackend | undefined> {
-  const native = backend === 'node' || backend === 'node-gpu';
+  const native = isNative(backend);
   const registeredName = native ? 'tensorflow' : backend;
   if (native) silenceTensorFlow();
   const tf = native
     ? await installed<TensorFlow>(`@tensorflow/tfjs-${backend}`)
     : await installed<TensorFlow>('@tensorflow/tfjs-core');
   if (tf === undefined) return undefined;
-  if (!native) {
+  if (native) await restoreUtil();
+  else {
     const extension = await installed<Partial<WasmBackend>>(`@tensorflow/tfjs-backend-${backend}`);
     if (extension === undefined) return undefined;
     if (extension.setWasmPaths) await locateWasm(extension as WasmBackend);
@@ -129,15 +137,6 @@ async function keepingProcessListeners(work: () => Promise<void>): Promise<void>
       for (const listener of process.rawListeners(event))
         if (!before[i]!.has(listener)) process.removeListener(event, listener as () => void);
   }
-}
-
-/**
- * Read by the C library when it is loaded: no TF32, which keeps 11 bits of a product's factors, and no lines about the processor on
- * standard error. Values that somebody set stay.
- */
-function silenceTensorFlow(): void {
-  process.env.NVIDIA_TF32_OVERRIDE ??= '0';
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '1';
 }
 
 /** The module, or undefined when it is not installed; a broken one rejects. */
