@@ -32,7 +32,8 @@ describe('the package', () => {
       ['pack', '--json', '--ignore-scripts', '--pack-destination', project],
       { cwd: root, maxBuffer: 2 ** 24 },
     );
-    packed = JSON.parse(stdout)[0];
+    // A list, and from npm 12 on an object of packages by their names.
+    [packed] = Object.values(JSON.parse(stdout)) as [Packed];
     await writeFile(join(project, 'package.json'), '{ "type": "module" }');
     await installInto(project, join(project, packed.filename));
   }, 240_000);
