@@ -85,7 +85,11 @@ export class ViewPage {
     this.#decodeSwitch =
       picture.file === undefined
         ? undefined
-        : new DecodeSwitch(this.picture, { notices: this.#notices, onChange: () => this.#linkNow() });
+        : new DecodeSwitch(this.picture, {
+            notices: this.#notices,
+            // At once: a page that is loaded anew right after does not begin with what failed.
+            onChange: () => this.#writeLink(),
+          });
 
     const compare =
       this.#curtain &&
@@ -303,12 +307,6 @@ export class ViewPage {
     clearTimeout(this.#linkTimer);
     // Browsers refuse too many changes of the address.
     this.#linkTimer = setTimeout(() => this.#writeLink(), LINK_AFTER_MS);
-  }
-
-  /** What was switched holds from then on: a page that is loaded anew right after does not begin with what failed. */
-  #linkNow(): void {
-    clearTimeout(this.#linkTimer);
-    this.#writeLink();
   }
 
   #writeLink(): void {

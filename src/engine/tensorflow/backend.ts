@@ -1,6 +1,6 @@
 import type * as core from '@tensorflow/tfjs-core';
 import { EngineError, messageOf, UnsupportedError } from '../../errors.ts';
-import { isNative, restoreUtil, silenceTensorFlow, whyNot } from './native.ts';
+import { isNative, packageOf, restoreUtil, silenceTensorFlow, whyNot } from './native.ts';
 
 /** What this engine uses of TensorFlow.js: operations that every backend registers. */
 export type TensorFlow = Pick<
@@ -52,38 +52,39 @@ const INSTALL_TENSORFLOW =
  * installed and does not start, a warning of the process says why another backend stands in.
  */
 export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBackend> {
-  const problems: string[] = [];
-  const broken: string[] = [];
+  const problems: { readonly backend: TensorFlowBackend; readonly message: string }[] = [];
   for (const backend of wanted ? [wanted] : TENSORFLOW_BACKENDS) {
     try {
       const opened = await open(backend);
       if (opened) {
         await proveFloat32(opened);
-        for (const problem of broken)
-          process.emitWarning(`${problem}; TensorFlow.js' ${backend} backend stands in`);
+        for (const { backend: other, message } of problems)
+          if (isNative(other))
+            process.emitWarning(
+              `${packageOf(other)} does not start (${message}); TensorFlow.js' ${backend} backend stands in`,
+            );
         return opened;
       }
     } catch (cause) {
-      const said = firstLine(messageOf(cause));
-      const message = isNative(backend) ? whyNot(backend, said) : said;
+      const message = whyNot(backend, firstLine(messageOf(cause)));
       if (wanted)
         throw cause instanceof UnsupportedError
           ? cause
           : new EngineError(`TensorFlow.js cannot start its ${backend} backend: ${message}`, { cause });
-      problems.push(`${backend}: ${message}`);
-      if (isNative(backend)) broken.push(`@tensorflow/tfjs-${backend} does not start (${message})`);
+      problems.push({ backend, message });
     }
   }
   const what = wanted
     ? `TensorFlow.js' ${wanted} backend is not installed`
     : 'No TensorFlow.js backend works here';
-  const why = problems.length > 0 ? ` (${problems.join('; ')})` : '';
+  const reasons = problems.map(({ backend, message }) => `${backend}: ${message}`).join('; ');
+  const why = reasons === '' ? '' : ` (${reasons})`;
   throw new UnsupportedError(`${what}${why}: ${wanted ? installCommand(wanted) : INSTALL_TENSORFLOW}`);
 }
 
 function installCommand(backend: TensorFlowBackend): string {
   const packages = isNative(backend)
-    ? `@tensorflow/tfjs-${backend}`
+    ? packageOf(backend)
     : `@tensorflow/tfjs-core @tensorflow/tfjs-backend-${backend}`;
   return `npm install ${packages}`;
 }
@@ -93,9 +94,7 @@ async function open(backend: TensorFlowBackend): Promise<OpenBackend | undefined
   const native = isNative(backend);
   const registeredName = native ? 'tensorflow' : backend;
   if (native) silenceTensorFlow();
-  const tf = native
-    ? await installed<TensorFlow>(`@tensorflow/tfjs-${backend}`)
-    : await installed<TensorFlow>('@tensorflow/tfjs-core');
+  const tf = await installed<TensorFlow>(native ? packageOf(backend) : '@tensorflow/tfjs-core');
   if (tf === undefined) return undefined;
   if (native) await restoreUtil();
   else {

@@ -6,6 +6,10 @@ export function isNative(backend: string): backend is NativeBackend {
   return NATIVE_BACKENDS.some((native) => native === backend);
 }
 
+export function packageOf(backend: NativeBackend): string {
+  return `@tensorflow/tfjs-${backend}`;
+}
+
 /**
  * Read by the C library when it is loaded: no TF32, which keeps 11 bits of a product's factors, and no lines about the processor on
  * standard error. Values that somebody set stay.
@@ -24,9 +28,9 @@ export async function restoreUtil(): Promise<void> {
   });
 }
 
-/** Why a package that is there does not start: what its error says, unless there is something that helps. */
-export function whyNot(backend: NativeBackend, message: string): string {
-  if (!message.includes('tfjs_binding.node')) return message;
-  const name = `@tensorflow/tfjs-${backend}`;
+/** Why a backend that is there does not start: what its error says, unless there is something that helps. */
+export function whyNot(backend: string, message: string): string {
+  if (!isNative(backend) || !message.includes('tfjs_binding.node')) return message;
+  const name = packageOf(backend);
   return `the script that fetches TensorFlow's library when it is installed has not run: npm install-scripts approve ${name} (npm 12), then npm rebuild ${name}`;
 }

@@ -21,10 +21,8 @@ const COPY_BYTES = 128 * 2 ** 20;
 /**
  * Products of registers, by what convolutions are made with here, and copies of a buffer that no cache holds. Rejects with EngineError when the device is lost.
  */
-export async function plainSpeed(
-  { device, unlessLost, readAsset, plainProduct }: Kernels,
-  signal?: AbortSignal,
-): Promise<PlainSpeed> {
+export async function plainSpeed(open: Kernels, signal?: AbortSignal): Promise<PlainSpeed> {
+  const { device, unlessLost, readAsset, plainProduct } = open;
   const { code, multiplyAdds } = (await plainProduct?.()) ?? {
     code: await readShader(readAsset, new URL('./shaders/plain-product.wgsl', import.meta.url)),
     multiplyAdds: WORKGROUP * CHAINS,
@@ -49,7 +47,7 @@ export async function plainSpeed(
       layout: pipeline.getBindGroupLayout(0),
       entries: [{ binding: 0, resource: { buffer: result } }],
     });
-    const product = await perSecond(device, unlessLost, signal, MOST_WORKGROUPS, (encoder, workgroups) => {
+    const product = await perSecond(open, signal, MOST_WORKGROUPS, (encoder, workgroups) => {
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
@@ -59,7 +57,7 @@ export async function plainSpeed(
       );
       pass.end();
     });
-    const copies = await perSecond(device, unlessLost, signal, MOST_COPIES, (encoder, count) => {
+    const copies = await perSecond(open, signal, MOST_COPIES, (encoder, count) => {
       for (let i = 0; i < count; i++) encoder.copyBufferToBuffer(from!, 0, to!, 0, copyBytes);
     });
     return {
@@ -76,8 +74,7 @@ export async function plainSpeed(
 
 /** Units of work per second, of the best of three submissions that are large enough to be measured. */
 async function perSecond(
-  device: GPUDevice,
-  unlessLost: OpenDevice['unlessLost'],
+  { device, unlessLost }: OpenDevice,
   signal: AbortSignal | undefined,
   most: number,
   record: (encoder: GPUCommandEncoder, count: number) => void,
