@@ -9,7 +9,7 @@ import { HeapFeatures } from './heap-features.ts';
 import type { Job } from './job.ts';
 import { clearBorder, siteAddress, stripRows } from './operations.ts';
 import { headByteLength, writeHead } from './pack-head.ts';
-import { type PackedLayer, packLayer } from './pack-layer.ts';
+import { type PackedLayer, packLayers } from './pack-layer.ts';
 import { barrier, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { controlWords, type Operation } from './program.ts';
 
@@ -31,7 +31,7 @@ function packGradient(
 ): PackedGradient {
   let networks = packed.get(heap);
   if (networks === undefined) {
-    networks = { network, synthesis, back: network.layers.map((layer) => packLayer(layer, heap)) };
+    networks = { network, synthesis, back: packLayers(network.layers, network.headLimit, heap) };
     packed.set(heap, networks);
   }
   return networks;

@@ -1,5 +1,6 @@
 import type { Conv, Layer } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
+import { type PackedWinograd, packWinograd } from './pack-winograd.ts';
 
 /** A convolution whose weights lie in wasm memory, in the kernel's order. */
 export interface PackedConv {
@@ -13,6 +14,8 @@ export interface PackedConv {
   readonly weight: number;
   readonly bias: number;
   readonly biasRows: number;
+  /** Where it can be computed by fewer products. */
+  readonly winograd?: PackedWinograd | undefined;
 }
 
 export type PackedLayer =
@@ -27,15 +30,25 @@ export type PackedLayer =
   | { readonly op: 'shuffle'; readonly factor: 2 | 4 }
   | { readonly op: 'row'; readonly row: number; readonly channels: number; readonly limit: number };
 
-export function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
+/** `input`: largest value that the first of the layers reads. */
+export function packLayers(layers: readonly Layer[], input: number, heap: WasmHeap): PackedLayer[] {
+  let limit = input;
+  return layers.map((layer) => {
+    const packed = packLayer(layer, limit, heap);
+    if ('limit' in layer) limit = layer.limit;
+    return packed;
+  });
+}
+
+function packLayer(layer: Layer, input: number, heap: WasmHeap): PackedLayer {
   switch (layer.op) {
     case 'conv':
-      return packConv(layer, heap);
+      return packFast(layer, input, heap);
     case 'residual':
       return {
         op: 'residual',
-        first: packConv(layer.first, heap),
-        second: packConv(layer.second, heap),
+        first: packFast(layer.first, input, heap),
+        second: packFast(layer.second, layer.first.limit, heap),
         limit: layer.limit,
       };
     case 'row':
@@ -43,6 +56,10 @@ export function packLayer(layer: Layer, heap: WasmHeap): PackedLayer {
     default:
       return layer;
   }
+}
+
+function packFast(conv: Conv, input: number, heap: WasmHeap): PackedConv {
+  return { ...packConv(conv, heap), winograd: packWinograd(conv, input, heap) };
 }
 
 /** [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2]; biases get the rounding of the shift. */

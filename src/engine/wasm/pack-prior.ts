@@ -1,7 +1,7 @@
 import { groupAt } from '../../network/channel-groups.ts';
-import type { Conv, Layer, Model } from '../../network/model.ts';
+import type { Conv, Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
-import { type PackedConv, type PackedLayer, packConv, packLayer } from './pack-layer.ts';
+import { type PackedConv, type PackedLayer, packConv, packLayers } from './pack-layer.ts';
 
 /**
  * A step of the prior without what is known to be zero: at each position step t sees the latents of t of the four groups of channels. They lie
@@ -21,7 +21,7 @@ export function packPriorStep(model: Model, step: number, heap: WasmHeap): Packe
   const { trunk, mean, deviation } = model.prior[step]!;
   const [first, ...others] = trunk;
   const packed = {
-    trunk: (step > 0 && first?.op === 'conv' ? others : trunk).map((layer: Layer) => packLayer(layer, heap)),
+    trunk: packLayers(step > 0 && first?.op === 'conv' ? others : trunk, 32767, heap),
     mean: packConv(mean, heap),
     deviation: packConv(deviation, heap),
   };

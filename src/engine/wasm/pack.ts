@@ -1,6 +1,6 @@
-import type { Layer, Model } from '../../network/model.ts';
+import type { Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
-import { type PackedLayer, packLayer } from './pack-layer.ts';
+import { type PackedLayer, packLayers } from './pack-layer.ts';
 import { type PackedPriorStep, packPriorStep } from './pack-prior.ts';
 import { type PackedSymbols, packSymbols } from './pack-symbols.ts';
 
@@ -16,13 +16,13 @@ export interface PackedNetworks {
 
 /** Copies all weights into wasm memory, where every thread finds them. */
 export function packNetworks(model: Model, heap: WasmHeap): PackedNetworks {
-  const layers = (list: readonly Layer[]) => list.map((layer) => packLayer(layer, heap));
+  const { imageShift, latent, hyper } = model;
   return {
-    analysis: layers(model.analysis),
-    hyperAnalysis: layers(model.hyperAnalysis),
-    hyperSynthesis: layers(model.hyperSynthesis),
+    analysis: packLayers(model.analysis, 1 << (16 - imageShift), heap),
+    hyperAnalysis: packLayers(model.hyperAnalysis, latent.limit, heap),
+    hyperSynthesis: packLayers(model.hyperSynthesis, hyper.limit, heap),
     prior: model.prior.map((_, step) => packPriorStep(model, step, heap)),
-    synthesis: layers(model.synthesis),
+    synthesis: packLayers(model.synthesis, latent.limit, heap),
     symbols: packSymbols(model, heap),
   };
 }

@@ -1,6 +1,9 @@
 /** Exports of kernels/index.ts. */
 export interface Kernels {
   conv(...args: number[]): void;
+  winograd(...args: number[]): void;
+  /** Where the calling thread's scratch memory lies, SCRATCH_BYTES of it. */
+  useScratch(address: number): void;
   addRow(...args: number[]): void;
   clear(start: number, bytes: number, rows: number, pitch: number): void;
   gather(...args: number[]): void;
@@ -20,7 +23,7 @@ export interface Kernels {
  * after it are the rows of the strip.
  */
 export interface Operation {
-  readonly kernel: Exclude<keyof Kernels, 'decodeSymbols' | 'decodeLatents'>;
+  readonly kernel: Exclude<keyof Kernels, 'decodeSymbols' | 'decodeLatents' | 'useScratch'>;
   readonly args: readonly number[];
   readonly fromArgument: number;
   readonly rows: number;

@@ -16,6 +16,8 @@ export interface StartMessage {
   readonly memory: WebAssembly.Memory;
   readonly networks: PackedNetworks;
   readonly model: Model;
+  /** Address of memory of its own, SCRATCH_BYTES of it. */
+  readonly scratch: number;
 }
 
 /** One program, posted to every thread that takes part in it. */
@@ -89,6 +91,7 @@ export function serveThread(
         env: { memory: message.memory, abort: () => {} },
       });
       kernels = instance.exports as unknown as Kernels;
+      kernels.useScratch(message.scratch);
       plans = new ChunkPlans(message.networks, message.model);
       return undefined;
     }

@@ -14,6 +14,7 @@ import type { Thread, WasmHost } from './host.ts';
 import type { Job, RunningJob } from './job.ts';
 import { packNetworks } from './pack.ts';
 import type { PackedLayer } from './pack-layer.ts';
+import { SCRATCH_BYTES } from './pack-winograd.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { controlWords } from './program.ts';
 import { reduceJob } from './reduce-job.ts';
@@ -74,7 +75,12 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       }),
     };
     const message = { kind: 'start', module, memory: heap.memory, networks, model: withoutWeights } as const;
-    await Promise.all(threads.map((thread) => started(thread, () => thread.post(message))));
+    await Promise.all(
+      threads.map((thread) => {
+        const scratch = heap.allocate(SCRATCH_BYTES);
+        return started(thread, () => thread.post({ ...message, scratch }));
+      }),
+    );
     signal?.throwIfAborted();
   } catch (error) {
     await Promise.all(threads.map((thread) => thread.terminate()));

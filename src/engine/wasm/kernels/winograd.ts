@@ -1,0 +1,254 @@
+// AssemblyScript: 3x3 convolutions with 16 products instead of 36 for 2 x 2 outputs (Lavin and Gray, arXiv 1509.09308, F(2x2, 3x3)).
+
+import { add, conv, finish, leak } from './conv';
+
+/** Tiles of 2 x 2 outputs that are made at a time: a multiple of 4. */
+const TILES: i32 = 16;
+/** Bytes of the channels of an input, at most. */
+const MAX_RUN: usize = 1024;
+
+/** This thread's scratch memory, 16 * TILES * (MAX_RUN + 32) bytes. */
+let scratch: usize = 0;
+
+export function useScratch(address: usize): void {
+  scratch = address;
+}
+
+/**
+ * What `conv` makes of a 3x3 convolution, for pairs of rows from .. to-1 of `height` by `width` outputs, both at least 2.
+ *
+ * Filters g are (2G) g (2G)', four times what the paper has, so that all stays in integers; weight: [outputs / 8][16][run / 2][2 halves]
+ * [4 outputs][2 activations] int16. Activations d are 8191 at most, so that B' d B fits int16. What comes out is four times the accumulator modulo
+ * 2^32, which is known where the accumulator is less than 2^29. The sum of squares of the activations bounds it (Cauchy and Schwarz). Tiles where
+ * 1/64 of that is above `energyLimit` are left to `conv`, whose weights are `direct`.
+ */
+export function winograd(
+  input: usize, inputRow: usize, run: usize,
+  weight: usize, direct: usize, bias: usize,
+  output: usize, outputRow: usize, outputPixel: usize,
+  residual: usize, residualRow: usize, residualPixel: usize,
+  from: i32, to: i32, height: i32, width: i32, blocks: i32,
+  shift: i32, limit: i32, leaky: i32, residualLimit: i32, energyLimit: i32,
+): void {
+  const sums = scratch + 16 * <usize>TILES * MAX_RUN;
+  for (let pair = from; pair < to; pair++) {
+    const y = <usize>min(2 * pair, height - 2);
+    const rowIn = input + y * inputRow;
+    const rowOut = output + y * outputRow;
+    const rowResidual = residual + y * residualRow;
+    for (let left = 0; left < width; left += 2 * TILES) {
+      const columns = min(width - left, 2 * TILES);
+      const tiles = (columns + 7) >> 3 << 2;
+      const pitch = <usize>tiles * run;
+      let most: i64 = 0;
+      for (let t = 0; t < tiles; t++) {
+        const x = <usize>min(left + 2 * t, width - 2);
+        most = max(most, transform(rowIn + x * run, inputRow, run, scratch + <usize>t * run, pitch));
+      }
+      if (most > <i64>energyLimit) {
+        const x = <usize>left;
+        conv(
+          rowIn + x * run, inputRow, inputRow, run, direct, bias, 3 * run, 3,
+          rowOut + x * outputPixel, outputRow, outputPixel,
+          residual ? rowResidual + x * residualPixel : 0, residualRow, residualPixel,
+          0, 2, columns, blocks, shift, limit, leaky, residualLimit,
+        );
+        continue;
+      }
+      let w = weight;
+      for (let b = 0; b < blocks; b++) {
+        let v = scratch;
+        let m = sums;
+        for (let p = 0; p < 16; p++) {
+          let b0 = i32x4.splat(0), b1 = i32x4.splat(0);
+          // What lies at (1, 1) counts once in each of the four outputs.
+          if (p == 5) {
+            b0 = i32x4.shl(v128.load(bias + (<usize>b << 5)), 2);
+            b1 = i32x4.shl(v128.load(bias + (<usize>b << 5), 16), 2);
+          }
+          for (let t = 0; t < tiles; t += 4) {
+            products(v, run, w, m, b0, b1);
+            v += run << 2;
+            m += 128;
+          }
+          w += run << 3;
+        }
+        const column = <usize>b << 4;
+        for (let t = 0; t < tiles; t++) {
+          const x = <usize>min(left + 2 * t, width - 2);
+          outputs(
+            sums + (<usize>t << 5), <usize>tiles << 5, shift + 2, limit, leaky, residualLimit,
+            residual ? rowResidual + x * residualPixel + column : 0, residualRow, residualPixel,
+            rowOut + x * outputPixel + column, outputRow, outputPixel,
+          );
+        }
+      }
+    }
+  }
+}
+
+/** B' d B of the 4 x 4 activations at `input`, the 16 parts `pitch` bytes apart. The sum of their squares / 64, rounded down lane by lane. */
+// @ts-ignore: decorator
+@inline
+function transform(input: usize, inputRow: usize, run: usize, target: usize, pitch: usize): i64 {
+  let e = i32x4.splat(0);
+  for (let c: usize = 0; c < run; c += 16) {
+    const at = input + c;
+    const to = target + c;
+    let a0: v128, a1: v128, a2: v128, a3: v128;
+    let u00: v128, u01: v128, u02: v128, u03: v128;
+    let u10: v128, u11: v128, u12: v128, u13: v128;
+    let u20: v128, u21: v128, u22: v128, u23: v128;
+    let u30: v128, u31: v128, u32x: v128, u33: v128;
+    let p = at;
+    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
+    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
+    u00 = i16x8.sub(a0, a2); u10 = i16x8.add(a1, a2); u20 = i16x8.sub(a2, a1); u30 = i16x8.sub(a1, a3);
+    p += run;
+    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
+    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
+    u01 = i16x8.sub(a0, a2); u11 = i16x8.add(a1, a2); u21 = i16x8.sub(a2, a1); u31 = i16x8.sub(a1, a3);
+    p += run;
+    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
+    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
+    u02 = i16x8.sub(a0, a2); u12 = i16x8.add(a1, a2); u22 = i16x8.sub(a2, a1); u32x = i16x8.sub(a1, a3);
+    p += run;
+    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
+    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
+    u03 = i16x8.sub(a0, a2); u13 = i16x8.add(a1, a2); u23 = i16x8.sub(a2, a1); u33 = i16x8.sub(a1, a3);
+    row(to, pitch, u00, u01, u02, u03);
+    row(to + 4 * pitch, pitch, u10, u11, u12, u13);
+    row(to + 8 * pitch, pitch, u20, u21, u22, u23);
+    row(to + 12 * pitch, pitch, u30, u31, u32x, u33);
+  }
+  return lanes(e);
+}
+
+// @ts-ignore: decorator
+@inline
+function lanes(e: v128): i64 {
+  return <i64><u32>i32x4.extract_lane(e, 0) + <i64><u32>i32x4.extract_lane(e, 1)
+    + <i64><u32>i32x4.extract_lane(e, 2) + <i64><u32>i32x4.extract_lane(e, 3);
+}
+
+// @ts-ignore: decorator
+@inline
+function energy(sum: v128, a: v128): v128 {
+  return i32x4.add(sum, i32x4.shr_u(i32x4.dot_i16x8_s(a, a), 6));
+}
+
+// @ts-ignore: decorator
+@inline
+function row(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
+  v128.store(to, i16x8.sub(u0, u2));
+  v128.store(to + pitch, i16x8.add(u1, u2));
+  v128.store(to + 2 * pitch, i16x8.sub(u2, u1));
+  v128.store(to + 3 * pitch, i16x8.sub(u1, u3));
+}
+
+/** Sums over the channels for four tiles and eight outputs, [4 tiles][8 outputs] int32. As in `conv`. */
+// @ts-ignore: decorator
+@inline
+function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: v128): void {
+  let a00 = b0, a01 = b1, a10 = b0, a11 = b1, a20 = b0, a21 = b1, a30 = b0, a31 = b1;
+  let w = weight;
+  let p0 = v;
+  let p1 = p0 + run;
+  let p2 = p1 + run;
+  let p3 = p2 + run;
+  const end = p1;
+  do {
+    const w0 = v128.load(w);
+    const w1 = v128.load(w, 16);
+    let s = v128.load32_splat(p0);
+    a00 = i32x4.add(a00, i32x4.dot_i16x8_s(s, w0));
+    a01 = i32x4.add(a01, i32x4.dot_i16x8_s(s, w1));
+    s = v128.load32_splat(p1);
+    a10 = i32x4.add(a10, i32x4.dot_i16x8_s(s, w0));
+    a11 = i32x4.add(a11, i32x4.dot_i16x8_s(s, w1));
+    s = v128.load32_splat(p2);
+    a20 = i32x4.add(a20, i32x4.dot_i16x8_s(s, w0));
+    a21 = i32x4.add(a21, i32x4.dot_i16x8_s(s, w1));
+    s = v128.load32_splat(p3);
+    a30 = i32x4.add(a30, i32x4.dot_i16x8_s(s, w0));
+    a31 = i32x4.add(a31, i32x4.dot_i16x8_s(s, w1));
+    w += 32;
+    p0 += 4;
+    p1 += 4;
+    p2 += 4;
+    p3 += 4;
+  } while (p0 < end);
+  v128.store(to, a00);
+  v128.store(to, a01, 16);
+  v128.store(to, a10, 32);
+  v128.store(to, a11, 48);
+  v128.store(to, a20, 64);
+  v128.store(to, a21, 80);
+  v128.store(to, a30, 96);
+  v128.store(to, a31, 112);
+}
+
+/** A' m A, 2 x 2 pixels of eight outputs, from sums `pitch` bytes apart; then as at the end of `conv`. */
+// @ts-ignore: decorator
+@inline
+function outputs(
+  m: usize, pitch: usize, shift: i32, limit: i32, leaky: i32, residualLimit: i32,
+  residual: usize, residualRow: usize, residualPixel: usize, output: usize, outputRow: usize, outputPixel: usize,
+): void {
+  let y00: v128, y01: v128, y10: v128, y11: v128;
+  let z00 = i32x4.splat(0), z01 = z00, z10 = z00, z11 = z00;
+  for (let half: usize = 0; ; half = 16) {
+    y00 = z00; y01 = z01; y10 = z10; y11 = z11;
+    let p = m + half;
+    let a1 = v128.load(p + 4 * pitch);
+    let a2 = v128.load(p + 8 * pitch);
+    z00 = i32x4.add(i32x4.add(v128.load(p), a1), a2);
+    z10 = i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch));
+    p += pitch;
+    a1 = v128.load(p + 4 * pitch);
+    a2 = v128.load(p + 8 * pitch);
+    z01 = i32x4.add(i32x4.add(v128.load(p), a1), a2);
+    z11 = i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch));
+    z00 = i32x4.add(z00, z01);
+    z10 = i32x4.add(z10, z11);
+    p += pitch;
+    a1 = v128.load(p + 4 * pitch);
+    a2 = v128.load(p + 8 * pitch);
+    let sum = i32x4.add(i32x4.add(v128.load(p), a1), a2);
+    z00 = i32x4.add(z00, sum);
+    z01 = i32x4.sub(z01, sum);
+    sum = i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch));
+    z10 = i32x4.add(z10, sum);
+    z11 = i32x4.sub(z11, sum);
+    p += pitch;
+    a1 = v128.load(p + 4 * pitch);
+    a2 = v128.load(p + 8 * pitch);
+    z01 = i32x4.sub(z01, i32x4.add(i32x4.add(v128.load(p), a1), a2));
+    z11 = i32x4.sub(z11, i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch)));
+    if (half) break;
+  }
+  const high = i16x8.splat(<i16>limit);
+  const low = i16x8.splat(<i16>-limit);
+  let v0 = finish(y00, z00, shift, low, high);
+  let v1 = finish(y01, z01, shift, low, high);
+  let v2 = finish(y10, z10, shift, low, high);
+  let v3 = finish(y11, z11, shift, low, high);
+  if (leaky) {
+    v0 = leak(v0);
+    v1 = leak(v1);
+    v2 = leak(v2);
+    v3 = leak(v3);
+  }
+  if (residual) {
+    const sumHigh = i16x8.splat(<i16>residualLimit);
+    const sumLow = i16x8.splat(<i16>-residualLimit);
+    v0 = add(v0, residual, sumLow, sumHigh);
+    v1 = add(v1, residual + residualPixel, sumLow, sumHigh);
+    v2 = add(v2, residual + residualRow, sumLow, sumHigh);
+    v3 = add(v3, residual + residualRow + residualPixel, sumLow, sumHigh);
+  }
+  v128.store(output, v0);
+  v128.store(output + outputPixel, v1);
+  v128.store(output + outputRow, v2);
+  v128.store(output + outputRow + outputPixel, v3);
+}
