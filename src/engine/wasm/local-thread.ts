@@ -1,3 +1,4 @@
+import type { encodeChunk } from '../../entropy/chunk.ts';
 import type { Thread } from './host.ts';
 import { type FromThread, serveThread, type ToThread } from './thread.ts';
 
@@ -5,10 +6,10 @@ import { type FromThread, serveThread, type ToThread } from './thread.ts';
 const SLICE_MS = 50;
 
 /** The calling thread in the part of a thread: one message at a time, other work between them and between the slices of a program. */
-export function startLocalThread(): Thread {
+export function startLocalThread(encode?: typeof encodeChunk): Thread {
   let answer: (message: FromThread) => void = () => {};
   let closed = false;
-  const handle = serveThread((message) => answer(message), SLICE_MS);
+  const handle = serveThread((message) => answer(message), encode, SLICE_MS);
   const post = (message: ToThread) =>
     void setTimeout(() => {
       if (!closed && !handle(message)) post(message);

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { encodeChunk } from '../../entropy/chunk.ts';
 import { startWorker } from '../../start-worker.ts';
 import { processors } from '../processors.ts';
 import { gradientJobs } from './gradient-job.ts';
@@ -26,7 +27,7 @@ export function niceNodeHost(niceness: number): WasmHost {
       }
       return module;
     },
-    startLocalThread,
+    startLocalThread: () => startLocalThread(encodeChunk),
     gradientJobs,
     startThread(): Thread {
       const worker = startWorker(new URL('./node-thread', import.meta.url), {

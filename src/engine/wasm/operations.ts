@@ -142,13 +142,13 @@ interface ConvShape {
 
 /** Position of `from` among the arguments of the kernels `conv` and `winograd`. */
 const CONV_FROM = 14;
-const WINOGRAD_FROM = 12;
 
-/** With fewer, tiles that fill up groups of four cost more than products are saved. */
+/** Outputs in a row below which tiles that fill up groups of four cost more than products are saved. */
 const WINOGRAD_COLUMNS = 5;
 
 function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Operation {
-  const { taps, run, firstBlock, rows } = shape;
+  const { taps, run, firstBlock, rows, residual } = shape;
+  const biasRow = conv.biasRows > 1 ? (quality - 1) * conv.outputs * 4 : 0;
   return {
     kernel: 'conv',
     args: [
@@ -157,15 +157,23 @@ function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Opera
       shape.inputTap,
       shape.inputPixel,
       conv.weight + firstBlock * taps * run * 8,
-      biasAddress(conv, quality) + firstBlock * 32,
+      conv.bias + biasRow + firstBlock * 32,
       run,
       taps,
-      ...outputArguments(shape),
+      shape.output,
+      shape.outputRow,
+      shape.outputPixel,
+      residual?.address ?? 0,
+      residual?.row ?? 0,
+      residual?.pixel ?? 0,
       0,
       rows,
       shape.columns,
       shape.blocks,
-      ...endArguments(conv, shape),
+      conv.shift,
+      conv.limit,
+      conv.leaky ? 1 : 0,
+      residual?.limit ?? 0,
     ],
     fromArgument: CONV_FROM,
     rows,
@@ -173,59 +181,6 @@ function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Opera
     barrier: true,
   };
 }
-
-/** The same for a whole 3x3 convolution, whose rows are made in pairs. */
-function winogradOperation(
-  conv: PackedConv,
-  { weight, energyLimit }: PackedWinograd,
-  quality: number,
-  shape: ConvShape,
-): Operation {
-  const pairs = Math.ceil(shape.rows / 2);
-  return {
-    kernel: 'winograd',
-    args: [
-      shape.input,
-      shape.inputRow,
-      shape.inputPixel,
-      weight,
-      conv.weight,
-      biasAddress(conv, quality),
-      ...outputArguments(shape),
-      0,
-      pairs,
-      shape.rows,
-      shape.columns,
-      shape.blocks,
-      ...endArguments(conv, shape),
-      energyLimit,
-    ],
-    fromArgument: WINOGRAD_FROM,
-    rows: pairs,
-    stripRows: stripRows(pairs),
-    barrier: true,
-  };
-}
-
-function biasAddress({ bias, biasRows, outputs }: PackedConv, quality: number): number {
-  return bias + (biasRows > 1 ? (quality - 1) * outputs * 4 : 0);
-}
-
-const outputArguments = ({ output, outputRow, outputPixel, residual }: ConvShape): number[] => [
-  output,
-  outputRow,
-  outputPixel,
-  residual?.address ?? 0,
-  residual?.row ?? 0,
-  residual?.pixel ?? 0,
-];
-
-const endArguments = ({ shift, limit, leaky }: PackedConv, { residual }: ConvShape): number[] => [
-  shift,
-  limit,
-  leaky ? 1 : 0,
-  residual?.limit ?? 0,
-];
 
 export function stripRows(rows: number): number {
   return Math.max(1, Math.ceil(rows / STRIPS));
@@ -245,7 +200,7 @@ export function convOperation(
   const inPixel = input.channels * 2;
   const inRow = input.rect.width * inPixel;
   const outPixel = output.channels * 2;
-  const shape: ConvShape = {
+  const operation = operationOf(conv, quality, {
     input: siteAddress(input, window.top - radius, window.left - radius),
     inputRow: inRow,
     inputTap: inRow,
@@ -267,10 +222,25 @@ export function convOperation(
         limit: residual.limit,
       },
     }),
-  };
+  });
   return conv.winograd && window.height >= 2 && window.width >= WINOGRAD_COLUMNS
-    ? winogradOperation(conv, conv.winograd, quality, shape)
-    : operationOf(conv, quality, shape);
+    ? byWinograd(operation, conv.winograd)
+    : operation;
+}
+
+/** The same 3x3 convolution for the kernel `winograd`, which makes rows in pairs. */
+function byWinograd(
+  { args, rows: height, ...operation }: Operation,
+  { weight, energyLimit }: PackedWinograd,
+): Operation {
+  const rows = Math.ceil(height / 2);
+  return {
+    ...operation,
+    kernel: 'winograd',
+    args: [...args, height, weight, energyLimit],
+    rows,
+    stripRows: stripRows(rows),
+  };
 }
 
 /** unshuffle by k, then 1x1: k runs of k * C. */

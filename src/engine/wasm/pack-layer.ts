@@ -59,7 +59,8 @@ function packLayer(layer: Layer, input: number, heap: WasmHeap): PackedLayer {
 }
 
 function packFast(conv: Conv, input: number, heap: WasmHeap): PackedConv {
-  return { ...packConv(conv, heap), winograd: packWinograd(conv, input, heap) };
+  const packed = packConv(conv, heap);
+  return { ...packed, winograd: packWinograd(conv, packed.weight, input, heap) };
 }
 
 /** [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2]; biases get the rounding of the shift. */

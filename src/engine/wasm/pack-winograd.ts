@@ -9,35 +9,35 @@ export interface PackedWinograd {
 }
 
 /** Scratch memory of a thread, as kernels/winograd.ts divides it. */
-export const SCRATCH_BYTES = 16 * 16 * (1024 + 32);
+export const SCRATCH_BYTES = 16 * (16 * (1024 + 32) + 64);
 
 const MAX_INPUTS = 512;
 /** Of activations, so that sums of four fit int16. */
 const MAX_INPUT = 8191;
 const MAX_WEIGHT = 32767;
-/** The kernel shifts by two bits more. */
-const MAX_SHIFT = 29;
 const ACCUMULATOR = 2 ** 29 - 1;
 
-/** `input`: largest activation that the convolution reads. Undefined where its numbers are too large for the method. */
-export function packWinograd(conv: Conv, input: number, heap: WasmHeap): PackedWinograd | undefined {
-  const { kernel, inputs, outputs, shift } = conv;
-  if (kernel !== 3 || inputs % 8 !== 0 || inputs > MAX_INPUTS) return undefined;
-  if (input > MAX_INPUT || shift > MAX_SHIFT) return undefined;
+/**
+ * `direct`: the same weights as `packConv` lays them out; `input`: largest activation that the convolution reads. Undefined where its numbers are
+ * too large for the method.
+ */
+export function packWinograd(
+  conv: Conv,
+  direct: number,
+  input: number,
+  heap: WasmHeap,
+): PackedWinograd | undefined {
+  const { kernel, inputs, outputs } = conv;
+  if (kernel !== 3 || inputs % 8 !== 0 || inputs > MAX_INPUTS || input > MAX_INPUT) return undefined;
   const energyLimit = energyLimitOf(conv);
-  const filters = energyLimit > 0 && transformed(conv);
-  if (!filters) return undefined;
-  const weight = heap.allocate(filters.byteLength);
-  const packed = new Int16Array(heap.memory.buffer, weight, filters.length);
-  const half = 8 * inputs;
-  for (let o = 0, from = 0; o < outputs; o++) {
-    let at = (o >> 3) * half * 16 + (o & 7) * 2;
-    for (const end = from + 16 * inputs; from < end; from += 2, at += 16) {
-      packed[at] = filters[from]!;
-      packed[at + 1] = filters[from + 1]!;
-    }
-  }
-  return { weight, energyLimit };
+  if (energyLimit <= 0) return undefined;
+  const weight = heap.allocate(outputs * inputs * 32);
+  const { buffer } = heap.memory;
+  const filters = new Int16Array(buffer, direct, outputs * inputs * 9);
+  if (transform(filters, new Int16Array(buffer, weight, outputs * inputs * 16), 8 * inputs))
+    return { weight, energyLimit };
+  heap.free(weight);
+  return undefined;
 }
 
 /** By Cauchy and Schwarz: |sum of w d| <= |w| |d|. */
@@ -48,42 +48,48 @@ function energyLimitOf({ bias, shift, weight, inputs, outputs }: Conv): number {
   let squares = 1;
   for (let o = 0; o < outputs; o++) {
     let sum = 0;
-    for (let i = o * length; i < (o + 1) * length; i++) sum += weight[i]! ** 2;
+    for (let i = o * length; i < (o + 1) * length; i++) sum += weight[i]! * weight[i]!;
     squares = Math.max(squares, sum);
   }
+  // The kernel shifts by two bits more than `shift`, which is at most 29 where something is left.
   const left = Math.max(0, ACCUMULATOR - largest - (1 << shift));
   // What rounding down loses is less than 1 for each of four lanes of the 16 activations of eight channels.
   return Math.min(2 ** 31 - 1, Math.floor(left ** 2 / squares / 64) - 8 * inputs);
 }
 
-/** (2G) g (2G)' of the filters: [outputs][16][inputs]. Undefined where one does not fit int16. */
-function transformed({ weight, inputs, outputs }: Conv): Int16Array | undefined {
-  const result = new Int16Array(outputs * 16 * inputs);
-  const rows = new Int32Array(4 * 3);
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < inputs; i++) {
-      for (let x = 0; x < 3; x++) {
-        const from = (o * 9 + x) * inputs + i;
-        doubled(weight[from]!, weight[from + 3 * inputs]!, weight[from + 6 * inputs]!, rows, x, 3);
-      }
-      for (let y = 0; y < 4; y++) {
-        doubled(rows[3 * y]!, rows[3 * y + 1]!, rows[3 * y + 2]!, line, 0, 1);
-        for (let x = 0; x < 4; x++) {
-          if (Math.abs(line[x]!) > MAX_WEIGHT) return undefined;
-          result[(o * 16 + 4 * y + x) * inputs + i] = line[x]!;
-        }
-      }
-    }
+/** (2G) g (2G)' of filters, whose 9 values lie `pitch` apart, as the 16 will. False where one of them does not fit int16. */
+function transform(filters: Int16Array, to: Int16Array, pitch: number): boolean {
+  const rows = new Int32Array(12 * pitch);
+  let largest = 0;
+  for (let from = 0, at = 0; from < filters.length; from += 9 * pitch) {
+    for (let x = 0; x < 3; x++) double(filters, from + x * pitch, 3 * pitch, rows, x * pitch, pitch);
+    for (let y = 0; y < 12; y += 3, at += 4 * pitch)
+      largest = Math.max(largest, double(rows, y * pitch, pitch, to, at, pitch));
   }
-  return result;
+  return largest <= MAX_WEIGHT;
 }
 
-const line = new Int32Array(4);
+type Integers = Int16Array | Int32Array;
 
-/** 2G of three values. */
-function doubled(a: number, b: number, c: number, to: Int32Array, at: number, pitch: number): void {
-  to[at] = 2 * a;
-  to[at + pitch] = a + b + c;
-  to[at + 2 * pitch] = a - b + c;
-  to[at + 3 * pitch] = 2 * c;
+/** 2G of `count` threes, whose values lie `step` apart, to fours as far apart; their largest magnitude. */
+function double(
+  from: Integers,
+  at: number,
+  step: number,
+  to: Integers,
+  first: number,
+  count: number,
+): number {
+  let largest = 0;
+  for (let i = first; i < first + count; i++, at++) {
+    const a = from[at]!;
+    const b = from[at + step]!;
+    const c = from[at + 2 * step]!;
+    to[i] = 2 * a;
+    to[i + step] = a + b + c;
+    to[i + 2 * step] = a - b + c;
+    to[i + 3 * step] = 2 * c;
+    largest = Math.max(largest, Math.abs(2 * a), Math.abs(a + c) + Math.abs(b), Math.abs(2 * c));
+  }
+  return largest;
 }

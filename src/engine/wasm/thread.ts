@@ -1,4 +1,4 @@
-import { encodeChunk } from '../../entropy/chunk.ts';
+import type { encodeChunk } from '../../entropy/chunk.ts';
 import { EngineError, FormatError, isLiifError, messageOf } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
@@ -73,11 +73,12 @@ export type FromThread =
 const UNFINISHED = Symbol('unfinished');
 
 /**
- * Handles messages one after the other. `post`: where answers go. The result tells whether the message was answered: a program that this thread runs
+ * Handles messages one after the other. `post`: where answers go; `encode`: left out where nothing is encoded, whose code then has no encoder. The result tells whether the message was answered: a program that this thread runs
  * alone stops after `sliceMs`, and goes on when its message is handled again.
  */
 export function serveThread(
   post: (message: FromThread, transfer: ArrayBuffer[]) => void,
+  encode?: typeof encodeChunk,
   sliceMs = Number.POSITIVE_INFINITY,
 ): (message: ToThread) => boolean {
   let start: StartMessage | undefined;
@@ -115,9 +116,10 @@ export function serveThread(
     const run = (number: number, calls: readonly Operation[]) => team.lead(number, calls);
     const coding = new KernelChunk(memory, model, { chunk, quality, places, plan, run });
     try {
-      return message.kind === 'decode'
-        ? coding.decode(message.bytes, kernels!, networks.symbols, message.words)
-        : encodeChunk(message.analysis, chunk, quality, model, coding);
+      if (message.kind === 'decode')
+        return coding.decode(message.bytes, kernels!, networks.symbols, message.words);
+      if (!encode) throw new Error('nothing is encoded here');
+      return encode(message.analysis, chunk, quality, model, coding);
     } catch (error) {
       team.giveUp();
       throw error;

@@ -7,7 +7,7 @@ const TILES: i32 = 16;
 /** Bytes of the channels of an input, at most. */
 const MAX_RUN: usize = 1024;
 
-/** This thread's scratch memory, 16 * TILES * (MAX_RUN + 32) bytes. */
+/** This thread's scratch memory, 16 * (TILES * (MAX_RUN + 32) + 64) bytes. */
 let scratch: usize = 0;
 
 export function useScratch(address: usize): void {
@@ -23,14 +23,16 @@ export function useScratch(address: usize): void {
  * 1/64 of that is above `energyLimit` are left to `conv`, whose weights are `direct`.
  */
 export function winograd(
-  input: usize, inputRow: usize, run: usize,
-  weight: usize, direct: usize, bias: usize,
+  input: usize, inputRow: usize, inputTap: usize, inputPixel: usize,
+  direct: usize, bias: usize, directRun: usize, taps: i32,
   output: usize, outputRow: usize, outputPixel: usize,
   residual: usize, residualRow: usize, residualPixel: usize,
-  from: i32, to: i32, height: i32, width: i32, blocks: i32,
-  shift: i32, limit: i32, leaky: i32, residualLimit: i32, energyLimit: i32,
+  from: i32, to: i32, width: i32, blocks: i32,
+  shift: i32, limit: i32, leaky: i32, residualLimit: i32,
+  height: i32, weight: usize, energyLimit: i32,
 ): void {
-  const sums = scratch + 16 * <usize>TILES * MAX_RUN;
+  const run = inputPixel;
+  const sums = scratch + 16 * (<usize>TILES * MAX_RUN + 64);
   for (let pair = from; pair < to; pair++) {
     const y = <usize>min(2 * pair, height - 2);
     const rowIn = input + y * inputRow;
@@ -39,7 +41,8 @@ export function winograd(
     for (let left = 0; left < width; left += 2 * TILES) {
       const columns = min(width - left, 2 * TILES);
       const tiles = (columns + 7) >> 3 << 2;
-      const pitch = <usize>tiles * run;
+      // Not a multiple of 4096, which would put all 16 into the same lines of a cache.
+      const pitch = <usize>tiles * run + 64;
       let most: i64 = 0;
       for (let t = 0; t < tiles; t++) {
         const x = <usize>min(left + 2 * t, width - 2);
@@ -48,7 +51,7 @@ export function winograd(
       if (most > <i64>energyLimit) {
         const x = <usize>left;
         conv(
-          rowIn + x * run, inputRow, inputRow, run, direct, bias, 3 * run, 3,
+          rowIn + x * run, inputRow, inputTap, inputPixel, direct, bias, directRun, taps,
           rowOut + x * outputPixel, outputRow, outputPixel,
           residual ? rowResidual + x * residualPixel : 0, residualRow, residualPixel,
           0, 2, columns, blocks, shift, limit, leaky, residualLimit,
@@ -57,9 +60,9 @@ export function winograd(
       }
       let w = weight;
       for (let b = 0; b < blocks; b++) {
-        let v = scratch;
         let m = sums;
         for (let p = 0; p < 16; p++) {
+          let v = scratch + <usize>p * pitch;
           let b0 = i32x4.splat(0), b1 = i32x4.splat(0);
           // What lies at (1, 1) counts once in each of the four outputs.
           if (p == 5) {
@@ -93,33 +96,23 @@ export function winograd(
 function transform(input: usize, inputRow: usize, run: usize, target: usize, pitch: usize): i64 {
   let e = i32x4.splat(0);
   for (let c: usize = 0; c < run; c += 16) {
-    const at = input + c;
-    const to = target + c;
-    let a0: v128, a1: v128, a2: v128, a3: v128;
-    let u00: v128, u01: v128, u02: v128, u03: v128;
-    let u10: v128, u11: v128, u12: v128, u13: v128;
-    let u20: v128, u21: v128, u22: v128, u23: v128;
-    let u30: v128, u31: v128, u32x: v128, u33: v128;
-    let p = at;
-    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
-    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
-    u00 = i16x8.sub(a0, a2); u10 = i16x8.add(a1, a2); u20 = i16x8.sub(a2, a1); u30 = i16x8.sub(a1, a3);
-    p += run;
-    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
-    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
-    u01 = i16x8.sub(a0, a2); u11 = i16x8.add(a1, a2); u21 = i16x8.sub(a2, a1); u31 = i16x8.sub(a1, a3);
-    p += run;
-    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
-    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
-    u02 = i16x8.sub(a0, a2); u12 = i16x8.add(a1, a2); u22 = i16x8.sub(a2, a1); u32x = i16x8.sub(a1, a3);
-    p += run;
-    a0 = v128.load(p); a1 = v128.load(p + inputRow); a2 = v128.load(p + 2 * inputRow); a3 = v128.load(p + 3 * inputRow);
-    e = energy(energy(energy(energy(e, a0), a1), a2), a3);
-    u03 = i16x8.sub(a0, a2); u13 = i16x8.add(a1, a2); u23 = i16x8.sub(a2, a1); u33 = i16x8.sub(a1, a3);
-    row(to, pitch, u00, u01, u02, u03);
-    row(to + 4 * pitch, pitch, u10, u11, u12, u13);
-    row(to + 8 * pitch, pitch, u20, u21, u22, u23);
-    row(to + 12 * pitch, pitch, u30, u31, u32x, u33);
+    let p = input + c;
+    let to = target + c;
+    for (let column = 0; column < 4; column++) {
+      const a0 = v128.load(p);
+      const a1 = v128.load(p + inputRow);
+      const a2 = v128.load(p + 2 * inputRow);
+      const a3 = v128.load(p + 3 * inputRow);
+      e = energy(energy(energy(energy(e, a0), a1), a2), a3);
+      fourth(to, 4 * pitch, a0, a1, a2, a3);
+      p += run;
+      to += pitch;
+    }
+    to = target + c;
+    for (let row = 0; row < 4; row++) {
+      fourth(to, pitch, v128.load(to), v128.load(to + pitch), v128.load(to + 2 * pitch), v128.load(to + 3 * pitch));
+      to += 4 * pitch;
+    }
   }
   return lanes(e);
 }
@@ -139,7 +132,7 @@ function energy(sum: v128, a: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function row(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
+function fourth(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
   v128.store(to, i16x8.sub(u0, u2));
   v128.store(to + pitch, i16x8.add(u1, u2));
   v128.store(to + 2 * pitch, i16x8.sub(u2, u1));
