@@ -24,6 +24,7 @@ interface Options extends OutputOptions, ModelOption {
 const NOTES = `
 Everything is warm, on a synthetic picture, the fastest of several calls.
 The plain kernel is a dense product, the plain copy one of large buffers, both on the same device.
+Arithmetic counts the products that a model asks for; wasm gets by with half of them in most convolutions.
 --server runs liif serve as a process of its own; clients and server share the processors.
 
 Examples:

@@ -15,12 +15,12 @@ export function useScratch(address: usize): void {
 }
 
 /**
- * What `conv` makes of a 3x3 convolution, for pairs of rows from .. to-1 of `height` by `width` outputs, both at least 2.
+ * What `conv` makes of a 3x3 convolution, to the bit, for pairs of rows from .. to-1 of `height` by `width` outputs, both at least 2.
  *
- * Filters g are (2G) g (2G)', four times what the paper has, so that all stays in integers; weight: [outputs / 8][16][run / 2][2 halves]
- * [4 outputs][2 activations] int16. Activations d are 8191 at most, so that B' d B fits int16. What comes out is four times the accumulator modulo
- * 2^32, which is known where the accumulator is less than 2^29. The sum of squares of the activations bounds it (Cauchy and Schwarz). Tiles where
- * 1/64 of that is above `energyLimit` are left to `conv`, whose weights are `direct`.
+ * Filters g are (2G) g (2G)', four times what the paper has, so that they are integers; weight: [outputs / 8][16][inputs / 2][2 halves][4 outputs]
+ * [2 activations] int16. Activations d are 8191 at most, so that B' d B fits int16. What comes out is four times the accumulator modulo 2^32: all of
+ * it where the accumulator is below 2^29, which the sum of squares of a tile's activations shows (Cauchy and Schwarz). Where 1/64 of that is above
+ * `energyLimit` the tiles are left to `conv`, whose weights are `direct`: hardly ever, but where noise or stripes have full contrast.
  */
 export function winograd(
   input: usize, inputRow: usize, inputTap: usize, inputPixel: usize,
