@@ -19,7 +19,7 @@ import {
   modelOption,
   openCommandEngine,
 } from './engine.ts';
-import { expandInputs, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, isUrl, outputPath, pipedBytes, placeOf, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
 import {
@@ -259,12 +259,13 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
         throw new RequestError('Not writing a picture to the terminal; name a file with -o, or pipe it on');
       continue;
     }
-    const other = taken.get(job.output);
+    const place = placeOf(job.output);
+    const other = taken.get(place);
     if (other !== undefined)
       throw new RequestError(
         `${other} and ${job.input} would both become ${job.output}; encode them one by one with -o`,
       );
-    taken.set(job.output, job.input);
+    taken.set(place, job.input);
     if (await isSameFile(job.input, job.output))
       throw new RequestError(`${job.output}: is the input; name another file with -o`);
   }

@@ -1,6 +1,6 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { normalize, parse, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { glob, isDynamicPattern } from 'tinyglobby';
@@ -25,15 +25,25 @@ const MAX_PIPED = 2 ** 32 - 1;
 export async function expandInputs(args: readonly string[]): Promise<string[]> {
   const found = new Map<string, string>();
   const add = (input: string) => {
-    const place = input === STANDARD || isUrl(input) ? input : resolve(input);
+    const place = input === STANDARD || isUrl(input) ? input : placeOf(input);
     if (!found.has(place)) found.set(place, input);
   };
   for (const arg of args) {
-    if (arg === STANDARD || isUrl(arg) || existsSync(arg) || !isDynamicPattern(arg)) {
+    const pattern = patternOf(arg);
+    if (arg === STANDARD || isUrl(arg) || existsSync(arg) || !isDynamicPattern(pattern)) {
       add(arg);
       continue;
     }
-    const paths = await glob(arg, { expandDirectories: false, dot: false, absolute: arg.startsWith('/') });
+    // Patterns lead to no other drive.
+    const { root } = parse(pattern);
+    const matches = await glob(pattern.slice(root.length), {
+      cwd: root,
+      absolute: root !== '',
+      expandDirectories: false,
+      dot: false,
+      caseSensitiveMatch: process.platform !== 'win32',
+    });
+    const paths = matches.map((path) => normalize(path));
     if (paths.length === 0) {
       if (args.length === 1) throw new SourceError(`${arg}: no file matches`);
       paths.push(arg);
@@ -44,6 +54,16 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
   if (inputs.length > 1 && inputs.includes(STANDARD))
     throw new RequestError('Standard input (-) cannot be combined with other inputs');
   return inputs;
+}
+
+/** Of a glob. On Windows `\` separates, and parentheses are parts of names: `photo (1).jpg`. */
+export function patternOf(arg: string, platform: NodeJS.Platform = process.platform): string {
+  return platform === 'win32' ? arg.replaceAll('\\', '/').replaceAll(/[()]/g, '\\$&') : arg;
+}
+
+/** The same for all paths of a file; on Windows, for names that differ in case alone. */
+export function placeOf(path: string, platform: NodeJS.Platform = process.platform): string {
+  return platform === 'win32' ? resolve(path).toLowerCase() : resolve(path);
 }
 
 export function isUrl(input: string): boolean {

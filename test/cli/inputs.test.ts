@@ -1,0 +1,35 @@
+import { copyFile, mkdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { expect, it } from 'vitest';
+import { expandInputs, isUrl, patternOf, placeOf } from '../../src/cli/inputs.ts';
+import { useWorkbench } from './workbench.ts';
+
+const bench = useWorkbench();
+
+it('takes back slashes and parentheses of Windows for those of names', () => {
+  expect(patternOf('C:\\photos (2)\\*.jpg', 'win32')).toBe('C:/photos \\(2\\)/*.jpg');
+  expect(patternOf('photos/\\*.jpg', 'linux')).toBe('photos/\\*.jpg');
+});
+
+it('takes no drive for the scheme of a URL', () => {
+  expect(isUrl('C:\\photos\\a.jpg')).toBe(false);
+  expect(isUrl('c:/photos/a.jpg')).toBe(false);
+});
+
+it('tells names apart by case, except on Windows', () => {
+  expect(placeOf('a/B.jpg', 'win32')).toBe(placeOf('A/b.jpg', 'win32'));
+  expect(placeOf('a/B.jpg', 'linux')).not.toBe(placeOf('A/b.jpg', 'linux'));
+});
+
+it('expands globs of absolute and of relative paths, each file once', async () => {
+  await mkdir(join(bench.folder, 'in'));
+  for (const name of ['a.png', 'b.png', 'c.txt']) await copyFile(bench.photo, join(bench.folder, 'in', name));
+  const absolute = ['a.png', 'b.png'].map((name) => join(bench.folder, 'in', name));
+  const pattern = join(bench.folder, 'in/*.png');
+  expect(await expandInputs([pattern])).toEqual(absolute);
+  expect(await expandInputs([pattern, absolute[0]!])).toEqual(absolute);
+  const fromHere = relative(process.cwd(), pattern);
+  expect(await expandInputs([fromHere])).toEqual(absolute.map((path) => relative(process.cwd(), path)));
+  const missing = join(bench.folder, 'in/*.webp');
+  await expect(expandInputs([missing])).rejects.toThrow(`${missing}: no file matches`);
+});
