@@ -109,7 +109,7 @@ export class AtomicFile {
         await rm(this.temporary, { force: true });
       } else {
         if (this.#mode !== undefined) await chmod(this.temporary, this.#mode);
-        await rename(this.temporary, this.path);
+        await replaceFile(this.temporary, this.path);
       }
       unfinished.delete(this.temporary);
       return size;
@@ -144,6 +144,33 @@ export async function writeAtomically<T>(
   return { bytes: await file.commit(), result };
 }
 
+/**
+ * Renames a file, and whatever had the name is gone. Windows refuses to replace a file that is open, as those of a running server are, but moves it out of the
+ * way; for a moment nothing has the name then.
+ */
+export async function replaceFile(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (refused) {
+    const { code } = refused as NodeJS.ErrnoException;
+    if (code !== 'EPERM' && code !== 'EACCES' && code !== 'EBUSY') throw refused;
+    const old = `${from}.old`;
+    try {
+      if (!(await stat(to)).isFile()) throw refused;
+      await rename(to, old);
+    } catch {
+      throw refused;
+    }
+    try {
+      await rename(from, to);
+    } catch (error) {
+      await rename(old, to);
+      throw error;
+    }
+    await rm(old, { force: true }).catch(() => {});
+  }
+}
+
 /** Where the file is, or will be, that a path leads to by links. */
 async function linkedFrom(path: string): Promise<string> {
   let target = path;
@@ -171,6 +198,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is not a folder',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
+  EBUSY: 'is in use',
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space left on the device',
   EDQUOT: 'no space left in the quota',

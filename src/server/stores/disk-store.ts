@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { replaceFile } from '../../image/atomic-file.ts';
 import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
 
 export interface DiskStoreOptions extends StoreEvents {
@@ -103,7 +104,7 @@ class DiskStore implements TileStore {
       const sealed = sealTile(key, bytes);
       await mkdir(join(path, '..'), { recursive: true });
       await writeFile(written, sealed, { flag: 'wx' });
-      await rename(written, path);
+      await replaceFile(written, path);
       this.#know(key, sealed.length);
       this.#breaker.worked();
       await this.#shrink();
