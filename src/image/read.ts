@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer';
-import { access, constants as modes, stat } from 'node:fs/promises';
+import { access, constants as modes, readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { pathOfFileUrl } from '../file-url.ts';
@@ -49,7 +49,7 @@ const MAX_PIXELS = 2 ** 32;
  * (no format that sharp reads, or too large) or ImageError.
  */
 export async function readImage(image: ImageInput, options: ReadOptions = {}): Promise<ReadImage> {
-  const input = await pathOrBytes(image);
+  let input = await pathOrBytes(image);
   const name = options.name ?? (typeof input === 'string' ? input : 'the image');
   if (typeof input === 'string') await checkFile(input);
   else if (input.length === 0) throw new ImageError(`${name}: is empty`);
@@ -64,6 +64,8 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
       warnings.push(String(message)),
     );
   try {
+    // sharp would leave the file open, and on Windows nobody could remove it.
+    if (typeof input === 'string' && /\.webp$/i.test(input)) input = await readFile(input);
     const metadata = await open().metadata();
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);

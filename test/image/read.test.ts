@@ -1,4 +1,4 @@
-import fs, { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import fs, { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -233,6 +233,19 @@ describe('readImage', () => {
     const { raster } = await readImage(whole.subarray(0, whole.length >> 1), { tolerant: true });
     expect(raster.height).toBe(64);
   });
+
+  // There it can be seen; on Windows such a file cannot be removed.
+  it.runIf(process.platform === 'linux').each(['jpg', 'png', 'webp', 'tif', 'avif', 'gif'])(
+    'leaves no file open: .%s',
+    async (ending) => {
+      const path = join(folder, `closed.${ending}`);
+      await sharp(noise(64 * 64 * 3, 8), { raw: { width: 64, height: 64, channels: 3 } }).toFile(path);
+      await readImage(path);
+      const open = await readdir('/proc/self/fd');
+      const paths = await Promise.all(open.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+      expect(paths).not.toContain(path);
+    },
+  );
 
   it('refuses more pixels than asked for before decoding them', async () => {
     const error = await readImage(await png(noise(100, 8), 10, 10, 1), { maxPixels: 99 }).catch((e) => e);
