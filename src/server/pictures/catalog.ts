@@ -260,7 +260,7 @@ export class Catalog {
   /** What cannot be watched is read at every look. */
   #refused(code: string): void {
     // Where it has gone, or is not ours, reading it says so.
-    if (code === 'ENOENT' || code === 'EACCES') return;
+    if (code === 'ENOENT' || code === 'EACCES' || code === 'EPERM') return;
     this.#warn(
       `the system lets no more directories be watched (${code}): changes in the others are noticed when something else changes; bounds of Linux are in fs.inotify`,
     );

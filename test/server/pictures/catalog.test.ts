@@ -119,6 +119,24 @@ it('directories that may not be read are named, and served when they may, the ro
   }
 });
 
+it('a directory that may not be watched, as Windows says it, is no bound of the system', async () => {
+  const root = await directoryOf({ 'a.png': 'x' });
+  vi.spyOn(fs, 'watch').mockImplementation(() => {
+    throw Object.assign(new Error('watch'), { code: 'EPERM' });
+  });
+  syncBuiltinESMExports();
+  const warnings: string[] = [];
+  const onWarning = (message: string) => warnings.push(message);
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: true, onWarning });
+  try {
+    expect([catalog.size, warnings]).toEqual([1, []]);
+  } finally {
+    vi.mocked(fs.watch).mockRestore();
+    syncBuiltinESMExports();
+    await catalog.close();
+  }
+});
+
 it('where the system lets no more be watched, one warning says so, and what changes is seen with other changes', async () => {
   const root = await directoryOf({ 'a/a.png': 'x', 'b/b.png': 'x', 'c/c.png': 'x' });
   const warnings: string[] = [];
