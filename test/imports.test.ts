@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
@@ -46,7 +46,7 @@ const TOP = ['encode', 'decode', 'index', 'browser', 'node', 'cli', 'server', 'b
 const root = fileURLToPath(new URL('../src', import.meta.url));
 
 function stageOf(file: string): string {
-  const path = relative(root, file).replace(/\.ts$/, '');
+  const path = relative(root, file).replaceAll(sep, '/').replace(/\.ts$/, '');
   if (path === 'engine/engine') return path;
   return path.split('/')[0]!;
 }
@@ -55,7 +55,7 @@ function sources(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !path.includes('/kernels/'));
+    .filter((path) => !path.includes(`${sep}kernels${sep}`));
 }
 
 it('follows the arrows of the architecture page', () => {

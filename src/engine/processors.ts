@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 
 /**
  * Processors for threads that compute: those that this process may run on, or as many as the quotas of its control groups are worth (cgroup v2),
@@ -21,7 +21,7 @@ function quota(root: string): number {
       .map(Number);
     // `max` is no number.
     if (time! > 0 && period! > 0) smallest = Math.min(smallest, time! / period!);
-    group = group === '/' ? undefined : join(group, '..');
+    group = group === '/' ? undefined : posix.join(group, '..');
   }
   return smallest;
 }

@@ -21,7 +21,7 @@ beforeAll(async () => {
   [plan, portrait] = (await Promise.all(
     ['plan', 'portrait'].map(async (name) => {
       const url = new URL(`../../samples/originals/${name}.jpg`, import.meta.url);
-      return (await readImage(url.pathname)).raster;
+      return (await readImage(url)).raster;
     }),
   )) as [Raster, Raster];
 });

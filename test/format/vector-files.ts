@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Rational } from '../../src/head/rational.ts';
 
@@ -83,7 +83,11 @@ export function editedModelBytes({ model, modelEdits = [] }: FaultyVector): Uint
 export function vectorPaths(): string[] {
   return readdirSync(VECTORS, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(VECTORS.length + 1))
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(VECTORS.length + 1)
+        .replaceAll(sep, '/'),
+    )
     .sort();
 }
 
