@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { opendir, realpath, stat } from 'node:fs/promises';
+import { lstat, opendir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join, sep } from 'node:path';
 import { inParallel } from '../../parallel.ts';
 import { PLAIN_EXTENSIONS } from './plain-picture.ts';
@@ -85,8 +85,9 @@ export async function readListing({ path, name }: FoundFile, options: ListingOpt
   }
   const directories: Subdirectory[] = [];
   for (const directory of found) {
-    const stats = await stat(directory.path).catch(() => undefined);
-    if (stats) directories.push({ ...directory, identity: identityOf(stats) });
+    // Node 20 on Windows has called links directories.
+    const stats = await lstat(directory.path).catch(() => undefined);
+    if (stats?.isDirectory()) directories.push({ ...directory, identity: identityOf(stats) });
   }
   return { pictures: await picturesOf(files, options), directories, lasting };
 }

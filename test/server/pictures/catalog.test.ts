@@ -36,6 +36,24 @@ it('a link out of its directory is named in one warning, however often the direc
   await catalog.close();
 });
 
+it('a link that is listed as a directory, as by Node 20 on Windows, is not followed', async () => {
+  const outside = await directoryOf({ 'secret.png': 'x' });
+  const root = await directoryOf({ 'sub/a.png': 'x' });
+  await symlink(outside, join(root, 'out'));
+  await symlink(root, join(root, 'itself'));
+  const { isDirectory } = fs.Dirent.prototype;
+  const listed = vi.spyOn(fs.Dirent.prototype, 'isDirectory').mockImplementation(function (this: fs.Dirent) {
+    return isDirectory.call(this) || this.isSymbolicLink();
+  });
+  try {
+    const catalog = await Catalog.open({ roots: [root], plain: true, watch: false });
+    expect(catalog.list().map(({ id }) => id)).toEqual(['sub/a.png']);
+    await catalog.close();
+  } finally {
+    listed.mockRestore();
+  }
+});
+
 it('pictures of a directory that is being filled without a pause are there before it is full', async () => {
   const root = await directoryOf();
   const catalog = await Catalog.open({ roots: [root], plain: true, watch: true });
