@@ -13,6 +13,8 @@ export function dequantize(symbol: number, step: number, stepBits: number): numb
  * Doubles are exact: differences stay below 2^42.
  */
 export function quantize(difference: number, step: number): number {
+  // Most are: no division for these.
+  if (2 * Math.abs(difference) < step) return 0;
   const magnitude = Math.floor((2 * Math.abs(difference) + step) / (2 * step));
   return difference < 0 ? -Math.min(32768, magnitude) : Math.min(32767, magnitude);
 }

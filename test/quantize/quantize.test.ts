@@ -5,7 +5,7 @@ import { randomSource } from '../fixtures/tiny-model.ts';
 describe('quantize', () => {
   it('rounds to the nearest symbol, ties away from zero, both signs alike', () => {
     expect([0, 49, 50, 51, 149, 150].map((d) => quantize(d, 100))).toEqual([0, 0, 1, 1, 1, 2]);
-    for (const d of [1, 49, 50, 51, 149, 150, 12345]) expect(quantize(-d, 100)).toBe(-quantize(d, 100));
+    for (const d of [1, 49, 50, 51, 149, 150, 12345]) expect(quantize(-d, 100) + quantize(d, 100)).toBe(0);
   });
 
   it('stays within 16 bits', () => {

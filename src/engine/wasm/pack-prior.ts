@@ -19,9 +19,12 @@ export interface PackedPriorStep {
 
 export function packPriorStep(model: Model, step: number, heap: WasmHeap): PackedPriorStep {
   const { trunk, mean, deviation } = model.prior[step]!;
+  const limits = model.hyperSynthesis.flatMap((layer) => ('limit' in layer ? layer.limit : []));
+  // Later steps read latents too.
+  const input = step === 0 ? limits.at(-1)! : 32767;
   const [first, ...others] = trunk;
   const packed = {
-    trunk: packLayers(step > 0 && first?.op === 'conv' ? others : trunk, 32767, heap),
+    trunk: packLayers(step > 0 && first?.op === 'conv' ? others : trunk, input, heap),
     mean: packConv(mean, heap),
     deviation: packConv(deviation, heap),
   };
