@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { EngineError, messageOf } from '../errors.ts';
 import { unwritable } from '../image/atomic-file.ts';
 import { VERSION } from '../version.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
@@ -74,7 +75,7 @@ async function program(args: readonly string[]): Promise<Command> {
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText('after', `\nHelp for one command, with examples: liif help encode\n${EXIT_CODES_HELP}`);
   for (const { name, description, load } of COMMANDS) {
-    const command = args.includes(name) ? await load() : new Command(name);
+    const command = args.includes(name) ? await load().catch(notLoaded) : new Command(name);
     liif.addCommand(command.description(description));
   }
   // Errors become exceptions and one line of our own.
@@ -86,14 +87,19 @@ async function program(args: readonly string[]): Promise<Command> {
   return liif;
 }
 
+/** For one, sharp's library is missing where optional dependencies were left out, or there is none for the system. */
+function notLoaded(cause: unknown): never {
+  throw new EngineError(`Not installed as it should be: ${messageOf(cause)}`, { cause });
+}
+
 /** Commander's message as a sentence, with where to look further. */
-function usageText(error: CommanderError, liif: Command): string {
-  const command = liif.commands.find((candidate) => candidate.name() === process.argv[2]);
+function usageText(error: CommanderError): string {
+  const command = COMMANDS.find(({ name }) => name === process.argv[2]);
   const message = error.message
     .replace(/^error: /, '')
     .replaceAll(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '');
-  return `${message}; see liif ${command ? `${command.name()} ` : ''}--help`;
+  return `${message}; see liif ${command ? `${command.name} ` : ''}--help`;
 }
 
 /** Older than `engines` of package.json: sharp and undici cannot be loaded. */
@@ -118,8 +124,8 @@ async function main(): Promise<number> {
     printError(new Error(`Node 20.19 or later is needed; this is ${process.versions.node}`), debug);
     return EXIT.engine;
   }
-  const liif = await program(args);
   try {
+    const liif = await program(args);
     if (args.length === 0) {
       liif.outputHelp({ error: true });
       return EXIT.request;
@@ -135,7 +141,7 @@ async function main(): Promise<number> {
     if (exitCodeOf(error) === EXIT.ok) return EXIT.ok; // help and version are such exceptions
     told = true;
     printError(
-      error instanceof CommanderError ? new Error(usageText(error, liif), { cause: error }) : error,
+      error instanceof CommanderError ? new Error(usageText(error), { cause: error }) : error,
       debug,
     );
     return exitCodeOf(error);

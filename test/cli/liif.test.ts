@@ -31,6 +31,17 @@ describe('liif', () => {
     expect(code).toBe(7);
   });
 
+  it('says in one line that a library cannot be loaded, where that is needed', async () => {
+    const env = {
+      ...process.env,
+      NODE_OPTIONS: `--import=${new URL('../fixtures/without-sharp.mjs', import.meta.url)}`,
+    };
+    const { code, stderr } = await finished(startLiif(['encode', 'x.png'], { env }));
+    expect(stderr).toBe('liif: Not installed as it should be: no library of sharp: - install it\n');
+    expect(code).toBe(7);
+    expect((await finished(startLiif(['--help'], { env }))).code).toBe(0);
+  });
+
   it('lists commands and exit codes in its help', async () => {
     const { code, stdout } = await runLiif(['--help']);
     expect(code).toBe(0);
