@@ -104,13 +104,13 @@ function transform(input: usize, inputRow: usize, run: usize, target: usize, pit
       const a2 = v128.load(p + 2 * inputRow);
       const a3 = v128.load(p + 3 * inputRow);
       e = energy(energy(energy(energy(e, a0), a1), a2), a3);
-      fourth(to, 4 * pitch, a0, a1, a2, a3);
+      transformFour(to, 4 * pitch, a0, a1, a2, a3);
       p += run;
       to += pitch;
     }
     to = target + c;
     for (let row = 0; row < 4; row++) {
-      fourth(to, pitch, v128.load(to), v128.load(to + pitch), v128.load(to + 2 * pitch), v128.load(to + 3 * pitch));
+      transformFour(to, pitch, v128.load(to), v128.load(to + pitch), v128.load(to + 2 * pitch), v128.load(to + 3 * pitch));
       to += 4 * pitch;
     }
   }
@@ -130,9 +130,10 @@ function energy(sum: v128, a: v128): v128 {
   return i32x4.add(sum, i32x4.shr_u(i32x4.dot_i16x8_s(a, a), 6));
 }
 
+/** B' u of four values. */
 // @ts-ignore: decorator
 @inline
-function fourth(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
+function transformFour(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
   v128.store(to, i16x8.sub(u0, u2));
   v128.store(to + pitch, i16x8.add(u1, u2));
   v128.store(to + 2 * pitch, i16x8.sub(u2, u1));
