@@ -50,6 +50,8 @@ describe('the package', () => {
       'dist/model/liif-1.safetensors',
       'dist/engine/wasm/kernels.wasm',
       'dist/engine/wasm/kernels-shared.wasm',
+      'dist/engine/wasm/gradient-kernels.wasm',
+      'dist/engine/wasm/gradient-kernels-shared.wasm',
       'dist/viewer/index.html',
       'dist/leaflet/liif-leaflet.js',
     ])

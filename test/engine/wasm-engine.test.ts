@@ -39,7 +39,8 @@ describe('the kernels', () => {
       const command = (scripts['build:wasm'] as string).replaceAll('-o src/engine/wasm/', `-o ${folder}/`);
       const path = `${new URL('node_modules/.bin', root).pathname}:${process.env.PATH}`;
       await promisify(execFile)('sh', ['-c', command], { cwd: root, env: { ...process.env, PATH: path } });
-      for (const name of ['kernels.wasm', 'kernels-shared.wasm']) {
+      for (const kind of ['kernels', 'kernels-shared', 'gradient-kernels', 'gradient-kernels-shared']) {
+        const name = `${kind}.wasm`;
         const built = await readFile(join(folder, name));
         expect(built.equals(await readFile(new URL(`src/engine/wasm/${name}`, root)))).toBe(true);
       }

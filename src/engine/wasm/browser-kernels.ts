@@ -1,7 +1,7 @@
 import { messageOf } from '../../errors.ts';
 
 /** The kernels, fetched from beside this file. */
-export async function compileKernels(shared: boolean): Promise<WebAssembly.Module> {
+export async function compileKernels(shared: boolean): Promise<WebAssembly.Module[]> {
   // Literals: bundlers look for them.
   const url = shared
     ? new URL('./kernels-shared.wasm?no-inline', import.meta.url)
@@ -9,7 +9,7 @@ export async function compileKernels(shared: boolean): Promise<WebAssembly.Modul
   try {
     const response = await fetch(url);
     if (!response.ok) throw new Error(`the answer is ${response.status}`);
-    return await WebAssembly.compile(await response.arrayBuffer());
+    return [await WebAssembly.compile(await response.arrayBuffer())];
   } catch (cause) {
     throw new Error(`${url}: ${messageOf(cause)}`, { cause });
   }

@@ -15,8 +15,8 @@ export interface Thread {
 
 /** What the wasm engine needs of its platform. */
 export interface WasmHost {
-  /** kernels-shared.wasm or kernels.wasm, compiled. */
-  compile(shared: boolean): Promise<WebAssembly.Module>;
+  /** kernels-shared.wasm or kernels.wasm, compiled, and whatever else has kernels. */
+  compile(shared: boolean): Promise<readonly WebAssembly.Module[]>;
   /** Threads it would start by itself; 0 where memory cannot be shared: everything then runs on the calling thread. */
   readonly defaultThreads: number;
   startThread(): Thread;

@@ -8,7 +8,7 @@ import { startLocalThread } from './local-thread.ts';
 import type { NodeThreadData } from './node-thread.ts';
 import type { FromThread } from './thread.ts';
 
-const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
+const compiled = new Map<boolean, Promise<readonly WebAssembly.Module[]>>();
 
 /** Node: kernels from the files beside this one, threads from `worker_threads`. */
 export const nodeHost: WasmHost = niceNodeHost(0);
@@ -18,14 +18,18 @@ export function niceNodeHost(niceness: number): WasmHost {
   return {
     defaultThreads: processors(),
     compile(shared) {
-      let module = compiled.get(shared);
-      if (module === undefined) {
-        const url = new URL(shared ? './kernels-shared.wasm' : './kernels.wasm', import.meta.url);
-        module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
-        module.catch(() => compiled.delete(shared));
-        compiled.set(shared, module);
+      let modules = compiled.get(shared);
+      if (modules === undefined) {
+        modules = Promise.all(
+          ['kernels', 'gradient-kernels'].map(async (name) => {
+            const url = new URL(`./${name}${shared ? '-shared' : ''}.wasm`, import.meta.url);
+            return WebAssembly.compile(await readFile(url));
+          }),
+        );
+        modules.catch(() => compiled.delete(shared));
+        compiled.set(shared, modules);
       }
-      return module;
+      return modules;
     },
     startLocalThread: () => startLocalThread(encodeChunk),
     gradientJobs,

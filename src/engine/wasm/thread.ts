@@ -12,7 +12,7 @@ import { controlWords, type Kernels, type Operation, runTogether } from './progr
 /** First message of a thread. The weights of `model` are left out: they lie in `memory`. */
 export interface StartMessage {
   readonly kind: 'start';
-  readonly module: WebAssembly.Module;
+  readonly modules: readonly WebAssembly.Module[];
   readonly memory: WebAssembly.Memory;
   readonly networks: PackedNetworks;
   readonly model: Model;
@@ -88,10 +88,9 @@ export function serveThread(
   const run = (message: ToThread): JobResult | typeof UNFINISHED => {
     if (message.kind === 'start') {
       start = message;
-      const instance = new WebAssembly.Instance(message.module, {
-        env: { memory: message.memory, abort: () => {} },
-      });
-      kernels = instance.exports as unknown as Kernels;
+      const env = { memory: message.memory, abort: () => {} };
+      const exports = message.modules.map((module) => new WebAssembly.Instance(module, { env }).exports);
+      kernels = Object.assign({}, ...exports) as Kernels;
       kernels.useScratch(message.scratch);
       plans = new ChunkPlans(message.networks, message.model);
       return undefined;

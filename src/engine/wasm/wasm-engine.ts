@@ -49,10 +49,10 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
   const count = options.threads ?? host.defaultThreads;
   const shared = count > 0;
   signal?.throwIfAborted();
-  let module: WebAssembly.Module;
+  let modules: readonly WebAssembly.Module[];
   let heap: WasmHeap;
   try {
-    module = await host.compile(shared);
+    modules = await host.compile(shared);
     heap = new WasmHeap(shared, maxMemoryBytes);
   } catch (cause) {
     const message = `The wasm engine, which needs WebAssembly SIMD, cannot run here: ${messageOf(cause)}`;
@@ -74,7 +74,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
         return { trunk: [], mean: { ...mean, ...empty }, deviation: { ...deviation, ...empty } };
       }),
     };
-    const message = { kind: 'start', module, memory: heap.memory, networks, model: withoutWeights } as const;
+    const message = { kind: 'start', modules, memory: heap.memory, networks, model: withoutWeights } as const;
     await Promise.all(
       threads.map((thread) => {
         const scratch = heap.allocate(SCRATCH_BYTES);

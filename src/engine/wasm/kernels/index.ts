@@ -1,12 +1,12 @@
 // AssemblyScript: int16 SIMD kernels of the wasm engine (specification 3.3, 4.4, 4.5).
 // Tensors are (rows, columns, channels) int16. All arguments that end in Row, Tap or Pixel are distances in bytes.
-// `npm run build:wasm` compiles this file twice: kernels-shared.wasm (threads over one memory) and kernels.wasm.
+// `npm run build:wasm` compiles this file twice: kernels-shared.wasm (threads over one memory) and kernels.wasm. What only encoders use,
+// gradient.ts, goes into files of its own, which pages need not fetch.
 
 import { alignedRow } from './aligned';
 
 export { decodeLatents, decodeSymbols, gather } from './chunk';
 export { conv } from './conv';
-export { headGradient, slope } from './gradient';
 export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 export { useScratch, winograd } from './winograd';
 
