@@ -2,12 +2,13 @@ import { EngineError, isLiifError, messageOf } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Engine } from './engine.ts';
 import { withFallback } from './fallback.ts';
+import { tileSeconds } from './tile-seconds.ts';
 import { browserHost } from './wasm/browser-host.ts';
 import type { FromWorker, ToWorker } from './worker/messages.ts';
 import { webWorker } from './worker/web-worker.ts';
 
 export interface BrowserEngineOptions {
-  /** `auto` (default): WebGPU where there is a graphics card, else WebAssembly. */
+  /** `auto` (default): WebGPU on a graphics card where that is faster, else WebAssembly. */
   readonly engine?: 'auto' | 'webgpu' | 'wasm';
   /** Threads of the wasm engine. Default: one per processor, at most 8 in an isolated page and 4 elsewhere. */
   readonly threads?: number;
@@ -38,6 +39,11 @@ export async function openBrowserEngine(model: Model, options: BrowserEngineOpti
       software: softwareAdapter,
       cpu,
     });
+    // Processors with graphics of their own are often the faster ones.
+    if (engine === 'auto' && (await tileSeconds(gpu)) > (await tileSeconds(cpu))) {
+      await gpu.close();
+      return cpu;
+    }
     return withFallback(gpu, cpu, onWarning);
   } catch (error) {
     if (!isLiifError(error, 'EngineError')) throw error;

@@ -156,6 +156,18 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     await page.context().close();
   });
 
+  it('takes wasm on its own choice where the graphics device is slower', async () => {
+    const page = await newPage(isolated);
+    const names = await page.evaluate(async () => {
+      const options = { model: 'models/liif-1.safetensors', softwareAdapter: true } as const;
+      const chosen = await window.liif.openEngine(options);
+      const asked = await window.liif.openEngine({ ...options, engine: 'webgpu' });
+      return [chosen.name, asked.name];
+    });
+    expect(names).toEqual(['wasm', 'webgpu']);
+    await page.context().close();
+  }, 180_000);
+
   it('fetches only the weights that decoding needs, once, and checks them', async () => {
     const weights = 'models/liif-1.safetensors';
     const page = await newPage(isolated);
