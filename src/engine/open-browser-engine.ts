@@ -39,7 +39,7 @@ export async function openBrowserEngine(model: Model, options: BrowserEngineOpti
       software: softwareAdapter,
       cpu,
     });
-    // Processors with graphics of their own are often the faster ones.
+    // Graphics that are part of a processor may well be slower than its threads.
     if (engine === 'auto' && (await tileSeconds(gpu)) > (await tileSeconds(cpu))) {
       await gpu.close();
       return cpu;
