@@ -37,7 +37,7 @@ const REDUCED_PIECE = 256;
  * one where the engine does not.
  */
 const IMAGE_WORK = 1.5;
-const BLOCK_WORK = 150;
+const BLOCK_WORK = 100;
 const SAMPLE_WORK = 1 / 30_000;
 const FILTER_WORK = 1 / 42_000;
 /** And to copy or reduce one that is kept. */
