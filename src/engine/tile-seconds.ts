@@ -5,7 +5,10 @@ import type { Engine } from './engine.ts';
 const SIDE = 128;
 const TOGETHER = 4;
 
-/** Seconds that an engine takes for a small tile, from latents to pixels, of some at a time: to choose by. Rejects when it fails. */
+/**
+ * Seconds that an engine takes for a small tile, from latents to pixels, of some at a time: for pages to choose by, where the measurements of speed.ts would
+ * be too much code. Rejects when it fails.
+ */
 export async function tileSeconds(engine: Engine): Promise<number> {
   const { latentStride, latentChannels } = engine.model;
   const count = SIDE / latentStride;

@@ -6,6 +6,7 @@ import { packLayers } from '../../src/engine/wasm/pack-layer.ts';
 import { SCRATCH_BYTES } from '../../src/engine/wasm/pack-winograd.ts';
 import { inputRegionRect, planLayers, regionByteLength } from '../../src/engine/wasm/plan.ts';
 import { type Kernels, runAlone } from '../../src/engine/wasm/program.ts';
+import { uniform } from '../../src/network/flow.ts';
 import type { Conv } from '../../src/network/model.ts';
 import { randomSource } from '../fixtures/tiny-model.ts';
 import type { Figure } from './figures.ts';
@@ -107,7 +108,7 @@ async function openKernels(): Promise<{ prepare(conv: Conv, limit: number, size:
   kernels.useScratch(heap.allocate(SCRATCH_BYTES));
   return {
     prepare(conv, limit, size) {
-      const layers = packLayers([conv], limit, heap);
+      const layers = packLayers([conv], uniform(conv.inputs, limit), heap);
       const extent = { height: size, width: size };
       const window = { top: 0, left: 0, ...extent };
       const rect = inputRegionRect(layers, window, extent);

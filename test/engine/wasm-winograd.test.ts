@@ -7,6 +7,7 @@ import { packLayers } from '../../src/engine/wasm/pack-layer.ts';
 import { type PackedWinograd, SCRATCH_BYTES } from '../../src/engine/wasm/pack-winograd.ts';
 import { inputRegionRect, planLayers, regionByteLength } from '../../src/engine/wasm/plan.ts';
 import { type Kernels, runAlone } from '../../src/engine/wasm/program.ts';
+import { uniform } from '../../src/network/flow.ts';
 import type { Conv, Layer } from '../../src/network/model.ts';
 import { randomSource } from '../fixtures/tiny-model.ts';
 
@@ -54,7 +55,7 @@ function byKernels(
   const heap = new WasmHeap(false, 2 ** 28);
   const env = { memory: heap.memory, abort: () => {} };
   const kernels = new WebAssembly.Instance(module, { env }).exports as unknown as Kernels;
-  const packed = packLayers(layers, LIMIT, heap).map((layer) =>
+  const packed = packLayers(layers, uniform(input.channels, LIMIT), heap).map((layer) =>
     layer.op === 'conv' && layer.winograd ? { ...layer, winograd: change(layer.winograd, heap) } : layer,
   );
   kernels.useScratch(heap.allocate(SCRATCH_BYTES));
@@ -165,7 +166,7 @@ describe('3x3 convolutions with 16 products for four outputs', () => {
     ['more channels than its memory is made for', convOf(520, 8, 0.5, 1), LIMIT],
     ['shifts of 30 bits', convOf(8, 8, 0.5, 1, 30), LIMIT],
   ] as const)('are not for %s', (_title, conv, limit) => {
-    const [packed] = packLayers([conv], limit, new WasmHeap(false, 2 ** 28));
+    const [packed] = packLayers([conv], uniform(conv.inputs, limit), new WasmHeap(false, 2 ** 28));
     expect(packed).toMatchObject({ op: 'conv', winograd: undefined });
   });
 

@@ -1,4 +1,5 @@
 import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
+import { uniform } from '../../network/flow.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model } from '../../network/model.ts';
 import { sitesOf } from '../../network/window.ts';
@@ -27,11 +28,16 @@ const packed = new WeakMap<WasmHeap, PackedGradient>();
 function packGradient(
   heap: WasmHeap,
   network: GradientNetwork,
+  hidden: number,
   synthesis: readonly PackedLayer[],
 ): PackedGradient {
   let networks = packed.get(heap);
   if (networks === undefined) {
-    networks = { network, synthesis, back: packLayers(network.layers, network.headLimit, heap) };
+    networks = {
+      network,
+      synthesis,
+      back: packLayers(network.layers, uniform(hidden, network.headLimit), heap),
+    };
     packed.set(heap, networks);
   }
   return networks;
@@ -78,7 +84,7 @@ export function gradientJobs(
     there: {
       maxThreads: threads,
       begin(participants) {
-        const networks = packGradient(heap, network, synthesis);
+        const networks = packGradient(heap, network, model.head.hidden, synthesis);
         // Once for its size, and again for its place.
         const size = new FreeList(0);
         const { there, back } = planGradient(size, model, networks, call);

@@ -1,3 +1,4 @@
+import { type Flow, through } from '../../network/flow.ts';
 import type { Conv, Layer } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 import { type PackedWinograd, packWinograd } from './pack-winograd.ts';
@@ -30,12 +31,12 @@ export type PackedLayer =
   | { readonly op: 'shuffle'; readonly factor: 2 | 4 }
   | { readonly op: 'row'; readonly row: number; readonly channels: number; readonly limit: number };
 
-/** `input`: largest value that the first of the layers reads. */
-export function packLayers(layers: readonly Layer[], input: number, heap: WasmHeap): PackedLayer[] {
-  let limit = input;
+/** `input`: what the first of the layers reads. */
+export function packLayers(layers: readonly Layer[], input: Flow, heap: WasmHeap): PackedLayer[] {
+  let flow = input;
   return layers.map((layer) => {
-    const packed = packLayer(layer, limit, heap);
-    if ('limit' in layer) limit = layer.limit;
+    const packed = packLayer(layer, Math.max(...flow.limits), heap);
+    flow = through(layer, flow);
     return packed;
   });
 }

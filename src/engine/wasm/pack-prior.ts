@@ -1,4 +1,5 @@
 import { groupAt } from '../../network/channel-groups.ts';
+import { type Flow, through } from '../../network/flow.ts';
 import type { Conv, Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 import { type PackedConv, type PackedLayer, packConv, packLayers } from './pack-layer.ts';
@@ -17,18 +18,17 @@ export interface PackedPriorStep {
   readonly deviation: PackedConv;
 }
 
-export function packPriorStep(model: Model, step: number, heap: WasmHeap): PackedPriorStep {
+/** `input`: what the trunk reads. */
+export function packPriorStep(model: Model, step: number, input: Flow, heap: WasmHeap): PackedPriorStep {
   const { trunk, mean, deviation } = model.prior[step]!;
-  const limits = model.hyperSynthesis.flatMap((layer) => ('limit' in layer ? layer.limit : []));
-  // Later steps read latents too.
-  const input = step === 0 ? limits.at(-1)! : 32767;
   const [first, ...others] = trunk;
+  const bySteps = step > 0 && first?.op === 'conv';
   const packed = {
-    trunk: packLayers(step > 0 && first?.op === 'conv' ? others : trunk, input, heap),
+    trunk: bySteps ? packLayers(others, through(first, input), heap) : packLayers(trunk, input, heap),
     mean: packConv(mean, heap),
     deviation: packConv(deviation, heap),
   };
-  if (step === 0 || first?.op !== 'conv') return packed;
+  if (!bySteps) return packed;
   return {
     ...packed,
     first: [0, 1, 2, 3].map((parity) => packConv(coded(first, model, step, parity >> 1, parity & 1), heap)),

@@ -1,3 +1,4 @@
+import { pictureFlow, through, trunkFlow, uniform } from '../../network/flow.ts';
 import type { Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 import { type PackedLayer, packLayers } from './pack-layer.ts';
@@ -16,13 +17,18 @@ export interface PackedNetworks {
 
 /** Copies all weights into wasm memory, where every thread finds them. */
 export function packNetworks(model: Model, heap: WasmHeap): PackedNetworks {
-  const { imageShift, latent, hyper } = model;
+  const { hyperSynthesis } = model;
+  const latents = uniform(model.latentChannels, model.latent.limit);
+  const hyperLatents = uniform(model.hyperChannels, model.hyper.limit);
+  const context = hyperSynthesis.reduce((flow, layer) => through(layer, flow), hyperLatents);
   return {
-    analysis: packLayers(model.analysis, 1 << (16 - imageShift), heap),
-    hyperAnalysis: packLayers(model.hyperAnalysis, latent.limit, heap),
-    hyperSynthesis: packLayers(model.hyperSynthesis, hyper.limit, heap),
-    prior: model.prior.map((_, step) => packPriorStep(model, step, heap)),
-    synthesis: packLayers(model.synthesis, latent.limit, heap),
+    analysis: packLayers(model.analysis, pictureFlow(model.imageShift), heap),
+    hyperAnalysis: packLayers(model.hyperAnalysis, latents, heap),
+    hyperSynthesis: packLayers(hyperSynthesis, hyperLatents, heap),
+    prior: model.prior.map((_, step) =>
+      packPriorStep(model, step, trunkFlow(step, context.limits, latents.limits), heap),
+    ),
+    synthesis: packLayers(model.synthesis, latents, heap),
     symbols: packSymbols(model, heap),
   };
 }

@@ -73,8 +73,9 @@ export type FromThread =
 const UNFINISHED = Symbol('unfinished');
 
 /**
- * Handles messages one after the other. `post`: where answers go; `encode`: left out where nothing is encoded, whose code then has no encoder. The result tells whether the message was answered: a program that this thread runs
- * alone stops after `sliceMs`, and goes on when its message is handled again.
+ * Handles messages one after the other. `post`: where answers go; `encode`: left out where nothing is encoded, whose code then has no encoder. The
+ * result tells whether the message was answered: a program that this thread runs alone stops after `sliceMs`, and goes on when its message is
+ * handled again.
  */
 export function serveThread(
   post: (message: FromThread, transfer: ArrayBuffer[]) => void,

@@ -193,32 +193,14 @@ function outputs(
   let z00 = i32x4.splat(0), z01 = z00, z10 = z00, z11 = z00;
   for (let half: usize = 0; ; half = 16) {
     y00 = z00; y01 = z01; y10 = z10; y11 = z11;
-    let p = m + half;
-    let a1 = v128.load(p + 4 * pitch);
-    let a2 = v128.load(p + 8 * pitch);
-    z00 = i32x4.add(i32x4.add(v128.load(p), a1), a2);
-    z10 = i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch));
-    p += pitch;
-    a1 = v128.load(p + 4 * pitch);
-    a2 = v128.load(p + 8 * pitch);
-    z01 = i32x4.add(i32x4.add(v128.load(p), a1), a2);
-    z11 = i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch));
-    z00 = i32x4.add(z00, z01);
-    z10 = i32x4.add(z10, z11);
-    p += pitch;
-    a1 = v128.load(p + 4 * pitch);
-    a2 = v128.load(p + 8 * pitch);
-    let sum = i32x4.add(i32x4.add(v128.load(p), a1), a2);
-    z00 = i32x4.add(z00, sum);
-    z01 = i32x4.sub(z01, sum);
-    sum = i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch));
-    z10 = i32x4.add(z10, sum);
-    z11 = i32x4.sub(z11, sum);
-    p += pitch;
-    a1 = v128.load(p + 4 * pitch);
-    a2 = v128.load(p + 8 * pitch);
-    z01 = i32x4.sub(z01, i32x4.add(i32x4.add(v128.load(p), a1), a2));
-    z11 = i32x4.sub(z11, i32x4.sub(i32x4.sub(a1, a2), v128.load(p + 12 * pitch)));
+    const p0 = m + half;
+    const p1 = p0 + pitch;
+    const p2 = p1 + pitch;
+    const p3 = p2 + pitch;
+    z00 = i32x4.add(i32x4.add(upper(p0, pitch), upper(p1, pitch)), upper(p2, pitch));
+    z01 = i32x4.sub(i32x4.sub(upper(p1, pitch), upper(p2, pitch)), upper(p3, pitch));
+    z10 = i32x4.add(i32x4.add(lower(p0, pitch), lower(p1, pitch)), lower(p2, pitch));
+    z11 = i32x4.sub(i32x4.sub(lower(p1, pitch), lower(p2, pitch)), lower(p3, pitch));
     if (half) break;
   }
   const high = i16x8.splat(<i16>limit);
@@ -245,4 +227,17 @@ function outputs(
   v128.store(output + outputPixel, v1);
   v128.store(output + outputRow, v2);
   v128.store(output + outputRow + outputPixel, v3);
+}
+
+/** The two rows of A' m, from the four of a column of m. */
+// @ts-ignore: decorator
+@inline
+function upper(m: usize, pitch: usize): v128 {
+  return i32x4.add(i32x4.add(v128.load(m), v128.load(m + 4 * pitch)), v128.load(m + 8 * pitch));
+}
+
+// @ts-ignore: decorator
+@inline
+function lower(m: usize, pitch: usize): v128 {
+  return i32x4.sub(i32x4.sub(v128.load(m + 4 * pitch), v128.load(m + 8 * pitch)), v128.load(m + 12 * pitch));
 }
