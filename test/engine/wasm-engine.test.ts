@@ -134,8 +134,8 @@ describe('memory', () => {
   });
 });
 
-it('has no gradients where its host brings none, as in pages', async () => {
-  const { gradientJobs: _, ...host } = nodeHost;
+it('encodes nothing where its host brings no encoding, as in pages', async () => {
+  const { encoding: _, ...host } = nodeHost;
   const engine = await openWasmEngine(model, { host, threads: 0 });
   const pixel = { top: 0, left: 0, height: 1, width: 1 };
   const gradient = engine.gradient(latents, level, latents.rect, pixel, () => new Int16Array(3), 60);

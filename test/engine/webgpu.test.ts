@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Engine, Patch, Rect } from '../../src/engine/engine.ts';
 import { withFallback } from '../../src/engine/fallback.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { analysisStart } from '../../src/engine/webgpu/analysis-start.ts';
 import { openDevice } from '../../src/engine/webgpu/device.ts';
 import { DeviceChunks } from '../../src/engine/webgpu/device-chunks.ts';
 import { type Kernels, openKernels } from '../../src/engine/webgpu/kernels.ts';
@@ -38,6 +39,7 @@ describe.skipIf(gpu === undefined)(`the contract of engines, kept by webgpu${mis
     qualities: [100],
     openEngine: async (of) =>
       webGpuEngine(of, kernels, {
+        analysisStart,
         cpu: openReferenceEngine(of),
         deviceChunks: DeviceChunks,
         chunksOn: 'device',
@@ -53,7 +55,7 @@ const whole = { top: 0, left: 0, height: 80, width: 64 };
 describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   let engine: WebGpuEngine;
   beforeAll(() => {
-    engine = webGpuEngine(model, kernels, { cpu: reference, plainSpeed });
+    engine = webGpuEngine(model, kernels, { analysisStart, cpu: reference, plainSpeed });
   });
 
   it('measures what plain kernels reach on its device', async () => {
@@ -65,7 +67,12 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
 
   it('makes large windows band by band, with the same bytes', async () => {
     const latents = randomLatents(whole, 5);
-    const small = webGpuEngine(model, kernels, { cpu: reference, maxScratchBytes: 60_000, maxFreeBytes: 0 });
+    const small = webGpuEngine(model, kernels, {
+      analysisStart,
+      cpu: reference,
+      maxScratchBytes: 60_000,
+      maxFreeBytes: 0,
+    });
     const expected = await engine.features(latents, level, whole, 50);
     const made = await small.features(latents, level, whole, 50);
     expectEqual(await made.read(), await expected.read());
@@ -82,6 +89,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   )('decodes vector $name', async (vector) => {
     const of = parseModel(modelBytes(vector.model));
     const other = webGpuEngine(of, kernels, {
+      analysisStart,
       cpu: openReferenceEngine(of),
       deviceChunks: DeviceChunks,
       chunksOn: 'device',
@@ -109,7 +117,11 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
       [card, 4],
       [card, 5],
     ] as const) {
-      const other = webGpuEngine(model, on, { cpu: cpuOf(threads), deviceChunks: DeviceChunks });
+      const other = webGpuEngine(model, on, {
+        analysisStart,
+        cpu: cpuOf(threads),
+        deviceChunks: DeviceChunks,
+      });
       expect(await other.encodeChunk(analysis, chunk, 50)).toEqual(
         await reference.encodeChunk(analysis, chunk, 50),
       );
@@ -122,6 +134,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     const chunk = { height: 8, width: 8 };
     const submit = vi.spyOn(kernels.device.queue, 'submit');
     const other = webGpuEngine(model, kernels, {
+      analysisStart,
       cpu: reference,
       deviceChunks: DeviceChunks,
       chunksOn: 'device',
@@ -201,7 +214,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     // Size classes round up.
     const most = 1.25 * expected[0]!.byteLength;
     for (const limit of [{ maxScratchBytes: 300_000 }, { maxBytes: 600_000 + 8 * most }]) {
-      const other = webGpuEngine(model, kernels, { cpu: reference, ...limit });
+      const other = webGpuEngine(model, kernels, { analysisStart, cpu: reference, ...limit });
       const make = (one: Patch) => other.features(one, level, whole, 50);
       (await make(latents[0]!)).close();
       const ofOne = other.deviceBytes;
@@ -226,7 +239,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
   });
 
   it('refuses what goes beyond its memory, and works on', async () => {
-    const small = webGpuEngine(model, kernels, { cpu: reference, maxBytes: 300_000 });
+    const small = webGpuEngine(model, kernels, { analysisStart, cpu: reference, maxBytes: 300_000 });
     await expect(small.features(randomLatents(whole, 1), level, whole, 50)).rejects.toThrow(EngineError);
     const corner = { top: 0, left: 0, height: 16, width: 16 };
     const map = await small.features(randomLatents(corner, 1), level, corner, 50);
@@ -246,7 +259,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
 
     it('makes elsewhere what the device has no room for, and goes on with the device', async () => {
       const warnings: string[] = [];
-      const first = webGpuEngine(model, kernels, { cpu: reference, maxBytes: 300_000 });
+      const first = webGpuEngine(model, kernels, { analysisStart, cpu: reference, maxBytes: 300_000 });
       const both = withFallback(first, openReferenceEngine(model), (message) => warnings.push(message));
       const large = randomLatents(whole, 12);
       const map = await both.features(large, level, whole, 50);
@@ -263,7 +276,7 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
     // The last of all that need the device.
     it('loses no call when the device is lost in the middle of work, and warns once', async () => {
       const warnings: string[] = [];
-      const first = webGpuEngine(model, kernels, { cpu: reference });
+      const first = webGpuEngine(model, kernels, { analysisStart, cpu: reference });
       const both = withFallback(first, openReferenceEngine(model), (message) => warnings.push(message));
       const early = await both.features(latents, level, sites, 50);
       const [wanted] = await both.pixels(early, [query]);

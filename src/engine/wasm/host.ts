@@ -1,4 +1,4 @@
-import type { gradientJobs } from './gradient-job.ts';
+import type { encoding } from './encoding.ts';
 import type { FromThread, ToThread } from './thread.ts';
 
 /** A thread that runs `serveThread`. */
@@ -22,6 +22,6 @@ export interface WasmHost {
   startThread(): Thread;
   /** The calling thread in the part of one. */
   startLocalThread(): Thread;
-  /** That of `gradient-job.ts`. Absent in pages, which do not encode and need not fetch it. */
-  readonly gradientJobs?: typeof gradientJobs;
+  /** That of `encoding.ts`. Absent in pages, which do not encode and need not fetch it. */
+  readonly encoding?: typeof encoding;
 }

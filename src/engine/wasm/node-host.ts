@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { encodeChunk } from '../../entropy/chunk.ts';
 import { startWorker } from '../../start-worker.ts';
 import { processors } from '../processors.ts';
-import { gradientJobs } from './gradient-job.ts';
+import { encoding } from './encoding.ts';
 import type { Thread, WasmHost } from './host.ts';
 import { startLocalThread } from './local-thread.ts';
 import type { NodeThreadData } from './node-thread.ts';
@@ -32,7 +32,7 @@ export function niceNodeHost(niceness: number): WasmHost {
       return modules;
     },
     startLocalThread: () => startLocalThread(encodeChunk),
-    gradientJobs,
+    encoding,
     startThread(): Thread {
       const worker = startWorker(new URL('./node-thread', import.meta.url), {
         workerData: { niceness } satisfies NodeThreadData,

@@ -5,8 +5,11 @@ import type { Engine } from '../engine.ts';
 /** Calls of each kind: V8 replaces its first, slow code for a function when it has run for some thousand loops. */
 const ROUNDS = 3;
 
-/** Runs every kernel on small tensors, so that the first real call meets optimized code. Takes some tens of milliseconds. */
-export async function warmUp(engine: Engine): Promise<void> {
+/**
+ * Runs every kernel on small tensors, so that the first real call meets optimized code. Takes some tens of milliseconds. `encodes`: whether the engine can,
+ * which a chunk to be decoded takes.
+ */
+export async function warmUp(engine: Engine, encodes: boolean): Promise<void> {
   const { model } = engine;
   const level = { height: 4, width: 4 };
   const chunk = { height: 4, width: 4 };
@@ -28,8 +31,7 @@ export async function warmUp(engine: Engine): Promise<void> {
   const whole = { top: 0, left: 0, height: length, width: length };
   const analysis = new Int16Array(chunk.height * chunk.width * model.latentChannels);
   const work = async () => {
-    // A model for decoding alone cannot make the chunk that would be decoded.
-    if (model.hyperAnalysis.length > 0) {
+    if (encodes) {
       const { bytes } = await engine.encodeChunk(analysis, chunk, 1);
       await engine.decodeChunk(bytes, chunk, 1);
     }

@@ -2,9 +2,9 @@ import { READ_AHEAD_BYTES } from '../../entropy/rans.ts';
 import { EngineError, messageOf, RequestError, UnsupportedError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
-import { analysisWindow, latentWindow, paddedExtent } from '../../network/window.ts';
-import { expectCover, expectEncoder, expectErrors, expectQuality, withInnerMaps } from '../arguments.ts';
-import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
+import { latentWindow } from '../../network/window.ts';
+import { expectCover, expectQuality, withInnerMaps } from '../arguments.ts';
+import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
 import { teamWords } from './chunk-team.ts';
 import { headJob } from './head-job.ts';
@@ -111,7 +111,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     return addresses;
   }
 
-  /** A list of layers over a window. The output lands in a range of its own, which `take` receives before anything else is freed. */
   function layersJob<T>(
     layers: readonly PackedLayer[],
     input: Patch,
@@ -182,7 +181,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     return Math.ceil((Math.min(most, length) + READ_AHEAD_BYTES) / STREAM_UNIT);
   }
 
-  /** A chunk, which threads that have nothing else to do help to code. */
   function chunkJob<T>(
     chunk: Extent,
     quality: number,
@@ -214,32 +212,13 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     };
   }
 
+  const parts = { model, heap, networks, pool, threads: threads.length, enter, layersJob, chunkJob };
   const engine: Engine = {
+    ...(host.encoding?.(parts) ?? { analyze: refuse, encodeChunk: refuse, gradient: refuse }),
     name: 'wasm',
     exact: true,
     model,
     threads: threads.length,
-
-    async analyze(pixels, picture, latents, quality, signal) {
-      enter(quality, signal);
-      expectEncoder(model);
-      const window = analysisWindow(model, latents, picture);
-      expectCover(pixels, window, 3, 'pixels');
-      const extent = paddedExtent(model, picture);
-      const { latentChannels } = model;
-      const job = layersJob(networks.analysis, pixels, extent, latents, latentChannels, quality, (output) => {
-        const data = heap.read(output, latents);
-        heap.free(output.address);
-        return data;
-      });
-      return pool.run(job, signal);
-    },
-
-    async encodeChunk(analysis, chunk, quality, signal) {
-      enter(quality, signal);
-      expectEncoder(model);
-      return pool.run(chunkJob<EncodedChunk>(chunk, quality, { kind: 'encode', analysis }), signal);
-    },
 
     async decodeChunk(bytes, chunk, quality, signal) {
       enter(quality, signal);
@@ -263,21 +242,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
         (output) => new HeapFeatures(heap, output, sites, whole),
       );
       return pool.run(job, signal);
-    },
-
-    async gradient(coded, level, latents, pixels, errorsOf, quality, signal) {
-      enter(quality, signal);
-      if (!host.gradientJobs) throw new UnsupportedError('Pictures are not optimized here');
-      const call = { coded, level, latents, pixels, quality };
-      const jobs = host.gradientJobs(heap, model, networks.synthesis, call, threads.length);
-      const shown = await pool.run(jobs.there, signal);
-      try {
-        const head = headJob(heap, model.head, shown, [jobs.query], threads.length);
-        const [samples] = await pool.run(head, signal);
-        return await pool.run(jobs.back(shown, expectErrors(errorsOf(samples!), pixels)), signal);
-      } finally {
-        shown.close();
-      }
     },
 
     async pixels(features, queries, signal) {
@@ -306,8 +270,13 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     close: () => pool.close(),
   };
-  await warmUp(engine);
+  // A model for decoding alone has no hyper analysis.
+  await warmUp(engine, host.encoding !== undefined && model.hyperAnalysis.length > 0);
   return engine;
+}
+
+async function refuse(): Promise<never> {
+  throw new UnsupportedError('Nothing is encoded here');
 }
 
 /** Waits for the answer to a thread's first message. */

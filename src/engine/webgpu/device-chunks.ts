@@ -1,6 +1,7 @@
 import { type AsyncChunkNetworks, decodeChunkAsync, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
+import { expectEncoder } from '../arguments.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
 import { joinChannels } from '../reference/layers.ts';
 import { Gathering } from './gathering.ts';
@@ -58,7 +59,13 @@ export class DeviceChunks {
   }
 
   /** Likewise. */
-  encode(analysis: Int16Array, chunk: Extent, quality: number, check: () => void): Promise<EncodedChunk> {
+  async encode(
+    analysis: Int16Array,
+    chunk: Extent,
+    quality: number,
+    check: () => void,
+  ): Promise<EncodedChunk> {
+    expectEncoder(this.#model);
     return encodeChunkAsync(analysis, chunk, quality, this.#model, this.#networks(check));
   }
 

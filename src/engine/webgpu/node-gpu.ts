@@ -4,6 +4,7 @@ import { EngineError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import type { Engine } from '../engine.ts';
 import { severalAsOne } from '../several.ts';
+import { analysisStart } from './analysis-start.ts';
 import { DeviceChunks } from './device-chunks.ts';
 import { withMatrices } from './matrix/open.ts';
 import { plainSpeed } from './plain-speed.ts';
@@ -77,6 +78,7 @@ export async function openNodeWebGpu(
       readAsset: (url: URL) => readFile(url),
       cpu,
       plainSpeed,
+      analysisStart,
       deviceChunks: DeviceChunks,
       ...(chunksOn && { chunksOn }),
       maxFreeBytes: FREE_BYTES,

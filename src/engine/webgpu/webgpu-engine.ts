@@ -1,15 +1,9 @@
-import { EngineError, RequestError } from '../../errors.ts';
-import type { Model, Row, Unshuffle } from '../../network/model.ts';
-import {
-  analysisWindow,
-  latentWindow,
-  layerExtents,
-  layerWindows,
-  paddedExtent,
-} from '../../network/window.ts';
-import { expectCover, expectEncoder, expectQuality } from '../arguments.ts';
+import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
+import type { Model } from '../../network/model.ts';
+import { latentWindow } from '../../network/window.ts';
+import { expectCover, expectQuality } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
-import { crop, row, unshuffle } from '../reference/layers.ts';
+import type { analysisStart } from './analysis-start.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { DeviceChunks } from './device-chunks.ts';
 import { DeviceWindows } from './device-windows.ts';
@@ -29,6 +23,8 @@ export type ChunkCoder = Pick<Engine, 'threads' | 'encodeChunk' | 'decodeChunk' 
 export interface WebGpuOptions {
   /** It stays the caller's. */
   readonly cpu: ChunkCoder;
+  /** What begins to encode. Absent in pages, which do not. */
+  readonly analysisStart?: typeof analysisStart;
   /**
    * What codes chunks on the device. It reads all symbols on the calling thread, a fifth of what a thread of wasm needs for a whole chunk. Handed in,
    * since pages have wasm workers for that and are to stay small.
@@ -98,6 +94,7 @@ class DeviceEngine implements WebGpuEngine {
   readonly gpuDevice: GPUDevice;
   readonly plainSpeed?: NonNullable<Engine['plainSpeed']>;
   readonly #cpu: ChunkCoder;
+  readonly #analysisStart: typeof analysisStart | undefined;
   readonly #open: Kernels;
   readonly #pool: BufferPool;
   readonly #ring: ReadbackRing;
@@ -115,6 +112,7 @@ class DeviceEngine implements WebGpuEngine {
     this.device = open.description;
     this.gpuDevice = open.device;
     this.#cpu = options.cpu;
+    this.#analysisStart = options.analysisStart;
     this.#open = open;
     const { plainSpeed } = options;
     if (plainSpeed)
@@ -162,25 +160,11 @@ class DeviceEngine implements WebGpuEngine {
     signal?: AbortSignal,
   ): Promise<Int16Array> {
     this.#enter(quality, signal);
-    expectEncoder(this.model);
-    const { analysis } = this.model;
-    const extent = paddedExtent(this.model, picture);
-    expectCover(pixels, analysisWindow(this.model, latents, picture), 3, 'pixels');
-    // An odd number of channels does not go into pairs; convolutions have an even one.
-    const extents = layerExtents(analysis, extent);
-    const windows = layerWindows(analysis, latents, extent);
-    let input = crop(pixels, windows[0]!);
-    let first = 0;
-    for (; input.channels % 2 === 1; first++) {
-      const layer = analysis[first] as Row | Unshuffle;
-      const window = windows[first + 1]!;
-      input =
-        layer.op === 'row' ? row(layer, input, window, quality) : unshuffle(layer.factor, input, window);
-    }
+    if (!this.#analysisStart) throw new UnsupportedError('Nothing is encoded here');
+    const { layers, input, extent } = this.#analysisStart(this.model, pixels, picture, latents, quality);
     const output: Tensor = { rect: latents, channels: this.model.latentChannels };
     const check = () => this.#enter(undefined, signal);
-    const rest = analysis.slice(first);
-    const made = await this.#windows.make(rest, input, extents[first]!, output, quality, check);
+    const made = await this.#windows.make(layers, input, extent, output, quality, check);
     try {
       return await this.#read(made, tensorBytes(output));
     } finally {
@@ -248,7 +232,6 @@ class DeviceEngine implements WebGpuEngine {
     signal?: AbortSignal,
   ): Promise<EncodedChunk> {
     this.#enter(quality, signal);
-    expectEncoder(this.model);
     if (!this.#chunks) return this.#cpu.encodeChunk(analysis, chunk, quality, signal);
     return this.#chunks.encode(analysis, chunk, quality, () => this.#enter(undefined, signal));
   }

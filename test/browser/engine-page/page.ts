@@ -1,4 +1,5 @@
 import { openReferenceEngine } from '../../../src/engine/reference/reference-engine.ts';
+import { analysisStart } from '../../../src/engine/webgpu/analysis-start.ts';
 import { DeviceChunks } from '../../../src/engine/webgpu/device-chunks.ts';
 import { openKernels } from '../../../src/engine/webgpu/kernels.ts';
 import { webGpuEngine } from '../../../src/engine/webgpu/webgpu-engine.ts';
@@ -30,6 +31,7 @@ window.toEngine = (number, message) => {
       async (model) =>
         webGpuEngine(model, await kernels, {
           cpu: openReferenceEngine(model),
+          analysisStart,
           deviceChunks: DeviceChunks,
           chunksOn: 'device',
         }),

@@ -1,0 +1,92 @@
+import type { Model } from '../../network/model.ts';
+import { analysisWindow, paddedExtent } from '../../network/window.ts';
+import { expectCover, expectEncoder, expectErrors } from '../arguments.ts';
+import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
+import { gradientJobs } from './gradient-job.ts';
+import { headJob } from './head-job.ts';
+import type { Region, WasmHeap } from './heap.ts';
+import type { Job } from './job.ts';
+import type { PackedNetworks } from './pack.ts';
+import type { PackedLayer } from './pack-layer.ts';
+import type { EncodeMessage } from './thread.ts';
+import type { ThreadPool } from './thread-pool.ts';
+
+/** The calls of an engine that only encoders need. */
+export type Encoding = Pick<Engine, 'analyze' | 'encodeChunk' | 'gradient'>;
+
+/** What they take of the engine that they belong to. */
+export interface EngineParts {
+  readonly model: Model;
+  readonly heap: WasmHeap;
+  readonly networks: PackedNetworks;
+  readonly pool: ThreadPool;
+  readonly threads: number;
+  /** Throws what a call with this quality and signal rejects with. */
+  enter(quality: number, signal: AbortSignal | undefined): void;
+  /** A list of layers over a window. The output lands in a range of its own, which `take` receives before anything else is freed. */
+  layersJob<T>(
+    layers: readonly PackedLayer[],
+    input: Patch,
+    extent: Extent,
+    window: Rect,
+    outputChannels: number,
+    quality: number,
+    take: (output: Region) => T,
+  ): Job<T>;
+  /** A chunk, which threads that have nothing else to do help to code. */
+  chunkJob<T>(chunk: Extent, quality: number, work: Pick<EncodeMessage, 'kind' | 'analysis'>): Job<T>;
+}
+
+/** Apart from the engine, so that pages, which do not encode, need not fetch it. */
+export function encoding({
+  model,
+  heap,
+  networks,
+  pool,
+  threads,
+  enter,
+  layersJob,
+  chunkJob,
+}: EngineParts): Encoding {
+  return {
+    async analyze(pixels, picture, latents, quality, signal) {
+      enter(quality, signal);
+      expectEncoder(model);
+      const window = analysisWindow(model, latents, picture);
+      expectCover(pixels, window, 3, 'pixels');
+      const extent = paddedExtent(model, picture);
+      const { latentChannels } = model;
+      const job = layersJob(networks.analysis, pixels, extent, latents, latentChannels, quality, (output) => {
+        const data = heap.read(output, latents);
+        heap.free(output.address);
+        return data;
+      });
+      return pool.run(job, signal);
+    },
+
+    async encodeChunk(analysis, chunk, quality, signal) {
+      enter(quality, signal);
+      expectEncoder(model);
+      return pool.run(chunkJob<EncodedChunk>(chunk, quality, { kind: 'encode', analysis }), signal);
+    },
+
+    async gradient(coded, level, latents, pixels, errorsOf, quality, signal) {
+      enter(quality, signal);
+      const jobs = gradientJobs(
+        heap,
+        model,
+        networks.synthesis,
+        { coded, level, latents, pixels, quality },
+        threads,
+      );
+      const shown = await pool.run(jobs.there, signal);
+      try {
+        const head = headJob(heap, model.head, shown, [jobs.query], threads);
+        const [samples] = await pool.run(head, signal);
+        return await pool.run(jobs.back(shown, expectErrors(errorsOf(samples!), pixels)), signal);
+      } finally {
+        shown.close();
+      }
+    },
+  };
+}
