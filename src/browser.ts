@@ -7,6 +7,7 @@ import type { Engine } from './engine/engine.ts';
 import { type BrowserEngineOptions, openBrowserEngine } from './engine/open-browser-engine.ts';
 import { UnsupportedError } from './errors.ts';
 import type { Raster } from './image/raster.ts';
+import { toSrgb } from './image/to-srgb.ts';
 import { DECODER_HASHES } from './model/decoder-hashes.ts';
 import { browserModelCache } from './network/browser-cache.ts';
 import { loadDecoderModel, type ModelCache } from './network/decoder-model.ts';
@@ -14,6 +15,7 @@ import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
 import { blobSource } from './reader/blob-source.ts';
 import { httpSource } from './reader/http-source.ts';
 
+export type { ColorSpace } from './color-space.ts';
 export type { CallOptions, EngineOfModel, RenderRequest } from './decode.ts';
 export type { Engine, EngineName } from './engine/engine.ts';
 export type { BrowserEngineOptions } from './engine/open-browser-engine.ts';
@@ -104,13 +106,16 @@ export async function renderTile(
   return toImageData(raster, size, size);
 }
 
-/** Samples of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels. */
+/**
+ * Samples of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels. Its color space is the raster's, and sRGB in browsers whose
+ * pages know no other (Firefox).
+ */
 export function toImageData(
   raster: Raster,
   width: number = raster.width,
   height: number = raster.height,
 ): ImageData {
-  const { channels, data } = raster;
+  const { channels, data, colorSpace } = raster;
   if (data instanceof Uint16Array)
     throw new UnsupportedError('ImageData has 8 bits a sample; render with depth 8');
   const pixels = new Uint8ClampedArray(width * height * 4);
@@ -124,7 +129,8 @@ export function toImageData(
       pixels[o + 3] = alpha ? data[i + channels - 1]! : 255;
     }
   }
-  return new ImageData(pixels, width, height);
+  const image = new ImageData(pixels, width, height, colorSpace && { colorSpace });
+  return colorSpace && image.colorSpace !== colorSpace ? toImageData(toSrgb(raster), width, height) : image;
 }
 
 /** Relative to the page, or, in a worker, to its script. */

@@ -125,7 +125,7 @@ export class LiifImage {
       data.set(band.data, offset);
       offset += band.data.length;
     }
-    return { width: query.width, height: query.height, channels, data };
+    return this.#colored({ width: query.width, height: query.height, channels, data });
   }
 
   /** The same pixels from top to bottom in bands of whole rows, in bounded memory however large the output. */
@@ -139,15 +139,15 @@ export class LiifImage {
   /**
    * Output rows from .. to-1 of a query, for callers with their own idea of blocks (a tile server keeps squares of features).
    */
-  renderRows(
+  async renderRows(
     query: RenderQuery,
     from: number,
     to: number,
     blocks: BlockOptions,
     signal?: AbortSignal,
   ): Promise<Raster> {
-    if (this.#closed) return Promise.reject(closedError());
-    return renderBand(this.#picture(), this.engine, query, from, to, blocks, signal);
+    if (this.#closed) throw closedError();
+    return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, signal));
   }
 
   /** Drops caches and closes the source; calls under way reject with EngineError. The engine stays open: it belongs to the caller. */
@@ -183,6 +183,11 @@ export class LiifImage {
 
   #channels(): Raster['channels'] {
     return (this.header.channels + (this.header.alpha ? 1 : 0)) as Raster['channels'];
+  }
+
+  #colored(raster: Raster): Raster {
+    const { colorSpace } = this.header;
+    return colorSpace ? { ...raster, colorSpace } : raster;
   }
 
   #picture(): RenderPicture {

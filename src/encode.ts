@@ -2,6 +2,7 @@ import { optimizedAnalysis } from './analysis/optimize.ts';
 import { picturePatch } from './analysis/picture.ts';
 import { psnrTarget, searchQuality, sizeTarget, type Target } from './analysis/rate-control.ts';
 import { MEASURES, type Measure } from './analysis/sample-errors.ts';
+import { expectColorSpace } from './color-space.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
 import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
@@ -181,6 +182,8 @@ async function encodeAt(
     channels: raster.channels >= 3 ? 3 : 1,
     alpha: raster.channels === 2 || raster.channels === 4,
     depth: options.depth ?? depthOf(raster),
+    // Gray is the same in all of them.
+    ...(raster.channels >= 3 && raster.colorSpace === 'display-p3' && { colorSpace: raster.colorSpace }),
     quality,
     model: fromHexadecimal(engine.model.hash),
     encoder: `liif ${VERSION}`,
@@ -335,7 +338,7 @@ function levelCount(raster: Raster, options: EncodeOptions): number {
 }
 
 function checkRaster(raster: Raster): void {
-  const { width, height, channels, data } = raster;
+  const { width, height, channels, data, colorSpace } = raster;
   for (const [name, side] of [
     ['width', width],
     ['height', height],
@@ -345,6 +348,7 @@ function checkRaster(raster: Raster): void {
   if (![1, 2, 3, 4].includes(channels))
     throw new RequestError(`Expected 1 to 4 channels but received ${channels}`);
   expectSamples(data);
+  if (colorSpace !== undefined) expectColorSpace(colorSpace);
   if (data.length !== width * height * channels)
     throw new RequestError(
       `Expected ${width * height * channels} samples for ${width} x ${height} x ${channels} but received ${data.length}`,

@@ -1,5 +1,6 @@
 /** The codec, for any JavaScript that has an engine: nothing here touches files, threads or the network. Node users import `liif`. */
 
+export type { ColorSpace } from './color-space.ts';
 export type { CallOptions, EngineOfModel, OpenOptions, Progress, RenderRequest } from './decode.ts';
 export { decodeImage, LiifImage, openImage, resolveRequest } from './decode.ts';
 export type { AncillarySections, EncodeOptions, EncodeSummary } from './encode.ts';

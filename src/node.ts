@@ -61,6 +61,8 @@ export interface EngineOption {
 export interface EncodeInputOptions extends EncodeOptions, EngineOption {
   /** Carries ICC profile, EXIF and XMP of an image file along. Default false. `sections` goes before it. */
   readonly keepMetadata?: boolean;
+  /** Converts an image file to sRGB. Default false: colors beyond it are kept, in Display P3. */
+  readonly srgb?: boolean;
 }
 
 export type DecodeOptions = RenderRequest & CallOptions & EngineOption;
@@ -169,7 +171,9 @@ export async function decodeFile(
     const { width, height, depth } = image.resolve(request);
     const channels = (header.channels + (header.alpha ? 1 : 0)) as Raster['channels'];
     const bands = image.renderBands(request, options);
-    const written = await writeImage({ width, height, channels, depth, bands }, path, options);
+    const { colorSpace } = header;
+    const picture = { width, height, channels, depth, ...(colorSpace && { colorSpace }), bands };
+    const written = await writeImage(picture, path, options);
     return { width, height, depth, ...written };
   } finally {
     await image.close();
@@ -182,7 +186,7 @@ async function encoderInput(
 ): Promise<{ raster: Raster; settings: EncodeOptions }> {
   if (isRaster(picture)) return { raster: picture, settings: options };
   options.signal?.throwIfAborted();
-  const { raster, depth, metadata }: ReadImage = await readImage(picture);
+  const { raster, depth, metadata }: ReadImage = await readImage(picture, { srgb: options.srgb ?? false });
   return {
     raster,
     settings: { depth, ...(options.keepMetadata && { sections: metadata }), ...options },

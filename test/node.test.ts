@@ -25,6 +25,7 @@ import {
 } from '../src/node.ts';
 import { writePicture } from './cli/workbench.ts';
 import { tinyModelBytes } from './fixtures/tiny-model.ts';
+import { attachProfile, builtInProfile } from './image/icc-profile.ts';
 
 describe('the library in Node', () => {
   let folder: string;
@@ -94,6 +95,41 @@ describe('the library in Node', () => {
     expect((await sharp(join(folder, 'deep.png')).metadata()).depth).toBe('ushort');
     expect((await decodeFile(deep, join(folder, 'deep.jpg'))).depth).toBe(8);
     await expect(decodeFile(file, join(folder, 'no', 'x.png'))).rejects.toThrow(OutputError);
+  });
+
+  it('keeps colors beyond sRGB, unless it is told not to', async () => {
+    const wide = join(folder, 'wide.png');
+    await writeFile(wide, attachProfile(await readFile(photo), await builtInProfile('p3')));
+    const made = await encode(wide);
+    const image = await open(made);
+    expect(image.header.colorSpace).toBe('display-p3');
+    const shown = await image.render();
+    for await (const band of image.renderBands()) expect(band).toEqual(shown);
+    await image.close();
+    expect(shown.colorSpace).toBe('display-p3');
+    // The same samples: only what they mean is another.
+    const plain = await decode(bytes);
+    expect(shown.data).toEqual(plain.data);
+    expect(plain.colorSpace).toBeUndefined();
+
+    const written = join(folder, 'wide-again.png');
+    await decodeFile(made, written);
+    const { raster: read } = await readImage(written);
+    expect(read).toEqual(shown);
+    expect(await encode({ ...raster, colorSpace: 'display-p3' })).toEqual(made);
+
+    const less = await encode(wide, { srgb: true });
+    expect((await decode(less)).colorSpace).toBeUndefined();
+    expect(less).not.toEqual(bytes);
+    const gray: Raster = {
+      width: 2,
+      height: 1,
+      channels: 1,
+      data: Uint8Array.of(1, 2),
+      colorSpace: 'display-p3',
+    };
+    expect((await decode(await encode(gray))).colorSpace).toBeUndefined();
+    await expect(encode({ ...raster, colorSpace: 'rec2020' as 'srgb' })).rejects.toThrow(RequestError);
   });
 
   it('carries metadata along on request', async () => {

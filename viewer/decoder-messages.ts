@@ -55,6 +55,8 @@ export interface PictureFacts {
   readonly bytes: number;
   readonly quality: number;
   readonly alpha: boolean;
+  /** Default sRGB. */
+  readonly colorSpace?: PredefinedColorSpace;
   readonly levels: number;
   readonly overviewFactor: number;
   /** What the tile server that has the file calls it. */

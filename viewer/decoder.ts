@@ -6,6 +6,7 @@ import {
   nativeZoom,
   open,
   openEngine,
+  type Raster,
   RequestError,
   renderTile,
   SourceError,
@@ -100,6 +101,7 @@ async function openPicture(
     bytes: reader.fileLength,
     quality: header.quality,
     alpha: header.alpha,
+    ...(header.colorSpace && { colorSpace: header.colorSpace }),
     levels: header.levels,
     overviewFactor: header.overviewFactor,
     ...(version !== null && { version }),
@@ -118,19 +120,24 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
     case 'samples': {
       const { left, top, width, height } = message.window;
       const region = { x: left, y: top, width, height };
-      return toImageData(await pictureOf(message.picture).render({ region }, { signal }));
+      return toImageData(asStored(await pictureOf(message.picture).render({ region }, { signal })));
     }
     case 'value': {
       const [x, y] = [parseDecimal(message.x), parseDecimal(message.y)];
       if (!x || !y) throw new RequestError(`Expected decimals but received ${message.x}, ${message.y}`);
       const request = { ...pointQuery(x, y), allowOutside: true };
       const raster = await pictureOf(message.picture).render(request, { signal });
-      return [...toImageData(raster).data] as [number, number, number, number];
+      return [...toImageData(asStored(raster)).data] as [number, number, number, number];
     }
     case 'close':
     case 'abort':
       throw new Error('has no answer');
   }
+}
+
+/** For those who want numbers: browsers that know sRGB alone would convert them. */
+function asStored({ colorSpace: _, ...raster }: Raster): Raster {
+  return raster;
 }
 
 /** Does what the page asks for, and answers it. Never rejects. */

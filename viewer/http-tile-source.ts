@@ -24,17 +24,20 @@ export class HttpTileSource implements TileSource {
   readonly width: number;
   readonly height: number;
   readonly nativeZoom: number;
+  readonly colorSpace?: PredefinedColorSpace;
   readonly #template: string;
   readonly #options: HttpTileOptions;
   readonly #edition: Edition;
 
   constructor(
-    picture: PictureSize & { readonly tiles: string; readonly version?: string },
+    picture: PictureSize &
+      Pick<TileSource, 'colorSpace'> & { readonly tiles: string; readonly version?: string },
     options: HttpTileOptions,
   ) {
     this.width = picture.width;
     this.height = picture.height;
     this.nativeZoom = picture.nativeZoom;
+    if (picture.colorSpace) this.colorSpace = picture.colorSpace;
     this.#template = picture.tiles;
     this.#options = options;
     this.#edition = options.edition ?? new Edition(picture.version);

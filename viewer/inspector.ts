@@ -101,8 +101,7 @@ export class Inspector {
     const sample = inside ? this.#sampleAt(x, y) : undefined;
     this.#value.replaceChildren();
     if (sample) {
-      const color = `rgb(${sample.slice(0, 3).join(' ')})`;
-      this.#swatch.style.background = color;
+      this.#swatch.style.background = this.#colorOf([sample[0], sample[1], sample[2], 255]);
       this.#value.append(this.#swatch, valueText(sample));
     } else this.#value.textContent = inside ? '…' : '–';
     this.#draw(x, y);
@@ -193,6 +192,15 @@ export class Inspector {
     return [...pixels.data.subarray(at, at + 4)] as [number, number, number, number];
   }
 
+  get #colorSpace(): PredefinedColorSpace {
+    return this.#picture.picture.source.colorSpace ?? 'srgb';
+  }
+
+  #colorOf(sample: readonly [number, number, number, number]): string {
+    const [red, green, blue, alpha] = sample.map((value) => value / 255);
+    return `color(${this.#colorSpace} ${red} ${green} ${blue} / ${alpha})`;
+  }
+
   #draw(x: number, y: number): void {
     // As many pixels as it has on the screen: lines stay lines.
     const side = Math.round(this.#canvas.clientWidth * devicePixelRatio);
@@ -200,7 +208,7 @@ export class Inspector {
       this.#canvas.width = side;
       this.#canvas.height = side;
     }
-    const context = this.#canvas.getContext('2d')!;
+    const context = this.#canvas.getContext('2d', { colorSpace: this.#colorSpace })!;
     const cell = this.#canvas.width / SIDE;
     const half = (SIDE - 1) / 2;
     context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
@@ -208,8 +216,7 @@ export class Inspector {
       for (let column = 0; column < SIDE; column++) {
         const sample = this.#sampleAt(x + column - half, y + row - half);
         if (!sample) continue;
-        const [red, green, blue, alpha] = sample;
-        context.fillStyle = `rgb(${red} ${green} ${blue} / ${alpha / 255})`;
+        context.fillStyle = this.#colorOf(sample);
         context.fillRect(column * cell, row * cell, cell - 1, cell - 1);
       }
     // Seen on any color.

@@ -14,6 +14,7 @@ export class LocalTileSource implements TileSource {
   readonly width: number;
   readonly height: number;
   readonly nativeZoom: number;
+  readonly colorSpace?: PredefinedColorSpace;
   readonly looksAhead = true;
   readonly #picture: DecodedPicture;
   readonly #overview: OverviewFirst | undefined;
@@ -27,6 +28,7 @@ export class LocalTileSource implements TileSource {
     this.width = picture.facts.width;
     this.height = picture.facts.height;
     this.nativeZoom = picture.facts.nativeZoom;
+    if (picture.facts.colorSpace) this.colorSpace = picture.facts.colorSpace;
   }
 
   async tile(

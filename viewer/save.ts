@@ -16,7 +16,7 @@ export const MAX_SAVED_SIDE = 8192;
 const PARALLEL = 6;
 
 /**
- * The region as PNG, made of tiles of a source; exactly its pixels where the zoom is whole, otherwise reduced from the next one. Transparent
+ * The region as PNG, in the color space of its source where the browser knows that, made of its tiles; exactly its pixels where the zoom is whole, otherwise reduced from the next one. Transparent
  * outside the picture. Rejects with the first tile's error, or with the signal's reason.
  */
 export async function savedRegion(
@@ -37,7 +37,8 @@ export async function savedRegion(
   const left = corner(region.center.x, width, fine - source.nativeZoom);
   const top = corner(region.center.y, height, fine - source.nativeZoom);
   const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext('2d')!;
+  const colors = { colorSpace: source.colorSpace ?? 'srgb' } as const;
+  const context = canvas.getContext('2d', colors)!;
   const tiles: { readonly x: bigint; readonly y: bigint }[] = [];
   for (let y = floorDivide(top, side); y * BigInt(side) < top + BigInt(height); y++)
     for (let x = floorDivide(left, side); x * BigInt(side) < left + BigInt(width); x++)
@@ -58,7 +59,7 @@ export async function savedRegion(
   await Promise.all(Array.from({ length: PARALLEL }, work));
   if (whole) return canvas.convertToBlob({ type: 'image/png' });
   const reduced = new OffscreenCanvas(region.width, region.height);
-  const target = reduced.getContext('2d')!;
+  const target = reduced.getContext('2d', colors)!;
   target.imageSmoothingQuality = 'high';
   target.drawImage(
     canvas,

@@ -118,9 +118,12 @@ export function goesFirst(picture: Sized & Pick<ImageInfo, 'alpha'>): boolean {
   return !picture.alpha && overviewReduction(picture) > 1;
 }
 
-export function factsOf(info: Pick<ImageInfo, 'width' | 'height' | 'bytes' | 'quality' | 'kind'>): string {
+export function factsOf(
+  info: Pick<ImageInfo, 'width' | 'height' | 'bytes' | 'quality' | 'kind' | 'colorSpace'>,
+): string {
   const facts = [`${info.width} × ${info.height}`, formatBytes(info.bytes)];
   if (info.quality !== undefined) facts.push(`quality ${info.quality}`);
+  if (info.colorSpace === 'display-p3') facts.push('Display P3');
   return facts.join(' · ');
 }
 

@@ -11,6 +11,8 @@ export interface PictureSize {
 
 /** Where the tiles of a picture come from: a server, or a decoder in the browser. */
 export interface TileSource extends PictureSize {
+  /** Of its images; default sRGB. */
+  readonly colorSpace?: PredefinedColorSpace;
   /** Tiles around the view, and where it is going, are asked for before they are in it. Default false: it would be work for a server. */
   readonly looksAhead?: boolean;
   /**

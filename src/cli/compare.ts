@@ -3,6 +3,7 @@ import { MAGIC } from '../container/layout.ts';
 import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
+import { toSrgb } from '../image/to-srgb.ts';
 import { type MsSsim, msSsim } from '../metrics/ms-ssim.ts';
 import { psnr } from '../metrics/psnr.ts';
 import { fileSource } from '../reader/file-source.ts';
@@ -49,10 +50,19 @@ async function run(a: string, b: string, options: Options): Promise<void> {
   try {
     const first = await naming(titleOf(a), () => openPicture(a, engines, terminal));
     const second = await naming(titleOf(b), () => openPicture(b, engines, terminal));
-    report(terminal, [a, b], first, second);
+    const { colorSpace } = first.raster;
+    if (colorSpace === second.raster.colorSpace) report(terminal, [a, b], first, second);
+    else {
+      terminal.warning('one of the two is in Display P3, the other is not: they are compared in sRGB');
+      report(terminal, [a, b], inSrgb(first), inSrgb(second));
+    }
   } finally {
     await engines.close();
   }
+}
+
+function inSrgb({ raster, bytes }: Picture): Picture {
+  return { raster: toSrgb(raster), bytes };
 }
 
 function report(terminal: Terminal, [a, b]: [string, string], first: Picture, second: Picture): void {
@@ -78,6 +88,7 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
     {
       width,
       height,
+      colorSpace: first.raster.colorSpace ?? 'srgb',
       // JSON has no infinity.
       psnr: identical ? null : decibels,
       identical,

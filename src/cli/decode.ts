@@ -141,6 +141,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         height: query.height,
         channels: (header.channels + (header.alpha ? 1 : 0)) as ImageBands['channels'],
         depth: query.depth,
+        ...(header.colorSpace && { colorSpace: header.colorSpace }),
         bands: image.renderBands(request, { signal, onProgress }),
       };
       const settings = {

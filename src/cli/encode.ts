@@ -50,6 +50,7 @@ interface Options extends OutputOptions, EngineOptions, ModelOption {
   readonly exif?: boolean;
   readonly xmp?: boolean;
   readonly tolerant?: boolean;
+  readonly srgb?: boolean;
 }
 
 interface Job {
@@ -68,7 +69,8 @@ Examples:
   liif encode scan.png --model scans.safetensors weights of one's own, e.g. those of liif tune
   cat photo.webp | liif encode - > photo.liif
 
-EXIF orientation is applied and color converted to sRGB; alpha, gray and 16 bits are kept.`;
+EXIF orientation is applied and color converted to sRGB, or to Display P3 where its profile goes beyond that; alpha, gray and
+16 bits are kept.`;
 
 export function encodeCommand(): Command {
   const command = new Command('encode')
@@ -134,6 +136,7 @@ export function encodeCommand(): Command {
     .option('--icc', 'carry the ICC profile along')
     .option('--exif', 'carry EXIF along')
     .option('--xmp', 'carry XMP along')
+    .option('--srgb', 'convert colors beyond sRGB to it, too (default: they are kept, in Display P3)')
     .option('--tolerant', 'read damaged images as far as they go')
     .addOption(modelOption('to encode with, which decoding needs too'))
     .addHelpText('after', EXAMPLES)
@@ -187,6 +190,7 @@ async function encodeOne(engine: Engine, job: Job, options: Options, terminal: T
       height,
       channels: raster.channels,
       depth: image.depth,
+      colorSpace: raster.colorSpace ?? 'srgb',
       quality: summary.quality,
       sourceBytes,
       bytes: summary.bytes,
@@ -206,7 +210,7 @@ async function readInput(
   options: Options,
   signal: AbortSignal,
 ): Promise<{ image: ReadImage; sourceBytes: number }> {
-  const settings = { name: titleOf(input), tolerant: options.tolerant ?? false };
+  const settings = { name: titleOf(input), tolerant: options.tolerant ?? false, srgb: options.srgb ?? false };
   const piped = await pipedBytes(input, signal);
   if (piped) return { image: await readImage(piped, settings), sourceBytes: piped.length };
   const image = await readImage(input, settings);

@@ -56,6 +56,7 @@ function describe(reader: Reader, input: string) {
     channels: header.channels,
     alpha: header.alpha,
     depth: header.depth,
+    colorSpace: header.colorSpace ?? 'srgb',
     quality: header.quality,
     bytes: fileLength,
     bitsPerPixel: (8 * fileLength) / (header.width * header.height),
@@ -69,10 +70,13 @@ function describe(reader: Reader, input: string) {
 }
 
 function textOf(info: Description, title: string): string {
-  const color = `${info.channels === 1 ? 'gray' : 'RGB'}${info.alpha ? ' with alpha' : ''}`;
+  const color = info.channels === 1 ? 'gray' : info.colorSpace === 'srgb' ? 'RGB' : 'RGB of Display P3';
   const chunks = info.levels.reduce((sum, level) => sum + level.chunks, 0);
   const lines: [string, string][] = [
-    ['picture', `${info.width} x ${info.height} pixels, ${color}, from ${info.depth} bits a sample`],
+    [
+      'picture',
+      `${info.width} x ${info.height} pixels, ${color}${info.alpha ? ' with alpha' : ''}, from ${info.depth} bits a sample`,
+    ],
     ['quality', `${info.quality} of 100`],
     ['size', `${bytesText(info.bytes)}, ${info.bitsPerPixel.toFixed(3)} bits per pixel`],
     ['chunks', `${chunks} of at most ${16 * info.chunkSize} x ${16 * info.chunkSize} pixels`],

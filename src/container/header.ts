@@ -1,4 +1,5 @@
-import { FormatError } from '../errors.ts';
+import { COLOR_SPACES, type ColorSpace } from '../color-space.ts';
+import { FormatError, UnsupportedError } from '../errors.ts';
 import { toHexadecimal } from '../hexadecimal.ts';
 import * as layout from './layout.ts';
 import { MessagePackFault, type MessagePackValue, readMessagePack } from './message-pack.ts';
@@ -17,6 +18,8 @@ export interface Header {
   readonly channels: 1 | 3;
   readonly alpha: boolean;
   readonly depth: 8 | 16;
+  /** Default sRGB. */
+  readonly colorSpace?: ColorSpace;
   readonly quality: number;
   /** 32 bytes. */
   readonly model: Uint8Array;
@@ -39,6 +42,7 @@ export const KEYS = [
   'channels',
   'alpha',
   'depth',
+  'colorSpace',
   'quality',
   'model',
   'encoder',
@@ -49,7 +53,7 @@ export const KEYS = [
 ] as const satisfies readonly (keyof Header)[];
 const KNOWN: ReadonlySet<string> = new Set(KEYS);
 
-/** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError. */
+/** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError, or UnsupportedError for a color space. */
 export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   let map: ReadonlyMap<string, MessagePackValue>;
   try {
@@ -86,6 +90,13 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   };
   const alpha = map.get('alpha');
   if (typeof alpha !== 'boolean') throw fault('alpha', 'true or false');
+  const colorSpace = map.get('colorSpace') as ColorSpace | undefined;
+  if (colorSpace !== undefined && !COLOR_SPACES.includes(colorSpace))
+    throw typeof colorSpace === 'string'
+      ? new UnsupportedError(
+          `The file is in color space ${shown(colorSpace)}, which this version does not know`,
+        )
+      : fault('colorSpace', 'a text');
   const model = map.get('model');
   if (!(model instanceof Uint8Array) || model.length !== layout.MODEL_HASH_LENGTH)
     throw fault('model', '32 bytes');
@@ -98,6 +109,7 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
     channels: oneOf('channels', 1, 3),
     alpha,
     depth: oneOf('depth', 8, 16),
+    ...(colorSpace && { colorSpace }),
     quality: whole('quality', 1, layout.MAX_QUALITY),
     model: Uint8Array.from(model),
     encoder,

@@ -5,7 +5,9 @@ import { type Header, KEYS } from './header.ts';
 
 /** The header as MessagePack, its keys in the order of the specification. */
 export function writeHeader(header: Header): Uint8Array {
-  const map = new Map<string, unknown>(KEYS.map((key) => [key, header[key]]));
+  const map = new Map<string, unknown>(
+    KEYS.filter((key) => header[key] !== undefined).map((key) => [key, header[key]]),
+  );
   map.set(
     'sections',
     header.sections.map(({ type, length, crc }) => [type, length, crc]),

@@ -1,6 +1,7 @@
+import type { ColorSpace } from '../color-space.ts';
 import { kindOf, RequestError } from '../errors.ts';
 
-/** Pixels outside the codec: row-major, interleaved, not premultiplied, sRGB. */
+/** Pixels outside the codec: row-major, interleaved, not premultiplied. */
 export interface Raster {
   readonly width: number;
   readonly height: number;
@@ -8,11 +9,13 @@ export interface Raster {
   readonly channels: 1 | 2 | 3 | 4;
   /** width * height * channels samples, full range 0..255 or 0..65535. */
   readonly data: Uint8Array | Uint16Array;
+  /** Default sRGB, which gray is always. */
+  readonly colorSpace?: ColorSpace;
 }
 
 /** A rectangle of a raster, which lies inside. */
 export function cropped(
-  { width: pitch, channels, data: from }: Raster,
+  { width: pitch, channels, data: from, colorSpace }: Raster,
   {
     left,
     top,
@@ -26,7 +29,7 @@ export function cropped(
     const at = ((top + row) * pitch + left) * channels;
     data.set(from.subarray(at, at + length), row * length);
   }
-  return { width, height, channels, data };
+  return { width, height, channels, data, ...(colorSpace && { colorSpace }) };
 }
 
 /** Throws RequestError for samples in anything else, such as floats, whose range nobody knows; TypeScript refuses them, JavaScript does not. */

@@ -5,12 +5,12 @@ import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.t
 import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
-import { isSrgbProfile } from './icc.ts';
+import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
 import type { Raster } from './raster.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
 export interface ReadImage {
-  /** Upright, sRGB, 8 or 16 bits a sample as in the source; gray stays gray, alpha stays alpha. */
+  /** Upright, sRGB or Display P3, 8 or 16 bits a sample as in the source; gray stays gray, alpha stays alpha. */
   readonly raster: Raster;
   /** Bits of the source's samples. */
   readonly depth: 8 | 16;
@@ -36,6 +36,8 @@ export interface ReadOptions {
   readonly maxPixels?: number;
   /** Reads damaged images as far as they go, instead of refusing them. Default false. */
   readonly tolerant?: boolean;
+  /** Converts every image to sRGB. Default false: colors beyond it (Display P3, Adobe RGB, ...) are kept, in Display P3. */
+  readonly srgb?: boolean;
 }
 
 /** An image: the path or `file:` URL of its file, or its bytes. */
@@ -44,9 +46,9 @@ export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob;
 const MAX_PIXELS = 2 ** 32;
 
 /**
- * Reads an image from a file or from memory. EXIF orientation is applied and color converted to sRGB by the embedded profile (CMYK without one:
- * by a generic profile). Of animations and documents the first picture is read. Rejects with SourceError (no such file), UnsupportedError
- * (no format that sharp reads, or too large) or ImageError.
+ * Reads an image from a file or from memory. EXIF orientation is applied and color converted by the embedded profile (CMYK without one: by a generic
+ * profile): to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read. Rejects with SourceError (no
+ * such file), UnsupportedError (no format that sharp reads, or too large) or ImageError.
  */
 export async function readImage(image: ImageInput, options: ReadOptions = {}): Promise<ReadImage> {
   let input = await pathOrBytes(image);
@@ -69,8 +71,8 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     const metadata = await open().metadata();
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
-    const converts = metadata.icc !== undefined && !isSrgbProfile(metadata.icc);
-    const raster = await decode(open({ ignoreIcc: !converts }), metadata, converts, name);
+    const colors = colorPlan(metadata, options.srgb ?? false);
+    const raster = await decode(open({ ignoreIcc: !colors.converts }), metadata, colors, name);
     return {
       raster,
       depth: raster.data instanceof Uint16Array ? 16 : 8,
@@ -83,7 +85,12 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
   }
 }
 
-async function decode(image: Sharp, metadata: Metadata, converts: boolean, name: string): Promise<Raster> {
+async function decode(
+  image: Sharp,
+  metadata: Metadata,
+  { colorSpace, converts }: ColorPlan,
+  name: string,
+): Promise<Raster> {
   const { channels, space, depth, hasAlpha } = metadata;
   // Interpretations whose floats have a defined range are converted; any other float has none.
   const floats = space === 'scrgb' || space === 'lab';
@@ -97,12 +104,14 @@ async function decode(image: Sharp, metadata: Metadata, converts: boolean, name:
   const bands = gray ? (hasAlpha ? 2 : 1) : hasAlpha ? 4 : 3;
   const width = metadata.autoOrient.width;
   const height = metadata.autoOrient.height;
-  const bytes = width * height * (gray && hasAlpha ? 4 : bands) * (wide ? 2 : 1);
+  const toDisplayP3 = converts && colorSpace === 'display-p3';
+  const bytes = width * height * (gray && hasAlpha ? 4 : bands) * (wide || toDisplayP3 ? 2 : 1);
   if (bytes > constants.MAX_LENGTH)
     throw new UnsupportedError(
       `${name}: ${width} x ${height} pixels of ${channels} channels need ${gigabytes(bytes)}, more than the ${gigabytes(constants.MAX_LENGTH)} that one raster can have`,
     );
-  if (wide) {
+  if (toDisplayP3) asDisplayP3(image);
+  else if (wide) {
     // At 16 bits sharp converts to Display P3 first, and on to sRGB only when asked to; without a profile that would bend true sRGB samples.
     if (!gray && converts) image.withIccProfile('srgb', { attach: false });
     image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
@@ -111,11 +120,20 @@ async function decode(image: Sharp, metadata: Metadata, converts: boolean, name:
     image.toColorspace(gray && !hasAlpha ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
   }
   const { data: buffer, info } = await image.toBuffer({ resolveWithObject: true });
-  const data = wide
-    ? new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2)
-    : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  let data: Uint8Array | Uint16Array;
+  if (wide || toDisplayP3) {
+    const samples = new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2);
+    data = wide ? samples : toEightBits(samples);
+  } else data = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
   const found = data.length / (info.width * info.height);
-  if (found === bands) return { width: info.width, height: info.height, channels: bands, data };
+  if (found === bands)
+    return {
+      width: info.width,
+      height: info.height,
+      channels: bands,
+      data,
+      ...(colorSpace !== 'srgb' && { colorSpace }),
+    };
   if (found < bands || !gray)
     throw new UnsupportedError(
       `${name}: ${found} channels where ${bands} were expected; convert the image to RGB first`,

@@ -65,7 +65,7 @@ export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal
       }
     }
   }
-  return { width: outWidth, height: outHeight, channels, data };
+  return { ...raster, width: outWidth, height: outHeight, data };
 }
 
 /** Weights of the 4 * factor samples around an output sample; they add up to 1. */

@@ -2,9 +2,11 @@ import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import sharp, { type Sharp } from 'sharp';
+import { type ColorSpace, expectColorSpace } from '../color-space.ts';
 import { RequestError } from '../errors.ts';
 import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
 import { OutputError } from './errors.ts';
+import { profileOf } from './profiled.ts';
 import { depthOf, expectSamples, type Raster } from './raster.ts';
 import { tiffHeader } from './tiff.ts';
 
@@ -17,6 +19,8 @@ export interface ImageBands {
   readonly height: number;
   readonly channels: 1 | 2 | 3 | 4;
   readonly depth: 8 | 16;
+  /** Default sRGB. */
+  readonly colorSpace?: ColorSpace;
   readonly bands: AsyncIterable<Raster> | Iterable<Raster>;
 }
 
@@ -81,7 +85,7 @@ function factsOf(format: ImageFormat): FormatFacts {
 }
 
 /**
- * Writes an image file, tagged as sRGB. The file appears when it is complete. Large pictures that come in bands are written in bounded memory,
+ * Writes an image file, with the profile of its color space. The file appears when it is complete. Large pictures that come in bands are written in bounded memory,
  * except WebP and AVIF, which are made from the whole picture, and at the price of a temporary file, except raw.
  * Rejects with RequestError (what the format cannot hold), OutputError, or what the bands reject with.
  */
@@ -155,13 +159,13 @@ async function withSharp<T>(
   finish: (pipeline: Sharp) => Promise<T>,
 ): Promise<T> {
   const name = path ?? 'the image';
-  const { width, height, channels, depth } = image;
+  const { width, height, channels, depth, colorSpace } = image;
   const header = tiffHeader({
     width,
     height,
     channels,
     depth,
-    ...(channels >= 3 && { icc: await srgbProfile() }),
+    ...(channels >= 3 && { icc: await profileOf(colorSpace) }),
   });
   const length = header.length + width * height * channels * (depth / 8);
   if (length <= (options.memoryBytes ?? MEMORY_BYTES)) {
@@ -235,8 +239,13 @@ function pipelineOf(
   }
 }
 
-function checkWrite({ width, height, depth }: ImageBands, format: ImageFormat, options: WriteOptions): void {
+function checkWrite(
+  { width, height, depth, colorSpace }: ImageBands,
+  format: ImageFormat,
+  options: WriteOptions,
+): void {
   const facts = factsOf(format);
+  if (colorSpace !== undefined) expectColorSpace(colorSpace);
   if (!facts.depths.includes(depth))
     throw new RequestError(
       `${facts.title} holds 8 bits a sample, not ${depth}; ask for depth 8, or write PNG, TIFF or raw`,
@@ -284,19 +293,4 @@ async function* inOrder(image: ImageBands, signal: AbortSignal | undefined): Asy
 
 function bytesOf({ data }: Raster): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-let profile: Promise<Uint8Array> | undefined;
-
-/** The small sRGB profile that libvips carries. */
-function srgbProfile(): Promise<Uint8Array> {
-  profile ??= (async () => {
-    const pixel = { create: { width: 1, height: 1, channels: 3, background: '#000' } } as const;
-    const { icc } = await sharp(await sharp(pixel).withIccProfile('srgb').png().toBuffer()).metadata();
-    return icc!;
-  })();
-  profile.catch(() => {
-    profile = undefined;
-  });
-  return profile;
 }

@@ -1,5 +1,6 @@
 import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
+import { expectComparable } from './comparable.ts';
 
 /** Exponents of scales 1 (full size) to 5: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003. */
 export const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
@@ -21,13 +22,10 @@ export interface MsSsim {
 /**
  * Multi-scale structural similarity of the color channels, averaged over them; alpha does not count. Windows lie inside the picture, scales are
  * means of 2x2, as in pytorch-msssim, by which learned codecs are compared (there an odd side gets a line of zeros first). 16 bits count
- * as 255/65535 each. Throws RequestError when the sizes differ or a side is under 11 pixels.
+ * as 255/65535 each. Throws RequestError when the sizes or color spaces differ or a side is under 11 pixels.
  */
 export function msSsim(a: Raster, b: Raster): MsSsim {
-  if (a.width !== b.width || a.height !== b.height)
-    throw new RequestError(
-      `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,
-    );
+  expectComparable(a, b);
   let scales = 0;
   for (
     let side = Math.min(a.width, a.height);

@@ -1,15 +1,12 @@
-import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
+import { expectComparable } from './comparable.ts';
 
 /**
  * Peak signal-to-noise ratio in dB over all samples of both rasters. Where both have alpha it is one of them, and colors count as far as they
- * show: multiplied by it. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes differ.
+ * show: multiplied by it. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes or color spaces differ.
  */
 export function psnr(a: Raster, b: Raster): number {
-  if (a.width !== b.width || a.height !== b.height)
-    throw new RequestError(
-      `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,
-    );
+  expectComparable(a, b);
   const eight = depthOf(a) === 8 && depthOf(b) === 8;
   const peak = eight ? 255 : 65535;
   const scaleA = eight || depthOf(a) === 16 ? 1 : 257;

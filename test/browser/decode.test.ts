@@ -18,7 +18,7 @@ import {
   startStaticHost,
   tilePixels,
 } from './chromium.ts';
-import { decodedHere, decodeInPage, FILES, openInPage, SIDE } from './page-decoding.ts';
+import { decodedHere, decodeInPage, FILES, openInPage, SIDE, tileInPage, WIDE } from './page-decoding.ts';
 
 const bundle = await bundledPage();
 
@@ -189,6 +189,17 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
         .catch((error) => `${error.name}: ${error.message}`),
     );
     expect(refused).toMatch(/^FormatError: .*its decoder hash is/);
+    await page.context().close();
+  });
+
+  it('gives tiles of Display P3 as such, with the very samples', async () => {
+    const page = await newPage(plain);
+    await openThere(page, 'wasm');
+    const { data, ...spaces } = await page.evaluate(tileInPage, [WIDE, SIDE] as const);
+    expect(spaces).toEqual({ decoded: 'display-p3', shown: 'display-p3' });
+    const image = await openImage(await readBytes(`format-spec/vectors/valid/${WIDE}.liif`), { engine });
+    expect(data).toEqual([...(await tilePixels(image, 0, 0n, 0n, SIDE))]);
+    await image.close();
     await page.context().close();
   });
 

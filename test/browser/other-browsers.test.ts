@@ -4,12 +4,21 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
+import { toSrgb } from '../../src/image/to-srgb.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { builtViewer } from '../viewer/browser.ts';
 import { expectExactTiles, isDecoded, tilesAtRest, tilesInView } from '../viewer/decoded-tiles.ts';
-import { bundledPage, folderOf, ISOLATED, readBytes, type StaticHost, startStaticHost } from './chromium.ts';
+import {
+  bundledPage,
+  folderOf,
+  ISOLATED,
+  readBytes,
+  type StaticHost,
+  startStaticHost,
+  tilePixels,
+} from './chromium.ts';
 import { OTHER_BROWSERS, type OtherPage, type PageDriver, startPageDriver } from './other-browsers.ts';
-import { decodedHere, decodeInPage, FILES, openInPage, SIDE } from './page-decoding.ts';
+import { decodedHere, decodeInPage, FILES, openInPage, SIDE, tileInPage, WIDE } from './page-decoding.ts';
 
 const PAGES = [
   ['any page', {}],
@@ -67,6 +76,23 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
       expect(await evaluate(decodeInPage, [file, SIDE] as const), file).toEqual(
         await decodedHere(engine, file),
       );
+  });
+
+  it.skipIf(!there)(`converts tiles of Display P3, of which its pages know nothing${why}`, async () => {
+    const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
+    const { until, evaluate } = await open(await bundledPage(), folders, {});
+    await until(() => 'sha256' in window);
+    await evaluate(openInPage, 'auto' as const);
+    const { data, decoded } = await evaluate(tileInPage, [WIDE, SIDE] as const);
+    expect(decoded).toBe('display-p3');
+    const image = await openImage(await readBytes(`format-spec/vectors/valid/${WIDE}.liif`), { engine });
+    const stored = await tilePixels(image, 0, 0n, 0n, SIDE);
+    await image.close();
+    const shape = { width: SIDE, height: SIDE, channels: 4, colorSpace: 'display-p3' } as const;
+    const expected = toSrgb({ ...shape, data: stored }).data;
+    expect(expected).not.toEqual(stored);
+    // Powers differ in their last bits between browsers.
+    expect(Math.max(...data.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThanOrEqual(1);
   });
 
   it.skipIf(!there).each(PAGES)(

@@ -39,3 +39,16 @@ export async function decodeInPage([name, side]: readonly [name: string, side: n
   await image.close();
   return digests;
 }
+
+/** A picture in Display P3. */
+export const WIDE = 'released-display-p3';
+
+/** In the page, with its engine: a tile of a picture, and what its colors are said to be. */
+export async function tileInPage([name, side]: readonly [name: string, side: number]) {
+  const { engine } = window as unknown as { engine: Engine };
+  const image = await window.liif.open(`pictures/${name}.liif`, { engine });
+  const raster = await image.render();
+  const tile = await window.liif.renderTile(image, 0, 0n, 0n, side);
+  await image.close();
+  return { decoded: raster.colorSpace, shown: tile.colorSpace, data: [...tile.data] };
+}

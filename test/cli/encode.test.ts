@@ -3,6 +3,8 @@ import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { readImage } from '../../src/image/read.ts';
+import { attachProfile, builtInProfile } from '../image/icc-profile.ts';
 import { finished, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
 
@@ -51,6 +53,22 @@ describe('liif encode', () => {
     expect(records).toHaveLength(2);
     expect(records[0]).toMatchObject({ width: 40, height: 24, quality: 60, channels: 3, depth: 8 });
     expect(records[0].bytes).toBe((await readFile(join(out, 'a.liif'))).length);
+  });
+
+  it('keeps colors beyond sRGB, or converts them', async () => {
+    const wide = join(bench.folder, 'wide.png');
+    await writeFile(wide, attachProfile(await readFile(bench.photo), await builtInProfile('p3')));
+    const made = async (...options: string[]) => {
+      const { code, stdout, stderr } = await runLiif(['encode', wide, '--json', ...options]);
+      expect([code, stderr]).toEqual([0, '']);
+      const { stdout: info } = await runLiif(['info', join(bench.folder, 'wide.liif')]);
+      return [JSON.parse(stdout.toString()).colorSpace, info.toString()];
+    };
+    expect(await made()).toEqual(['display-p3', expect.stringContaining('pixels, RGB of Display P3, from')]);
+    const decoded = join(bench.folder, 'decoded.png');
+    expect((await runLiif(['decode', join(bench.folder, 'wide.liif'), '-o', decoded])).code).toBe(0);
+    expect((await readImage(decoded)).raster.colorSpace).toBe('display-p3');
+    expect(await made('--srgb')).toEqual(['srgb', expect.stringContaining('pixels, RGB, from')]);
   });
 
   it('meets a target size', async () => {

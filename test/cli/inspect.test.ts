@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crcOf } from '../../src/container/crc32c.ts';
 import { VERSION } from '../../src/version.ts';
+import { attachProfile, builtInProfile } from '../image/icc-profile.ts';
 import { runLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
 
@@ -104,6 +105,14 @@ describe('liif info, verify and compare', () => {
     expect(requests).toBe(1); // what kind of file it is, and all that it holds
     const same = await runLiif(['compare', bench.photo, bench.photo]);
     expect(same.stdout.toString()).toMatch(/^40 x 24 pixels: identical, MS-SSIM 1\.00000/);
+    const wide = join(bench.folder, 'wide.png');
+    await writeFile(wide, attachProfile(await readFile(bench.photo), await builtInProfile('p3')));
+    const inSrgb = await runLiif(['compare', wide, bench.photo, '--json']);
+    expect(inSrgb.stderr).toContain('they are compared in sRGB');
+    expect(JSON.parse(inSrgb.stdout.toString())).toMatchObject({ colorSpace: 'srgb', identical: false });
+    const alike = await runLiif(['compare', wide, wide, '--json']);
+    expect(alike.stderr).toBe('');
+    expect(JSON.parse(alike.stdout.toString())).toMatchObject({ colorSpace: 'display-p3', identical: true });
     const other = join(bench.folder, 'other.png');
     await writePicture(other, 41, 24);
     await expectFailure(['compare', bench.photo, other], 2, /40 x 24 and 41 x 24 pixels cannot be compared/);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Header, readHeader } from '../../src/container/header.ts';
 import { writeHeader } from '../../src/container/write-header.ts';
-import { FormatError } from '../../src/errors.ts';
+import { FormatError, UnsupportedError } from '../../src/errors.ts';
 import { concat, FIELDS, noise, pack, Raw } from './sample-file.ts';
 
 const sections = [['icc', 5, 0xffffffff]];
@@ -44,6 +44,15 @@ describe('writeHeader', () => {
     expect(bytes[0]).toBe(0x8c);
   });
 
+  it('writes a color space behind the depth, and none where there is none', () => {
+    const wide: Header = { ...header, colorSpace: 'display-p3' };
+    expect(readHeader(writeHeader(wide), 16)).toEqual(wide);
+    const text = new TextDecoder('latin1').decode(writeHeader(wide));
+    expect(text.indexOf('colorSpace')).toBeGreaterThan(text.indexOf('depth'));
+    expect(text.indexOf('colorSpace')).toBeLessThan(text.indexOf('quality'));
+    expect(new TextDecoder('latin1').decode(writeHeader(header))).not.toContain('colorSpace');
+  });
+
   it('writes the largest values of every field', () => {
     const large: Header = {
       ...header,
@@ -67,6 +76,17 @@ describe('writeHeader', () => {
 });
 
 describe('readHeader', () => {
+  it('reads color spaces, refuses what is none, and says which one it does not know', () => {
+    expect(readHeader(mapOf(), 16).colorSpace).toBeUndefined();
+    expect(readHeader(mapOf({ colorSpace: 'srgb' }), 16).colorSpace).toBe('srgb');
+    expect(readHeader(mapOf({ colorSpace: 'display-p3' }), 16).colorSpace).toBe('display-p3');
+    for (const value of [null, 1, true, ['srgb']])
+      expect(faultOf(mapOf({ colorSpace: value })).message).toContain('colorSpace');
+    const later = () => readHeader(mapOf({ colorSpace: 'rec2100-pq' }), 16);
+    expect(later).toThrow(UnsupportedError);
+    expect(later).toThrow('"rec2100-pq"');
+  });
+
   it('reads a header that something else has written', () => {
     expect(readHeader(mapOf(), 16)).toEqual({
       ...FIELDS,

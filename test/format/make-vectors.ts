@@ -26,7 +26,7 @@ interface Sample extends EncodeOptions {
   readonly original: string;
   /** Left, top, width, height. */
   readonly crop: readonly [number, number, number, number];
-  readonly kind?: 'grey' | 'alpha' | '16 bits';
+  readonly kind?: 'grey' | 'alpha' | '16 bits' | 'display-p3';
 }
 
 const SAMPLES: readonly Sample[] = [
@@ -51,6 +51,13 @@ const SAMPLES: readonly Sample[] = [
     quality: 50,
     chunkSize: 8,
     optimize: false,
+  },
+  {
+    name: 'display-p3',
+    original: 'strawberries.jpg',
+    crop: [200, 220, 40, 32],
+    quality: 70,
+    kind: 'display-p3',
   },
 ];
 
@@ -79,7 +86,8 @@ async function cropOf({ original, crop, kind }: Sample): Promise<Raster> {
   }
   if (kind === '16 bits')
     return { width, height, channels: 3, data: Uint16Array.from(rgb, (value, i) => value * 257 + (i % 5)) };
-  return { width, height, channels: 3, data: rgb };
+  // Samples that would be more colorful there.
+  return { width, height, channels: 3, data: rgb, ...(kind === 'display-p3' && { colorSpace: kind }) };
 }
 
 const engine = openReferenceEngine(await loadModel(modelBytes(RELEASED)));

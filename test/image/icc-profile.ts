@@ -1,3 +1,8 @@
+import { deflateSync } from 'node:zlib';
+import crc32 from 'crc-32';
+import sharp from 'sharp';
+import type { ColorSpace } from '../../src/color-space.ts';
+
 /** A display profile of three primaries and a gamma, as cameras and screens embed them. ICC.1:2001-04 (version 2). */
 export function matrixProfile(
   primaries: readonly (readonly [number, number, number])[],
@@ -72,22 +77,35 @@ export const DISPLAY_P3 = [
   [0.1571, 0.06657, 0.78407],
 ] as const;
 
-/** D50 XYZ -> linear sRGB. */
-const TO_SRGB = [
-  [3.1338561, -1.6168667, -0.4906146],
-  [-0.9787684, 1.9161415, 0.033454],
-  [0.0719453, -0.2289914, 1.4052427],
-] as const;
+type Matrix = readonly (readonly [number, number, number])[];
 
-/** What a color of such a profile is in sRGB, all 0..1, by the definitions: IEC 61966-2-1. */
-export function toSrgb(
+/** D50 XYZ -> linear light of a color space. */
+const FROM_XYZ: Readonly<Record<ColorSpace, Matrix>> = {
+  srgb: [
+    [3.1338561, -1.6168667, -0.4906146],
+    [-0.9787684, 1.9161415, 0.033454],
+    [0.0719453, -0.2289914, 1.4052427],
+  ],
+  'display-p3': [
+    [2.4039841, -0.9899069, -0.3976415],
+    [-0.8422229, 1.7988437, 0.0160354],
+    [0.0482059, -0.0974068, 1.2740049],
+  ],
+};
+
+/** What a color of such a profile is in a color space, all 0..1, by the definitions: IEC 61966-2-1, SMPTE EG 432-1. */
+export function colorIn(
+  space: ColorSpace,
   color: readonly number[],
-  primaries: readonly (readonly [number, number, number])[],
-  gamma: number,
+  primaries: Matrix,
+  gamma: number | 'srgb',
 ): number[] {
-  const linear = color.map((value) => value ** gamma);
+  const linear = color.map((value) => {
+    if (gamma !== 'srgb') return value ** gamma;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
   const xyz = [0, 1, 2].map((i) => primaries.reduce((sum, primary, c) => sum + primary[i]! * linear[c]!, 0));
-  return TO_SRGB.map((row) => {
+  return FROM_XYZ[space].map((row) => {
     const value = Math.min(
       1,
       Math.max(
@@ -97,4 +115,21 @@ export function toSrgb(
     );
     return value <= 0.0031308 ? 12.92 * value : 1.055 * value ** (1 / 2.4) - 0.055;
   });
+}
+
+/** A profile that libvips carries: `srgb`, `p3`. */
+export async function builtInProfile(name: string): Promise<Uint8Array> {
+  const pixel = { create: { width: 1, height: 1, channels: 3, background: '#000' } } as const;
+  return (await sharp(await sharp(pixel).withIccProfile(name).png().toBuffer()).metadata()).icc!;
+}
+
+/** Puts a profile into a PNG, whose samples stay as they are: an iCCP chunk behind its header. */
+export function attachProfile(image: Uint8Array, icc: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(icc)]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(body.length - 4);
+  const crc = Buffer.alloc(4);
+  crc.writeInt32BE(crc32.buf(body));
+  const cut = 33; // signature and IHDR
+  return Buffer.concat([image.subarray(0, cut), length, body, crc, image.subarray(cut)]);
 }

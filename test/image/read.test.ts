@@ -2,14 +2,21 @@ import fs, { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deflateSync } from 'node:zlib';
-import crc32 from 'crc-32';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ColorSpace } from '../../src/color-space.ts';
 import { isLiifError } from '../../src/errors.ts';
 import { ImageError } from '../../src/image/errors.ts';
 import { readImage } from '../../src/image/read.ts';
-import { ADOBE_GAMMA, ADOBE_RGB, DISPLAY_P3, matrixProfile, toSrgb } from './icc-profile.ts';
+import {
+  ADOBE_GAMMA,
+  ADOBE_RGB,
+  attachProfile,
+  builtInProfile,
+  colorIn,
+  DISPLAY_P3,
+  matrixProfile,
+} from './icc-profile.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -118,12 +125,13 @@ describe('readImage', () => {
     },
   );
 
-  it.each([
-    ['Adobe RGB', 8, ADOBE_RGB, ADOBE_GAMMA],
-    ['Adobe RGB', 16, ADOBE_RGB, ADOBE_GAMMA],
-    ['Display P3', 8, DISPLAY_P3, 2.2],
-    ['Display P3', 16, DISPLAY_P3, 2.2],
-  ] as const)('converts %s of %i bits to sRGB by its profile', async (_, bits, primaries, gamma) => {
+  const PROFILED = (['srgb', 'display-p3'] as const).flatMap((to) =>
+    ([8, 16] as const).flatMap((bits) => [
+      { to, bits, from: 'Adobe RGB', primaries: ADOBE_RGB, gamma: ADOBE_GAMMA },
+      { to, bits, from: 'P3 of another curve', primaries: DISPLAY_P3, gamma: 2.6 },
+    ]),
+  );
+  it.each(PROFILED)('converts $from of $bits bits to $to', async ({ to, bits, primaries, gamma }) => {
     const colors = [
       [0.5, 0.5, 0.5],
       [0.7, 0.5, 0.4],
@@ -133,22 +141,51 @@ describe('readImage', () => {
       [0, 0, 0],
       [0.9, 0.85, 0.7],
       [0.2, 0.25, 0.15],
+      // Beyond sRGB.
+      [0.4, 0.9, 0.45],
+      [0.95, 0.4, 0.35],
     ];
     const peak = bits === 16 ? 65535 : 255;
     const flat = colors.flat().map((value) => Math.round(value * peak));
     const data = bits === 16 ? Uint16Array.from(flat) : Uint8Array.from(flat);
-    const plain = await png(data, colors.length, 1, 3);
-    // The profile is attached without a conversion: an image that has one keeps it.
-    const bytes = attachProfile(plain, matrixProfile(primaries, gamma));
-    const { raster, metadata, warnings } = await readImage(bytes);
+    const profile = matrixProfile(primaries, gamma);
+    const bytes = attachProfile(await png(data, colors.length, 1, 3), profile);
+    const { raster, depth, metadata, warnings } = await readImage(bytes, { srgb: to === 'srgb' });
     expect(warnings).toEqual([]);
-    expect(metadata.icc).toEqual(Buffer.from(matrixProfile(primaries, gamma)));
-    const expected = colors.flatMap((color) => toSrgb(color, primaries, gamma)).map((value) => value * peak);
-    const tolerance = bits === 16 ? 200 : 1.5;
-    const largest = Math.max(...expected.map((value, i) => Math.abs(value - raster.data[i]!)));
-    expect(largest).toBeLessThan(tolerance);
-    const moved = Math.max(...expected.map((value, i) => Math.abs(value - flat[i]!)));
-    expect(moved, 'the conversion must matter for this test to').toBeGreaterThan(5 * tolerance);
+    expect(depth).toBe(bits);
+    expect(raster.colorSpace ?? 'srgb').toBe(to);
+    expect(metadata.icc).toEqual(Buffer.from(profile));
+    const expectedIn = (space: ColorSpace) =>
+      colors.flatMap((color) => colorIn(space, color, primaries, gamma)).map((value) => value * peak);
+    const expected = expectedIn(to);
+    const largestTo = (values: ArrayLike<number>) =>
+      Math.max(...expected.map((value, i) => Math.abs(value - values[i]!)));
+    const tolerance = bits === 16 ? 400 : 2.1;
+    expect(largestTo(raster.data)).toBeLessThan(tolerance);
+    expect(largestTo(flat), 'the conversion must matter for this test to').toBeGreaterThan(3 * tolerance);
+    const other = expectedIn(to === 'srgb' ? 'display-p3' : 'srgb');
+    expect(largestTo(other), 'and where it leads').toBeGreaterThan(3 * tolerance);
+  });
+
+  it.each([
+    [3, 8],
+    [4, 8],
+    [3, 16],
+    [4, 16],
+  ] as const)('keeps every sample of Display P3: %i channels, %i bits', async (channels, bits) => {
+    const data = noise(13 * 7 * channels, bits);
+    const bytes = attachProfile(await png(data, 13, 7, channels), await builtInProfile('p3'));
+    const { raster } = await readImage(bytes);
+    expect(raster).toEqual({ width: 13, height: 7, channels, data, colorSpace: 'display-p3' });
+    const converted = await readImage(bytes, { srgb: true });
+    expect(converted.raster.colorSpace).toBeUndefined();
+    expect(converted.raster.data).not.toEqual(data);
+  });
+
+  it('takes no profile of colors for gray', async () => {
+    const bytes = attachProfile(await png(noise(12, 8), 4, 3, 1), await builtInProfile('p3'));
+    const { raster } = await readImage(bytes);
+    expect(raster).toEqual({ width: 4, height: 3, channels: 1, data: noise(12, 8) });
   });
 
   it('converts CMYK to sRGB', async () => {
@@ -253,17 +290,6 @@ describe('readImage', () => {
     expect(error.message).toContain('99 pixels');
   });
 });
-
-/** Puts an iCCP chunk behind the header of a PNG. */
-function attachProfile(image: Uint8Array, icc: Uint8Array): Buffer {
-  const body = Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(icc)]);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(body.length - 4);
-  const crc = Buffer.alloc(4);
-  crc.writeInt32BE(crc32.buf(body));
-  const cut = 33; // signature and IHDR
-  return Buffer.concat([image.subarray(0, cut), length, body, crc, image.subarray(cut)]);
-}
 
 function orientationOf(exif: Uint8Array): number | undefined {
   const view = new DataView(exif.buffer, exif.byteOffset, exif.length);

@@ -20,7 +20,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
 import { OutputError } from '../../src/image/errors.ts';
-import { isSrgbProfile } from '../../src/image/icc.ts';
+import { profiledColors } from '../../src/image/icc.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
 import {
@@ -80,9 +80,33 @@ describe('writeImage', () => {
     },
   );
 
-  it.each(['png', 'tiff', 'jpeg', 'webp', 'avif'] as const)('tags %s as sRGB', async (format) => {
-    const { icc } = await sharp(await formatImage(picture(3, 8), format)).metadata();
-    expect(isSrgbProfile(icc!)).toBe(true);
+  it.each(['png', 'tiff', 'jpeg', 'webp', 'avif'] as const)(
+    'tags %s as what its colors are',
+    async (format) => {
+      for (const colorSpace of ['srgb', 'display-p3'] as const)
+        for (const channels of [3, 4] as const) {
+          const raster = { ...picture(channels, 8), colorSpace };
+          const { icc } = await sharp(await formatImage(raster, format)).metadata();
+          expect(profiledColors(icc!).colorSpace).toBe(colorSpace);
+        }
+    },
+  );
+
+  it.each([
+    [3, 8],
+    [4, 8],
+    [3, 16],
+  ] as const)('keeps every sample of Display P3: %i channels, %i bits', async (channels, depth) => {
+    const raster: Raster = { ...picture(channels, depth), colorSpace: 'display-p3' };
+    for (const format of ['png', 'tiff'] as const)
+      expect((await readImage(await formatImage(raster, format))).raster).toEqual(raster);
+  });
+
+  it('refuses colors of a space that it does not know', async () => {
+    const raster = { ...picture(3, 8), colorSpace: 'rec2020' } as unknown as Raster;
+    await expect(formatImage(raster, 'png')).rejects.toThrow(
+      'color space of srgb or display-p3 but received rec2020',
+    );
   });
 
   it.each(['png', 'tiff', 'jpeg'] as const)(

@@ -36,3 +36,12 @@ it('counts alpha where both pictures have it, and colors as far as they show', (
 it('refuses pictures of different sizes', () => {
   expect(() => psnr(raster(1, [1]), raster(1, [1, 2]))).toThrow('1 x 1 and 2 x 1 pixels cannot be compared');
 });
+
+it('refuses colors of different spaces, but gray is in all of them', () => {
+  const wide: Raster = { ...raster(3, [1, 2, 3]), colorSpace: 'display-p3' };
+  expect(psnr(wide, { ...wide })).toBe(Number.POSITIVE_INFINITY);
+  expect(() => psnr(wide, raster(3, [1, 2, 3]))).toThrow('in display-p3 and one in srgb cannot be compared');
+  expect(psnr(raster(1, [7]), { ...raster(3, [7, 7, 7]), colorSpace: 'display-p3' })).toBe(
+    Number.POSITIVE_INFINITY,
+  );
+});

@@ -131,7 +131,7 @@ def read_header(data):
         v = value[key]
         check_header(type(v) is int and low <= v <= high, "1.3", f"{key} must be an integer from {low} to {high}")
 
-    # "All of these are required." "Unknown keys are ignored."
+    # "All but `colorSpace` are required." "Unknown keys are ignored."
     for key in (
         "width", "height", "channels", "alpha", "depth", "quality", "model", "encoder", "chunkSize", "levels", "overviewFactor",
         "sections",
@@ -144,6 +144,11 @@ def read_header(data):
     check_header(type(value["alpha"]) is bool, "1.3", "alpha must be a bool")
     integer("depth", 8, 16)
     check_header(value["depth"] in (8, 16), "1.3", "depth must be 8 or 16")
+    # "A string of any other value is unsupported."
+    if "colorSpace" in value:
+        check_header(type(value["colorSpace"]) is str, "1.3", "colorSpace must be a string")
+        if value["colorSpace"] not in ("srgb", "display-p3"):
+            raise UnsupportedError(f"color space {value['colorSpace']!r} (specification 1.3)")
     integer("quality", 1, 100)
     check_header(type(value["model"]) is bytes and len(value["model"]) == 32, "1.3", "model must be 32 bytes")
     # "name and version of the encoder, at most 64 bytes of UTF-8"

@@ -140,7 +140,7 @@ def describe(picture, queries):
             }
         )
     return {
-        "header": {key: header[key] for key in HEADER_KEYS},
+        "header": {key: header[key] for key in HEADER_KEYS if key in header},
         "latents": [tensor(level, plane, picture.latents(level, plane)) for level, plane in places],
         "sites": [tensor(level, plane, picture.sites(level, plane)) for level, plane in places],
         "sectionDigests": {kind: hashlib.sha256(section_bytes(picture.file, kind)).hexdigest() for kind in picture.file.sections},
@@ -149,7 +149,7 @@ def describe(picture, queries):
 
 
 HEADER_KEYS = (
-    "width", "height", "channels", "alpha", "depth", "quality", "model", "encoder", "chunkSize", "levels", "overviewFactor", "sections",
+    "width", "height", "channels", "alpha", "depth", "colorSpace", "quality", "model", "encoder", "chunkSize", "levels", "overviewFactor", "sections",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class _File:
 
 def invalid_vectors(models):
     file = _File(models[MODEL])
-    faults = [*_prefix(file), *_header(file), *_sections_of_header(file), *_messagepack(file), *_index(file), *_chunks(file), *_ends(file)]
+    faults = [*_prefix(file), *_header(file), *_sections_of_header(file), *_messagepack(file), *_index(file), *_chunks(file), *_ends(file), *_colors(file)]
     return [replace(fault, name=f"{i:02}-{fault.name}") for i, fault in enumerate(faults, 1)]
 
 
@@ -249,6 +249,11 @@ def _ends(file):
     yield Fault("bytes-after-end", "A byte after the last section", "1.2", data + b"\0", "section", (len(data), len(data) + 1))
 
 
+def _colors(file):
+    data = file.with_header(colorSpace=1)
+    yield Fault("color-space-integer", "A color space that is no string", "1.3", data, "header", (16, 20 + struct.unpack_from("<I", data, 12)[0]))
+
+
 def unsupported_vectors(models):
     file = _File(models[MODEL])
     parts = file.parts
@@ -259,5 +264,6 @@ def unsupported_vectors(models):
         ("flag-0", "The lowest flag", "1.2", replace(parts, flags=1).write()),
         ("flag-15", "The highest flag", "1.2", replace(parts, flags=0x8000).write()),
         ("unknown-model", "A model that nobody has", "3.2", file.with_header(model=bytes(32))),
+        ("color-space", "Colors of a space that nobody knows", "1.3", file.with_header(colorSpace="rec2100-pq")),
     ]
     return [Fault(f"{i:02}-{name}", about, clause, data, None, None) for i, (name, about, clause, data) in enumerate(faults, 1)]

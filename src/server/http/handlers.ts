@@ -167,7 +167,7 @@ export class Handlers {
   async pixel(request: Request, response: Response, wanted: Of<'pixel'>, signal: AbortSignal) {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const { x, y } = wanted;
-      const { width, height } = found.lease.value;
+      const { width, height, colorSpace } = found.lease.value;
       if (outside(x, width) || outside(y, height)) {
         found.lease.release();
         throw notFound('The point lies outside the picture.');
@@ -183,6 +183,7 @@ export class Handlers {
         x: String(request.query.x),
         y: String(request.query.y),
         rgba: [r, g, b, a],
+        ...(colorSpace && { colorSpace }),
         synthesized: !namesPixel(x, y),
       });
     });

@@ -1,3 +1,4 @@
+import type { ColorSpace } from '../../color-space.ts';
 import { nativeZoom } from '../../pixels/tile.ts';
 import type { CatalogEntry } from '../pictures/directory-listing.ts';
 import type { FoundPicture } from '../pictures/open-pictures.ts';
@@ -11,6 +12,8 @@ export interface ImageInfo {
   readonly width: number;
   readonly height: number;
   readonly alpha: boolean;
+  /** Of its images, which have the profile of it; absent: sRGB. */
+  readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly bitsPerPixel: number;
   readonly quality?: number;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ColorSpace } from '../../color-space.ts';
 import { modelHash } from '../../container/header.ts';
 import type { Engine, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
@@ -115,6 +116,7 @@ class LiifPicture implements ServedPicture {
   readonly height: number;
   readonly channels: 1 | 3;
   readonly alpha: boolean;
+  readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly identity: string;
   readonly facts: Readonly<Record<string, string | number>>;
@@ -133,8 +135,10 @@ class LiifPicture implements ServedPicture {
     this.height = header.height;
     this.channels = header.channels;
     this.alpha = header.alpha;
+    if (header.colorSpace) this.colorSpace = header.colorSpace;
     this.bytes = reader.fileLength;
     this.facts = {
+      ...(header.colorSpace && { colorSpace: header.colorSpace }),
       quality: header.quality,
       levels: header.levels,
       overviewFactor: header.overviewFactor,

@@ -1,3 +1,4 @@
+import type { ColorSpace } from '../../color-space.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 
@@ -16,6 +17,8 @@ export interface ServedPicture {
   readonly height: number;
   readonly channels: 1 | 3;
   readonly alpha: boolean;
+  /** Of all pixels that `render` gives; default sRGB. */
+  readonly colorSpace?: ColorSpace;
   /** Size of its file. */
   readonly bytes: number;
   /** SHA-256, hex, of everything that its pixels depend on: equal on every machine. */

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import sharp, { type Metadata, type Raw, type Sharp } from 'sharp';
+import type { ColorSpace } from '../../color-space.ts';
 import { SourceError } from '../../errors.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
 import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
+import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
@@ -71,9 +73,11 @@ class PlainPicture implements ServedPicture {
   readonly height: number;
   readonly channels: 1 | 3;
   readonly alpha: boolean;
+  readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly identity: string;
   readonly facts: Readonly<Record<string, string | number>>;
+  readonly #colors: ColorPlan;
   readonly #path: string;
   readonly #options: PlainOptions;
 
@@ -91,9 +95,11 @@ class PlainPicture implements ServedPicture {
     this.height = height;
     this.channels = metadata.channels <= 2 && metadata.space !== 'srgb' ? 1 : 3;
     this.alpha = metadata.hasAlpha;
+    this.#colors = colorPlan(metadata, false);
+    if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.length;
     this.identity = createHash('sha256').update('image\n').update(file).digest('hex');
-    this.facts = { format: metadata.format };
+    this.facts = { format: metadata.format, ...(this.colorSpace && { colorSpace: this.colorSpace }) };
   }
 
   estimate(query: RenderQuery): Estimate {
@@ -190,16 +196,17 @@ class PlainPicture implements ServedPicture {
   async #decode(): Promise<Raster> {
     const file = await this.#read();
     try {
-      const { data, info } = await decoder(file, this.#options)
-        .autoOrient()
-        .toColorspace(this.channels === 1 ? 'b-w' : 'srgb')
-        .raw({ depth: 'uchar' })
-        .toBuffer({ resolveWithObject: true });
+      const { converts } = this.#colors;
+      const image = decoder(file, this.#options, !converts).autoOrient();
+      const wide = converts && this.colorSpace !== undefined;
+      if (wide) asDisplayP3(image);
+      else image.toColorspace(this.channels === 1 ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
+      const { data, info } = await image.toBuffer({ resolveWithObject: true });
       return {
         width: info.width,
         height: info.height,
         channels: info.channels as Raster['channels'],
-        data,
+        data: wide ? toEightBits(new Uint16Array(data.buffer, data.byteOffset, data.length / 2)) : data,
       };
     } catch (cause) {
       throw undecodable(this.#path, cause, this.#options);
@@ -219,8 +226,8 @@ class PlainPicture implements ServedPicture {
   }
 }
 
-function decoder(file: Uint8Array, options: PlainOptions): Sharp {
-  return sharp(file, { limitInputPixels: options.maxPixels, failOn: 'error' });
+function decoder(file: Uint8Array, options: PlainOptions, ignoreIcc = false): Sharp {
+  return sharp(file, { limitInputPixels: options.maxPixels, failOn: 'error', ignoreIcc });
 }
 
 /** What sharp does not decode: the file is there, and damaged or too large. */

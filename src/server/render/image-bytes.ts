@@ -1,5 +1,8 @@
 import sharp, { type Sharp } from 'sharp';
+import { profileOf } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
+import { tiffHeader } from '../../image/tiff.ts';
+import { toSrgb } from '../../image/to-srgb.ts';
 import { VERSION } from '../../version.ts';
 import type { Look } from '../protocols/rendering.ts';
 
@@ -13,16 +16,17 @@ export interface EncoderQuality {
 export const ENCODER = `liif ${VERSION}, sharp ${sharp.versions.sharp}`;
 
 const FORMATS_WITHOUT_ALPHA: readonly string[] = ['jpg'];
+const FORMATS_WITHOUT_PROFILE: readonly string[] = ['gif'];
 const WHITE = { r: 255, g: 255, b: 255, alpha: 1 };
 const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
-/** A raster as the bytes of an image file: framed, mirrored, turned, colored. Runs on libvips' threads. */
-export async function imageBytes(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
+/** A raster as the bytes of an image file: framed, mirrored, turned, colored; with a profile where it is not sRGB. Runs on libvips' threads. */
+export async function imageBytes(given: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
+  const profiled = look.color === 'default' && !FORMATS_WITHOUT_PROFILE.includes(look.format);
+  const raster = profiled ? given : toSrgb(given);
   const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
   const framed = look.frame ? framedRaster(raster, look.frame, opaque) : raster;
-  let image = sharp(framed.data, {
-    raw: { width: framed.width, height: framed.height, channels: framed.channels },
-  });
+  let image = await opened(framed);
   const alpha = framed.channels === 2 || framed.channels === 4;
   if (alpha && opaque) image = image.flatten({ background: WHITE });
   if (look.mirror) image = image.flop();
@@ -30,20 +34,32 @@ export async function imageBytes(raster: Raster, look: Look, quality: EncoderQua
     if (look.rotation !== 0) image = image.rotate(look.rotation);
   } else {
     // sharp mirrors after turning by other angles, so the mirrored picture is made first.
-    if (look.mirror) image = await settled(image);
+    if (look.mirror) image = await settled(image, raster);
     image = image.rotate(look.rotation, { background: opaque ? WHITE : CLEAR });
   }
   if (look.color !== 'default') {
-    image = look.rotation % 90 === 0 ? image : await settled(image);
+    image = look.rotation % 90 === 0 ? image : await settled(image, raster);
     image = image.grayscale().toColorspace('b-w');
     if (look.color === 'bitonal') image = image.threshold(128);
   }
   return encoded(image, look, quality).toBuffer();
 }
 
-async function settled(image: Sharp): Promise<Sharp> {
+async function settled(image: Sharp, { colorSpace }: Raster): Promise<Sharp> {
   const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
-  return sharp(data, { raw: { width: info.width, height: info.height, channels: info.channels } });
+  const { width, height } = info;
+  const channels = info.channels as Raster['channels'];
+  return opened({ width, height, channels, data, ...(colorSpace && { colorSpace }) });
+}
+
+/** Raw samples have no profile: those of Display P3 come as a TIFF. */
+async function opened({ width, height, channels, data, colorSpace }: Raster): Promise<Sharp> {
+  if (!colorSpace) return sharp(data, { raw: { width, height, channels } });
+  const header = tiffHeader({ width, height, channels, depth: 8, icc: await profileOf(colorSpace) });
+  const tiff = new Uint8Array(header.length + data.length);
+  tiff.set(header);
+  tiff.set(data, header.length);
+  return sharp(tiff, { limitInputPixels: false }).keepIccProfile();
 }
 
 /** Settings that favor speed: thousands of tiles, each looked at once or twice. */
@@ -94,5 +110,5 @@ function framedRaster(
       data[o++] = 255;
     }
   }
-  return { width: frame.width, height: frame.height, channels, data };
+  return { ...raster, width: frame.width, height: frame.height, channels, data };
 }

@@ -243,15 +243,17 @@ export class RenderService {
     }
   }
 
-  #render(
+  async #render(
     picture: ServedPicture,
     rendering: Rendering,
     signal: AbortSignal,
     memory: Uint8Array | undefined,
   ): Promise<Raster> {
-    return rendering.method === 'bicubic'
+    const raster = await (rendering.method === 'bicubic'
       ? this.#enlarge(picture, rendering, signal)
-      : picture.render(rendering.query, signal, memory);
+      : picture.render(rendering.query, signal, memory));
+    const { colorSpace } = picture;
+    return colorSpace ? { ...raster, colorSpace } : raster;
   }
 
   /** What plain cubic enlargement makes of the native pixels, at the very places of a query. */

@@ -1,0 +1,68 @@
+import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { ColorSpace } from '../color-space.ts';
+import { profiledColors, tagsOf } from './icc.ts';
+
+/** What becomes of an image's colors, by its profile. */
+export interface ColorPlan {
+  /** Of the samples that are to be read. */
+  readonly colorSpace: ColorSpace;
+  /** By its profile; otherwise samples are as they are stored, and sharp has to be opened so that it ignores the profile. */
+  readonly converts: boolean;
+}
+
+/** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. */
+export function colorPlan({ icc, space }: Pick<Metadata, 'icc' | 'space'>, srgb: boolean): ColorPlan {
+  if (icc === undefined) return { colorSpace: 'srgb', converts: false };
+  const { colorSpace: stored, wide } = profiledColors(icc);
+  // A profile of another kind than the samples says nothing of them.
+  const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
+  const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';
+  return { colorSpace, converts: stored !== colorSpace };
+}
+
+/**
+ * Asks for samples of Display P3 of 16 bits by the image's profile. sharp converts 8 bits by way of sRGB, where colors beyond it end; 16 bits go by way of
+ * Display P3.
+ */
+export function asDisplayP3(image: Sharp): Sharp {
+  return image.pipelineColorspace('rgb16').toColorspace('rgb16').raw({ depth: 'ushort' });
+}
+
+/** Samples of 16 bits, rounded to 8. */
+export function toEightBits(data: Uint16Array): Uint8Array {
+  const rounded = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) rounded[i] = (data[i]! + 128) / 257;
+  return rounded;
+}
+
+const profiles = new Map<ColorSpace, Promise<Uint8Array>>();
+
+/** A profile of a color space in 480 bytes. */
+export function profileOf(colorSpace: ColorSpace = 'srgb'): Promise<Uint8Array> {
+  const known = profiles.get(colorSpace);
+  if (known) return known;
+  const profile = colorSpace === 'srgb' ? carried('srgb') : carried('p3').then(withNegativeZ);
+  profiles.set(colorSpace, profile);
+  profile.catch(() => profiles.delete(colorSpace));
+  return profile;
+}
+
+/** One that libvips carries. */
+async function carried(name: string): Promise<Uint8Array> {
+  const pixel = { create: { width: 1, height: 1, channels: 3, background: '#000' } } as const;
+  const { icc } = await sharp(await sharp(pixel).withIccProfile(name).png().toBuffer()).metadata();
+  return icc!;
+}
+
+/**
+ * The Z of Display P3's red is -0.00105. libvips' profile has 0, for readers that know no negative ones, and whoever converts by it adds up to four levels of blue
+ * to saturated reds; the other primaries are exact.
+ */
+function withNegativeZ(profile: Uint8Array): Uint8Array {
+  const exact = profile.slice();
+  // Its ID, a hash, may be left out.
+  exact.fill(0, 84, 100);
+  const view = new DataView(exact.buffer);
+  view.setInt32(tagsOf(view).get('rXYZ')! + 16, Math.round(-0.00105 * 65536));
+  return exact;
+}

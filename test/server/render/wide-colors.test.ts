@@ -1,0 +1,95 @@
+import sharp from 'sharp';
+import { expect, it } from 'vitest';
+import { openImage } from '../../../src/decode.ts';
+import { profiledColors } from '../../../src/image/icc.ts';
+import type { Raster } from '../../../src/image/raster.ts';
+import { readImage } from '../../../src/image/read.ts';
+import { toSrgb } from '../../../src/image/to-srgb.ts';
+import {
+  ADOBE_GAMMA,
+  ADOBE_RGB,
+  attachProfile,
+  builtInProfile,
+  matrixProfile,
+} from '../../image/icc-profile.ts';
+import { directoryOf, encoded, imageOf, picture, startServer, testEngine } from '../server-fixture.ts';
+
+const wide: Raster = { ...picture(200, 150), colorSpace: 'display-p3' };
+const png = await imageOf(wide).png().toBuffer();
+const bytes = await encoded(wide);
+const server = await startServer({
+  roots: [
+    await directoryOf({
+      'wide.liif': bytes,
+      'clear.liif': await encoded({ ...picture(200, 150, 4), colorSpace: 'display-p3' }),
+      'wide.png': attachProfile(png, await builtInProfile('p3')),
+      'adobe.png': attachProfile(png, matrixProfile(ADOBE_RGB, ADOBE_GAMMA)),
+    }),
+  ],
+});
+const image = await openImage(bytes, { engine: await testEngine() });
+const whole = await image.render();
+
+async function bodyOf(path: string): Promise<Buffer> {
+  const answer = await server.get(path);
+  expect(answer.status, path).toBe(200);
+  return answer.body;
+}
+
+async function spaceOf(path: string): Promise<string | undefined> {
+  const { icc } = await sharp(await bodyOf(path)).metadata();
+  return icc && profiledColors(icc).colorSpace;
+}
+
+it('images of a picture in Display P3 have its very samples and say what they are', async () => {
+  const { raster } = await readImage(await bodyOf('/iiif/3/wide/full/max/0/default.png'));
+  expect(raster).toEqual(whole);
+  expect(whole.colorSpace).toBe('display-p3');
+  // Enlarged for comparison, too.
+  const bicubic = await readImage(await bodyOf('/wide/2/0/0.png?method=bicubic'));
+  expect(bicubic.raster.colorSpace).toBe('display-p3');
+});
+
+it.each(['jpg', 'webp', 'avif', 'tif', 'png'])(
+  '.%s has the profile, whole, framed and turned',
+  async (format) => {
+    for (const id of ['wide', 'clear'])
+      for (const path of [
+        ...(format === 'tif' ? [] : [`/${id}/0/0/0.${format}`]),
+        `/iiif/3/${id}/full/max/90/default.${format}`,
+        `/iiif/3/${id}/full/max/!33.5/default.${format}`,
+      ])
+        expect(await spaceOf(path), path).toBe('display-p3');
+  },
+);
+
+it('what can have no profile, or no color, comes without', async () => {
+  expect(await spaceOf('/iiif/3/wide/full/max/0/gray.png')).toBeUndefined();
+  const gif = await bodyOf('/iiif/3/wide/full/max/0/default.gif');
+  expect((await sharp(gif).metadata()).icc).toBeUndefined();
+  const { data } = await sharp(gif).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const expected = toSrgb(whole).data;
+  let [near, far] = [0, 0];
+  for (let i = 0; i < data.length; i++) {
+    near += Math.abs(data[i]! - expected[i]!);
+    far += Math.abs(data[i]! - whole.data[i]!);
+  }
+  expect(near).toBeLessThan(far);
+});
+
+it('plain images are kept, or converted, as encoding does', async () => {
+  const original = await readImage(await bodyOf('/iiif/3/wide.png/full/max/0/default.png'));
+  expect(original.raster).toEqual(wide);
+  const adobe = await readImage(await bodyOf('/iiif/3/adobe.png/full/max/0/default.png'));
+  const source = await readImage(attachProfile(png, matrixProfile(ADOBE_RGB, ADOBE_GAMMA)));
+  expect(adobe.raster).toEqual(source.raster);
+  expect(source.raster.colorSpace).toBe('display-p3');
+});
+
+it('descriptions say it', async () => {
+  const info = (await server.get('/wide/info.json')).json();
+  const listed = (await server.get('/api/images')).json().images ?? [];
+  expect([info.colorSpace, ...listed.map((one: { colorSpace?: string }) => one.colorSpace)]).toContain(
+    'display-p3',
+  );
+});
