@@ -100,7 +100,7 @@ export async function openEngine({ model, ...options }: OpenEngineOptions = {}):
 }
 
 /**
- * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads: its path, `file:` URL, bytes or Blob.
+ * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads, or HEIC: its path, `file:` URL, bytes or Blob.
  * Rejects with RequestError, SourceError, UnsupportedError or EngineError.
  */
 export async function encode(

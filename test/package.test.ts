@@ -92,6 +92,18 @@ describe('the package', () => {
     expect(JSON.parse(stdout)).toEqual([0, 256, 256, 'wasm']);
   });
 
+  it('says which package reads HEIC, and takes it when it is there', async () => {
+    await cp(join(root, 'test/fixtures/phone.heic'), join(project, 'phone.heic'));
+    const encode = () => inProject(process.execPath, 'node_modules/.bin/liif', 'encode', 'phone.heic');
+    const { code, stderr } = await encode().catch((error) => error);
+    expect([code, stderr]).toEqual([
+      5,
+      expect.stringMatching(/^liif: phone\.heic: .*npm install heic-decode.*\n$/),
+    ]);
+    await symlink(join(root, 'node_modules/heic-decode'), join(project, 'node_modules/heic-decode'), 'dir');
+    expect((await encode()).stdout).toContain('48 x 32');
+  });
+
   it('serves its viewer', async () => {
     const { stdout } = await node(`
       import { serve } from 'liif/server';

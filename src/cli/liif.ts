@@ -17,7 +17,7 @@ interface Entry {
 const COMMANDS: readonly Entry[] = [
   {
     name: 'encode',
-    description: 'make .liif files from images (JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG)',
+    description: 'make .liif files from images (JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, SVG)',
     load: async () => (await import('./encode.ts')).encodeCommand(),
   },
   {

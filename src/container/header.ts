@@ -18,7 +18,7 @@ export interface Header {
   readonly channels: 1 | 3;
   readonly alpha: boolean;
   readonly depth: 8 | 16;
-  /** Default sRGB. */
+  /** Absent: sRGB, whether the file says so or nothing. */
   readonly colorSpace?: ColorSpace;
   readonly quality: number;
   /** 32 bytes. */
@@ -109,7 +109,7 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
     channels: oneOf('channels', 1, 3),
     alpha,
     depth: oneOf('depth', 8, 16),
-    ...(colorSpace && { colorSpace }),
+    ...(colorSpace === 'display-p3' && { colorSpace }),
     quality: whole('quality', 1, layout.MAX_QUALITY),
     model: Uint8Array.from(model),
     encoder,

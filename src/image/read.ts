@@ -5,6 +5,7 @@ import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.t
 import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
+import { heicAsTiff } from './heic.ts';
 import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
 import type { Raster } from './raster.ts';
 
@@ -71,8 +72,15 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     const metadata = await open().metadata();
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
-    const colors = colorPlan(metadata, options.srgb ?? false);
-    const raster = await decode(open({ ignoreIcc: !colors.converts }), metadata, colors, name);
+    let samples = metadata;
+    if (metadata.compression === 'hevc') {
+      expectPixels(metadata, name, options);
+      if ((metadata.bitsPerSample ?? 8) > 8) warnings.push('is read in 8 bits a sample');
+      input = await heicAsTiff(typeof input === 'string' ? await readFile(input) : input, metadata, name);
+      samples = await open().metadata();
+    }
+    const colors = colorPlan(samples, options.srgb ?? false);
+    const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
     return {
       raster,
       depth: raster.data instanceof Uint16Array ? 16 : 8,
@@ -194,6 +202,18 @@ async function checkFile(path: string): Promise<void> {
   }
 }
 
+/** sharp looks at that when it decodes. Throws UnsupportedError. */
+function expectPixels({ width, height }: Metadata, name: string, options: ReadOptions): void {
+  if (width * height > (options.maxPixels ?? MAX_PIXELS)) throw tooManyPixels(name, options);
+}
+
+function tooManyPixels(name: string, { maxPixels = MAX_PIXELS }: ReadOptions, cause?: ErrorOptions) {
+  return new UnsupportedError(
+    `${name}: has more than ${maxPixels} pixels, the limit for input images`,
+    cause,
+  );
+}
+
 /** sharp's messages in this library's errors. */
 function explained(error: unknown, name: string, options: ReadOptions): unknown {
   if (error instanceof RequestError || error instanceof UnsupportedError || !(error instanceof Error))
@@ -202,14 +222,10 @@ function explained(error: unknown, name: string, options: ReadOptions): unknown 
   const cause = { cause: error };
   if (/unsupported image format|no decode|not a known file format/i.test(reason))
     return new UnsupportedError(
-      `${name}: not an image in a format that can be read (JPEG, PNG, WebP, AVIF, TIFF, GIF, SVG)`,
+      `${name}: not an image in a format that can be read (JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, SVG)`,
       cause,
     );
-  if (/pixel limit/i.test(reason))
-    return new UnsupportedError(
-      `${name}: has more than ${options.maxPixels ?? MAX_PIXELS} pixels, the limit for input images`,
-      cause,
-    );
+  if (/pixel limit/i.test(reason)) return tooManyPixels(name, options, cause);
   if (/permission denied|unable to open|unable to stat/i.test(reason))
     return new SourceError(`${name}: ${reason}`, cause);
   return new ImageError(`${name}: the image cannot be decoded: ${reason}`, cause);

@@ -78,7 +78,7 @@ describe('writeHeader', () => {
 describe('readHeader', () => {
   it('reads color spaces, refuses what is none, and says which one it does not know', () => {
     expect(readHeader(mapOf(), 16).colorSpace).toBeUndefined();
-    expect(readHeader(mapOf({ colorSpace: 'srgb' }), 16).colorSpace).toBe('srgb');
+    expect(readHeader(mapOf({ colorSpace: 'srgb' }), 16)).toEqual(readHeader(mapOf(), 16));
     expect(readHeader(mapOf({ colorSpace: 'display-p3' }), 16).colorSpace).toBe('display-p3');
     for (const value of [null, 1, true, ['srgb']])
       expect(faultOf(mapOf({ colorSpace: value })).message).toContain('colorSpace');

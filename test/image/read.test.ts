@@ -1,7 +1,8 @@
-import fs, { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import fs, { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ColorSpace } from '../../src/color-space.ts';
@@ -222,6 +223,50 @@ describe('readImage', () => {
       .jpeg()
       .toBuffer();
     expect((await readImage(bytes)).raster.channels).toBe(1);
+  });
+
+  describe('HEIC, by a package that is optional', () => {
+    /** Made by heif-enc of libheif: phone.heic has the profile of Display P3, clear.heic has alpha. */
+    const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
+    const colorAt = (x: number, y: number) => [5 * x, 8 * y, 255 - 5 * x, 255 - 7 * y];
+
+    it.each([
+      ['phone.heic', 3, 'display-p3'],
+      ['clear.heic', 4, undefined],
+    ] as const)('reads %s', async (name, channels, colorSpace) => {
+      for (const input of [fixture(name), await readFile(fixture(name))]) {
+        const { raster, depth, format, warnings, metadata } = await readImage(input);
+        expect({ ...raster, data: undefined }).toEqual({
+          width: 48,
+          height: 32,
+          channels,
+          data: undefined,
+          ...(colorSpace && { colorSpace }),
+        });
+        expect([depth, format, warnings, metadata.icc !== undefined]).toEqual([
+          8,
+          'heif',
+          [],
+          channels === 3,
+        ]);
+        let far = 0;
+        for (let y = 0; y < 32; y++)
+          for (let x = 0; x < 48; x++)
+            for (let c = 0; c < channels; c++)
+              far += Math.abs(raster.data[channels * (48 * y + x) + c]! - colorAt(x, y)[c]!);
+        expect(far / raster.data.length).toBeLessThan(3);
+      }
+    });
+
+    it('refuses damaged ones and large ones, and writes nothing of its own', async () => {
+      const whole = await readFile(fixture('phone.heic'));
+      // Its last bytes, of the picture.
+      const cut = await readImage(whole.subarray(0, -200), { name: 'cut.heic' }).catch((error) => error);
+      expect(cut).toBeInstanceOf(ImageError);
+      expect(cut.message).toMatch(/^cut\.heic: the image cannot be decoded: /);
+      const large = await readImage(whole, { maxPixels: 48 * 32 - 1 }).catch((error) => error);
+      expect(isLiifError(large, 'UnsupportedError')).toBe(true);
+    });
   });
 
   it('reads from a path, and names it in errors', async () => {

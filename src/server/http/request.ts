@@ -239,7 +239,7 @@ export function parseUpload(url: string): { readonly name: string; readonly qual
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
   const given = query.get('name') ?? 'image';
   // An image's own ending goes, and one before it: the picture gets another.
-  const name = given.replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|liif))+$/i, '').trim();
+  const name = given.replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|heic|heif|liif))+$/i, '').trim();
   // Letters, digits and a few marks: file names everywhere, and ids as well.
   if (
     !/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name) ||
