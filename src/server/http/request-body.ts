@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
+import { Socket } from 'node:net';
 import { onAbort } from '../../on-abort.ts';
 import { badRequest, Problem } from '../problem.ts';
 
@@ -83,9 +84,13 @@ export function readBody(
   });
 }
 
-/** Ends connections on which the rest of a body comes too slowly after the answer: for servers without a bound for whole requests. */
+/**
+ * Reads what comes of a body after the answer, and ends connections on which that comes too slowly: for servers without a bound for whole requests. Node would
+ * close those at once that a client wants closed, and many clients that cannot send on never read that their body is too large.
+ */
 export function boundUnreadBodies(server: Server, unreadMs = UNREAD_MS): void {
   server.on('request', (request, response) => {
+    closeBehindBody(request);
     response.once('finish', () => {
       if (request.complete) return;
       const { socket } = request;
@@ -95,4 +100,16 @@ export function boundUnreadBodies(server: Server, unreadMs = UNREAD_MS): void {
       socket.once('close', over);
     });
   });
+}
+
+/** Where Node would destroy the connection after the answer: not before the body has come. */
+function closeBehindBody(request: IncomingMessage): void {
+  const { socket, headers } = request;
+  if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
+  const close = () => Socket.prototype.destroySoon.call(socket);
+  socket.destroySoon = () => {
+    if (request.complete) return close();
+    socket.end();
+    request.once('end', close);
+  };
 }

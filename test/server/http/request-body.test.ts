@@ -29,8 +29,8 @@ afterThisFile(() => {
   server.close();
 });
 
-/** Sends the beginning of a request; `said` is what the server has sent, `closed` whether it has hung up. */
-function begun(head: string): { socket: Socket; said(): string; closed(): boolean } {
+/** Sends the beginning of a request; `said` is what the server has sent, `closed` whether it has hung up, `failures` how many writes and reads have failed. */
+function begun(head: string): { socket: Socket; said(): string; closed(): boolean; failures: unknown[] } {
   const socket = connect(port, '127.0.0.1');
   let said = '';
   let closed = false;
@@ -40,9 +40,10 @@ function begun(head: string): { socket: Socket; said(): string; closed(): boolea
   socket.on('close', () => {
     closed = true;
   });
-  socket.on('error', () => {});
+  const failures: unknown[] = [];
+  socket.on('error', (error) => failures.push(error));
   socket.write(`${head}\r\nHost: localhost\r\n`);
-  return { socket, said: () => said, closed: () => closed };
+  return { socket, said: () => said, closed: () => closed, failures };
 }
 
 describe('a body', () => {
@@ -95,13 +96,31 @@ describe('a body', () => {
     expect(socket.destroyed).toBe(false);
   });
 
-  it('that goes on after the answer does not keep its connection', async () => {
-    const { socket, said, closed } = begun('GET / HTTP/1.1');
-    socket.write('Content-Length: 1000\r\n\r\nx');
-    await expect.poll(said).toContain('here');
-    const dripping = setInterval(() => socket.write('x'), 50);
+  it('that is refused gets its answer to a client that reads only when all is sent, and wants to be hung up on', async () => {
+    const { socket, said, closed, failures } = begun('POST / HTTP/1.1');
+    socket.pause();
+    const part = 'x'.repeat(100_000);
+    socket.write(`Connection: close\r\nContent-Length: ${3 * part.length}\r\n\r\n${part}`);
+    for (let i = 0; i < 2; i++) {
+      await pause(50);
+      socket.write(part);
+    }
+    socket.resume();
     await expect.poll(closed).toBe(true);
-    clearInterval(dripping);
+    expect(failures).toEqual([]);
+    expect(said()).toContain('too-large');
+    expect(said()).toContain('Connection: close');
+  });
+
+  it('that goes on after the answer does not keep its connection', async () => {
+    for (const connection of ['keep-alive', 'close']) {
+      const { socket, said, closed } = begun('GET / HTTP/1.1');
+      socket.write(`Connection: ${connection}\r\nContent-Length: 1000\r\n\r\nx`);
+      await expect.poll(said).toContain('here');
+      const dripping = setInterval(() => socket.write('x'), 50);
+      await expect.poll(closed).toBe(true);
+      clearInterval(dripping);
+    }
   });
 });
 
