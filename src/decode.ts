@@ -1,7 +1,7 @@
 import { type Header, modelHash } from './container/header.ts';
 import { MAX_SIDE } from './container/layout.ts';
 import type { Engine, FeatureMap, Rect } from './engine/engine.ts';
-import { EngineError, RequestError, UnsupportedError } from './errors.ts';
+import { EngineError, kindOf, RequestError, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
 import { isReduction, planSampling, type Region } from './head/query.ts';
@@ -216,7 +216,11 @@ export class LiifImage {
  * the engine does.
  */
 export async function openImage(source: Source | Uint8Array, options: OpenOptions): Promise<LiifImage> {
-  const reader = await openReader(source instanceof Uint8Array ? memorySource(source) : source, {
+  const given = source instanceof Uint8Array ? memorySource(source) : source;
+  // TypeScript refuses paths and addresses, JavaScript does not.
+  if (typeof given?.getBytes !== 'function')
+    throw new RequestError(`Expected a source or bytes but received ${kindOf(source)}`);
+  const reader = await openReader(given, {
     ...(options.signal && { signal: options.signal }),
   });
   const needed = modelHash(reader.header);

@@ -37,6 +37,13 @@ function crop(raster: Raster, x: number, y: number, width: number, height: numbe
   return out;
 }
 
+it('is of a picture that is opened from bytes or a source, which is told to those who give a path', async () => {
+  for (const given of ['photo.liif', null, {}])
+    await expect(openImage(given as never, { engine })).rejects.toThrow(
+      /^Expected a source or bytes but received/,
+    );
+});
+
 describe('a region', () => {
   const size = { width: 150, height: 139 };
   for (const [numerator, denominator] of [
