@@ -117,7 +117,7 @@ async function thumbnailOf(decoded: DecodedPicture, signal: AbortSignal): Promis
   const width = Math.max(1, Math.round((facts.width * size) / span));
   const height = Math.max(1, Math.round((facts.height * size) / span));
   const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext('2d')!.drawImage(tile, 0, 0);
+  canvas.getContext('2d', { colorSpace: facts.colorSpace ?? 'srgb' })!.drawImage(tile, 0, 0);
   tile.close();
   return canvas.convertToBlob();
 }

@@ -50,8 +50,7 @@ async function run(a: string, b: string, options: Options): Promise<void> {
   try {
     const first = await naming(titleOf(a), () => openPicture(a, engines, terminal));
     const second = await naming(titleOf(b), () => openPicture(b, engines, terminal));
-    const { colorSpace } = first.raster;
-    if (colorSpace === second.raster.colorSpace) report(terminal, [a, b], first, second);
+    if (alike(first.raster, second.raster)) report(terminal, [a, b], first, second);
     else {
       terminal.warning('one of the two is in Display P3, the other is not: they are compared in sRGB');
       report(terminal, [a, b], inSrgb(first), inSrgb(second));
@@ -59,6 +58,11 @@ async function run(a: string, b: string, options: Options): Promise<void> {
   } finally {
     await engines.close();
   }
+}
+
+/** Gray is in all color spaces. */
+function alike(a: Raster, b: Raster): boolean {
+  return a.colorSpace === b.colorSpace || a.channels < 3 || b.channels < 3;
 }
 
 function inSrgb({ raster, bytes }: Picture): Picture {
@@ -88,7 +92,7 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
     {
       width,
       height,
-      colorSpace: first.raster.colorSpace ?? 'srgb',
+      colorSpace: first.raster.colorSpace ?? second.raster.colorSpace ?? 'srgb',
       // JSON has no infinity.
       psnr: identical ? null : decibels,
       identical,

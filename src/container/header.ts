@@ -18,7 +18,7 @@ export interface Header {
   readonly channels: 1 | 3;
   readonly alpha: boolean;
   readonly depth: 8 | 16;
-  /** Absent: sRGB, whether the file says so or nothing. */
+  /** Absent: sRGB, whether the file says so or nothing; gray is the same in all. */
   readonly colorSpace?: ColorSpace;
   readonly quality: number;
   /** 32 bytes. */
@@ -103,13 +103,14 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   const encoder = map.get('encoder');
   if (typeof encoder !== 'string' || new TextEncoder().encode(encoder).length > layout.MAX_ENCODER_LENGTH)
     throw fault('encoder', `a text of at most ${layout.MAX_ENCODER_LENGTH} bytes`);
+  const channels = oneOf('channels', 1, 3);
   const header: Header = {
     width: whole('width', 1, layout.MAX_SIDE),
     height: whole('height', 1, layout.MAX_SIDE),
-    channels: oneOf('channels', 1, 3),
+    channels,
     alpha,
     depth: oneOf('depth', 8, 16),
-    ...(colorSpace === 'display-p3' && { colorSpace }),
+    ...(channels === 3 && colorSpace === 'display-p3' && { colorSpace }),
     quality: whole('quality', 1, layout.MAX_QUALITY),
     model: Uint8Array.from(model),
     encoder,

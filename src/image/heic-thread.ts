@@ -1,14 +1,20 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../errors.ts';
+import { tiffHeader } from './tiff.ts';
 
 export interface HeicTask {
   readonly bytes: Uint8Array;
-  /** Of the picture, which is not decoded where it has another size. */
+  /** Which of its pictures. */
+  readonly number: number;
+  /** Of that picture, which is not decoded where it has another size. */
   readonly width: number;
   readonly height: number;
+  readonly hasAlpha: boolean;
+  readonly icc: Uint8Array | undefined;
 }
 
-/** RGBA of the picture, row by row, or that nothing here decodes it. */
-export type HeicAnswer = Uint8ClampedArray<ArrayBuffer> | 'missing';
+/** The picture as a TIFF, or that nothing here decodes it, or what went wrong. */
+export type HeicAnswer = Uint8Array<ArrayBuffer> | 'missing' | { readonly error: string };
 
 /** What the package's types leave out. */
 interface HeicPicture {
@@ -27,16 +33,25 @@ async function decoder() {
   }
 }
 
-async function answer({ bytes, width, height }: HeicTask): Promise<HeicAnswer> {
+async function answer({ bytes, number, width, height, hasAlpha, icc }: HeicTask): Promise<HeicAnswer> {
   const decode = await decoder();
   if (decode === undefined) return 'missing';
-  const [picture] = (await decode.all({ buffer: bytes })) as unknown as (HeicPicture | undefined)[];
+  const pictures = (await decode.all({ buffer: bytes })) as unknown as HeicPicture[];
+  const picture = pictures[number];
   if (picture?.width !== width || picture.height !== height)
-    throw new Error(`its first picture is not of ${width} x ${height} pixels`);
-  return (await picture.decode()).data as Uint8ClampedArray<ArrayBuffer>;
+    throw new Error(`it has no picture of ${width} x ${height} pixels where its header says so`);
+  const { data } = await picture.decode();
+  const channels = hasAlpha ? 4 : 3;
+  const header = tiffHeader({ width, height, channels, depth: 8, ...(icc && { icc }) });
+  const tiff = new Uint8Array(header.length + width * height * channels);
+  tiff.set(header);
+  for (let i = 0, o = header.length; i < data.length; i += 4)
+    for (let c = 0; c < channels; c++) tiff[o++] = data[i + c]!;
+  return tiff;
 }
 
-// What it rejects with ends the thread, and is told there.
-void answer(workerData as HeicTask).then((result) =>
-  parentPort!.postMessage(result, result === 'missing' ? [] : [result.buffer]),
-);
+answer(workerData as HeicTask)
+  .catch((error: unknown): HeicAnswer => ({ error: messageOf(error) }))
+  .then((result) =>
+    parentPort!.postMessage(result satisfies HeicAnswer, result instanceof Uint8Array ? [result.buffer] : []),
+  );

@@ -1,41 +1,41 @@
-import { once } from 'node:events';
 import type { Metadata } from 'sharp';
 import { UnsupportedError } from '../errors.ts';
 import { startWorker } from '../start-worker.ts';
 import type { HeicAnswer, HeicTask } from './heic-thread.ts';
-import { tiffHeader } from './tiff.ts';
 
 /**
  * A HEIC, as phones write them, as a TIFF of 8 bits that sharp reads: it comes without a decoder of HEVC, so the optional package `heic-decode` does that, on a
  * thread, since it takes seconds. What sharp has said of it goes in, and its profile is the TIFF's. Rejects with UnsupportedError where the package is not
- * installed, and with its own errors.
+ * installed, and with Error for what it cannot decode.
  */
 export async function heicAsTiff(
   bytes: Uint8Array,
-  { width, height, hasAlpha, icc }: Pick<Metadata, 'width' | 'height' | 'hasAlpha' | 'icc'>,
+  { width, height, hasAlpha, icc, pagePrimary }: Metadata,
   name: string,
 ): Promise<Uint8Array> {
+  // Its own memory: a view would travel with all that it is a view of.
+  const own = new Uint8Array(bytes);
+  const task: HeicTask = { bytes: own, number: pagePrimary ?? 0, width, height, hasAlpha, icc };
   const worker = startWorker(new URL('./heic-thread', import.meta.url), {
-    workerData: { bytes, width, height } satisfies HeicTask,
+    workerData: task,
+    transferList: [own.buffer],
     // The package writes what it thinks of damaged files there.
     stdout: true,
     stderr: true,
   });
-  let data: HeicAnswer;
+  let answer: HeicAnswer;
   try {
-    [data] = (await once(worker, 'message')) as [HeicAnswer];
+    answer = await new Promise<HeicAnswer>((resolve, reject) => {
+      worker.on('message', resolve).on('error', reject);
+      worker.on('exit', (code) => reject(new Error(`its decoder exited with code ${code}`)));
+    });
   } finally {
     await worker.terminate();
   }
-  if (data === 'missing')
+  if (answer === 'missing')
     throw new UnsupportedError(
       `${name}: is a HEIC (HEVC); install the package heic-decode to read it (npm install heic-decode), or save it as JPEG`,
     );
-  const channels = hasAlpha ? 4 : 3;
-  const header = tiffHeader({ width, height, channels, depth: 8, ...(icc && { icc }) });
-  const tiff = new Uint8Array(header.length + width * height * channels);
-  tiff.set(header);
-  for (let i = 0, o = header.length; i < data.length; i += 4)
-    for (let c = 0; c < channels; c++) tiff[o++] = data[i + c]!;
-  return tiff;
+  if ('error' in answer) throw new Error(answer.error);
+  return answer;
 }

@@ -86,7 +86,8 @@ function hasCurveOfSrgb(view: DataView, at: number | undefined): boolean {
   const curve = at === undefined ? undefined : curveAt(view, at);
   if (!curve) return false;
   for (let i = 0; i <= 32; i++)
-    if (Math.abs(curve(i / 32) - linearOf(i / 32)) > CURVE_TOLERANCE) return false;
+    // A damaged curve may give no number.
+    if (!(Math.abs(curve(i / 32) - linearOf(i / 32)) <= CURVE_TOLERANCE)) return false;
   return true;
 }
 

@@ -1,6 +1,10 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, tagsOf } from './icc.ts';
+import { Turns } from './turns.ts';
+
+/** Samples between two looks at the clock. */
+const SAMPLES_PER_LOOK = 1 << 16;
 
 /** What becomes of an image's colors, by its profile. */
 export interface ColorPlan {
@@ -28,10 +32,18 @@ export function asDisplayP3(image: Sharp): Sharp {
   return image.pipelineColorspace('rgb16').toColorspace('rgb16').raw({ depth: 'ushort' });
 }
 
-/** Samples of 16 bits, rounded to 8. */
-export function toEightBits(data: Uint16Array): Uint8Array {
+/** What sharp has made of 8 bits to convert them, rounded to 8 again; alpha is as it was. */
+export async function toEightBits(data: Uint16Array, channels: number): Promise<Uint8Array> {
   const rounded = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; i++) rounded[i] = (data[i]! + 128) / 257;
+  const turns = new Turns();
+  for (let from = 0; from < data.length; from += SAMPLES_PER_LOOK) {
+    if (turns.over) await turns.next();
+    const end = Math.min(data.length, from + SAMPLES_PER_LOOK);
+    for (let i = from; i < end; i++) rounded[i] = (data[i]! + 128) / 257;
+  }
+  if (channels === 2 || channels === 4)
+    // libvips makes 16 bits of it in a way of its own, whose upper byte is the old sample.
+    for (let i = channels - 1; i < data.length; i += channels) rounded[i] = data[i]! >> 8;
   return rounded;
 }
 

@@ -33,7 +33,7 @@ export interface ImageMetadata {
 export interface ReadOptions {
   /** For messages, where the image is not a file: e.g. `standard input`. */
   readonly name?: string;
-  /** Larger pictures are refused with UnsupportedError before they are decoded. Default 2^32. Memory is one copy of the samples. */
+  /** Larger pictures are refused with UnsupportedError before they are decoded. Default 2^32. Memory is one copy of the samples, and up to three of a HEIC or where 8 bits are converted by way of 16. */
   readonly maxPixels?: number;
   /** Reads damaged images as far as they go, instead of refusing them. Default false. */
   readonly tolerant?: boolean;
@@ -131,7 +131,7 @@ async function decode(
   let data: Uint8Array | Uint16Array;
   if (wide || toDisplayP3) {
     const samples = new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2);
-    data = wide ? samples : toEightBits(samples);
+    data = wide ? samples : await toEightBits(samples, bands);
   } else data = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
   const found = data.length / (info.width * info.height);
   if (found === bands)

@@ -3,7 +3,7 @@ import { readImage } from '../../src/image/read.ts';
 
 /** A picture as 8-bit RGB, which peers and measures take. */
 export async function readRgb(path: string): Promise<Raster> {
-  const { raster } = await readImage(path);
+  const { raster } = await readImage(path, { srgb: true });
   const { width, height, channels, data } = raster;
   if (channels === 3 && data instanceof Uint8Array) return raster;
   // Peers and measures take 8-bit RGB; anything else is brought to it first.

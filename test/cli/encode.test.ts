@@ -71,6 +71,13 @@ describe('liif encode', () => {
     expect(await made('--srgb')).toEqual(['srgb', expect.stringContaining('pixels, RGB, from')]);
   });
 
+  it('says in one line that a HEIC is damaged, whatever its decoder prints', async () => {
+    const whole = await readFile(new URL('../fixtures/phone.heic', import.meta.url));
+    const cut = join(bench.folder, 'cut.heic');
+    await writeFile(cut, whole.subarray(0, -200));
+    await expectFailure(['encode', cut], 4, /cut\.heic: the image cannot be decoded: /);
+  });
+
   it('meets a target size', async () => {
     const bytes = (await readFile(bench.photoFile)).length;
     const out = join(bench.folder, 'small.liif');

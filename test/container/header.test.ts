@@ -80,6 +80,8 @@ describe('readHeader', () => {
     expect(readHeader(mapOf(), 16).colorSpace).toBeUndefined();
     expect(readHeader(mapOf({ colorSpace: 'srgb' }), 16)).toEqual(readHeader(mapOf(), 16));
     expect(readHeader(mapOf({ colorSpace: 'display-p3' }), 16).colorSpace).toBe('display-p3');
+    // Gray is the same in both.
+    expect(readHeader(mapOf({ colorSpace: 'display-p3', channels: 1 }), 16).colorSpace).toBeUndefined();
     for (const value of [null, 1, true, ['srgb']])
       expect(faultOf(mapOf({ colorSpace: value })).message).toContain('colorSpace');
     const later = () => readHeader(mapOf({ colorSpace: 'rec2100-pq' }), 16);

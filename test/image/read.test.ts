@@ -183,6 +183,14 @@ describe('readImage', () => {
     expect(converted.raster.data).not.toEqual(data);
   });
 
+  it('keeps alpha where 8 bits are converted by way of 16', async () => {
+    const data = Uint8Array.from({ length: 256 * 4 }, (_, i) => (i % 4 === 3 ? i >> 2 : 60 + 40 * (i % 4)));
+    const bytes = attachProfile(await png(data, 256, 1, 4), matrixProfile(ADOBE_RGB, ADOBE_GAMMA));
+    const { raster } = await readImage(bytes);
+    expect([raster.channels, raster.colorSpace]).toEqual([4, 'display-p3']);
+    for (let i = 0; i < 256; i++) expect(raster.data[4 * i + 3]).toBe(i);
+  });
+
   it('takes no profile of colors for gray', async () => {
     const bytes = attachProfile(await png(noise(12, 8), 4, 3, 1), await builtInProfile('p3'));
     const { raster } = await readImage(bytes);
@@ -226,7 +234,7 @@ describe('readImage', () => {
   });
 
   describe('HEIC, by a package that is optional', () => {
-    /** Made by heif-enc of libheif: phone.heic has the profile of Display P3, clear.heic has alpha. */
+    /** Made by heif-enc of libheif: phone.heic has the profile of Display P3, clear.heic has alpha, two.heic is red and blue. */
     const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
     const colorAt = (x: number, y: number) => [5 * x, 8 * y, 255 - 5 * x, 255 - 7 * y];
 
@@ -258,7 +266,26 @@ describe('readImage', () => {
       }
     });
 
-    it('refuses damaged ones and large ones, and writes nothing of its own', async () => {
+    it('takes the primary picture of several', async () => {
+      const two = await readFile(fixture('two.heic'));
+      const [red, blue] = [
+        [200, 40, 40],
+        [40, 40, 200],
+      ];
+      const second = Buffer.from(two);
+      // The item in the box `pitm`, behind its version and flags: ISO/IEC 14496-12, 8.11.4.
+      second.writeUInt16BE(4, two.indexOf('pitm') + 8);
+      for (const [bytes, color] of [
+        [two, red],
+        [second, blue],
+      ] as const) {
+        const { raster, warnings } = await readImage(bytes);
+        expect(warnings).toEqual(['has 2 pictures; only the first is read']);
+        for (const [c, value] of color!.entries()) expect(Math.abs(raster.data[c]! - value)).toBeLessThan(4);
+      }
+    });
+
+    it('refuses damaged ones and large ones', async () => {
       const whole = await readFile(fixture('phone.heic'));
       // Its last bytes, of the picture.
       const cut = await readImage(whole.subarray(0, -200), { name: 'cut.heic' }).catch((error) => error);

@@ -78,6 +78,7 @@ class PlainPicture implements ServedPicture {
   readonly identity: string;
   readonly facts: Readonly<Record<string, string | number>>;
   readonly #colors: ColorPlan;
+  readonly #sixteenBits: boolean;
   readonly #path: string;
   readonly #options: PlainOptions;
 
@@ -96,6 +97,7 @@ class PlainPicture implements ServedPicture {
     this.channels = metadata.channels <= 2 && metadata.space !== 'srgb' ? 1 : 3;
     this.alpha = metadata.hasAlpha;
     this.#colors = colorPlan(metadata, false);
+    this.#sixteenBits = metadata.depth === 'ushort';
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.length;
     this.identity = createHash('sha256').update('image\n').update(file).digest('hex');
@@ -198,7 +200,9 @@ class PlainPicture implements ServedPicture {
     try {
       const { converts } = this.#colors;
       const image = decoder(file, this.#options, !converts).autoOrient();
-      const wide = converts && this.colorSpace !== undefined;
+      // By way of Display P3 in 16 bits, and on to sRGB.
+      const wide = converts && this.channels === 3 && (this.colorSpace !== undefined || this.#sixteenBits);
+      if (wide && this.colorSpace === undefined) image.withIccProfile('srgb', { attach: false });
       if (wide) asDisplayP3(image);
       else image.toColorspace(this.channels === 1 ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
       const { data, info } = await image.toBuffer({ resolveWithObject: true });
@@ -206,7 +210,9 @@ class PlainPicture implements ServedPicture {
         width: info.width,
         height: info.height,
         channels: info.channels as Raster['channels'],
-        data: wide ? toEightBits(new Uint16Array(data.buffer, data.byteOffset, data.length / 2)) : data,
+        data: wide
+          ? await toEightBits(new Uint16Array(data.buffer, data.byteOffset, data.length / 2), info.channels)
+          : data,
       };
     } catch (cause) {
       throw undecodable(this.#path, cause, this.#options);

@@ -1,8 +1,8 @@
 import sharp, { type Sharp } from 'sharp';
+import type { ColorSpace } from '../../color-space.ts';
 import { profileOf } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
 import { tiffHeader } from '../../image/tiff.ts';
-import { toSrgb } from '../../image/to-srgb.ts';
 import { VERSION } from '../../version.ts';
 import type { Look } from '../protocols/rendering.ts';
 
@@ -21,12 +21,12 @@ const WHITE = { r: 255, g: 255, b: 255, alpha: 1 };
 const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
 /** A raster as the bytes of an image file: framed, mirrored, turned, colored; with a profile where it is not sRGB. Runs on libvips' threads. */
-export async function imageBytes(given: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
+export async function imageBytes(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
+  // Gray, and what can have no profile, is sRGB: libvips converts.
   const profiled = look.color === 'default' && !FORMATS_WITHOUT_PROFILE.includes(look.format);
-  const raster = profiled ? given : toSrgb(given);
   const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
   const framed = look.frame ? framedRaster(raster, look.frame, opaque) : raster;
-  let image = await opened(framed);
+  let image = await opened(framed, profiled);
   const alpha = framed.channels === 2 || framed.channels === 4;
   if (alpha && opaque) image = image.flatten({ background: WHITE });
   if (look.mirror) image = image.flop();
@@ -34,32 +34,36 @@ export async function imageBytes(given: Raster, look: Look, quality: EncoderQual
     if (look.rotation !== 0) image = image.rotate(look.rotation);
   } else {
     // sharp mirrors after turning by other angles, so the mirrored picture is made first.
-    if (look.mirror) image = await settled(image, raster);
+    if (look.mirror) image = await settled(image, profiled ? raster.colorSpace : undefined);
     image = image.rotate(look.rotation, { background: opaque ? WHITE : CLEAR });
   }
   if (look.color !== 'default') {
-    image = look.rotation % 90 === 0 ? image : await settled(image, raster);
+    image = look.rotation % 90 === 0 ? image : await settled(image, undefined);
     image = image.grayscale().toColorspace('b-w');
     if (look.color === 'bitonal') image = image.threshold(128);
   }
   return encoded(image, look, quality).toBuffer();
 }
 
-async function settled(image: Sharp, { colorSpace }: Raster): Promise<Sharp> {
+async function settled(image: Sharp, colorSpace: ColorSpace | undefined): Promise<Sharp> {
   const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
   const { width, height } = info;
   const channels = info.channels as Raster['channels'];
-  return opened({ width, height, channels, data, ...(colorSpace && { colorSpace }) });
+  return opened({ width, height, channels, data, ...(colorSpace && { colorSpace }) }, true);
 }
 
-/** Raw samples have no profile: those of Display P3 come as a TIFF. */
-async function opened({ width, height, channels, data, colorSpace }: Raster): Promise<Sharp> {
+/** Raw samples have no profile: those of Display P3 come as a TIFF, whose profile is kept, or converted by. */
+async function opened(
+  { width, height, channels, data, colorSpace }: Raster,
+  profiled: boolean,
+): Promise<Sharp> {
   if (!colorSpace) return sharp(data, { raw: { width, height, channels } });
   const header = tiffHeader({ width, height, channels, depth: 8, icc: await profileOf(colorSpace) });
   const tiff = new Uint8Array(header.length + data.length);
   tiff.set(header);
   tiff.set(data, header.length);
-  return sharp(tiff, { limitInputPixels: false }).keepIccProfile();
+  const image = sharp(tiff, { limitInputPixels: false });
+  return profiled ? image.keepIccProfile() : image;
 }
 
 /** Settings that favor speed: thousands of tiles, each looked at once or twice. */

@@ -14,8 +14,24 @@ import {
 } from '../../image/icc-profile.ts';
 import { directoryOf, encoded, imageOf, picture, startServer, testEngine } from '../server-fixture.ts';
 
+const SRGB = [
+  [0.4361, 0.2225, 0.0139],
+  [0.3851, 0.7169, 0.0971],
+  [0.1431, 0.0606, 0.7141],
+] as const;
 const wide: Raster = { ...picture(200, 150), colorSpace: 'display-p3' };
 const png = await imageOf(wide).png().toBuffer();
+/** 16 bits, primaries of sRGB, another curve. */
+const steep = attachProfile(
+  await sharp(
+    Uint16Array.from(wide.data, (value) => 257 * value),
+    { raw: { width: 200, height: 150, channels: 3 } },
+  )
+    .toColorspace('rgb16')
+    .png()
+    .toBuffer(),
+  matrixProfile(SRGB, 2.6),
+);
 const bytes = await encoded(wide);
 const server = await startServer({
   roots: [
@@ -24,6 +40,7 @@ const server = await startServer({
       'clear.liif': await encoded({ ...picture(200, 150, 4), colorSpace: 'display-p3' }),
       'wide.png': attachProfile(png, await builtInProfile('p3')),
       'adobe.png': attachProfile(png, matrixProfile(ADOBE_RGB, ADOBE_GAMMA)),
+      'steep.png': steep,
     }),
   ],
 });
@@ -64,14 +81,22 @@ it.each(['jpg', 'webp', 'avif', 'tif', 'png'])(
 );
 
 it('what can have no profile, or no color, comes without', async () => {
-  expect(await spaceOf('/iiif/3/wide/full/max/0/gray.png')).toBeUndefined();
+  const converted = toSrgb(whole).data;
+  const gray = await bodyOf('/iiif/3/wide/full/max/0/gray.png');
+  expect((await sharp(gray).metadata()).icc).toBeUndefined();
+  const plain = await imageOf({ ...whole, data: converted })
+    .grayscale()
+    .raw()
+    .toBuffer();
+  const grays = await sharp(gray).toColorspace('b-w').raw().toBuffer();
+  expect(grays.length).toBe(plain.length);
+  expect(Math.max(...grays.map((value, i) => Math.abs(value - plain[i]!)))).toBeLessThanOrEqual(2);
   const gif = await bodyOf('/iiif/3/wide/full/max/0/default.gif');
   expect((await sharp(gif).metadata()).icc).toBeUndefined();
   const { data } = await sharp(gif).removeAlpha().raw().toBuffer({ resolveWithObject: true });
-  const expected = toSrgb(whole).data;
   let [near, far] = [0, 0];
   for (let i = 0; i < data.length; i++) {
-    near += Math.abs(data[i]! - expected[i]!);
+    near += Math.abs(data[i]! - converted[i]!);
     far += Math.abs(data[i]! - whole.data[i]!);
   }
   expect(near).toBeLessThan(far);
@@ -84,12 +109,23 @@ it('plain images are kept, or converted, as encoding does', async () => {
   const source = await readImage(attachProfile(png, matrixProfile(ADOBE_RGB, ADOBE_GAMMA)));
   expect(adobe.raster).toEqual(source.raster);
   expect(source.raster.colorSpace).toBe('display-p3');
+  const narrow = await readImage(await bodyOf('/iiif/3/steep.png/full/max/0/default.png'));
+  const { raster } = await readImage(steep);
+  expect([narrow.raster.colorSpace, raster.colorSpace]).toEqual([undefined, undefined]);
+  const far = narrow.raster.data.map((value, i) => Math.abs(value - raster.data[i]! / 257));
+  expect(Math.max(...far)).toBeLessThanOrEqual(1);
 });
 
-it('descriptions say it', async () => {
-  const info = (await server.get('/wide/info.json')).json();
-  const listed = (await server.get('/api/images')).json().images ?? [];
-  expect([info.colorSpace, ...listed.map((one: { colorSpace?: string }) => one.colorSpace)]).toContain(
-    'display-p3',
-  );
+it('descriptions say it, and the numbers of a pixel', async () => {
+  const { images } = (await server.get('/api/images')).json();
+  const spaces = images.map(({ id, colorSpace }: { id: string; colorSpace?: string }) => [id, colorSpace]);
+  expect(Object.fromEntries(spaces)).toEqual({
+    wide: 'display-p3',
+    clear: 'display-p3',
+    'wide.png': 'display-p3',
+    'adobe.png': 'display-p3',
+    'steep.png': undefined,
+  });
+  const pixel = (await server.get('/wide/pixel?x=7.5&y=3.5')).json();
+  expect(pixel).toMatchObject({ colorSpace: 'display-p3' });
 });
