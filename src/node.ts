@@ -69,7 +69,7 @@ export type DecodeOptions = RenderRequest & CallOptions & EngineOption;
 
 export interface DecodeFileOptions
   extends DecodeOptions,
-    Pick<WriteOptions, 'format' | 'quality' | 'onWarning'> {}
+    Pick<WriteOptions, 'format' | 'quality' | 'srgb' | 'onWarning'> {}
 
 export interface DecodeSummary extends WriteSummary {
   readonly width: number;

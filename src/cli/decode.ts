@@ -38,6 +38,7 @@ interface Options extends OutputOptions, PictureEngineOptions {
   readonly region?: Region;
   readonly depth?: '8' | '16';
   readonly quality?: number;
+  readonly srgb?: boolean;
 }
 
 const EXAMPLES = `
@@ -94,6 +95,7 @@ export function decodeCommand(): Command {
         'of the output: JPEG and WebP (default: 90), AVIF (default: 70)',
       ).argParser(wholeNumber(1, 100)),
     )
+    .option('--srgb', 'convert colors of Display P3 to sRGB (default: they are kept, with their profile)')
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(addPictureEngineOptions(command));
@@ -149,6 +151,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         signal,
         onWarning: (message: string) => terminal.warning(message),
         ...(options.quality !== undefined && { quality: options.quality }),
+        srgb: options.srgb ?? false,
       };
       return toStandard
         ? writeImageTo(picture, process.stdout, format, settings)

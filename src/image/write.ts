@@ -9,6 +9,7 @@ import { OutputError } from './errors.ts';
 import { profileOf } from './profiled.ts';
 import { depthOf, expectSamples, type Raster } from './raster.ts';
 import { tiffHeader } from './tiff.ts';
+import { toSrgb } from './to-srgb.ts';
 
 /** `raw`: the samples themselves, row by row, interleaved, 16 bits in the machine's byte order (little-endian nearly everywhere). */
 export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'raw';
@@ -29,6 +30,8 @@ export interface WriteOptions {
   readonly format?: ImageFormat;
   /** 1..100, for JPEG (default 90), WebP (90) and AVIF (70). */
   readonly quality?: number;
+  /** Converts colors of Display P3 to sRGB, where those beyond it end. Default false: they are kept, with their profile. */
+  readonly srgb?: boolean;
   /** Told what could not be kept, e.g. alpha in a JPEG. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
@@ -94,7 +97,7 @@ export async function writeImage(
   path: string,
   options: WriteOptions = {},
 ): Promise<WriteSummary> {
-  const bands = asBands(image);
+  const bands = asBands(image, options);
   const format = options.format ?? formatOfPath(path);
   if (format === undefined)
     throw new RequestError(
@@ -117,7 +120,7 @@ export async function formatImage(
   format: ImageFormat,
   options: WriteOptions = {},
 ): Promise<Uint8Array> {
-  const bands = asBands(image);
+  const bands = asBands(image, options);
   checkWrite(bands, format, options);
   if (format === 'raw') {
     const parts: Uint8Array[] = [];
@@ -137,7 +140,7 @@ export async function writeImageTo(
   format: ImageFormat,
   options: WriteOptions = {},
 ): Promise<WriteSummary> {
-  const bands = asBands(image);
+  const bands = asBands(image, options);
   checkWrite(bands, format, options);
   let bytes = 0;
   const put = (part: Uint8Array) =>
@@ -264,10 +267,16 @@ function checkWrite(
     throw new RequestError(`Expected a quality of 1 to 100 but received ${quality}`);
 }
 
-function asBands(image: Raster | ImageBands): ImageBands {
-  if ('bands' in image) return image;
-  expectSamples(image.data);
-  return { ...image, depth: depthOf(image), bands: [image] };
+function asBands(image: Raster | ImageBands, options: WriteOptions): ImageBands {
+  if (!('bands' in image)) {
+    expectSamples(image.data);
+    return asBands({ ...image, depth: depthOf(image), bands: [image] }, options);
+  }
+  return options.srgb ? { ...image, colorSpace: 'srgb', bands: convertedBands(image) } : image;
+}
+
+async function* convertedBands({ bands, colorSpace }: ImageBands): AsyncGenerator<Raster> {
+  for await (const band of bands) yield toSrgb({ ...band, ...(colorSpace && { colorSpace }) });
 }
 
 /** The bands, checked: all of the picture's shape, and as many rows as it has. */

@@ -68,6 +68,10 @@ describe('liif encode', () => {
     const decoded = join(bench.folder, 'decoded.png');
     expect((await runLiif(['decode', join(bench.folder, 'wide.liif'), '-o', decoded])).code).toBe(0);
     expect((await readImage(decoded)).raster.colorSpace).toBe('display-p3');
+    expect((await runLiif(['decode', join(bench.folder, 'wide.liif'), '--srgb', '-o', decoded])).code).toBe(
+      0,
+    );
+    expect((await readImage(decoded)).raster.colorSpace).toBeUndefined();
     expect(await made('--srgb')).toEqual(['srgb', expect.stringContaining('pixels, RGB, from')]);
   });
 

@@ -23,6 +23,7 @@ import { OutputError } from '../../src/image/errors.ts';
 import { profiledColors } from '../../src/image/icc.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
+import { toSrgb } from '../../src/image/to-srgb.ts';
 import {
   formatImage,
   formatOfPath,
@@ -100,6 +101,22 @@ describe('writeImage', () => {
     const raster: Raster = { ...picture(channels, depth), colorSpace: 'display-p3' };
     for (const format of ['png', 'tiff'] as const)
       expect((await readImage(await formatImage(raster, format))).raster).toEqual(raster);
+  });
+
+  it('converts Display P3 to sRGB where that is wanted, whole and in bands', async () => {
+    for (const depth of [8, 16] as const) {
+      const raster: Raster = { ...picture(4, depth), colorSpace: 'display-p3' };
+      const expected = toSrgb(raster);
+      expect(expected.data).not.toEqual(raster.data);
+      for (const image of [raster, { ...banded(raster, 5), colorSpace: 'display-p3' as const }]) {
+        const { raster: read } = await readImage(await formatImage(image, 'png', { srgb: true }));
+        expect(read).toEqual(expected);
+      }
+      const { data } = expected;
+      expect(await formatImage(raster, 'raw', { srgb: true })).toEqual(
+        Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+      );
+    }
   });
 
   it('refuses colors of a space that it does not know', async () => {
