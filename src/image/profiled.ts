@@ -1,6 +1,7 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, tagsOf } from './icc.ts';
+import { isDisplayP3, type StatedColors } from './stated-colors.ts';
 import { Turns } from './turns.ts';
 
 /** Samples between two looks at the clock. */
@@ -14,12 +15,17 @@ export interface ColorPlan {
   readonly converts: boolean;
 }
 
-/** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. */
-export function colorPlan({ icc, space }: Pick<Metadata, 'icc' | 'space'>, srgb: boolean): ColorPlan {
-  if (icc === undefined) return { colorSpace: 'srgb', converts: false };
-  const { colorSpace: stored, wide } = profiledColors(icc);
+/** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile. */
+export function colorPlan(
+  { icc, space }: Pick<Metadata, 'icc' | 'space'>,
+  srgb: boolean,
+  stated?: StatedColors,
+): ColorPlan {
   // A profile of another kind than the samples says nothing of them.
   const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
+  if (icc === undefined)
+    return { colorSpace: rgb && isDisplayP3(stated) ? 'display-p3' : 'srgb', converts: false };
+  const { colorSpace: stored, wide } = profiledColors(icc);
   const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';
   return { colorSpace, converts: stored !== colorSpace };
 }

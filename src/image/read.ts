@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer';
-import { access, constants as modes, readFile, stat } from 'node:fs/promises';
+import { access, constants as modes, open as openFile, readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { pathOfFileUrl } from '../file-url.ts';
@@ -8,6 +8,8 @@ import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
 import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
 import type { Raster } from './raster.ts';
+import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
+import { toSrgb } from './to-srgb.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
 export interface ReadImage {
@@ -72,6 +74,9 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     const metadata = await open().metadata();
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
+    const stated = metadata.icc === undefined ? statedColors(await headOf(input)) : undefined;
+    const unknown = stated && unknownColors(stated);
+    if (unknown !== undefined) warnings.push(unknown);
     let samples = metadata;
     if (metadata.compression === 'hevc') {
       expectPixels(metadata, name, options);
@@ -79,10 +84,11 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
       input = await heicAsTiff(typeof input === 'string' ? await readFile(input) : input, metadata, name);
       samples = await open().metadata();
     }
-    const colors = colorPlan(samples, options.srgb ?? false);
+    const srgb = options.srgb ?? false;
+    const colors = colorPlan(samples, srgb, stated);
     const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
     return {
-      raster,
+      raster: srgb ? toSrgb(raster) : raster,
       depth: raster.data instanceof Uint16Array ? 16 : 8,
       format: metadata.format,
       metadata: metadataOf(metadata),
@@ -167,6 +173,17 @@ function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
     ...(exif && { exif: uprightExif(exif) }),
     ...(xmp && { xmp }),
   };
+}
+
+async function headOf(input: string | Uint8Array): Promise<Uint8Array> {
+  if (typeof input !== 'string') return input.subarray(0, HEAD_BYTES);
+  const file = await openFile(input);
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD_BYTES));
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {

@@ -8,6 +8,7 @@ import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
 import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
+import { HEAD_BYTES, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
 import type { Leave } from '../render/admission.ts';
@@ -96,7 +97,7 @@ class PlainPicture implements ServedPicture {
     this.height = height;
     this.channels = metadata.channels <= 2 && metadata.space !== 'srgb' ? 1 : 3;
     this.alpha = metadata.hasAlpha;
-    this.#colors = colorPlan(metadata, false);
+    this.#colors = colorPlan(metadata, false, statedColors(file.subarray(0, HEAD_BYTES)));
     this.#sixteenBits = metadata.depth === 'ushort';
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.length;

@@ -1,0 +1,82 @@
+/** Color primaries and transfer characteristics, as numbers of ITU-T H.273. */
+export interface StatedColors {
+  readonly primaries: number;
+  readonly transfer: number;
+}
+
+/** What images say of their colors comes this early. */
+export const HEAD_BYTES = 1 << 18;
+
+/**
+ * What an AVIF, HEIC or PNG states of its colors by numbers instead of a profile, which sharp passes over: the first `nclx` of a HEIF's properties
+ * (ISO/IEC 23008-12, 6.5.5), the chunk `cICP` of a PNG (PNG 3, 11.3.2.6). `head`: its first bytes. Undefined where it states nothing.
+ */
+export function statedColors(head: Uint8Array): StatedColors | undefined {
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  try {
+    return view.getUint32(0) === PNG_SIGNATURE ? ofPng(view) : ofHeif(view);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined; // it goes on beyond what is there
+    throw error;
+  }
+}
+
+/** H.273, 8.1 and 8.2. Curves of HDR: PQ and HLG. Those of television are shown as sRGB's. */
+const PRIMARIES = { bt2020: 9, displayP3: 12 } as const;
+const HDR: Readonly<Record<number, string>> = { 16: 'PQ', 18: 'HLG' };
+
+export function isDisplayP3(stated: StatedColors | undefined): boolean {
+  return stated?.primaries === PRIMARIES.displayP3 && HDR[stated.transfer] === undefined;
+}
+
+/** What nobody here knows to convert, for people. */
+export function unknownColors({ primaries, transfer }: StatedColors): string | undefined {
+  const curve = HDR[transfer];
+  if (curve) return `is HDR (${curve}), and read as if it were not: it will look dull`;
+  if (primaries === PRIMARIES.bt2020) return 'has colors of BT.2020, which are taken for those of sRGB';
+  return undefined;
+}
+
+const PNG_SIGNATURE = 0x89504e47;
+
+function ofPng(view: DataView): StatedColors | undefined {
+  for (let at = 8; ; at += 12 + view.getUint32(at)) {
+    const type = textAt(view, at + 4);
+    if (type === 'cICP') return { primaries: view.getUint8(at + 8), transfer: view.getUint8(at + 9) };
+    if (type === 'IDAT' || type === 'IEND') return undefined;
+  }
+}
+
+function ofHeif(view: DataView): StatedColors | undefined {
+  const meta = box(view, 'meta', 0, view.byteLength);
+  const properties = meta && box(view, 'iprp', meta.from + 4, meta.to);
+  const container = properties && box(view, 'ipco', properties.from, properties.to);
+  for (let from = container?.from; from !== undefined; ) {
+    const found = box(view, 'colr', from, container!.to);
+    if (found && textAt(view, found.from) === 'nclx')
+      return { primaries: view.getUint16(found.from + 4), transfer: view.getUint16(found.from + 6) };
+    from = found?.to;
+  }
+  return undefined;
+}
+
+/** Where the content of the first box of a type lies: ISO/IEC 14496-12, 4.2. */
+function box(
+  view: DataView,
+  type: string,
+  from: number,
+  to: number,
+): { from: number; to: number } | undefined {
+  for (let at = from; at + 8 <= to; ) {
+    const size = view.getUint32(at);
+    // 0 goes on to the end, 1 has 64 bits behind the type: boxes of images' descriptions are neither.
+    if (size < 8) return undefined;
+    if (textAt(view, at + 4) === type) return { from: at + 8, to: Math.min(to, at + size) };
+    at += size;
+  }
+  return undefined;
+}
+
+function textAt(view: DataView, at: number): string {
+  return String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(at + i)));
+}

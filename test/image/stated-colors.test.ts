@@ -1,0 +1,77 @@
+import crc32 from 'crc-32';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { readImage } from '../../src/image/read.ts';
+import { statedColors } from '../../src/image/stated-colors.ts';
+import { toSrgb } from '../../src/image/to-srgb.ts';
+
+const red = { create: { width: 32, height: 32, channels: 3, background: '#c82828' } } as const;
+const avif = await sharp(red).avif({ lossless: true }).toBuffer();
+const png = await sharp(red).png().toBuffer();
+
+type Statement = (primaries: number, transfer: number) => Buffer;
+
+/** The numbers of its `nclx`, others. */
+const avifStating: Statement = (primaries, transfer) => {
+  const image = Buffer.from(avif);
+  const at = image.indexOf('colrnclx') + 8;
+  image.writeUInt16BE(primaries, at);
+  image.writeUInt16BE(transfer, at + 2);
+  return image;
+};
+
+/** With a chunk `cICP` behind its header. */
+const pngStating: Statement = (primaries, transfer) => {
+  const chunk = Buffer.concat([
+    Buffer.from('\0\0\0\x04cICP', 'latin1'),
+    Buffer.of(primaries, transfer, 0, 1),
+  ]);
+  const crc = Buffer.alloc(4);
+  crc.writeInt32BE(crc32.buf(chunk.subarray(4)));
+  return Buffer.concat([png.subarray(0, 33), chunk, crc, png.subarray(33)]);
+};
+
+describe.each([
+  ['AVIF', avifStating],
+  ['PNG', pngStating],
+])('what %s states of its colors by numbers', (_, stating) => {
+  it('is found', () => {
+    expect(statedColors(stating(9, 16))).toEqual({ primaries: 9, transfer: 16 });
+  });
+
+  it('makes samples of Display P3 what they are', async () => {
+    const { raster, warnings } = await readImage(stating(12, 13));
+    expect([raster.colorSpace, warnings]).toEqual(['display-p3', []]);
+    expect([...raster.data.slice(0, 3)]).toEqual([200, 40, 40]);
+    const converted = await readImage(stating(12, 13), { srgb: true });
+    expect(converted.raster).toEqual(toSrgb(raster));
+    expect((await readImage(stating(1, 13))).raster.colorSpace).toBeUndefined();
+  });
+
+  it('is told where it is not known here', async () => {
+    for (const [primaries, transfer, warning] of [
+      [9, 16, 'is HDR (PQ), and read as if it were not: it will look dull'],
+      [12, 18, 'is HDR (HLG), and read as if it were not: it will look dull'],
+      [9, 1, 'has colors of BT.2020, which are taken for those of sRGB'],
+    ] as const) {
+      const { raster, warnings } = await readImage(stating(primaries, transfer));
+      expect([raster.colorSpace, warnings]).toEqual([undefined, [warning]]);
+    }
+  });
+
+  it('is looked for in bytes that end or are damaged anywhere', () => {
+    const image = stating(12, 13);
+    for (let length = 0; length < 400; length++) statedColors(image.subarray(0, length));
+    for (let at = 0; at < 400; at++)
+      for (const value of [0, 1, 255]) {
+        const damaged = Buffer.from(image);
+        damaged[at] = value;
+        statedColors(damaged);
+      }
+  });
+});
+
+it('says nothing of other images', async () => {
+  for (const image of [sharp(red).jpeg(), sharp(red).webp(), sharp(red).tiff(), sharp(red).png()])
+    expect(statedColors(await image.toBuffer())).toBeUndefined();
+});
