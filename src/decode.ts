@@ -237,6 +237,20 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
   }
 }
 
+/** What a request gives, as `image/write.ts` takes it, whose types pages need not have. Throws RequestError. */
+export function imageBands(image: LiifImage, request: RenderRequest, options: CallOptions) {
+  const { width, height, depth } = image.resolve(request);
+  const { channels, alpha, colorSpace } = image.header;
+  return {
+    width,
+    height,
+    depth,
+    channels: (channels + (alpha ? 1 : 0)) as Raster['channels'],
+    ...(colorSpace && { colorSpace }),
+    bands: image.renderBands(request, options),
+  };
+}
+
 /** Opens, renders and closes. */
 export async function decodeImage(
   source: Source | Uint8Array,

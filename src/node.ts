@@ -2,7 +2,7 @@
  * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that a picture is encoded or decoded in one
  * call. The engine starts with the first call and goes when it is not needed, so programs end by themselves.
  */
-import { type CallOptions, type LiifImage, openImage, type RenderRequest } from './decode.ts';
+import { type CallOptions, imageBands, type LiifImage, openImage, type RenderRequest } from './decode.ts';
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
 import { choiceFile } from './engine/choice-file.ts';
 import type { Engine } from './engine/engine.ts';
@@ -168,12 +168,9 @@ export async function decodeFile(
     const format = options.format ?? formatOfPath(path);
     const holds = format === undefined || depthsOf(format).includes(header.depth);
     const request: RenderRequest = { ...options, depth: options.depth ?? (holds ? header.depth : 8) };
-    const { width, height, depth } = image.resolve(request);
-    const channels = (header.channels + (header.alpha ? 1 : 0)) as Raster['channels'];
-    const bands = image.renderBands(request, options);
-    const { colorSpace } = header;
-    const picture = { width, height, channels, depth, ...(colorSpace && { colorSpace }), bands };
+    const picture = imageBands(image, request, options);
     const written = await writeImage(picture, path, options);
+    const { width, height, depth } = picture;
     return { width, height, depth, ...written };
   } finally {
     await image.close();

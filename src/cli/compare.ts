@@ -4,6 +4,7 @@ import { RequestError } from '../errors.ts';
 import { depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import { toSrgb } from '../image/to-srgb.ts';
+import { haveColorsAlike } from '../metrics/comparable.ts';
 import { type MsSsim, msSsim } from '../metrics/ms-ssim.ts';
 import { psnr } from '../metrics/psnr.ts';
 import { fileSource } from '../reader/file-source.ts';
@@ -50,7 +51,7 @@ async function run(a: string, b: string, options: Options): Promise<void> {
   try {
     const first = await naming(titleOf(a), () => openPicture(a, engines, terminal));
     const second = await naming(titleOf(b), () => openPicture(b, engines, terminal));
-    if (alike(first.raster, second.raster)) report(terminal, [a, b], first, second);
+    if (haveColorsAlike(first.raster, second.raster)) report(terminal, [a, b], first, second);
     else {
       terminal.warning('one of the two is in Display P3, the other is not: they are compared in sRGB');
       report(terminal, [a, b], inSrgb(first), inSrgb(second));
@@ -58,11 +59,6 @@ async function run(a: string, b: string, options: Options): Promise<void> {
   } finally {
     await engines.close();
   }
-}
-
-/** Gray is in all color spaces. */
-function alike(a: Raster, b: Raster): boolean {
-  return a.colorSpace === b.colorSpace || a.channels < 3 || b.channels < 3;
 }
 
 function inSrgb({ raster, bytes }: Picture): Picture {

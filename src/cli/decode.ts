@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
-import type { LiifImage, RenderRequest } from '../decode.ts';
+import { imageBands, type LiifImage, type RenderRequest } from '../decode.ts';
 import { RequestError } from '../errors.ts';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
@@ -9,7 +9,6 @@ import {
   depthsOf,
   formatOfPath,
   IMAGE_FORMATS,
-  type ImageBands,
   type ImageFormat,
   writeImage,
   writeImageTo,
@@ -137,15 +136,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
     const request = requestOf(options, image, format);
     const query = image.resolve(request);
     const written = await terminal.progress(basename(titleOf(input)), async (onProgress) => {
-      const { header } = image;
-      const picture: ImageBands = {
-        width: query.width,
-        height: query.height,
-        channels: (header.channels + (header.alpha ? 1 : 0)) as ImageBands['channels'],
-        depth: query.depth,
-        ...(header.colorSpace && { colorSpace: header.colorSpace }),
-        bands: image.renderBands(request, { signal, onProgress }),
-      };
+      const picture = imageBands(image, request, { signal, onProgress });
       const settings = {
         format,
         signal,

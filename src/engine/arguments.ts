@@ -59,3 +59,8 @@ export function expectEncoder({ analysis }: Model): void {
   if (analysis.length === 0)
     throw new UnsupportedError('The model was loaded for decoding alone: it cannot encode');
 }
+
+/** In the place of calls that only encoders need, where their code is not. */
+export async function refuseEncoding(): Promise<never> {
+  throw new UnsupportedError('Nothing is encoded here');
+}

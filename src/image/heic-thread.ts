@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../errors.ts';
-import { tiffHeader } from './tiff.ts';
+import { tiffToFill } from './tiff.ts';
 
 export interface HeicTask {
   readonly bytes: Uint8Array;
@@ -42,11 +42,9 @@ async function answer({ bytes, number, width, height, hasAlpha, icc }: HeicTask)
     throw new Error(`it has no picture of ${width} x ${height} pixels where its header says so`);
   const { data } = await picture.decode();
   const channels = hasAlpha ? 4 : 3;
-  const header = tiffHeader({ width, height, channels, depth: 8, ...(icc && { icc }) });
-  const tiff = new Uint8Array(header.length + width * height * channels);
-  tiff.set(header);
-  for (let i = 0, o = header.length; i < data.length; i += 4)
-    for (let c = 0; c < channels; c++) tiff[o++] = data[i + c]!;
+  const { tiff, samples } = tiffToFill({ width, height, channels, depth: 8, ...(icc && { icc }) });
+  for (let i = 0, o = 0; i < data.length; i += 4)
+    for (let c = 0; c < channels; c++) samples[o++] = data[i + c]!;
   return tiff;
 }
 

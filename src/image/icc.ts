@@ -124,7 +124,8 @@ function fixedAt(view: DataView, at: number): number {
   return view.getInt32(at) / 65536;
 }
 
-function textAt(view: DataView, at: number): string {
+/** Four characters, as kinds of tags and boxes are named. */
+export function textAt(view: DataView, at: number): string {
   return String.fromCharCode(
     view.getUint8(at),
     view.getUint8(at + 1),

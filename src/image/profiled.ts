@@ -31,11 +31,13 @@ export function colorPlan(
 }
 
 /**
- * Asks for samples of Display P3 of 16 bits by the image's profile. sharp converts 8 bits by way of sRGB, where colors beyond it end; 16 bits go by way of
- * Display P3.
+ * Asks for colors of 16 bits in a color space, by the image's profile. sharp converts 8 bits by way of sRGB, where colors beyond it end; 16 bits go by way of
+ * Display P3, and on to sRGB only when asked to. Images of 8 bits are not to be asked for sRGB.
  */
-export function asDisplayP3(image: Sharp): Sharp {
-  return image.pipelineColorspace('rgb16').toColorspace('rgb16').raw({ depth: 'ushort' });
+export function asSixteenBits(image: Sharp, colorSpace: ColorSpace): Sharp {
+  if (colorSpace === 'srgb') image.withIccProfile('srgb', { attach: false });
+  else image.pipelineColorspace('rgb16');
+  return image.toColorspace('rgb16').raw({ depth: 'ushort' });
 }
 
 /** What sharp has made of 8 bits to convert them, rounded to 8 again; alpha is as it was. */

@@ -6,7 +6,7 @@ import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
-import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
+import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
 import type { Raster } from './raster.ts';
 import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
 import { toSrgb } from './to-srgb.ts';
@@ -124,10 +124,9 @@ async function decode(
     throw new UnsupportedError(
       `${name}: ${width} x ${height} pixels of ${channels} channels need ${gigabytes(bytes)}, more than the ${gigabytes(constants.MAX_LENGTH)} that one raster can have`,
     );
-  if (toDisplayP3) asDisplayP3(image);
+  // Without a profile that would bend true sRGB samples.
+  if (toDisplayP3 || (wide && !gray && converts)) asSixteenBits(image, colorSpace);
   else if (wide) {
-    // At 16 bits sharp converts to Display P3 first, and on to sRGB only when asked to; without a profile that would bend true sRGB samples.
-    if (!gray && converts) image.withIccProfile('srgb', { attach: false });
     image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
   } else {
     // sharp drops the alpha of raw gray output; from RGBA it is taken back below.

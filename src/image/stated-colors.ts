@@ -1,3 +1,5 @@
+import { textAt } from './icc.ts';
+
 /** Color primaries and transfer characteristics, as numbers of ITU-T H.273. */
 export interface StatedColors {
   readonly primaries: number;
@@ -75,8 +77,4 @@ function box(
     at += size;
   }
   return undefined;
-}
-
-function textAt(view: DataView, at: number): string {
-  return String.fromCharCode(...[0, 1, 2, 3].map((i) => view.getUint8(at + i)));
 }

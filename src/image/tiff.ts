@@ -86,3 +86,15 @@ export function tiffHeader(shape: TiffShape): Uint8Array {
   }
   return bytes;
 }
+
+/** A TIFF with room for its samples, which are to be written there. */
+export function tiffToFill(shape: TiffShape): {
+  readonly tiff: Uint8Array<ArrayBuffer>;
+  readonly samples: Uint8Array;
+} {
+  const header = tiffHeader(shape);
+  const { width, height, channels, depth } = shape;
+  const tiff = new Uint8Array(header.length + width * height * channels * (depth / 8));
+  tiff.set(header);
+  return { tiff, samples: tiff.subarray(header.length) };
+}

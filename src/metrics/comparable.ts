@@ -1,15 +1,22 @@
 import { RequestError } from '../errors.ts';
 import type { Raster } from '../image/raster.ts';
 
-/** Throws RequestError for rasters of different sizes or color spaces. Gray is in all of them. */
+/** Throws RequestError for rasters of different sizes or color spaces. */
 export function expectComparable(a: Raster, b: Raster): void {
   if (a.width !== b.width || a.height !== b.height)
     throw new RequestError(
       `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,
     );
-  const [spaceA, spaceB] = [a, b].map(({ colorSpace = 'srgb' }) => colorSpace);
-  if (spaceA !== spaceB && a.channels >= 3 && b.channels >= 3)
+  if (!haveColorsAlike(a, b)) {
+    const [spaceA, spaceB] = [a, b].map(({ colorSpace = 'srgb' }) => colorSpace);
     throw new RequestError(
       `A picture in ${spaceA} and one in ${spaceB} cannot be compared; convert one of them`,
     );
+  }
+}
+
+/** Whether samples of both mean the same. Gray is in all color spaces. */
+export function haveColorsAlike(a: Raster, b: Raster): boolean {
+  const [spaceA, spaceB] = [a, b].map(({ colorSpace = 'srgb' }) => colorSpace);
+  return spaceA === spaceB || a.channels < 3 || b.channels < 3;
 }

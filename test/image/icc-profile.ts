@@ -123,9 +123,13 @@ export async function builtInProfile(name: string): Promise<Uint8Array> {
   return (await sharp(await sharp(pixel).withIccProfile(name).png().toBuffer()).metadata()).icc!;
 }
 
-/** Puts a profile into a PNG, whose samples stay as they are: an iCCP chunk behind its header. */
+/** Puts a profile into a PNG, whose samples stay as they are. */
 export function attachProfile(image: Uint8Array, icc: Uint8Array): Buffer {
-  const body = Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(icc)]);
+  return withChunk(image, Buffer.concat([Buffer.from('iCCPicc\0\0', 'latin1'), deflateSync(icc)]));
+}
+
+/** A PNG with another chunk behind its header; `body`: type and data. */
+export function withChunk(image: Uint8Array, body: Uint8Array): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(body.length - 4);
   const crc = Buffer.alloc(4);

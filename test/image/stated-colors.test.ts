@@ -1,9 +1,9 @@
-import crc32 from 'crc-32';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/image/read.ts';
 import { statedColors } from '../../src/image/stated-colors.ts';
 import { toSrgb } from '../../src/image/to-srgb.ts';
+import { withChunk } from './icc-profile.ts';
 
 const red = { create: { width: 32, height: 32, channels: 3, background: '#c82828' } } as const;
 const avif = await sharp(red).avif({ lossless: true }).toBuffer();
@@ -21,15 +21,8 @@ const avifStating: Statement = (primaries, transfer) => {
 };
 
 /** With a chunk `cICP` behind its header. */
-const pngStating: Statement = (primaries, transfer) => {
-  const chunk = Buffer.concat([
-    Buffer.from('\0\0\0\x04cICP', 'latin1'),
-    Buffer.of(primaries, transfer, 0, 1),
-  ]);
-  const crc = Buffer.alloc(4);
-  crc.writeInt32BE(crc32.buf(chunk.subarray(4)));
-  return Buffer.concat([png.subarray(0, 33), chunk, crc, png.subarray(33)]);
-};
+const pngStating: Statement = (primaries, transfer) =>
+  withChunk(png, Buffer.concat([Buffer.from('cICP'), Buffer.of(primaries, transfer, 0, 1)]));
 
 describe.each([
   ['AVIF', avifStating],

@@ -1,13 +1,13 @@
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, paddedExtent } from '../../network/window.ts';
 import { expectCover, expectEncoder, expectErrors } from '../arguments.ts';
-import type { EncodedChunk, Engine, Extent, Patch, Rect } from '../engine.ts';
+import type { EncodedChunk, Engine, Extent } from '../engine.ts';
 import { gradientJobs } from './gradient-job.ts';
 import { headJob } from './head-job.ts';
 import type { Region, WasmHeap } from './heap.ts';
 import type { Job } from './job.ts';
+import { layersJob } from './layers-job.ts';
 import type { PackedNetworks } from './pack.ts';
-import type { PackedLayer } from './pack-layer.ts';
 import type { EncodeMessage } from './thread.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
@@ -23,31 +23,12 @@ export interface EngineParts {
   readonly threads: number;
   /** Throws what a call with this quality and signal rejects with. */
   enter(quality: number, signal: AbortSignal | undefined): void;
-  /** A list of layers over a window. The output lands in a range of its own, which `take` receives before anything else is freed. */
-  layersJob<T>(
-    layers: readonly PackedLayer[],
-    input: Patch,
-    extent: Extent,
-    window: Rect,
-    outputChannels: number,
-    quality: number,
-    take: (output: Region) => T,
-  ): Job<T>;
   /** A chunk, which threads that have nothing else to do help to code. */
   chunkJob<T>(chunk: Extent, quality: number, work: Pick<EncodeMessage, 'kind' | 'analysis'>): Job<T>;
 }
 
 /** Apart from the engine, so that pages, which do not encode, need not fetch it. */
-export function encoding({
-  model,
-  heap,
-  networks,
-  pool,
-  threads,
-  enter,
-  layersJob,
-  chunkJob,
-}: EngineParts): Encoding {
+export function encoding({ model, heap, networks, pool, threads, enter, chunkJob }: EngineParts): Encoding {
   return {
     async analyze(pixels, picture, latents, quality, signal) {
       enter(quality, signal);
@@ -56,11 +37,13 @@ export function encoding({
       expectCover(pixels, window, 3, 'pixels');
       const extent = paddedExtent(model, picture);
       const { latentChannels } = model;
-      const job = layersJob(networks.analysis, pixels, extent, latents, latentChannels, quality, (output) => {
+      const { analysis } = networks;
+      const take = (output: Region) => {
         const data = heap.read(output, latents);
         heap.free(output.address);
         return data;
-      });
+      };
+      const job = layersJob(heap, threads, analysis, pixels, extent, latents, latentChannels, quality, take);
       return pool.run(job, signal);
     },
 

@@ -107,6 +107,18 @@ export class WasmHeap {
     return start;
   }
 
+  /** All of these, or none. Rejects as `allocate` does. */
+  allocateAll(...byteLengths: number[]): number[] {
+    const addresses: number[] = [];
+    try {
+      for (const byteLength of byteLengths) addresses.push(this.allocate(byteLength));
+    } catch (error) {
+      for (const address of addresses) this.free(address);
+      throw error;
+    }
+    return addresses;
+  }
+
   free(start: number): void {
     this.#list.free(start);
   }

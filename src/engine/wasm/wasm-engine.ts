@@ -1,22 +1,20 @@
 import { READ_AHEAD_BYTES } from '../../entropy/rans.ts';
-import { EngineError, messageOf, RequestError, UnsupportedError } from '../../errors.ts';
+import { EngineError, messageOf, RequestError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import { latentWindow } from '../../network/window.ts';
-import { expectCover, expectQuality, withInnerMaps } from '../arguments.ts';
-import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
+import { expectCover, expectQuality, refuseEncoding, withInnerMaps } from '../arguments.ts';
+import type { Engine, Extent, FeatureMap } from '../engine.ts';
 import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
 import { teamWords } from './chunk-team.ts';
 import { headJob } from './head-job.ts';
-import { FreeList, type Region, WasmHeap } from './heap.ts';
+import { WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
 import type { Thread, WasmHost } from './host.ts';
-import type { Job, RunningJob } from './job.ts';
+import type { Job } from './job.ts';
+import { layersJob } from './layers-job.ts';
 import { packNetworks } from './pack.ts';
-import type { PackedLayer } from './pack-layer.ts';
 import { SCRATCH_BYTES } from './pack-winograd.ts';
-import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
-import { controlWords } from './program.ts';
 import { reduceJob } from './reduce-job.ts';
 import { type DecodeMessage, type EncodeMessage, errorOf } from './thread.ts';
 import { ThreadPool } from './thread-pool.ts';
@@ -99,73 +97,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     throw new RequestError('Expected a feature map of this engine');
   }
 
-  /** Memory for one job: all of it, or none. */
-  function allocate(...lengths: number[]): number[] {
-    const addresses: number[] = [];
-    try {
-      for (const length of lengths) addresses.push(heap.allocate(length));
-    } catch (error) {
-      for (const address of addresses) heap.free(address);
-      throw error;
-    }
-    return addresses;
-  }
-
-  function layersJob<T>(
-    layers: readonly PackedLayer[],
-    input: Patch,
-    extent: Extent,
-    window: Rect,
-    outputChannels: number,
-    quality: number,
-    take: (output: Region) => T,
-  ): Job<T> {
-    const inputRect = inputRegionRect(layers, window, extent);
-    const outputRect = outputRegionRect(layers, window, extent);
-    const inputBytes = regionByteLength(inputRect, input.channels);
-    const outputBytes = regionByteLength(outputRect, outputChannels);
-    return {
-      maxThreads: threads.length,
-      begin(participants): RunningJob<T> {
-        const plan = (inputAddress: number, outputAddress: number, scratch: FreeList) =>
-          planLayers(
-            layers,
-            { address: inputAddress, rect: inputRect, channels: input.channels },
-            extent,
-            window,
-            quality,
-            scratch,
-            { address: outputAddress, rect: outputRect, channels: outputChannels },
-          );
-        // Once for its size, and again for its place.
-        const size = new FreeList(0);
-        const words = controlWords(plan(0, 0, size).operations.length);
-        const [inputAddress, outputAddress, scratch, controlAddress] = allocate(
-          inputBytes,
-          outputBytes,
-          size.end,
-          words * 4,
-        ) as [number, number, number, number];
-        const region = { address: inputAddress, rect: inputRect, channels: input.channels };
-        heap.write(region, input, extent);
-        const { operations, output } = plan(inputAddress, outputAddress, new FreeList(scratch));
-        let kept = false;
-        return {
-          message: { kind: 'run', operations, control: controlAddress, threads: participants },
-          ...heap.control(controlAddress, words),
-          finish: () => {
-            kept = true;
-            return take(output);
-          },
-          release() {
-            for (const address of [inputAddress, scratch, controlAddress]) heap.free(address);
-            if (!kept) heap.free(outputAddress);
-          },
-        };
-      },
-    };
-  }
-
   function needsOf(chunk: Extent): ChunkNeeds {
     const key = `${chunk.height}x${chunk.width}`;
     let needs = needsOfChunks.get(key);
@@ -181,6 +112,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     return Math.ceil((Math.min(most, length) + READ_AHEAD_BYTES) / STREAM_UNIT);
   }
 
+  /** A chunk, which threads that have nothing else to do help to code. */
   function chunkJob<T>(
     chunk: Extent,
     quality: number,
@@ -194,7 +126,10 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
         const decodes = work.kind === 'decode';
         // In whole units, so that chunks lie where others have lain. One that is longer than it may be is refused before it is copied there.
         const streamBytes = decodes ? streamUnits(work.bytes.length, chunk) * STREAM_UNIT : 0;
-        const [scratch, controlAddress] = allocate(scratchBytes + streamBytes, words * 4) as [number, number];
+        const [scratch, controlAddress] = heap.allocateAll(scratchBytes + streamBytes, words * 4) as [
+          number,
+          number,
+        ];
         const place = { chunk, quality, scratch, operations, control: controlAddress };
         return {
           message: decodes ? { ...work, ...place, words: scratch + scratchBytes } : { ...work, ...place },
@@ -212,9 +147,13 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     };
   }
 
-  const parts = { model, heap, networks, pool, threads: threads.length, enter, layersJob, chunkJob };
+  const parts = { model, heap, networks, pool, threads: threads.length, enter, chunkJob };
   const engine: Engine = {
-    ...(host.encoding?.(parts) ?? { analyze: refuse, encodeChunk: refuse, gradient: refuse }),
+    ...(host.encoding?.(parts) ?? {
+      analyze: refuseEncoding,
+      encodeChunk: refuseEncoding,
+      gradient: refuseEncoding,
+    }),
     name: 'wasm',
     exact: true,
     model,
@@ -233,6 +172,8 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       const stride = model.latentStride;
       const whole = { height: level.height * stride, width: level.width * stride };
       const job = layersJob(
+        heap,
+        threads.length,
         networks.synthesis,
         latents,
         level,
@@ -273,10 +214,6 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
   // A model for decoding alone has no hyper analysis.
   await warmUp(engine, host.encoding !== undefined && model.hyperAnalysis.length > 0);
   return engine;
-}
-
-async function refuse(): Promise<never> {
-  throw new UnsupportedError('Nothing is encoded here');
 }
 
 /** Waits for the answer to a thread's first message. */

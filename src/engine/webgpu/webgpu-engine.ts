@@ -1,7 +1,7 @@
-import { EngineError, RequestError, UnsupportedError } from '../../errors.ts';
+import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
 import { latentWindow } from '../../network/window.ts';
-import { expectCover, expectQuality } from '../arguments.ts';
+import { expectCover, expectQuality, refuseEncoding } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
 import type { analysisStart } from './analysis-start.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -160,7 +160,7 @@ class DeviceEngine implements WebGpuEngine {
     signal?: AbortSignal,
   ): Promise<Int16Array> {
     this.#enter(quality, signal);
-    if (!this.#analysisStart) throw new UnsupportedError('Nothing is encoded here');
+    if (!this.#analysisStart) return refuseEncoding();
     const { layers, input, extent } = this.#analysisStart(this.model, pixels, picture, latents, quality);
     const output: Tensor = { rect: latents, channels: this.model.latentChannels };
     const check = () => this.#enter(undefined, signal);

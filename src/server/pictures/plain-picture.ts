@@ -6,7 +6,7 @@ import { SourceError } from '../../errors.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
 import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
-import { asDisplayP3, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
+import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
 import { HEAD_BYTES, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
@@ -199,12 +199,10 @@ class PlainPicture implements ServedPicture {
   async #decode(): Promise<Raster> {
     const file = await this.#read();
     try {
-      const { converts } = this.#colors;
+      const { colorSpace, converts } = this.#colors;
       const image = decoder(file, this.#options, !converts).autoOrient();
-      // By way of Display P3 in 16 bits, and on to sRGB.
       const wide = converts && this.channels === 3 && (this.colorSpace !== undefined || this.#sixteenBits);
-      if (wide && this.colorSpace === undefined) image.withIccProfile('srgb', { attach: false });
-      if (wide) asDisplayP3(image);
+      if (wide) asSixteenBits(image, colorSpace);
       else image.toColorspace(this.channels === 1 ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
       const { data, info } = await image.toBuffer({ resolveWithObject: true });
       return {

@@ -2,7 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
 import { profileOf } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
-import { tiffHeader } from '../../image/tiff.ts';
+import { tiffToFill } from '../../image/tiff.ts';
 import { VERSION } from '../../version.ts';
 import type { Look } from '../protocols/rendering.ts';
 
@@ -58,10 +58,9 @@ async function opened(
   profiled: boolean,
 ): Promise<Sharp> {
   if (!colorSpace) return sharp(data, { raw: { width, height, channels } });
-  const header = tiffHeader({ width, height, channels, depth: 8, icc: await profileOf(colorSpace) });
-  const tiff = new Uint8Array(header.length + data.length);
-  tiff.set(header);
-  tiff.set(data, header.length);
+  const icc = await profileOf(colorSpace);
+  const { tiff, samples } = tiffToFill({ width, height, channels, depth: 8, icc });
+  samples.set(data);
   const image = sharp(tiff, { limitInputPixels: false });
   return profiled ? image.keepIccProfile() : image;
 }
