@@ -1,5 +1,6 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
+import { withProfile } from '../../image/jpeg-profile.ts';
 import { profileOf } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
 import { tiffToFill } from '../../image/tiff.ts';
@@ -22,6 +23,14 @@ const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
 /** A raster as the bytes of an image file: framed, mirrored, turned, colored; with a profile where it is not sRGB. Runs on libvips' threads. */
 export async function imageBytes(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
+  const { colorSpace, ...samples } = raster;
+  if (colorSpace === undefined || look.format !== 'jpg' || look.color !== 'default')
+    return drawn(raster, look, quality);
+  // Nothing on the way changes colors, so the profile can come last, which is faster.
+  return withProfile(await drawn(samples, look, quality), await profileOf(colorSpace));
+}
+
+async function drawn(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
   // Gray, and what can have no profile, is sRGB: libvips converts.
   const profiled = look.color === 'default' && !FORMATS_WITHOUT_PROFILE.includes(look.format);
   const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
