@@ -182,8 +182,11 @@ async function encoderInput(
   options: EncodeInputOptions,
 ): Promise<{ raster: Raster; settings: EncodeOptions }> {
   if (isRaster(picture)) return { raster: picture, settings: options };
-  options.signal?.throwIfAborted();
-  const { raster, depth, metadata }: ReadImage = await readImage(picture, { srgb: options.srgb ?? false });
+  const { signal, srgb = false } = options;
+  const { raster, depth, metadata }: ReadImage = await readImage(picture, {
+    srgb,
+    ...(signal && { signal }),
+  });
   return {
     raster,
     settings: { depth, ...(options.keepMetadata && { sections: metadata }), ...options },

@@ -125,7 +125,7 @@ async function openPicture(input: string, engines: PictureEngines, terminal: Ter
     }
     if (isUrl(input))
       throw new RequestError(`${input}: is no .liif file; download the image and name the file`);
-    const { raster, warnings } = await readImage(bytes ?? input, { name: title });
+    const { raster, warnings } = await readImage(bytes ?? input, { name: title, signal });
     for (const warning of warnings) terminal.warning(`${title}: ${warning}`);
     return { raster, bytes: source.size! };
   } finally {

@@ -210,7 +210,8 @@ async function readInput(
   options: Options,
   signal: AbortSignal,
 ): Promise<{ image: ReadImage; sourceBytes: number }> {
-  const settings = { name: titleOf(input), tolerant: options.tolerant ?? false, srgb: options.srgb ?? false };
+  const { tolerant = false, srgb = false } = options;
+  const settings = { name: titleOf(input), tolerant, srgb, signal };
   const piped = await pipedBytes(input, signal);
   if (piped) return { image: await readImage(piped, settings), sourceBytes: piped.length };
   const image = await readImage(input, settings);

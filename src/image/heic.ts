@@ -1,17 +1,19 @@
 import type { Metadata } from 'sharp';
 import { UnsupportedError } from '../errors.ts';
+import { onAbort } from '../on-abort.ts';
 import { startWorker } from '../start-worker.ts';
 import type { HeicAnswer, HeicTask } from './heic-thread.ts';
 
 /**
  * A HEIC, as phones write them, as a TIFF of 8 bits that sharp reads: it comes without a decoder of HEVC, so the optional package `heic-decode` does that, on a
  * thread, since it takes seconds. What sharp has said of it goes in, and its profile is the TIFF's. Rejects with UnsupportedError where the package is not
- * installed, and with Error for what it cannot decode.
+ * installed, with Error for what it cannot decode, and with the signal's reason.
  */
 export async function heicAsTiff(
   bytes: Uint8Array,
   { width, height, hasAlpha, icc, pagePrimary }: Metadata,
   name: string,
+  signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   // Its own memory: a view would travel with all that it is a view of.
   const own = new Uint8Array(bytes);
@@ -24,12 +26,15 @@ export async function heicAsTiff(
     stderr: true,
   });
   let answer: HeicAnswer;
+  let forget = () => {};
   try {
     answer = await new Promise<HeicAnswer>((resolve, reject) => {
+      forget = onAbort(signal, () => reject(signal!.reason));
       worker.on('message', resolve).on('error', reject);
       worker.on('exit', (code) => reject(new Error(`its decoder exited with code ${code}`)));
     });
   } finally {
+    forget();
     await worker.terminate();
   }
   if (answer === 'missing')

@@ -41,9 +41,13 @@ export function asSixteenBits(image: Sharp, colorSpace: ColorSpace): Sharp {
 }
 
 /** What sharp has made of 8 bits to convert them, rounded to 8 again; alpha is as it was. */
-export async function toEightBits(data: Uint16Array, channels: number): Promise<Uint8Array> {
+export async function toEightBits(
+  data: Uint16Array,
+  channels: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const rounded = new Uint8Array(data.length);
-  const turns = new Turns();
+  const turns = new Turns(signal);
   for (let from = 0; from < data.length; from += SAMPLES_PER_LOOK) {
     if (turns.over) await turns.next();
     const end = Math.min(data.length, from + SAMPLES_PER_LOOK);

@@ -41,6 +41,8 @@ export interface ReadOptions {
   readonly tolerant?: boolean;
   /** Converts every image to sRGB. Default false: colors beyond it (Display P3, Adobe RGB, ...) are kept, in Display P3. */
   readonly srgb?: boolean;
+  /** Looked at between steps: what sharp has begun, it finishes. */
+  readonly signal?: AbortSignal;
 }
 
 /** An image: the path or `file:` URL of its file, or its bytes. */
@@ -51,9 +53,11 @@ const MAX_PIXELS = 2 ** 32;
 /**
  * Reads an image from a file or from memory. EXIF orientation is applied and color converted by the embedded profile (CMYK without one: by a generic
  * profile): to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read. Rejects with SourceError (no
- * such file), UnsupportedError (no format that sharp reads, or too large) or ImageError.
+ * such file), UnsupportedError (no format that sharp reads, or too large), ImageError, or the signal's reason.
  */
 export async function readImage(image: ImageInput, options: ReadOptions = {}): Promise<ReadImage> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   let input = await pathOrBytes(image);
   const name = options.name ?? (typeof input === 'string' ? input : 'the image');
   if (typeof input === 'string') await checkFile(input);
@@ -72,6 +76,7 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     // sharp would leave the file open, and on Windows nobody could remove it.
     if (typeof input === 'string' && /\.webp$/i.test(input)) input = await readFile(input);
     const metadata = await open().metadata();
+    signal?.throwIfAborted();
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
     const stated = metadata.icc === undefined ? statedColors(await headOf(input)) : undefined;
@@ -81,12 +86,14 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     if (metadata.compression === 'hevc') {
       expectPixels(metadata, name, options);
       if ((metadata.bitsPerSample ?? 8) > 8) warnings.push('is read in 8 bits a sample');
-      input = await heicAsTiff(typeof input === 'string' ? await readFile(input) : input, metadata, name);
+      const bytes = typeof input === 'string' ? await readFile(input) : input;
+      input = await heicAsTiff(bytes, metadata, name, signal);
       samples = await open().metadata();
     }
     const srgb = options.srgb ?? false;
     const colors = colorPlan(samples, srgb, stated);
-    const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
+    const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name, signal);
+    signal?.throwIfAborted();
     return {
       raster: srgb ? toSrgb(raster) : raster,
       depth: raster.data instanceof Uint16Array ? 16 : 8,
@@ -95,6 +102,7 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
       warnings: [...new Set(warnings)],
     };
   } catch (error) {
+    signal?.throwIfAborted();
     throw explained(error, name, options);
   }
 }
@@ -104,6 +112,7 @@ async function decode(
   metadata: Metadata,
   { colorSpace, converts }: ColorPlan,
   name: string,
+  signal: AbortSignal | undefined,
 ): Promise<Raster> {
   const { channels, space, depth, hasAlpha } = metadata;
   // Interpretations whose floats have a defined range are converted; any other float has none.
@@ -136,7 +145,7 @@ async function decode(
   let data: Uint8Array | Uint16Array;
   if (wide || toDisplayP3) {
     const samples = new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2);
-    data = wide ? samples : await toEightBits(samples, bands);
+    data = wide ? samples : await toEightBits(samples, bands, signal);
   } else data = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
   const found = data.length / (info.width * info.height);
   if (found === bands)

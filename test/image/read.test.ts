@@ -296,6 +296,19 @@ describe('readImage', () => {
     });
   });
 
+  it('stops when it is told to, with the reason as it is', async () => {
+    const reason = new Error('enough');
+    const at = (signal: AbortSignal) =>
+      readImage(fileURLToPath(new URL('../fixtures/phone.heic', import.meta.url)), { signal });
+    await expect(at(AbortSignal.abort(reason))).rejects.toBe(reason);
+    const controller = new AbortController();
+    const begun = at(controller.signal);
+    // The decoder's thread takes longer to start.
+    setTimeout(() => controller.abort(reason), 20);
+    await expect(begun).rejects.toBe(reason);
+    expect((await at(new AbortController().signal)).raster.width).toBe(48);
+  });
+
   it('reads from a path, and names it in errors', async () => {
     const path = join(folder, 'grey.png');
     await writeFile(path, await png(noise(12, 8), 4, 3, 1));

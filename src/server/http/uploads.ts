@@ -247,13 +247,13 @@ export class Uploads {
 
   async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
     const { engines, maxPixels } = this.#options;
-    // It cannot be interrupted. A server that stops does not wait for it; others do, or who gives up one image after the other would fill the memory.
+    // What sharp has begun cannot be interrupted. A server that stops does not wait for it; others do, or who gives up one image after the other would fill the memory.
+    const { signal } = job.stop;
     const { raster } = await unlessAborted(
       this.#stop.signal,
-      readImage(bytes, { name: job.state.id, maxPixels }),
+      readImage(bytes, { name: job.state.id, maxPixels, signal }),
     );
     const { engine } = await engines.running();
-    const { signal } = job.stop;
     signal.throwIfAborted();
     let told = 0;
     await encodeImageTo(engine, raster, file, {
