@@ -13,7 +13,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   parallel: [],
   'on-abort': [],
   'start-worker': [],
-  image: ['errors', 'color-space', 'file-url', 'parallel', 'start-worker'],
+  image: ['errors', 'color-space', 'file-url', 'on-abort', 'parallel', 'start-worker'],
   metrics: ['errors', 'image'],
   network: ['errors', 'hexadecimal', 'engine/engine', 'parallel'],
   model: ['errors', 'network', 'reader'],

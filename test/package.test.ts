@@ -54,10 +54,22 @@ describe('the package', () => {
       'dist/engine/wasm/gradient-kernels-shared.wasm',
       'dist/viewer/index.html',
       'dist/leaflet/liif-leaflet.js',
+      'src/server/README.md',
     ])
       expect(paths).toContain(path);
-    expect(paths.filter((path) => /^(test|samples|viewer|format-spec)\//.test(path))).toEqual([]);
+    expect(paths.filter((path) => /^(test|samples|viewer|format-spec)\//.test(path))).toEqual([
+      'viewer/README.md',
+    ]);
     expect(paths.filter((path) => /\.ts$/.test(path) && !/\.d\.ts$/.test(path))).toEqual([]);
+  });
+
+  it('has the licenses of what its viewer contains beside it', async () => {
+    const licenses = await readFile(
+      join(project, 'node_modules/liif/dist/viewer/assets/licenses.md'),
+      'utf8',
+    );
+    expect(licenses.match(/^## \S+/gm)).toEqual(['## crc-32', '## leaflet', '## p-limit', '## yocto-queue']);
+    expect(licenses).toContain('Volodymyr Agafonkin');
   });
 
   it('runs as `npx liif`', async () => {

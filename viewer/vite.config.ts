@@ -1,14 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { shadersWithoutComments } from '../src/engine/webgpu/shaders/without-comments.ts';
+import { bundledLicenses } from './bundled-licenses.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const licenses = bundledLicenses('assets/licenses.md');
 
 /** The viewer that `liif serve` shows. Addresses are relative, so that it can be mounted anywhere. */
 export default defineConfig({
   root: here('.'),
   base: './',
-  plugins: [shadersWithoutComments],
+  plugins: [shadersWithoutComments, licenses.page],
   resolve: { alias: [{ find: /^leaflet$/, replacement: 'leaflet/dist/leaflet-src.esm.js' }] },
   build: {
     outDir: here('../dist/viewer'),
@@ -17,5 +20,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', plugins: () => [licenses.workers] },
 });

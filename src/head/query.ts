@@ -70,7 +70,7 @@ export function isReduction({ density }: SamplingPlan): boolean {
   return density.rows > 1 || density.columns > 1;
 }
 
-/** Smallest power of two m with step / reduction / m <= 1. */
+/** Smallest m of 1, 2, 4, ... with step / reduction / m <= 1. */
 function density(step: Rational, reduction: bigint, count: number): number {
   let m = 1;
   while (compare(step, toRational(reduction * BigInt(m))) > 0) {

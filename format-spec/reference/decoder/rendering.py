@@ -43,7 +43,7 @@ def level_of(query, header):
 
 def density(step):
     """m of an axis, from its step in sites."""
-    # "Let mX be the smallest power of two with stepX / F^n / mX <= 1"
+    # "Let mX be the smallest of 1, 2, 4, … with stepX / F^n / mX <= 1"
     m = 1
     while step / m > 1:
         m *= 2
