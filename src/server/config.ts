@@ -5,6 +5,8 @@ import { ENGINE_CHOICES } from '../engine/open-engine.ts';
 import { processors } from '../engine/processors.ts';
 import { RequestError } from '../errors.ts';
 
+export type { ConfigInput } from './config-input.ts';
+
 /** Text from flags and environment, or what a file or a program gives. */
 const flag = z.preprocess(
   (value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value),
@@ -200,8 +202,6 @@ const checkedSchema = configSchema.refine(({ port, healthPort }) => port === 0 |
 });
 
 export type Config = z.output<typeof configSchema>;
-/** What callers may leave out. */
-export type ConfigInput = { readonly [K in keyof Config]?: Config[K] | undefined };
 
 export interface Setting {
   readonly name: keyof Config;
@@ -292,11 +292,18 @@ async function readConfigFile(path: string): Promise<Record<string, unknown>> {
   return { ...value };
 }
 
+/** Settings whose default depends on the machine. */
+export const DEFAULTS_OF_MACHINES: readonly (keyof Config)[] = [
+  'threads',
+  'encodingThreads',
+  'featureCacheMb',
+];
+
 /** The table of the README. */
 export function configTable(): string {
   const rows = settings().map(({ name, flag, variable, description, default: fallback }) => {
-    const varies = name === 'threads' || name === 'encodingThreads' || name === 'featureCacheMb';
-    const shown = fallback === undefined || varies ? '' : `\`${JSON.stringify(fallback)}\``;
+    const shown =
+      fallback === undefined || DEFAULTS_OF_MACHINES.includes(name) ? '' : `\`${JSON.stringify(fallback)}\``;
     return `| \`${name}\` | \`${flag}\` | \`${variable}\` | ${shown} | ${description.replaceAll('|', '\\|')} |`;
   });
   return ['| setting | flag | environment | default | |', '|---|---|---|---|---|', ...rows].join('\n');

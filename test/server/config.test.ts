@@ -1,8 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { RequestError } from '../../src/errors.ts';
 import { createApp } from '../../src/server/app.ts';
-import { configTable, readConfig, settings, shownConfig } from '../../src/server/config.ts';
+import {
+  type Config,
+  type ConfigInput,
+  configSchema,
+  configTable,
+  DEFAULTS_OF_MACHINES,
+  readConfig,
+  settings,
+  shownConfig,
+} from '../../src/server/config.ts';
 import { Remotes } from '../../src/server/pictures/remotes.ts';
 import { directoryOf } from './server-fixture.ts';
 
@@ -134,4 +143,45 @@ describe('settings', () => {
       expect(variable).toMatch(/^LIIF_[A-Z0-9_]+$/);
     }
   });
+
+  it('are an interface with the same words', async () => {
+    await expect(inputInterface()).toMatchFileSnapshot('../../src/server/config-input.ts');
+    expectTypeOf<Config>().toExtend<ConfigInput>();
+    expectTypeOf<keyof ConfigInput>().toEqualTypeOf<keyof Config>();
+  });
 });
+
+/** The settings as an interface, so that editors show their words: `npm test -- test/server/config.test.ts -u` writes it anew. */
+function inputInterface(): string {
+  const types: Partial<Record<keyof Config, string>> = {
+    engine: "Exclude<EngineChoice, 'tensorflow'>",
+    healthPort: 'number',
+    logLevel: configSchema.shape.logLevel
+      .unwrap()
+      .options.map((level) => `'${level}'`)
+      .join(' | '),
+  };
+  const lines = settings().flatMap(({ name, description, default: fallback, boolean, items }) => {
+    const type =
+      types[name] ??
+      (boolean
+        ? 'boolean'
+        : items
+          ? 'readonly string[]'
+          : typeof fallback === 'number'
+            ? 'number'
+            : 'string');
+    const stated =
+      fallback === undefined || items || DEFAULTS_OF_MACHINES.includes(name) ? '' : ` Default ${fallback}.`;
+    return [`  /** ${description}${stated} */`, `  readonly ${name}?: ${type} | undefined;`];
+  });
+  return [
+    "import type { EngineChoice } from '../engine/open-engine.ts';",
+    '',
+    '/** The settings of `configSchema` as programs give them, in its words. What is left out has its default. */',
+    'export interface ConfigInput {',
+    ...lines,
+    '}',
+    '',
+  ].join('\n');
+}
