@@ -85,6 +85,11 @@ export class SaveDialog {
     this.element.showModal();
   }
 
+  /** Saves nothing more: removed from the page, the dialog does not say that it closes. */
+  close(): void {
+    this.#running?.abort();
+  }
+
   /** Pixels of the screen in view. */
   #screen(): Point {
     return this.#picture.map.getSize().multiplyBy(devicePixelRatio).round();
@@ -119,8 +124,10 @@ export class SaveDialog {
 
   async #run(): Promise<void> {
     const size = this.#size();
-    if (typeof size === 'string' || this.#running) return;
+    if (typeof size === 'string') return;
+    this.#running?.abort();
     const controller = new AbortController();
+    const { signal } = controller;
     this.#running = controller;
     this.#save.disabled = true;
     this.#progress.hidden = false;
@@ -131,10 +138,12 @@ export class SaveDialog {
         picture.lossless,
         { center: view.center, ...size },
         (progress) => {
-          this.#progress.value = progress;
+          if (!signal.aborted) this.#progress.value = progress;
         },
-        controller.signal,
+        signal,
       );
+      // Nothing ends an image that is being encoded.
+      signal.throwIfAborted();
       const url = URL.createObjectURL(blob);
       const name = picture.title.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-');
       const download = `${name}-${size.width}x${size.height}.png`;
@@ -142,11 +151,11 @@ export class SaveDialog {
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
       this.element.close();
     } catch (error) {
-      if (controller.signal.aborted) return;
+      if (signal.aborted) return;
       this.#note.textContent = `Not saved: ${(error as Error).message}`;
       this.#save.disabled = false;
     } finally {
-      this.#running = undefined;
+      if (this.#running === controller) this.#running = undefined;
     }
   }
 }

@@ -181,6 +181,7 @@ export class ViewPage {
 
   close(): void {
     this.#listening.abort();
+    this.#save.close();
     this.#decodeSwitch?.close();
     this.picture.close();
     // A motion that was under way ended with it, and would have been written down.
