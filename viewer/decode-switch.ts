@@ -1,6 +1,5 @@
-import { onAbort } from '../src/on-abort.ts';
 import { element } from './element.ts';
-import type { DecodedPicture } from './local-decoder.ts';
+import type { DecodedPicture, DecodingListener } from './local-decoder.ts';
 import type { Notices } from './notices.ts';
 import type { Decoding } from './permalink.ts';
 import type { PictureMap } from './picture-map.ts';
@@ -95,18 +94,17 @@ export class DecodeSwitch {
     this.#loading = controller;
     const { notices } = this.#options;
     try {
-      const { decodedHere, engineText, listenToDecoder, openLocally } = await import('./local-picture.ts');
-      const forget = listenToDecoder({
+      const { decodedHere, engineText, openLocally } = await import('./local-picture.ts');
+      signal.throwIfAborted();
+      const choice = decoding === 'here' ? 'auto' : decoding;
+      const { file, edition } = this.#fromServer;
+      const listener: DecodingListener = {
         progress: (loaded, total) =>
           this.#describe(loaded < total ? `Loading, ${Math.floor((100 * loaded) / total)} %` : 'Starting'),
         warning: (message) => notices.show(message, { forMs: 8000 }),
         failure: (error) => this.#fail(error),
-      });
-      onAbort(signal, forget);
-      signal.throwIfAborted();
-      const choice = decoding === 'here' ? 'auto' : decoding;
-      const { file, edition } = this.#fromServer;
-      const decoded = await openLocally(file!, signal, choice, edition);
+      };
+      const decoded = await openLocally(file!, choice, { signal, edition, listener });
       if (signal.aborted) {
         decoded.close();
         return;

@@ -17,11 +17,23 @@ export interface LocalDecoderOptions {
   /** Address of the released weights. */
   readonly model: string;
   readonly engine: EngineChoice;
-  /** Bytes of the weights that have come, and all. */
-  readonly onProgress: (loaded: number, total: number) => void;
-  readonly onWarning: (message: string) => void;
-  /** Called once when it can do nothing more. */
-  readonly onFailure: (error: DecodeError) => void;
+}
+
+/** Who shows what becomes of the decoder of a picture. */
+export interface DecodingListener {
+  /** Bytes of the weights that have come, and all; only where they have to be fetched. */
+  progress?(loaded: number, total: number): void;
+  warning?(message: string): void;
+  /** It can do nothing more; the next picture is for another. */
+  failure?(error: DecodeError): void;
+}
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal;
+  /** What the file has to be of; by default what it is of when it is opened. */
+  readonly edition?: Edition;
+  /** Is told until the picture has been closed, or could not be opened. */
+  readonly listener?: DecodingListener;
 }
 
 /** What could not be decoded, in words that can be shown. */
@@ -51,9 +63,13 @@ export class LocalDecoder {
   readonly #worker: Worker;
   readonly #options: LocalDecoderOptions;
   readonly #pending = new Map<number, Pending>();
+  /** Who is told of pictures that are being opened, and of those that are open, by their number. */
+  readonly #opening = new Set<DecodingListener>();
+  readonly #open = new Map<number, DecodingListener>();
   #lastId = 0;
   #engineFailures = 0;
   #failure: DecodeError | undefined;
+  #retired = false;
 
   constructor(options: LocalDecoderOptions) {
     this.#options = options;
@@ -63,25 +79,40 @@ export class LocalDecoder {
       this.#fail(new DecodeError(event.message || 'The decoder cannot be loaded.', 'EngineError'));
   }
 
+  /** Whether it can do nothing more. */
+  get ended(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /**
    * Reads the header of a file: an address, or one of the visitor's. The first of a model fetches its weights and starts an engine. Rejects with
    * DecodeError, or with TileError where the file is not of the edition.
    */
-  async openPicture(
-    file: string | Blob,
-    signal?: AbortSignal,
-    edition: Edition = new Edition(),
-  ): Promise<DecodedPicture> {
+  async openPicture(file: string | Blob, options: OpenOptions = {}): Promise<DecodedPicture> {
+    const { signal, edition = new Edition(), listener = {} } = options;
     const { model, engine } = this.#options;
-    const opening = this.#call({ kind: 'open', file, model, engine }, signal);
-    const facts = (await ofEdition(edition, opening)) as PictureFacts;
+    this.#opening.add(listener);
     try {
-      edition.check(facts.version);
-    } catch (error) {
-      this.closePicture(facts.picture);
-      throw error;
+      const opening = this.#call({ kind: 'open', file, model, engine }, signal);
+      const facts = (await ofEdition(edition, opening)) as PictureFacts;
+      this.#open.set(facts.picture, listener);
+      try {
+        edition.check(facts.version);
+      } catch (error) {
+        this.closePicture(facts.picture);
+        throw error;
+      }
+      return new DecodedPicture(this, file, facts, edition);
+    } finally {
+      this.#opening.delete(listener);
+      this.#endUnused();
     }
-    return new DecodedPicture(this, file, facts, edition);
+  }
+
+  /** Another has taken its place: its threads and weights go with the last of its pictures. */
+  retire(): void {
+    this.#retired = true;
+    this.#endUnused();
   }
 
   tile(
@@ -106,7 +137,9 @@ export class LocalDecoder {
   }
 
   closePicture(picture: number): void {
+    this.#open.delete(picture);
     this.#post({ kind: 'close', picture });
+    this.#endUnused();
   }
 
   #post(message: WithoutId<ToDecoder>): number {
@@ -160,18 +193,31 @@ export class LocalDecoder {
   }
 
   #report(message: Extract<FromDecoder, { readonly kind: 'progress' | 'warning' }>): void {
-    const { onProgress, onWarning } = this.#options;
-    if (message.kind === 'warning') onWarning(message.message);
-    else onProgress(message.loaded, message.total);
+    for (const listener of this.#listeners())
+      if (message.kind === 'warning') listener.warning?.(message.message);
+      else listener.progress?.(message.loaded, message.total);
+  }
+
+  #listeners(): readonly DecodingListener[] {
+    return [...this.#opening, ...this.#open.values()];
+  }
+
+  #endUnused(): void {
+    if (this.#retired && this.#listeners().length === 0)
+      this.#end(new DecodeError('Another decoder has taken its place.', 'EngineError'));
   }
 
   #fail(error: DecodeError): void {
     if (this.#failure) return;
-    this.#failure = error;
+    this.#end(error);
+    for (const listener of this.#listeners()) listener.failure?.(error);
+  }
+
+  #end(error: DecodeError): void {
+    this.#failure ??= error;
     this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
-    this.#options.onFailure(error);
   }
 }
 

@@ -1,6 +1,10 @@
 import type { EngineChoice, EngineFacts } from './decoder-messages.ts';
-import type { Edition } from './edition.ts';
-import { type DecodedPicture, type DecodeError, LocalDecoder } from './local-decoder.ts';
+import {
+  type DecodedPicture,
+  type DecodingListener,
+  LocalDecoder,
+  type OpenOptions,
+} from './local-decoder.ts';
 import { LocalTileSource } from './local-tile-source.ts';
 import { OverviewFirst } from './overview-first.ts';
 import { decodingOf } from './permalink.ts';
@@ -12,22 +16,6 @@ import { TILE_SIZE } from './tile-source.ts';
 const MODEL = 'model/liif-1.safetensors';
 
 let shared: { readonly choice: EngineChoice; readonly decoder: LocalDecoder } | undefined;
-const listeners = new Set<DecodingListener>();
-
-/** Who shows what becomes of the decoder of this page. */
-export interface DecodingListener {
-  /** Bytes of the weights that have come, and all; only where they have to be fetched. */
-  progress?(loaded: number, total: number): void;
-  warning?(message: string): void;
-  /** It can do nothing more; the next call starts another. */
-  failure?(error: DecodeError): void;
-}
-
-/** Tells a listener until the function that comes back is called. */
-export function listenToDecoder(listener: DecodingListener): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
 
 /**
  * Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects with DecodeError, with TileError where the file
@@ -35,48 +23,30 @@ export function listenToDecoder(listener: DecodingListener): () => void {
  */
 export async function openLocally(
   file: string | Blob,
-  signal: AbortSignal,
-  choice: EngineChoice = 'auto',
-  edition?: Edition,
+  choice: EngineChoice,
+  options: OpenOptions,
 ): Promise<DecodedPicture> {
-  return decoderOf(choice).openPicture(file, signal, edition);
+  return decoderOf(choice).openPicture(file, options);
 }
 
 function decoderOf(choice: EngineChoice): LocalDecoder {
-  if (shared?.choice === choice) return shared.decoder;
-  const decoder = new LocalDecoder({
-    model: new URL(MODEL, document.baseURI).href,
-    engine: choice,
-    onProgress: (loaded, total) => {
-      for (const listener of listeners) listener.progress?.(loaded, total);
-    },
-    onWarning: (message) => {
-      for (const listener of listeners) listener.warning?.(message);
-    },
-    onFailure: (error) => {
-      if (shared?.decoder === decoder) shared = undefined;
-      for (const listener of listeners) listener.failure?.(error);
-    },
-  });
+  if (shared?.choice === choice && !shared.decoder.ended) return shared.decoder;
+  shared?.decoder.retire();
+  const decoder = new LocalDecoder({ model: new URL(MODEL, document.baseURI).href, engine: choice });
   shared = { choice, decoder };
   return decoder;
 }
 
-/** A file as the viewer shows it; `listener` is told how far the decoder has come. Rejects as `openLocally` does. */
+/** A file as the viewer shows it; `listener` is told of its decoder until the picture is closed. Rejects as `openLocally` does. */
 export async function openPicture(
   file: string | Blob,
   title: string,
   listener: DecodingListener,
   signal: AbortSignal,
 ): Promise<ShownPicture> {
-  const forget = listenToDecoder(listener);
-  try {
-    const choice = decodingOf(location.hash);
-    const wanted = choice === undefined || choice === 'here' ? 'auto' : choice;
-    return decodedHere(await openLocally(file, signal, wanted), title);
-  } finally {
-    forget();
-  }
+  const choice = decodingOf(location.hash);
+  const wanted = choice === undefined || choice === 'here' ? 'auto' : choice;
+  return decodedHere(await openLocally(file, wanted, { signal, listener }), title);
 }
 
 /** A picture as the viewer shows it, decoded here. `like`: the same picture of a server, whose name and comparisons it keeps. */

@@ -14,6 +14,7 @@ import { sendFile } from './send-file.ts';
 import { type ShownPicture, serverPicture } from './shown-picture.ts';
 import { StartPage } from './start-page.ts';
 import { applyTheme } from './theme.ts';
+import type { ViewPage } from './view-page.ts';
 
 applyTheme();
 const page = document.getElementById('page')!;
@@ -125,41 +126,45 @@ async function showLocally(
   const loading = new LoadingPage(page, title, back);
   shown = loading;
   try {
-    const [pages, { listenToDecoder, openPicture }] = await Promise.all([
+    const [pages, { openPicture }] = await Promise.all([
       import('./view-page.ts'),
       import('./local-picture.ts'),
     ]);
-    const listener = {
-      progress: (loaded: number, total: number) => loading.progress(loaded, total),
-      warning: (message: string) => notices.show(message, { forMs: 8000 }),
-    };
-    const picture = await openPicture(file, title, listener, signal);
+    let view: ViewPage | undefined;
+    const picture = await openPicture(
+      file,
+      title,
+      {
+        progress: (loaded, total) => loading.progress(loaded, total),
+        warning: (message) => notices.show(message, { forMs: 8000 }),
+        // Of one that could not be opened its own page tells.
+        failure: (error) => view && tellStopped(error, signal),
+      },
+      signal,
+    );
     if (signal.aborted) {
       picture.close?.();
       return;
     }
-    const view = viewPage(pages, picture, carried);
-    const forget = listenToDecoder({
-      warning: listener.warning,
-      failure: (error) => {
-        const notice = notices.show(`The decoder has stopped. ${error.message}`, {
-          forMs: 0,
-          kind: 'fault',
-          action: { name: 'Start it again', run: () => void route() },
-        });
-        onAbort(signal, notice.close);
-      },
-    });
+    view = viewPage(pages, picture, carried);
     shown = {
       close() {
-        forget();
-        view.close();
+        view?.close();
         picture.close?.();
       },
     };
   } finally {
     loading.end();
   }
+}
+
+function tellStopped(error: Error, signal: AbortSignal): void {
+  const notice = notices.show(`The decoder has stopped. ${error.message}`, {
+    forMs: 0,
+    kind: 'fault',
+    action: { name: 'Start it again', run: () => void route() },
+  });
+  onAbort(signal, notice.close);
 }
 
 function open(id: string): void {

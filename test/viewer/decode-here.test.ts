@@ -471,6 +471,30 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     await page.close();
   });
 
+  it('ends a decoder once another has taken its place', async () => {
+    const server = await pictureServer({ maxWaitMs: 30_000 });
+    const page = await openPage();
+    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1&decode=wasm`);
+    await decodedTiles(page);
+    const workers = page.workers().length;
+    for (const decoding of ['here', 'wasm', 'here']) {
+      await page.evaluate(async (value) => {
+        const followed = new Promise((resolve) => addEventListener('hashchange', resolve, { once: true }));
+        location.hash = `#x=256&y=192&z=1&decode=${value}`;
+        await followed;
+      }, decoding);
+      await page.getByText(/^WebAssembly/).waitFor();
+      await decodedTiles(page);
+    }
+    await expect.poll(() => page.workers().length).toBe(workers);
+    // It stays for the next picture where nothing takes its place.
+    await page.keyboard.press('d');
+    await page.getByText('By the server').waitFor();
+    expect(page.workers().length).toBe(workers);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('is loaded anew where the decoder has gone with the version that the page is of', async () => {
     const server = await pictureServer();
     const page = await openPage();
