@@ -1,15 +1,18 @@
 import { element } from './element.ts';
 import type { PictureMap } from './picture-map.ts';
 import { digitsFor, FRACTION_BITS, formatDecimal, type Position } from './position.ts';
+import { RestingRequest } from './resting-request.ts';
 import { retryDelay } from './retry.ts';
-import type { SampleWindow } from './shown-picture.ts';
+import type { SampleWindow, ShownPicture } from './shown-picture.ts';
 import { TileError } from './tile-source.ts';
 
 /** Samples on a side of the grid; odd, so that one is in the middle. */
 const SIDE = 9;
 /** Samples fetched at once, around the grid. */
 const FETCHED = 64;
-const VALUE_AFTER_MS = 120;
+
+/** Red, green, blue, alpha. */
+type Sample = readonly [number, number, number, number];
 
 /**
  * Exact samples of the picture around the pointer, or around the middle of the map where there is none. Past native it also tells what the
@@ -30,12 +33,14 @@ export class Inspector {
   readonly #swatch = element('span', { class: 'swatch' });
   readonly #pointRow: HTMLElement;
   #pointer: { readonly x: number; readonly y: number } | undefined;
-  #samples: { readonly window: SampleWindow; readonly pixels: ImageData } | undefined;
+  #samples: Samples | undefined;
+  /** The last pixel that was asked for alone. */
+  #alone: { readonly x: number; readonly y: number; readonly sample: Sample } | undefined;
   #loading: { readonly window: SampleWindow; readonly controller: AbortController } | undefined;
-  #valueRequest: AbortController | undefined;
+  readonly #valueRequest = new RestingRequest();
+  readonly #sampleRequest = new RestingRequest();
   #failures = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(picture: PictureMap) {
     this.#picture = picture;
@@ -69,10 +74,10 @@ export class Inspector {
     });
     map.on('move zoom moveend', () => this.#update());
     map.on('unload', () => {
-      clearTimeout(this.#timer);
       clearTimeout(this.#retryTimer);
       this.#loading?.controller.abort();
-      this.#valueRequest?.abort();
+      this.#valueRequest.cancel();
+      this.#sampleRequest.cancel();
     });
   }
 
@@ -98,42 +103,68 @@ export class Inspector {
     this.#pixel.textContent = inside ? `${x}, ${y}` : 'outside';
     const missing = inside && !this.#holds(this.#samples?.window, x, y);
     if (missing && !this.#holds(this.#loading?.window, x, y)) void this.#load(x, y);
-    const sample = inside ? this.#sampleAt(x, y) : undefined;
-    this.#value.replaceChildren();
-    if (sample) {
-      this.#swatch.style.background = this.#colorOf([sample[0], sample[1], sample[2], 255]);
-      this.#value.append(this.#swatch, valueText(sample));
-    } else this.#value.textContent = inside ? '…' : '–';
+    this.#sampleRequest.cancel();
+    if (inside) this.#showSampleAt(x, y);
+    else this.#value.textContent = '–';
     this.#draw(x, y);
     this.#showValueAt(inside && screenExponent > 0 ? position : undefined);
+  }
+
+  /** Where a canvas has rounded it, it is asked for alone once the pointer rests. */
+  #showSampleAt(x: number, y: number): void {
+    const sample = this.#sampleAt(x, y);
+    if (!sample) {
+      this.#value.textContent = '…';
+      return;
+    }
+    const rounded = this.#samples!.rounded && sample[3] < 255;
+    const { x: knownX, y: knownY, sample: known } = this.#alone ?? {};
+    if (!rounded || (x === knownX && y === knownY)) {
+      this.#showSample(rounded ? known! : sample);
+      return;
+    }
+    this.#showSample(sample, 'about ');
+    const { picture } = this.#picture;
+    if (picture.valueAt) this.#sampleRequest.ask((signal) => this.#askFor(x, y, picture, signal));
+  }
+
+  #showSample(sample: Sample, about = ''): void {
+    const [red, green, blue] = sample;
+    this.#swatch.style.background = this.#colorOf([red, green, blue, 255]);
+    this.#value.replaceChildren(this.#swatch, `${about}${valueText(sample)}`);
+  }
+
+  async #askFor(x: number, y: number, picture: ShownPicture, signal: AbortSignal): Promise<void> {
+    try {
+      // Whole coordinates name a pixel.
+      const sample = await picture.valueAt!(String(x), String(y), signal);
+      this.#alone = { x, y, sample };
+      this.#failures = 0;
+      this.#showSample(sample);
+    } catch (error) {
+      if (!signal.aborted) this.#tryLater(error);
+    }
   }
 
   /** Asks for the value between samples, once the pointer rests. */
   #showValueAt(position: Position | undefined): void {
     const { picture, screenExponent } = this.#picture;
     this.#pointRow.hidden = position === undefined || !picture.valueAt || !picture.synthesizes;
-    clearTimeout(this.#timer);
-    this.#valueRequest?.abort();
+    this.#valueRequest.cancel();
     if (this.#pointRow.hidden || !position) return;
     this.#pointValue.textContent = '…';
-    const controller = new AbortController();
-    this.#valueRequest = controller;
-    this.#timer = setTimeout(async () => {
+    this.#valueRequest.ask(async (signal) => {
       try {
         const digits = Math.min(300, digitsFor(screenExponent) + 1);
-        const value = await picture.valueAt!(
-          formatDecimal(position.x, digits),
-          formatDecimal(position.y, digits),
-          controller.signal,
-        );
-        this.#pointValue.textContent = valueText(value);
+        const [x, y] = [formatDecimal(position.x, digits), formatDecimal(position.y, digits)];
+        this.#pointValue.textContent = valueText(await picture.valueAt!(x, y, signal));
         this.#failures = 0;
       } catch (error) {
-        if (controller.signal.aborted) return;
+        if (signal.aborted) return;
         this.#pointValue.textContent = 'not available';
         this.#tryLater(error);
       }
-    }, VALUE_AFTER_MS);
+    });
   }
 
   #holds(window: SampleWindow | undefined, x: number, y: number): boolean {
@@ -159,9 +190,10 @@ export class Inspector {
     const controller = new AbortController();
     this.#loading = { window, controller };
     try {
-      const pixels = await pixelsOf(await picture.samples(window, controller.signal));
+      const source = await picture.samples(window, controller.signal);
+      const pixels = await pixelsOf(source);
       if (controller.signal.aborted) return;
-      this.#samples = { window, pixels };
+      this.#samples = { window, pixels, rounded: pixels !== source };
       this.#failures = 0;
     } catch (error) {
       if (controller.signal.aborted) return;
@@ -182,21 +214,21 @@ export class Inspector {
     this.#retryTimer = setTimeout(() => this.#update(), retryDelay(error, this.#failures));
   }
 
-  #sampleAt(x: number, y: number): [number, number, number, number] | undefined {
+  #sampleAt(x: number, y: number): Sample | undefined {
     if (!this.#samples) return undefined;
     const { window, pixels } = this.#samples;
     const column = x - window.left;
     const row = y - window.top;
     if (column < 0 || row < 0 || column >= window.width || row >= window.height) return undefined;
     const at = (row * pixels.width + column) * 4;
-    return [...pixels.data.subarray(at, at + 4)] as [number, number, number, number];
+    return [...pixels.data.subarray(at, at + 4)] as unknown as Sample;
   }
 
   get #colorSpace(): PredefinedColorSpace {
     return this.#picture.picture.source.colorSpace ?? 'srgb';
   }
 
-  #colorOf(sample: readonly [number, number, number, number]): string {
+  #colorOf(sample: Sample): string {
     const [red, green, blue, alpha] = sample.map((value) => value / 255);
     return `color(${this.#colorSpace} ${red} ${green} ${blue} / ${alpha})`;
   }
@@ -229,6 +261,14 @@ export class Inspector {
   }
 }
 
+/** Native pixels of a part of the picture. */
+interface Samples {
+  readonly window: SampleWindow;
+  readonly pixels: ImageData;
+  /** A canvas has multiplied their colors by alpha: under strong transparency they are not what is stored. */
+  readonly rounded: boolean;
+}
+
 /** Samples as they are stored: not converted to the screen's colors. */
 async function pixelsOf(source: ImageBitmapSource): Promise<ImageData> {
   if (source instanceof ImageData) return source;
@@ -240,6 +280,6 @@ async function pixelsOf(source: ImageBitmapSource): Promise<ImageData> {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-function valueText([red, green, blue, alpha]: readonly [number, number, number, number]): string {
+function valueText([red, green, blue, alpha]: Sample): string {
   return `${red}, ${green}, ${blue}${alpha === 255 ? '' : `, alpha ${alpha}`}`;
 }

@@ -116,10 +116,14 @@ export class SaveDialog {
   #describe(): void {
     const size = this.#size();
     this.#save.disabled = typeof size === 'string';
-    this.#note.textContent =
-      typeof size === 'string'
-        ? size
-        : `${size.width} × ${size.height} pixels, scale ${formatScale(size.zoom - this.#picture.nativeZoom)}, PNG`;
+    if (typeof size === 'string') {
+      this.#note.textContent = size;
+      return;
+    }
+    const scale = formatScale(size.zoom - this.#picture.nativeZoom);
+    // Canvases multiply colors by alpha.
+    const rounded = this.#picture.picture.alpha ? '; colors under strong transparency are rounded' : '';
+    this.#note.textContent = `${size.width} × ${size.height} pixels, scale ${scale}, PNG${rounded}`;
   }
 
   async #run(): Promise<void> {

@@ -17,7 +17,7 @@ const PARALLEL = 6;
 
 /**
  * The region as PNG, in the color space of its source where the browser knows that, made of its tiles; exactly its pixels where the zoom is whole, otherwise reduced from the next one. Transparent
- * outside the picture. Rejects with the first tile's error, or with the signal's reason.
+ * outside the picture. Where it is transparent itself, a canvas rounds its colors, the more the less is seen of them. Rejects with the first tile's error, or with the signal's reason.
  */
 export async function savedRegion(
   source: TileSource,

@@ -1,12 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
+import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
 import { builtViewer, MISSING, openPage, quickEngine } from './browser.ts';
 
 const there = MISSING === undefined;
 const file = await encoded(picture(400, 300));
 const server = there
   ? await startServer({
-      roots: [await directoryOf({ 'noise.liif': file })],
+      roots: [
+        await directoryOf({
+          'noise.liif': file,
+          'clear.png': await imageOf(picture(40, 30, 4))
+            .png()
+            .toBuffer(),
+        }),
+      ],
       openEngine: quickEngine,
       viewer: await builtViewer(),
       maxWaitMs: 30_000,
@@ -78,6 +85,18 @@ describe.skipIf(!there)(`saving what is in view${MISSING ? ` (${MISSING})` : ''}
     expect(await page.locator('dialog[open]').count()).toBe(0);
     expect(page.faults).toEqual([]);
     await page.close();
+  });
+
+  it('says that colors under strong transparency are rounded, where there is any', async () => {
+    const words = async (title: string) => {
+      const { page } = await open(title);
+      await page.keyboard.press('s');
+      const note = await page.locator('.dialog-note').first().textContent();
+      await page.close();
+      return note;
+    };
+    expect(await words('clear')).toMatch(/PNG; colors under strong transparency are rounded$/);
+    expect(await words('noise')).toMatch(/PNG$/);
   });
 
   it('saves nothing once its page has been left', async () => {
