@@ -1,7 +1,15 @@
 import { element } from './element.ts';
 
-/** Takes files that are dropped anywhere on the page; `describe` says what would become of them. */
-export function takeDrops(describe: () => string, onFiles: (files: readonly File[]) => void): void {
+export interface DropOptions {
+  /** Files have come over the page. */
+  readonly onEnter: () => void;
+  /** What would become of them. */
+  readonly describe: () => string;
+  readonly onFiles: (files: readonly File[]) => void;
+}
+
+/** Takes files that are dropped anywhere on the page. */
+export function takeDrops({ onEnter, describe, onFiles }: DropOptions): void {
   const veil = element(
     'div',
     { class: 'drop-veil', attributes: { hidden: true, 'aria-hidden': 'true' } },
@@ -14,6 +22,7 @@ export function takeDrops(describe: () => string, onFiles: (files: readonly File
   addEventListener('dragover', (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault();
+    if (veil.hidden) onEnter();
     const words = describe();
     event.dataTransfer!.dropEffect = 'copy';
     veil.firstElementChild!.textContent = words;

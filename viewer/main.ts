@@ -27,6 +27,7 @@ let gallery: Gallery | undefined;
 const filesOnly = document.documentElement.dataset.host === 'files';
 /** Whether the server takes images; undefined until it is known. */
 let uploads: boolean | undefined = filesOnly ? false : undefined;
+let asking: Promise<boolean> | undefined;
 let routing = new AbortController();
 let place: string | undefined;
 
@@ -199,16 +200,24 @@ async function drop(files: readonly File[]): Promise<void> {
   const others = files.filter((file) => !isLiif(file));
   if (own.length > 0) void openFiles(own);
   if (own.length > 0 && others.length === 0) return;
-  await takesUploads();
-  if (uploads) await take(others, own.length === 0);
-  else
-    notices.show(`${refused(others)}, and no other images are taken here.`, { kind: 'fault', forMs: 8000 });
+  const fault = (text: string) => notices.show(text, { kind: 'fault', forMs: 8000 });
+  const name = namesOf(others);
+  const several = others.length > 1;
+  try {
+    if (await takesUploads()) await take(others, own.length === 0);
+    else
+      fault(
+        `${name} ${several ? 'are not .liif files' : 'is not a .liif file'}, and no other images are taken here.`,
+      );
+  } catch (error) {
+    fault(`${name} ${several ? 'were' : 'was'} not sent. ${(error as Error).message}`);
+  }
 }
 
-function refused([first, ...others]: readonly File[]): string {
+function namesOf([first, ...others]: readonly File[]): string {
   const name = first?.name ?? 'This';
-  if (others.length === 0) return `${name} is not a .liif file`;
-  return `${name} and ${others.length === 1 ? others[0]!.name : `${others.length} others`} are not .liif files`;
+  if (others.length === 0) return name;
+  return `${name} and ${others.length === 1 ? others[0]!.name : `${others.length} others`}`;
 }
 
 /** Opens the first, and offers to go on with the others. */
@@ -228,8 +237,7 @@ async function openFiles([first, ...others]: readonly File[]): Promise<void> {
       },
     );
   if (!(await opening)) return;
-  await takesUploads();
-  if (!uploads) return;
+  if (!(await takesUploads().catch(() => false))) return;
   const notice = own.show(`${first!.name} is decoded here; nothing was sent.`, {
     forMs: 8000,
     action: {
@@ -267,8 +275,23 @@ async function take(files: readonly File[], mayOpen = true): Promise<void> {
   if (shown === gallery) await gallery?.refresh();
 }
 
-async function takesUploads(): Promise<void> {
-  uploads ??= (await listImages(0, 1).catch(() => undefined))?.upload ?? false;
+/** Whether the server takes images. Those who ask meanwhile share a request. Rejects with ServerError where it does not tell; the next time it is asked anew. */
+function takesUploads(): Promise<boolean> {
+  if (uploads !== undefined) return Promise.resolve(uploads);
+  asking ??= askForUploads().finally(() => {
+    asking = undefined;
+  });
+  return asking;
+}
+
+async function askForUploads(): Promise<boolean> {
+  try {
+    uploads = (await listImages(0, 1)).upload;
+  } catch (error) {
+    if (!(error instanceof NoTileServer)) throw error;
+    uploads = false;
+  }
+  return uploads;
 }
 
 /** What a page is of; changes of the hash alone are the page's own. */
@@ -276,13 +299,12 @@ function placeOf(): string {
   return `${location.pathname}${location.search} ${localFileIn(history.state)?.file ?? ''}`;
 }
 
-takeDrops(
-  () => {
-    if (uploads === undefined) void takesUploads();
-    return uploads ? 'Drop to add; a .liif is opened here' : 'Drop a .liif to open it';
-  },
-  (files) => void drop(files),
-);
+takeDrops({
+  // A server that does not answer is told of when they are dropped.
+  onEnter: () => void takesUploads().catch(() => {}),
+  describe: () => (uploads ? 'Drop to add; a .liif is opened here' : 'Drop a .liif to open it'),
+  onFiles: (files) => void drop(files),
+});
 addEventListener('popstate', () => {
   if (placeOf() !== place || !shown) void route();
 });

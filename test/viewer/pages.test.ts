@@ -29,6 +29,16 @@ afterAll(() => {
   for (const host of hosts) host.close();
 });
 
+/** Drags a file over the page, which hears of it many times. */
+function dragOver(page: Page, times: number): Promise<void> {
+  return page.evaluate((count) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(['file'], 'a.png'));
+    for (let i = 0; i < count; i++)
+      document.body.dispatchEvent(new DragEvent('dragover', { dataTransfer, bubbles: true }));
+  }, times);
+}
+
 /** A host of plain files; `mark` as `liif viewer` marks its page. */
 async function staticHost(mark = false): Promise<StaticHost> {
   const page = await readFile(join(viewer, 'index.html'), 'utf8');
@@ -302,6 +312,35 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.waitForSelector('.start');
     await page.waitForLoadState('networkidle');
     expect(missing).toEqual([`${host.url}pictures.json`]);
+    await page.close();
+  });
+
+  it('asks once while a file is dragged whether it may be sent, says that nobody answers, and asks again', async () => {
+    const page = await open('view?id=noise');
+    let asked = 0;
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await intercept(page, '**/api/images?offset*', async (route) => {
+      asked++;
+      await held;
+      await route.abort();
+    });
+    await dragOver(page, 20);
+    await drop(page, { 'late.png': png });
+    release();
+    await page.getByText('late.png was not sent. The server cannot be reached.').waitFor();
+    expect(asked).toBe(1);
+    await page.unroute('**/api/images?offset*');
+    const words = async () => {
+      await dragOver(page, 1);
+      return page.locator('.drop-veil').textContent();
+    };
+    await expect.poll(words).toBe('Drop to add; a .liif is opened here');
+    await drop(page, { 'late.png': png });
+    await headed(page, 'late');
+    expect(page.faults).toEqual([]);
     await page.close();
   });
 
