@@ -25,7 +25,7 @@ export function fileButton(
   });
   return element(
     'label',
-    { class: plain ? 'add add-plain' : 'add', attributes: { for: id } },
+    { class: plain ? 'add add-plain' : 'add', attributes: { for: id, title: name } },
     icon(plain ? 'open' : 'upload'),
     element('span', { text: name }),
     input,

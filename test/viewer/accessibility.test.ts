@@ -18,10 +18,14 @@ const server = there
   : undefined;
 
 describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${MISSING})` : ''}`, () => {
-  it.each(['light', 'dark'] as const)(
-    'get a gallery and a viewer in which axe finds nothing, %s',
-    async (colorScheme) => {
-      const page = await openPage({ colorScheme });
+  it.each([
+    ['light', 800, 600],
+    ['dark', 800, 600],
+    ['light', 320, 640],
+  ] as const)(
+    'get a gallery and a viewer in which axe finds nothing, %s, %i wide',
+    async (colorScheme, width, height) => {
+      const page = await openPage({ colorScheme, viewport: { width, height } });
       await page.goto(server!.localUrl);
       await page.waitForSelector('.card');
       expect(await findings(page)).toEqual([]);
@@ -67,6 +71,17 @@ describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${
     await page.getByRole('button', { name: 'Compare' }).click();
     const slider = page.getByRole('slider', { name: /Curtain/ });
     expect(await slider.getAttribute('aria-valuetext')).toMatch(/% picture/);
+    await page.close();
+  });
+
+  it('find the buttons of files and their names in a narrow window', async () => {
+    const page = await openPage({ viewport: { width: 320, height: 640 } });
+    await page.goto(server!.localUrl);
+    await page.waitForSelector('.card');
+    for (const name of ['Open a file', 'Add images']) {
+      await page.getByRole('button', { name, exact: true }).waitFor({ state: 'attached' });
+      await page.getByTitle(name, { exact: true }).waitFor();
+    }
     await page.close();
   });
 
