@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
@@ -53,7 +54,11 @@ describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${
     // A keyboard user sees where the focus is.
     await page.keyboard.press('Tab');
     await page.keyboard.press('Shift+Tab');
-    expect(await map.evaluate((element) => getComputedStyle(element).outlineStyle)).toBe('solid');
+    await tilesLoaded(page);
+    const edge = await page.screenshot({ clip: { x: 0, y: 300, width: 4, height: 1 } });
+    const [white, black] = [255, 0].map((value) => Array<number>(6).fill(value));
+    // Of two colors, one of which is seen on any tile.
+    expect([...(await sharp(edge).removeAlpha().raw().toBuffer())]).toEqual([...white!, ...black!]);
     for (const name of [
       'Zoom in',
       'Zoom out',
