@@ -281,6 +281,8 @@ export class ViewPage {
   }
 
   async #copyLink(): Promise<void> {
+    // Who copies in the midst of a zoom means where it is going.
+    this.picture.motion.finish();
     this.#writeLink();
     try {
       await navigator.clipboard.writeText(location.href);

@@ -72,6 +72,13 @@ export class ZoomMotion {
     this.#end();
   }
 
+  /** Arrives at once. */
+  finish(): void {
+    if (this.#frame === undefined) return;
+    cancelAnimationFrame(this.#frame);
+    this.#arrive();
+  }
+
   #step(now: number): void {
     const { zoom } = this.#view;
     const left = this.#target - zoom;

@@ -63,6 +63,16 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.close();
   });
 
+  it('copies a link to where a zoom is going', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=1', { reducedMotion: 'no-preference' });
+    const hash = await page.evaluate(() => {
+      for (const key of '++l') dispatchEvent(new KeyboardEvent('keydown', { key }));
+      return location.hash;
+    });
+    expect(hash).toMatch(/&z=3$/);
+    await page.close();
+  });
+
   it('shows the picture on one side of the curtain and the original on the other', async () => {
     const page = await open('view?id=noise#x=200&y=150&z=1&compare=original&at=0.5', {
       viewport: { width: 400, height: 300 },
