@@ -153,22 +153,27 @@ export class Curtain {
   }
 
   #drag(): void {
-    const to = (event: PointerEvent) => {
+    const place = (event: PointerEvent) => {
       const { left, width } = this.#picture.map.getContainer().getBoundingClientRect();
-      this.moveTo((event.clientX - left) / width);
+      return (event.clientX - left) / width;
     };
+    // Taken beside its middle, it stays under the pointer as it was.
+    let offset = 0;
     this.#line.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return;
+      offset = this.#at - place(event);
       this.#line.setPointerCapture(event.pointerId);
       this.#handle.focus();
       event.preventDefault();
     });
     this.#line.addEventListener('pointermove', (event) => {
-      if (this.#line.hasPointerCapture(event.pointerId)) to(event);
+      if (this.#line.hasPointerCapture(event.pointerId)) this.moveTo(place(event) + offset);
     });
   }
 
   #keys(event: KeyboardEvent): void {
+    // The browser's own, back and forward for instance.
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
     const step = event.shiftKey ? KEY_STEP * 5 : KEY_STEP;
     const moves: Readonly<Record<string, number>> = {
       ArrowLeft: this.#at - step,

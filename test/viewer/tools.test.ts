@@ -63,6 +63,32 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.close();
   });
 
+  it('leaves keys with Alt to the browser while the curtain has the focus', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=5');
+    await page.keyboard.press('c');
+    const left = await page.evaluate(() => {
+      const heard: boolean[] = [];
+      addEventListener('keydown', (event) => heard.push(!event.defaultPrevented), { once: true });
+      const init = { key: 'ArrowLeft', bubbles: true, cancelable: true };
+      document.activeElement!.dispatchEvent(new KeyboardEvent('keydown', { ...init, altKey: true }));
+      return heard;
+    });
+    expect(left).toEqual([true]);
+    expect(await page.getByRole('slider').getAttribute('aria-valuenow')).toBe('50');
+    await page.close();
+  });
+
+  it('moves the curtain by as much as the pointer moves, wherever it is taken', async () => {
+    const page = await open('view?id=noise#x=200&y=150&z=5');
+    await page.keyboard.press('c');
+    await page.mouse.move(415, 300);
+    await page.mouse.down();
+    await page.mouse.move(435, 300);
+    await page.mouse.up();
+    await page.waitForFunction(() => location.hash.endsWith('&at=0.525'));
+    await page.close();
+  });
+
   it('copies a link to where a zoom is going', async () => {
     const page = await open('view?id=noise#x=200&y=150&z=1', { reducedMotion: 'no-preference' });
     const hash = await page.evaluate(() => {
