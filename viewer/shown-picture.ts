@@ -62,6 +62,8 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
   const info = await imageInfo(id, signal);
   const server = serverRoot();
   const path = encodeURIComponent(info.id);
+  // Where names that are addresses of the server's own are escaped.
+  const [root] = info.tiles.split('/{z}/') as [string];
   const original =
     info.original === undefined ? undefined : await imageInfo(info.original, signal).catch(() => undefined);
   const edition = new Edition(info.version);
@@ -104,7 +106,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
       return fetchImage(address, { signal }, edition);
     },
     async valueAt(x, y, abort) {
-      const response = await fetch(addressOf(`/${path}/pixel?x=${x}&y=${y}`), { signal: abort });
+      const response = await fetch(addressOf(`${root}/pixel?x=${x}&y=${y}`), { signal: abort });
       edition.check(versionIn(response));
       if (!response.ok) throw new Error(`The server answered ${response.status}.`);
       const { rgba } = (await response.json()) as { rgba: readonly [number, number, number, number] };

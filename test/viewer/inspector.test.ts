@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { directoryOf, imageOf, startServer } from '../server/server-fixture.ts';
+import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
 import { builtViewer, intercept, MISSING, openView, quickEngine } from './browser.ts';
 
 const there = MISSING === undefined;
@@ -12,6 +12,7 @@ const server = there
       roots: [
         await directoryOf({
           'faint.png': await imageOf(faint).png().toBuffer(),
+          'api.liif': await encoded(picture(80, 60)),
         }),
       ],
       openEngine: quickEngine,
@@ -33,6 +34,14 @@ describe.skipIf(!there)(`the pixel inspector${MISSING ? ` (${MISSING})` : ''}`, 
     reachable = true;
     await inspector(page).getByText('200, 100, 50, alpha 6', { exact: true }).waitFor();
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('tells the value at a point of a picture that is named like an address of the server', async () => {
+    const page = await openView(server!.localUrl, 'api#x=40.3&y=30.6&z=5');
+    await page.getByRole('button', { name: 'Inspect pixels' }).click();
+    const [red, green, blue] = (await server!.get('/%61pi/pixel?x=40.3&y=30.6')).json().rgba;
+    await inspector(page).getByText(`At the point${red}, ${green}, ${blue}`).waitFor();
     await page.close();
   });
 });
