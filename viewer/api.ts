@@ -80,12 +80,13 @@ function send(file: File, onProgress: (progress: number) => void, signal: AbortS
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     // What the server takes as a name.
-    const name = file.name
+    const letters = file.name
       .normalize()
       .replaceAll(/[^\p{L}\p{N}\p{M} ._()+-]/gu, '_')
-      .replace(/^[^\p{L}\p{N}_]+/u, '')
-      .slice(0, 90);
-    request.open('POST', addressOf(`/api/images?name=${encodeURIComponent(name || 'image')}`));
+      .replace(/^[^\p{L}\p{N}_]+/u, '');
+    // Letters of two units stay whole.
+    const name = [...letters].slice(0, 90).join('') || 'image';
+    request.open('POST', addressOf(`/api/images?name=${encodeURIComponent(name)}`));
     request.responseType = 'json';
     request.setRequestHeader('Content-Type', 'application/octet-stream');
     request.upload.addEventListener('progress', ({ loaded, total }) =>

@@ -149,7 +149,7 @@ export class SaveDialog {
       // Nothing ends an image that is being encoded.
       signal.throwIfAborted();
       const url = URL.createObjectURL(blob);
-      const name = picture.title.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-');
+      const name = picture.title.normalize().replaceAll(/[^\p{L}\p{N}\p{M}._-]+/gu, '-');
       const download = `${name}-${size.width}x${size.height}.png`;
       element('a', { attributes: { href: url, download } }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60_000);

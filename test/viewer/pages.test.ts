@@ -344,6 +344,13 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('sends a file whose name has a letter of two units where names end', async () => {
+    const page = await open();
+    await drop(page, { [`${'a'.repeat(89)}\u{20bb7}.png`]: png });
+    await headed(page, `${'a'.repeat(89)}\u{20bb7}`);
+    await page.close();
+  });
+
   it('stays with who has gone elsewhere while an upload was encoded, and offers to open it', async () => {
     const page = await open();
     // Held back as by a server that has much to do.

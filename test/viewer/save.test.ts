@@ -12,6 +12,8 @@ const server = there
           'clear.png': await imageOf(picture(40, 30, 4))
             .png()
             .toBuffer(),
+          // As some systems write them: marks of their own after the letters.
+          'Cafe\u0301 हिन्दी.liif': file,
         }),
       ],
       openEngine: quickEngine,
@@ -84,6 +86,14 @@ describe.skipIf(!there)(`saving what is in view${MISSING ? ` (${MISSING})` : ''}
     expect(await saving(({ names }) => names)).toEqual(['noise-32x24.png']);
     expect(await page.locator('dialog[open]').count()).toBe(0);
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('calls the image what the picture is called, in whatever script', async () => {
+    const { page, saving, save } = await open('हिन्दी');
+    await save(64);
+    await saving((it) => it.release());
+    expect(await saving(({ names }) => names)).toEqual(['Café-हिन्दी-64x48.png']);
     await page.close();
   });
 
