@@ -1,23 +1,33 @@
 import { element } from './element.ts';
 
-const KEYS: readonly (readonly [string, string])[] = [
+/** What the page of one picture has, and that of another may not have. */
+export interface PageTools {
+  readonly curtain: boolean;
+  readonly navigator: boolean;
+  /** Whether there is a choice who decodes. */
+  readonly decoding: boolean;
+  readonly link: boolean;
+}
+
+const KEYS: readonly (readonly [key: string, meaning: string, tool?: keyof PageTools])[] = [
   ['+ −', 'Zoom in and out, also wheel, pinch, double click'],
   ['← ↑ → ↓', 'Move; with Shift, further'],
   ['0', 'Whole picture'],
   ['1', 'Pixel for pixel'],
-  ['C', 'Compare with the curtain; arrows move it when it has the focus'],
+  ['C', 'Compare with the curtain; arrows move it when it has the focus', 'curtain'],
   ['I', 'Pixel inspector'],
-  ['N', 'Navigator'],
-  ['D', 'Decode here, in the browser, or on the server'],
+  ['N', 'Navigator', 'navigator'],
+  ['D', 'Decode here, in the browser, or on the server', 'decoding'],
   ['S', 'Save what is in view'],
-  ['L', 'Copy a link to this view'],
+  ['L', 'Copy a link to this view', 'link'],
   ['F', 'Full screen'],
   ['T', 'Light, dark or as the system'],
   ['Esc', 'Close tools'],
   ['?', 'This help'],
 ];
 
-export function helpDialog(): HTMLDialogElement {
+/** Lists the keys that do something on a page with these tools. */
+export function helpDialog(tools: PageTools): HTMLDialogElement {
   const dialog = element(
     'dialog',
     { class: 'dialog panel', attributes: { 'aria-labelledby': 'help-title' } },
@@ -26,7 +36,7 @@ export function helpDialog(): HTMLDialogElement {
     element(
       'dl',
       { class: 'keys' },
-      ...KEYS.map(([key, meaning]) =>
+      ...KEYS.filter(([, , tool]) => tool === undefined || tools[tool]).map(([key, meaning]) =>
         element(
           'div',
           {},

@@ -30,6 +30,8 @@ let uploads: boolean | undefined = filesOnly ? false : undefined;
 let asking: Promise<boolean> | undefined;
 let routing = new AbortController();
 let place: string | undefined;
+/** The file of the visitor that is shown. */
+let shownFile: LocalFile | undefined;
 
 /** What the address, or the entry of the history, names; nothing: all pictures. */
 function wanted() {
@@ -55,6 +57,7 @@ async function route(view?: CarriedView): Promise<boolean> {
   shown = undefined;
   place = placeOf();
   const { local, source, id } = wanted();
+  shownFile = local;
   try {
     if (local) await showOwn(local, signal);
     else if (source !== null) await showLocally(...sourceAddress(source), signal, view);
@@ -190,7 +193,7 @@ function back(): void {
     history.back();
     return;
   }
-  history.pushState(null, '', './');
+  history.pushState({}, '', './');
   void route();
 }
 
@@ -305,7 +308,11 @@ takeDrops({
   describe: () => (uploads ? 'Drop to add; a .liif is opened here' : 'Drop a .liif to open it'),
   onFiles: (files) => void drop(files),
 });
+// All entries of the page's own have a state.
+history.replaceState(history.state ?? {}, '');
 addEventListener('popstate', () => {
+  // That of a hash which was written by hand has none, and shows the same file.
+  if (history.state === null && shownFile) history.replaceState(shownFile, '');
   if (placeOf() !== place || !shown) void route();
 });
 void route();

@@ -39,7 +39,7 @@ export class ViewPage {
   readonly #navigator: Navigator | undefined;
   readonly #save: SaveDialog;
   readonly #decodeSwitch: DecodeSwitch | undefined;
-  readonly #help = helpDialog();
+  readonly #help: HTMLDialogElement;
   readonly #buttons: {
     readonly compare?: HTMLButtonElement;
     readonly inspect: HTMLButtonElement;
@@ -91,6 +91,12 @@ export class ViewPage {
             onChange: () => this.#writeLink(),
           });
 
+    this.#help = helpDialog({
+      curtain: this.#curtain !== undefined,
+      navigator: this.#navigator !== undefined,
+      decoding: this.#decodeSwitch !== undefined,
+      link: picture.hasAddress,
+    });
     const compare =
       this.#curtain &&
       iconButton('Compare', 'compare', () => this.#toggleCurtain(), { key: 'C', toggle: true });

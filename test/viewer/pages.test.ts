@@ -13,6 +13,7 @@ const liif = await readBytes('format-spec/vectors/valid/released-photograph.liif
 const directory = await directoryOf({
   'noise.liif': await encoded(picture(400, 300)),
   'other.liif': await encoded(picture(40, 30)),
+  'plain.png': png,
 });
 const server = there
   ? await startServer({
@@ -348,6 +349,46 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     const page = await open();
     await drop(page, { [`${'a'.repeat(89)}\u{20bb7}.png`]: png });
     await headed(page, `${'a'.repeat(89)}\u{20bb7}`);
+    await page.close();
+  });
+
+  it('goes on to show a file of the visitor when another view is written into the address', async () => {
+    const page = await open('', (await staticHost()).url);
+    await drop(page, { 'mine.liif': liif });
+    await page.waitForSelector('.readout');
+    const scale = (text: string) => page.locator('.readout-scale').getByText(text, { exact: true }).waitFor();
+    await page.evaluate(() => {
+      location.hash = '#x=20&y=20&z=4';
+    });
+    await scale('16×');
+    await page.evaluate(() => {
+      location.hash = '#x=20&y=20&z=5';
+    });
+    await scale('32×');
+    await page.goBack();
+    await scale('16×');
+    expect(await page.title()).toBe('mine – liif');
+    await page.getByRole('button', { name: 'All pictures' }).click();
+    await page.waitForSelector('.start');
+    await page.goBack();
+    await headed(page, 'mine');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('lists the keys that do something, and no others', async () => {
+    const keys = async (page: Page) => {
+      await page.waitForSelector('.readout');
+      await page.keyboard.press('?');
+      return (await page.locator('dialog[open] kbd').allTextContents()).join(' ');
+    };
+    const page = await open('view?id=noise');
+    expect(await keys(page)).toBe('+ − ← ↑ → ↓ 0 1 C I N D S L F T Esc ?');
+    await page.goto(`${server!.localUrl}view?id=plain.png`);
+    expect(await keys(page)).toBe('+ − ← ↑ → ↓ 0 1 I N S L F T Esc ?');
+    await page.goto((await staticHost()).url);
+    await drop(page, { 'mine.liif': liif });
+    expect(await keys(page)).toBe('+ − ← ↑ → ↓ 0 1 I N S F T Esc ?');
     await page.close();
   });
 
