@@ -101,8 +101,10 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
       /At the point\d+, /.test(document.querySelector('.inspector')!.textContent!),
     );
     const bad: string[] = [];
-    for (const height of [320, 360, 414, 480, 481, 580, 581, 640, 900])
-      for (const width of [320, 360, 480, 559, 560, 640, 641, 683, 700, 740, 768, 845, 860, 861, 896, 1280]) {
+    for (const height of [256, 319, 320, 360, 414, 480, 481, 580, 581, 640, 900])
+      for (const width of [
+        320, 360, 427, 480, 559, 560, 640, 641, 683, 700, 740, 768, 845, 860, 861, 896, 1280,
+      ]) {
         bad.push(...(await faultsAt(page, { width, height }, () => collisions(page))));
       }
     expect(bad).toEqual([]);
@@ -116,8 +118,8 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
       /At the point\d+, /.test(document.querySelector('.inspector')!.textContent!),
     );
     const bad: string[] = [];
-    for (const height of [320, 360, 371, 400, 401, 414, 480, 640])
-      for (const width of [320, 360, 480, 559]) {
+    for (const height of [256, 319, 320, 360, 371, 400, 401, 414, 480, 640])
+      for (const width of [320, 360, 427, 480, 559]) {
         const faults = async () => {
           // A window of another size has them asked for again, so they are written where they are looked at.
           await page.evaluate(() => {
