@@ -17,7 +17,8 @@ export function iconButton(
         type: 'button',
         'aria-label': name,
         title: key ? `${name} (${key})` : name,
-        'aria-keyshortcuts': key,
+        // A plus stands between keys that are pressed together.
+        'aria-keyshortcuts': key === '+' ? 'Plus' : key,
         ...(toggle && { 'aria-pressed': 'false' }),
       },
       on: { click: onClick },

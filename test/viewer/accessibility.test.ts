@@ -90,6 +90,15 @@ describe.skipIf(!there)(`people who see, hear or move otherwise${MISSING ? ` (${
     await page.close();
   });
 
+  it('hear the keys of buttons as they are called', async () => {
+    const page = await openPage();
+    await page.goto(`${server!.localUrl}view?id=noise`);
+    const shortcut = (name: string) =>
+      page.getByRole('button', { name, exact: true }).getAttribute('aria-keyshortcuts');
+    expect([await shortcut('Zoom in'), await shortcut('Zoom out')]).toEqual(['Plus', '-']);
+    await page.close();
+  });
+
   it('are told the scale after a zoom, politely', async () => {
     const page = await openPage();
     await page.goto(`${server!.localUrl}view?id=noise#x=200&y=150&z=1`);
