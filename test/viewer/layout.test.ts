@@ -111,6 +111,17 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     await page.close();
   });
 
+  it('lays no panel over another in low windows without the inspector', async () => {
+    const page = await open('view?id=noise#x=200.123&y=150.456&z=5&compare=bicubic&at=0.5');
+    await page.locator('.navigator img[src]').waitFor({ state: 'attached' });
+    const bad: string[] = [];
+    for (const height of [256, 319, 320, 400])
+      for (const width of [320, 427, 559, 560, 860, 861])
+        bad.push(...(await faultsAt(page, { width, height }, () => collisions(page))));
+    expect(bad).toEqual([]);
+    await page.close();
+  });
+
   it('has a place for the longest values of a pixel in small windows', async () => {
     const page = await open('view?id=clear#x=200.123&y=150.456&z=40&compare=bicubic&at=0.5');
     await page.keyboard.press('i');
