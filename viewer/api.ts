@@ -5,6 +5,8 @@ import type { JobState } from '../src/server/http/uploads.ts';
 export type { ImageInfo };
 
 const UNREACHABLE = 'The server cannot be reached.';
+/** Of a name that the server takes, in UTF-8. */
+const MAX_NAME_BYTES = 200;
 
 export interface ImageList {
   /** Whether the server takes images. */
@@ -79,14 +81,8 @@ export async function uploadImage(
 function send(file: File, onProgress: (progress: number) => void, signal: AbortSignal): Promise<JobState> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    // What the server takes as a name.
-    const letters = file.name
-      .normalize()
-      .replaceAll(/[^\p{L}\p{N}\p{M} ._()+-]/gu, '_')
-      .replace(/^[^\p{L}\p{N}_]+/u, '');
-    // Letters of two units stay whole.
-    const name = [...letters].slice(0, 90).join('') || 'image';
-    request.open('POST', addressOf(`/api/images?name=${encodeURIComponent(name)}`));
+    const name = encodeURIComponent(nameFor(file.name) || 'image');
+    request.open('POST', addressOf(`/api/images?name=${name}`));
     request.responseType = 'json';
     request.setRequestHeader('Content-Type', 'application/octet-stream');
     request.upload.addEventListener('progress', ({ loaded, total }) =>
@@ -101,6 +97,17 @@ function send(file: File, onProgress: (progress: number) => void, signal: AbortS
     onAbort(signal, () => request.abort());
     request.send(file);
   });
+}
+
+/** As much of a file's name as the server takes for that of a picture; letters stay whole. */
+function nameFor(fileName: string): string {
+  const letters = fileName
+    .normalize()
+    .replaceAll(/[^\p{L}\p{N}\p{M} ._()+-]/gu, '_')
+    .replace(/^[^\p{L}\p{N}_]+/u, '');
+  const kept = [...letters].slice(0, 90);
+  while (new TextEncoder().encode(kept.join('')).length > MAX_NAME_BYTES) kept.pop();
+  return kept.join('');
 }
 
 function finished(

@@ -352,6 +352,13 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('sends a file whose name has more bytes than the server takes', async () => {
+    const page = await open();
+    await drop(page, { [`${'長'.repeat(80)}.png`]: png });
+    await headed(page, '長'.repeat(66));
+    await page.close();
+  });
+
   it('goes on to show a file of the visitor when another view is written into the address', async () => {
     const page = await open('', (await staticHost()).url);
     await drop(page, { 'mine.liif': liif });
