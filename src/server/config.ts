@@ -166,7 +166,9 @@ export const configSchema = z.strictObject({
     .describe('Most work of one request, in estimated milliseconds of a core; beyond it, 413.'),
   regionMemoryMb: whole(16, 65_536)
     .default(512)
-    .describe('Memory that large images under way may need together; one that needs more gets 413.'),
+    .describe(
+      'Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413.',
+    ),
   tileQueue: whole(1, 100_000).default(256).describe('Tiles that may wait; beyond it, 503.'),
   regionQueue: whole(1, 10_000).default(16).describe('Large images that may wait; beyond it, 503.'),
   maxWaitMs: whole(10, 600_000)

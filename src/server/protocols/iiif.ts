@@ -3,7 +3,7 @@ import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from '../http/
 import { badRequest, Problem } from '../problem.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
 import type { ImageFormat } from './image-format.ts';
-import type { Rendering, Size } from './rendering.ts';
+import { type Rendering, type Size, turnedSides, turnedSize } from './rendering.ts';
 
 /** Bounds of one answer, as info.json tells them. */
 export interface OutputLimits {
@@ -12,9 +12,9 @@ export interface OutputLimits {
   readonly maxArea: number;
 }
 
-/** With what a format allows besides: the diagonal, within which a picture can be turned by any angle. */
+/** Within what a format allows. What is turned by `rotation` is within them before and after it. */
 interface Bounds extends OutputLimits {
-  readonly maxDiagonal?: number;
+  readonly rotation: number;
 }
 
 /** Longest sides of images, where the format or its encoder has a bound. */
@@ -156,31 +156,30 @@ function boundsOf(
   limits: OutputLimits,
   { format, rotation }: Pick<IiifParameters, 'format' | 'rotation'>,
 ): Bounds {
-  const longest = LONGEST_SIDE[format];
-  if (longest === undefined) return limits;
+  const longest = LONGEST_SIDE[format] ?? Number.POSITIVE_INFINITY;
   return {
     maxWidth: Math.min(limits.maxWidth, longest),
     maxHeight: Math.min(limits.maxHeight, longest),
     maxArea: limits.maxArea,
-    // Turned, corners may take a pixel more.
-    ...(rotation % 90 !== 0 && { maxDiagonal: longest - 2 }),
+    rotation,
   };
 }
 
 function outputSize(box: Size, size: IiifSize, limits: Bounds): Size {
   if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
   const out = requestedSize(box, size);
-  // Of `!w,h` too, though 4.2 of version 3 could be read as the region then: validator and other servers refuse it.
+  // Of `!w,h` too, though 4.2 of version 3 could be read as the region then: the validator demands it, and other servers do so.
   if (!size.upscale && (out.width > box.width || out.height > box.height))
     throw badRequest('invalid-size', 'The size is larger than the region; put ^ before it to enlarge.');
   if (!fits(out, limits)) {
     // `!w,h` is as large as it can be.
     if (size.kind === 'pixels' && size.fit) return enlarged(box, limits);
-    const { maxWidth, maxHeight, maxArea, maxDiagonal } = limits;
+    const { maxWidth, maxHeight, maxArea, rotation } = limits;
+    const turned = turnedSize(out, rotation);
     throw new Problem(
       413,
       'image-too-large',
-      `The image would have ${out.width} x ${out.height} pixels; at most ${maxWidth} x ${maxHeight} and ${maxArea} in all are served at once${maxDiagonal === undefined ? '' : `, with a diagonal of ${maxDiagonal} to be turned`}.`,
+      `The image would have ${out.width} x ${out.height} pixels${rotation % 90 === 0 ? '' : `, and ${turned.width} x ${turned.height} when it is turned`}; at most ${maxWidth} x ${maxHeight} and ${maxArea} in all are served at once.`,
       { members: { maxWidth, maxHeight, maxArea } },
     );
   }
@@ -215,27 +214,35 @@ function shrunk(box: Size, limits: Bounds): Size {
   return fits(box, limits) ? { width: box.width, height: box.height } : enlarged(box, limits);
 }
 
-function fits({ width, height }: Size, { maxWidth, maxHeight, maxArea, maxDiagonal }: Bounds): boolean {
-  return (
-    width <= maxWidth &&
-    height <= maxHeight &&
-    width * height <= maxArea &&
-    (maxDiagonal === undefined || Math.hypot(width, height) <= maxDiagonal)
-  );
+function fits(size: Size, limits: Bounds): boolean {
+  const { rotation } = limits;
+  return within(size, limits) && (rotation % 90 === 0 || within(turnedSize(size, rotation), limits));
+}
+
+function within({ width, height }: Size, { maxWidth, maxHeight, maxArea }: OutputLimits): boolean {
+  return width <= maxWidth && height <= maxHeight && width * height <= maxArea;
 }
 
 /** The largest size of the box's shape within the limits. */
 function enlarged(box: Size, limits: Bounds): Size {
-  const scale = Math.min(
-    limits.maxWidth / box.width,
-    limits.maxHeight / box.height,
-    Math.sqrt(limits.maxArea / (box.width * box.height)),
-    (limits.maxDiagonal ?? Number.POSITIVE_INFINITY) / Math.hypot(box.width, box.height),
-  );
-  return {
-    width: atLeastOne(Math.floor(box.width * scale)),
-    height: atLeastOne(Math.floor(box.height * scale)),
-  };
+  const { rotation } = limits;
+  let scale = largestScale(box, limits);
+  if (rotation % 90 !== 0) scale = Math.min(scale, largestScale(turnedSides(box, rotation), limits));
+  let size = scaled(box, scale);
+  // Whole sides may have corners a pixel further out.
+  while (!fits(size, limits) && Math.max(size.width, size.height) > 1) {
+    scale -= 1 / Math.max(box.width, box.height);
+    size = scaled(box, scale);
+  }
+  return size;
+}
+
+function largestScale({ width, height }: Size, { maxWidth, maxHeight, maxArea }: OutputLimits): number {
+  return Math.min(maxWidth / width, maxHeight / height, Math.sqrt(maxArea / (width * height)));
+}
+
+function scaled({ width, height }: Size, scale: number): Size {
+  return { width: atLeastOne(Math.floor(width * scale)), height: atLeastOne(Math.floor(height * scale)) };
 }
 
 /** Whole numbers, halves up. Sides of canvases and outputs stay below 2^53; larger is refused before it matters. */
@@ -261,12 +268,14 @@ export function iiifInfo(
   while (longer / scaleFactors.at(-1)! > IIIF_TILE_SIZE) scaleFactors.push(scaleFactors.at(-1)! * 2);
   const sizes = scaleFactors
     .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
-    .filter((reduced) => fits(reduced, limits) && served(reduced))
+    .filter((reduced) => within(reduced, limits) && served(reduced))
     .reverse();
   const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
   // A client may ask for all that the limits allow in the first of them.
   const asWebp = boundsOf(limits, { format: 'webp', rotation: 0 });
-  const preferredFormats = fits(shrunk(size, limits), asWebp) ? ['webp', 'jpg'] : ['jpg', 'webp'];
+  const preferredFormats = within(shrunk(size, { ...limits, rotation: 0 }), asWebp)
+    ? ['webp', 'jpg']
+    : ['jpg', 'webp'];
   if (iiif === 3)
     return {
       '@context': CONTEXT[3],

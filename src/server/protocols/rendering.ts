@@ -27,6 +27,22 @@ export interface Rendering extends Look {
   readonly key: string;
 }
 
+/** What a size becomes when it is turned clockwise by so many degrees, rounded up: libvips may give a pixel less. */
+export function turnedSize(size: Size, rotation: number): Size {
+  const { width, height } = turnedSides(size, rotation);
+  return { width: Math.ceil(width), height: Math.ceil(height) };
+}
+
+/** As `turnedSize`, before pixels are whole. */
+export function turnedSides({ width, height }: Size, rotation: number): Size {
+  // Sines of right angles are not quite 0.
+  if (rotation % 90 === 0) return rotation % 180 === 0 ? { width, height } : { width: height, height: width };
+  const angle = (rotation * Math.PI) / 180;
+  const cos = Math.abs(Math.cos(angle));
+  const sin = Math.abs(Math.sin(angle));
+  return { width: width * cos + height * sin, height: width * sin + height * cos };
+}
+
 export const MIME_TYPES: Readonly<Record<ImageFormat, string>> = {
   png: 'image/png',
   jpg: 'image/jpeg',

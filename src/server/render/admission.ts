@@ -87,6 +87,11 @@ export class Admission {
     };
   }
 
+  /** Bytes that requests of the region lane may need together. */
+  get regionBytes(): number {
+    return this.#options.regionBytes;
+  }
+
   /** Requests running and waiting, and milliseconds that the lane needs for a millisecond of estimated work, for metrics. */
   counts(lane: Lane): { running: number; waiting: number; pace: number } {
     const state = this.#lanes[lane];

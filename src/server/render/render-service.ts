@@ -10,8 +10,9 @@ import type { ResamplePool } from '../pictures/resample-pool.ts';
 import { Problem, stopping } from '../problem.ts';
 import type { Rendering } from '../protocols/rendering.ts';
 import type { TileStore } from '../stores/tile-store.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Lane } from './admission.ts';
 import type { Encoding } from './encoding.ts';
+import { encodingCost, imagePixels } from './encoding-cost.ts';
 import { ENCODER, type EncoderQuality } from './image-bytes.ts';
 import { RasterMemory } from './raster-memory.ts';
 
@@ -41,7 +42,7 @@ export interface ServedImage {
   readonly timings: readonly Timing[];
 }
 
-/** Requests with fewer pixels and less work than this go with the tiles: one of 1024 pixels at half of a picture's scale has a work of 9,900. */
+/** Images with no more pixels, and less work to decode them, than this go with the tiles: one of 1024 pixels at half of a picture's scale has a work of 9,900. */
 const TILE_PIXELS = 1024 * 1024;
 const TILE_WORK = 10_000;
 /** How much of a piece of work is done, on average, when nobody wants it any more. */
@@ -131,9 +132,10 @@ export class RenderService {
     }
   }
 
-  /** Whether a query is not more than the server ever does at once. */
+  /** Whether a query is not more than the server ever does at once, as a JPEG. */
   allows(picture: ServedPicture, query: RenderQuery): boolean {
-    return picture.estimate(query).work <= this.#options.maxWork;
+    const { work } = encodingCost(query.width * query.height, 'jpg');
+    return picture.estimate(query).work + work <= this.#options.maxWork;
   }
 
   /** Whoever waits for an image is told that the server is stopping. */
@@ -174,17 +176,25 @@ export class RenderService {
   }
 
   /** What a rendering costs. Throws Problem 413 where it is more than the server ever does at once. */
-  #estimate(picture: ServedPicture, { query }: Rendering): Estimate {
-    const { maxWork } = this.#options;
-    const estimate = picture.estimate(query);
-    if (estimate.work > maxWork)
+  #estimate(picture: ServedPicture, rendering: Rendering): Estimate & { readonly lane: Lane } {
+    const { maxWork, admission } = this.#options;
+    const decoding = picture.estimate(rendering.query);
+    const pixels = imagePixels(rendering.query, rendering);
+    const encoding = encodingCost(pixels, rendering.format);
+    const work = decoding.work + encoding.work;
+    if (work > maxWork)
       throw new Problem(
         413,
         'request-too-large',
         'This much is not decoded at once; ask for a smaller region or size.',
-        { members: { limit: Math.round(maxWork), requested: Math.round(estimate.work) } },
+        { members: { limit: Math.round(maxWork), requested: Math.round(work) } },
       );
-    return estimate;
+    return {
+      // One after the other. An image within the limits has an encoder whatever that needs: it may have to be alone.
+      bytes: Math.max(decoding.bytes, Math.min(encoding.bytes, admission.regionBytes)),
+      work,
+      lane: pixels <= TILE_PIXELS && decoding.work <= TILE_WORK ? 'tile' : 'region',
+    };
   }
 
   async #admitted(
@@ -194,11 +204,11 @@ export class RenderService {
     timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
   ): Promise<Buffer> {
     const { query } = rendering;
-    const { bytes, work } = this.#estimate(picture, rendering);
+    const estimate = this.#estimate(picture, rendering);
     // Before the queue: those who wait for the same image to be decoded take nobody's place there.
     const prepared = picture.prepare && (await timed('decode', () => this.#prepared(picture, query, signal)));
     try {
-      return await this.#queued(picture, rendering, { bytes, work }, signal, timed);
+      return await this.#queued(picture, rendering, estimate, signal, timed);
     } finally {
       prepared?.release();
     }
@@ -220,13 +230,12 @@ export class RenderService {
   async #queued(
     picture: ServedPicture,
     rendering: Rendering,
-    { bytes, work }: Estimate,
+    { bytes, work, lane }: Estimate & { readonly lane: Lane },
     signal: AbortSignal,
     timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
   ): Promise<Buffer> {
     const { admission, timeoutMs } = this.#options;
     const { query } = rendering;
-    const lane = query.width * query.height <= TILE_PIXELS && work <= TILE_WORK ? 'tile' : 'region';
     const leave = await timed('queue', () => admission.enter(lane, work, bytes, signal));
     const limit = limited(signal, timeoutMs);
     const memory = this.#memory.take(3 * query.width * query.height);
