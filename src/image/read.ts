@@ -8,6 +8,7 @@ import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
 import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
 import type { Raster } from './raster.ts';
+import { hasDefinedRange } from './sample-types.ts';
 import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
 import { toSrgb } from './to-srgb.ts';
 
@@ -115,9 +116,7 @@ async function decode(
   signal: AbortSignal | undefined,
 ): Promise<Raster> {
   const { channels, space, depth, hasAlpha } = metadata;
-  // Interpretations whose floats have a defined range are converted; any other float has none.
-  const floats = space === 'scrgb' || space === 'lab';
-  if (!(depth === 'uchar' || depth === 'ushort' || (depth === 'short' && space === 'labs') || floats))
+  if (!hasDefinedRange(metadata))
     throw new UnsupportedError(
       `${name}: samples of type ${depth} have no defined range; convert the image to 8 or 16 bits first`,
     );

@@ -8,6 +8,7 @@ import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
 import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
+import { hasDefinedRange } from '../../image/sample-types.ts';
 import { HEAD_BYTES, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
@@ -62,7 +63,13 @@ export async function openPlainPicture(path: string, options: PlainOptions): Pro
     throw undecodable(path, cause, options);
   }
   if (!PLAIN_FORMATS.includes(metadata.format))
-    throw new Problem(501, 'unsupported-file', 'The plain images served here are PNG, JPEG, TIFF and WebP.');
+    throw unsupported('The plain images served here are PNG, JPEG, TIFF and WebP.');
+  if (!hasDefinedRange(metadata))
+    throw unsupported(
+      `Samples of type ${metadata.depth} have no defined range; convert the image to 8 or 16 bits first.`,
+    );
+  if (decodedChannels(metadata) > 4)
+    throw unsupported('The image has channels beside its colors and alpha; convert it to RGB first.');
   const { width, height } = metadata.autoOrient;
   if (width * height > options.maxPixels) throw tooManyPixels(options);
   return new PlainPicture(path, file, width, height, metadata, options);
@@ -79,6 +86,7 @@ class PlainPicture implements ServedPicture {
   readonly identity: string;
   readonly facts: Readonly<Record<string, string | number>>;
   readonly #colors: ColorPlan;
+  readonly #gray: boolean;
   readonly #sixteenBits: boolean;
   readonly #path: string;
   readonly #options: PlainOptions;
@@ -95,7 +103,9 @@ class PlainPicture implements ServedPicture {
     this.#options = options;
     this.width = width;
     this.height = height;
-    this.channels = metadata.channels <= 2 && metadata.space !== 'srgb' ? 1 : 3;
+    this.#gray = isGray(metadata);
+    // With alpha gray is decoded as RGB: sharp drops the alpha of raw gray.
+    this.channels = this.#gray && metadata.channels === 1 ? 1 : 3;
     this.alpha = metadata.hasAlpha;
     this.#colors = colorPlan(metadata, false, statedColors(file.subarray(0, HEAD_BYTES)));
     this.#sixteenBits = metadata.depth === 'ushort';
@@ -201,7 +211,7 @@ class PlainPicture implements ServedPicture {
     try {
       const { colorSpace, converts } = this.#colors;
       const image = decoder(file, this.#options, !converts).autoOrient();
-      const wide = converts && this.channels === 3 && (this.colorSpace !== undefined || this.#sixteenBits);
+      const wide = converts && !this.#gray && (this.colorSpace !== undefined || this.#sixteenBits);
       if (wide) asSixteenBits(image, colorSpace);
       else image.toColorspace(this.channels === 1 ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
       const { data, info } = await image.toBuffer({ resolveWithObject: true });
@@ -243,7 +253,22 @@ function undecodable(path: string, cause: unknown, options: PlainOptions): Error
 }
 
 function tooManyPixels({ maxPixels }: PlainOptions): Problem {
-  return new Problem(501, 'unsupported-file', `Plain images served here have at most ${maxPixels} pixels.`);
+  return unsupported(`Plain images served here have at most ${maxPixels} pixels.`);
+}
+
+function unsupported(detail: string): Problem {
+  return new Problem(501, 'unsupported-file', detail);
+}
+
+function isGray({ space }: Metadata): boolean {
+  return space === 'b-w' || space === 'grey16';
+}
+
+/** What there are once colors are RGB, or gray without more. */
+function decodedChannels(metadata: Metadata): number {
+  const { channels, space } = metadata;
+  if (isGray(metadata)) return channels === 1 ? 1 : channels + 2;
+  return space === 'cmyk' ? channels - 1 : channels;
 }
 
 async function readWhole(path: string, maxBytes: number): Promise<Uint8Array> {
