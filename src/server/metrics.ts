@@ -82,7 +82,7 @@ export class Metrics {
   }
 
   watchAdmission(admission: Admission): void {
-    const lanes: readonly Lane[] = ['tile', 'region', 'decode'];
+    const lanes: readonly Lane[] = ['tile', 'region', 'decode', 'open'];
     const gauge = (name: string, help: string, read: (lane: Lane) => number) =>
       new Gauge({
         name,

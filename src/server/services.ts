@@ -97,6 +97,8 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
         waiting: config.tileQueue,
         maxWaitMs: config.maxWaitMs * 3,
       },
+      // Each has a file of up to 256 MB in memory.
+      open: { running: 2, waiting: Math.max(config.tileQueue, 1000), maxWaitMs: config.maxWaitMs * 3 },
     },
     regionBytes: config.regionMemoryMb * MB,
     firstPace: 1 / config.threads,
@@ -114,7 +116,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       resampling,
       maxPixels: config.maxPlainPixels,
       maxFileBytes: 256 * MB,
-      admit: (work, signal) => admission.enter('decode', work, 0, signal),
+      admit: (lane, work, signal) => admission.enter(lane, work, 0, signal),
     },
   });
   const encoding = new Encoding({

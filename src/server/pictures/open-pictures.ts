@@ -88,7 +88,7 @@ export class OpenPictures {
       `${entry.id}\n${stamp}\n${generation}`,
       async (shared) => {
         await this.#checkRoot(entry);
-        if (entry.kind !== 'liif') return openPlainPicture(entry.path, this.#options.plain);
+        if (entry.kind !== 'liif') return openPlainPicture(entry.path, this.#options.plain, shared);
         return openLiifPicture(await fileSource(entry.path), (hash) => engines.running(hash), shared);
       },
       signal,

@@ -27,11 +27,13 @@ export interface ServedPicture {
   readonly facts: Readonly<Record<string, string | number>>;
   /** Without what `prepare` does. */
   estimate(query: RenderQuery): Estimate;
+  /** What `prepare` takes, if there is any of it to do. */
+  preparing?(query: RenderQuery): Estimate;
   /**
-   * Does what queries of this picture share and none may be charged with alone, if there is any; it stays done until `release`. Rejects like `render`, and with
-   * Problem 503 where the server has no time for it.
+   * Does what queries of this picture share and none may be charged with alone, if there is any, and leaves it in a cache; where it has been pushed out, `render` does
+   * it again. Rejects like `render`, and with Problem 503 where the server has no time for it.
    */
-  prepare?(query: RenderQuery, signal: AbortSignal): Promise<{ release(): void }>;
+  prepare?(query: RenderQuery, signal: AbortSignal): Promise<void>;
   /**
    * Pixels of a query, 8 bits; others may have the same ones, so nobody writes to them. `into`: memory for 3 channels that they may take instead
    * of new memory; it may be written to even after a call has failed. Rejects with PictureChanged, LiifError, or the signal's reason.

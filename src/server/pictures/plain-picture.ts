@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Raw, type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
 import { SourceError } from '../../errors.ts';
@@ -16,11 +15,14 @@ import type { Leave } from '../render/admission.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
 import { copied, windowOf } from './resample.ts';
 import type { ResamplePool } from './resample-pool.ts';
+import { readWhole, type WholeFile } from './whole-file.ts';
 
 export const PLAIN_EXTENSIONS = ['png', 'jpg', 'jpeg', 'tif', 'tiff', 'webp'] as const;
 const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
 /** Pixels that are decoded in a millisecond of a core, roughly. */
 const DECODED_PIXELS = 50_000;
+/** Bytes that are read and hashed in a millisecond of a core, roughly. */
+const READ_BYTES = 300_000;
 /** What all levels of a picture take, as a multiple of the first: a third more, and some for odd sides. */
 const ALL_LEVELS = 1.35;
 
@@ -28,8 +30,8 @@ export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
   readonly levels: PlainLevels;
   readonly resampling: ResamplePool;
-  /** Waits until an image may be decoded, which takes so much work. */
-  readonly admit: (work: number, signal: AbortSignal) => Promise<Leave>;
+  /** Waits until an image may be opened or decoded, which takes so much work. */
+  readonly admit: (lane: 'open' | 'decode', work: number, signal: AbortSignal) => Promise<Leave>;
   readonly maxPixels: number;
   readonly maxFileBytes: number;
 }
@@ -52,13 +54,29 @@ export class PlainLevels extends LeasedCache<Raster> {
 
 /**
  * A PNG, JPEG, TIFF or WebP. Its file is read whole, and again whenever its pixels have left the cache; should it have changed
- * meanwhile, that is PictureChanged.
+ * meanwhile, that is PictureChanged. Rejects with Problem, SourceError, ImageError, or the signal's reason.
  */
-export async function openPlainPicture(path: string, options: PlainOptions): Promise<ServedPicture> {
-  const file = await readWhole(path, options.maxFileBytes);
+export async function openPlainPicture(
+  path: string,
+  options: PlainOptions,
+  signal: AbortSignal,
+): Promise<ServedPicture> {
+  const { size } = await stat(path).catch((cause: Error) => {
+    throw new SourceError(`${path}: ${cause.message}`, { cause });
+  });
+  // As many files as are opened at a time are in memory.
+  const leave = await options.admit('open', size / READ_BYTES, signal);
+  try {
+    return await pictureOf(path, await readWhole(path, options.maxFileBytes), options);
+  } finally {
+    leave();
+  }
+}
+
+async function pictureOf(path: string, file: WholeFile, options: PlainOptions): Promise<ServedPicture> {
   let metadata: Metadata;
   try {
-    metadata = await decoder(file, options).metadata();
+    metadata = await decoder(file.bytes, options).metadata();
   } catch (cause) {
     throw undecodable(path, cause, options);
   }
@@ -93,7 +111,7 @@ class PlainPicture implements ServedPicture {
 
   constructor(
     path: string,
-    file: Uint8Array,
+    file: WholeFile,
     width: number,
     height: number,
     metadata: Metadata,
@@ -107,11 +125,11 @@ class PlainPicture implements ServedPicture {
     // With alpha gray is decoded as RGB: sharp drops the alpha of raw gray.
     this.channels = this.#gray && metadata.channels === 1 ? 1 : 3;
     this.alpha = metadata.hasAlpha;
-    this.#colors = colorPlan(metadata, false, statedColors(file.subarray(0, HEAD_BYTES)));
+    this.#colors = colorPlan(metadata, false, statedColors(file.bytes.subarray(0, HEAD_BYTES)));
     this.#sixteenBits = metadata.depth === 'ushort';
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
-    this.bytes = file.length;
-    this.identity = createHash('sha256').update('image\n').update(file).digest('hex');
+    this.bytes = file.bytes.length;
+    this.identity = file.hash;
     this.facts = { format: metadata.format, ...(this.colorSpace && { colorSpace: this.colorSpace }) };
   }
 
@@ -120,8 +138,16 @@ class PlainPicture implements ServedPicture {
     return { bytes: pixels * 8, work: pixels / 10_000 };
   }
 
-  prepare(query: RenderQuery, signal: AbortSignal): Promise<{ release(): void }> {
-    return this.#level(this.#levelOf(query), signal);
+  preparing(query: RenderQuery): Estimate {
+    const level = this.#levelOf(query);
+    if (this.#options.levels.has(`${this.identity}/${level}`)) return { bytes: 0, work: 0 };
+    const samples = (this.width * this.height * (this.channels + (this.alpha ? 1 : 0))) / 4 ** level;
+    return { bytes: samples, work: this.#decodingWork };
+  }
+
+  async prepare(query: RenderQuery, signal: AbortSignal): Promise<void> {
+    const lease = await this.#level(this.#levelOf(query), signal);
+    lease.release();
   }
 
   async render(query: RenderQuery, signal: AbortSignal): Promise<Raster> {
@@ -163,6 +189,10 @@ class PlainPicture implements ServedPicture {
 
   async close(): Promise<void> {}
 
+  get #decodingWork(): number {
+    return (this.width * this.height) / DECODED_PIXELS;
+  }
+
   /** Halvings after which a pixel of the query is between one and two samples. */
   #levelOf(query: RenderQuery): number {
     const { region } = query;
@@ -196,7 +226,7 @@ class PlainPicture implements ServedPicture {
 
   /** Decodes when it is this picture's turn, and makes room for its levels: were they not kept, each tile would begin again. */
   async #admitted(signal: AbortSignal): Promise<Raster> {
-    const leave = await this.#options.admit((this.width * this.height) / DECODED_PIXELS, signal);
+    const leave = await this.#options.admit('decode', this.#decodingWork, signal);
     try {
       const raster = await this.#decode();
       this.#options.levels.allow(raster.data.byteLength * ALL_LEVELS);
@@ -229,15 +259,14 @@ class PlainPicture implements ServedPicture {
   }
 
   async #read(): Promise<Uint8Array> {
-    let file: Uint8Array;
+    let file: WholeFile;
     try {
       file = await readWhole(this.#path, this.#options.maxFileBytes);
     } catch (cause) {
       throw new PictureChanged('the file is gone or cannot be read', { cause });
     }
-    if (createHash('sha256').update('image\n').update(file).digest('hex') !== this.identity)
-      throw new PictureChanged('the file has been replaced');
-    return file;
+    if (file.hash !== this.identity) throw new PictureChanged('the file has been replaced');
+    return file.bytes;
   }
 }
 
@@ -269,23 +298,6 @@ function decodedChannels(metadata: Metadata): number {
   const { channels, space } = metadata;
   if (isGray(metadata)) return channels === 1 ? 1 : channels + 2;
   return space === 'cmyk' ? channels - 1 : channels;
-}
-
-async function readWhole(path: string, maxBytes: number): Promise<Uint8Array> {
-  let handle: Awaited<ReturnType<typeof open>>;
-  try {
-    handle = await open(path, 'r');
-  } catch (cause) {
-    throw new SourceError(`${path}: ${(cause as Error).message}`, { cause });
-  }
-  try {
-    const { size } = await handle.stat();
-    if (size > maxBytes)
-      throw new Problem(501, 'unsupported-file', `Plain images served here have at most ${maxBytes} bytes.`);
-    return await handle.readFile();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** The query's region in samples of a level, where it is whole ones. */

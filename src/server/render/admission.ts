@@ -1,8 +1,8 @@
 import { onAbort } from '../../on-abort.ts';
 import { Problem } from '../problem.ts';
 
-/** `decode`: plain images are decoded for all who wait for them, before these come to their own lane. */
-export type Lane = 'tile' | 'region' | 'decode';
+/** `open`, `decode`: plain images are read, and decoded, for all who wait for them, before these come to their own lane. */
+export type Lane = 'open' | 'decode' | 'tile' | 'region';
 
 export interface LaneLimits {
   /** Requests that run at a time. */
@@ -84,6 +84,7 @@ export class Admission {
       tile: lane(options.lanes.tile),
       region: lane(options.lanes.region),
       decode: lane(options.lanes.decode),
+      open: lane(options.lanes.open),
     };
   }
 

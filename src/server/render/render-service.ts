@@ -114,9 +114,8 @@ export class RenderService {
   /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
   async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { admission, timeoutMs } = this.#options;
-    let prepared: { release(): void } | undefined;
     try {
-      if (lease.value.prepare) prepared = await this.#prepared(lease.value, query, signal);
+      if (lease.value.prepare) await this.#prepare(lease.value, query, signal);
       const { bytes, work } = lease.value.estimate(query);
       const leave = await admission.enter('tile', work, bytes, signal);
       const limit = limited(signal, timeoutMs);
@@ -127,7 +126,6 @@ export class RenderService {
         leave(signal.aborted ? ABANDONED : 1);
       }
     } finally {
-      prepared?.release();
       lease.release();
     }
   }
@@ -182,6 +180,7 @@ export class RenderService {
     const pixels = imagePixels(rendering.query, rendering);
     const encoding = encodingCost(pixels, rendering.format);
     const work = decoding.work + encoding.work;
+    const lane = pixels <= TILE_PIXELS && decoding.work <= TILE_WORK ? 'tile' : 'region';
     if (work > maxWork)
       throw new Problem(
         413,
@@ -189,11 +188,13 @@ export class RenderService {
         'This much is not decoded at once; ask for a smaller region or size.',
         { members: { limit: Math.round(maxWork), requested: Math.round(work) } },
       );
+    // Regions are prepared in their own lane.
+    const shared = (lane === 'region' && picture.preparing?.(rendering.query)) || { bytes: 0, work: 0 };
     return {
-      // One after the other. An image within the limits has an encoder whatever that needs: it may have to be alone.
-      bytes: Math.max(decoding.bytes, Math.min(encoding.bytes, admission.regionBytes)),
-      work,
-      lane: pixels <= TILE_PIXELS && decoding.work <= TILE_WORK ? 'tile' : 'region',
+      // An image within the limits has what its encoder and its picture need besides, however much that is: it may have to be alone.
+      bytes: Math.max(decoding.bytes, Math.min(encoding.bytes + shared.bytes, admission.regionBytes)),
+      work: work + shared.work,
+      lane,
     };
   }
 
@@ -205,23 +206,17 @@ export class RenderService {
   ): Promise<Buffer> {
     const { query } = rendering;
     const estimate = this.#estimate(picture, rendering);
-    // Before the queue: those who wait for the same image to be decoded take nobody's place there.
-    const prepared = picture.prepare && (await timed('decode', () => this.#prepared(picture, query, signal)));
-    try {
-      return await this.#queued(picture, rendering, estimate, signal, timed);
-    } finally {
-      prepared?.release();
-    }
+    // Tiles before the queue: those who wait for the same image to be decoded take nobody's place there. Regions wait for long, and what is made ready for all
+    // of them is more than can be kept.
+    if (picture.prepare && estimate.lane === 'tile')
+      await timed('decode', () => this.#prepare(picture, query, signal));
+    return this.#queued(picture, rendering, estimate, signal, timed);
   }
 
-  async #prepared(
-    picture: ServedPicture,
-    query: RenderQuery,
-    signal: AbortSignal,
-  ): Promise<{ release(): void } | undefined> {
+  async #prepare(picture: ServedPicture, query: RenderQuery, signal: AbortSignal): Promise<void> {
     const limit = limited(signal, this.#options.timeoutMs);
     try {
-      return await picture.prepare?.(query, limit.signal);
+      await picture.prepare?.(query, limit.signal);
     } finally {
       limit.end();
     }

@@ -12,7 +12,7 @@ function admission(options: { waiting?: number; maxWaitMs?: number; running?: nu
   return {
     shed,
     gate: new Admission({
-      lanes: { tile: lane, region: lane, decode: lane },
+      lanes: { tile: lane, region: lane, decode: lane, open: lane },
       regionBytes: 1000,
       onShed: (name, reason) => shed.push(`${name} ${reason}`),
     }),
