@@ -44,6 +44,7 @@ type Of<K extends ServerRequest['kind']> = Extract<ServerRequest, { readonly kin
 /** Addresses that name the pixels they stand for never change what they give. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 const PIXELS = 'public, max-age=3600, stale-while-revalidate=86400';
+const FILE = 'public, max-age=3600';
 /** Descriptions: keep, but ask whether they are still true. */
 const DESCRIPTION = 'no-cache';
 
@@ -193,9 +194,10 @@ export class Handlers {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const picture = found.lease.value;
       try {
-        if (picture.kind !== 'liif') throw notFound('Only .liif files are given as they are.');
-        response.set('Cache-Control', cacheControl(wanted.version, picture.identity));
-        await sendFile(request, response, picture, signal);
+        if (!picture.fileHash) throw notFound('Only .liif files are given as they are.');
+        const hash = await picture.fileHash(signal);
+        response.set('Cache-Control', fileCacheControl(wanted.version, picture.identity));
+        await sendFile(request, response, picture, hash, signal);
       } finally {
         found.lease.release();
       }
@@ -298,6 +300,11 @@ function canvasOf(found: FoundPicture): Canvas {
 function cacheControl(version: string | undefined, identity: string): string {
   if (version === undefined) return PIXELS;
   return version === versionOf(identity) ? IMMUTABLE : 'no-cache';
+}
+
+/** The version is that of the pixels: bytes that are damaged have the one of those that they should be. */
+function fileCacheControl(version: string | undefined, identity: string): string {
+  return version === undefined || version === versionOf(identity) ? FILE : 'no-cache';
 }
 
 function outside(value: { readonly numerator: bigint; readonly denominator: bigint }, side: number): boolean {

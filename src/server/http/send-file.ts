@@ -14,16 +14,17 @@ interface ByteRange {
 }
 
 /**
- * Answers with the picture's own file or a range of it (RFC 9110, 13 and 14). Throws Problem 412 where If-Match names another file and
+ * Answers with the picture's own file or a range of it (RFC 9110, 13 and 14). `hash`: names its bytes. Throws Problem 412 where If-Match names another file and
  * 416 where the range lies beyond it.
  */
 export async function sendFile(
   request: Request,
   response: Response,
-  picture: Pick<ServedPicture, 'identity' | 'bytes' | 'getBytes'>,
+  picture: Pick<ServedPicture, 'bytes' | 'getBytes'>,
+  hash: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const etag = `"${picture.identity.slice(0, 32)}"`;
+  const etag = `"${hash.slice(0, 32)}"`;
   response.set({ ETag: etag, 'Content-Type': 'image/x-liif', 'Accept-Ranges': 'bytes' });
   const wantedTags = request.headers['if-match'];
   if (wantedTags !== undefined && !hasTag(wantedTags, etag))

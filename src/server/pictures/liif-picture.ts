@@ -70,6 +70,15 @@ export interface LiifOptions {
   readonly pixels: LeasedCache<Raster> | undefined;
 }
 
+/** Bytes behind an address. */
+export interface RemoteSource extends Source {
+  /** What the address has said of the file as it is: ETag or time, once something has been read. */
+  readonly validator: string | undefined;
+}
+
+/** Bytes of a file that are hashed in a turn of the event loop: a millisecond's worth. */
+const HASHED_PIECE = 2 ** 19;
+
 /** Bounds feature maps of all pictures together. */
 export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
   return new LeasedCache({ maxBytes, sizeOf: (map) => map.byteLength, close: (map) => map.close() });
@@ -80,7 +89,7 @@ export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
  * UnsupportedError, SourceError or PictureChanged, and as `running` does.
  */
 export async function openLiifPicture(
-  source: Source,
+  source: Source | RemoteSource,
   running: (hash: string) => Promise<LiifOptions>,
   signal?: AbortSignal,
 ): Promise<ServedPicture> {
@@ -98,7 +107,8 @@ export async function openLiifPicture(
       .update('liif\n')
       .update(await reader.source.getBytes(0, reader.prefixLength, signal))
       .digest('hex');
-    return new LiifPicture(reader, identity, options);
+    const validator = 'validator' in source ? (source.validator ?? '') : undefined;
+    return new LiifPicture(reader, identity, options, validator);
   } catch (error) {
     await source.close();
     throw changedOr(error);
@@ -124,8 +134,12 @@ class LiifPicture implements ServedPicture {
   readonly #latents: LatentStore;
   readonly #options: LiifOptions;
   readonly #picture: RenderPicture;
+  /** Of a file that lies elsewhere. */
+  readonly #validator: string | undefined;
+  #fileHash: Promise<string> | undefined;
 
-  constructor(reader: Reader, identity: string, options: LiifOptions) {
+  constructor(reader: Reader, identity: string, options: LiifOptions, validator: string | undefined) {
+    this.#validator = validator;
     const { header } = reader;
     this.#reader = reader;
     this.#options = options;
@@ -285,6 +299,27 @@ class LiifPicture implements ServedPicture {
     } catch (error) {
       throw changedOr(error);
     }
+  }
+
+  /** Read once, and to its end, whoever goes away meanwhile. */
+  async fileHash(signal: AbortSignal): Promise<string> {
+    this.#fileHash ??= this.#hashOfFile().catch((error: unknown) => {
+      this.#fileHash = undefined;
+      throw error;
+    });
+    const hash = await this.#fileHash;
+    signal.throwIfAborted();
+    return hash;
+  }
+
+  async #hashOfFile(): Promise<string> {
+    const hash = createHash('sha256');
+    // What lies elsewhere is not fetched whole for this: its server tells one file from the next.
+    if (this.#validator !== undefined)
+      return hash.update(`${this.identity}\n${this.#validator}`).digest('hex');
+    for (let at = 0; at < this.bytes; at += HASHED_PIECE)
+      hash.update(await this.getBytes(at, Math.min(HASHED_PIECE, this.bytes - at)));
+    return hash.digest('hex');
   }
 
   #key(level: number, plane: number, { top, left }: Pick<Rect, 'top' | 'left'>): string {

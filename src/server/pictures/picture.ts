@@ -41,5 +41,7 @@ export interface ServedPicture {
   render(query: RenderQuery, signal: AbortSignal, into?: Uint8Array): Promise<Raster>;
   /** Bytes offset .. offset+length-1 of the file. Rejects like `render`. */
   getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Names all bytes of the file, damaged ones too, on every machine: 64 hex digits. For those of files that are given as they are; rejects like `render`. */
+  fileHash?(signal: AbortSignal): Promise<string>;
   close(): Promise<void>;
 }

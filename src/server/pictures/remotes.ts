@@ -2,10 +2,10 @@ import { AwsClient } from 'aws4fetch';
 import { type Agent, fetch as undiciFetch } from 'undici';
 import { RequestError, SourceError } from '../../errors.ts';
 import { httpSource } from '../../reader/http-source.ts';
-import type { Source } from '../../reader/source.ts';
 import type { Config } from '../config.ts';
 import { notFound, PictureChanged, Problem } from '../problem.ts';
 import { AddressRefused, addressCheck, guardedAgent } from './addresses.ts';
+import type { RemoteSource } from './liif-picture.ts';
 
 interface Remote {
   readonly name: string;
@@ -57,8 +57,9 @@ export class Remotes {
   }
 
   /** Bytes behind an address that `locate` gave. */
-  open(located: { readonly url: string; readonly signed: boolean }): Source {
+  open(located: { readonly url: string; readonly signed: boolean }): RemoteSource {
     let status = 0;
+    let validator: string | undefined;
     let refused = false;
     const fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
       const headers = new Headers(init.headers);
@@ -74,6 +75,9 @@ export class Remotes {
           ...(init.signal && { signal: init.signal }),
         });
         status = response.status;
+        // A later one is of another file, and `httpSource` says so.
+        if (response.ok)
+          validator ??= response.headers.get('etag') ?? response.headers.get('last-modified') ?? undefined;
         return response as unknown as Response;
       } catch (error) {
         if (causes(error).some((cause) => cause instanceof AddressRefused)) refused = true;
@@ -85,6 +89,9 @@ export class Remotes {
       name: source.name,
       get size() {
         return source.size;
+      },
+      get validator() {
+        return validator;
       },
       async getBytes(offset, length, signal) {
         try {
