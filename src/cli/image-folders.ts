@@ -2,11 +2,11 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { glob } from 'tinyglobby';
 import { RequestError, SourceError } from '../errors.ts';
-import { expandInputs, isUrl, STANDARD } from './inputs.ts';
+import { expandInputs, IGNORED, isUrl, STANDARD } from './inputs.ts';
 
 const IMAGES = '**/*.{jpg,jpeg,png,webp,avif,tif,tiff,heic,heif,gif}';
 
-/** `expandInputs` for image files alone, where folders stand for all images in them, those of folders in them included. */
+/** `expandInputs` for image files alone, where folders stand for all images in them, those of folders in them included, but for `node_modules`. */
 export async function expandFolders(args: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
   for (const input of await expandInputs(args)) {
@@ -15,7 +15,7 @@ export async function expandFolders(args: readonly string[]): Promise<string[]> 
       found.add(input);
       continue;
     }
-    const inside = await glob(IMAGES, { cwd: input, caseSensitiveMatch: false });
+    const inside = await glob(IMAGES, { cwd: input, caseSensitiveMatch: false, ignore: IGNORED });
     if (inside.length === 0) throw new SourceError(`${input}: there are no images in this folder`);
     for (const name of inside.sort()) found.add(join(input, name));
   }

@@ -15,12 +15,14 @@ import type { Source } from '../reader/source.ts';
 export const STANDARD = '-';
 /** Its other names. What goes to standard output by any of them is told of on standard error. */
 const STANDARD_OUTPUTS: readonly string[] = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
+/** Icons of packages are nobody's pictures. */
+export const IGNORED: readonly string[] = ['**/node_modules/**'];
 /** More than any picture needs, so that an endless pipe ends in a message. */
 const MAX_PIPED = 2 ** 32 - 1;
 
 /**
  * Arguments with globs resolved (where the shell has not done it), in order, each file once. A glob that finds nothing
- * stays what it is, to be reported like a file that is missing; alone, it throws SourceError.
+ * stays what it is, to be reported like a file that is missing; alone, it throws SourceError. Files below `node_modules` are for globs that name it.
  */
 export async function expandInputs(args: readonly string[]): Promise<string[]> {
   const found = new Map<string, string>();
@@ -41,6 +43,7 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
       absolute: root !== '',
       expandDirectories: false,
       dot: false,
+      ignore: pattern.includes('node_modules') ? [] : IGNORED,
       caseSensitiveMatch: process.platform !== 'win32',
     });
     const paths = matches.map((path) => normalize(path));

@@ -1,6 +1,7 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
+import { expandFolders } from '../../src/cli/image-folders.ts';
 import { expandInputs, isUrl, patternOf, placeOf } from '../../src/cli/inputs.ts';
 import { useWorkbench } from './workbench.ts';
 
@@ -32,4 +33,15 @@ it('expands globs of absolute and of relative paths, each file once', async () =
   expect(await expandInputs([fromHere])).toEqual(absolute.map((path) => relative(process.cwd(), path)));
   const missing = join(bench.folder, 'in/*.webp');
   await expect(expandInputs([missing])).rejects.toThrow(`${missing}: no file matches`);
+});
+
+it('takes no files of packages for a glob or a folder that does not name them', async () => {
+  const packages = join(bench.folder, 'project/node_modules/leaflet');
+  await mkdir(packages, { recursive: true });
+  const [own, icon] = [join(bench.folder, 'project/own.png'), join(packages, 'icon.png')];
+  for (const path of [own, icon]) await copyFile(bench.photo, path);
+  expect(await expandInputs([join(bench.folder, 'project/**/*.png')])).toEqual([own]);
+  expect(await expandFolders([join(bench.folder, 'project')])).toEqual([own]);
+  expect(await expandInputs([join(packages, '*.png')])).toEqual([icon]);
+  expect(await expandFolders([packages])).toEqual([icon]);
 });

@@ -59,9 +59,13 @@ export type ServerRequest =
       readonly version: string | undefined;
     };
 
-const MAX_URL_LENGTH = 4096;
+/** Room for any id, escaped, and for the longest tile; Node takes 16 KiB with all headers. */
+const MAX_URL_LENGTH = 12_288;
 export const MAX_ZOOM = 1024;
-const MAX_ID_LENGTH = 1024;
+/** Of a picture; a factor may follow. */
+export const MAX_ID_LENGTH = 1024;
+/** `@1048576x` */
+const MAX_FACTOR_LENGTH = 9;
 const MAX_SEGMENT_LENGTH = 255;
 /** Digits of a tile's column or row: 2^1024 has 309. */
 const MAX_TILE_DIGITS = 310;
@@ -203,7 +207,8 @@ function parseDzi(parts: readonly string[], query: URLSearchParams): ServerReque
 function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearchParams): ServerRequest {
   const last = parts.at(-1);
   if (last === undefined) throw notFound();
-  if (last === 'info.json') {
+  // Alone it is the base of a picture of this name.
+  if (last === 'info.json' && parts.length > 1) {
     const idParts = parts.slice(0, -1);
     return { kind: 'iiif-info', iiif, id: parseId(idParts), path: idParts.join('/') };
   }
@@ -255,7 +260,7 @@ export function parseUpload(url: string): { readonly name: string; readonly qual
 /** Checks and decodes the parts of a path that name a picture. */
 function parseId(parts: readonly string[]): PictureId {
   const name = parts.map(decodePart).join('/');
-  if (name.length > MAX_ID_LENGTH)
+  if (name.length > MAX_ID_LENGTH + MAX_FACTOR_LENGTH)
     throw badRequest('invalid-id', `Ids are at most ${MAX_ID_LENGTH} characters long.`);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   if (/[\u0000-\u001f\u007f\\]/.test(name))

@@ -1,7 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { SourceError } from '../../errors.ts';
-import type { PictureId } from '../http/request.ts';
+import { MAX_ID_LENGTH, type PictureId } from '../http/request.ts';
 import {
   type CatalogEntry,
   type FoundFile,
@@ -41,7 +41,7 @@ interface Root {
 
 /**
  * The pictures that may be served. Requests are looked up here by name and never reach the file system with a text of their own. Files and
- * directories whose names begin with a dot are left out, and so are links to directories or out of their root.
+ * directories whose names begin with a dot are left out, and so are directories `node_modules` and links to directories or out of their root.
  */
 export class Catalog {
   readonly #options: CatalogOptions;
@@ -251,6 +251,10 @@ export class Catalog {
   #add(pictures: readonly CatalogEntry[], found: Map<string, CatalogEntry>): void {
     for (const picture of pictures) {
       const { id, kind } = picture;
+      if (id.length > MAX_ID_LENGTH) {
+        this.#warn(`${picture.path}: not served, for its id has more than ${MAX_ID_LENGTH} characters`);
+        continue;
+      }
       const other = found.get(id);
       if (other) this.#warn(`two pictures have the id ${id}; one of them is not served`);
       if (other ? kind === 'liif' && other.kind !== 'liif' : found.size < MAX_ENTRIES) found.set(id, picture);

@@ -53,12 +53,13 @@ export interface ListingOptions {
   readonly onWarning: (message: string) => void;
 }
 
+const PACKAGES = 'node_modules';
 /** Files that are looked at side by side; the system is asked by few threads, which encoders share. */
 const LOOKS = 4;
 
 /**
- * Reads a directory, without what lies in its directories. Names that begin with a dot are left out, and so are links to directories or out of the root. One that
- * cannot be read holds nothing.
+ * Reads a directory, without what lies in its directories. Names that begin with a dot are left out, and so are directories of packages and links to directories or out of the
+ * root. One that cannot be read holds nothing.
  */
 export async function readListing({ path, name }: FoundFile, options: ListingOptions): Promise<Listing> {
   const files: FoundFile[] = [];
@@ -69,8 +70,10 @@ export async function readListing({ path, name }: FoundFile, options: ListingOpt
       if (entry.name.startsWith('.') || /[\\\p{Cc}]/u.test(entry.name)) continue;
       const file = { path: join(path, entry.name), name: name === '' ? entry.name : `${name}/${entry.name}` };
       // Linked directories inside the root have names of their own there, and might go in circles.
-      if (entry.isDirectory()) found.push(file);
-      else if (!entry.isSymbolicLink()) files.push(file);
+      if (entry.isDirectory()) {
+        // What lies there belongs to programs.
+        if (entry.name !== PACKAGES) found.push(file);
+      } else if (!entry.isSymbolicLink()) files.push(file);
       else {
         lasting = false;
         const real = await inside(file, options);

@@ -108,12 +108,34 @@ describe('an id', () => {
       expect(parseRequest(`/${name}/file`)).toMatchObject({ id: { name } });
   });
 
+  it('may be as long as any of the catalog, in letters that take nine characters each, with a factor', () => {
+    const name = `${'图'.repeat(120)}/`.repeat(8) + '图'.repeat(56);
+    expect(name.length).toBe(1024);
+    const path = encodeURIComponent(name);
+    expect(parseRequest(`/iiif/3/${path}%401048576x/full/max/0/default.png`)).toMatchObject({
+      id: { name: `${name}@1048576x`, canvas: { name, factor: 1048576 } },
+    });
+    expect(parseRequest(`/${path}/1024/${'1'.repeat(310)}/${'1'.repeat(310)}@2x.webp?v=0`)).toMatchObject({
+      id: { name },
+    });
+    expect(statusOf(`/${path}${'a'.repeat(10)}/file`)).toBe(400);
+  });
+
   it('makes addresses that are too long a 414', () => {
-    expect(statusOf(`/${'a'.repeat(5000)}/file`)).toBe(414);
+    expect(statusOf(`/${'a'.repeat(13_000)}/file`)).toBe(414);
   });
 });
 
 describe('an IIIF request', () => {
+  it('is one for a picture of any name, info.json too', () => {
+    for (const path of ['info.json', 'info%2Ejson', 'info.json/'])
+      expect(parseRequest(`/iiif/3/${path}`)).toMatchObject({ kind: 'iiif-base', id: { name: 'info.json' } });
+    expect(parseRequest('/iiif/3/info.json/info.json')).toMatchObject({
+      kind: 'iiif-info',
+      id: { name: 'info.json' },
+    });
+  });
+
   it('gives region, size, rotation, quality and format', () => {
     expect(parseRequest('/iiif/3/a/pct:12.5,0,50,.5/^!300,200/!90.5/gray.png')).toMatchObject({
       kind: 'iiif-image',

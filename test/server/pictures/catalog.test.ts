@@ -36,6 +36,33 @@ it('a link out of its directory is named in one warning, however often the direc
   await catalog.close();
 });
 
+it('folders of packages are left out, and pictures whose ids no request may have, with a warning', async () => {
+  const deep = Array(5).fill('a'.repeat(204)).join('/');
+  const root = await directoryOf({
+    'a.png': 'x',
+    'node_modules/leaflet/marker.png': 'x',
+    'sub/node_modules/b.png': 'x',
+    'sub/node_modules.png': 'x',
+    [`${deep}.png`]: 'x',
+    [`${deep}/1.png`]: 'x',
+  });
+  const warnings: string[] = [];
+  const catalog = await Catalog.open({
+    roots: [root],
+    plain: true,
+    watch: false,
+    onWarning: (message) => warnings.push(message),
+  });
+  await catalog.rescan();
+  expect(catalog.list().map(({ id }) => id)).toEqual(['a.png', 'sub/node_modules.png']);
+  expect(warnings.sort()).toEqual(
+    [`${deep}.png`, `${deep}/1.png`].map(
+      (name) => `${join(root, name)}: not served, for its id has more than 1024 characters`,
+    ),
+  );
+  await catalog.close();
+});
+
 it('a link that is listed as a directory, as by Node 20 on Windows, is not followed', async () => {
   const outside = await directoryOf({ 'secret.png': 'x' });
   const root = await directoryOf({ 'sub/a.png': 'x' });
