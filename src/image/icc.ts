@@ -1,5 +1,6 @@
 /** What an ICC profile says of the colors of an image, as far as the codec has to know. ICC.1:2022, chapters 7, 9 and 10. */
 import { COLOR_SPACES, type ColorSpace } from '../color-space.ts';
+import { FROM_XYZ, hasPrimariesOf, type Matrix } from './shaper.ts';
 import { linearOf } from './to-srgb.ts';
 
 export interface ProfiledColors {
@@ -9,69 +10,82 @@ export interface ProfiledColors {
   readonly wide: boolean;
 }
 
-type Triple = readonly [number, number, number];
+/** A sample, 0..1, in linear light, 0..1. */
+export type Curve = (x: number) => number;
 
+/** A profile that is made of tone curves and, where it is of colors, of a matrix: samples -> linear light -> XYZ. */
+export interface Shaper {
+  /** Of red, green and blue, or of gray. */
+  readonly curves: readonly Curve[];
+  /** XYZ of red, green and blue, adapted to D50; none of gray. */
+  readonly columns?: Matrix;
+}
+
+/** Kinds of profiles that say what samples of a device mean: of scanners, screens, printers, color spaces. */
+const CLASSES = ['scnr', 'mntr', 'prtr', 'spac'];
+/** Of version 5 (ICC.2) others understand nothing. */
+const MAX_VERSION = 4;
+/** As many values as readers allow a curve. */
+const MAX_CURVE = 0x7fff;
 const COLUMNS = ['rXYZ', 'gXYZ', 'bXYZ'];
 const CURVES = ['rTRC', 'gTRC', 'bTRC'];
-/** Columns of their matrices, red, green and blue, adapted to D50. */
-const PRIMARIES: Readonly<Record<ColorSpace, readonly [Triple, Triple, Triple]>> = {
-  srgb: [
-    [0.4361, 0.2225, 0.0139],
-    [0.3851, 0.7169, 0.0971],
-    [0.1431, 0.0606, 0.7141],
-  ],
-  'display-p3': [
-    [0.5151, 0.2412, -0.0011],
-    [0.2919, 0.6922, 0.0419],
-    [0.1572, 0.0666, 0.7841],
-  ],
-};
-/** D50 XYZ -> linear sRGB: the inverse of its columns. */
-const TO_SRGB: readonly [Triple, Triple, Triple] = [
-  [3.1339, -1.6169, -0.4906],
-  [-0.9788, 1.9161, 0.0335],
-  [0.0719, -0.229, 1.4052],
-];
 /** Less than nothing of one of sRGB's primaries: Display P3 has -0.22, Adobe RGB -0.4; old screens have -0.08, and those that are meant to be sRGB less. */
 const BEYOND_SRGB = -0.12;
-/** Profiles of different makers differ by some 0.0003; sRGB, Display P3 and Adobe RGB by 0.07 and more. */
-const MATRIX_TOLERANCE = 0.002;
 /** In linear light; a gamma of 2.2 differs by 0.008. */
 const CURVE_TOLERANCE = 0.0015;
 
 /** Neither a color space nor wide for anything that it does not understand. */
 export function profiledColors(icc: Uint8Array): ProfiledColors {
+  const shaper = shaperOf(icc);
+  if (shaper === undefined) return { wide: false };
+  const { curves, columns } = shaper;
+  const curved = curves.every(isCurveOfSrgb);
+  if (columns === undefined) return { wide: false, ...(curved && { colorSpace: 'srgb' }) };
+  const wide = columns.some((xyz) =>
+    FROM_XYZ.srgb.some((row) => row[0] * xyz[0] + row[1] * xyz[1] + row[2] * xyz[2] < BEYOND_SRGB),
+  );
+  const colorSpace = COLOR_SPACES.find((space) => curved && hasPrimariesOf(space, columns));
+  return { wide, ...(colorSpace && { colorSpace }) };
+}
+
+/** Undefined for profiles of look-up tables, of other kinds, and damaged ones. */
+export function shaperOf(icc: Uint8Array): Shaper | undefined {
   try {
-    return colorsOf(new DataView(icc.buffer, icc.byteOffset, icc.length));
+    return readShaper(new DataView(icc.buffer, icc.byteOffset, icc.length));
   } catch (error) {
-    if (error instanceof RangeError) return { wide: false }; // an offset beyond the end
+    if (error instanceof RangeError) return undefined; // an offset beyond the end
     throw error;
   }
 }
 
-function colorsOf(view: DataView): ProfiledColors {
-  if (textAt(view, 16) !== 'RGB ' || textAt(view, 20) !== 'XYZ ') return { wide: false };
+function readShaper(view: DataView): Shaper | undefined {
+  if (textAt(view, 36) !== 'acsp' || view.getUint8(8) > MAX_VERSION) return undefined;
+  if (!CLASSES.includes(textAt(view, 12)) || textAt(view, 20) !== 'XYZ ') return undefined;
   const tags = tagsOf(view);
   // A profile with look-up tables is rendered by those, whatever its matrix says.
-  if (tags.has('A2B0')) return { wide: false };
-  const columns: number[][] = [];
-  for (const tag of COLUMNS) {
-    const at = tags.get(tag);
-    if (at === undefined || textAt(view, at) !== 'XYZ ') return { wide: false };
-    columns.push([0, 1, 2].map((i) => fixedAt(view, at + 8 + 4 * i)));
+  if (tags.has('A2B0')) return undefined;
+  const curvesAt = (names: readonly string[]) => {
+    const curves = names.map((name) => tags.has(name) && curveAt(view, tags.get(name)!));
+    return curves.every((curve) => typeof curve === 'function') ? curves : undefined;
+  };
+  switch (textAt(view, 16)) {
+    case 'GRAY': {
+      const curves = curvesAt(['kTRC']);
+      return curves && { curves };
+    }
+    case 'RGB ': {
+      const curves = curvesAt(CURVES);
+      if (!COLUMNS.every((name) => tags.has(name) && textAt(view, tags.get(name)!) === 'XYZ '))
+        return undefined;
+      const [red, green, blue] = COLUMNS.map((name) => tripleAt(view, tags.get(name)! + 8));
+      return curves && { curves, columns: [red!, green!, blue!] };
+    }
   }
-  const wide = columns.some((xyz) =>
-    TO_SRGB.some((row) => row[0] * xyz[0]! + row[1] * xyz[1]! + row[2] * xyz[2]! < BEYOND_SRGB),
-  );
-  const curved = CURVES.every((tag) => hasCurveOfSrgb(view, tags.get(tag)));
-  const colorSpace = COLOR_SPACES.find(
-    (space) =>
-      curved &&
-      PRIMARIES[space].every((column, i) =>
-        column.every((value, j) => Math.abs(columns[i]![j]! - value) <= MATRIX_TOLERANCE),
-      ),
-  );
-  return { wide, ...(colorSpace && { colorSpace }) };
+  return undefined;
+}
+
+function tripleAt(view: DataView, at: number): Matrix[number] {
+  return [fixedAt(view, at), fixedAt(view, at + 4), fixedAt(view, at + 8)];
 }
 
 /** Where the data of the tags of a profile begin. Throws RangeError where it ends early. */
@@ -82,42 +96,51 @@ export function tagsOf(profile: DataView): Map<string, number> {
   return tags;
 }
 
-function hasCurveOfSrgb(view: DataView, at: number | undefined): boolean {
-  const curve = at === undefined ? undefined : curveAt(view, at);
-  if (!curve) return false;
+function isCurveOfSrgb(curve: Curve): boolean {
   for (let i = 0; i <= 32; i++)
     // A damaged curve may give no number.
     if (!(Math.abs(curve(i / 32) - linearOf(i / 32)) <= CURVE_TOLERANCE)) return false;
   return true;
 }
 
-/** A tone curve of type `curv` or `para`, 0..1 -> 0..1. */
-function curveAt(view: DataView, at: number): ((x: number) => number) | undefined {
+/** A tone curve of type `curv` or `para`. */
+function curveAt(view: DataView, at: number): Curve | undefined {
   const type = textAt(view, at);
-  if (type === 'curv') {
-    const count = view.getUint32(at + 8);
-    if (count === 0) return (x) => x;
-    if (count === 1) {
-      const gamma = view.getUint16(at + 12) / 256;
-      return (x) => x ** gamma;
-    }
-    return (x) => {
-      const position = x * (count - 1);
-      const index = Math.min(count - 2, Math.floor(position));
-      const low = view.getUint16(at + 12 + 2 * index);
-      const high = view.getUint16(at + 14 + 2 * index);
-      return (low + (high - low) * (position - index)) / 65535;
-    };
+  if (type === 'curv') return tabulated(view, at);
+  return type === 'para' ? parametric(view, at) : undefined;
+}
+
+/** ICC.1, 10.6: nothing, a gamma, or values between which it is linear. */
+function tabulated(view: DataView, at: number): Curve | undefined {
+  const count = view.getUint32(at + 8);
+  if (count === 0) return (x) => x;
+  if (count === 1) {
+    const gamma = view.getUint16(at + 12) / 256;
+    return (x) => x ** gamma;
   }
-  if (type !== 'para') return undefined;
+  if (count > MAX_CURVE) return undefined;
+  const values = Uint16Array.from({ length: count }, (_, i) => view.getUint16(at + 12 + 2 * i));
+  return (x) => {
+    const position = x * (count - 1);
+    const index = Math.min(count - 2, Math.floor(position));
+    const [low, high] = [values[index]!, values[index + 1]!];
+    return (low + (high - low) * (position - index)) / 65535;
+  };
+}
+
+/** How many numbers the kinds of ICC.1, 10.18, have: g; a, b; c; d or c; e, f. */
+const PARAMETERS = [1, 3, 4, 5, 7];
+
+function parametric(view: DataView, at: number): Curve | undefined {
   const kind = view.getUint16(at + 8);
-  const parameter = (i: number) => fixedAt(view, at + 12 + 4 * i);
-  const gamma = parameter(0);
-  if (kind === 0) return (x) => x ** gamma;
-  if (kind !== 3 && kind !== 4) return undefined;
-  const [a, b, c, d] = [parameter(1), parameter(2), parameter(3), parameter(4)];
-  const [e, f] = kind === 4 ? [parameter(5), parameter(6)] : [0, 0];
-  return (x) => (x >= d ? (a * x + b) ** gamma + e : c * x + f);
+  const count = PARAMETERS[kind];
+  if (count === undefined) return undefined;
+  const [g, a, b, c, d, e, f] = Array.from({ length: 7 }, (_, i) =>
+    i < count ? fixedAt(view, at + 12 + 4 * i) : 0,
+  ) as [number, number, number, number, number, number, number];
+  if (kind === 0) return (x) => x ** g;
+  if (kind <= 2) return (x) => (x >= -b / a ? (a * x + b) ** g + c : c);
+  return (x) => (x >= d ? (a * x + b) ** g + e : c * x + f);
 }
 
 function fixedAt(view: DataView, at: number): number {

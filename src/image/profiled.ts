@@ -1,6 +1,6 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ColorSpace } from '../color-space.ts';
-import { profiledColors, tagsOf } from './icc.ts';
+import { profiledColors, type Shaper, shaperOf, tagsOf } from './icc.ts';
 import { isDisplayP3, type StatedColors } from './stated-colors.ts';
 import { Turns } from './turns.ts';
 
@@ -11,41 +11,38 @@ const SAMPLES_PER_LOOK = 1 << 16;
 export interface ColorPlan {
   /** Of the samples that are to be read. */
   readonly colorSpace: ColorSpace;
-  /** By its profile; otherwise samples are as they are stored, and sharp has to be opened so that it ignores the profile. */
+  /** By sharp; otherwise samples are read as they are stored, and it has to be opened so that it ignores the profile. */
   readonly converts: boolean;
+  /** What they are to be converted by when they have been read. */
+  readonly shaper?: Shaper;
 }
 
 /** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile. */
 export function colorPlan(
-  { icc, space }: Pick<Metadata, 'icc' | 'space'>,
+  { icc, space, channels }: Pick<Metadata, 'icc' | 'space' | 'channels'>,
   srgb: boolean,
   stated?: StatedColors,
 ): ColorPlan {
   // A profile of another kind than the samples says nothing of them.
   const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
+  const gray = (space === 'b-w' || space === 'grey16') && channels <= 2;
   if (icc === undefined)
     return { colorSpace: rgb && isDisplayP3(stated) ? 'display-p3' : 'srgb', converts: false };
   const { colorSpace: stored, wide } = profiledColors(icc);
   const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';
-  return { colorSpace, converts: stored !== colorSpace };
+  if (stored === colorSpace) return { colorSpace, converts: false };
+  const shaper = shaperOf(icc);
+  if (shaper && (shaper.columns ? rgb : gray)) return { colorSpace, converts: false, shaper };
+  return { colorSpace, converts: true };
 }
 
-/**
- * Asks for colors of 16 bits in a color space, by the image's profile. sharp converts 8 bits by way of sRGB, where colors beyond it end; 16 bits go by way of
- * Display P3, and on to sRGB only when asked to. Images of 8 bits are not to be asked for sRGB.
- */
-export function asSixteenBits(image: Sharp, colorSpace: ColorSpace): Sharp {
-  if (colorSpace === 'srgb') image.withIccProfile('srgb', { attach: false });
-  else image.pipelineColorspace('rgb16');
-  return image.toColorspace('rgb16').raw({ depth: 'ushort' });
+/** Asks for sRGB of 16 bits, by the image's profile: without this, sharp makes Display P3 of 16 bits. Images of 8 bits are not to be asked for it. */
+export function asSixteenBits(image: Sharp): Sharp {
+  return image.withIccProfile('srgb', { attach: false }).toColorspace('rgb16').raw({ depth: 'ushort' });
 }
 
-/** What sharp has made of 8 bits to convert them, rounded to 8 again; alpha is as it was. */
-export async function toEightBits(
-  data: Uint16Array,
-  channels: number,
-  signal?: AbortSignal,
-): Promise<Uint8Array> {
+/** Samples of 16 bits rounded to 8. */
+export async function toEightBits(data: Uint16Array, signal?: AbortSignal): Promise<Uint8Array> {
   const rounded = new Uint8Array(data.length);
   const turns = new Turns(signal);
   for (let from = 0; from < data.length; from += SAMPLES_PER_LOOK) {
@@ -53,9 +50,6 @@ export async function toEightBits(
     const end = Math.min(data.length, from + SAMPLES_PER_LOOK);
     for (let i = from; i < end; i++) rounded[i] = (data[i]! + 128) / 257;
   }
-  if (channels === 2 || channels === 4)
-    // libvips makes 16 bits of it in a way of its own, whose upper byte is the old sample.
-    for (let i = channels - 1; i < data.length; i += channels) rounded[i] = data[i]! >> 8;
   return rounded;
 }
 

@@ -6,9 +6,10 @@ import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
-import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from './profiled.ts';
+import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import type { Raster } from './raster.ts';
 import { hasDefinedRange } from './sample-types.ts';
+import { convertByShaper } from './shaper.ts';
 import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
 import { toSrgb } from './to-srgb.ts';
 
@@ -36,7 +37,7 @@ export interface ImageMetadata {
 export interface ReadOptions {
   /** For messages, where the image is not a file: e.g. `standard input`. */
   readonly name?: string;
-  /** Larger pictures are refused with UnsupportedError before they are decoded. Default 2^32. Memory is one copy of the samples, and up to three of a HEIC or where 8 bits are converted by way of 16. */
+  /** Larger pictures are refused with UnsupportedError before they are decoded. Default 2^32. Memory is one copy of the samples, and up to three of a HEIC. */
   readonly maxPixels?: number;
   /** Reads damaged images as far as they go, instead of refusing them. Default false. */
   readonly tolerant?: boolean;
@@ -93,8 +94,9 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     }
     const srgb = options.srgb ?? false;
     const colors = colorPlan(samples, srgb, stated);
-    const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name, signal);
+    const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
     signal?.throwIfAborted();
+    if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
     return {
       raster: srgb ? toSrgb(raster) : raster,
       depth: raster.data instanceof Uint16Array ? 16 : 8,
@@ -113,7 +115,6 @@ async function decode(
   metadata: Metadata,
   { colorSpace, converts }: ColorPlan,
   name: string,
-  signal: AbortSignal | undefined,
 ): Promise<Raster> {
   const { channels, space, depth, hasAlpha } = metadata;
   if (!hasDefinedRange(metadata))
@@ -126,14 +127,13 @@ async function decode(
   const bands = gray ? (hasAlpha ? 2 : 1) : hasAlpha ? 4 : 3;
   const width = metadata.autoOrient.width;
   const height = metadata.autoOrient.height;
-  const toDisplayP3 = converts && colorSpace === 'display-p3';
-  const bytes = width * height * (gray && hasAlpha ? 4 : bands) * (wide || toDisplayP3 ? 2 : 1);
+  const bytes = width * height * (gray && hasAlpha ? 4 : bands) * (wide ? 2 : 1);
   if (bytes > constants.MAX_LENGTH)
     throw new UnsupportedError(
       `${name}: ${width} x ${height} pixels of ${channels} channels need ${gigabytes(bytes)}, more than the ${gigabytes(constants.MAX_LENGTH)} that one raster can have`,
     );
   // Without a profile that would bend true sRGB samples.
-  if (toDisplayP3 || (wide && !gray && converts)) asSixteenBits(image, colorSpace);
+  if (wide && !gray && converts) asSixteenBits(image);
   else if (wide) {
     image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
   } else {
@@ -141,11 +141,9 @@ async function decode(
     image.toColorspace(gray && !hasAlpha ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
   }
   const { data: buffer, info } = await image.toBuffer({ resolveWithObject: true });
-  let data: Uint8Array | Uint16Array;
-  if (wide || toDisplayP3) {
-    const samples = new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2);
-    data = wide ? samples : await toEightBits(samples, bands, signal);
-  } else data = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  const data = wide
+    ? new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2)
+    : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
   const found = data.length / (info.width * info.height);
   if (found === bands)
     return {

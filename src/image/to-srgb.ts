@@ -41,6 +41,6 @@ export function linearOf(x: number): number {
 }
 
 /** And back. */
-function curvedOf(x: number): number {
+export function curvedOf(x: number): number {
   return x > 0.0031308 ? 1.055 * x ** (1 / 2.4) - 0.055 : 12.92 * x;
 }

@@ -3,29 +3,61 @@ import crc32 from 'crc-32';
 import sharp from 'sharp';
 import type { ColorSpace } from '../../src/color-space.ts';
 
-/** A display profile of three primaries and a gamma, as cameras and screens embed them. ICC.1:2001-04 (version 2). */
+const text = (value: string) => [...Buffer.from(value, 'latin1')];
+const u32 = (value: number) => [(value >>> 24) & 255, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
+const fixed = (value: number) => u32(Math.round(value * 65536));
+const xyz = (value: readonly number[]) => [...text('XYZ '), ...u32(0), ...value.flatMap(fixed)];
+
+/** Tone curves: by a gamma, by values of 16 bits, by a formula and its numbers. ICC.1:2022, 10.6 and 10.18. */
+export const gammaCurve = (gamma: number) => [
+  ...text('curv'),
+  ...u32(0),
+  ...u32(1),
+  Math.floor(gamma),
+  Math.round((gamma % 1) * 256),
+  0,
+  0,
+];
+export const tableCurve = (values: readonly number[]) => [
+  ...text('curv'),
+  ...u32(0),
+  ...u32(values.length),
+  ...values.flatMap((value) => [value >> 8, value & 255]),
+];
+export const formulaCurve = (kind: number, numbers: readonly number[]) => [
+  ...text('para'),
+  ...u32(0),
+  0,
+  kind,
+  0,
+  0,
+  ...numbers.flatMap(fixed),
+];
+
+/** A display profile of three primaries and a gamma, or a curve, as cameras and screens embed them. ICC.1:2001-04 (version 2). */
 export function matrixProfile(
   primaries: readonly (readonly [number, number, number])[],
-  gamma: number,
+  gamma: number | number[],
 ): Uint8Array {
-  const text = (value: string) => [...Buffer.from(value, 'latin1')];
-  const u32 = (value: number) => [
-    (value >>> 24) & 255,
-    (value >>> 16) & 255,
-    (value >>> 8) & 255,
-    value & 255,
-  ];
-  const fixed = (value: number) => u32(Math.round(value * 65536));
-  const xyz = (value: readonly number[]) => [...text('XYZ '), ...u32(0), ...value.flatMap(fixed)];
-  const curve = [
-    ...text('curv'),
-    ...u32(0),
-    ...u32(1),
-    Math.floor(gamma),
-    Math.round((gamma % 1) * 256),
-    0,
-    0,
-  ];
+  const curve = curveOf(gamma);
+  return profileWith('RGB ', [
+    ['rXYZ', xyz(primaries[0]!)],
+    ['gXYZ', xyz(primaries[1]!)],
+    ['bXYZ', xyz(primaries[2]!)],
+    ['rTRC', curve],
+    ['gTRC', curve],
+    ['bTRC', curve],
+  ]);
+}
+
+/** One of gray. */
+export function grayProfile(gamma: number | number[]): Uint8Array {
+  return profileWith('GRAY', [['kTRC', curveOf(gamma)]]);
+}
+
+const curveOf = (gamma: number | number[]) => (typeof gamma === 'number' ? gammaCurve(gamma) : gamma);
+
+function profileWith(space: string, more: [string, number[]][]): Uint8Array {
   const name = 'test\0';
   const tags: [string, number[]][] = [
     [
@@ -34,12 +66,7 @@ export function matrixProfile(
     ],
     ['cprt', [...text('text'), ...u32(0), ...text(name)]],
     ['wtpt', xyz([0.9642, 1, 0.8249])],
-    ['rXYZ', xyz(primaries[0]!)],
-    ['gXYZ', xyz(primaries[1]!)],
-    ['bXYZ', xyz(primaries[2]!)],
-    ['rTRC', curve],
-    ['gTRC', curve],
-    ['bTRC', curve],
+    ...more,
   ];
   const table: number[] = [];
   const data: number[] = [];
@@ -54,7 +81,7 @@ export function matrixProfile(
     ...u32(128 + body.length),
     ...u32(0),
     ...u32(0x02100000),
-    ...text('mntrRGB XYZ '),
+    ...text(`mntr${space}XYZ `),
     ...new Array<number>(12).fill(0),
     ...text('acsp'),
     ...new Array<number>(28).fill(0),
@@ -71,6 +98,11 @@ export const ADOBE_RGB = [
   [0.14919, 0.06322, 0.74457],
 ] as const;
 export const ADOBE_GAMMA = 563 / 256;
+export const PRO_PHOTO = [
+  [0.79767, 0.28804, 0],
+  [0.13519, 0.71188, 0],
+  [0.03134, 0.00009, 0.82491],
+] as const;
 export const DISPLAY_P3 = [
   [0.51512, 0.2412, -0.00105],
   [0.29198, 0.69225, 0.04189],

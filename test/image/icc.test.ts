@@ -1,6 +1,16 @@
 import { expect, it } from 'vitest';
-import { profiledColors } from '../../src/image/icc.ts';
-import { ADOBE_GAMMA, ADOBE_RGB, builtInProfile, DISPLAY_P3, matrixProfile } from './icc-profile.ts';
+import { profiledColors, shaperOf } from '../../src/image/icc.ts';
+import {
+  ADOBE_GAMMA,
+  ADOBE_RGB,
+  builtInProfile,
+  DISPLAY_P3,
+  formulaCurve,
+  gammaCurve,
+  grayProfile,
+  matrixProfile,
+  tableCurve,
+} from './icc-profile.ts';
 
 const SRGB = [
   [0.4361, 0.2225, 0.0139],
@@ -39,4 +49,53 @@ it('says nothing of bytes that are no profile, however they end', async () => {
     expect(typeof profiledColors(profile.subarray(0, length)).wide).toBe('boolean');
   expect(profiledColors(new Uint8Array(300))).toEqual({ wide: false });
   expect(profiledColors(profile.subarray(0, 200))).toEqual({ wide: false });
+});
+
+it('reads tone curves of every kind', () => {
+  const of = (curve: number[]) => shaperOf(matrixProfile(ADOBE_RGB, curve))!.curves[1]!;
+  const near = (curve: number[], expected: (x: number) => number) => {
+    const found = of(curve);
+    for (let i = 0; i <= 20; i++) expect(found(i / 20)).toBeCloseTo(expected(i / 20), 3);
+  };
+  near(tableCurve([]), (x) => x);
+  near(tableCurve([0, 16384, 65535]), (x) => (x < 0.5 ? x / 2 : 0.25 + 1.5 * (x - 0.5)));
+  near(gammaCurve(1.8), (x) => x ** 1.8);
+  near(formulaCurve(0, [1.8]), (x) => x ** 1.8);
+  near(formulaCurve(1, [2, 0.9, -0.1]), (x) => Math.max(0, 0.9 * x - 0.1) ** 2);
+  near(formulaCurve(2, [2, 0.9, -0.1, 0.2]), (x) => Math.max(0, 0.9 * x - 0.1) ** 2 + 0.2);
+  const [a, b] = [1 / 1.055, 0.055 / 1.055];
+  near(formulaCurve(3, [2.4, a, b, 1 / 12.92, 0.04045]), (x) =>
+    x < 0.04045 ? x / 12.92 : (a * x + b) ** 2.4,
+  );
+  near(formulaCurve(4, [2, 0.8, 0.1, 0.5, 0.2, 0.1, 0.05]), (x) =>
+    x < 0.2 ? 0.5 * x + 0.05 : (0.8 * x + 0.1) ** 2 + 0.1,
+  );
+});
+
+it('believes no profile that others refuse', () => {
+  const changed = (at: number, value: string) => {
+    const profile = matrixProfile(ADOBE_RGB, ADOBE_GAMMA);
+    profile.set(Buffer.from(value, 'latin1'), at);
+    return profile;
+  };
+  expect(shaperOf(changed(12, 'scnr'))).toBeDefined();
+  for (const profile of [
+    changed(12, 'link'),
+    changed(12, 'abst'),
+    changed(8, '\x05'),
+    changed(36, 'none'),
+    changed(20, 'Lab '),
+    matrixProfile(ADOBE_RGB, formulaCurve(5, [1, 1, 1, 1, 1, 1, 1])),
+    matrixProfile(ADOBE_RGB, [...Buffer.from('zzzz'), ...new Array<number>(12).fill(0)]),
+  ]) {
+    expect(shaperOf(profile)).toBeUndefined();
+    expect(profiledColors(profile)).toEqual({ wide: false });
+  }
+});
+
+it('knows the curve of sRGB in a profile of gray', () => {
+  const curve = (gamma: number) => profiledColors(grayProfile(gamma)).colorSpace;
+  expect(curve(2.2)).toBeUndefined();
+  const srgb = formulaCurve(3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]);
+  expect(profiledColors(grayProfile(srgb))).toEqual({ wide: false, colorSpace: 'srgb' });
 });

@@ -8,6 +8,7 @@ import { ImageError } from '../../image/errors.ts';
 import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
 import { hasDefinedRange } from '../../image/sample-types.ts';
+import { convertByShaper } from '../../image/shaper.ts';
 import { HEAD_BYTES, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
@@ -228,7 +229,7 @@ class PlainPicture implements ServedPicture {
   async #admitted(signal: AbortSignal): Promise<Raster> {
     const leave = await this.#options.admit('decode', this.#decodingWork, signal);
     try {
-      const raster = await this.#decode();
+      const raster = await this.#decode(signal);
       this.#options.levels.allow(raster.data.byteLength * ALL_LEVELS);
       return raster;
     } finally {
@@ -236,24 +237,27 @@ class PlainPicture implements ServedPicture {
     }
   }
 
-  async #decode(): Promise<Raster> {
+  async #decode(signal: AbortSignal): Promise<Raster> {
     const file = await this.#read();
     try {
-      const { colorSpace, converts } = this.#colors;
+      const { colorSpace, converts, shaper } = this.#colors;
       const image = decoder(file, this.#options, !converts).autoOrient();
-      const wide = converts && !this.#gray && (this.colorSpace !== undefined || this.#sixteenBits);
-      if (wide) asSixteenBits(image, colorSpace);
-      else image.toColorspace(this.channels === 1 ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
+      const one = this.channels === 1;
+      const wide = this.#sixteenBits && (shaper !== undefined || (converts && !this.#gray));
+      if (wide && converts) asSixteenBits(image);
+      else if (wide) image.toColorspace(one ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
+      else image.toColorspace(one ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
       const { data, info } = await image.toBuffer({ resolveWithObject: true });
-      return {
+      const raster = {
         width: info.width,
         height: info.height,
         channels: info.channels as Raster['channels'],
-        data: wide
-          ? await toEightBits(new Uint16Array(data.buffer, data.byteOffset, data.length / 2), info.channels)
-          : data,
+        data: wide ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data,
       };
+      if (shaper) await convertByShaper(raster, shaper, colorSpace, signal);
+      return wide ? { ...raster, data: await toEightBits(raster.data as Uint16Array, signal) } : raster;
     } catch (cause) {
+      signal.throwIfAborted();
       throw undecodable(this.#path, cause, this.#options);
     }
   }

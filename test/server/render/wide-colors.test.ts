@@ -10,6 +10,7 @@ import {
   ADOBE_RGB,
   attachProfile,
   builtInProfile,
+  grayProfile,
   matrixProfile,
 } from '../../image/icc-profile.ts';
 import { directoryOf, encoded, imageOf, picture, startServer, testEngine } from '../server-fixture.ts';
@@ -32,6 +33,17 @@ const steep = attachProfile(
     .toBuffer(),
   matrixProfile(SRGB, 2.6),
 );
+/** The same of gray. */
+const gray = attachProfile(
+  await sharp(
+    Uint16Array.from({ length: 200 * 150 }, (_, i) => 2 * i),
+    { raw: { width: 200, height: 150, channels: 1 } },
+  )
+    .toColorspace('grey16')
+    .png()
+    .toBuffer(),
+  grayProfile(1),
+);
 const bytes = await encoded(wide);
 const server = await startServer({
   roots: [
@@ -41,6 +53,7 @@ const server = await startServer({
       'wide.png': attachProfile(png, await builtInProfile('p3')),
       'adobe.png': attachProfile(png, matrixProfile(ADOBE_RGB, ADOBE_GAMMA)),
       'steep.png': steep,
+      'gray.png': gray,
     }),
   ],
 });
@@ -109,11 +122,20 @@ it('plain images are kept, or converted, as encoding does', async () => {
   const source = await readImage(attachProfile(png, matrixProfile(ADOBE_RGB, ADOBE_GAMMA)));
   expect(adobe.raster).toEqual(source.raster);
   expect(source.raster.colorSpace).toBe('display-p3');
-  const narrow = await readImage(await bodyOf('/iiif/3/steep.png/full/max/0/default.png'));
-  const { raster } = await readImage(steep);
-  expect([narrow.raster.colorSpace, raster.colorSpace]).toEqual([undefined, undefined]);
-  const far = narrow.raster.data.map((value, i) => Math.abs(value - raster.data[i]! / 257));
-  expect(Math.max(...far)).toBeLessThanOrEqual(1);
+  for (const [name, image] of [
+    ['steep.png', steep],
+    ['gray.png', gray],
+  ] as const) {
+    const narrow = await readImage(await bodyOf(`/iiif/3/${name}/full/max/0/default.png`));
+    const { raster } = await readImage(image);
+    expect([narrow.raster.colorSpace, raster.colorSpace]).toEqual([undefined, undefined]);
+    // Gray comes as three equal ones.
+    const share = raster.channels / narrow.raster.channels;
+    const far = Array.from(narrow.raster.data, (value, i) =>
+      Math.abs(value - raster.data[Math.floor(i * share)]! / 257),
+    );
+    expect(Math.max(...far)).toBeLessThanOrEqual(1);
+  }
 });
 
 it('descriptions say it, and the numbers of a pixel', async () => {
@@ -125,6 +147,7 @@ it('descriptions say it, and the numbers of a pixel', async () => {
     'wide.png': 'display-p3',
     'adobe.png': 'display-p3',
     'steep.png': undefined,
+    'gray.png': undefined,
   });
   const pixel = (await server.get('/wide/pixel?x=7.5&y=3.5')).json();
   expect(pixel).toMatchObject({ colorSpace: 'display-p3' });
