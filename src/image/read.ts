@@ -121,10 +121,16 @@ async function decode(
     throw new UnsupportedError(
       `${name}: samples of type ${depth} have no defined range; convert the image to 8 or 16 bits first`,
     );
+  if (hasAlpha && (space === 'labs' || (space === 'cmyk' && depth === 'ushort')))
+    // sharp takes its range for another, and makes opaque what is not, or the other way round.
+    throw new UnsupportedError(
+      `${name}: alpha beside ${space === 'cmyk' ? 'CMYK of 16 bits' : 'Lab'} cannot be read; convert the image to RGB first`,
+    );
   // What sharp converts by the profile of a CMYK image has 8 bits.
   const wide = depth !== 'uchar' && space !== 'cmyk';
   const gray = space === 'b-w' || space === 'grey16';
   const bands = gray ? (hasAlpha ? 2 : 1) : hasAlpha ? 4 : 3;
+  if (channels > bands && space !== 'cmyk') throw otherChannels(channels, bands, gray, name);
   const width = metadata.autoOrient.width;
   const height = metadata.autoOrient.height;
   const bytes = width * height * (gray && hasAlpha ? 4 : bands) * (wide ? 2 : 1);
@@ -153,11 +159,15 @@ async function decode(
       data,
       ...(colorSpace !== 'srgb' && { colorSpace }),
     };
-  if (found < bands || !gray)
-    throw new UnsupportedError(
-      `${name}: ${found} channels where ${bands} were expected; convert the image to RGB first`,
-    );
+  if (found < bands || !gray) throw otherChannels(found, bands, gray, name);
   return { width: info.width, height: info.height, channels: bands, data: grayOf(data, found, hasAlpha) };
+}
+
+/** Which of them is alpha, sharp does not say. */
+function otherChannels(found: number, expected: number, gray: boolean, name: string): UnsupportedError {
+  return new UnsupportedError(
+    `${name}: ${found} channels where ${expected} were expected; convert the image to ${gray ? 'gray' : 'RGB'} first`,
+  );
 }
 
 /** First channel, and the last one where there is alpha. */

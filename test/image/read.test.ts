@@ -225,6 +225,49 @@ describe('readImage', () => {
     });
   });
 
+  it('refuses alpha that sharp reads wrongly, and reads the other', async () => {
+    const data = Uint8Array.from({ length: 256 * 4 }, (_, i) => (i % 4 === 3 ? i >> 2 : 100));
+    const tiffOf = (space: string) =>
+      sharp(data, { raw: { width: 256, height: 1, channels: 4 } })
+        .toColorspace(space)
+        .tiff({ compression: 'none' })
+        .toBuffer();
+    for (const space of ['lab', 'cmyk']) {
+      const { raster, depth } = await readImage(await tiffOf(space));
+      const alpha = Array.from({ length: 256 }, (_, i) => raster.data[4 * i + 3]! / (depth === 16 ? 257 : 1));
+      expect(alpha).toEqual(Array.from({ length: 256 }, (_, i) => i));
+    }
+    for (const [bytes, message] of [
+      [await tiffOf('labs'), 'alpha beside Lab cannot be read; convert the image to RGB first'],
+      [
+        plainTiff({ photometric: 5, samples: [1, 2, 3, 4, 5], depth: 16, extra: [2] }),
+        'alpha beside CMYK of 16 bits cannot be read; convert the image to RGB first',
+      ],
+    ] as const) {
+      const error = await readImage(bytes, { name: 'a.tif' }).catch((caught) => caught);
+      expect(isLiifError(error, 'UnsupportedError')).toBe(true);
+      expect(error.message).toBe(`a.tif: ${message}`);
+    }
+  });
+
+  it.each([8, 16] as const)(
+    'refuses channels of %i bits of which it is not known what they are',
+    async (depth) => {
+      for (const [photometric, samples, kind] of [
+        [1, [10, 60, 110], 'gray'],
+        [2, [10, 60, 110, 160, 210], 'RGB'],
+      ] as const) {
+        const bytes = plainTiff({ photometric, samples, depth, extra: [2, 0] });
+        const error = await readImage(bytes).catch((caught) => caught);
+        expect(isLiifError(error, 'UnsupportedError')).toBe(true);
+        expect(error.message).toMatch(`${samples.length} channels where ${samples.length - 1} were expected`);
+        expect(error.message).toMatch(`convert the image to ${kind} first`);
+      }
+      const { raster } = await readImage(plainTiff({ photometric: 1, samples: [10, 60], depth, extra: [2] }));
+      expect(Array.from(raster.data, (value) => value / (depth === 16 ? 257 : 1))).toEqual([10, 60]);
+    },
+  );
+
   it('keeps a grey JPEG grey', async () => {
     const bytes = await sharp(noise(64, 8), { raw: { width: 8, height: 8, channels: 1 } })
       .toColorspace('b-w')
@@ -375,6 +418,52 @@ describe('readImage', () => {
     expect(error.message).toContain('99 pixels');
   });
 });
+
+/** A TIFF of one pixel, `extra`: what its last samples are. TIFF 6.0. */
+function plainTiff({
+  photometric,
+  samples,
+  depth,
+  extra,
+}: {
+  readonly photometric: number;
+  readonly samples: readonly number[];
+  readonly depth: 8 | 16;
+  readonly extra: readonly number[];
+}): Buffer {
+  const count = samples.length;
+  const bits = 8 + 2 + 12 * 11 + 4;
+  const pixel = bits + 2 * count;
+  const fields: [tag: number, type: 3 | 4, count: number, value: number][] = [
+    [256, 3, 1, 1],
+    [257, 3, 1, 1],
+    count > 2 ? [258, 3, count, bits] : [258, 3, count, depth * 0x10001],
+    [259, 3, 1, 1],
+    [262, 3, 1, photometric],
+    [273, 4, 1, pixel],
+    [277, 3, 1, count],
+    [278, 3, 1, 1],
+    [279, 4, 1, (count * depth) / 8],
+    [284, 3, 1, 1],
+    [338, 3, extra.length, extra.reduce((sum, value, i) => sum + value * 2 ** (16 * i), 0)],
+  ];
+  const tiff = Buffer.alloc(pixel + (count * depth) / 8);
+  tiff.write('II*', 'latin1');
+  tiff.writeUInt32LE(8, 4);
+  tiff.writeUInt16LE(fields.length, 8);
+  for (const [i, [tag, type, length, value]] of fields.entries()) {
+    tiff.writeUInt16LE(tag, 10 + 12 * i);
+    tiff.writeUInt16LE(type, 12 + 12 * i);
+    tiff.writeUInt32LE(length, 14 + 12 * i);
+    tiff.writeUInt32LE(value, 18 + 12 * i);
+  }
+  for (const [i, value] of samples.entries()) {
+    tiff.writeUInt16LE(depth, bits + 2 * i);
+    if (depth === 16) tiff.writeUInt16LE(257 * value, pixel + 2 * i);
+    else tiff.writeUInt8(value, pixel + i);
+  }
+  return tiff;
+}
 
 function orientationOf(exif: Uint8Array): number | undefined {
   const view = new DataView(exif.buffer, exif.byteOffset, exif.length);
