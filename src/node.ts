@@ -59,7 +59,7 @@ export interface EngineOption {
 }
 
 export interface EncodeInputOptions extends EncodeOptions, EngineOption {
-  /** Carries ICC profile, EXIF and XMP of an image file along. Default false. `sections` goes before it. */
+  /** Carries ICC profile, EXIF (but of a TIFF) and XMP of an image file along. Default false. `sections` goes before it. */
   readonly keepMetadata?: boolean;
   /** Converts an image file to sRGB. Default false: colors beyond it are kept, in Display P3. */
   readonly srgb?: boolean;

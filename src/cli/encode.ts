@@ -132,9 +132,9 @@ export function encodeCommand(): Command {
       '--keep-hidden-colors',
       'keep the colors of transparent pixels (default: those of their surroundings)',
     )
-    .option('--keep-metadata', 'carry ICC profile, EXIF and XMP along')
+    .option('--keep-metadata', 'carry ICC profile, EXIF (but of a TIFF) and XMP along')
     .option('--icc', 'carry the ICC profile along')
-    .option('--exif', 'carry EXIF along')
+    .option('--exif', 'carry EXIF along (but of a TIFF)')
     .option('--xmp', 'carry XMP along')
     .option('--srgb', 'convert colors beyond sRGB to it, too (default: they are kept, in Display P3)')
     .option('--tolerant', 'read damaged images as far as they go')
@@ -211,7 +211,8 @@ async function readInput(
   signal: AbortSignal,
 ): Promise<{ image: ReadImage; sourceBytes: number }> {
   const { tolerant = false, srgb = false } = options;
-  const settings = { name: titleOf(input), tolerant, srgb, signal };
+  const needsMetadata = options.keepMetadata || options.exif || false;
+  const settings = { name: titleOf(input), tolerant, srgb, needsMetadata, signal };
   const piped = await pipedBytes(input, signal);
   if (piped) return { image: await readImage(piped, settings), sourceBytes: piped.length };
   const image = await readImage(input, settings);

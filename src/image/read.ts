@@ -6,11 +6,13 @@ import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
+import { withParts } from './parts.ts';
 import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import type { Raster } from './raster.ts';
 import { hasDefinedRange } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
+import { tiffDirectory } from './tiff-directory.ts';
 import { toSrgb } from './to-srgb.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
@@ -29,7 +31,7 @@ export interface ReadImage {
 
 export interface ImageMetadata {
   readonly icc?: Uint8Array;
-  /** From the byte order mark on, without the `Exif\0\0` of JPEG. */
+  /** From the byte order mark on, without the `Exif\0\0` of JPEG. Not of a TIFF. */
   readonly exif?: Uint8Array;
   readonly xmp?: Uint8Array;
 }
@@ -43,6 +45,8 @@ export interface ReadOptions {
   readonly tolerant?: boolean;
   /** Converts every image to sRGB. Default false: colors beyond it (Display P3, Adobe RGB, ...) are kept, in Display P3. */
   readonly srgb?: boolean;
+  /** Whether `metadata` is wanted: warns of what is there and cannot be had, the EXIF of a TIFF. Default false. */
+  readonly needsMetadata?: boolean;
   /** Looked at between steps: what sharp has begun, it finishes. */
   readonly signal?: AbortSignal;
 }
@@ -81,6 +85,16 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     signal?.throwIfAborted();
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
+    if (metadata.format === 'tiff') {
+      const { reduced, exif } = await withParts(input, tiffDirectory);
+      // Raw images of cameras: sharp would read their thumbnail.
+      if (reduced && metadata.subifds)
+        throw new UnsupportedError(
+          `${name}: its first picture is a thumbnail, and what it is of cannot be read; develop the raw image first, and save it as TIFF or JPEG`,
+        );
+      if (exif && options.needsMetadata)
+        warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
+    }
     const stated = metadata.icc === undefined ? statedColors(await headOf(input)) : undefined;
     const unknown = stated && unknownColors(stated);
     if (unknown !== undefined) warnings.push(unknown);

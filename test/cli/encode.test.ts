@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/image/read.ts';
 import { attachProfile, builtInProfile } from '../image/icc-profile.ts';
+import { EXIF, raw } from '../image/raw-tiff.ts';
 import { finished, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
 
@@ -134,6 +135,15 @@ describe('liif encode', () => {
     await runLiif(['encode', input]);
     const plain = await runLiif(['info', join(bench.folder, 'tagged.liif'), '--json']);
     expect(JSON.parse(plain.stdout.toString()).sections).toEqual([]);
+  });
+
+  it('says where metadata that was asked for cannot be carried', async () => {
+    const input = join(bench.folder, 'tagged.tif');
+    await writeFile(input, raw({ first: [EXIF], below: false }));
+    const warned = /tagged\.tif: has EXIF, which cannot be carried from a TIFF/;
+    for (const option of ['--keep-metadata', '--exif'])
+      expect((await runLiif(['encode', input, option])).stderr.toString()).toMatch(warned);
+    expect((await runLiif(['encode', input])).stderr.toString()).not.toMatch(warned);
   });
 
   it('names what it cannot read: a missing file, a bench.folder, a cut image', async () => {

@@ -1,0 +1,45 @@
+import type { Parts } from './parts.ts';
+
+/** What the first directory of a TIFF says that sharp does not. */
+export interface TiffDirectory {
+  /** Its picture is a smaller version of another one of the file. */
+  readonly reduced: boolean;
+  readonly exif: boolean;
+}
+
+/** TIFF 6.0, section 8; EXIF 2.32, 4.6.3. */
+const NEW_SUBFILE_TYPE = 254;
+const EXIF_DIRECTORY = 34665;
+const REDUCED = 1;
+const SHORT = 3;
+const LITTLE_ENDIAN = 0x4949;
+const BIG_TIFF = 43;
+const MAX_ENTRIES = 4096;
+
+/** Of a file that sharp takes for a TIFF; it says nothing where the file ends early. */
+export async function tiffDirectory(parts: Parts): Promise<TiffDirectory> {
+  const found = new Map<number, number>();
+  try {
+    const start = await parts(0, 16);
+    const little = start.getUint16(0) === LITTLE_ENDIAN;
+    const big = start.getUint16(2, little) === BIG_TIFF;
+    const at = big ? Number(start.getBigUint64(8, little)) : start.getUint32(4, little);
+    const [countBytes, entryBytes] = big ? [8, 20] : [2, 12];
+    const head = await parts(at, countBytes);
+    const count = big ? Number(head.getBigUint64(0, little)) : head.getUint16(0, little);
+    const entries = await parts(at + countBytes, Math.min(count, MAX_ENTRIES) * entryBytes);
+    const valueAt = (at: number, type: number) =>
+      type === SHORT ? entries.getUint16(at, little) : entries.getUint32(at, little);
+    for (let entry = 0; entry + entryBytes <= entries.byteLength; entry += entryBytes)
+      found.set(
+        entries.getUint16(entry, little),
+        valueAt(entry + (big ? 12 : 8), entries.getUint16(entry + 2, little)),
+      );
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+  }
+  return {
+    reduced: ((found.get(NEW_SUBFILE_TYPE) ?? 0) & REDUCED) !== 0,
+    exif: found.has(EXIF_DIRECTORY),
+  };
+}
