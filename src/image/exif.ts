@@ -1,6 +1,7 @@
-/** EXIF 2.32, 4.6.4: tag Orientation of IFD 0, a SHORT. */
+/** EXIF 2.32, 4.6.4: tag Orientation of IFD 0, a SHORT, which readers take as a LONG, too. */
 const ORIENTATION = 0x0112;
 const SHORT = 3;
+const LONG = 4;
 const PREFIX = [0x45, 0x78, 0x69, 0x66, 0, 0]; // Exif\0\0
 
 /**
@@ -18,8 +19,10 @@ export function uprightExif(exif: Uint8Array): Uint8Array {
   if (start + 2 > bytes.length) return bytes;
   const entries = view.getUint16(start, little);
   for (let i = 0, at = start + 2; i < entries && at + 12 <= bytes.length; i++, at += 12) {
-    if (view.getUint16(at, little) === ORIENTATION && view.getUint16(at + 2, little) === SHORT)
-      view.setUint16(at + 8, 1, little);
+    if (view.getUint16(at, little) !== ORIENTATION) continue;
+    const type = view.getUint16(at + 2, little);
+    if (type === SHORT) view.setUint16(at + 8, 1, little);
+    else if (type === LONG) view.setUint32(at + 8, 1, little);
   }
   return bytes;
 }

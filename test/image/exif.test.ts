@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { uprightExif } from '../../src/image/exif.ts';
+
+/** An EXIF block of an orientation alone. */
+function exif(type: 3 | 4, little: boolean): Buffer {
+  const block = Buffer.alloc(26);
+  block.write(little ? 'II' : 'MM', 'latin1');
+  const u16 = (value: number, at: number) =>
+    little ? block.writeUInt16LE(value, at) : block.writeUInt16BE(value, at);
+  const u32 = (value: number, at: number) =>
+    little ? block.writeUInt32LE(value, at) : block.writeUInt32BE(value, at);
+  u16(42, 2);
+  u32(8, 4);
+  u16(1, 8);
+  u16(0x0112, 10);
+  u16(type, 12);
+  u32(1, 14);
+  if (type === 3) u16(6, 18);
+  else u32(6, 18);
+  return block;
+}
+
+it.each([
+  ['SHORT', 3],
+  ['LONG', 4],
+] as const)('an orientation is made upright where it is a %s', (_, type) => {
+  for (const little of [true, false]) {
+    const upright = uprightExif(exif(type, little));
+    const view = new DataView(upright.buffer, upright.byteOffset);
+    expect(type === 3 ? view.getUint16(18, little) : view.getUint32(18, little)).toBe(1);
+  }
+});
