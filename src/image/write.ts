@@ -20,7 +20,7 @@ export interface ImageBands {
   readonly height: number;
   readonly channels: 1 | 2 | 3 | 4;
   readonly depth: 8 | 16;
-  /** Default sRGB. */
+  /** Default sRGB. Bands that say what they are of have to be of this. */
   readonly colorSpace?: ColorSpace;
   readonly bands: AsyncIterable<Raster> | Iterable<Raster>;
 }
@@ -294,6 +294,11 @@ async function* inOrder(image: ImageBands, signal: AbortSignal | undefined): Asy
       rows > image.height
     )
       throw new RequestError('A band does not have the shape of its picture');
+    const { colorSpace = 'srgb' } = image;
+    if (band.channels >= 3 && band.colorSpace !== undefined && band.colorSpace !== colorSpace)
+      throw new RequestError(
+        `A band is of ${band.colorSpace} where its picture is of ${colorSpace}; give the picture of these bands colorSpace: '${band.colorSpace}'`,
+      );
     yield band;
   }
   if (rows !== image.height)

@@ -221,6 +221,19 @@ describe('writeImage', () => {
     expect(error.message).toBe('Expected samples in a Uint8Array or Uint16Array but received Float32Array');
   });
 
+  it('refuses bands of another color space than the picture, and says what to give', async () => {
+    const raster: Raster = { ...picture(3, 8), colorSpace: 'display-p3' };
+    const unsaid: ImageBands = { width: 37, height: 29, channels: 3, depth: 8, bands: [raster] };
+    const error = await formatImage(unsaid, 'png').catch((caught) => caught);
+    expect(isLiifError(error, 'RequestError')).toBe(true);
+    expect(error.message).toMatch("give the picture of these bands colorSpace: 'display-p3'");
+    const said = await formatImage({ ...unsaid, colorSpace: 'display-p3' }, 'png');
+    expect(said).toEqual(await formatImage(raster, 'png'));
+    expect(await formatImage(unsaid, 'png', { srgb: true })).toEqual(
+      await formatImage(raster, 'png', { srgb: true }),
+    );
+  });
+
   it('refuses bands that do not fill the picture', async () => {
     const short = { ...banded(picture(3, 8), 5), height: 30 };
     expect((await formatImage(short, 'png').catch((e) => e)).message).toMatch(
