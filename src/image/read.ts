@@ -6,6 +6,7 @@ import { pathOfFileUrl } from '../file-url.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
+import { inSrgb } from './in-srgb.ts';
 import { withParts } from './parts.ts';
 import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import type { Raster } from './raster.ts';
@@ -13,7 +14,6 @@ import { hasDefinedRange } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
-import { toSrgb } from './to-srgb.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
 export interface ReadImage {
@@ -112,7 +112,7 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     signal?.throwIfAborted();
     if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
     return {
-      raster: srgb ? toSrgb(raster) : raster,
+      raster: srgb ? await inSrgb(raster, signal) : raster,
       depth: raster.data instanceof Uint16Array ? 16 : 8,
       format: metadata.format,
       metadata: metadataOf(metadata),

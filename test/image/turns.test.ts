@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { coverHiddenColors } from '../../src/image/hidden-colors.ts';
+import { inSrgb } from '../../src/image/in-srgb.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { reduce } from '../../src/image/reduce.ts';
 
@@ -9,6 +10,11 @@ for (let i = 0; i < large.data.length; i += 4) large.data[i + 3] = (i >> 2) % 20
 
 describe.each([
   ['covering hidden colors', coverHiddenColors],
+  [
+    'conversion to sRGB',
+    (raster: Raster, signal?: AbortSignal) =>
+      inSrgb({ ...raster, data: raster.data.slice(), colorSpace: 'display-p3' }, signal),
+  ],
   ['reduction', (raster: Raster, signal?: AbortSignal) => reduce(raster, 4, signal)],
 ])('%s of a large picture', (_name, compute) => {
   it('lets the event loop go on, and ends when it is not wanted any more', async () => {
