@@ -1,7 +1,7 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, type Shaper, shaperOf, tagsOf } from './icc.ts';
-import { isDisplayP3, type StatedColors } from './stated-colors.ts';
+import { isDisplayP3, isKnown, type StatedColors } from './stated-colors.ts';
 import { Turns } from './turns.ts';
 
 /** Samples between two looks at the clock. */
@@ -17,16 +17,16 @@ export interface ColorPlan {
   readonly shaper?: Shaper;
 }
 
-/** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile. */
+/** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile, or beside that of a PNG, before which it goes if it is known. */
 export function colorPlan(
-  { icc, space, channels }: Pick<Metadata, 'icc' | 'space' | 'channels'>,
+  { icc, space, channels, format }: Pick<Metadata, 'icc' | 'space' | 'channels' | 'format'>,
   srgb: boolean,
   stated?: StatedColors,
 ): ColorPlan {
   // A profile of another kind than the samples says nothing of them.
   const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
   const gray = (space === 'b-w' || space === 'grey16') && channels <= 2;
-  if (icc === undefined)
+  if (icc === undefined || (format === 'png' && stated && isKnown(stated)))
     return { colorSpace: rgb && isDisplayP3(stated) ? 'display-p3' : 'srgb', converts: false };
   const { colorSpace: stored, wide } = profiledColors(icc);
   const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';

@@ -1,5 +1,5 @@
 import { constants } from 'node:buffer';
-import { access, constants as modes, open as openFile, readFile, stat } from 'node:fs/promises';
+import { access, constants as modes, readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { pathOfFileUrl } from '../file-url.ts';
@@ -12,7 +12,7 @@ import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import type { Raster } from './raster.ts';
 import { hasDefinedRange } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
-import { HEAD_BYTES, statedColors, unknownColors } from './stated-colors.ts';
+import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
@@ -95,9 +95,10 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
       if (exif && options.needsMetadata)
         warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
     }
-    const stated = metadata.icc === undefined ? statedColors(await headOf(input)) : undefined;
-    const unknown = stated && unknownColors(stated);
-    if (unknown !== undefined) warnings.push(unknown);
+    const stated =
+      metadata.icc === undefined || metadata.format === 'png' ? await statedColors(input) : undefined;
+    const unknown = stated && (metadata.icc === undefined || isHdr(stated)) && unknownColors(stated);
+    if (unknown) warnings.push(unknown);
     let samples = metadata;
     if (metadata.compression === 'hevc') {
       expectPixels(metadata, name, options);
@@ -202,17 +203,6 @@ function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
     ...(exif && { exif: uprightExif(exif) }),
     ...(xmp && { xmp }),
   };
-}
-
-async function headOf(input: string | Uint8Array): Promise<Uint8Array> {
-  if (typeof input !== 'string') return input.subarray(0, HEAD_BYTES);
-  const file = await openFile(input);
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD_BYTES));
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await file.close();
-  }
 }
 
 async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {

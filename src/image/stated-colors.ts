@@ -1,4 +1,5 @@
 import { textAt } from './icc.ts';
+import { type Parts, withParts } from './parts.ts';
 
 /** Color primaries and transfer characteristics, as numbers of ITU-T H.273. */
 export interface StatedColors {
@@ -6,29 +7,45 @@ export interface StatedColors {
   readonly transfer: number;
 }
 
-/** What images say of their colors comes this early. */
-export const HEAD_BYTES = 1 << 18;
+/** What a HEIF says of its colors comes this early. */
+const HEAD_BYTES = 1 << 18;
+/** Of a PNG, before its picture: comments and their like. */
+const MAX_CHUNKS = 1000;
 
 /**
  * What an AVIF, HEIC or PNG states of its colors by numbers instead of a profile, which sharp passes over: the first `nclx` of a HEIF's properties
- * (ISO/IEC 23008-12, 6.5.5), the chunk `cICP` of a PNG (PNG 3, 11.3.2.6). `head`: its first bytes. Undefined where it states nothing.
+ * (ISO/IEC 23008-12, 6.5.5), the chunk `cICP` of a PNG (PNG 3, 11.3.2.6). Undefined where it states nothing.
  */
-export function statedColors(head: Uint8Array): StatedColors | undefined {
-  const view = new DataView(head.buffer, head.byteOffset, head.length);
-  try {
-    return view.getUint32(0) === PNG_SIGNATURE ? ofPng(view) : ofHeif(view);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined; // it goes on beyond what is there
-    throw error;
-  }
+export function statedColors(image: string | Uint8Array): Promise<StatedColors | undefined> {
+  return withParts(image, async (parts) => {
+    try {
+      const head = await parts(0, HEAD_BYTES);
+      return head.getUint32(0) === PNG_SIGNATURE ? await ofPng(parts) : ofHeif(head);
+    } catch (error) {
+      if (error instanceof RangeError) return undefined; // it goes on beyond what is there
+      throw error;
+    }
+  });
 }
 
 /** H.273, 8.1 and 8.2. Curves of HDR: PQ and HLG. Those of television are shown as sRGB's. */
-const PRIMARIES = { bt2020: 9, displayP3: 12 } as const;
+const PRIMARIES = { bt709: 1, bt2020: 9, displayP3: 12 } as const;
+/** Of television, and sRGB's. */
+const SDR = [1, 6, 13, 14, 15];
 const HDR: Readonly<Record<number, string>> = { 16: 'PQ', 18: 'HLG' };
 
 export function isDisplayP3(stated: StatedColors | undefined): boolean {
   return stated?.primaries === PRIMARIES.displayP3 && HDR[stated.transfer] === undefined;
+}
+
+/** Whether they are what is known here, so that a profile beside them counts no more: PNG 3, 4.3. */
+export function isKnown({ primaries, transfer }: StatedColors): boolean {
+  return (primaries === PRIMARIES.bt709 || primaries === PRIMARIES.displayP3) && SDR.includes(transfer);
+}
+
+/** Whether it is HDR, which a profile beside it does not change. */
+export function isHdr({ transfer }: StatedColors): boolean {
+  return HDR[transfer] !== undefined;
 }
 
 /** What nobody here knows to convert, for people. */
@@ -41,12 +58,15 @@ export function unknownColors({ primaries, transfer }: StatedColors): string | u
 
 const PNG_SIGNATURE = 0x89504e47;
 
-function ofPng(view: DataView): StatedColors | undefined {
-  for (let at = 8; ; at += 12 + view.getUint32(at)) {
-    const type = textAt(view, at + 4);
-    if (type === 'cICP') return { primaries: view.getUint8(at + 8), transfer: view.getUint8(at + 9) };
+async function ofPng(parts: Parts): Promise<StatedColors | undefined> {
+  for (let at = 8, chunk = 0; chunk < MAX_CHUNKS; chunk++) {
+    const view = await parts(at, 10);
+    const type = textAt(view, 4);
+    if (type === 'cICP') return { primaries: view.getUint8(8), transfer: view.getUint8(9) };
     if (type === 'IDAT' || type === 'IEND') return undefined;
+    at += 12 + view.getUint32(0);
   }
+  return undefined;
 }
 
 function ofHeif(view: DataView): StatedColors | undefined {

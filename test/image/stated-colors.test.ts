@@ -1,9 +1,12 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/image/read.ts';
 import { statedColors } from '../../src/image/stated-colors.ts';
 import { toSrgb } from '../../src/image/to-srgb.ts';
-import { withChunk } from './icc-profile.ts';
+import { attachProfile, builtInProfile, withChunk } from './icc-profile.ts';
 
 const red = { create: { width: 32, height: 32, channels: 3, background: '#c82828' } } as const;
 const avif = await sharp(red).avif({ lossless: true }).toBuffer();
@@ -28,8 +31,8 @@ describe.each([
   ['AVIF', avifStating],
   ['PNG', pngStating],
 ])('what %s states of its colors by numbers', (_, stating) => {
-  it('is found', () => {
-    expect(statedColors(stating(9, 16))).toEqual({ primaries: 9, transfer: 16 });
+  it('is found', async () => {
+    expect(await statedColors(stating(9, 16))).toEqual({ primaries: 9, transfer: 16 });
   });
 
   it('makes samples of Display P3 what they are', async () => {
@@ -52,19 +55,45 @@ describe.each([
     }
   });
 
-  it('is looked for in bytes that end or are damaged anywhere', () => {
+  it('is looked for in bytes that end or are damaged anywhere', async () => {
     const image = stating(12, 13);
-    for (let length = 0; length < 400; length++) statedColors(image.subarray(0, length));
+    for (let length = 0; length < 400; length++) await statedColors(image.subarray(0, length));
     for (let at = 0; at < 400; at++)
       for (const value of [0, 1, 255]) {
         const damaged = Buffer.from(image);
         damaged[at] = value;
-        statedColors(damaged);
+        await statedColors(damaged);
       }
   });
 });
 
 it('says nothing of other images', async () => {
   for (const image of [sharp(red).jpeg(), sharp(red).webp(), sharp(red).tiff(), sharp(red).png()])
-    expect(statedColors(await image.toBuffer())).toBeUndefined();
+    expect(await statedColors(await image.toBuffer())).toBeUndefined();
+});
+
+it('what a PNG states goes before its profile, where it is known, and is found behind much else', async () => {
+  const comment = Buffer.concat([Buffer.from('tEXtComment\0', 'latin1'), Buffer.alloc(300_000, 65)]);
+  const path = join(await mkdtemp(join(tmpdir(), 'liif-stated-')), 'a.png');
+  try {
+    for (const [primaries, transfer, colorSpace, warnings] of [
+      [12, 13, 'display-p3', []],
+      [1, 13, undefined, []],
+      [9, 16, undefined, ['is HDR (PQ), and read as if it were not: it will look dull']],
+      // By the profile.
+      [9, 1, undefined, []],
+    ] as const) {
+      const stated = pngStating(primaries, transfer);
+      const profiled = attachProfile(stated, await builtInProfile(colorSpace ? 'srgb' : 'p3'));
+      const expected = primaries === 9 ? 'display-p3' : colorSpace;
+      const found = await readImage(profiled);
+      expect([found.raster.colorSpace, found.warnings]).toEqual([expected, warnings]);
+      expect([...found.raster.data.slice(0, 3)]).toEqual([200, 40, 40]);
+      await writeFile(path, withChunk(stated, comment));
+      for (const image of [path, withChunk(stated, comment)])
+        expect((await readImage(image)).raster.colorSpace).toBe(colorSpace);
+    }
+  } finally {
+    await rm(dirname(path), { recursive: true });
+  }
 });

@@ -9,7 +9,7 @@ import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../ima
 import type { Raster } from '../../image/raster.ts';
 import { hasDefinedRange } from '../../image/sample-types.ts';
 import { convertByShaper } from '../../image/shaper.ts';
-import { HEAD_BYTES, statedColors } from '../../image/stated-colors.ts';
+import { type StatedColors, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
 import type { Leave } from '../render/admission.ts';
@@ -91,7 +91,7 @@ async function pictureOf(path: string, file: WholeFile, options: PlainOptions): 
     throw unsupported('The image has channels beside its colors and alpha; convert it to RGB first.');
   const { width, height } = metadata.autoOrient;
   if (width * height > options.maxPixels) throw tooManyPixels(options);
-  return new PlainPicture(path, file, width, height, metadata, options);
+  return new PlainPicture(path, file, width, height, metadata, await statedColors(file.bytes), options);
 }
 
 class PlainPicture implements ServedPicture {
@@ -116,6 +116,7 @@ class PlainPicture implements ServedPicture {
     width: number,
     height: number,
     metadata: Metadata,
+    stated: StatedColors | undefined,
     options: PlainOptions,
   ) {
     this.#path = path;
@@ -126,7 +127,7 @@ class PlainPicture implements ServedPicture {
     // With alpha gray is decoded as RGB: sharp drops the alpha of raw gray.
     this.channels = this.#gray && metadata.channels === 1 ? 1 : 3;
     this.alpha = metadata.hasAlpha;
-    this.#colors = colorPlan(metadata, false, statedColors(file.bytes.subarray(0, HEAD_BYTES)));
+    this.#colors = colorPlan(metadata, false, stated);
     this.#sixteenBits = metadata.depth === 'ushort';
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.bytes.length;
