@@ -17,9 +17,8 @@ const LAST_ANSWERS_MS = 500;
  */
 export class Connections {
   readonly #server: Server;
-  readonly #open = new Set<Socket>();
-  /** Answers under way. */
-  readonly #answers = new Set<ServerResponse>();
+  /** With their answers under way, in the order of the requests. */
+  readonly #open = new Map<Socket, Set<ServerResponse>>();
   /** Connections and requests so far. */
   #arrivals = 0;
   #ending = false;
@@ -28,14 +27,16 @@ export class Connections {
     this.#server = server;
     server.on('connection', (socket: Socket) => {
       this.#arrivals++;
-      this.#open.add(socket);
+      this.#open.set(socket, new Set());
+      // Answers that wait for others of their connection are not told that it has ended: they go with it.
       socket.once('close', () => this.#open.delete(socket));
     });
-    server.on('request', (_request, response: ServerResponse) => {
+    server.on('request', (request, response: ServerResponse) => {
       this.#arrivals++;
       if (this.#ending) response.shouldKeepAlive = false;
-      this.#answers.add(response);
-      response.once('close', () => this.#answers.delete(response));
+      const answers = this.#open.get(request.socket);
+      answers?.add(response);
+      response.once('close', () => answers?.delete(response));
     });
   }
 
@@ -47,13 +48,15 @@ export class Connections {
   async end(ms: number, cutOff: () => void): Promise<void> {
     this.#ending = true;
     const over = performance.now() + ms;
-    // Of requests that follow each other on a connection without waiting, the last.
-    const last = new Map([...this.#answers].map((response) => [response.req.socket, response]));
-    for (const response of last.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+    for (const answers of this.#open.values()) {
+      // Of requests that follow each other on a connection without waiting, the last.
+      const last = [...answers].at(-1);
+      if (last && !last.headersSent) last.shouldKeepAlive = false;
+    }
     await this.#quiet(performance.now() + ms * ACCEPTING);
     this.#server.close();
     // Browsers open connections before they need them.
-    for (const socket of this.#open) if (socket.bytesRead === 0) socket.destroy();
+    for (const socket of this.#open.keys()) if (socket.bytesRead === 0) socket.destroy();
     if (await this.#gone(over)) return;
     cutOff();
     if (await this.#gone(performance.now() + LAST_ANSWERS_MS)) return;

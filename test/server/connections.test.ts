@@ -1,17 +1,21 @@
 import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import type { Engine } from '../../src/engine/engine.ts';
+import { Connections } from '../../src/server/connections.ts';
+import { listen } from '../../src/server/listen.ts';
+import { collectGarbage } from '../fixtures/collect-garbage.ts';
 import {
+  afterThisFile,
   ask,
   directoryOf,
   encoded,
   eventually,
   picture,
   startServer,
+  stuckEngine,
   type TestServer,
-  testEngine,
 } from './server-fixture.ts';
 
 const directory = await directoryOf({ 'a.liif': await encoded(picture(300, 200)) });
@@ -66,16 +70,6 @@ async function clientsOf(
   };
 }
 
-/** An engine whose features take for ever, unless nobody wants them any more. */
-async function stuckEngine(): Promise<Engine> {
-  const engine = await testEngine();
-  const features: Engine['features'] = (...[, , , , signal]) =>
-    new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
-  return new Proxy(engine, {
-    get: (target, name) => (name === 'features' ? features : Reflect.get(target, name)),
-  });
-}
-
 it.each([
   ['on connections that nobody has accepted yet', false],
   ['on connections that were idle', true],
@@ -128,4 +122,22 @@ it('a client that takes no answer is cut off', async () => {
   await server.stop();
   expect(performance.now() - begun).toBeLessThan(15_000);
   await expect(ask(server.localUrl, '/health')).rejects.toThrow('ECONNREFUSED');
+});
+
+it('answers that wait for another of their connection are forgotten when it ends', async () => {
+  const server = createServer();
+  new Connections(server);
+  const port = await listen(server, 'port', { port: 0, host: '127.0.0.1' });
+  afterThisFile(() => server.close());
+  const answers: WeakRef<ServerResponse>[] = [];
+  server.on('request', (_request, response: ServerResponse) => void answers.push(new WeakRef(response)));
+  const client = connect(port, '127.0.0.1');
+  client.on('error', () => {});
+  client.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(3));
+  await eventually(() => answers.length === 3);
+  client.resetAndDestroy();
+  await eventually(() => {
+    collectGarbage();
+    return answers.every((answer) => answer.deref() === undefined);
+  });
 });

@@ -21,6 +21,16 @@ export function testEngine(): Promise<Engine> {
   return openWasmEngine(model, { host: nodeHost, threads: 0 });
 }
 
+/** An engine whose features take for ever, unless nobody wants them any more. */
+export async function stuckEngine(): Promise<Engine> {
+  const engine = await testEngine();
+  const features: Engine['features'] = (...[, , , , signal]) =>
+    new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+  return new Proxy(engine, {
+    get: (target, name) => (name === 'features' ? features : Reflect.get(target, name)),
+  });
+}
+
 /** Soft shapes with some noise: nothing repeats, so a pixel in the wrong place shows. */
 export function picture(width: number, height: number, channels: Raster['channels'] = 3, seed = 1): Raster {
   const data = new Uint8Array(width * height * channels);

@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import { ClientGone } from '../problem.ts';
+import { onAnswerOver } from './answer-over.ts';
 
 /** Answers that are kept from nobody: what clients of other origins may read. */
 const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range';
@@ -23,7 +24,7 @@ export function requestContext(
     response.locals.signal = controller.signal;
     response.locals.number = number;
     response.locals.route = 'page';
-    response.on('close', () => {
+    const over = () => {
       const route: string = response.locals.route;
       const seconds = (performance.now() - begun) / 1000;
       if (!response.writableFinished) {
@@ -43,7 +44,8 @@ export function requestContext(
           },
           'request',
         );
-    });
+    };
+    onAnswerOver(request, response, over);
     response.set({
       'Access-Control-Allow-Origin': allowOrigin,
       'Access-Control-Expose-Headers': EXPOSED,
