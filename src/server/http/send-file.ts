@@ -71,6 +71,7 @@ function hasTag(header: string, etag: string): boolean {
 
 /** Resolves when the client has taken what was written. */
 function drained(response: Response, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const done = (act: () => void) => () => {
       response.off('drain', onDrain);

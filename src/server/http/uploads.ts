@@ -112,6 +112,7 @@ export class Uploads {
       response.json(job.state);
       return;
     }
+    signal.throwIfAborted();
     response.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' });
     await new Promise<void>((resolve) => {
       const send = () => {
