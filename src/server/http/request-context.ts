@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import { ClientGone } from '../problem.ts';
-import { onAnswerOver } from './answer-over.ts';
+import { onAnswerOver } from './answer-turn.ts';
 
 /** Answers that are kept from nobody: what clients of other origins may read. */
 const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range';
@@ -45,6 +45,12 @@ export function requestContext(
           'request',
         );
     };
+    // What a site does before may take longer than its client waits; then nobody is told of the end any more.
+    if (request.socket.destroyed) {
+      over();
+      response.destroy();
+      return;
+    }
     onAnswerOver(request, response, over);
     response.set({
       'Access-Control-Allow-Origin': allowOrigin,

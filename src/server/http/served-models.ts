@@ -6,6 +6,7 @@ import { type ListedModel, listedModel, MODEL_LIST, modelListText } from '../../
 import { RELEASED_MODEL } from '../../model/released-model.ts';
 import type { Model } from '../../network/model.ts';
 import { Problem } from '../problem.ts';
+import { inTurn } from './answer-turn.ts';
 
 /** Weights for browsers that decode by themselves; they read what they need of them by ranges. */
 const FOLDER = '/model';
@@ -57,7 +58,7 @@ export class ServedModels {
       router.get(`${FOLDER}/${file}`, (request, response, next) => {
         // Ranges have a meaning for GET alone (RFC 9110, 14.2).
         if (request.method !== 'GET') delete request.headers.range;
-        sendWeights(path, response, next);
+        inTurn(response, () => sendWeights(path, response, next));
       });
     return router;
   }

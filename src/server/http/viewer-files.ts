@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler } from 'express';
+import { inTurn } from './answer-turn.ts';
 import type { Hosts } from './hosts.ts';
 
 /** The viewer's page of one picture: /view?id=… */
@@ -32,7 +33,7 @@ export function viewerFiles(directory: string, hosts: Hosts, compress: RequestHa
     }
     // The page of a picture is the same file.
     if (PICTURE_PAGE.test(request.url)) request.url = '/index.html';
-    compress(request, response, () => files(request, response, next));
+    compress(request, response, () => inTurn(response, () => files(request, response, next)));
   };
 }
 

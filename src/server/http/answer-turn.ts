@@ -25,3 +25,9 @@ function listen(socket: Socket): Set<() => void> {
   });
   return answers;
 }
+
+/** Acts when the connection is the answer's own: never, if it ends before. For what express sends: it closes files only with connections that it has seen. */
+export function inTurn(response: ServerResponse, act: () => void): void {
+  if (response.socket === null) response.once('socket', act);
+  else act();
+}
