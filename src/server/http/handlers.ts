@@ -285,7 +285,8 @@ export class Handlers {
           if (found && status >= 500 && status !== 503) this.#options.onDamaged?.(found.id, error);
           throw error;
         }
-        if (attempt >= 1) throw error;
+        // Half of the old file is with the client already.
+        if (attempt >= 1 || response.headersSent) throw error;
       }
     }
   }
