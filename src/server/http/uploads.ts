@@ -13,6 +13,7 @@ import { openReader } from '../../reader/reader.ts';
 import type { Catalog } from '../pictures/catalog.ts';
 import { notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import type { ImageInfo } from './image-info.ts';
 import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
@@ -267,21 +268,6 @@ export class Uploads {
         tell(job, { progress });
       },
     });
-  }
-}
-
-/** What a promise gives, or the signal's reason if that is aborted first. */
-async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  let forget = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    const end = () => reject(signal.reason);
-    if (signal.aborted) end();
-    else forget = onAbort(signal, end);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    forget();
   }
 }
 

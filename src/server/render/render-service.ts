@@ -10,6 +10,7 @@ import type { ResamplePool } from '../pictures/resample-pool.ts';
 import { Problem, stopping } from '../problem.ts';
 import type { Rendering } from '../protocols/rendering.ts';
 import type { TileStore } from '../stores/tile-store.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import type { Admission, Lane } from './admission.ts';
 import type { Encoding } from './encoding.ts';
 import { encodingCost, imagePixels } from './encoding-cost.ts';
@@ -45,6 +46,8 @@ export interface ServedImage {
 /** Images with no more pixels, and less work to decode them, than this go with the tiles: one of 1024 pixels at half of a picture's scale has a work of 9,900. */
 const TILE_PIXELS = 1024 * 1024;
 const TILE_WORK = 10_000;
+/** After a failure somebody may still write to the memory of an image. */
+const FAILED = () => {};
 /** How much of a piece of work is done, on average, when nobody wants it any more. */
 const ABANDONED = 0.5;
 
@@ -234,16 +237,18 @@ export class RenderService {
     const leave = await timed('queue', () => admission.enter(lane, work, bytes, signal));
     const limit = limited(signal, timeoutMs);
     const memory = this.#memory.take(3 * query.width * query.height);
+    let encoded: Promise<Buffer> | undefined;
     try {
       const raster = await timed('render', () => this.#render(picture, rendering, limit.signal, memory));
       limit.signal.throwIfAborted();
-      const image = await timed('encode', () => this.#options.encoding.encode(raster, rendering, memory));
-      // Not after a failure: then somebody may still write to it.
-      this.#memory.give(memory);
-      return image;
+      encoded = this.#options.encoding.encode(raster, rendering, memory);
+      const image = encoded;
+      return await timed('encode', () => unlessAborted(limit.signal, image));
     } finally {
       limit.end();
-      leave(signal.aborted ? ABANDONED : 1);
+      if (encoded === undefined) leave(signal.aborted ? ABANDONED : 1);
+      // Encoders cannot be interrupted: whoever waits is told in time, the place in the queue and the memory are free when they are done.
+      else encoded.then(() => this.#memory.give(memory), FAILED).finally(() => leave());
     }
   }
 

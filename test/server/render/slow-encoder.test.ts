@@ -1,0 +1,86 @@
+import { expect, it } from 'vitest';
+import type { Raster } from '../../../src/image/raster.ts';
+import { Metrics } from '../../../src/server/metrics.ts';
+import type { ServedPicture } from '../../../src/server/pictures/picture.ts';
+import { ResamplePool } from '../../../src/server/pictures/resample-pool.ts';
+import { tileRendering } from '../../../src/server/protocols/xyz.ts';
+import { Admission } from '../../../src/server/render/admission.ts';
+import { Encoding } from '../../../src/server/render/encoding.ts';
+import { RenderService } from '../../../src/server/render/render-service.ts';
+import { eventually, picture } from '../server-fixture.ts';
+
+const quality = { jpegQuality: 85, webpQuality: 85, avifQuality: 60 };
+
+/** Encodes when it is told to. */
+class SlowEncoding extends Encoding {
+  readonly memories: (Uint8Array | undefined)[] = [];
+  readonly waiting: (() => void)[] = [];
+
+  override encode(_raster: Raster, _look: unknown, memory: Uint8Array | undefined): Promise<Buffer> {
+    this.memories.push(memory);
+    return new Promise((resolve) => this.waiting.push(() => resolve(Buffer.from('image'))));
+  }
+}
+
+function serviceOf(timeoutMs: number) {
+  const lane = { running: 4, waiting: 4, maxWaitMs: 10_000 };
+  const admission = new Admission({
+    lanes: { tile: lane, region: lane, decode: lane },
+    regionBytes: 2 ** 30,
+  });
+  const encoding = new SlowEncoding({ threads: 0, quality });
+  const service = new RenderService({
+    admission,
+    metrics: new Metrics(),
+    quality,
+    encoding,
+    cacheBytes: 0,
+    stores: [],
+    maxWork: 1000,
+    timeoutMs,
+    resampling: new ResamplePool(1),
+  });
+  const { width, height, channels, data } = picture(64, 64);
+  const served: ServedPicture = {
+    kind: 'liif',
+    width,
+    height,
+    channels: 3,
+    alpha: false,
+    bytes: 1000,
+    identity: 'a'.repeat(64),
+    facts: {},
+    estimate: () => ({ bytes: 0, work: 1 }),
+    render: async () => ({ width, height, channels, data }),
+    getBytes: async (_offset, length) => new Uint8Array(length),
+    close: async () => {},
+  };
+  const image = (number: number) =>
+    service.image(
+      { value: served, release() {} },
+      tileRendering(served, { z: 0, x: 0n, y: 0n, pixelRatio: 1, format: 'avif', method: 'decode' }),
+      `key ${number}`,
+      new AbortController().signal,
+    );
+  return { admission, encoding, service, image };
+}
+
+it('an image that is not encoded in time is refused, and its place and its memory are taken until the encoder is done', async () => {
+  const { admission, encoding, image } = serviceOf(50);
+  await expect(image(0)).rejects.toMatchObject({ status: 503, code: 'timeout' });
+  expect(admission.counts('tile').running).toBe(1);
+  await expect(image(1)).rejects.toMatchObject({ status: 503, code: 'timeout' });
+  expect(encoding.memories[1]).not.toBe(encoding.memories[0]);
+  for (const end of encoding.waiting) end();
+  await eventually(() => admission.counts('tile').running === 0);
+  await expect(image(2)).rejects.toMatchObject({ code: 'timeout' });
+  expect(encoding.memories.slice(0, 2)).toContain(encoding.memories[2]);
+});
+
+it('whoever waits for an encoder is told that the server is stopping', async () => {
+  const { encoding, service, image } = serviceOf(60_000);
+  const waiting = image(0);
+  await eventually(() => encoding.waiting.length === 1);
+  service.close();
+  await expect(waiting).rejects.toMatchObject({ status: 503, code: 'stopping' });
+});
