@@ -62,6 +62,9 @@ export class Remotes {
     let validator: string | undefined;
     let refused = false;
     const fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+      // What became of this request, not of the one before.
+      status = 0;
+      refused = false;
       const headers = new Headers(init.headers);
       if (located.signed && this.#aws) {
         const request = await this.#aws.sign(String(input), { headers, method: 'GET' });
