@@ -140,7 +140,9 @@ export class OpenPictures {
       return now;
     } catch (error) {
       this.#seen.delete(entry.id);
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw notFound('There is no such picture.');
+      const { code = '' } = error as NodeJS.ErrnoException;
+      // Where its folder was there may be a file now.
+      if (['ENOENT', 'ENOTDIR'].includes(code)) throw notFound('There is no such picture.');
       throw error;
     }
   }
