@@ -37,10 +37,19 @@ export class Hosts {
     const host = forwarded ?? request.headers.host ?? '';
     const match = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?$/.exec(host);
     const name = match?.[1]?.toLowerCase();
-    if (name !== undefined && (this.#allowed.has('*') || this.#allowed.has(name) || isAddress(name)))
-      return host;
-    if (name !== undefined && this.#public?.hostname === name) return host;
-    throw new Problem(421, 'unknown-host', 'This server does not answer for that host.');
+    // Port 65536 is nobody's, and 1.2.3.999 no address.
+    if (name !== undefined && this.#isKnown(name) && URL.canParse(`http://${host}`)) return host;
+    throw new Problem(
+      421,
+      'unknown-host',
+      'This server does not answer for that host: the setting allowedHosts (--allowed-hosts) does not name it.',
+    );
+  }
+
+  #isKnown(name: string): boolean {
+    return (
+      this.#allowed.has('*') || this.#allowed.has(name) || isAddress(name) || this.#public?.hostname === name
+    );
   }
 
   #protocol(request: IncomingMessage): string {

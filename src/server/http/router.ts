@@ -106,7 +106,11 @@ export function router(
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.set('Allow', allowedMethods(request.url, config.allowUpload));
-      throw new Problem(405, 'method-not-allowed', 'This method is not answered here.');
+      const detail =
+        request.method === 'POST' && takesImages(request.url, true)
+          ? 'Images are taken where the setting allowUpload (--allow-upload) is on.'
+          : 'This method is not answered here.';
+      throw new Problem(405, 'method-not-allowed', detail);
     }
     if (PAGE.test(request.url)) {
       hosts.baseOf(request, request.baseUrl);

@@ -251,10 +251,30 @@ describe('an image that is sent', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it.each([
+    ['localhost:99999', []],
+    ['1.2.3.999', ['*']],
+  ])(
+    'for a host that cannot be, %s, is neither kept nor a mistake of the server',
+    async (host, allowedHosts) => {
+      const folder = await directoryOf();
+      const other = await startServer({ roots: [folder], allowUpload: true, allowedHosts });
+      for (const origin of [undefined, 'http://localhost']) {
+        const headers = { host, ...(origin && { origin }) };
+        const answer = await other.get('/api/images?name=a', { method: 'POST', body: png, headers });
+        expect(answer.status).toBe(421);
+        expect(answer.json().detail).toContain('allowedHosts');
+      }
+      expect(await readdir(folder)).toEqual([]);
+      expect(other.log).toEqual([]);
+    },
+  );
+
   it('is not wanted where uploads are not allowed', async () => {
     const other = await startServer({ roots: [directory] });
     const answer = await other.get('/api/images?name=a', { method: 'POST', body: png });
     expect(answer.status).toBe(405);
+    expect(answer.json().detail).toContain('allowUpload');
     expect((await other.get('/api/images')).json().upload).toBe(false);
   });
 });
