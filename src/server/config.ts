@@ -150,7 +150,7 @@ export const configSchema = z.strictObject({
   redis: z
     .url({ protocol: /^rediss?$/ })
     .optional()
-    .describe('Redis for finished images, shared by several servers. Goes before diskCache.'),
+    .describe('Redis for finished images of up to 1 MiB, shared by several servers. Goes before diskCache.'),
   redisTtlSeconds: whole(1, 2 ** 31)
     .default(604_800)
     .describe('How long an image stays in Redis.'),

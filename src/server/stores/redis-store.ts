@@ -13,8 +13,12 @@ export interface RedisStoreOptions extends StoreEvents {
 
 const PREFIX = 'liif:1:';
 const MAX_COMMANDS = 256;
+/** Larger images would come back later than their answer is waited for, and then nobody would ask for others either. */
+const MAX_IMAGE_BYTES = 2 ** 20;
+/** Bytes of images that Redis has not said to have: while it hangs, they stay in this process. */
+const MAX_UNANSWERED_BYTES = 2 ** 24;
 
-/** Tiles in Redis, shared by several servers. Starts whether or not Redis is there, and uses it whenever it is. Rejects with RequestError where the URL is none. */
+/** Tiles in Redis, shared by several servers, of up to 1 MiB each. Starts whether or not Redis is there, and uses it whenever it is. Rejects with RequestError where the URL is none. */
 export async function openRedisStore(options: RedisStoreOptions): Promise<TileStore> {
   const breaker = new Breaker('redis', options.pauseMs ?? 1000, options);
   const ttl = options.ttlSeconds ?? 604_800;
@@ -26,6 +30,18 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<TileSt
   // Rejects only when closed before it ever connected; until then it keeps trying.
   const connecting = client.connect().catch(() => {});
   await within(timeoutMs * 4, connecting).catch(() => breaker.failed('no connection'));
+
+  let unanswered = 0;
+
+  function set(key: string, bytes: Buffer) {
+    unanswered += bytes.length;
+    const answer = client.set(PREFIX + key, sealTile(key, bytes), { expiration: { type: 'EX', value: ttl } });
+    const over = () => {
+      unanswered -= bytes.length;
+    };
+    answer.then(over, over);
+    return answer;
+  }
 
   async function asked<T>(command: () => Promise<T>): Promise<T | undefined> {
     if (!client.isReady || !breaker.open) return undefined;
@@ -52,9 +68,9 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<TileSt
       return payload;
     },
     async put(key, bytes) {
-      await asked(() =>
-        client.set(PREFIX + key, sealTile(key, bytes), { expiration: { type: 'EX', value: ttl } }),
-      );
+      const { length } = bytes;
+      if (length <= MAX_IMAGE_BYTES && unanswered + length <= MAX_UNANSWERED_BYTES)
+        await asked(() => set(key, bytes));
     },
     async close() {
       client.destroy();

@@ -11,6 +11,16 @@ import { directoryOf, eventually } from '../server-fixture.ts';
 const keyOf = (name: string) => createHash('sha256').update(name).digest('hex');
 const tile = Buffer.alloc(1000, 7);
 
+/** Whether Redis has an image, whoever asks. */
+async function storedIn(port: number, key: string): Promise<boolean> {
+  const { createClient } = await import('redis');
+  const client = createClient({ url: `redis://127.0.0.1:${port}` });
+  await client.connect();
+  const found = await client.exists(`liif:1:${key}`);
+  client.destroy();
+  return found === 1;
+}
+
 async function tilesIn(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true });
   return entries.filter((name) => name.endsWith('.tile'));
@@ -202,6 +212,37 @@ describe.skipIf(!installed('redis-server'))('tiles in Redis (needs redis-server)
       await store.put(keyOf('a'), tile);
       return (await store.get(keyOf('a'))) !== undefined;
     });
+    await store.close();
+  });
+
+  it('do not gather in memory while Redis hangs', async () => {
+    const port = await freePort();
+    const redis = await startRedis(port);
+    const store = await openRedisStore({ url: `redis://127.0.0.1:${port}`, timeoutMs: 20, pauseMs: 0 });
+    await eventually(() => store.healthy);
+    redis.kill('SIGSTOP');
+    for (let i = 0; i < 40; i++) await store.put(keyOf(`${i}`), Buffer.alloc(2 ** 20));
+    redis.kill('SIGCONT');
+    await eventually(async () => {
+      await store.put(keyOf('a'), tile);
+      return (await store.get(keyOf('a'))) !== undefined;
+    });
+    const kept = await Promise.all(Array.from({ length: 40 }, (_, i) => storedIn(port, keyOf(`${i}`))));
+    expect(kept.filter(Boolean).length).toBeLessThanOrEqual(16);
+    await store.close();
+  });
+
+  it('of more than a mebibyte are not kept', async () => {
+    const port = await freePort();
+    await startRedis(port);
+    const store = await openRedisStore({ url: `redis://127.0.0.1:${port}`, timeoutMs: 5000 });
+    await eventually(() => store.healthy);
+    await store.put(keyOf('large'), Buffer.alloc(2 ** 20));
+    await store.put(keyOf('larger'), Buffer.alloc(2 ** 20 + 1));
+    expect([await storedIn(port, keyOf('large')), await storedIn(port, keyOf('larger'))]).toEqual([
+      true,
+      false,
+    ]);
     await store.close();
   });
 
