@@ -419,9 +419,31 @@ describe('descriptions', () => {
       const { status, headers } = await server.get(asked);
       expect(paths[path].get.responses, url).toHaveProperty(String(status));
       expect([url, status]).toEqual([url, /^\/iiif\/.\/noise$/.test(url) ? 303 : 200]);
+      const declared = paths[path].get.responses;
+      if (status === 200)
+        expect(Object.keys(declared[200].content), url).toContain(headers['content-type']!.split(';')[0]);
       const again = await server.get(asked, { headers: { 'if-none-match': headers.etag ?? '"none"' } });
-      expect(paths[path].get.responses, url).toHaveProperty(String(again.status));
+      expect(declared, url).toHaveProperty(String(again.status));
+      const checked = headers.etag !== undefined || headers['last-modified'] !== undefined;
+      expect([url, '304' in declared]).toEqual([url, checked]);
     }
+  });
+
+  it('are listed with the types of what they give', async () => {
+    const { paths } = (await server.get('/openapi.json')).json();
+    const typesOf = (path: string) => Object.keys(paths[path].get.responses[200].content).sort();
+    const given = async (path: string, endings: readonly string[]) => {
+      const answers = await Promise.all(endings.map((ending) => server.get(`${path}.${ending}`)));
+      return answers.map(({ headers }) => headers['content-type']).sort();
+    };
+    const tiles = ['png', 'jpg', 'webp', 'avif'];
+    expect(typesOf('/{id}/{z}/{x}/{y}.{format}')).toEqual(await given('/noise/1/0/0', tiles));
+    expect(typesOf('/iiif/2/{id}/{region}/{size}/{rotation}/{quality}.{format}')).toEqual(
+      await given('/iiif/2/noise/full/99,/0/default', [...tiles, 'tif', 'gif']),
+    );
+    const ofPicture = Object.keys(paths['/{id}/file'].get.responses);
+    // What remotes may come to.
+    expect(ofPicture).toEqual(expect.arrayContaining(['403', '404', '502', '504']));
   });
 });
 

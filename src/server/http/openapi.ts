@@ -28,22 +28,23 @@ const busy = {
   description: 'The server is busy; try again after the time that Retry-After tells.',
   headers: { 'Retry-After': { schema: { type: 'integer' } } },
 };
-const errors = {
-  '400': problem,
-  '404': problem,
-  '414': problem,
+/** What may be said before anybody looks at what is asked for. */
+const ofServer = {
   '421': { ...problem, description: 'The server does not answer for that host.' },
   '503': busy,
 };
+const errors = { '400': problem, '404': problem, '414': problem, ...ofServer };
 /** What is asked of a picture, which may be remote. */
 const ofPicture = {
   ...errors,
+  '403': { ...problem, description: 'The picture is at a remote to whose address the server does not go.' },
   '500': { ...problem, description: 'The file of the picture is damaged.' },
   '501': { ...problem, description: 'The picture needs a model or a version that the server does not have.' },
   '502': { ...problem, description: 'The remote that has the picture fails.' },
+  '504': { ...problem, description: 'The remote that has the picture does not answer in time.' },
 };
 const unchanged = { '304': { description: 'What the client has is still the same.' } };
-const image = {
+const imageOf = (types: readonly string[]) => ({
   '200': {
     description: 'The image.',
     headers: {
@@ -55,21 +56,29 @@ const image = {
       'Server-Timing': { schema: { type: 'string' } },
     },
     content: Object.fromEntries(
-      ['png', 'jpeg', 'webp', 'avif'].map((type) => [
-        `image/${type}`,
-        { schema: { type: 'string', format: 'binary' } },
-      ]),
+      types.map((type) => [`image/${type}`, { schema: { type: 'string', format: 'binary' } }]),
     ),
   },
   ...unchanged,
   '413': { ...problem, description: 'It is more than the server ever computes for one request.' },
   ...ofPicture,
-};
-const json = (description: string, schema: object = { type: 'object' }) => ({
-  '200': { description, content: { 'application/json': { schema } } },
+});
+const tile = imageOf(['png', 'jpeg', 'webp', 'avif']);
+const iiifImage = imageOf(['png', 'jpeg', 'webp', 'avif', 'tiff', 'gif']);
+const json = (description: string, ...others: readonly string[]) => ({
+  '200': {
+    description,
+    content: Object.fromEntries(
+      ['application/json', ...others].map((type) => [type, { schema: { type: 'object' } }]),
+    ),
+  },
+});
+const description = (what: string, ...others: readonly string[]) => ({
+  ...json(what, ...others),
   ...unchanged,
   ...ofPicture,
 });
+const iiifInfo = description('info.json, of the type that Accept prefers.', 'application/ld+json');
 const redirect = {
   '303': { description: 'To info.json.', headers: { Location: { schema: { type: 'string' } } } },
   ...ofPicture,
@@ -116,7 +125,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
         ...get(
           'The pictures of this server',
           [query('offset', 'Pictures to leave out.'), query('limit', 'Most pictures to list.')],
-          json('The list.'),
+          { ...json('The list.'), ...unchanged, ...errors },
         ),
         post: {
           summary: 'Encode an image (where uploads are allowed)',
@@ -145,13 +154,18 @@ export function openApiDocument(server: string): Record<string, unknown> {
           },
         },
       },
-      '/api/images/{id}': get('One picture', [id], json('Size, version and addresses of a picture.')),
+      '/api/images/{id}': get('One picture', [id], description('Size, version and addresses of a picture.')),
       '/api/jobs/{job}': {
-        ...get(
-          'How far an encoding is; with Accept: text/event-stream, as events',
-          [job],
-          json('State of the job.'),
-        ),
+        ...get('How far an encoding is; with Accept: text/event-stream, as events', [job], {
+          '200': {
+            description: 'State of the job.',
+            content: {
+              'application/json': { schema: { type: 'object' } },
+              'text/event-stream': { schema: { type: 'string' } },
+            },
+          },
+          ...errors,
+        }),
         delete: {
           summary: 'Give up an encoding that is not done yet (where uploads are allowed)',
           parameters: [job],
@@ -178,12 +192,12 @@ export function openApiDocument(server: string): Record<string, unknown> {
           query('method', '`bicubic`: plain enlargement of the native pixels, for comparison.'),
           version,
         ],
-        image,
+        tile,
       ),
       '/{id}/tilejson.json': get(
         'TileJSON 3.0',
         [id, query('format', 'Format of the tiles.')],
-        json('TileJSON.'),
+        description('TileJSON.'),
       ),
       '/{id}/file': get('The .liif itself, ranges allowed', [id, version], {
         ...file('image/x-liif'),
@@ -192,7 +206,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
       '/{id}/pixel': get(
         'One pixel; with fractions, the synthesized value at a point',
         [id, query('x', 'From the left, in pixels.'), query('y', 'From the top, in pixels.')],
-        json('Its value.'),
+        description('Its value.'),
       ),
       '/model/models.json': get('Models of one’s own', [], json('The list.')),
       '/model/{file}': get(
@@ -201,18 +215,18 @@ export function openApiDocument(server: string): Record<string, unknown> {
         { ...file('application/octet-stream'), ...errors },
       ),
       '/iiif/3/{id}': get('IIIF Image API 3.0: base of a picture', [id], redirect),
-      '/iiif/3/{id}/info.json': get('IIIF Image API 3.0: information', [id], json('info.json')),
+      '/iiif/3/{id}/info.json': get('IIIF Image API 3.0: information', [id], iiifInfo),
       '/iiif/3/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
         'IIIF Image API 3.0: image',
         [id, ...iiif, version],
-        image,
+        iiifImage,
       ),
       '/iiif/2/{id}': get('IIIF Image API 2.1: base of a picture', [id], redirect),
-      '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], json('info.json')),
+      '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], iiifInfo),
       '/iiif/2/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
         'IIIF Image API 2.1: image',
         [id, ...iiif, version],
-        image,
+        iiifImage,
       ),
       '/dzi/{id}.dzi': get('Deep Zoom: descriptor', [id, query('format', 'Format of the tiles.')], {
         '200': { description: 'XML.', content: { 'application/xml': { schema: { type: 'string' } } } },
@@ -229,7 +243,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
           path('format', 'png, jpg, webp or avif.'),
           version,
         ],
-        image,
+        tile,
       ),
       '/health': get('Whether the process lives; never refused. Also on the health port', [], alive),
       '/ready': get(
@@ -241,7 +255,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
         '200': { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
         '404': { ...problem, description: 'They are switched off.' },
       }),
-      '/openapi.json': get('This document', [], json('OpenAPI 3.1.')),
+      '/openapi.json': get('This document', [], { ...json('OpenAPI 3.1.'), ...ofServer }),
     },
     components: {
       schemas: {
