@@ -35,7 +35,7 @@ export interface AppOptions extends ConfigInput {
 export type LiifApp = Express & {
   readonly config: Config;
   readonly log: Logger;
-  /** The application behind a gate that refuses requests early while the event loop cannot keep up: what to give to `createServer`. */
+  /** The application behind a gate that refuses requests early while the event loop cannot keep up: mount it instead of the application, or give it to `createServer`. */
   readonly guarded: RequestListener;
   /** What /ready says. */
   state(): ServerState;

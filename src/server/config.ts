@@ -34,6 +34,10 @@ const PROCESSORS = processors();
 /** Bytes that this process may use: all of the machine, or what a container is given, of which Node says 0 where it knows no limit. */
 const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 
+/** Engines that give the same tiles on every server. */
+const ENGINES = ENGINE_CHOICES.filter((name) => name !== 'auto' && name !== 'tensorflow');
+const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+
 /** A tenth of the memory, between 64 and 2048 MB. */
 const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, memory / 2 ** 20 / 10)));
 
@@ -104,7 +108,9 @@ export const configSchema = z.strictObject({
       'tensorflow is not exact, and tiles are the same on every server',
     )
     .default('auto')
-    .describe('What computes the networks: the fastest here, or the one named; `liif engines` lists them.'),
+    .describe(
+      `What computes the networks: ${ENGINES.join(', ')}, or with auto the fastest here; \`liif engines\` lists them.`,
+    ),
   threads: whole(1, 256)
     .default(PROCESSORS)
     .describe(
@@ -190,10 +196,10 @@ export const configSchema = z.strictObject({
   avifQuality: whole(1, 100).default(60).describe('Quality of AVIF answers.'),
   metrics: flag.default(true).describe('Serve /metrics.'),
   logLevel: z
-    .enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'])
+    .enum(LOG_LEVELS)
     .default('info')
     .describe(
-      'What is logged; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error.',
+      `What is logged: ${LOG_LEVELS.join(', ')}; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error.`,
     ),
 });
 

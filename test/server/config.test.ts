@@ -134,6 +134,16 @@ describe('settings', () => {
     expect(await featuresOf(0)).toBe(await featuresOf(2 ** 64));
   });
 
+  it('that are one of several words name them, and none that is refused', async () => {
+    const described = (of: string) => settings().find(({ name }) => name === of)!.description;
+    for (const engine of ['webgpu', 'wasm', 'reference', 'auto']) {
+      expect(described('engine')).toContain(engine);
+      expect((await readConfig({ engine })).engine).toBe(engine);
+    }
+    expect(described('engine')).not.toContain('tensorflow');
+    expect(described('logLevel')).toContain('silent, fatal, error, warn, info, debug, trace');
+  });
+
   it('are all documented in the README, which has the table of the schema', async () => {
     const readme = await readFile(new URL('../../src/server/README.md', import.meta.url), 'utf8');
     expect(readme).toContain(configTable());

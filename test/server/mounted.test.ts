@@ -1,0 +1,26 @@
+import { createServer } from 'node:http';
+import express from 'express';
+import { expect, it } from 'vitest';
+import { createApp } from '../../src/server/index.ts';
+import { listen } from '../../src/server/listen.ts';
+import { afterThisFile, ask, directoryOf, encoded, picture, testEngine } from './server-fixture.ts';
+
+it('pictures behind their gate are part of a site as they are without it', async () => {
+  const directory = await directoryOf({ 'a.liif': await encoded(picture(60, 40)) });
+  const pictures = await createApp({ roots: [directory], openEngine: testEngine, logLevel: 'silent' });
+  afterThisFile(() => pictures.close());
+  const site = express();
+  site.get('/own', (_request, response) => void response.send('own'));
+  site.use('/pictures', pictures.guarded);
+  site.get('/pictures-too', (_request, response) => void response.send('too'));
+  const server = createServer(site);
+  const port = await listen(server, 'port', { port: 0, host: '127.0.0.1' });
+  afterThisFile(() => server.close());
+  const url = `http://127.0.0.1:${port}`;
+  expect((await ask(url, '/own')).body.toString()).toBe('own');
+  expect((await ask(url, '/pictures-too')).body.toString()).toBe('too');
+  expect((await ask(url, '/pictures/a/0/0/0.png')).status).toBe(200);
+  expect((await ask(url, '/pictures/iiif/3/a/info.json')).json().id).toBe(`${url}/pictures/iiif/3/a`);
+  expect((await ask(url, '/pictures/nothing')).json().type).toBe('urn:liif:problem:not-found');
+  expect((await ask(url, '/pictures/ready')).json().status).toBe('ready');
+});
