@@ -27,6 +27,9 @@ import { writePicture } from './cli/workbench.ts';
 import { tinyModelBytes } from './fixtures/tiny-model.ts';
 import { attachProfile, builtInProfile } from './image/icc-profile.ts';
 
+/** Takes an engine a while. */
+const HEART = fileURLToPath(new URL('../samples/encoded/heart.liif', import.meta.url));
+
 describe('the library in Node', () => {
   let folder: string;
   let photo: string;
@@ -82,6 +85,22 @@ describe('the library in Node', () => {
     await new Promise((resolve) => setImmediate(resolve));
     await image.close();
     await expected;
+  });
+
+  it('leaves other pictures and encoders alone when one is closed, which share its engine', async () => {
+    const view = { width: 100 };
+    const other = await open(HEART, { featureCacheBytes: 2 ** 28 });
+    const expected = await other.render(view);
+    for (const milliseconds of [10, 30, 50]) {
+      const image = await open(HEART);
+      const closed = expect(image.render(view)).rejects.toThrow('The picture has been closed');
+      const beside = Promise.all([other.render(view), decode(HEART, view), encode(raster)]);
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      await image.close();
+      await closed;
+      expect(await beside).toEqual([expected, expected, bytes]);
+    }
+    await other.close();
   });
 
   it('writes image files, of 16 bits where source and format have them', async () => {

@@ -1,4 +1,4 @@
-import { RequestError, UnsupportedError } from '../errors.ts';
+import { type EngineError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import { latentWindow, sitesOf } from '../network/window.ts';
 import type { Extent, FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
@@ -35,6 +35,15 @@ export function expectErrors(errors: Int16Array, { height, width }: Rect): Int16
   if (errors.length !== 3 * height * width)
     throw new RequestError(`Expected ${3 * height * width} errors of samples but received ${errors.length}`);
   return errors;
+}
+
+/**
+ * Whether it is the engine that has failed at a call with these arguments. A caller who gives up may do so with any reason, an EngineError too, and the
+ * engine rejects with that.
+ */
+export function hasFailed(error: unknown, call: readonly unknown[]): error is EngineError {
+  const signal = call.at(-1) as Partial<AbortSignal> | undefined;
+  return isLiifError(error, 'EngineError') && error !== signal?.reason;
 }
 
 function contains(outer: Rect, inner: Rect): boolean {

@@ -1,5 +1,6 @@
-import { EngineError, isLiifError } from '../errors.ts';
+import { EngineError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
+import { hasFailed } from './arguments.ts';
 import type { Engine, EngineName, Extent, FeatureMap, Rect } from './engine.ts';
 
 /** So many failures in a row, and the preferred engine is not asked again. */
@@ -40,27 +41,30 @@ class FallbackEngine implements Engine {
     this.#onWarning = onWarning;
   }
 
-  readonly analyze: Engine['analyze'] = (...call) => this.either((engine) => engine.analyze(...call));
+  readonly analyze: Engine['analyze'] = (...call) => this.either((engine) => engine.analyze(...call), call);
 
   readonly encodeChunk: Engine['encodeChunk'] = (...call) =>
-    this.either((engine) => engine.encodeChunk(...call));
+    this.either((engine) => engine.encodeChunk(...call), call);
 
   readonly decodeChunk: Engine['decodeChunk'] = (...call) =>
-    this.either((engine) => engine.decodeChunk(...call));
+    this.either((engine) => engine.decodeChunk(...call), call);
 
   readonly features: Engine['features'] = async (latents, level, sites, quality, signal) => {
     const make = (engine: Engine, stop?: AbortSignal) =>
       engine.features(latents, level, sites, quality, stop);
-    const made = await this.either(async (engine) => ({ engine, map: await make(engine, signal) }));
+    const made = await this.either(async (engine) => ({ engine, map: await make(engine, signal) }), [signal]);
     return new FallbackFeatures(this, made, () => make(this.second), latents.data.byteLength);
   };
 
   readonly pixels: Engine['pixels'] = (features, ...call) =>
-    this.either(async (engine) =>
-      engine.pixels(features instanceof FallbackFeatures ? await features.on(engine) : features, ...call),
+    this.either(
+      async (engine) =>
+        engine.pixels(features instanceof FallbackFeatures ? await features.on(engine) : features, ...call),
+      call,
     );
 
-  readonly gradient: Engine['gradient'] = (...call) => this.either((engine) => engine.gradient(...call));
+  readonly gradient: Engine['gradient'] = (...call) =>
+    this.either((engine) => engine.gradient(...call), call);
 
   async close(): Promise<void> {
     this.#closed = true;
@@ -68,19 +72,19 @@ class FallbackEngine implements Engine {
   }
 
   /** A call of the first engine, or where that fails of the second. */
-  async either<T>(call: (engine: Engine) => Promise<T>): Promise<T> {
+  async either<T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[] = []): Promise<T> {
     if (this.#closed) throw new EngineError('the engine is closed');
     if (this.#failures < MAX_FAILURES) {
       try {
-        const result = await call(this.#first);
+        const result = await work(this.#first);
         this.#failures = 0;
         return result;
       } catch (error) {
-        if (!isLiifError(error, 'EngineError') || this.#closed) throw error;
+        if (!hasFailed(error, call) || this.#closed) throw error;
         this.#fail(error);
       }
     }
-    return call(this.second);
+    return work(this.second);
   }
 
   #fail(error: Error): void {

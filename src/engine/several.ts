@@ -1,5 +1,6 @@
-import { EngineError, isLiifError, RequestError } from '../errors.ts';
+import { EngineError, RequestError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
+import { hasFailed } from './arguments.ts';
 import type { Engine, EngineName, Extent, FeatureMap, Rect } from './engine.ts';
 
 /** So many failures in a row, and an engine is not asked again. */
@@ -51,16 +52,17 @@ class SeveralEngines implements Engine {
     this.#lanes = engines.map((engine) => ({ engine, waiting: 0, failures: 0 }));
   }
 
-  readonly analyze: Engine['analyze'] = (...call) => this.#idlest(({ engine }) => engine.analyze(...call));
+  readonly analyze: Engine['analyze'] = (...call) =>
+    this.#idlest(({ engine }) => engine.analyze(...call), call);
 
   readonly encodeChunk: Engine['encodeChunk'] = (...call) =>
-    this.#idlest(({ engine }) => engine.encodeChunk(...call));
+    this.#idlest(({ engine }) => engine.encodeChunk(...call), call);
 
   readonly decodeChunk: Engine['decodeChunk'] = (...call) =>
-    this.#idlest(({ engine }) => engine.decodeChunk(...call));
+    this.#idlest(({ engine }) => engine.decodeChunk(...call), call);
 
   readonly features: Engine['features'] = (...call) =>
-    this.#idlest(async (lane) => new LaneFeatures(lane, await lane.engine.features(...call)));
+    this.#idlest(async (lane) => new LaneFeatures(lane, await lane.engine.features(...call)), call);
 
   readonly pixels: Engine['pixels'] = async (features, ...call) => {
     this.#expectOpen();
@@ -70,7 +72,8 @@ class SeveralEngines implements Engine {
     return counted(lane, () => lane.engine.pixels(map, ...call));
   };
 
-  readonly gradient: Engine['gradient'] = (...call) => this.#idlest(({ engine }) => engine.gradient(...call));
+  readonly gradient: Engine['gradient'] = (...call) =>
+    this.#idlest(({ engine }) => engine.gradient(...call), call);
 
   async close(): Promise<void> {
     this.#closed = true;
@@ -78,7 +81,7 @@ class SeveralEngines implements Engine {
   }
 
   /** A call of the engine that has least to do; where it fails, of the next. */
-  async #idlest<T>(call: (lane: Lane) => Promise<T>): Promise<T> {
+  async #idlest<T>(work: (lane: Lane) => Promise<T>, call: readonly unknown[]): Promise<T> {
     this.#expectOpen();
     const asked = new Set<Lane>();
     let failure: unknown = new EngineError('None of the engines works any more');
@@ -88,11 +91,11 @@ class SeveralEngines implements Engine {
       const lane = left.reduce((best, one) => (one.waiting < best.waiting ? one : best));
       asked.add(lane);
       try {
-        const result = await counted(lane, () => call(lane));
+        const result = await counted(lane, () => work(lane));
         lane.failures = 0;
         return result;
       } catch (error) {
-        if (!isLiifError(error, 'EngineError') || this.#closed) throw error;
+        if (!hasFailed(error, call) || this.#closed) throw error;
         lane.failures++;
         failure = error;
       }

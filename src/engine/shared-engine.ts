@@ -1,6 +1,5 @@
-import { isLiifError } from '../errors.ts';
-import { withInnerMaps } from './arguments.ts';
-import type { Engine, FeatureMap, Reduction } from './engine.ts';
+import { hasFailed } from './arguments.ts';
+import type { Engine, FeatureMap, GridPart, Reduction } from './engine.ts';
 
 export interface SharedEngineOptions {
   readonly open: () => Promise<Engine>;
@@ -10,7 +9,8 @@ export interface SharedEngineOptions {
 
 /**
  * One engine for callers who do not want to own any: opened by the first call, closed when no call is under way and no feature map is open any
- * more. Neither waiting for that nor an idle engine keeps the process alive.
+ * more. Neither waiting for that nor an idle engine keeps the process alive. One that fails is replaced; feature maps keep the latents that they were
+ * made of, a fraction of their size, to be made again on the next.
  */
 export class SharedEngine {
   readonly #options: SharedEngineOptions;
@@ -24,50 +24,72 @@ export class SharedEngine {
 
   /** An engine that can be used until the process ends. Rejects as opening does; the next call tries again. */
   async engine(): Promise<Engine> {
-    return this.#use(async ({ name, exact, model, threads, device, reduce }) => ({
-      ...this.#standIn({ name, exact, model, threads, ...(device !== undefined && { device }) }),
-      ...(reduce && { reduce: (...call) => this.#reduce(...call) }),
-    }));
+    return this.#use(
+      async ({ name, exact, model, threads, device, reduce }) => ({
+        ...this.#standIn({ name, exact, model, threads, ...(device !== undefined && { device }) }),
+        ...(reduce && { reduce: (...call) => this.#reduce(...call) }),
+      }),
+      [],
+    );
   }
 
   /** Passes every call on to the engine that is open at that time. All have the same model and are exact, or not, alike. */
   #standIn(facts: Pick<Engine, 'name' | 'exact' | 'model' | 'threads' | 'device'>): Engine {
     return {
       ...facts,
-      analyze: (...call) => this.#use((engine) => engine.analyze(...call)),
-      encodeChunk: (...call) => this.#use((engine) => engine.encodeChunk(...call)),
-      decodeChunk: (...call) => this.#use((engine) => engine.decodeChunk(...call)),
-      features: (...call) => this.#use(async (engine) => this.#held(await engine.features(...call))),
-      pixels: (map, ...call) => this.#use((engine) => engine.pixels(innerOf(map), ...call)),
-      gradient: (...call) => this.#use((engine) => engine.gradient(...call)),
+      analyze: (...call) => this.#use((engine) => engine.analyze(...call), call),
+      encodeChunk: (...call) => this.#use((engine) => engine.encodeChunk(...call), call),
+      decodeChunk: (...call) => this.#use((engine) => engine.decodeChunk(...call), call),
+      features: (...call) => this.#features(...call),
+      pixels: (map, ...call) =>
+        this.#use(async (engine) => engine.pixels(await innerOf(map, engine), ...call), call),
+      gradient: (...call) => this.#use((engine) => engine.gradient(...call), call),
       // It belongs to everybody.
       close: async () => {},
     };
   }
 
   #reduce(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array> {
-    const parts = withInnerMaps(reduction.parts, innerOf);
-    return this.#use((engine) => engine.reduce!({ ...reduction, parts }, signal));
+    return this.#use(
+      async (engine) => {
+        const parts = await Promise.all(reduction.parts.map((part) => innerPart(part, engine)));
+        return engine.reduce!({ ...reduction, parts }, signal);
+      },
+      [signal],
+    );
   }
 
-  async #use<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
+  /** A map lives in its engine, which therefore stays open as long as the map. */
+  readonly #features: Engine['features'] = (latents, level, sites, quality, signal) => {
+    const make = (engine: Engine, stop?: AbortSignal) =>
+      engine.features(latents, level, sites, quality, stop);
+    return this.#use(
+      async (engine) => {
+        const map = await make(engine, signal);
+        this.#enter();
+        return new HeldMap(map, engine, {
+          keptBytes: latents.data.byteLength,
+          make,
+          use: (work) => this.#use(work, []),
+          release: () => this.#leave(),
+        });
+      },
+      [signal],
+    );
+  };
+
+  async #use<T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[]): Promise<T> {
     this.#enter();
     const opening = this.#open();
     try {
       return await work(await opening);
     } catch (error) {
       // It has failed, and what it holds with it: the next call gets another.
-      if (isLiifError(error, 'EngineError') && this.#opening === opening) this.#release();
+      if (hasFailed(error, call) && this.#opening === opening) this.#release();
       throw error;
     } finally {
       this.#leave();
     }
-  }
-
-  /** A map lives in its engine, which therefore stays open as long as the map. */
-  #held(map: FeatureMap): FeatureMap {
-    this.#enter();
-    return new HeldMap(map, () => this.#leave());
   }
 
   #open(): Promise<Engine> {
@@ -101,32 +123,70 @@ export class SharedEngine {
   }
 }
 
-const innerOf = (map: FeatureMap): FeatureMap => (map instanceof HeldMap ? map.inner : map);
+/** The map that `engine` has behind one that was given out. */
+async function innerOf(map: FeatureMap, engine: Engine): Promise<FeatureMap> {
+  return map instanceof HeldMap ? map.on(engine) : map;
+}
+
+async function innerPart(part: GridPart, engine: Engine): Promise<GridPart> {
+  return 'features' in part ? { ...part, features: await innerOf(part.features, engine) } : part;
+}
+
+interface Holding {
+  /** Bytes of the latents. */
+  readonly keptBytes: number;
+  make(engine: Engine): Promise<FeatureMap>;
+  /** Does something with the engine that is open now. */
+  use<T>(work: (engine: Engine) => Promise<T>): Promise<T>;
+  release(): void;
+}
 
 class HeldMap implements FeatureMap {
-  readonly inner: FeatureMap;
-  #release: (() => void) | undefined;
+  readonly rect: FeatureMap['rect'];
+  readonly level: FeatureMap['level'];
+  readonly byteLength: number;
+  readonly #holding: Holding;
+  #engine: Engine | undefined;
+  #map: Promise<FeatureMap>;
+  #closed = false;
 
-  constructor(inner: FeatureMap, release: () => void) {
-    this.inner = inner;
-    this.#release = release;
+  constructor(map: FeatureMap, engine: Engine, holding: Holding) {
+    this.rect = map.rect;
+    this.level = map.level;
+    this.byteLength = map.byteLength + holding.keptBytes;
+    this.#holding = holding;
+    this.#engine = engine;
+    this.#map = Promise.resolve(map);
   }
 
-  get rect(): FeatureMap['rect'] {
-    return this.inner.rect;
+  /** The map on this engine. Where it is of one that has failed since, it is made again, once. */
+  on(engine: Engine): Promise<FeatureMap> {
+    if (engine === this.#engine || this.#closed) return this.#map;
+    this.#drop();
+    const making = this.#holding.make(engine);
+    this.#engine = engine;
+    this.#map = making;
+    making.catch(() => {
+      if (this.#map === making) this.#engine = undefined;
+    });
+    return making;
   }
-  get level(): FeatureMap['level'] {
-    return this.inner.level;
-  }
-  get byteLength(): number {
-    return this.inner.byteLength;
-  }
+
   read(): Promise<Int16Array> {
-    return this.inner.read();
+    return this.#holding.use(async (engine) => (await this.on(engine)).read());
   }
+
   close(): void {
-    this.inner.close();
-    this.#release?.();
-    this.#release = undefined;
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#drop();
+    this.#holding.release();
+  }
+
+  #drop(): void {
+    this.#map.then(
+      (map) => map.close(),
+      () => {}, // it was never made
+    );
   }
 }

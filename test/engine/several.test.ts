@@ -99,6 +99,29 @@ describe('several cards', () => {
   });
 });
 
+describe('callers who give up', () => {
+  const reason = new EngineError('The picture has been closed');
+  const giveUp = (engine: Engine) =>
+    expect(engine.features(latents, level, sites, 50, AbortSignal.abort(reason))).rejects.toBe(reason);
+
+  it('are no failures of several cards, even with an error of engines for a reason', async () => {
+    const { one, other, engine } = twoCards();
+    for (let i = 0; i < 5; i++) await giveUp(engine);
+    expect([one.calls.length, other.calls.length]).toEqual([5, 0]);
+    await makeFeatures(engine);
+  });
+
+  it('bring no other engine in', async () => {
+    const card = new Card('one');
+    const warnings: string[] = [];
+    const both = withFallback(card.engine, openReferenceEngine(model), (text) => warnings.push(text));
+    for (let i = 0; i < 5; i++) await giveUp(both);
+    await makeFeatures(both);
+    expect(card.calls).toHaveLength(6);
+    expect(warnings).toEqual([]);
+  });
+});
+
 it('takes a single engine as it is, and none for an error', () => {
   const engine = openReferenceEngine(model);
   expect(severalAsOne([engine])).toBe(engine);

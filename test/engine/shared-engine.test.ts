@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import type { Engine, FeatureMap } from '../../src/engine/engine.ts';
+import type { Engine, FeatureMap, Query, Reduction } from '../../src/engine/engine.ts';
+import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { SharedEngine } from '../../src/engine/shared-engine.ts';
-import { EngineError } from '../../src/errors.ts';
+import { EngineError, RequestError } from '../../src/errors.ts';
+import { latents, level, model, query, sites } from '../fixtures/one-latent.ts';
 
 /** An engine that only counts: what is shared here is its life, not its arithmetic. */
 function countingEngine(log: string[]): Engine {
@@ -29,7 +31,7 @@ function countingEngine(log: string[]): Engine {
 }
 
 const call = [new Uint8Array(), { height: 1, width: 1 }, 60] as const;
-const window = [] as unknown as Parameters<Engine['features']>;
+const window = [latents, level, sites, 50] as const;
 
 it('opens one engine for all, and closes it when there is nothing to do', async () => {
   const log: string[] = [];
@@ -54,7 +56,7 @@ it('stays open as long as one of its feature maps', async () => {
   expect(await engine.pixels(map, [])).toEqual([new Uint8Array(1)]);
   map.close();
   map.close();
-  await expect.poll(() => log).toEqual(['open 1', 'drop 1', 'drop 1', 'close 1']);
+  await expect.poll(() => log).toEqual(['open 1', 'drop 1', 'close 1']);
 });
 
 it('replaces an engine that has failed', async () => {
@@ -65,6 +67,72 @@ it('replaces an engine that has failed', async () => {
   await expect(analyze()).rejects.toThrow('a thread died');
   await engine.decodeChunk(...call);
   expect(log).toEqual(['open 1', 'close 1', 'open 2', 'decode 2']);
+});
+
+it('keeps an engine whose caller gives up, even with an error of engines for a reason', async () => {
+  const log: string[] = [];
+  const open = async () => {
+    log.push('open');
+    return openReferenceEngine(model);
+  };
+  const shared = new SharedEngine({ open, idleMs: 1000 });
+  const engine = await shared.engine();
+  const map = await engine.features(latents, level, sites, 50);
+  const reason = new EngineError('The picture has been closed');
+  const gone = AbortSignal.abort(reason);
+  await expect(engine.features(latents, level, sites, 50, gone)).rejects.toBe(reason);
+  await expect(engine.pixels(map, [query], gone)).rejects.toBe(reason);
+  expect(await engine.pixels(map, [query])).toHaveLength(1);
+  expect(log).toEqual(['open']);
+  map.close();
+});
+
+it('makes feature maps of an engine that it has replaced again, once', async () => {
+  const log: string[] = [];
+  /** Knows its own maps, as engines do that keep them in a memory of theirs, and fails where it is asked to encode. */
+  const open = async (): Promise<Engine> => {
+    const inner = openReferenceEngine(model);
+    const mine = new Set<FeatureMap>();
+    const number = log.filter((line) => line.startsWith('open')).length + 1;
+    log.push(`open ${number}`);
+    const expectMine = (map: FeatureMap) => {
+      if (!mine.has(map)) throw new RequestError('Expected a feature map of this engine');
+    };
+    return {
+      ...inner,
+      analyze: async () => {
+        throw new EngineError('a thread died');
+      },
+      features: async (...call) => {
+        log.push(`features ${number}`);
+        const map = await inner.features(...call);
+        mine.add(map);
+        return map;
+      },
+      pixels: async (map: FeatureMap, queries: readonly Query[]) => {
+        expectMine(map);
+        return inner.pixels(map, queries);
+      },
+      reduce: async ({ parts }: Reduction) => {
+        for (const part of parts) if ('features' in part) expectMine(part.features);
+        return Uint8Array.of(number);
+      },
+    };
+  };
+  const shared = new SharedEngine({ open, idleMs: 1000 });
+  const engine = await shared.engine();
+  const map = await engine.features(latents, level, sites, 50);
+  const [expected, features] = [await engine.pixels(map, [query]), await map.read()];
+  const analyze = engine.analyze as unknown as () => Promise<Int16Array>;
+  await expect(analyze()).rejects.toThrow('a thread died');
+
+  const again = await Promise.all([engine.pixels(map, [query]), engine.pixels(map, [query])]);
+  expect(again).toEqual([expected, expected]);
+  const parts = [{ features: map, rect: sites }];
+  expect(await engine.reduce!({ parts } as unknown as Reduction)).toEqual(Uint8Array.of(2));
+  expect(await map.read()).toEqual(features);
+  expect(log).toEqual(['open 1', 'features 1', 'open 2', 'features 2']);
+  map.close();
 });
 
 it('tries again after an engine that did not open', async () => {
