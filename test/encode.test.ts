@@ -47,6 +47,33 @@ describe('an encoded picture', () => {
   });
 });
 
+describe('overviews of a picture with alpha', () => {
+  const side = 96;
+  /** A disc of this radius, of one color, which may go on under transparency. */
+  const disc = (radius: number, around: readonly number[]): Raster => {
+    const data = new Uint8Array(side * side * 4);
+    for (let i = 0; i < side * side; i++) {
+      const inside = Math.hypot((i % side) - 48, Math.floor(i / side) - 48) < radius;
+      data.set(inside ? [...COLOR, 255] : [...around, 0], 4 * i);
+    }
+    return { width: side, height: side, channels: 4, data };
+  };
+  const COLOR = [230, 220, 200];
+  const colorsOfOverview = async (raster: Raster, keepHiddenColors: boolean) => {
+    const file = await encodeImage(engine, raster, { overviews: 1, keepHiddenColors });
+    const image = await openImage(file, { engine });
+    const chunk = await image.reader.readChunk({ level: 1, plane: 0, row: 0, column: 0 });
+    await image.close();
+    return chunk;
+  };
+
+  it('have no black under transparency, which would show as a rim and costs bytes', async () => {
+    const plain = await colorsOfOverview(disc(side, COLOR), false);
+    expect(await colorsOfOverview(disc(36, [0, 0, 0]), false)).toEqual(plain);
+    expect(await colorsOfOverview(disc(36, COLOR), true)).toEqual(plain);
+  });
+});
+
 describe('encoding', () => {
   it.each([Float32Array, Int16Array, Array])('refuses samples in a %o', async (Samples) => {
     const data = new Samples(12).fill(1) as unknown as Uint8Array;

@@ -3,7 +3,8 @@ import { Turns } from './turns.ts';
 
 /**
  * Reduction by 2 or 4 for overview levels: separable cubic convolution (Keys, 1981, a = -1/2) widened by the factor, edges repeated.
- * Only +, * and / on doubles in a fixed order, so every machine gets the same samples. With alpha, colors are weighted by it.
+ * Only +, * and / on doubles in a fixed order, so every machine gets the same samples. With alpha, colors are weighted by it; where
+ * nothing shows they are a plain mean, since decoders and networks mix them with those beside them.
  * (height, width) -> (ceil(height / factor), ceil(width / factor)). Rejects with the signal's reason.
  */
 export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal): Promise<Raster> {
@@ -58,14 +59,31 @@ export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal
     for (let x = 0; x < outWidth; x++) {
       const pixel = x * channels;
       const opacity = alpha < 0 ? 1 : padded[pixel + alpha]! / maximum;
+      // What rounds to none has no color of its own.
+      const hidden = alpha >= 0 && padded[pixel + alpha]! < 0.5;
       for (let c = 0; c < channels; c++) {
         const value =
-          c === alpha || alpha < 0 ? padded[pixel + c]! : opacity > 0 ? padded[pixel + c]! / opacity : 0;
+          c === alpha
+            ? padded[pixel + c]!
+            : hidden
+              ? plainMean(raster, x * factor, y * factor, c, factor)
+              : padded[pixel + c]! / opacity;
         data[at + pixel + c] = Math.min(maximum, Math.max(0, Math.floor(value + 0.5)));
       }
     }
   }
   return { ...raster, width: outWidth, height: outHeight, data };
+}
+
+/** Of one channel of the pixels under an output sample, whatever their alpha. */
+function plainMean(raster: Raster, left: number, top: number, channel: number, factor: number): number {
+  const { width, height, channels, data } = raster;
+  const right = Math.min(width, left + factor);
+  const bottom = Math.min(height, top + factor);
+  let sum = 0;
+  for (let y = top; y < bottom; y++)
+    for (let x = left; x < right; x++) sum += data[(y * width + x) * channels + channel]!;
+  return sum / ((right - left) * (bottom - top));
 }
 
 /** Weights of the 4 * factor samples around an output sample; they add up to 1. */

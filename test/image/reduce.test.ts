@@ -52,6 +52,21 @@ describe('reduction for overviews', () => {
       if (reduced.data[at + 3]! > 0) expect([...reduced.data.subarray(at, at + 3)]).toEqual([255, 0, 0]);
     }
   });
+  it('gives what does not show a plain mean of its colors, not black', async () => {
+    // A step of opacity, beyond which the weights overshoot and leave less than nothing.
+    const step = raster(32, 31, 4, (x, _y, c) => (x < 14 ? [200, 120, 40, 255] : [8 * x, 120, 40, 0])[c]!);
+    for (const factor of [2, 4] as const) {
+      const { width, height, data } = await reduce(step, factor);
+      let hidden = 0;
+      for (let i = 0; i < width * height; i++) {
+        if (data[4 * i + 3]! > 0) continue;
+        hidden++;
+        const x = i % width;
+        expect([...data.subarray(4 * i, 4 * i + 3)]).toEqual([8 * factor * x + 4 * (factor - 1), 120, 40]);
+      }
+      expect(hidden).toBeGreaterThan(height * 3);
+    }
+  });
   it('works at 16 bits and on a single pixel', async () => {
     const one: Raster = { width: 1, height: 1, channels: 1, data: Uint16Array.of(54321) };
     expect(await reduce(one, 4)).toEqual(one);
