@@ -1,11 +1,13 @@
-import { existsSync } from 'node:fs';
-import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { modelHash } from '../container/header.ts';
 import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
+import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
+import { isSameFile } from '../image/same-file.ts';
 import { DECODER_HASHES } from '../model/decoder-hashes.ts';
 import { readModelFile } from '../model/model-file.ts';
 import {
@@ -36,6 +38,8 @@ the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Po
 /** The released weights; the viewer looks for them there. */
 const MODEL = 'model/liif-1.safetensors';
 
+const PAGE = 'index.html';
+
 /** Lists the files of the page in the folder: the next version may call them otherwise. A page without it is somebody else's. */
 const OWN_FILES = 'viewer.json';
 
@@ -65,15 +69,16 @@ export function viewerCommand(): Command {
 
 async function run(args: string[], options: ViewerOptions): Promise<void> {
   const { output } = options;
+  const signal = interruption();
   const viewer = ['../viewer', '../../dist/viewer']
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
-    .find((path) => existsSync(join(path, 'index.html')) && existsSync(join(path, 'assets')));
+    .find((path) => existsSync(join(path, PAGE)) && existsSync(join(path, 'assets')));
   if (viewer === undefined) throw new RequestError('The viewer is not built; run npm run build:viewer');
-  if (existsSync(join(output, 'index.html')) && !existsSync(join(output, OWN_FILES)))
+  if (existsSync(join(output, PAGE)) && !existsSync(join(output, OWN_FILES)))
     throw new RequestError(
       `${output}: has a page that is not the viewer's; name another folder, or remove its index.html`,
     );
-  const added = await readModels(options.model ?? []);
+  const added = await readModels(options.model ?? [], signal);
   const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
   for (const { listed } of added) models.set(listed.hash, listed);
   const inputs = await expandInputs(args);
@@ -84,25 +89,27 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
       throw new RequestError(`${input}: not a .liif file; make one with liif encode`);
     if (described.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
     // Before anything is written: what is no picture would be one that no browser shows.
-    described.set(name, await naming(input, () => describe(input, models)));
+    described.set(name, await naming(input, () => describe(input, signal, models)));
   }
   // Pictures that are there already are listed, too.
   for (const path of await picturesIn(output))
     if (!described.has(basename(path)))
-      described.set(basename(path), await naming(path, () => describe(path)));
+      described.set(basename(path), await naming(path, () => describe(path, signal)));
   const pictures = [...described.keys()].sort().map((name) => described.get(name)!);
   try {
     await mkdir(join(output, 'model'), { recursive: true });
-    await replacePage(viewer, output);
-    await copyFile(RELEASED_MODEL, join(output, MODEL));
-    for (const { listed, bytes } of added) await writeFile(join(output, 'model', listed.file), bytes);
-    if (models.size > 0)
-      await writeFile(join(output, 'model', MODEL_LIST), modelListText([...models.values()]));
-    for (const input of inputs)
-      if (resolve(input) !== resolve(output, basename(input)))
-        await copyFile(input, join(output, basename(input)));
-    await writeFile(join(output, 'pictures.json'), `${JSON.stringify({ version: 1, pictures }, null, 1)}\n`);
+    await replacePage(viewer, output, signal);
+    await copy(RELEASED_MODEL, join(output, MODEL), signal);
+    for (const { listed, bytes } of added) await put(join(output, 'model', listed.file), bytes);
+    if (models.size > 0) await put(join(output, 'model', MODEL_LIST), modelListText([...models.values()]));
+    for (const input of inputs) {
+      const place = join(output, basename(input));
+      if (!(await isSameFile(input, place))) await copy(input, place, signal);
+    }
+    // Last: what it names is there.
+    await put(join(output, 'pictures.json'), jsonText({ version: 1, pictures }));
   } catch (cause) {
+    signal.throwIfAborted();
     if (cause instanceof RequestError || cause instanceof SourceError) throw cause;
     throw new OutputError(`${output}: cannot be written: ${(cause as Error).message}`, { cause });
   }
@@ -124,19 +131,46 @@ async function picturesIn(folder: string): Promise<string[]> {
 }
 
 /** Copies the page; of what an earlier call has copied, files that are no part of it any more go. */
-async function replacePage(viewer: string, output: string): Promise<void> {
-  const assets = (await readdir(join(viewer, 'assets'))).map((name) => `assets/${name}`).sort();
+async function replacePage(viewer: string, output: string, signal: AbortSignal): Promise<void> {
+  const entries = await readdir(viewer, { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(viewer, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+    .sort();
+  const assets = files.filter((path) => path.startsWith('assets/'));
   const earlier = await ownFiles(output);
-  const list = (files: readonly string[]) =>
-    writeFile(join(output, OWN_FILES), `${JSON.stringify({ version: 1, files }, null, 1)}\n`);
+  const list = (listed: readonly string[]) =>
+    put(join(output, OWN_FILES), jsonText({ version: 1, files: listed }));
   // Before the page: one of which only a part was copied is known as ours, too.
   await list([...new Set([...earlier, ...assets])]);
-  await cp(viewer, output, { recursive: true });
-  const page = join(output, 'index.html');
-  await writeFile(page, (await readFile(page, 'utf8')).replace('<html ', '<html data-host="files" '));
+  for (const path of files) {
+    if (path === PAGE) continue;
+    await mkdir(dirname(join(output, path)), { recursive: true });
+    await copy(join(viewer, path), join(output, path), signal);
+  }
+  // When all that it asks for is there.
+  const page = await readFile(join(viewer, PAGE), 'utf8');
+  await put(join(output, PAGE), page.replace('<html ', '<html data-host="files" '));
   const gone = earlier.filter((path) => !assets.includes(path));
   for (const path of gone) await rm(join(output, path), { force: true });
   await list(assets);
+}
+
+/** The file has its earlier bytes until it has all of these, as has every file of the site: hosts go on sending them, whatever goes wrong here. */
+async function put(path: string, content: string | Uint8Array): Promise<void> {
+  await writeAtomically(path, (file) =>
+    file.write(typeof content === 'string' ? Buffer.from(content) : content),
+  );
+}
+
+async function copy(from: string | URL, to: string, signal: AbortSignal): Promise<void> {
+  await writeAtomically(to, async (file) => {
+    for await (const part of createReadStream(from, { signal })) await file.write(part as Buffer);
+  });
+}
+
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 1)}\n`;
 }
 
 /** What an earlier call has listed; nothing where the list is missing or not one of ours. Whatever it says, no path leads out of `assets`. */
@@ -152,10 +186,10 @@ async function ownFiles(output: string): Promise<string[]> {
 }
 
 /** Reads the model files of `--model`. Rejects as `readModel` does. */
-async function readModels(files: readonly string[]) {
+async function readModels(files: readonly string[], signal: AbortSignal) {
   const models: { readonly listed: ListedModel; readonly bytes: Uint8Array }[] = [];
   for (const path of files) {
-    const { model, bytes } = await readModelFile(path, interruption());
+    const { model, bytes } = await readModelFile(path, signal);
     models.push({ listed: await listedModel(model, bytes), bytes });
   }
   return models;
@@ -172,10 +206,14 @@ async function listedModels(output: string): Promise<ListedModel[]> {
 }
 
 /** `models`: those that the page will have besides the released ones; without them, any is taken. Rejects also with UnsupportedError. */
-async function describe(path: string, models?: ReadonlyMap<string, ListedModel>): Promise<ListedPicture> {
+async function describe(
+  path: string,
+  signal: AbortSignal,
+  models?: ReadonlyMap<string, ListedModel>,
+): Promise<ListedPicture> {
   const source = await fileSource(path);
   try {
-    const { header, fileLength } = await openReader(source);
+    const { header, fileLength } = await openReader(source, { signal });
     const { width, height, quality } = header;
     const hash = modelHash(header);
     if (models && !models.has(hash) && !DECODER_HASHES.has(hash))

@@ -11,8 +11,13 @@ export interface Finished {
 /** The sources need a compiler in every process, and take a second longer to start. */
 const program = isBuilt(['src']) ? ['dist/cli/liif.js'] : ['--import', 'tsx', 'src/cli/liif.ts'];
 
+/** For Node, in the root of the repository. */
+export function liifArguments(args: readonly string[]): string[] {
+  return [...program, ...args];
+}
+
 export function startLiif(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
-  return spawn(process.execPath, [...program, ...args], { cwd: root, ...options });
+  return spawn(process.execPath, liifArguments(args), { cwd: root, ...options });
 }
 
 /** Runs the command line as a process of its own: as it is built, if that is up to date, else from its TypeScript sources. */

@@ -1,4 +1,7 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -8,11 +11,21 @@ import { hashModel } from '../../src/network/load.ts';
 import { encodeFile, openEngine } from '../../src/node.ts';
 import { isBuilt, root } from '../built.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
-import { runLiif } from './run-liif.ts';
+import { finished, liifArguments, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure } from './workbench.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'liif-site-'));
 afterAll(() => rm(folder, { recursive: true, force: true }));
+/** Names and bytes of all files in a folder. */
+async function contentsOf(place: string): Promise<[string, string][]> {
+  const entries = await readdir(place, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const read = paths.sort().map(async (path): Promise<[string, string]> => {
+    const hash = createHash('sha256').update(await readFile(path));
+    return [path, hash.digest('hex')];
+  });
+  return Promise.all(read);
+}
 const sample = (name: string) => join(root, 'samples/encoded', `${name}.liif`);
 
 // It copies what is built, which a checkout has after `npm ci`.
@@ -104,6 +117,55 @@ it.skipIf(!isBuilt([]))('viewer: finishes what it could not finish before', asyn
   await writeFile(join(site, 'index.html'), 'a part of the page');
   expect((await runLiif(['viewer', '-o', site])).code).toBe(0);
   expect(await readFile(join(site, 'index.html'), 'utf8')).toContain('</html>');
+});
+
+it.skipIf(!isBuilt([]))(
+  'viewer: leaves the site as it was where the disk is full, but for new files',
+  async () => {
+    const site = join(folder, 'full');
+    expect((await runLiif(['viewer', '-o', site, sample('tea')])).code).toBe(0);
+    const before = await contentsOf(site);
+    // Instead of a full disk: no file may have more than so many blocks of 512 bytes.
+    for (const blocks of [8, 60, 2000]) {
+      const program = `ulimit -f ${blocks}; exec "$0" "$@"`;
+      const args = liifArguments(['viewer', '-o', site, sample('tea'), sample('heart')]);
+      const child = spawn('sh', ['-c', program, process.execPath, ...args], { cwd: root });
+      const { code, stderr } = await finished(child);
+      expect(stderr).toMatch(/^liif: .*full.*: cannot be written: .*\n$/);
+      expect(code).toBe(6);
+      const after = await contentsOf(site);
+      expect(after.filter(([name]) => before.some(([known]) => known === name))).toEqual(before);
+      expect(after.filter(([name]) => /\.partial$/.test(name))).toEqual([]);
+    }
+  },
+);
+
+it.skipIf(!isBuilt([]))('viewer: writes through a link to the folder', async () => {
+  const site = join(folder, 'linked');
+  await mkdir(site);
+  await symlink('linked', join(folder, 'link'));
+  const { code, stderr } = await runLiif(['viewer', '-o', join(folder, 'link'), sample('tea')]);
+  expect([code, stderr]).toEqual([0, '']);
+  expect((await readdir(site)).sort()).toEqual(
+    ['assets', 'index.html', 'model', 'pictures.json', 'tea.liif', 'viewer.json'].sort(),
+  );
+});
+
+it.skipIf(!isBuilt([]))('viewer: leaves nothing unfinished behind when it is stopped', async () => {
+  const site = join(folder, 'stopped');
+  const child = startLiif(['viewer', '-o', site, sample('tea')]);
+  const result = finished(child);
+  while (!existsSync(join(site, 'viewer.json'))) {
+    expect(child.exitCode, 'it ended before it could be stopped').toBeNull();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  child.kill('SIGINT');
+  const { code, stderr } = await result;
+  expect(stderr).toMatch(/^liif: interrupted/);
+  expect(code).toBe(130);
+  const names = await readdir(site, { recursive: true });
+  expect(names.filter((name) => /\.partial$/.test(name))).toEqual([]);
+  expect(names).not.toContain('pictures.json');
 });
 
 it.skipIf(!isBuilt([]))('viewer: leaves a site alone that is not its own', async () => {
