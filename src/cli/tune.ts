@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { TENSORFLOW_BACKENDS, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
 import { RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
+import { expectOther } from '../image/same-file.ts';
 import { readModelFile } from '../model/model-file.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
 import type { ModelComparison } from '../train/compare-models.ts';
@@ -123,11 +124,13 @@ async function run(args: string[], options: Options): Promise<void> {
     qualities: options.quality,
     seed: options.seed,
   };
+  if (options.model !== undefined) await expectOther(options.model, options.output);
+  const pictures = await expandFolders(args);
+  for (const picture of pictures) await expectOther(picture, options.output);
   const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
   const backend = await openTrainingBackend(options.backend);
   const statePath = options.output + STATE_SUFFIX;
   const state = await stateOf(statePath, options, base.model.hash, settings);
-  const pictures = await expandFolders(args);
   const { learned, held } = options.compare
     ? holdOut(pictures, seededRandom(settings.seed))
     : { learned: pictures, held: [] };

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/network/load.ts';
@@ -83,6 +83,16 @@ describe('liif tune', () => {
       /npm install @tensorflow/,
     );
     await writeFile(join(bench.folder, 'bad.safetensors'), 'nothing');
+    const own = join(bench.folder, 'own.safetensors');
+    await copyFile(SMALL, own);
+    await expectFailure(
+      ['tune', pictures, '-o', own, ...QUICK, '--model', own],
+      2,
+      /own\.safetensors: is the input/,
+    );
+    expect(await readFile(own)).toEqual(await readFile(SMALL));
+    const picture = join(pictures, '0.png');
+    await expectFailure(['tune', pictures, '-o', picture, ...QUICK], 2, /0\.png: is the input/);
     const bad = ['--model', join(bench.folder, 'bad.safetensors'), '--backend', 'wasm'];
     await expectFailure(['tune', pictures, '-o', output, ...bad], 4, /bad\.safetensors/);
   });
