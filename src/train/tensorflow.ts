@@ -1,7 +1,7 @@
 import type * as core from '@tensorflow/tfjs-core';
 import { openBackend, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
 import { isNative } from '../engine/tensorflow/native.ts';
-import { UnsupportedError } from '../errors.ts';
+import { EngineError } from '../errors.ts';
 
 /** TensorFlow.js with gradients. */
 export type TensorFlow = typeof core;
@@ -20,7 +20,7 @@ export interface TrainingBackend {
 
 /**
  * The backend that is named, or the first that is installed and works. The packages of TensorFlow's C library know gradients; for others
- * `@tensorflow/tfjs` has to be there beside the backend. Rejects with UnsupportedError that says what to install.
+ * `@tensorflow/tfjs` has to be there beside the backend. Rejects with EngineError that says what to install.
  */
 export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<TrainingBackend> {
   const { tf, backend } = await openBackend(wanted);
@@ -32,7 +32,7 @@ export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<T
     const whole = (await import(/* @vite-ignore */ name)) as { default?: TensorFlow } & TensorFlow;
     return { tf: whole.default ?? whole, backend, native };
   } catch (cause) {
-    throw new UnsupportedError(
+    throw new EngineError(
       `training on TensorFlow.js' ${backend} backend needs gradients: npm install @tensorflow/tfjs`,
       { cause },
     );

@@ -79,7 +79,7 @@ describe('liif tune', () => {
     await expectFailure(['tune', pictures, '-o', output, '--resume', ...QUICK], 2, /no interrupted run/);
     await expectFailure(
       ['tune', pictures, '-o', output, '--backend', 'node-gpu'],
-      5,
+      7,
       /npm install @tensorflow/,
     );
     await writeFile(join(bench.folder, 'bad.safetensors'), 'nothing');

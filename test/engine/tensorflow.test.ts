@@ -164,7 +164,7 @@ describe('opening', () => {
 
   it('says what to install when a backend is missing', async () => {
     await expect(open('webgpu')).rejects.toMatchObject({
-      _tag: 'UnsupportedError',
+      _tag: 'EngineError',
       message: expect.stringContaining('npm install @tensorflow/tfjs-core @tensorflow/tfjs-backend-webgpu'),
     });
     await expect(open('node-gpu')).rejects.toThrow('npm install @tensorflow/tfjs-node-gpu');

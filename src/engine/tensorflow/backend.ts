@@ -1,5 +1,5 @@
 import type * as core from '@tensorflow/tfjs-core';
-import { EngineError, messageOf, UnsupportedError } from '../../errors.ts';
+import { EngineError, messageOf } from '../../errors.ts';
 import { isNative, packageOf, restoreUtil, silenceTensorFlow, whyNot } from './native.ts';
 
 /** What this engine uses of TensorFlow.js: operations that every backend registers. */
@@ -47,7 +47,7 @@ const INSTALL_TENSORFLOW =
   'npm install @tensorflow/tfjs-node-gpu (CUDA), or @tensorflow/tfjs-node, or @tensorflow/tfjs-core @tensorflow/tfjs-backend-wasm';
 
 /**
- * Opens `wanted`, or the first backend that is installed and works, in the order of `TENSORFLOW_BACKENDS`. Rejects with UnsupportedError
+ * Opens `wanted`, or the first backend that is installed and works, in the order of `TENSORFLOW_BACKENDS`. Rejects with EngineError
  * that says what to install when there is none, or when the device computes with fewer than 24 bits. Where a package of TensorFlow's C library is
  * installed and does not start, a warning of the process says why another backend stands in.
  */
@@ -68,7 +68,7 @@ export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBacke
     } catch (cause) {
       const message = whyNot(backend, firstLine(messageOf(cause)));
       if (wanted)
-        throw cause instanceof UnsupportedError
+        throw cause instanceof EngineError
           ? cause
           : new EngineError(`TensorFlow.js cannot start its ${backend} backend: ${message}`, { cause });
       problems.push({ backend, message });
@@ -79,7 +79,7 @@ export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBacke
     : 'No TensorFlow.js backend works here';
   const reasons = problems.map(({ backend, message }) => `${backend}: ${message}`).join('; ');
   const why = reasons === '' ? '' : ` (${reasons})`;
-  throw new UnsupportedError(`${what}${why}: ${wanted ? installCommand(wanted) : INSTALL_TENSORFLOW}`);
+  throw new EngineError(`${what}${why}: ${wanted ? installCommand(wanted) : INSTALL_TENSORFLOW}`);
 }
 
 function installCommand(backend: TensorFlowBackend): string {
@@ -105,7 +105,7 @@ async function open(backend: TensorFlowBackend): Promise<OpenBackend | undefined
   // Otherwise it advertises other backends on standard error.
   tf.enableProdMode();
   await keepingProcessListeners(async () => {
-    if (!(await tf.setBackend(registeredName))) throw new EngineError('the device refused');
+    if (!(await tf.setBackend(registeredName))) throw new Error('the device refused');
     await tf.ready();
   });
   return { tf, backend, registeredName };
@@ -167,7 +167,7 @@ async function proveFloat32({ tf, backend }: OpenBackend): Promise<void> {
     // 32 pairs whose difference is 2, times 2047.
     const error = Math.abs(sum! - 32 * 2 * 2047);
     if (!(error <= 64))
-      throw new UnsupportedError(
+      throw new EngineError(
         `TensorFlow.js' ${backend} backend computes with less than float32 here (a sum is wrong by ${error})`,
       );
   } finally {

@@ -34,7 +34,7 @@ const GPU_BACKENDS: readonly TensorFlowBackend[] = ['node-gpu', 'webgpu', 'webgl
 
 /**
  * Synthesis and head in TensorFlow.js, from the integers of the model, within 1 of 255 of the exact pixels; everything that has to be exact
- * is done by `options.exact`. Rejects with UnsupportedError when TensorFlow.js is not installed, saying what to install.
+ * is done by `options.exact`. Rejects with EngineError when TensorFlow.js is not installed, saying what to install.
  */
 export async function openTensorFlowEngine(
   model: Model,
