@@ -16,10 +16,11 @@ import { blobSource } from './reader/blob-source.ts';
 import { httpSource } from './reader/http-source.ts';
 
 export type { ColorSpace } from './color-space.ts';
+export type { Header } from './container/header.ts';
 export type { CallOptions, EngineOfModel, RenderRequest } from './decode.ts';
 export type { Engine, EngineName } from './engine/engine.ts';
 export type { BrowserEngineOptions } from './engine/open-browser-engine.ts';
-export type { LiifErrorTag } from './errors.ts';
+export type { LiifErrors, LiifErrorTag } from './errors.ts';
 export {
   EngineError,
   FormatError,
@@ -32,6 +33,7 @@ export {
 export type { Region } from './head/query.ts';
 export type { Raster } from './image/raster.ts';
 export type { ModelCache } from './network/decoder-model.ts';
+export type { RenderQuery } from './pixels/render.ts';
 export { VERSION } from './version.ts';
 export { LiifImage, nativeZoom, TILE_SIZE };
 

@@ -1,7 +1,7 @@
 import { type Header, modelHash } from './container/header.ts';
 import { MAX_SIDE } from './container/layout.ts';
 import type { Engine, FeatureMap, Rect } from './engine/engine.ts';
-import { EngineError, kindOf, RequestError, UnsupportedError } from './errors.ts';
+import { EngineError, kindOf, RequestError, shown, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
 import { isReduction, planSampling, type Region } from './head/query.ts';
@@ -292,7 +292,7 @@ export function resolveRequest(
   }
   const depth = request.depth ?? 8;
   if (depth !== 8 && depth !== 16)
-    throw new RequestError(`Expected a depth of 8 or 16 but received ${depth}`);
+    throw new RequestError(`Expected a depth of 8 or 16 but received ${shown(depth)}`);
   return { region: { x, y, width, height }, ...outputSize(width, height, request), depth };
 }
 
@@ -334,7 +334,7 @@ function outputSize(
     for (const side of [request.width, request.height])
       if (side !== undefined && !(Number.isInteger(side) && side > 0))
         throw new RequestError(
-          `Expected a width and height of whole pixels, at least 1, but received ${side}`,
+          `Expected a width and height of whole pixels, at least 1, but received ${shown(side)}`,
         );
     size = {
       width: request.width ?? sized(width, divide(toRational(request.height!), height)),

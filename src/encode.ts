@@ -10,7 +10,7 @@ import { OrderedChunks } from './container/ordered-chunks.ts';
 import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
 import { type CallOptions, decodeImage } from './decode.ts';
 import type { Engine, Rect } from './engine/engine.ts';
-import { RequestError } from './errors.ts';
+import { RequestError, shown } from './errors.ts';
 import { fromHexadecimal } from './hexadecimal.ts';
 import { coverHiddenColors } from './image/hidden-colors.ts';
 import { depthOf, expectSamples, type Raster } from './image/raster.ts';
@@ -37,8 +37,9 @@ export interface EncodeOptions extends CallOptions {
   /** Instead of a quality: the smallest file with at least this PSNR, in dB, over all samples as they show: gray, color and alpha. */
   readonly targetPsnr?: number;
   /**
-   * Improves latents by gradient descent for the one picture: smaller at the same likeness, for more time. false (default), true, which takes 4 steps, or
-   * their number up to 100; each takes about twice as long as encoding.
+   * Improves latents by gradient descent for the one picture: a better picture in about the same bytes at the same quality, and so a smaller file for the
+   * same likeness at a lower quality or by a target. false (default), true, which takes 4 steps, or their number up to 100; each takes about twice as long as
+   * encoding.
    */
   readonly optimize?: boolean | number;
   /** What likeness is when optimizing: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`, or `psnr` for a target PSNR. */
@@ -344,9 +345,9 @@ function checkRaster(raster: Raster): void {
     ['height', height],
   ] as const)
     if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE))
-      throw new RequestError(`Expected a raster ${name} of 1 to ${MAX_SIDE} but received ${side}`);
+      throw new RequestError(`Expected a raster ${name} of 1 to ${MAX_SIDE} but received ${shown(side)}`);
   if (![1, 2, 3, 4].includes(channels))
-    throw new RequestError(`Expected 1 to 4 channels but received ${channels}`);
+    throw new RequestError(`Expected 1 to 4 channels but received ${shown(channels)}`);
   expectSamples(data);
   if (colorSpace !== undefined) expectColorSpace(colorSpace);
   if (data.length !== width * height * channels)
@@ -367,7 +368,7 @@ function checkOptions(options: EncodeOptions): void {
       !(Number.isInteger(value) && value >= low && value <= high && value % multiple === 0)
     )
       throw new RequestError(
-        `Expected a ${name} of ${low} to ${high}${multiple > 1 ? `, a multiple of ${multiple},` : ''} but received ${value}`,
+        `Expected a ${name} of ${low} to ${high}${multiple > 1 ? `, a multiple of ${multiple},` : ''} but received ${shown(value)}`,
       );
   };
   whole('quality', options.quality, 1, 100);
@@ -376,9 +377,13 @@ function checkOptions(options: EncodeOptions): void {
   if (typeof options.overviews !== 'boolean')
     whole('number of overviews', options.overviews, 0, MAX_LEVELS - 1);
   if (options.overviewFactor !== undefined && options.overviewFactor !== 2 && options.overviewFactor !== 4)
-    throw new RequestError(`Expected an overview factor of 2 or 4 but received ${options.overviewFactor}`);
+    throw new RequestError(
+      `Expected an overview factor of 2 or 4 but received ${shown(options.overviewFactor)}`,
+    );
   if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
-    throw new RequestError(`Expected a target PSNR between 0 and 100 dB but received ${options.targetPsnr}`);
+    throw new RequestError(
+      `Expected a target PSNR between 0 and 100 dB but received ${shown(options.targetPsnr)}`,
+    );
   if (options.optimizeFor !== undefined && !MEASURES.includes(options.optimizeFor))
     throw new RequestError(
       `Expected to optimize for ${MEASURES.join(' or ')} but received ${options.optimizeFor}`,

@@ -61,8 +61,20 @@ export class EngineError extends LiifError {
   readonly _tag = 'EngineError';
 }
 
-/** Whether `error` is an error of this library, optionally of one kind. */
-export function isLiifError(error: unknown, tag?: LiifErrorTag): error is LiifError {
+/** The class of each tag. */
+export interface LiifErrors {
+  readonly FormatError: FormatError;
+  readonly UnsupportedError: UnsupportedError;
+  readonly RequestError: RequestError;
+  readonly SourceError: SourceError;
+  readonly EngineError: EngineError;
+}
+
+/** Whether `error` is an error of this library, optionally of one kind, whose fields it then has. */
+export function isLiifError<Tag extends LiifErrorTag = LiifErrorTag>(
+  error: unknown,
+  tag?: Tag,
+): error is LiifErrors[Tag] {
   const found = (error as { _tag?: unknown } | null | undefined)?._tag;
   if (typeof found !== 'string') return false;
   if (tag !== undefined) return found === tag;
@@ -72,6 +84,11 @@ export function isLiifError(error: unknown, tag?: LiifErrorTag): error is LiifEr
 /** What went wrong, in the words of whatever was thrown. */
 export function messageOf(reason: unknown): string {
   return reason instanceof Error ? reason.message : String(reason);
+}
+
+/** A value in messages about wrong ones: text is quoted, so that '70' is told from 70. */
+export function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }
 
 /** What a value is, for messages about wrong ones: the name of its class, or itself where it has none. */

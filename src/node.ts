@@ -11,6 +11,7 @@ import {
   openEngine as openEngineFor,
 } from './engine/open-engine.ts';
 import { SharedEngine } from './engine/shared-engine.ts';
+import { kindOf, RequestError, shown } from './errors.ts';
 import { writeAtomically } from './image/atomic-file.ts';
 import type { Raster } from './image/raster.ts';
 import { type ImageInput, type ReadImage, readImage } from './image/read.ts';
@@ -51,6 +52,8 @@ export interface OpenEngineOptions extends EngineSettings {
    * name them. Default: those that come with this version.
    */
   readonly model?: ModelFile | Model;
+  /** Where `auto` keeps what it has measured. Default: a file in the user's cache directory; undefined: nowhere, so it measures every time there is a choice. */
+  readonly memory?: EngineSettings['memory'];
 }
 
 /** What every call here takes: an engine of one's own instead of the shared one. It stays open: close it when done. */
@@ -107,8 +110,9 @@ export async function encode(
   picture: Raster | ImageInput,
   options: EncodeInputOptions = {},
 ): Promise<Uint8Array> {
+  const engine = await engineOf(options);
   const { raster, settings } = await encoderInput(picture, options);
-  return encodeImage(options.engine ?? (await shared.engine()), raster, settings);
+  return encodeImage(engine, raster, settings);
 }
 
 /** As `encode`, into a file that appears under its name when it is complete, and is not the picture's own. */
@@ -118,8 +122,8 @@ export async function encodeFile(
   options: EncodeInputOptions = {},
 ): Promise<EncodeSummary> {
   await expectOther(picture, path);
+  const engine = await engineOf(options);
   const { raster, settings } = await encoderInput(picture, options);
-  const engine = options.engine ?? (await shared.engine());
   return (await writeAtomically(path, (file) => encodeImageTo(engine, raster, file, settings))).result;
 }
 
@@ -132,7 +136,7 @@ export async function open(file: SourceInput, options: OpenPictureOptions = {}):
   try {
     const { signal, featureCacheBytes } = options;
     return await openImage(source, {
-      engine: options.engine ?? (await shared.engine()),
+      engine: await engineOf(options),
       ...(signal && { signal }),
       ...(featureCacheBytes !== undefined && { featureCacheBytes }),
     });
@@ -189,8 +193,20 @@ async function encoderInput(
   });
   return {
     raster,
-    settings: { depth, ...(options.keepMetadata && { sections: metadata }), ...options },
+    settings: {
+      ...options,
+      depth: options.depth ?? depth,
+      ...(options.keepMetadata && { sections: options.sections ?? metadata }),
+    },
   };
+}
+
+/** The engine of one's own, or the shared one. Throws RequestError: JavaScript may give its name. */
+async function engineOf({ engine }: EngineOption): Promise<Engine> {
+  if (engine === undefined) return shared.engine();
+  if (typeof engine?.decodeChunk === 'function') return engine;
+  const received = typeof engine === 'string' ? shown(engine) : kindOf(engine);
+  throw new RequestError(`engine: expected an engine of openEngine() but received ${received}`);
 }
 
 function isRaster(picture: Raster | ImageInput): picture is Raster {

@@ -159,7 +159,7 @@ describe('optimizing', () => {
   it.each([-1, 0.5, 101, 'yes'])('refuses %s steps', async (steps) => {
     const optimize = steps as number;
     await expect(encodeImage(engine, ramp(16, 16), { optimize })).rejects.toThrow(
-      `Expected a number of optimizing steps of 0 to 100 but received ${optimize}`,
+      `Expected a number of optimizing steps of 0 to 100 but received ${JSON.stringify(optimize)}`,
     );
   });
 });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   decode,
   decodeFile,
+  type Engine,
   EngineError,
   encode,
   encodeFile,
@@ -160,6 +161,25 @@ describe('the library in Node', () => {
     };
     expect(await sections(true)).toContain('icc');
     expect(await sections(false)).toEqual([]);
+  });
+
+  it('carries metadata along where no other sections are given', async () => {
+    const tagged = await sharp(photo).withIccProfile('srgb').jpeg().toBuffer();
+    const options = { keepMetadata: true, sections: undefined, depth: undefined } as unknown as {
+      keepMetadata: true;
+    };
+    expect(await encode(tagged, options)).toEqual(await encode(tagged, { keepMetadata: true }));
+  });
+
+  it('says what it was given instead of an engine or a number', async () => {
+    const engine = 'wasm' as unknown as Engine;
+    const expected = new RequestError('engine: expected an engine of openEngine() but received "wasm"');
+    await expect(encode(photo, { engine })).rejects.toThrow(expected);
+    await expect(decode(file, { engine })).rejects.toThrow(expected);
+    await expect(open(file, { engine })).rejects.toThrow(expected);
+    const seventy = '70' as unknown as number;
+    await expect(encode(photo, { quality: seventy })).rejects.toThrow('1 to 100 but received "70"');
+    await expect(decode(file, { width: seventy })).rejects.toThrow('at least 1, but received "70"');
   });
 
   it('tells its progress, and stops when it is told to', async () => {

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, expectTypeOf, it } from 'vitest';
+import type * as browser from '../src/browser.ts';
+import type * as core from '../src/index.ts';
 
 /** What programs may rely on. A new line here is a promise; a missing one breaks somebody. */
 const CORE = [
@@ -108,6 +110,14 @@ it('./leaflet exports what pages rely on, and nothing else', () => {
   );
   expect(names.sort()).toEqual([...EXPORTS['./leaflet']!].sort());
   expect(text).not.toMatch(/^export (?!\{|type)/m);
+});
+
+it('exports the types that signatures name', () => {
+  expectTypeOf<core.Header>().toEqualTypeOf<core.LiifImage['header']>();
+  expectTypeOf<core.RenderQuery>().toEqualTypeOf<ReturnType<typeof core.resolveRequest>>();
+  expectTypeOf<core.Sink>().toEqualTypeOf<Parameters<typeof core.encodeImageTo>[2]>();
+  expectTypeOf<browser.Header>().toEqualTypeOf<browser.LiifImage['header']>();
+  expectTypeOf<browser.RenderQuery>().toEqualTypeOf<ReturnType<browser.LiifImage['resolve']>>();
 });
 
 it('has the version that package.json states', async () => {
