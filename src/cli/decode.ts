@@ -157,7 +157,9 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         format,
         width: query.width,
         height: query.height,
+        channels: channelsOf(image, format),
         depth: query.depth,
+        colorSpace: options.srgb ? 'srgb' : (image.header.colorSpace ?? 'srgb'),
         bytes: written.bytes,
         bytesRead: reader.bytesRead,
         seconds: elapsed / 1000,
@@ -168,6 +170,11 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
   } finally {
     await source?.close();
   }
+}
+
+/** Of the image that is written: JPEG has no alpha. */
+function channelsOf({ header: { channels, alpha } }: LiifImage, format: ImageFormat): number {
+  return channels + (alpha && format !== 'jpeg' ? 1 : 0);
 }
 
 function requestOf(options: Options, image: LiifImage, format: ImageFormat): RenderRequest {
