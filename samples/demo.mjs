@@ -52,15 +52,18 @@ line('files', folder);
 
 if (!options['no-serve']) {
   const { url, stop } = await start();
+  // npx finds it in the clone alone.
+  const program = `node "${sample('../dist/cli/liif.js')}"`;
   console.log(`
 Infinite zoom     ${url}
   Open it in a browser, choose a picture, and scroll in as far as you like. Ctrl-C stops.
 
 Next, with pictures of your own:
-  npx liif encode photo.jpg        makes photo.liif
-  npx liif decode photo.liif -o large.png --scale 8
-  npx liif serve .                 zoom into everything in this folder
-  npx liif --help
+  ${program} encode photo.jpg      makes photo.liif
+  ${program} decode photo.liif -o large.png --scale 8
+  ${program} serve .               zoom into everything in this folder
+  ${program} --help
+After npm link in the clone it is called liif.
 `);
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
