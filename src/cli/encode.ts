@@ -6,7 +6,7 @@ import { MEASURES, type Measure } from '../analysis/sample-errors.ts';
 import { MemorySink } from '../container/write.ts';
 import { type AncillarySections, DEFAULT_QUALITY, type EncodeOptions, encodeImageTo } from '../encode.ts';
 import type { Engine } from '../engine/engine.ts';
-import { RequestError } from '../errors.ts';
+import { RequestError, SourceError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
@@ -247,9 +247,19 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
   const url = inputs.find(isUrl);
   if (url)
     throw new RequestError(`${url}: encode reads files; download it first, or pipe it into "liif encode -"`);
+  for (const input of inputs) expectNoOutput(input);
+  const [first] = inputs;
+  if (inputs.length === 1 && isFolder(first!) && existsSync(first!))
+    throw new SourceError(
+      `${first}: is a directory; for the pictures in it: liif encode "${join(first!, '*')}"`,
+    );
   const toFolder = output !== undefined && output !== STANDARD && (isFolder(output) || inputs.length > 1);
   if (toFolder && existsSync(output) && !statSync(output).isDirectory())
     throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
+  if (toFolder && !isFolder(output) && IMAGE_ENDING.test(output))
+    throw new RequestError(
+      `${output}: several inputs need a folder as output, and this is called like a file; for a folder of that name write ${output}/`,
+    );
   if (output === STANDARD && inputs.length > 1)
     throw new RequestError('Only one picture fits into standard output; give one input, or a folder with -o');
   const jobs = inputs.map((input): Job => {
@@ -280,6 +290,18 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
   }
   if (toFolder) await makeFolder(output);
   return jobs;
+}
+
+const IMAGE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg)$/i;
+
+/** Throws RequestError for a .liif file among the inputs, which is the output that somebody has named without -o, or made before. */
+function expectNoOutput(input: string): void {
+  if (!/\.liif$/i.test(input)) return;
+  throw new RequestError(
+    existsSync(input)
+      ? `${input}: is already a .liif; liif decode makes images of those, and an output is named with -o`
+      : `${input}: no such file; if it is the output, name it with -o ${input}`,
+  );
 }
 
 async function makeFolder(path: string): Promise<void> {

@@ -26,6 +26,12 @@ describe('liif decode', () => {
     expect(await readdir(bench.folder)).toEqual([name]);
   });
 
+  it('says as JSON what the samples are', async () => {
+    const args = ['decode', bench.photoFile, '-o', join(bench.folder, 'a.png'), '--json'];
+    const { stdout } = await runLiif(args);
+    expect(JSON.parse(stdout.toString())).toMatchObject({ channels: 3, depth: 8, colorSpace: 'srgb' });
+  });
+
   it('gives the same samples to standard output, raw and as PNG, from standard input', async () => {
     const raw = await runLiif(['decode', bench.photoFile, '-o', '-', '--format', 'raw']);
     const png = await runLiif(['decode', '-', '-o', '-'], await readFile(bench.photoFile));

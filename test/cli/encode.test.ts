@@ -161,6 +161,19 @@ describe('liif encode', () => {
     expect(await readdir(bench.folder)).toEqual(['cut.png', 'empty.png']);
   });
 
+  it('says how to name outputs and folders, and writes nothing', async () => {
+    const at = (name: string) => join(bench.folder, name);
+    const input = at('a.png');
+    await copyFile(bench.photo, input);
+    await copyFile(bench.photo, at('b.png'));
+    await expectFailure(['encode', input, at('out.liif')], 2, /out\.liif: no such file; .* with -o /);
+    await expectFailure(['encode', bench.photoFile], 2, /is already a \.liif/);
+    await expectFailure(['encode', bench.folder], 3, /is a directory; .*liif encode ".*\*"/);
+    await expectFailure(['encode', input, at('b.png'), '-o', at('x.liif')], 2, /write .*x\.liif\/$/m);
+    await expectFailure(['decode', bench.photoFile, at('x.png')], 2, /name the output with -o/);
+    expect((await readdir(bench.folder)).sort()).toEqual(['a.png', 'b.png']);
+  });
+
   it('encodes the others where one glob finds nothing', async () => {
     const input = join(bench.folder, 'a.png');
     await copyFile(bench.photo, input);
