@@ -53,8 +53,9 @@ export class HttpTileSource implements TileSource {
     const filled = named.replace('{z}', String(z)).replace('{x}', String(x)).replace('{y}', String(y));
     const url = new URL(filled.replace(/^\//, ''), server);
     url.search = query;
-    // Before native there is nothing to enlarge: both methods give the same pixels there.
-    if (method === 'bicubic' && z > this.nativeZoom) url.searchParams.set('method', method);
+    // Up to native scale there is nothing to enlarge: both methods give the same pixels there.
+    if (method === 'bicubic' && z + Math.log2(ratio) > this.nativeZoom)
+      url.searchParams.set('method', method);
     return url.href;
   }
 

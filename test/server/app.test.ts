@@ -174,7 +174,16 @@ describe('tiles', () => {
     expect(plain.status).toBe(200);
     expect(decoded.headers.etag).not.toBe(plain.headers.etag);
     expect(await pixelsOf(plain.body)).toMatchObject({ width: 256, height: 256 });
-    expect((await server.get('/noise/2/0/0.png?method=bicubic')).status).toBe(400);
+    const refused = await server.get('/noise/2/0/0.png?method=bicubic');
+    expect(refused.status).toBe(400);
+    expect(refused.json().detail).toBe('Comparisons begin past native scale, zoom 2 at @1x here.');
+    const [fine, finePlain] = await Promise.all([
+      server.get('/noise/2/0/0@2x.png'),
+      server.get('/noise/2/0/0@2x.png?method=bicubic'),
+    ]);
+    expect(finePlain.status).toBe(200);
+    expect(await pixelsOf(finePlain.body)).toMatchObject({ width: 512, height: 512 });
+    expect(finePlain.body.equals(fine.body)).toBe(false);
   });
 
   it('outside the picture are a 404', async () => {

@@ -189,7 +189,10 @@ export function openApiDocument(server: string): Record<string, unknown> {
           path('x', 'Column, of any number of digits.'),
           path('y', 'Row, of any number of digits.'),
           path('format', 'png, jpg, webp or avif.'),
-          query('method', '`bicubic`: plain enlargement of the native pixels, for comparison.'),
+          query(
+            'method',
+            '`bicubic`: plain enlargement of the native pixels, for comparison; where the tile has more pixels than the picture.',
+          ),
           version,
         ],
         tile,

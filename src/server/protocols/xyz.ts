@@ -16,7 +16,7 @@ export interface TileAddress {
   readonly method: 'decode' | 'bicubic';
 }
 
-/** A tile of spec 4.8. Throws Problem: 404 outside the picture, 400 for a comparison before native. */
+/** A tile of spec 4.8. Throws Problem: 404 outside the picture, 400 for a comparison that would enlarge nothing. */
 export function tileRendering(picture: Size, address: TileAddress): Rendering {
   const { z, x, y, pixelRatio, format, method } = address;
   const span = tileSpan(picture, z);
@@ -24,9 +24,12 @@ export function tileRendering(picture: Size, address: TileAddress): Rendering {
   const top = multiply(span, toRational(y));
   if (compare(left, toRational(picture.width)) >= 0 || compare(top, toRational(picture.height)) >= 0)
     throw notFound('The tile lies outside the picture.');
-  if (method === 'bicubic' && z <= nativeZoom(picture))
-    throw badRequest('invalid-method', `Comparisons begin past native zoom, ${nativeZoom(picture)} here.`);
   const size = TILE_SIZE * pixelRatio;
+  if (method === 'bicubic' && compare(span, toRational(size)) >= 0)
+    throw badRequest(
+      'invalid-method',
+      `Comparisons begin past native scale, zoom ${nativeZoom(picture)} at @1x here.`,
+    );
   return {
     query: tileQuery(picture, z, x, y, size),
     method,

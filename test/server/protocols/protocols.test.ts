@@ -6,7 +6,7 @@ import { Problem } from '../../../src/server/problem.ts';
 import { dziDescriptor, dziMaxLevel, dziRendering } from '../../../src/server/protocols/dzi.ts';
 import { iiifCanonical, iiifInfo, iiifRendering } from '../../../src/server/protocols/iiif.ts';
 import { tileJson } from '../../../src/server/protocols/tilejson.ts';
-import { tileRendering } from '../../../src/server/protocols/xyz.ts';
+import { type PixelRatio, tileRendering } from '../../../src/server/protocols/xyz.ts';
 
 const limits = { maxWidth: 4000, maxHeight: 4000, maxArea: 4_000_000 };
 const size = { width: 1300, height: 700 };
@@ -178,6 +178,14 @@ describe('tiles', () => {
         tileRendering(size, { z, x: 0n, y: 0n, pixelRatio: 1, format: 'png', method: 'bicubic' }),
       );
     expect([at(3), at(4)]).toEqual([400, 200]);
+  });
+
+  it('compare with plain enlargement before native zoom too, where they have more pixels than the picture', () => {
+    const at = (z: number, pixelRatio: PixelRatio) =>
+      statusOf(() => tileRendering(size, { z, x: 0n, y: 0n, pixelRatio, format: 'png', method: 'bicubic' }));
+    expect([at(3, 2), at(3, 3), at(2, 2), at(2, 3), at(1, 4), at(1, 3)]).toEqual([
+      200, 200, 400, 200, 400, 400,
+    ]);
   });
 });
 
