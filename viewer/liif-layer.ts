@@ -1,5 +1,5 @@
 import {
-  type Bounds,
+  Bounds,
   type Coords,
   type CRS,
   DomUtil,
@@ -8,7 +8,9 @@ import {
   type GridLayerOptions,
   type LatLng,
   LatLngBounds,
+  type LatLngBoundsLiteral,
   type Map as LeafletMap,
+  latLngBounds,
   Point,
 } from 'leaflet';
 import { FloatingOrigin, type RootTile, rootDistance } from './floating-origin.ts';
@@ -18,10 +20,12 @@ import { type InternalLevel, internalsOf } from './leaflet-internals.ts';
 import { Lookahead } from './lookahead.ts';
 import { nativeRatio, onScreenPixel, screenRatio, type TileRatio } from './native-pixels.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
+import { toFixed } from './position.ts';
 import { TileLoads, type TileStatus, type WantedTile } from './tile-loads.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
-export interface LiifLayerOptions extends GridLayerOptions {
+/** Those of GridLayer but for the size of tiles, which is the server's. `bounds` are coordinates as those of `boundsIn`: while the origin is where it began. */
+export interface LiifLayerOptions extends Omit<GridLayerOptions, 'tileSize'> {
   /** Where the map's coordinates begin; layers of one map share it. By default the corner of the picture. */
   readonly origin?: FloatingOrigin;
   /** Pixels of a tile per CSS pixel. By default what the screen has, 3 at most, and at native scale as many as give the picture's own pixels. */
@@ -40,6 +44,7 @@ export class LiifLayer extends GridLayer {
   #source: TileSource;
   readonly #loads: TileLoads;
   readonly #pixelRatio: TileRatio | undefined;
+  readonly #bounds: LatLngBounds | undefined;
   readonly #lookahead = new Lookahead();
   readonly #retry = () => this.retry();
   #endWatch: (() => void) | undefined;
@@ -58,6 +63,7 @@ export class LiifLayer extends GridLayer {
     this.#source = source;
     this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
     this.#pixelRatio = pixelRatio;
+    this.#bounds = rest.bounds && latLngBounds(rest.bounds as LatLngBoundsLiteral);
     this.#loads = new TileLoads({
       ask: (tile, signal) => this.#ask(tile, signal),
       distance: (tile) => this.#distance(tile),
@@ -177,14 +183,36 @@ export class LiifLayer extends GridLayer {
   /** Leaflet asks here, in its own way, which tiles there are. */
   protected _isValidTile(coords: Coords): boolean {
     const { z, x, y } = this.origin.tile(coords);
-    return z >= 0 && isInside(this.source, z, x, y);
+    if (z < 0 || !isInside(this.source, z, x, y)) return false;
+    if (!this.#bounds) return true;
+    const corner = new Point(coords.x, coords.y).multiplyBy(TILE_SIZE);
+    const tile = new Bounds(corner, corner.add([TILE_SIZE, TILE_SIZE]));
+    return this.#extent(coords.z).overlaps(tile);
+  }
+
+  /** What is shown of the picture, all of it or what `bounds` leaves, in pixels of the map at its zoom `zoom`. */
+  #extent(zoom: number): Bounds {
+    const { width, height, nativeZoom } = this.#source;
+    const bounds = this.#bounds;
+    const crs = this._map.options.crs!;
+    const corners = bounds
+      ? [bounds.getNorthWest(), bounds.getSouthEast()].map((at) => crs.latLngToPoint(at, nativeZoom))
+      : [new Point(0, 0), new Point(width, height)];
+    const scale = 2 ** (zoom - nativeZoom);
+    const pixel = ({ x, y }: Point) => {
+      const local = this.origin.local({ x: toFixed(x), y: toFixed(y) });
+      return new Point(local.x * scale, local.y * scale);
+    };
+    return new Bounds(pixel(corners[0]!), pixel(corners[1]!));
   }
 
   /** Leaflet asks here, in its own way, for what pixels of the present zoom it needs tiles. */
   protected _getTiledPixelBounds(center: LatLng): Bounds {
+    const tileZoom = internalsOf(this)._tileZoom!;
     const view = overridden._getTiledPixelBounds.call(this, center);
-    if (!this.#source.looksAhead) return view;
-    return this.#lookahead.around(view, internalsOf(this)._tileZoom!, performance.now());
+    const wanted = this.#source.looksAhead ? this.#lookahead.around(view, tileZoom, performance.now()) : view;
+    // Leaflet looks at every place for a tile in here: far out there are more around the picture than can be counted.
+    return common(wanted, this.#extent(tileZoom));
   }
 
   /** Leaflet calls this when the view has moved; it would go on waiting for tiles that are far out of it. */
@@ -276,6 +304,16 @@ export class LiifLayer extends GridLayer {
       (native || (Math.abs(zoom - Math.round(zoom)) < 1e-6 && Number.isInteger(devicePixelRatio)));
     this.getContainer()?.style.setProperty('--liif-overlap', whole ? '0px' : '1px');
   }
+}
+
+/** What two areas have in common; where that is nothing, the middle of the first. */
+function common(one: Bounds, other: Bounds): Bounds {
+  const middle = one.getCenter();
+  if (!one.overlaps(other)) return new Bounds(middle, middle);
+  return new Bounds(
+    new Point(Math.max(one.min!.x, other.min!.x), Math.max(one.min!.y, other.min!.y)),
+    new Point(Math.min(one.max!.x, other.max!.x), Math.min(one.max!.y, other.max!.y)),
+  );
 }
 
 /** GridLayer's own; its types do not tell of them. */

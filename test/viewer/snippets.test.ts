@@ -1,13 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import { build } from 'vite';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, eventually, picture, startServer } from '../server/server-fixture.ts';
 import { MISSING, openPage, quickEngine } from './browser.ts';
+import { builtLayer } from './leaflet-page.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const clients = join(root, 'test/clients/node_modules');
@@ -30,17 +29,6 @@ const TYPES: Readonly<Record<string, string>> = {
   '.mjs': 'text/javascript',
   '.css': 'text/css',
 };
-
-async function builtLayer(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'liif-layer-'));
-  afterAll(() => rm(directory, { recursive: true, force: true }));
-  await build({
-    configFile: join(root, 'viewer/leaflet.config.ts'),
-    logLevel: 'error',
-    build: { outDir: directory },
-  });
-  return directory;
-}
 
 const layer = there ? await builtLayer() : '';
 const server = there

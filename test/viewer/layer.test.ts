@@ -1,0 +1,120 @@
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import type { LiifLayerOptions } from '../../viewer/liif-layer.ts';
+import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
+import { MISSING, quickEngine } from './browser.ts';
+import { builtLayer, type LeafletWindow, openLeafletPage } from './leaflet-page.ts';
+
+const there = MISSING === undefined;
+const layer = there ? await builtLayer() : '';
+const server = there
+  ? await startServer({
+      roots: [await directoryOf({ 'photo.liif': await encoded(picture(400, 300)) })],
+      openEngine: quickEngine,
+      maxWaitMs: 30_000,
+    })
+  : undefined;
+const open = (options: Parameters<typeof openLeafletPage>[2] = {}) =>
+  openLeafletPage(server!.localUrl, layer, options);
+
+describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('looks at no more tiles than the picture has, however far out the map is', async () => {
+    const page = await open();
+    const looked = await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const inner = layer as unknown as { _isValidTile(coords: L.Coords): boolean };
+      const isValid = inner._isValidTile.bind(layer);
+      let count = 0;
+      inner._isValidTile = (coords) => {
+        count++;
+        return isValid(coords);
+      };
+      const map = L.map('map', { crs: L.CRS.Simple });
+      layer.addTo(map);
+      const counts: number[] = [];
+      for (const [lat, zoom] of [
+        [-100, 1],
+        [-100, -8],
+        // Nothing of the picture is in view.
+        [5000, 1],
+        [1e6, -8],
+      ] as const) {
+        count = 0;
+        map.setView([lat, 100], zoom, { animate: false });
+        counts.push(count);
+      }
+      return counts;
+    });
+    expect(looked[0]).toBeGreaterThan(1);
+    for (const count of looked) expect(count).toBeLessThanOrEqual(16);
+    await page.close();
+  });
+
+  it('comes on a map that was hidden when it was made', async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const element = document.getElementById('map')!;
+      element.style.display = 'none';
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const map = L.map(element, { crs: L.CRS.Simple });
+      layer.addTo(map);
+      map.fitBounds(layer.boundsIn(L.CRS.Simple));
+      element.style.display = '';
+      map.invalidateSize();
+      map.fitBounds(layer.boundsIn(L.CRS.Simple), { animate: false });
+    });
+    await page.waitForFunction(() => document.querySelectorAll('.liif-tile img').length === 12);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('shows of the picture what its option bounds leaves, wherever the map counts from', async () => {
+    const page = await open();
+    const asked: string[] = [];
+    page.on('request', (request) =>
+      asked.push(...(/(?<=\/photo\/)\d+.*(?=\.webp)/.exec(request.url()) ?? [])),
+    );
+    await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const { source } = await liif.LiifLayer.open('/', 'photo');
+      // The picture's pixels 0 .. 128 by 160 .. 256.
+      const bounds = L.latLngBounds([-256, 0], [-160, 128]);
+      const layer = new liif.LiifLayer(source, { bounds });
+      const map = L.map('map', { crs: layer.crs });
+      layer.addTo(map);
+      Object.assign(window, { view: new liif.DeepView(map, layer) });
+    });
+    const at = async (x: string, y: string, z: number) => {
+      asked.length = 0;
+      await page.evaluate(
+        ([x, y, z]) => {
+          const { liif, view } = window as unknown as LeafletWindow & {
+            view: import('../../viewer/deep-view.ts').DeepView;
+          };
+          view.setView({ x: liif.parseDecimal(x)!, y: liif.parseDecimal(y)! }, z);
+        },
+        [x, y, z] as const,
+      );
+      await page.waitForTimeout(300);
+      return asked.sort();
+    };
+    // Native at zoom 1, where tiles have 256 pixels; at zoom 2 they have 128, at 60 2^59 to the pixel.
+    expect(await at('200', '150', 1)).toEqual(['1/0/0']);
+    expect(await at('200', '150', 2)).toEqual(['2/0/1']);
+    const [column, row] = [2n ** 58n, 2n ** 59n];
+    const deep = await at('128', '256', 60);
+    expect(deep).toContain(`60/${column - 1n}/${row - 1n}`);
+    for (const address of deep) {
+      const [, x, y] = address.split('/').map(BigInt);
+      expect(x! < column && y! < row).toBe(true);
+    }
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+});
+
+it("takes no size of tiles, which is the server's", () => {
+  expectTypeOf<LiifLayerOptions>().toHaveProperty('bounds');
+  expectTypeOf<LiifLayerOptions>().not.toHaveProperty('tileSize');
+});
