@@ -142,7 +142,8 @@ export class DeepView {
   settle(): void {
     const { map, origin } = this;
     const internals = internalsOf(map);
-    if (internals._animatingZoom) return;
+    // A pinch goes on from coordinates that Leaflet noted when it began.
+    if (internals._animatingZoom || internals.touchZoom?._zooming) return;
     const { center, zoom } = this;
     const from = origin.root;
     const to = origin.rootFor(center, zoom);

@@ -36,6 +36,7 @@ export interface MapInternals {
   _pixelOrigin: Point;
   _lastCenter: LatLng | null;
   _animatingZoom?: boolean;
+  readonly touchZoom?: { readonly _zooming?: boolean };
   readonly dragging: { readonly _draggable?: { _onDown(event: TouchEvent): void } };
   _getNewPixelOrigin(center: LatLng, zoom: number): Point;
   _getMapPanePos(): Point;

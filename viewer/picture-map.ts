@@ -68,6 +68,7 @@ export class PictureMap {
     this.map.on('dblclick', (event: LeafletMouseEvent) =>
       this.motion.stepBy(event.originalEvent.shiftKey ? -1 : 1, event.containerPoint),
     );
+    this.motion.stopForPinch(this.#closing.signal);
     dragAfterPinch(this.map, this.#closing.signal);
     container.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     this.#endWatch = watchPixelRatio(() => this.map.fire('pixelratio'));

@@ -64,6 +64,15 @@ export class ZoomMotion {
     this.zoomTo(whole, anchor);
   }
 
+  /** Stays where it is when two fingers touch the map: Leaflet's pinch, whose listener comes later, sets out from there. Ends with `signal`. */
+  stopForPinch(signal: AbortSignal): void {
+    const onTouch = ({ touches }: TouchEvent) => {
+      if (touches.length > 1) this.stop();
+    };
+    const options = { capture: true, passive: true, signal };
+    this.#view.map.getContainer().addEventListener('touchstart', onTouch, options);
+  }
+
   /** Stays where it is. */
   stop(): void {
     if (this.#frame === undefined) return;

@@ -62,6 +62,47 @@ describe.skipIf(!there)(`gestures${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('pinch from where the view is, while it was still on its way and counts from another place there', async () => {
+    const page = await open('#x=200&y=150&z=31.2', { hasTouch: true, reducedMotion: 'no-preference' });
+    await tilesLoaded(page);
+    const session = await page.context().newCDPSession(page);
+    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...xs: number[]) =>
+      session.send('Input.dispatchTouchEvent', {
+        type,
+        touchPoints: xs.map((x, id) => ({ x, y: 300, id })),
+      });
+    // To 34, slowly: a millisecond a frame. The map counts from another root tile beyond 32.
+    await page.evaluate(() => {
+      const onFrame = requestAnimationFrame;
+      window.requestAnimationFrame = (act) => onFrame(() => act(0));
+      const wheel = () =>
+        new WheelEvent('wheel', { deltaY: -180, clientX: 400, clientY: 300, cancelable: true });
+      for (let i = 0; i < 3; i++) document.querySelector('.map')!.dispatchEvent(wheel());
+    });
+    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent !== '1.2·10⁹×');
+    await touch('touchStart', 350, 450);
+    const scale = () =>
+      page.evaluate(() => {
+        const [value, power] = document.querySelector('.readout-scale')!.textContent!.split('·10');
+        const digits = [...power!.slice(0, -1)].map((digit) => '⁰¹²³⁴⁵⁶⁷⁸⁹'.indexOf(digit));
+        return Number(value) * 10 ** Number(digits.join(''));
+      });
+    const before = await scale();
+    for (let by = 5; by <= 50; by += 5) {
+      await touch('touchMove', 350 - by, 450 + by);
+      await page.waitForTimeout(30);
+    }
+    await touch('touchEnd');
+    await expect.poll(scale).toBeGreaterThan(1.8 * before);
+    await page.waitForTimeout(400);
+    expect(await scale()).toBeLessThan(2.2 * before);
+    const view = new URLSearchParams(await page.evaluate(() => location.hash.slice(1)));
+    expect(Number(view.get('x'))).toBeCloseTo(200, 6);
+    expect(Number(view.get('y'))).toBeCloseTo(150, 6);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('zoom around the pointer on the line of the curtain, too', async () => {
     const page = await open('#x=200&y=150&z=3&compare=bicubic&at=0.5');
     await page.mouse.move(400, 200);
