@@ -25,19 +25,21 @@ export class HttpTileSource implements TileSource {
   readonly height: number;
   readonly nativeZoom: number;
   readonly colorSpace?: PredefinedColorSpace;
+  readonly alpha: boolean;
   readonly #template: string;
   readonly #options: HttpTileOptions;
   readonly #edition: Edition;
 
   constructor(
     picture: PictureSize &
-      Pick<TileSource, 'colorSpace'> & { readonly tiles: string; readonly version?: string },
+      Pick<TileSource, 'colorSpace' | 'alpha'> & { readonly tiles: string; readonly version?: string },
     options: HttpTileOptions,
   ) {
     this.width = picture.width;
     this.height = picture.height;
     this.nativeZoom = picture.nativeZoom;
     if (picture.colorSpace) this.colorSpace = picture.colorSpace;
+    this.alpha = picture.alpha ?? false;
     this.#template = picture.tiles;
     this.#options = options;
     this.#edition = options.edition ?? new Edition(picture.version);

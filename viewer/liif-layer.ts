@@ -21,6 +21,7 @@ import { Lookahead } from './lookahead.ts';
 import { nativeRatio, onScreenPixel, screenRatio, type TileRatio } from './native-pixels.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
 import { toFixed } from './position.ts';
+import { TileEdges } from './tile-edges.ts';
 import { TileLoads, type TileStatus, type WantedTile } from './tile-loads.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
@@ -45,6 +46,7 @@ export class LiifLayer extends GridLayer {
   readonly #loads: TileLoads;
   readonly #pixelRatio: TileRatio | undefined;
   readonly #bounds: LatLngBounds | undefined;
+  readonly #edges = new TileEdges();
   readonly #lookahead = new Lookahead();
   readonly #retry = () => this.retry();
   #endWatch: (() => void) | undefined;
@@ -69,6 +71,7 @@ export class LiifLayer extends GridLayer {
       distance: (tile) => this.#distance(tile),
       onStatus: () => this.fire('tilestatus', this.status),
     });
+    this.on('tileloadstart', ({ tile }) => this.#edges.place(tile, internalsOf(this)._level!));
     this.on('tileunload', ({ tile }) => this.#loads.forget(tile));
   }
 
@@ -118,18 +121,17 @@ export class LiifLayer extends GridLayer {
     this.#endWatch = watchPixelRatio(() => this.#otherPixels());
     addEventListener('online', this.#retry);
     super.onAdd(map);
-    map.on('zoom zoomanim zoomend viewreset', this.#overlap, this);
-    map.on('move', this.#placeNative, this);
+    map.on('zoomanim zoomend viewreset', this.#overlap, this);
+    map.on('move', this.#placeLevels, this);
     map.on('moveend', this.#rest, this);
-    this.#overlap();
     return this;
   }
 
   override onRemove(map: LeafletMap): this {
     this.#endWatch?.();
     removeEventListener('online', this.#retry);
-    map.off('zoom zoomanim zoomend viewreset', this.#overlap, this);
-    map.off('move', this.#placeNative, this);
+    map.off('zoomanim zoomend viewreset', this.#overlap, this);
+    map.off('move', this.#placeLevels, this);
     map.off('moveend', this.#rest, this);
     return super.onRemove(map);
   }
@@ -249,26 +251,22 @@ export class LiifLayer extends GridLayer {
     return this.#pixelRatio === undefined || this.#pixelRatio === ratio ? ratio : undefined;
   }
 
-  /** Leaflet asks here, in its own way, for tiles of a zoom to be put in their place. */
+  /** Leaflet asks here, in its own way, for tiles of a zoom to be put in their place: on whole pixels of the screen. */
   protected _setZoomTransform(level: InternalLevel, center: LatLng, zoom: number): void {
-    const ratio = this.#native(level.zoom, zoom);
-    if (ratio === undefined) {
-      overridden._setZoomTransform.call(this, level, center, zoom);
-      return;
-    }
     const map = this._map;
-    const place = level.origin
-      .multiplyBy(map.getZoomScale(zoom, level.zoom))
-      .subtract(internalsOf(map)._getNewPixelOrigin(center, zoom));
-    DomUtil.setTransform(level.el, onScreenPixel(map, place), ratio / devicePixelRatio);
+    const scale = map.getZoomScale(zoom, level.zoom);
+    const place = level.origin.multiplyBy(scale).subtract(internalsOf(map)._getNewPixelOrigin(center, zoom));
+    const native = this.#native(level.zoom, zoom);
+    const onScreen = native ?? scale * devicePixelRatio;
+    DomUtil.setTransform(level.el, onScreenPixel(map, place), onScreen / devicePixelRatio);
+    this.#edges.scale(level, onScreen);
   }
 
   /** Maps move by pixels of CSS. */
-  #placeNative(): void {
-    const { _level } = internalsOf(this);
-    const zoom = this._map.getZoom();
-    if (_level && this.#native(_level.zoom, zoom) !== undefined)
-      this._setZoomTransform(_level, this._map.getCenter(), zoom);
+  #placeLevels(): void {
+    const map = this._map;
+    if (internalsOf(this)._level && !internalsOf(map)._animatingZoom)
+      internalsOf(this)._setZoomTransforms(map.getCenter(), map.getZoom());
   }
 
   /** Tiles that came on the way here, or for another screen, come anew where they have fewer pixels than they should, or are not those of the picture. */
@@ -281,7 +279,7 @@ export class LiifLayer extends GridLayer {
   }
 
   #otherPixels(): void {
-    this.#overlap();
+    this.#placeLevels();
     this.#rest();
   }
 
@@ -291,18 +289,10 @@ export class LiifLayer extends GridLayer {
     return middle.distanceTo(new Point(coords.x + 0.5, coords.y + 0.5));
   }
 
-  /**
-   * Between whole zooms edges of tiles fall between pixels of the screen, and what is behind shines through; there, and where pixels of CSS are no
-   * whole ones of the screen, each tile reaches a pixel under the next. Otherwise pixels of tiles are pixels of the screen, untouched.
-   */
-  #overlap(event?: { readonly type: string }): void {
-    const zoom = this._map.getZoom();
-    const { _tileZoom } = internalsOf(this);
-    const native = _tileZoom !== undefined && this.#native(_tileZoom, zoom) !== undefined;
-    const whole =
-      event?.type !== 'zoomanim' &&
-      (native || (Math.abs(zoom - Math.round(zoom)) < 1e-6 && Number.isInteger(devicePixelRatio)));
-    this.getContainer()?.style.setProperty('--liif-overlap', whole ? '0px' : '1px');
+  /** While Leaflet animates a zoom, edges of tiles fall between pixels of the screen; each reaches under the next then, if nothing shines through it. */
+  #overlap(event: { readonly type: string }): void {
+    const overlaps = event.type === 'zoomanim' && !this.#source.alpha;
+    this.getContainer()?.style.setProperty('--liif-overlap', overlaps ? '1px' : '0px');
   }
 }
 
@@ -320,5 +310,4 @@ function common(one: Bounds, other: Bounds): Bounds {
 const overridden = GridLayer.prototype as unknown as {
   _getTiledPixelBounds(this: GridLayer, center: LatLng): Bounds;
   _update(this: GridLayer, center?: LatLng): void;
-  _setZoomTransform(this: GridLayer, level: InternalLevel, center: LatLng, zoom: number): void;
 };

@@ -15,6 +15,7 @@ export class LocalTileSource implements TileSource {
   readonly height: number;
   readonly nativeZoom: number;
   readonly colorSpace?: PredefinedColorSpace;
+  readonly alpha: boolean;
   readonly looksAhead = true;
   readonly #picture: DecodedPicture;
   readonly #overview: OverviewFirst | undefined;
@@ -28,6 +29,7 @@ export class LocalTileSource implements TileSource {
     this.width = picture.facts.width;
     this.height = picture.facts.height;
     this.nativeZoom = picture.facts.nativeZoom;
+    this.alpha = picture.facts.alpha;
     if (picture.facts.colorSpace) this.colorSpace = picture.facts.colorSpace;
   }
 

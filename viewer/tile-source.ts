@@ -13,6 +13,8 @@ export interface PictureSize {
 export interface TileSource extends PictureSize {
   /** Of its images; default sRGB. */
   readonly colorSpace?: PredefinedColorSpace;
+  /** Whether anything behind its images may shine through. Default false. */
+  readonly alpha?: boolean;
   /** Tiles around the view, and where it is going, are asked for before they are in it. Default false: it would be work for a server. */
   readonly looksAhead?: boolean;
   /**

@@ -15,6 +15,16 @@ const server = there
           })
             .png()
             .toBuffer(),
+          'veil.png': await sharp({
+            create: {
+              width: 400,
+              height: 300,
+              channels: 4,
+              background: { r: 150, g: 110, b: 60, alpha: 0.5 },
+            },
+          })
+            .png()
+            .toBuffer(),
           'noise.png': await imageOf(picture(400, 300)).png().toBuffer(),
         }),
       ],
@@ -211,30 +221,74 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it.each([1, 1.1, 1.25, 1.5, 2])(
+    'draws no line, lighter or darker, between tiles, whatever shines through them: pixel ratio %f',
+    async (ratio) => {
+      for (const [picture, colors] of [
+        ['flat', [150, 110, 60]],
+        ['veil', [202, 182, 157]],
+      ] as const) {
+        const page = await openView(server!.localUrl, `${picture}.png#x=201.5&y=151.25&z=3`, {
+          deviceScaleFactor: ratio,
+        });
+        await page.addStyleTag({
+          content: '.panel, .backdrop { display: none !important } .map { background: #fff !important }',
+        });
+        const farthest = async () => {
+          const shot = await page.screenshot({ clip: { x: 20, y: 20, width: 760, height: 560 } });
+          const { channels } = await sharp(shot).removeAlpha().stats();
+          return Math.max(
+            ...colors.flatMap((value, c) => [value - channels[c]!.min, channels[c]!.max - value]),
+          );
+        };
+        for (const zoom of [3, 3.4, 4.3, 4.81, 45.7]) {
+          await page.evaluate((z) => {
+            location.hash = `#x=201.5&y=151.25&z=${z}`;
+          }, zoom);
+          await tilesLoaded(page);
+          await expect.poll(farthest, { timeout: 10_000, message: `zoom ${zoom}` }).toBeLessThan(6);
+        }
+        await page.close();
+      }
+    },
+  );
+
   it.each([
-    [3.4, 1],
+    [1.37, 2],
     [4.3, 1],
-    [45.7, 1],
-    [3, 1.25],
-    [3, 1.1],
-  ])('draws no line, lighter or darker, between tiles at zoom %f, pixel ratio %f', async (zoom, ratio) => {
-    const page = await openPage({ deviceScaleFactor: ratio });
-    await page.goto(`${server!.localUrl}view?id=flat.png#x=201.5&y=151.25&z=${zoom}`);
-    await page.waitForSelector('.readout');
-    await tilesLoaded(page);
-    await page.addStyleTag({
-      content: '.panel, .backdrop { display: none !important } .map { background: #fff !important }',
-    });
-    const farthest = async () => {
-      const shot = await page.screenshot({ clip: { x: 20, y: 20, width: 760, height: 560 } });
-      const { channels } = await sharp(shot).removeAlpha().stats();
-      return Math.max(
-        ...[150, 110, 60].flatMap((value, c) => [value - channels[c]!.min, channels[c]!.max - value]),
-      );
-    };
-    await expect.poll(farthest, { timeout: 10_000 }).toBeLessThan(6);
-    await page.close();
-  });
+    [4.81, 1.25],
+    [45.7, 1.5],
+  ])(
+    'goes on in a tile where its neighbor ends, on a whole pixel of the screen: zoom %f, pixel ratio %f',
+    async (zoom, ratio) => {
+      const page = await open(`#x=201.5&y=151.25&z=${zoom}`, { deviceScaleFactor: ratio });
+      await tilesLoaded(page, 0.3);
+      const edges = () =>
+        page.locator('.leaflet-tile-loaded').evaluateAll((tiles) =>
+          tiles.map((tile) => {
+            const { left, right } = tile.getBoundingClientRect();
+            const shown = tile.firstElementChild!.getBoundingClientRect();
+            return [left, right, shown.left, shown.right].map((edge) => edge * devicePixelRatio);
+          }),
+        );
+      const check = async () => {
+        for (const [left, right, from, to] of await edges()) {
+          for (const edge of [left!, right!]) expect(Math.abs(edge - Math.round(edge))).toBeLessThan(0.01);
+          expect(Math.abs(from! - left!)).toBeLessThan(0.01);
+          expect(Math.abs(to! - right!)).toBeLessThan(0.01);
+        }
+      };
+      expect((await edges()).length).toBeGreaterThan(1);
+      await check();
+      await page.mouse.move(400, 300);
+      await page.mouse.down();
+      await page.mouse.move(410, 310);
+      await page.mouse.move(431, 287);
+      await check();
+      await page.mouse.up();
+      await page.close();
+    },
+  );
 
   it('finds the same place again from a link, to the last digit', async () => {
     const hash = '#x=123.45678901234567890123&y=98.76543210987654321098&z=71';
@@ -254,6 +308,28 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
       location.hash = '#x=10&y=20&z=3';
     });
     await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '4×');
+    await page.close();
+  });
+
+  it('goes where a link in the address bar leads, near by too, to a part of a pixel, and keeps its tiles', async () => {
+    const page = await open('#x=200&y=150&z=6');
+    await tilesLoaded(page);
+    // Not where Leaflet counts from.
+    await page.keyboard.press('ArrowRight');
+    await page.waitForFunction(() => !location.hash.startsWith('#x=200&'));
+    await page.locator('.liif-tile').evaluateAll((tiles) => {
+      for (const tile of tiles) tile.id = 'kept';
+    });
+    const link = '#x=203.0781&y=151.0156&z=6';
+    await page.evaluate((hash) => {
+      location.hash = hash;
+    }, link);
+    // The page writes down where it is when it has been there for a moment.
+    await page.waitForTimeout(600);
+    expect(await page.evaluate(() => location.hash)).toBe(link);
+    expect(await page.locator('#kept').count()).toBeGreaterThan(5);
+    await tilesLoaded(page);
+    expect(page.faults).toEqual([]);
     await page.close();
   });
 
