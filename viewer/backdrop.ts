@@ -1,11 +1,10 @@
-import { DomUtil } from 'leaflet';
 import type { DeepView } from './deep-view.ts';
 import { element } from './element.ts';
 import { toFixed } from './position.ts';
 import { fill } from './thumbnail.ts';
 
 const PANE = 'backdrop';
-/** Side before it is enlarged, in CSS pixels. */
+/** Both sides before it is enlarged, in CSS pixels: browsers put what is laid out on whole ones, and would enlarge what they cut off, too. */
 const SIDE = 256;
 /** Enlarged to more it would be nothing but a color, and more than browsers draw well. */
 const MAX_SIDE = 2 ** 15;
@@ -14,7 +13,7 @@ const MAX_SIDE = 2 ** 15;
 export class Backdrop {
   readonly #image = element('img', { class: 'backdrop', attributes: { alt: '', draggable: 'false' } });
   readonly #view: DeepView;
-  readonly #longer: number;
+  readonly #size: { readonly width: number; readonly height: number };
 
   /** `thumbnail` may fail; then there is none. */
   constructor(
@@ -23,24 +22,26 @@ export class Backdrop {
     thumbnail: Promise<Blob>,
   ) {
     this.#view = view;
-    this.#longer = Math.max(size.width, size.height);
+    this.#size = size;
     const { map } = view;
     const pane = map.createPane(PANE);
     // Just below the tiles.
     pane.style.zIndex = '190';
     pane.append(this.#image);
-    this.#image.style.width = `${(SIDE * size.width) / this.#longer}px`;
-    this.#image.style.height = `${(SIDE * size.height) / this.#longer}px`;
+    this.#image.style.width = `${SIDE}px`;
+    this.#image.style.height = `${SIDE}px`;
     void fill(this.#image, thumbnail);
     map.on('move zoom viewreset rebase', () => this.#place());
   }
 
   #place(): void {
     const { map, zoom, origin } = this.#view;
-    const side = this.#longer * 2 ** (zoom - origin.nativeZoom);
-    this.#image.hidden = side > MAX_SIDE;
+    const scale = 2 ** (zoom - origin.nativeZoom);
+    const [width, height] = [this.#size.width * scale, this.#size.height * scale];
+    this.#image.hidden = Math.max(width, height) > MAX_SIDE;
     if (this.#image.hidden) return;
     const corner = this.#view.containerPoint({ x: toFixed(0), y: toFixed(0) });
-    DomUtil.setTransform(this.#image, map.containerPointToLayerPoint(corner), side / SIDE);
+    const { x, y } = map.containerPointToLayerPoint(corner);
+    this.#image.style.transform = `translate3d(${x}px, ${y}px, 0) scale(${width / SIDE}, ${height / SIDE})`;
   }
 }

@@ -1,14 +1,21 @@
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server/server-fixture.ts';
 import { builtViewer, intercept, MISSING, openPage, openView, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;
+const flat = (width: number, height: number) =>
+  sharp({ create: { width, height, channels: 3, background: '#963' } })
+    .png()
+    .toBuffer();
 const server = there
   ? await startServer({
       roots: [
         await directoryOf({
           'noise.liif': await encoded(picture(400, 300)),
           'large.liif': await encoded(picture(1600, 1200)),
+          'plain.png': await flat(600, 401),
+          'wide.png': await flat(12000, 8),
           'glass.png': await imageOf(picture(400, 300, 4))
             .png()
             .toBuffer(),
@@ -79,6 +86,26 @@ describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.reload();
     await tilesLoaded(page);
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it.each([
+    // Scales of 36.8 and 1/2: the lower edge is in the middle of the window, or the whole of the height.
+    ['plain', 'x=300&y=401&z=7.2', 270, 300],
+    ['wide', 'x=6000&y=4&z=5', 298, 302],
+  ])('ends where the picture does: %s', async (name, place, from, to) => {
+    const page = await open(`${name}.png#${place}`);
+    await tilesLoaded(page, 0.001);
+    await page.addStyleTag({
+      content: '.panel, .leaflet-tile-pane { display: none !important } .map { background: #fff !important }',
+    });
+    const painted = async () => {
+      const shot = await page.screenshot({ clip: { x: 400, y: 270, width: 1, height: 60 } });
+      const { data } = await sharp(shot).extractChannel(2).raw().toBuffer({ resolveWithObject: true });
+      const rows = [...data].flatMap((blue, row) => (blue < 0xc0 ? [270 + row] : []));
+      return [rows[0], rows.at(-1)! + 1];
+    };
+    await expect.poll(painted).toEqual([expect.closeTo(from, -0.5), expect.closeTo(to, -0.5)]);
     await page.close();
   });
 
