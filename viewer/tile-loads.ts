@@ -30,7 +30,7 @@ export interface WantedTile {
 
 interface Load extends WantedTile {
   controller: AbortController;
-  /** Leaflet is told once that the tile is there. */
+  /** Leaflet is told once that the tile is there; from then on it shows something. */
   done: DoneCallback | undefined;
   waiting: boolean;
   tries: number;
@@ -54,8 +54,8 @@ const MAX_TRIES = 8;
 const PATIENCE = 3;
 
 /**
- * Fills the elements of tiles. One that fails says so, in its element's text, and is asked for again after a growing time; what a busy server has
- * turned away is asked for again as others come.
+ * Fills the elements of tiles. One that fails is asked for again after a growing time, and says so, in its element's text, unless it shows something;
+ * what a busy server has turned away is asked for again as others come.
  */
 export class TileLoads {
   readonly #options: TileLoadsOptions;
@@ -162,7 +162,6 @@ export class TileLoads {
   }
 
   #fail(load: Load, error: unknown): void {
-    const { element } = load;
     load.tries++;
     const known = error instanceof TileError;
     if (known && error.busy) {
@@ -174,13 +173,12 @@ export class TileLoads {
     }
     const last = (known && error.permanent) || load.tries >= MAX_TRIES;
     this.#reason = known ? error.message : 'The tile cannot be shown.';
-    const note = document.createElement('span');
-    const replaced = known && error.replaced;
-    note.textContent = replaced ? 'Picture has changed' : last ? 'Tile failed' : 'Tile failed, trying again';
-    element.replaceChildren(note);
-    element.classList.add('liif-tile-failed');
-    // Leaflet hides tiles until they have come.
-    element.style.visibility = 'inherit';
+    // What is shown stays; a tile that shows nothing says why.
+    if (load.done)
+      sayIn(
+        load.element,
+        known && error.replaced ? 'Picture has changed' : last ? 'Tile failed' : 'Tile failed, trying again',
+      );
     if (!load.failed) {
       load.failed = true;
       this.#count(0, 1);
@@ -206,6 +204,16 @@ export class TileLoads {
     this.#options.onStatus();
     if (this.#loading === 0) this.#loaded = 0;
   }
+}
+
+/** In place of a tile that shows nothing. */
+function sayIn(element: HTMLElement, text: string): void {
+  const note = document.createElement('span');
+  note.textContent = text;
+  element.replaceChildren(note);
+  element.classList.add('liif-tile-failed');
+  // Leaflet hides tiles until they have come.
+  element.style.visibility = 'inherit';
 }
 
 function revoke(load: Load): void {

@@ -44,6 +44,39 @@ describe.skipIf(!there)(`the viewer on other screens${MISSING ? ` (${MISSING})` 
     await page.close();
   });
 
+  it('keeps what it shows where finer tiles do not come', async () => {
+    const page = await open('#x=200&y=150&z=3');
+    await tilesLoaded(page);
+    const shown = () => page.locator('.liif-tile img').count();
+    await intercept(page, /\/noise\/\d/, (route) => route.abort());
+    const client = await page.context().newCDPSession(page);
+    const metrics = { width: 400, height: 300, deviceScaleFactor: 2, mobile: false };
+    await client.send('Emulation.setDeviceMetricsOverride', metrics);
+    await page.waitForSelector('.notice-fault');
+    expect(await shown()).toBeGreaterThan(3);
+    expect(await page.locator('.liif-tile-failed').count()).toBe(0);
+    await page.unrouteAll();
+    await page.click('.notice-fault button');
+    await haveSide(page, 512);
+    expect(await page.locator('.notice-fault').count()).toBe(0);
+    await page.close();
+  });
+
+  it('comes to native scale after the pixels of the screen have changed, too', async () => {
+    const page = await open('#x=200&y=150&z=3');
+    await tilesLoaded(page);
+    const client = await page.context().newCDPSession(page);
+    const metrics = { width: 400, height: 300, deviceScaleFactor: 4, mobile: false };
+    await client.send('Emulation.setDeviceMetricsOverride', metrics);
+    await page.waitForFunction(() => devicePixelRatio === 4);
+    await page.waitForFunction(() => document.querySelector('.readout-scale')!.textContent === '16×');
+    await page.keyboard.press('1');
+    await expect
+      .poll(() => page.locator('.readout-scale, .badge').allTextContents())
+      .toEqual(['1×', 'native']);
+    await page.close();
+  });
+
   it('counts pixels of the screen in scale, badge, key and what is saved, and those of CSS in links', async () => {
     const page = await open('#x=200&y=150&z=1', { deviceScaleFactor: 2 });
     const told = () => page.locator('.readout-scale, .badge').allTextContents();
