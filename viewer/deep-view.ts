@@ -1,4 +1,5 @@
 import {
+  DomUtil,
   type LatLng,
   type Map as LeafletMap,
   Point,
@@ -31,7 +32,7 @@ export class DeepView {
   readonly map: LeafletMap;
   readonly origin: FloatingOrigin;
   readonly #layers = new Set<LiifLayer>();
-  readonly #minZoom: number;
+  #minZoom: number;
   readonly #maxZoom: number;
 
   constructor(map: LeafletMap, layer: LiifLayer, options: DeepViewOptions = {}) {
@@ -53,8 +54,14 @@ export class DeepView {
     this.#layers.delete(layer);
   }
 
+  /** Lowest zoom of the picture; a new one holds for what comes. */
   get minZoom(): number {
     return this.#minZoom;
+  }
+
+  set minZoom(zoom: number) {
+    this.#minZoom = zoom;
+    this.#limitZoom();
   }
 
   get maxZoom(): number {
@@ -100,6 +107,9 @@ export class DeepView {
 
   /** `zoom` is the picture's: its nativeZoom shows pixels one to one. Moves at once, or, where it is near, over `animate`. */
   setView(position: Position, zoom: number, options: { readonly animate?: boolean } = {}): void {
+    const internals = internalsOf(this.map);
+    // Leaflet would come to its end later, in coordinates of then, and hears of no other view until it has.
+    if (internals._animatingZoom) internals._onZoomTransitionEnd();
     const wanted = Math.min(this.#maxZoom, Math.max(this.#minZoom, zoom));
     const root = this.origin.rootFor(position, wanted);
     const local = wanted - this.origin.root.z;
@@ -109,7 +119,8 @@ export class DeepView {
       return;
     }
     if (root === this.origin.root) {
-      this.map.setView(this.latLng(position), local, { animate: false });
+      if (this.#isNear(position, local)) this.#shift(position);
+      else this.map.setView(this.latLng(position), local, { animate: false });
       return;
     }
     this.origin.moveTo(root);
@@ -117,6 +128,25 @@ export class DeepView {
     // Nothing of what the map knows is true under another root; a reset drops all tiles.
     this.map.setView(this.latLng(position), wanted - root.z, { reset: true } as ZoomPanOptions);
     this.map.fire('rebase');
+  }
+
+  /** Whether Leaflet would go there by panning, which it does by whole pixels. */
+  #isNear(position: Position, local: number): boolean {
+    const { map } = this;
+    if (!internalsOf(map)._loaded || map.getZoom() !== local) return false;
+    const size = map.getSize();
+    return size.contains(this.containerPoint(position).subtract(size.divideBy(2)));
+  }
+
+  /** To a position near by, exactly, with the tiles that are there; the map's pane, which holds whole pixels, goes back to where it began. */
+  #shift(position: Position): void {
+    const { map } = this;
+    const internals = internalsOf(map);
+    internals._stop();
+    internals._moveStart(true, false);
+    DomUtil.setPosition(map.getPane('mapPane')!, new Point(0, 0));
+    internals._move(this.latLng(position), map.getZoom(), { pinch: true, round: false });
+    internals._moveEnd(true);
   }
 
   /** Where the frames of a continuous zoom that follow will end; without a zoom there are no more. */

@@ -35,7 +35,9 @@ export interface MapInternals {
   _zoom: number;
   _pixelOrigin: Point;
   _lastCenter: LatLng | null;
+  readonly _loaded?: boolean;
   _animatingZoom?: boolean;
+  _onZoomTransitionEnd(): void;
   readonly touchZoom?: { readonly _zooming?: boolean };
   readonly dragging: { readonly _draggable?: { _onDown(event: TouchEvent): void } };
   _getNewPixelOrigin(center: LatLng, zoom: number): Point;

@@ -69,6 +69,33 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     await page.close();
   });
 
+  it('goes where a view is set while a zoom is animated, near or deep', async () => {
+    const page = await open({ reducedMotion: 'no-preference' });
+    const where = await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const pause = (ms: number) => new Promise((go) => setTimeout(go, ms));
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const map = L.map('map', { crs: layer.crs });
+      layer.addTo(map);
+      const view = new liif.DeepView(map, layer);
+      view.fitPicture();
+      await pause(100);
+      const at = { x: liif.parseDecimal('100.5')!, y: liif.parseDecimal('200.5')! };
+      const found: string[] = [];
+      for (const zoom of [61, 3]) {
+        map.zoomIn();
+        await pause(60);
+        view.setView(at, zoom);
+        await pause(600);
+        found.push([view.center.x, view.center.y].map((value) => liif.formatDecimal(value, 3)).join());
+        found.push(String(view.zoom));
+      }
+      return found;
+    });
+    expect(where).toEqual(['100.500,200.500', '61', '100.500,200.500', '3']);
+    await page.close();
+  });
+
   it('shows of the picture what its option bounds leaves, wherever the map counts from', async () => {
     const page = await open();
     const asked: string[] = [];
