@@ -3,6 +3,9 @@ import type { PictureMap } from './picture-map.ts';
 import { toFixed, toNumber } from './position.ts';
 import { fill } from './thumbnail.ts';
 
+/** Strips are shown broader than they are: as a line there would be nothing to see, or to point at. */
+const MOST_ASPECT = 8;
+
 /** The whole picture in small, with the part in view. For the pointer; keys and screen readers have the map itself. */
 export class Navigator {
   readonly element: HTMLElement;
@@ -21,8 +24,9 @@ export class Navigator {
     );
     // Without an image its frame still leads.
     void fill(image, thumbnail);
-    this.element.style.aspectRatio = `${width} / ${height}`;
-    this.element.style.setProperty('--aspect', String(width / height));
+    const aspect = Math.min(MOST_ASPECT, Math.max(1 / MOST_ASPECT, width / height));
+    this.element.style.aspectRatio = String(aspect);
+    this.element.style.setProperty('--aspect', String(aspect));
     this.element.addEventListener('pointerdown', (event) => {
       this.element.setPointerCapture(event.pointerId);
       this.#goTo(event);
