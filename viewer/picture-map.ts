@@ -51,12 +51,7 @@ export class PictureMap {
       inertia: !calm,
       bounceAtZoomLimits: false,
     });
-    const size = this.map.getSize();
-    const { width, height, nativeZoom } = picture.size;
-    // Whichever way the screen is turned.
-    const fit = nativeZoom + Math.log2(Math.min(size.x, size.y) / Math.max(width, height));
-    const native = nativeZoom - Math.log2(devicePixelRatio);
-    this.view = new DeepView(this.map, this.layer, { minZoom: Math.min(0, Math.floor(fit), native) });
+    this.view = new DeepView(this.map, this.layer, { minZoom: this.#lowestZoom() });
     this.motion = new ZoomMotion(this.view);
     this.thumbnail = picture.thumbnail?.(this.#closing.signal);
     if (this.thumbnail && !picture.alpha) new Backdrop(this.view, picture.size, this.thumbnail);
@@ -71,7 +66,11 @@ export class PictureMap {
     this.motion.stopForPinch(this.#closing.signal);
     dragAfterPinch(this.map, this.#closing.signal);
     container.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
-    this.#endWatch = watchPixelRatio(() => this.map.fire('pixelratio'));
+    this.map.on('resize', () => this.#limitZoom());
+    this.#endWatch = watchPixelRatio(() => {
+      this.#limitZoom();
+      this.map.fire('pixelratio');
+    });
   }
 
   get nativeZoom(): number {
@@ -86,6 +85,18 @@ export class PictureMap {
   /** log2 of the scale that people are told: 0 at native, where one pixel of the picture is one of the screen. */
   get screenExponent(): number {
     return this.exponent + Math.log2(devicePixelRatio);
+  }
+
+  /** Shows the whole picture, whichever way the screen is turned, and its native scale. */
+  #lowestZoom(): number {
+    const size = this.map.getSize();
+    const { width, height, nativeZoom } = this.picture.size;
+    const fit = nativeZoom + Math.log2(Math.min(size.x, size.y) / Math.max(width, height));
+    return Math.min(0, Math.floor(fit), nativeZoom - Math.log2(devicePixelRatio));
+  }
+
+  #limitZoom(): void {
+    this.view.minZoom = this.#lowestZoom();
   }
 
   /** Center and zoom that show the whole picture. */
