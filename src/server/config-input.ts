@@ -36,7 +36,7 @@ export interface ConfigInput {
   readonly remoteTimeoutMs?: number | undefined;
   /** How long a remote file is taken to be the same without asking. Default 60000. */
   readonly remoteFreshMs?: number | undefined;
-  /** What computes the networks: the fastest here, or the one named; `liif engines` lists them. Default auto. */
+  /** What computes the networks: webgpu, wasm, reference, or with auto the fastest here; `liif engines` lists them. Default auto. */
   readonly engine?: Exclude<EngineChoice, 'tensorflow'> | undefined;
   /** Threads of the engine. The default is one per processor, of a container as many as its quota is worth. */
   readonly threads?: number | undefined;
@@ -58,7 +58,7 @@ export interface ConfigInput {
   readonly diskCache?: string | undefined;
   /** Bound of that directory. Default 1024. */
   readonly diskCacheMb?: number | undefined;
-  /** Redis for finished images, shared by several servers. Goes before diskCache. */
+  /** Redis for finished images of up to 1 MiB, shared by several servers. Goes before diskCache. */
   readonly redis?: string | undefined;
   /** How long an image stays in Redis. Default 604800. */
   readonly redisTtlSeconds?: number | undefined;
@@ -70,7 +70,7 @@ export interface ConfigInput {
   readonly maxPlainPixels?: number | undefined;
   /** Most work of one request, in estimated milliseconds of a core; beyond it, 413. Default 120000. */
   readonly maxWork?: number | undefined;
-  /** Memory that large images under way may need together; one that needs more gets 413. Default 512. */
+  /** Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413. Default 512. */
   readonly regionMemoryMb?: number | undefined;
   /** Tiles that may wait; beyond it, 503. Default 256. */
   readonly tileQueue?: number | undefined;
@@ -92,6 +92,6 @@ export interface ConfigInput {
   readonly avifQuality?: number | undefined;
   /** Serve /metrics. Default true. */
   readonly metrics?: boolean | undefined;
-  /** What is logged; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error. Default info. */
+  /** What is logged: silent, fatal, error, warn, info, debug, trace; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error. Default info. */
   readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | undefined;
 }

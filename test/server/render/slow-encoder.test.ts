@@ -25,7 +25,7 @@ class SlowEncoding extends Encoding {
 function serviceOf(timeoutMs: number) {
   const lane = { running: 4, waiting: 4, maxWaitMs: 10_000 };
   const admission = new Admission({
-    lanes: { tile: lane, region: lane, decode: lane },
+    lanes: { tile: lane, region: lane, decode: lane, open: lane },
     regionBytes: 2 ** 30,
   });
   const encoding = new SlowEncoding({ threads: 0, quality });
