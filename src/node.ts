@@ -110,9 +110,9 @@ export async function encode(
   picture: Raster | ImageInput,
   options: EncodeInputOptions = {},
 ): Promise<Uint8Array> {
-  const engine = await engineOf(options);
+  expectEngine(options);
   const { raster, settings } = await encoderInput(picture, options);
-  return encodeImage(engine, raster, settings);
+  return encodeImage(options.engine ?? (await shared.engine()), raster, settings);
 }
 
 /** As `encode`, into a file that appears under its name when it is complete, and is not the picture's own. */
@@ -122,8 +122,9 @@ export async function encodeFile(
   options: EncodeInputOptions = {},
 ): Promise<EncodeSummary> {
   await expectOther(picture, path);
-  const engine = await engineOf(options);
+  expectEngine(options);
   const { raster, settings } = await encoderInput(picture, options);
+  const engine = options.engine ?? (await shared.engine());
   return (await writeAtomically(path, (file) => encodeImageTo(engine, raster, file, settings))).result;
 }
 
@@ -132,11 +133,12 @@ export async function encodeFile(
  * done. Rejects with SourceError, FormatError, UnsupportedError or EngineError.
  */
 export async function open(file: SourceInput, options: OpenPictureOptions = {}): Promise<LiifImage> {
+  expectEngine(options);
   const source = await openSource(file);
   try {
     const { signal, featureCacheBytes } = options;
     return await openImage(source, {
-      engine: await engineOf(options),
+      engine: options.engine ?? (await shared.engine()),
       ...(signal && { signal }),
       ...(featureCacheBytes !== undefined && { featureCacheBytes }),
     });
@@ -201,10 +203,9 @@ async function encoderInput(
   };
 }
 
-/** The engine of one's own, or the shared one. Throws RequestError: JavaScript may give its name. */
-async function engineOf({ engine }: EngineOption): Promise<Engine> {
-  if (engine === undefined) return shared.engine();
-  if (typeof engine?.decodeChunk === 'function') return engine;
+/** Throws RequestError for what is no engine: JavaScript may give the name of one. Nothing is opened for a call that fails by it, or by its input. */
+function expectEngine({ engine }: EngineOption): void {
+  if (engine === undefined || typeof engine?.decodeChunk === 'function') return;
   const received = typeof engine === 'string' ? shown(engine) : kindOf(engine);
   throw new RequestError(`engine: expected an engine of openEngine() but received ${received}`);
 }

@@ -34,9 +34,8 @@ const BEYOND_SRGB = -0.12;
 /** In linear light; a gamma of 2.2 differs by 0.008. */
 const CURVE_TOLERANCE = 0.0015;
 
-/** Neither a color space nor wide for anything that it does not understand. */
-export function profiledColors(icc: Uint8Array): ProfiledColors {
-  const shaper = shaperOf(icc);
+/** Of what `shaperOf` says of a profile. Neither a color space nor wide for anything that it does not understand. */
+export function profiledColors(shaper: Shaper | undefined): ProfiledColors {
   if (shaper === undefined) return { wide: false };
   const { curves, columns } = shaper;
   const curved = curves.every(isCurveOfSrgb);

@@ -1,11 +1,9 @@
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, type Shaper, shaperOf, tagsOf } from './icc.ts';
+import { isGray } from './sample-types.ts';
 import { isDisplayP3, isKnown, type StatedColors } from './stated-colors.ts';
-import { Turns } from './turns.ts';
-
-/** Samples between two looks at the clock. */
-const SAMPLES_PER_LOOK = 1 << 16;
+import { inTurns } from './turns.ts';
 
 /** What becomes of an image's colors, by its profile. */
 export interface ColorPlan {
@@ -25,13 +23,13 @@ export function colorPlan(
 ): ColorPlan {
   // A profile of another kind than the samples says nothing of them.
   const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
-  const gray = (space === 'b-w' || space === 'grey16') && channels <= 2;
+  const gray = isGray({ space }) && channels <= 2;
   if (icc === undefined || (format === 'png' && stated && isKnown(stated)))
     return { colorSpace: rgb && isDisplayP3(stated) ? 'display-p3' : 'srgb', converts: false };
-  const { colorSpace: stored, wide } = profiledColors(icc);
+  const shaper = shaperOf(icc);
+  const { colorSpace: stored, wide } = profiledColors(shaper);
   const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';
   if (stored === colorSpace) return { colorSpace, converts: false };
-  const shaper = shaperOf(icc);
   if (shaper && (shaper.columns ? rgb : gray)) return { colorSpace, converts: false, shaper };
   return { colorSpace, converts: true };
 }
@@ -42,14 +40,15 @@ export function asSixteenBits(image: Sharp): Sharp {
 }
 
 /** Samples of 16 bits rounded to 8. */
-export async function toEightBits(data: Uint16Array, signal?: AbortSignal): Promise<Uint8Array> {
+export async function toEightBits(
+  data: Uint16Array,
+  channels: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const rounded = new Uint8Array(data.length);
-  const turns = new Turns(signal);
-  for (let from = 0; from < data.length; from += SAMPLES_PER_LOOK) {
-    if (turns.over) await turns.next();
-    const end = Math.min(data.length, from + SAMPLES_PER_LOOK);
-    for (let i = from; i < end; i++) rounded[i] = (data[i]! + 128) / 257;
-  }
+  await inTurns(data.length, channels, signal, (from, to) => {
+    for (let i = from; i < to; i++) rounded[i] = (data[i]! + 128) / 257;
+  });
   return rounded;
 }
 

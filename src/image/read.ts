@@ -10,7 +10,7 @@ import { inSrgb } from './in-srgb.ts';
 import { withParts } from './parts.ts';
 import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import type { Raster } from './raster.ts';
-import { hasDefinedRange } from './sample-types.ts';
+import { hasDefinedRange, isGray } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
@@ -143,7 +143,7 @@ async function decode(
     );
   // What sharp converts by the profile of a CMYK image has 8 bits.
   const wide = depth !== 'uchar' && space !== 'cmyk';
-  const gray = space === 'b-w' || space === 'grey16';
+  const gray = isGray(metadata);
   const bands = gray ? (hasAlpha ? 2 : 1) : hasAlpha ? 4 : 3;
   if (channels > bands && space !== 'cmyk') throw otherChannels(channels, bands, gray, name);
   const width = metadata.autoOrient.width;

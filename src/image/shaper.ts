@@ -3,7 +3,7 @@ import type { ColorSpace } from '../color-space.ts';
 import type { Curve, Shaper } from './icc.ts';
 import type { Raster } from './raster.ts';
 import { curvedOf } from './to-srgb.ts';
-import { Turns } from './turns.ts';
+import { inTurns } from './turns.ts';
 
 type Triple = readonly [number, number, number];
 /** Rows, or columns where it says so. */
@@ -45,7 +45,6 @@ const SAME: Matrix = [
 /** As far as the whites of profiles are apart that mean the same one. */
 const WHITE_TOLERANCE = 0.002;
 const PEAK = 65535;
-const PIXELS_PER_LOOK = 1 << 14;
 
 let curved: Float32Array | undefined;
 
@@ -66,12 +65,7 @@ export async function convertByShaper(
   const convert = columns
     ? colorsBy(lights, matrixTo(colorSpace, columns), channels, peak, curved)
     : graysBy(lights[0]!, channels, peak, curved);
-  const turns = new Turns(signal);
-  const step = PIXELS_PER_LOOK * channels;
-  for (let from = 0; from < data.length; from += step) {
-    if (turns.over) await turns.next();
-    convert(data, from, Math.min(data.length, from + step));
-  }
+  await inTurns(data.length, channels, signal, (from, to) => convert(data, from, to));
 }
 
 type Convert = (data: Raster['data'], from: number, to: number) => void;

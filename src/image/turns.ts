@@ -21,3 +21,21 @@ export class Turns {
     this.#end = performance.now() + TURN_MS;
   }
 }
+
+/** Pixels between two looks at the clock. */
+const PIXELS_PER_LOOK = 1 << 14;
+
+/** Does something with `length` samples, `channels` a pixel, by parts of whole pixels in turns of the event loop. Rejects with the signal's reason. */
+export async function inTurns(
+  length: number,
+  channels: number,
+  signal: AbortSignal | undefined,
+  work: (from: number, to: number) => void,
+): Promise<void> {
+  const turns = new Turns(signal);
+  const step = PIXELS_PER_LOOK * channels;
+  for (let from = 0; from < length; from += step) {
+    if (turns.over) await turns.next();
+    work(from, Math.min(length, from + step));
+  }
+}

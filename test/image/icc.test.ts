@@ -31,24 +31,27 @@ const MEASURED = [
 ] as const;
 
 it('knows the profiles of sRGB and Display P3 that libvips embeds', async () => {
-  expect(profiledColors(await builtInProfile('srgb'))).toEqual({ wide: false, colorSpace: 'srgb' });
-  expect(profiledColors(await builtInProfile('p3'))).toEqual({ wide: true, colorSpace: 'display-p3' });
+  expect(profiledColors(shaperOf(await builtInProfile('srgb')))).toEqual({ wide: false, colorSpace: 'srgb' });
+  expect(profiledColors(shaperOf(await builtInProfile('p3')))).toEqual({
+    wide: true,
+    colorSpace: 'display-p3',
+  });
 });
 
 it('tells other primaries and other curves apart, and which go beyond sRGB', () => {
-  expect(profiledColors(matrixProfile(ADOBE_RGB, ADOBE_GAMMA))).toEqual({ wide: true });
-  expect(profiledColors(matrixProfile(DISPLAY_P3, 2.2))).toEqual({ wide: true });
-  expect(profiledColors(matrixProfile(SRGB, 2.2))).toEqual({ wide: false });
-  expect(profiledColors(matrixProfile(APPLE_RGB, 1.8))).toEqual({ wide: false });
-  expect(profiledColors(matrixProfile(MEASURED, 2.2))).toEqual({ wide: false });
+  expect(profiledColors(shaperOf(matrixProfile(ADOBE_RGB, ADOBE_GAMMA)))).toEqual({ wide: true });
+  expect(profiledColors(shaperOf(matrixProfile(DISPLAY_P3, 2.2)))).toEqual({ wide: true });
+  expect(profiledColors(shaperOf(matrixProfile(SRGB, 2.2)))).toEqual({ wide: false });
+  expect(profiledColors(shaperOf(matrixProfile(APPLE_RGB, 1.8)))).toEqual({ wide: false });
+  expect(profiledColors(shaperOf(matrixProfile(MEASURED, 2.2)))).toEqual({ wide: false });
 });
 
 it('says nothing of bytes that are no profile, however they end', async () => {
   const profile = await builtInProfile('p3');
   for (let length = 0; length < profile.length; length += 7)
-    expect(typeof profiledColors(profile.subarray(0, length)).wide).toBe('boolean');
-  expect(profiledColors(new Uint8Array(300))).toEqual({ wide: false });
-  expect(profiledColors(profile.subarray(0, 200))).toEqual({ wide: false });
+    expect(typeof profiledColors(shaperOf(profile.subarray(0, length))).wide).toBe('boolean');
+  expect(profiledColors(shaperOf(new Uint8Array(300)))).toEqual({ wide: false });
+  expect(profiledColors(shaperOf(profile.subarray(0, 200)))).toEqual({ wide: false });
 });
 
 it('reads tone curves of every kind', () => {
@@ -89,13 +92,13 @@ it('believes no profile that others refuse', () => {
     matrixProfile(ADOBE_RGB, [...Buffer.from('zzzz'), ...new Array<number>(12).fill(0)]),
   ]) {
     expect(shaperOf(profile)).toBeUndefined();
-    expect(profiledColors(profile)).toEqual({ wide: false });
+    expect(profiledColors(shaperOf(profile))).toEqual({ wide: false });
   }
 });
 
 it('knows the curve of sRGB in a profile of gray', () => {
-  const curve = (gamma: number) => profiledColors(grayProfile(gamma)).colorSpace;
+  const curve = (gamma: number) => profiledColors(shaperOf(grayProfile(gamma))).colorSpace;
   expect(curve(2.2)).toBeUndefined();
   const srgb = formulaCurve(3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]);
-  expect(profiledColors(grayProfile(srgb))).toEqual({ wide: false, colorSpace: 'srgb' });
+  expect(profiledColors(shaperOf(grayProfile(srgb)))).toEqual({ wide: false, colorSpace: 'srgb' });
 });

@@ -20,7 +20,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
 import { OutputError } from '../../src/image/errors.ts';
-import { profiledColors } from '../../src/image/icc.ts';
+import { profiledColors, shaperOf } from '../../src/image/icc.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
 import { toSrgb } from '../../src/image/to-srgb.ts';
@@ -88,7 +88,7 @@ describe('writeImage', () => {
         for (const channels of [3, 4] as const) {
           const raster = { ...picture(channels, 8), colorSpace };
           const { icc } = await sharp(await formatImage(raster, format)).metadata();
-          expect(profiledColors(icc!).colorSpace).toBe(colorSpace);
+          expect(profiledColors(shaperOf(icc!)).colorSpace).toBe(colorSpace);
         }
     },
   );

@@ -249,8 +249,8 @@ export class Uploads {
 
   async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
     const { engines, maxPixels } = this.#options;
-    // What sharp has begun cannot be interrupted. A server that stops does not wait for it; others do, or who gives up one image after the other would fill the memory.
     const { signal } = job.stop;
+    // What sharp has begun cannot be interrupted. A server that stops does not wait for it; others do, or who gives up one image after the other would fill the memory.
     const { raster } = await unlessAborted(
       this.#stop.signal,
       readImage(bytes, { name: job.state.id, maxPixels, signal }),

@@ -20,6 +20,7 @@ import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
 import { PictureChanged } from '../problem.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
+import { HASHED_PIECE } from './whole-file.ts';
 
 /**
  * Sites on the side of a block of features: the unit that is computed, cached and shared. One native tile: blocks of 512 take 18 % less
@@ -75,9 +76,6 @@ export interface RemoteSource extends Source {
   /** What the address has said of the file as it is: ETag or time, once something has been read. */
   readonly validator: string | undefined;
 }
-
-/** Bytes of a file that are hashed in a turn of the event loop: a millisecond's worth. */
-const HASHED_PIECE = 2 ** 19;
 
 /** Bounds feature maps of all pictures together. */
 export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {

@@ -7,7 +7,7 @@ import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
 import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
 import type { Raster } from '../../image/raster.ts';
-import { hasDefinedRange } from '../../image/sample-types.ts';
+import { hasDefinedRange, isGray } from '../../image/sample-types.ts';
 import { convertByShaper } from '../../image/shaper.ts';
 import { type StatedColors, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
@@ -142,7 +142,7 @@ class PlainPicture implements ServedPicture {
 
   preparing(query: RenderQuery): Estimate {
     const level = this.#levelOf(query);
-    if (this.#options.levels.has(`${this.identity}/${level}`)) return { bytes: 0, work: 0 };
+    if (this.#options.levels.has(this.#key(level))) return { bytes: 0, work: 0 };
     const samples = (this.width * this.height * (this.channels + (this.alpha ? 1 : 0))) / 4 ** level;
     return { bytes: samples, work: this.#decodingWork };
   }
@@ -191,6 +191,10 @@ class PlainPicture implements ServedPicture {
 
   async close(): Promise<void> {}
 
+  #key(level: number): string {
+    return `${this.identity}/${level}`;
+  }
+
   get #decodingWork(): number {
     return (this.width * this.height) / DECODED_PIXELS;
   }
@@ -212,7 +216,7 @@ class PlainPicture implements ServedPicture {
 
   #level(level: number, signal: AbortSignal): ReturnType<LeasedCache<Raster>['lease']> {
     return this.#options.levels.lease(
-      `${this.identity}/${level}`,
+      this.#key(level),
       async (shared) => {
         if (level === 0) return this.#admitted(shared);
         const finer = await this.#level(level - 1, shared);
@@ -256,7 +260,9 @@ class PlainPicture implements ServedPicture {
         data: wide ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data,
       };
       if (shaper) await convertByShaper(raster, shaper, colorSpace, signal);
-      return wide ? { ...raster, data: await toEightBits(raster.data as Uint16Array, signal) } : raster;
+      return wide
+        ? { ...raster, data: await toEightBits(raster.data as Uint16Array, info.channels, signal) }
+        : raster;
     } catch (cause) {
       signal.throwIfAborted();
       throw undecodable(this.#path, cause, this.#options);
@@ -292,10 +298,6 @@ function tooManyPixels({ maxPixels }: PlainOptions): Problem {
 
 function unsupported(detail: string): Problem {
   return new Problem(501, 'unsupported-file', detail);
-}
-
-function isGray({ space }: Metadata): boolean {
-  return space === 'b-w' || space === 'grey16';
 }
 
 /** What there are once colors are RGB, or gray without more. */

@@ -10,7 +10,7 @@ export interface WholeFile {
 }
 
 /** Bytes that are hashed in a turn of the event loop: a millisecond's worth. */
-const PIECE_BYTES = 2 ** 19;
+export const HASHED_PIECE = 2 ** 19;
 
 /** Reads a plain image. Rejects with Problem 501 where it is larger than `maxBytes`, and with SourceError where it cannot be read. */
 export async function readWhole(path: string, maxBytes: number): Promise<WholeFile> {
@@ -28,7 +28,7 @@ export async function readWhole(path: string, maxBytes: number): Promise<WholeFi
     const hash = createHash('sha256').update('image\n');
     let length = 0;
     while (length < size) {
-      const { bytesRead } = await handle.read(bytes, length, Math.min(PIECE_BYTES, size - length), length);
+      const { bytesRead } = await handle.read(bytes, length, Math.min(HASHED_PIECE, size - length), length);
       // It has been cut off meanwhile.
       if (bytesRead === 0) break;
       hash.update(bytes.subarray(length, length + bytesRead));

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { expect, it } from 'vitest';
 import { openImage } from '../../../src/decode.ts';
-import { profiledColors } from '../../../src/image/icc.ts';
+import { profiledColors, shaperOf } from '../../../src/image/icc.ts';
 import type { Raster } from '../../../src/image/raster.ts';
 import { readImage } from '../../../src/image/read.ts';
 import { toSrgb } from '../../../src/image/to-srgb.ts';
@@ -68,7 +68,7 @@ async function bodyOf(path: string): Promise<Buffer> {
 
 async function spaceOf(path: string): Promise<string | undefined> {
   const { icc } = await sharp(await bodyOf(path)).metadata();
-  return icc && profiledColors(icc).colorSpace;
+  return icc && profiledColors(shaperOf(icc)).colorSpace;
 }
 
 it('images of a picture in Display P3 have its very samples and say what they are', async () => {
