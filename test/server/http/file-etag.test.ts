@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { afterThisFile, directoryOf, encoded, picture, startServer } from '../server-fixture.ts';
+import { afterThisFile, directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
 
 const sound = Buffer.from(await encoded(picture(200, 150)));
 const damaged = Buffer.from(sound);
@@ -18,7 +18,7 @@ it('a damaged .liif and the sound one have the same version and other ETags, and
   expect(first.headers['cache-control']).toBe('public, max-age=3600');
   await writeFile(join(directory, 'a.liif'), sound);
   await utimes(join(directory, 'a.liif'), 1e9, 1e9);
-  await new Promise((resolve) => setTimeout(resolve, 600));
+  await eventually(async () => (await server.get(file)).body.equals(sound));
   expect((await server.get('/api/images/a')).json().file).toBe(file);
   const again = await server.get(file, { headers: { 'if-none-match': first.headers.etag as string } });
   expect([again.status, again.body.equals(sound)]).toEqual([200, true]);
