@@ -2,20 +2,19 @@ import { createHook } from 'node:async_hooks';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { createApp } from '../../src/server/index.ts';
-import { Metrics } from '../../src/server/metrics.ts';
 import { collectGarbage } from '../fixtures/collect-garbage.ts';
 import { directoryOf, eventually, testEngine } from './server-fixture.ts';
 
-/** What metrics have been told to look at, like the caches of an application. */
-function watched(): WeakRef<object> {
-  const pictures = new Map();
-  new Metrics().watchPictures(() => pictures.size);
-  return new WeakRef(pictures);
+/** An application that has been closed, if anything holds it. */
+async function closedApp(root: string): Promise<WeakRef<object>> {
+  const logger = pino({ level: 'silent' });
+  const app = await createApp({ roots: [root], watch: false, openEngine: testEngine, logger });
+  await app.close();
+  return new WeakRef(app);
 }
 
 it('applications that are closed leave nothing that measures, and nothing in memory', async () => {
   const root = await directoryOf();
-  const logger = pino({ level: 'silent' });
   let monitors = 0;
   const hook = createHook({
     init(_id, type) {
@@ -23,10 +22,7 @@ it('applications that are closed leave nothing that measures, and nothing in mem
     },
   }).enable();
   const closed: WeakRef<object>[] = [];
-  for (let i = 0; i < 20; i++) {
-    await (await createApp({ roots: [root], watch: false, openEngine: testEngine, logger })).close();
-    closed.push(watched());
-  }
+  for (let i = 0; i < 20; i++) closed.push(await closedApp(root));
   hook.disable();
   expect(monitors).toBeLessThanOrEqual(1);
   await eventually(() => {
