@@ -76,10 +76,3 @@ export function isInside(
   };
   return within(x, width) && within(y, height);
 }
-
-/** The zoom at which a tile of TILE_SIZE has the pixels of the picture (section 4.8 of the format). */
-export function nativeZoomOf(width: number, height: number): number {
-  let zoom = 0;
-  while (TILE_SIZE * 2 ** zoom < Math.max(width, height)) zoom++;
-  return zoom;
-}

@@ -1,5 +1,5 @@
 import type { Extent, Rect } from '../engine/engine.ts';
-import type { Conv, Head, Layer } from '../network/model.ts';
+import type { Conv, Layer } from '../network/model.ts';
 import { grow, layerExtents, layerWindows } from '../network/window.ts';
 
 /** Multiply-adds of the layers for a window of the last one's output, with the halo that it needs; padding counts as well. */
@@ -18,9 +18,4 @@ export function multiplyAdds(layers: readonly Layer[], input: Extent, output: Re
 
 function ofConv({ kernel, inputs, outputs }: Conv, { height, width }: Rect): number {
   return height * width * kernel * kernel * inputs * outputs;
-}
-
-/** Multiply-adds of the head for one pixel that blends `sites` of the four: the blend and the last layer. */
-export function headMultiplyAdds(head: Head, sites: 1 | 2 | 4): number {
-  return head.hidden * ((sites === 1 ? 0 : sites) + 3);
 }
