@@ -22,7 +22,7 @@ import type { Source } from './reader/source.ts';
 
 /** How far a long call has come. */
 export interface Progress {
-  readonly stage: 'analyze' | 'encode' | 'decode' | 'verify' | 'search';
+  readonly stage: 'search' | 'encode' | 'decode';
   /** In units that `total` is in; only their ratio means something. */
   readonly done: number;
   readonly total: number;

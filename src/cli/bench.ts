@@ -65,7 +65,7 @@ async function run(options: Options): Promise<void> {
   for (const [i, entry] of entries.entries()) {
     await terminal.progress(entry.name, async (onProgress) => {
       let done = i * (BENCH_STEPS.length + 1);
-      const onStep = () => onProgress({ stage: 'decode', done: done++, total });
+      const onStep = () => onProgress({ done: done++, total });
       try {
         results.push(await measure(entry, model, options, signal, onStep));
       } catch (error) {

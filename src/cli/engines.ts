@@ -56,7 +56,7 @@ async function run(options: Options): Promise<void> {
     for (const entry of ENGINES) {
       signal.throwIfAborted();
       found.push(await examine(entry, model, options.threads, signal));
-      onProgress({ stage: 'decode', done: found.length, total: ENGINES.length });
+      onProgress({ done: found.length, total: ENGINES.length });
     }
   });
   const best = bestOf(found);

@@ -1,6 +1,5 @@
 import type { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
-import type { Progress } from '../decode.ts';
 import { messageOf } from '../errors.ts';
 import { unwritable } from '../image/atomic-file.ts';
 
@@ -22,7 +21,6 @@ export function addOutputOptions(command: Command): Command {
 export interface Shown {
   readonly done: number;
   readonly total: number;
-  readonly stage?: Progress['stage'];
   readonly title?: string;
 }
 

@@ -2,7 +2,6 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { chunkExtent, chunkList } from '../container/chunks.ts';
 import { modelHash } from '../container/header.ts';
-import type { Progress } from '../decode.ts';
 import type { Engine } from '../engine/engine.ts';
 import { inParallel } from '../parallel.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
@@ -16,6 +15,7 @@ import {
   countText,
   type OutputOptions,
   secondsText,
+  type Shown,
   Terminal,
   valueText,
 } from './terminal.ts';
@@ -61,7 +61,7 @@ async function verifyOne(
   try {
     const reader = await openReader(source, { signal });
     await terminal.progress(basename(title), async (onProgress) => {
-      await reader.verify((done, total) => onProgress({ stage: 'verify', done, total }), signal);
+      await reader.verify((done, total) => onProgress({ done, total }), signal);
       if (!engines) return;
       const engine = await engines.engineOf(
         modelHash(reader.header),
@@ -91,7 +91,7 @@ async function decodeChunks(
   reader: Reader,
   engine: Engine,
   signal: AbortSignal,
-  onProgress: (progress: Progress) => void,
+  onProgress: (progress: Shown) => void,
 ): Promise<void> {
   const { header, entries } = reader;
   let done = 0;
@@ -102,6 +102,6 @@ async function decodeChunks(
     } catch (error) {
       throw reader.located(id, error);
     }
-    onProgress({ stage: 'decode', done: ++done, total: entries.length });
+    onProgress({ done: ++done, total: entries.length });
   });
 }
