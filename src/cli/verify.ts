@@ -14,8 +14,8 @@ import {
   bytesText,
   countText,
   type OutputOptions,
-  secondsText,
   type Shown,
+  secondsText,
   Terminal,
   valueText,
 } from './terminal.ts';
