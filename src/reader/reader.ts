@@ -100,7 +100,7 @@ export class Reader {
   /** What an engine has thrown over a chunk, with the offset counted from the start of the file; errors of other kinds as they are. */
   located(id: ChunkId, error: unknown): unknown {
     if (!isLiifError(error, 'FormatError')) return error;
-    const { byteOffset, reason } = error as FormatError;
+    const { byteOffset, reason } = error;
     const { byteOffset: start } = this.entries[chunkNumber(this.header, id)]!;
     return new FormatError('chunk', start + byteOffset, reason, { cause: error });
   }

@@ -135,7 +135,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     timeoutMs: config.timeoutMs,
     resampling,
   });
-  const hosts = new Hosts(config as Config & { publicUrl: string | undefined });
+  const hosts = new Hosts(config);
   const descriptions = new Descriptions(catalog, pictures);
   const handlers = new Handlers({
     catalog,

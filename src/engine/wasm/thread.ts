@@ -133,7 +133,7 @@ export function serveThread(
       post({ kind: 'done', result }, transferable(result));
     } catch (error) {
       if (isLiifError(error, 'FormatError')) {
-        const { byteOffset, reason } = error as FormatError;
+        const { byteOffset, reason } = error;
         post({ kind: 'format-error', byteOffset, reason }, []);
       } else post({ kind: 'error', message: messageOf(error) }, []);
     }

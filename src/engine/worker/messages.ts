@@ -72,7 +72,7 @@ export interface WireError {
 
 export function toWire(error: unknown): WireError {
   if (isLiifError(error, 'FormatError')) {
-    const { section, byteOffset, reason } = error as FormatError;
+    const { section, byteOffset, reason } = error;
     return { tag: 'FormatError', message: reason, section, byteOffset };
   }
   return { tag: isLiifError(error) ? error._tag : undefined, message: messageOf(error) };

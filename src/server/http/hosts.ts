@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { Problem } from '../problem.ts';
 
 export interface HostOptions {
-  readonly publicUrl: string | undefined;
+  readonly publicUrl?: string | undefined;
   readonly allowedHosts: readonly string[];
   readonly trustProxy: boolean;
 }
