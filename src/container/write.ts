@@ -1,4 +1,5 @@
 import { FormatError, RequestError } from '../errors.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { type ChunkEntry, chunkCount, indexLength, writeIndex } from './chunks.ts';
 import { crcOf } from './crc32c.ts';
 import { ByteWriter } from './cursor.ts';
@@ -17,11 +18,9 @@ export interface Sink {
 /** A file in memory. */
 export class MemorySink implements Sink {
   readonly #parts: Uint8Array[] = [];
-  #length = 0;
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#parts.push(bytes.slice());
-    this.#length += bytes.length;
   }
 
   async writeAt(byteOffset: number, bytes: Uint8Array): Promise<void> {
@@ -36,13 +35,7 @@ export class MemorySink implements Sink {
 
   /** A copy of all that was written. */
   bytes(): Uint8Array {
-    const whole = new Uint8Array(this.#length);
-    let offset = 0;
-    for (const part of this.#parts) {
-      whole.set(part, offset);
-      offset += part.length;
-    }
-    return whole;
+    return joinBytes(this.#parts);
   }
 }
 

@@ -1,4 +1,5 @@
 import { FormatError } from '../errors.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { inParallel } from '../parallel.ts';
 import { parseModel } from './load.ts';
 import type { Model } from './model.ts';
@@ -65,7 +66,7 @@ async function readPart(
   const end = headerEnd(head);
   if (head.length < end) {
     const rest = await read(head.length, end - head.length, signal);
-    head = joined([head, rest]);
+    head = joinBytes([head, rest]);
     if (head.length < end) throw new FormatError('model', head.length, 'the file ends within its header');
   }
   const header = head.subarray(0, end);
@@ -87,7 +88,7 @@ async function readPart(
     loaded += bytes.length;
     onProgress?.(loaded, total);
   });
-  return joined(parts);
+  return joinBytes(parts);
 }
 
 /** A model of a part: its bytes are put where they lie in the file, with nothing but zeros between, which nobody reads. */
@@ -137,14 +138,4 @@ function collectStrings(value: unknown, into: Set<string>): void {
   if (typeof value === 'string') into.add(value);
   else if (typeof value === 'object' && value !== null)
     for (const item of Object.values(value)) collectStrings(item, into);
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -1,4 +1,5 @@
 import { FormatError, UnsupportedError } from '../errors.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { checkHead, checkHyper, checkLatent, type Verdict } from './bounds.ts';
 import { type Flow, pictureFlow, trunkFlow, uniform } from './flow.ts';
 import { type Fields, openGraph, readConv, readLayers, type Stage } from './graph.ts';
@@ -31,10 +32,7 @@ export async function loadModel(bytes: Uint8Array): Promise<Model> {
 export async function hashModel(bytes: Uint8Array): Promise<string> {
   const file = new TensorFile(bytes);
   const graph = new TextEncoder().encode(file.metadata.get('graph') ?? '');
-  const joined = new Uint8Array(graph.length + file.data.length);
-  joined.set(graph);
-  joined.set(file.data, graph.length);
-  return sha256(joined);
+  return sha256(joinBytes([graph, file.data]));
 }
 
 export interface ParseOptions {

@@ -1,4 +1,5 @@
 import { isLiifError, RequestError } from '../errors.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { modelConvs, type Network } from './convs.ts';
 import type { ConvValues } from './integer-conv.ts';
 import { loadModel, parseModel } from './load.ts';
@@ -119,20 +120,13 @@ async function writeFile(
     size += bytes.length;
   }
   const encoder = new TextEncoder();
-  metadata.set('hash', await sha256(joined(encoder.encode(metadata.get('graph')), data)));
+  metadata.set('hash', await sha256(joinBytes([encoder.encode(metadata.get('graph')), data])));
   const header = Object.fromEntries([['__metadata__', Object.fromEntries(metadata)], ...entries]);
   const json = encoder.encode(JSON.stringify(header));
   const padded = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(padded.buffer).setBigUint64(0, BigInt(padded.length - 8), true);
   padded.set(json, 8);
-  return joined(padded, data);
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(first.length + second.length);
-  bytes.set(first);
-  bytes.set(second, first.length);
-  return bytes;
+  return joinBytes([padded, data]);
 }
 
 function asObject(value: unknown): object {

@@ -1,4 +1,5 @@
 import { SourceError, type SourceFault } from '../errors.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { onAbort } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
@@ -53,7 +54,7 @@ class HttpSource implements Source {
       parts.push(part);
       found += part.length;
     }
-    return joined(parts, found);
+    return parts.length === 1 ? parts[0]! : joinBytes(parts);
   }
 
   /** As many of these bytes as an answer has; none where the source ends. */
@@ -181,7 +182,7 @@ class HttpSource implements Source {
       parts.push(part.value);
     }
     if (length !== undefined && found < length) throw new Retryable('the body ended early');
-    return joined(parts, found);
+    return parts.length === 1 ? parts[0]! : joinBytes(parts);
   }
 
   #failed(message: string, code?: SourceFault): SourceError {
@@ -241,17 +242,6 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     const timer = setTimeout(end, ms);
     const forget = onAbort(signal, end);
   });
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }
 
 function messageOf(error: unknown): string {

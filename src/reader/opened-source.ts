@@ -1,3 +1,4 @@
+import { joinBytes } from '../join-bytes.ts';
 import type { Source } from './source.ts';
 
 /** Most files show header and index in their first 16 KiB. */
@@ -53,10 +54,7 @@ export class OpenedSource implements Source {
       return known;
     }
     const rest = await this.#ask(offset + known.length, wanted - known.length, signal);
-    const bytes = new Uint8Array(known.length + rest.length);
-    bytes.set(known);
-    bytes.set(rest, known.length);
-    return bytes;
+    return joinBytes([known, rest]);
   }
 
   close(): Promise<void> {

@@ -12,6 +12,7 @@ import { ByteReader } from '../container/cursor.ts';
 import { type Header, readHeader } from '../container/header.ts';
 import { CRC_LENGTH, MAGIC, MAX_HEADER_LENGTH, PREFIX_LENGTH, VERSION } from '../container/layout.ts';
 import { FormatError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { CoalescedReads } from './coalesce.ts';
 import { OpenedSource } from './opened-source.ts';
 import type { Source } from './source.ts';
@@ -164,11 +165,7 @@ export async function openReader(source: Source, options: ReaderOptions = {}): P
     if (bytes.length >= length) return;
     if (source.size !== undefined && source.size < length)
       throw endsEarly(section, from, source.size - from, length - from);
-    const rest = await opened.getBytes(bytes.length, length - bytes.length, signal);
-    const joined = new Uint8Array(bytes.length + rest.length);
-    joined.set(bytes);
-    joined.set(rest, bytes.length);
-    bytes = joined;
+    bytes = joinBytes([bytes, await opened.getBytes(bytes.length, length - bytes.length, signal)]);
     if (bytes.length < length) throw endsEarly(section, from, bytes.length - from, length - from);
   };
   const headerLength = readPrefix(bytes);
