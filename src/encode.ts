@@ -17,7 +17,7 @@ import { depthOf, expectSamples, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
 import type { Model } from './network/model.ts';
-import { analysisWindow, cut, sitesOf } from './network/window.ts';
+import { analysisWindow, cut, scaledExtent, sitesOf } from './network/window.ts';
 import { inParallel } from './parallel.ts';
 import { VERSION } from './version.ts';
 
@@ -292,7 +292,7 @@ async function analyzeGroup(
   };
   const level = latentExtent(header, group.level);
   const analyze = (latents: Rect): Promise<Int16Array> => {
-    const picture = { height: level.height * model.latentStride, width: level.width * model.latentStride };
+    const picture = scaledExtent(level, model.latentStride);
     const pixels = picturePatch(
       raster,
       group.plane,

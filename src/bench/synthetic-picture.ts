@@ -1,7 +1,7 @@
 import { picturePatch } from '../analysis/picture.ts';
 import type { Engine, Extent } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
-import { analysisWindow } from '../network/window.ts';
+import { analysisWindow, scaledExtent, whole } from '../network/window.ts';
 
 /** The same picture on every machine: waves of several lengths, edges and a little noise, so that its rate is like a photograph's. */
 export function syntheticPicture(width: number, height: number): Raster {
@@ -29,11 +29,8 @@ export function analysisOf(
   signal?: AbortSignal,
 ): Promise<Int16Array> {
   const { model } = engine;
-  const picture = {
-    height: latents.height * model.latentStride,
-    width: latents.width * model.latentStride,
-  };
-  const rect = { top: 0, left: 0, ...latents };
+  const picture = scaledExtent(latents, model.latentStride);
+  const rect = whole(latents);
   const raster = syntheticPicture(picture.width, picture.height);
   const pixels = picturePatch(raster, 0, analysisWindow(model, rect, picture), model.imageShift);
   return engine.analyze(pixels, picture, rect, quality, signal);

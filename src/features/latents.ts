@@ -2,7 +2,7 @@ import { type ChunkId, chunkExtent, chunkNumber, latentExtent } from '../contain
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine/engine.ts';
 import { FormatError } from '../errors.ts';
 import { maxChunkBytes, symbolCount } from '../network/chunk-size.ts';
-import { latentWindow } from '../network/window.ts';
+import { latentWindow, scaledExtent } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 import type { Reader } from '../reader/reader.ts';
 import { type Lease, LeasedCache } from './leased-cache.ts';
@@ -52,9 +52,7 @@ export class LatentStore {
 
   /** Sites of a level. */
   sites(level: number): Extent {
-    const stride = this.#engine.model.latentStride;
-    const { height, width } = latentExtent(this.#reader.header, level);
-    return { height: height * stride, width: width * stride };
+    return scaledExtent(latentExtent(this.#reader.header, level), this.#engine.model.latentStride);
   }
 
   /** P over a window of the sites of one level and plane, which lies inside the level. Not kept here. */

@@ -13,10 +13,10 @@ export function layerExtents(layers: readonly Layer[], input: Extent): Extent[] 
   return extents;
 }
 
-function outputExtent(layer: Layer, { height, width }: Extent): Extent {
-  if (layer.op === 'shuffle') return { height: height * layer.factor, width: width * layer.factor };
-  if (layer.op === 'unshuffle') return { height: height / layer.factor, width: width / layer.factor };
-  return { height, width };
+function outputExtent(layer: Layer, input: Extent): Extent {
+  if (layer.op === 'shuffle') return scaledExtent(input, layer.factor);
+  if (layer.op === 'unshuffle') return scaledExtent(input, 1 / layer.factor);
+  return input;
 }
 
 /** Sites beyond its output that a layer reads on each side. */
@@ -41,6 +41,16 @@ function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
     };
   }
   return grow(output, reach(layer), extent);
+}
+
+/** All of a tensor. */
+export function whole({ height, width }: Extent): Rect {
+  return { top: 0, left: 0, height, width };
+}
+
+/** Rows and columns of a tensor that has `factor` for each of these. */
+export function scaledExtent({ height, width }: Extent, factor: number): Extent {
+  return { height: height * factor, width: width * factor };
 }
 
 /** A rect of a tensor in one that has `factor` rows and columns for each of its own. */

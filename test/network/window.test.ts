@@ -9,6 +9,7 @@ import {
   latentWindow,
   layerExtents,
   layerWindows,
+  whole,
 } from '../../src/network/window.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
@@ -21,8 +22,6 @@ function randomRect({ height, width }: Extent): Rect {
   const left = below(width);
   return { top, left, height: 1 + below(height - top), width: 1 + below(width - left) };
 }
-
-const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
 
 /** All of a random tensor. */
 function randomPatch(extent: Extent, channels: number): Patch {

@@ -3,7 +3,7 @@ import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
 import { clamp, round, sat16 } from '../../network/fixed-point.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model, Residual } from '../../network/model.ts';
-import { scaled, sitesOf } from '../../network/window.ts';
+import { scaled, sitesOf, whole } from '../../network/window.ts';
 import { expectErrors } from '../arguments.ts';
 import type { Extent, Patch, Rect, Samples } from '../engine.ts';
 import { addClamped, conv, planLayers, runLayer } from './layers.ts';
@@ -40,9 +40,8 @@ export function latentGradient(
 
   // From here on the window is everything there is, and begins at (0, 0).
   let gradient = atOrigin(headGradient(model, network, patch, errors));
-  const whole: Rect = { top: 0, left: 0, height: latents.height, width: latents.width };
   let residuals = 0;
-  for (const planned of planLayers(network.layers, sites, whole)) {
+  for (const planned of planLayers(network.layers, sites, whole(latents))) {
     const { layer, extent } = planned;
     if (layer.op === 'residual') {
       const number = residuals++;

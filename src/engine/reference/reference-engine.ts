@@ -2,7 +2,14 @@ import { type ChunkNetworks, decodeChunk, encodeChunk } from '../../entropy/chun
 import { EngineError } from '../../errors.ts';
 import { renderQuery } from '../../head/ensemble.ts';
 import type { Layer, Model } from '../../network/model.ts';
-import { analysisWindow, latentWindow, paddedExtent, sitesOf } from '../../network/window.ts';
+import {
+  analysisWindow,
+  latentWindow,
+  paddedExtent,
+  scaledExtent,
+  sitesOf,
+  whole,
+} from '../../network/window.ts';
 import { expectCover, expectGradient, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
 import { latentGradient } from './gradient.ts';
@@ -76,8 +83,7 @@ export function openReferenceEngine(model: Model): Engine {
       const window = latentWindow(model, sites, level);
       expectCover(latents, window, model.latentChannels, 'latents');
       const data = await run(model.synthesis, crop(latents, window), level, sites, quality, signal);
-      const stride = model.latentStride;
-      return new HeldFeatures(data, sites, { height: level.height * stride, width: level.width * stride });
+      return new HeldFeatures(data, sites, scaledExtent(level, model.latentStride));
     },
 
     async pixels(features, queries, signal) {
@@ -116,17 +122,13 @@ function chunkNetworks(model: Model): ChunkNetworks {
     output: Extent,
     quality: number,
   ) => runLayers(layers, { rect: whole(input), channels, data }, input, whole(output), quality);
-  const scaled = ({ height, width }: Extent, factor: number) => ({
-    height: height * factor,
-    width: width * factor,
-  });
   return {
     hyperAnalysis(y, extent, quality) {
-      const output = scaled(extent, 1 / model.hyperStride);
+      const output = scaledExtent(extent, 1 / model.hyperStride);
       return run(model.hyperAnalysis, y, model.latentChannels, extent, output, quality).data;
     },
     hyperSynthesis(z, extent, quality) {
-      const output = scaled(extent, model.hyperStride);
+      const output = scaledExtent(extent, model.hyperStride);
       return run(model.hyperSynthesis, z, model.hyperChannels, extent, output, quality).data;
     },
     prior(step, h, y, extent, quality) {
@@ -164,8 +166,6 @@ class HeldFeatures implements FeatureMap {
     this.#data = undefined;
   }
 }
-
-const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
 
 /** Lets other work run, then throws the signal's reason if it was aborted. */
 async function breathe(signal: AbortSignal | undefined): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Conv, Layer, Residual, Row } from '../../network/model.ts';
-import { grow, layerExtents, layerWindows } from '../../network/window.ts';
+import { grow, layerExtents, layerWindows, scaled } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './backend.ts';
 
@@ -126,13 +126,11 @@ function uploadRow(tf: TensorFlow, { row, channels, limit }: Row): DeviceLayer {
 function shuffle(tf: TensorFlow, factor: 2 | 4): DeviceLayer {
   return {
     run({ rect, tensor }, _extent, output) {
-      const enlarged: Rect = {
-        top: rect.top * factor,
-        left: rect.left * factor,
-        height: rect.height * factor,
-        width: rect.width * factor,
-      };
-      return cropTo(tf, { rect: enlarged, tensor: tf.depthToSpace(tensor, factor, 'NHWC') }, output);
+      return cropTo(
+        tf,
+        { rect: scaled(rect, factor), tensor: tf.depthToSpace(tensor, factor, 'NHWC') },
+        output,
+      );
     },
     dispose() {},
   };

@@ -1,6 +1,6 @@
 import { EngineError, isLiifError, messageOf, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
-import { latentWindow } from '../../network/window.ts';
+import { latentWindow, scaledExtent } from '../../network/window.ts';
 import { expectCover, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, PlainSpeed, Query, Rect, Samples } from '../engine.ts';
 import {
@@ -118,8 +118,7 @@ class DeviceEngine implements TensorFlowEngine {
     const tensor = await this.#failing(signal, () =>
       this.#synthesize(latents, level, sites, quality, signal),
     );
-    const stride = model.latentStride;
-    const whole = { height: level.height * stride, width: level.width * stride };
+    const whole = scaledExtent(level, model.latentStride);
     const features = new DeviceFeatures(tensor, sites, whole, (closed) => this.#features.delete(closed));
     this.#features.add(features);
     return features;

@@ -1,6 +1,7 @@
 import { groupAt } from '../../network/channel-groups.ts';
 import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
+import { scaledExtent, whole } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import { FreeList, type Region } from './heap.ts';
 import { clearBorder, gatherOperation, parityOperation } from './operations.ts';
@@ -36,7 +37,7 @@ export function chunkPlaces(model: Model, chunk: Extent, scratch: number): Chunk
   const hyper = hyperExtent(model, chunk);
   const list = new FreeList(scratch);
   const run = Math.max((chunk.width * latentChannels) / 4, hyper.width * hyperChannels);
-  const h = place(list, whole(scaled(hyper, hyperStride)), priorChannels);
+  const h = place(list, whole(scaledExtent(hyper, hyperStride)), priorChannels);
   const y = place(list, whole(chunk), latentChannels);
   return { h, y, stream: list.allocate(STREAM_BYTES), symbols: list.allocate(3 * run), end: list.end };
 }
@@ -67,7 +68,7 @@ export function planChunkNetwork(
 ): NetworkPlan {
   if (number >= PRIOR) return planPrior(networks, model, number - PRIOR, chunk, quality, places);
   const hyper = hyperExtent(model, chunk);
-  const padded = scaled(hyper, model.hyperStride);
+  const padded = scaledExtent(hyper, model.hyperStride);
   return number === HYPER_ANALYSIS
     ? planNetwork(networks.hyperAnalysis, model.latentChannels, padded, hyper, quality, places.end)
     : planNetwork(networks.hyperSynthesis, model.hyperChannels, hyper, padded, quality, places.end, places.h);
@@ -190,9 +191,3 @@ function groupOperations(
 function place(list: FreeList, rect: Rect, channels: number): Region {
   return { address: list.allocate(regionByteLength(rect, channels)), rect, channels };
 }
-
-const whole = ({ height, width }: Extent): Rect => ({ top: 0, left: 0, height, width });
-const scaled = ({ height, width }: Extent, factor: number): Extent => ({
-  height: height * factor,
-  width: width * factor,
-});

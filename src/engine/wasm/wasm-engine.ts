@@ -2,7 +2,7 @@ import { READ_AHEAD_BYTES } from '../../entropy/rans.ts';
 import { EngineError, messageOf, RequestError } from '../../errors.ts';
 import { maxChunkBytes, symbolCount } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
-import { latentWindow } from '../../network/window.ts';
+import { latentWindow, scaledExtent } from '../../network/window.ts';
 import { expectCover, expectQuality, refuseEncoding, withInnerMaps } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap } from '../engine.ts';
 import { type ChunkNeeds, chunkNeeds, networkCount } from './chunk-plan.ts';
@@ -169,8 +169,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     async features(latents, level, sites, quality, signal) {
       enter(quality, signal);
       expectCover(latents, latentWindow(model, sites, level), model.latentChannels, 'latents');
-      const stride = model.latentStride;
-      const whole = { height: level.height * stride, width: level.width * stride };
+      const whole = scaledExtent(level, model.latentStride);
       const job = layersJob(
         heap,
         threads.length,

@@ -1,6 +1,7 @@
 import { type AsyncChunkNetworks, decodeChunkAsync, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
+import { scaledExtent, whole } from '../../network/window.ts';
 import { expectEncoder } from '../arguments.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
 import { joinChannels } from '../reference/layers.ts';
@@ -86,19 +87,19 @@ export class DeviceChunks {
     const { latentChannels, hyperChannels, priorChannels, hyperStride } = model;
     return {
       hyperAnalysis: (y, extent, quality) => {
-        const output = whole(scaled(extent, 1 / hyperStride), hyperChannels);
-        return run(model.hyperAnalysis, y, whole(extent, latentChannels), output, quality);
+        const output = wholeTensor(scaledExtent(extent, 1 / hyperStride), hyperChannels);
+        return run(model.hyperAnalysis, y, wholeTensor(extent, latentChannels), output, quality);
       },
       hyperSynthesis: (z, extent, quality) => {
-        const output = whole(scaled(extent, hyperStride), priorChannels);
-        return run(model.hyperSynthesis, z, whole(extent, hyperChannels), output, quality);
+        const output = wholeTensor(scaledExtent(extent, hyperStride), priorChannels);
+        return run(model.hyperSynthesis, z, wholeTensor(extent, hyperChannels), output, quality);
       },
       prior: async (step, h, y, extent, quality) => {
         check();
         const { trunk, mean, deviation } = model.prior[step]!;
-        const input = whole(extent, step === 0 ? priorChannels : priorChannels + latentChannels);
-        const last = whole(extent, mean.inputs);
-        const outputs = [whole(extent, latentChannels), whole(extent, latentChannels)];
+        const input = wholeTensor(extent, step === 0 ? priorChannels : priorChannels + latentChannels);
+        const last = wholeTensor(extent, mean.inputs);
+        const outputs = [wholeTensor(extent, latentChannels), wholeTensor(extent, latentChannels)];
         const dispatches = [
           ...planLayers(trunk, input, extent, last.rect, quality, last),
           ...[mean, deviation].flatMap((conv, i) =>
@@ -174,10 +175,6 @@ function takeBatch(waiting: WaitingRun[]): WaitingRun[] {
   return waiting.splice(0, beyond < 0 ? waiting.length : beyond);
 }
 
-function whole({ height, width }: Extent, channels: number): Tensor {
-  return { rect: { top: 0, left: 0, height, width }, channels };
-}
-
-function scaled({ height, width }: Extent, factor: number): Extent {
-  return { height: height * factor, width: width * factor };
+function wholeTensor(extent: Extent, channels: number): Tensor {
+  return { rect: whole(extent), channels };
 }

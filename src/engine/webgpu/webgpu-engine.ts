@@ -1,6 +1,6 @@
 import { EngineError, RequestError } from '../../errors.ts';
 import type { Model } from '../../network/model.ts';
-import { latentWindow } from '../../network/window.ts';
+import { latentWindow, scaledExtent } from '../../network/window.ts';
 import { expectCover, expectQuality, refuseEncoding } from '../arguments.ts';
 import type { EncodedChunk, Engine, Extent, FeatureMap, Patch, Query, Rect, Samples } from '../engine.ts';
 import type { analysisStart } from './analysis-start.ts';
@@ -185,14 +185,8 @@ class DeviceEngine implements WebGpuEngine {
     const output: Tensor = { rect: sites, channels: model.head.hidden };
     const check = () => this.#enter(undefined, signal);
     const buffer = await this.#windows.make(model.synthesis, latents, level, output, quality, check);
-    const stride = model.latentStride;
-    return new DeviceFeatures(
-      this,
-      buffer,
-      sites,
-      { height: level.height * stride, width: level.width * stride },
-      tensorBytes(output),
-    );
+    const whole = scaledExtent(level, model.latentStride);
+    return new DeviceFeatures(this, buffer, sites, whole, tensorBytes(output));
   }
 
   async pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]> {
