@@ -1,32 +1,35 @@
 import type { Extent, Rect } from '../engine/engine.ts';
-import type { Layer, Model } from './model.ts';
+import type { Conv, Model, Residual, Row, Shuffle, Unshuffle } from './model.ts';
 
 /**
  * Which part of its input a layer needs for a part of its output (spec 3.5). Rects shrink layer by layer, and are clipped to the picture:
  * beyond it the input is zero, inside it the true neighbors are needed, so that every window has the bytes of the whole.
  */
 
+/** What windows depend on: not on weights, wherever those lie. */
+type LayerShape = Pick<Conv, 'op' | 'kernel'> | Pick<Residual | Row, 'op'> | Unshuffle | Shuffle;
+
 /** Rows and columns of the input and of every layer's output: `layers.length + 1` of them. */
-export function layerExtents(layers: readonly Layer[], input: Extent): Extent[] {
+export function layerExtents(layers: readonly LayerShape[], input: Extent): Extent[] {
   const extents = [input];
   for (const layer of layers) extents.push(outputExtent(layer, extents.at(-1)!));
   return extents;
 }
 
-function outputExtent(layer: Layer, input: Extent): Extent {
+function outputExtent(layer: LayerShape, input: Extent): Extent {
   if (layer.op === 'shuffle') return scaledExtent(input, layer.factor);
   if (layer.op === 'unshuffle') return scaledExtent(input, 1 / layer.factor);
   return input;
 }
 
 /** Sites beyond its output that a layer reads on each side. */
-function reach(layer: Layer): number {
+function reach(layer: LayerShape): number {
   if (layer.op === 'conv') return (layer.kernel - 1) / 2;
   return layer.op === 'residual' ? 2 : 0;
 }
 
 /** What one layer needs of its input for `output`, clipped to `extent`, the whole of that input. */
-function layerWindow(layer: Layer, output: Rect, extent: Extent): Rect {
+function layerWindow(layer: LayerShape, output: Rect, extent: Extent): Rect {
   const { top, left, height, width } = output;
   if (layer.op === 'unshuffle') return scaled(output, layer.factor);
   if (layer.op === 'shuffle') {
@@ -74,7 +77,7 @@ export function grow({ top, left, height, width }: Rect, margin: number, extent:
  * The rect of the input and of every layer's output that `output` (of the last layer) needs: `layers.length + 1` of them, the last being
  * `output`. `input`: rows and columns of the whole input of the first layer.
  */
-export function layerWindows(layers: readonly Layer[], output: Rect, input: Extent): Rect[] {
+export function layerWindows(layers: readonly LayerShape[], output: Rect, input: Extent): Rect[] {
   const extents = layerExtents(layers, input);
   const windows = [output];
   for (let i = layers.length - 1; i >= 0; i--)
@@ -83,7 +86,7 @@ export function layerWindows(layers: readonly Layer[], output: Rect, input: Exte
 }
 
 /** What a list of layers needs of its input for `output`. */
-export function inputRect(layers: readonly Layer[], output: Rect, input: Extent): Rect {
+export function inputRect(layers: readonly LayerShape[], output: Rect, input: Extent): Rect {
   return layerWindows(layers, output, input)[0]!;
 }
 

@@ -1,4 +1,3 @@
-import type { Layer } from '../../network/model.ts';
 import { grow, layerExtents, layerWindows, scaled } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Region } from './heap.ts';
@@ -38,10 +37,8 @@ export function planLayers(
   output?: Region,
   inside?: InsideResidual,
 ): Plan {
-  // Only op, kernel and factor matter for windows.
-  const shapes = layers as unknown as readonly Layer[];
-  const extents = layerExtents(shapes, extent);
-  const windows = layerWindows(shapes, window, extent);
+  const extents = layerExtents(layers, extent);
+  const windows = layerWindows(layers, window, extent);
   const operations: Operation[] = [];
   let current = input;
   for (let i = 0; i < layers.length; ) {
@@ -89,16 +86,15 @@ export function planLayers(
 
 /** The rect that the input of `layers` must be stored in, zeros beyond the picture included, for an output window. */
 export function inputRegionRect(layers: readonly PackedLayer[], window: Rect, extent: Extent): Rect {
-  const shapes = layers as unknown as readonly Layer[];
-  const windows = layerWindows(shapes, window, extent);
-  return padded(layers, 0, windows[0]!, windows, layerExtents(shapes, extent));
+  const windows = layerWindows(layers, window, extent);
+  return padded(layers, 0, windows[0]!, windows, layerExtents(layers, extent));
 }
 
 /** The rect that the last of `layers` writes for an output window: a shuffle makes whole groups of sites. */
 export function outputRegionRect(layers: readonly PackedLayer[], window: Rect, extent: Extent): Rect {
   const last = layers.at(-1)!;
   if (last.op !== 'shuffle') return window;
-  const low = layerWindows(layers as unknown as readonly Layer[], window, extent).at(-2)!;
+  const low = layerWindows(layers, window, extent).at(-2)!;
   return union(window, scaled(low, last.factor));
 }
 
