@@ -5,7 +5,7 @@ import { depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import { toSrgb } from '../image/to-srgb.ts';
 import { haveColorsAlike } from '../metrics/comparable.ts';
-import { type MsSsim, msSsim } from '../metrics/ms-ssim.ts';
+import { type MsSsim, msSsim, SMALLEST_SIDE } from '../metrics/ms-ssim.ts';
 import { psnr } from '../metrics/psnr.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { httpSource } from '../reader/http-source.ts';
@@ -70,7 +70,7 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
   const decibels = psnr(first.raster, second.raster);
   const identical = decibels === Number.POSITIVE_INFINITY;
   const structure: MsSsim | undefined =
-    Math.min(width, height) >= 11 ? msSsim(first.raster, second.raster) : undefined;
+    Math.min(width, height) >= SMALLEST_SIDE ? msSsim(first.raster, second.raster) : undefined;
   const sides = [
     { path: a, ...first },
     { path: b, ...second },
@@ -83,7 +83,7 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
   }));
   const similarity = structure
     ? `MS-SSIM ${structure.value.toFixed(5)}${structure.scales < 5 ? ` (${structure.scales} of 5 scales)` : ''}`
-    : 'MS-SSIM needs 11 pixels on a side';
+    : `MS-SSIM needs ${SMALLEST_SIDE} pixels on a side`;
   terminal.result(
     {
       width,

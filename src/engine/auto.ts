@@ -2,7 +2,7 @@ import { EngineError, isLiifError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Engine, EngineName } from './engine.ts';
 import type { EngineEntry, EngineOptions } from './engine-entry.ts';
-import { type EngineSpeed, measureSpeed } from './speed.ts';
+import { type EngineSpeed, measureSpeed, TILE_SIDE } from './speed.ts';
 
 /** What `auto` found on a machine. */
 export interface Choice {
@@ -118,5 +118,5 @@ async function scoreOf(engine: Engine, signal: AbortSignal | undefined): Promise
 
 /** Both stages one after the other: 1 / (1/features + 1/head). */
 export function scoreOfSpeed({ megapixels, tiles }: EngineSpeed): number {
-  return 1 / (1 / megapixels + 1 / (tiles * 0.065536));
+  return 1 / (1 / megapixels + 1 / (tiles * (TILE_SIDE ** 2 / 1e6)));
 }

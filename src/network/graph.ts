@@ -4,7 +4,7 @@ import { type Flow, outputLimits, through } from './flow.ts';
 import type { Conv, Layer, Residual, Row } from './model.ts';
 import { entriesOf, type TensorFile } from './safetensors.ts';
 
-const MAX_CHANNELS = 4096;
+export const MAX_CHANNELS = 4096;
 const MAX_LAYERS = 64;
 const MAX_LIMIT = 32767;
 

@@ -2,7 +2,7 @@ import { FormatError, UnsupportedError } from '../errors.ts';
 import { joinBytes } from '../join-bytes.ts';
 import { checkHead, checkHyper, checkLatent, type Verdict } from './bounds.ts';
 import { type Flow, pictureFlow, trunkFlow, uniform } from './flow.ts';
-import { type Fields, openGraph, readConv, readLayers, type Stage } from './graph.ts';
+import { type Fields, MAX_CHANNELS, openGraph, readConv, readLayers, type Stage } from './graph.ts';
 import type { CdfTables, Conv, Head, HyperQuantizer, LatentQuantizer, Model, PriorStep } from './model.ts';
 import { TensorFile } from './safetensors.ts';
 import { sha256 } from './sha256.ts';
@@ -11,7 +11,6 @@ import { sha256 } from './sha256.ts';
 const QUALITIES = 100;
 const LATENT_STRIDE = 16;
 const HYPER_STRIDE = 4;
-const MAX_CHANNELS = 4096;
 const MAX_TABLES = 256;
 const PRIOR_STEPS = 4;
 
