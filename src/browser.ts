@@ -2,7 +2,7 @@
  * The decoder for browsers: `.liif` files behind any static host (read by ranges) or dropped into the page, decoded by WebGPU or WebAssembly. Only the
  * weights that decoding needs are fetched, once.
  */
-import { type EngineOfModel, LiifImage, openImage } from './decode.ts';
+import { type EngineOfModel, type LiifImage, openImage } from './decode.ts';
 import type { Engine } from './engine/engine.ts';
 import { type BrowserEngineOptions, openBrowserEngine } from './engine/open-browser-engine.ts';
 import { UnsupportedError } from './errors.ts';
@@ -15,27 +15,10 @@ import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
 import { blobSource } from './reader/blob-source.ts';
 import { httpSource } from './reader/http-source.ts';
 
-export type { ColorSpace } from './color-space.ts';
-export type { Header } from './container/header.ts';
-export type { CallOptions, EngineOfModel, RenderRequest } from './decode.ts';
-export type { Engine, EngineName } from './engine/engine.ts';
+export * from './common-exports.ts';
 export type { BrowserEngineOptions } from './engine/open-browser-engine.ts';
-export type { LiifErrors, LiifErrorTag } from './errors.ts';
-export {
-  EngineError,
-  FormatError,
-  isLiifError,
-  LiifError,
-  RequestError,
-  SourceError,
-  UnsupportedError,
-} from './errors.ts';
-export type { Region } from './head/query.ts';
-export type { Raster } from './image/raster.ts';
 export type { ModelCache } from './network/decoder-model.ts';
-export type { RenderQuery } from './pixels/render.ts';
-export { VERSION } from './version.ts';
-export { LiifImage, nativeZoom, TILE_SIZE };
+export { nativeZoom, TILE_SIZE };
 
 export interface EngineOptions extends BrowserEngineOptions {
   /** Address of the model file that comes with this package (`liif/model`), or of one's own, on a host that answers ranges. */

@@ -1,0 +1,21 @@
+/** What programs get from `index.ts` and `browser.ts` alike. */
+
+export type { ColorSpace } from './color-space.ts';
+export type { Header } from './container/header.ts';
+export type { CallOptions, EngineOfModel, RenderRequest } from './decode.ts';
+export { LiifImage } from './decode.ts';
+export type { Engine, EngineName } from './engine/engine.ts';
+export type { LiifErrors, LiifErrorTag } from './errors.ts';
+export {
+  EngineError,
+  FormatError,
+  isLiifError,
+  LiifError,
+  RequestError,
+  SourceError,
+  UnsupportedError,
+} from './errors.ts';
+export type { Region } from './head/query.ts';
+export type { Raster } from './image/raster.ts';
+export type { RenderQuery } from './pixels/render.ts';
+export { VERSION } from './version.ts';
