@@ -6,6 +6,7 @@ import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
 import { isReduction, planSampling, type Region } from './head/query.ts';
 import {
+  add,
   compare,
   divide,
   type Exact,
@@ -283,8 +284,8 @@ export function resolveRequest(
     const inside =
       x.numerator >= 0n &&
       y.numerator >= 0n &&
-      compare(end(x, width), toRational(picture.width)) <= 0 &&
-      compare(end(y, height), toRational(picture.height)) <= 0;
+      compare(add(x, width), toRational(picture.width)) <= 0 &&
+      compare(add(y, height), toRational(picture.height)) <= 0;
     if (!inside)
       throw new RequestError(
         `The region ${[x, y, width, height].map((v) => toNumber(v)).join(',')} reaches outside the picture of ${picture.width} x ${picture.height} pixels`,
@@ -298,13 +299,6 @@ export function resolveRequest(
 
 function closedError(): EngineError {
   return new EngineError('The picture has been closed');
-}
-
-function end(start: Rational, length: Rational): Rational {
-  return {
-    numerator: start.numerator * length.denominator + length.numerator * start.denominator,
-    denominator: start.denominator * length.denominator,
-  };
 }
 
 function outputSize(

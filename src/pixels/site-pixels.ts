@@ -1,8 +1,6 @@
 import type { Axis, Engine, FeatureMap, Rect, Samples } from '../engine/engine.ts';
+import { NATIVE_CELL, nativeAxis } from '../head/query.ts';
 import type { Raster } from '../image/raster.ts';
-
-/** A site is as wide as a pixel: 1 in Q12. */
-const ONE = 4096;
 
 /**
  * Whether the pixels of an axis are those of consecutive sites inside the level: fraction 0 and cell 1 (spec 4.2), as native pixels are, and the
@@ -11,7 +9,7 @@ const ONE = 4096;
 export function liesOnSites({ index, fraction, cell }: Axis): boolean {
   const last = index.length - 1;
   return (
-    cell === ONE &&
+    cell === NATIVE_CELL &&
     index[0]! >= 0 &&
     index[last]! - index[0]! === last &&
     fraction.every((part) => part === 0)
@@ -26,12 +24,7 @@ export async function sitePixels(
   channels: 1 | 3,
   signal?: AbortSignal,
 ): Promise<Raster> {
-  const axis = (first: number, count: number): Axis => ({
-    index: Int32Array.from({ length: count }, (_, i) => first + i),
-    fraction: new Int16Array(count),
-    cell: ONE,
-  });
-  const query = { rows: axis(top, height), columns: axis(left, width), depth: 8 } as const;
+  const query = { rows: nativeAxis(top, height), columns: nativeAxis(left, width), depth: 8 } as const;
   const [samples] = await engine.pixels(features, [query], signal);
   const raster: Raster = { width, height, channels, data: samples! };
   if (channels === 3) return raster;
