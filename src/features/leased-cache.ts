@@ -1,4 +1,4 @@
-import { onAbort } from '../on-abort.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 
 /** A value that stays open until `release`, whatever the cache decides meanwhile. Release once. */
 export interface Lease<V> {
@@ -75,7 +75,7 @@ export class LeasedCache<V> {
     const pending = this.#pending.get(key) ?? this.#start(key, load);
     pending.waiters++;
     try {
-      const entry = await abandonable(pending.promise, signal);
+      const entry = await unlessAborted(signal, pending.promise);
       return this.#leaseOf(entry);
     } finally {
       pending.waiters--;
@@ -162,13 +162,4 @@ export class LeasedCache<V> {
     entry.leases = -1; // closed: never again
     this.#options.close?.(entry.value);
   }
-}
-
-/** The promise, or the signal's reason as soon as it is aborted. */
-function abandonable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const forget = onAbort(signal, () => reject(signal.reason));
-    promise.then(resolve, reject).finally(forget);
-  });
 }
