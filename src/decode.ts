@@ -238,7 +238,7 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
   }
 }
 
-/** What a request gives, as `image/write.ts` takes it, whose types pages need not have. Throws RequestError. */
+/** The image of a request in the form that `image/write.ts` takes. Its type is not named here: pages do not have that module. Throws RequestError. */
 export function imageBands(image: LiifImage, request: RenderRequest, options: CallOptions) {
   const { width, height, depth } = image.resolve(request);
   const { channels, alpha, colorSpace } = image.header;

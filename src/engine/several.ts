@@ -8,8 +8,8 @@ const MAX_FAILURES = 3;
 
 /**
  * Engines of one kind, a graphics card each, as one: a call goes to the engine that has least to do, the first of them where that is equal, and pixels
- * to the one that has the features. What one fails at (EngineError) the others are asked for; features on a card that is lost are the caller's to make
- * again (`fallback.ts`). All belong to the result. A single engine is returned as it is.
+ * to the one that has the features. What one fails at (EngineError) the others are asked for; features of a lost card have to be made again by the
+ * caller (`fallback.ts`). All belong to the result. A single engine is returned as it is.
  */
 export function severalAsOne(engines: readonly Engine[]): Engine {
   if (engines.length === 0) throw new EngineError('There is no engine to choose from');

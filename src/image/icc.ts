@@ -4,7 +4,7 @@ import { FROM_XYZ, hasPrimariesOf, type Matrix } from './shaper.ts';
 import { linearOf } from './to-srgb.ts';
 
 export interface ProfiledColors {
-  /** The color space that the profile says nothing but, so that samples need no conversion and lose nothing. */
+  /** Set where the profile describes exactly this color space, so that samples need no conversion and lose nothing. */
   readonly colorSpace?: ColorSpace;
   /** Whether its primaries lie beyond those of sRGB. */
   readonly wide: boolean;

@@ -34,7 +34,7 @@ export function colorPlan(
   return { colorSpace, converts: true };
 }
 
-/** Asks for sRGB of 16 bits, by the image's profile: without this, sharp makes Display P3 of 16 bits. Images of 8 bits are not to be asked for it. */
+/** Asks for sRGB of 16 bits, by the image's profile: without this, sharp makes Display P3 of 16 bits. Not for images of 8 bits. */
 export function asSixteenBits(image: Sharp): Sharp {
   return image.withIccProfile('srgb', { attach: false }).toColorspace('rgb16').raw({ depth: 'ushort' });
 }

@@ -9,7 +9,7 @@ export interface Raster {
   readonly channels: 1 | 2 | 3 | 4;
   /** width * height * channels samples, full range 0..255 or 0..65535. */
   readonly data: Uint8Array | Uint16Array;
-  /** Default sRGB, which gray is always. */
+  /** Absent: sRGB. Gray is always sRGB. */
   readonly colorSpace?: ColorSpace;
 }
 

@@ -127,7 +127,7 @@ function shiftOf({ weight, inputs }: Conv): number {
   return bits(meanSquare(weight, inputs));
 }
 
-/** Sum of the squares by which one of `columns` counts, on the mean. */
+/** Mean over `columns` of the sum of squared weights. */
 function meanSquare(weight: Int16Array, columns: number): number {
   let sum = 0;
   for (const w of weight) sum += w * w;

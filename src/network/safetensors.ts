@@ -91,13 +91,12 @@ export interface TensorFileHeader {
   readonly fileLength: number;
 }
 
-/** Where the JSON ends, from the first bytes of a file of at most `fileLength` bytes. */
-export function headerEnd(bytes: Uint8Array, fileLength = MAX_MODEL_BYTES): number {
+/** Where the JSON ends, from the first bytes of a file, of `fileLength` bytes where that is known. */
+export function headerEnd(bytes: Uint8Array, fileLength?: number): number {
   if (bytes.length < 8) throw fault(0, `expected at least 8 bytes but the file has ${bytes.length}`);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  if (length > BigInt(Math.min(MAX_HEADER_BYTES, fileLength - 8))) {
-    throw fault(0, `a header of ${length} bytes in a file of ${fileLength}`);
-  }
+  if (length > BigInt(Math.min(MAX_HEADER_BYTES, (fileLength ?? MAX_MODEL_BYTES) - 8)))
+    throw fault(0, `a header of ${length} bytes${fileLength ? ` in a file of ${fileLength}` : ''}`);
   return 8 + Number(length);
 }
 

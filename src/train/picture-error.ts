@@ -24,7 +24,7 @@ export function frameWeights(side: number): Float32Array {
 }
 
 /**
- * Mean squared error of each picture, (B), whose gradient is that of an error which counts structure too (`pullToStructure`). Samples (B,S,S,3), 0..255;
+ * Weighted mean of the squared errors of each picture, (B), whose gradient is that of an error which counts structure too (`pullToStructure`). Samples (B,S,S,3), 0..255;
  * `shares`: (B); `weights` of pixels: (S,S).
  */
 export function pictureError(

@@ -12,7 +12,7 @@ export interface ImageInfo {
   readonly width: number;
   readonly height: number;
   readonly alpha: boolean;
-  /** Of its images, which have the profile of it; absent: sRGB. */
+  /** Color space of its images, which carry the profile; absent: sRGB. */
   readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly bitsPerPixel: number;

@@ -142,8 +142,8 @@ export class Catalog {
   }
 
   /**
-   * Looks at the roots again: at what has changed where they are watched, in any case at `directory`, and else at all. Whoever calls during a look, which may
-   * have passed what has changed, waits for one more, which all of them share.
+   * Looks at the roots again: with watches only at what has changed and at `directory`, without them at everything. A call during a look, which may have passed
+   * what has changed, waits for one more, which all such calls share.
    */
   rescan(directory?: string): Promise<void> {
     if (directory !== undefined) this.#watches?.touch(directory);

@@ -30,8 +30,7 @@ export interface ServedPicture {
   /** What `prepare` takes, if there is any of it to do. */
   preparing?(query: RenderQuery): Estimate;
   /**
-   * Does what queries of this picture share and none may be charged with alone, if there is any, and leaves it in a cache; where it has been pushed out, `render` does
-   * it again. Rejects like `render`, and with Problem 503 where the server has no time for it.
+   * Does the work that all queries of this picture share, such as decoding its file, and caches the result; `render` repeats it where the cache has dropped it. Rejects like `render`, and with Problem 503 where the server has no time for it.
    */
   prepare?(query: RenderQuery, signal: AbortSignal): Promise<void>;
   /**

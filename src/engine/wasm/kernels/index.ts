@@ -43,7 +43,7 @@ export function clear(start: usize, bytes: usize, rows: i32, pitch: usize): void
  * The head, spec 4.3 to 4.5, for output rows from .. to-1 of a query.
  *
  * features: P over a window whose first site is (top, left), of a level of levelHeight x levelWidth sites; sitePixel = hidden * 2 bytes.
- * axes: index int32 and fraction int16 for each row and column. terms: scratch, (2 + 2 * columns) * hidden int16 bytes * 2.
+ * axes: index int32 and fraction int16 for each row and column. terms: scratch of (2 + 2 * columns) * hidden int16.
  * head: rowWeight, columnWeight, cell (int16, hidden each), then outputWeight (3 * hidden int16), then outputBias (3 int32, rounding for
  * `shift` added). output: outputRow bytes a row; by `form` 0: RGB of 8 bits, 1: RGB of 16 bits, 2: for a reduction, 8 bits as int16, the colors
  * `plane` bytes apart, 3: the same, gray (4.6).
