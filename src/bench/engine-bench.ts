@@ -10,7 +10,7 @@ import { analysisOf, syntheticPicture } from './synthetic-picture.ts';
 export interface EngineFigures {
   readonly engine: EngineName;
   readonly exact: boolean;
-  /** What it computes on; absent: the processor. */
+  /** The device that the engine computes on; absent: the processor. */
   readonly device?: string;
   readonly threads: number;
   /** A dense kernel and a copy on the same device. */
@@ -30,7 +30,7 @@ export interface EngineFigures {
     readonly latents: Extent;
     readonly decodeMegapixels: number;
     readonly encodeMegapixels: number;
-    /** Of the chunk's bytes. */
+    /** Megabits of the chunk's bytes that are decoded. */
     readonly decodeMegabits: number;
   };
   /** A whole picture in memory, to a file in memory and back. */
@@ -53,7 +53,7 @@ export interface TileFigures {
 }
 
 export interface BenchOptions {
-  /** For each figure. */
+  /** How long each figure is measured. */
   readonly seconds: number;
   readonly signal?: AbortSignal | undefined;
   /** Called before each step. */

@@ -21,7 +21,7 @@ export interface Header {
   /** Absent: sRGB, whether the file says so or nothing; gray is the same in all. */
   readonly colorSpace?: ColorSpace;
   readonly quality: number;
-  /** 32 bytes. */
+  /** Hash of the model, 32 bytes. */
   readonly model: Uint8Array;
   readonly encoder: string;
   readonly chunkSize: number;

@@ -5,7 +5,7 @@ import type { ContainerWriter } from './write.ts';
 export class OrderedChunks {
   readonly #writer: ContainerWriter;
   readonly #order: readonly ChunkId[];
-  /** Finished, but one before them is not. */
+  /** Chunks that are finished while one before them is not. */
   readonly #waiting = new Map<string, Uint8Array>();
   #next = 0;
   #writing = Promise.resolve();

@@ -18,7 +18,7 @@ export interface CodingTables {
   /** Symbol (its high part) = position + origin. */
   readonly origin: Int32Array;
   readonly rawBits: Uint8Array;
-  /** Position of the bypass. */
+  /** Position of each table's bypass. */
   readonly bypass: Int32Array;
   /** First position that raw bits follow: 0 with raw bits, else that of the bypass. */
   readonly firstRaw: Int32Array;
@@ -26,7 +26,7 @@ export interface CodingTables {
 
 const compiled = new WeakMap<CdfTables, CodingTables>();
 
-/** Compiled once per model. */
+/** The tables of a model in the form that coding wants, compiled once. */
 export function codingTables(tables: CdfTables): CodingTables {
   let result = compiled.get(tables);
   if (result === undefined) {

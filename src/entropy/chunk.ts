@@ -146,7 +146,7 @@ function* encoding(
 interface SymbolRun {
   /** Table of each symbol. */
   readonly indices: Uint8Array;
-  /** To be filled: by reading, or by choosing. */
+  /** Symbols: filled in by who reads them, or chooses them. */
   readonly symbols: Int16Array;
 }
 

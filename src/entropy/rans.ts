@@ -9,7 +9,7 @@ import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
  * States are held as int32, whose bits are those of the unsigned state: faster than uint32 in JavaScript.
  */
 
-/** Four states of 32 bits. */
+/** The shortest chunk: four states of 32 bits. */
 export const MIN_CHUNK_BYTES = 16;
 /** What four symbols can read at most, two words each: so far beyond its end a truncated chunk is read before it is refused. */
 export const READ_AHEAD_BYTES = 16;

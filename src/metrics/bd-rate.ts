@@ -27,14 +27,14 @@ export function msSsimDecibels(value: number): number {
   return -10 * Math.log10(1 - value);
 }
 
-/** y over x with slopes at the points. */
+/** A curve of y over x: points, and its slopes there. */
 interface Curve {
   readonly x: readonly number[];
   readonly y: readonly number[];
   readonly slope: readonly number[];
 }
 
-/** ln(rate) over quality. */
+/** The curve of ln(rate) over quality. */
 function curveOf(points: readonly RatePoint[]): Curve {
   if (points.length < 4) throw new RequestError(`Expected at least 4 points but received ${points.length}`);
   const sorted = [...points].sort((a, b) => a.quality - b.quality);

@@ -1,6 +1,6 @@
 import { msSsimSlope, type Plane } from './ms-ssim-slope.ts';
 
-/** Rec. 601. */
+/** Weights of R, G and B in luma: Rec. 601. */
 const LUMA = [0.299, 0.587, 0.114] as const;
 
 /** Luma of (height, width, 3) samples: of `scale` times each, plus `offset`, which make them 0..255. */

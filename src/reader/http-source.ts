@@ -17,7 +17,7 @@ export interface HttpSourceOptions {
 const MAX_WHOLE_BYTES = 64 * 2 ** 20;
 /** Servers may send less of a range than was asked for, but so much at least, so that a range is not a thousand requests. */
 const LEAST_PART_BYTES = 16 * 2 ** 10;
-/** Slower servers are given up. */
+/** Answers that come more slowly are given up. */
 const MIN_BYTES_PER_MS = 16;
 const FIRST_PAUSE_MS = 100;
 
@@ -231,7 +231,7 @@ class Deadline {
   }
 }
 
-/** Ends early when aborted. */
+/** Waits so many milliseconds; an abort ends it early, without an error. */
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
