@@ -59,6 +59,17 @@ export const MAX_STRIP_PIXELS = 1 << 24;
 /** Grid pixels that an engine reduces in one call, all their features held: a tile of 256 pixels at 1/4, or of 512 at 1/2, with its margins. */
 const MAX_GRID_PIXELS = 1100 ** 2;
 
+/** What all parts of one call need. */
+interface RenderCall {
+  readonly picture: RenderPicture;
+  readonly engine: Engine;
+  readonly blocks: BlockOptions;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** A grid of a level. */
+type LevelGrid = Query & { readonly level: number };
+
 /** A run of output rows (or columns) from .. to-1 served by sites first .. last of one block. */
 interface Run {
   readonly from: number;
@@ -95,6 +106,7 @@ export async function renderPiece(
   signal?: AbortSignal,
   into?: Uint8Array,
 ): Promise<Raster> {
+  const call = { picture, engine, blocks, signal };
   const { region, depth, width, height } = query;
   const bottom = top + pieceHeight;
   const right = left + pieceWidth;
@@ -104,7 +116,7 @@ export async function renderPiece(
   if (!isReduction(plan)) {
     const rows = sampleAxis(region.y, region.height, height, reduction, sites.height, top, bottom);
     const columns = sampleAxis(region.x, region.width, width, reduction, sites.width, left, right);
-    return renderGrid(picture, engine, { level, rows, columns, depth, into }, blocks, signal);
+    return renderGrid(call, { level, rows, columns, depth, into });
   }
   const axis = (side: 'height' | 'width', start: Exact, m: number, first: number, end: number) => {
     const extent = BigInt(Math.ceil(picture[side] / Number(reduction))) * reduction;
@@ -125,17 +137,13 @@ export async function renderPiece(
     const grid = { rows: rows.sampled, columns: columns.sampled, depth };
     const reduction = { grid, rows: rows.reduced, columns: columns.reduced, into };
     const work = rowRuns.flatMap((row) => columnRuns.map((column) => ({ row, column })));
-    return reduceAtOnce(picture, engine, level, reduction, work, blocks, signal);
+    return reduceAtOnce(call, level, reduction, work);
   }
   const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
   const reducer = new Reducer(channels, depth, rows.reduced, columns.reduced);
   for (const [first, end] of strips(rows.sampled, columns.sampled.index.length, sites.height, blocks)) {
     const grid = { level, rows: slice(rows.sampled, first, end), columns: columns.sampled, depth };
-    const {
-      data,
-      width: columnCount,
-      height: rowCount,
-    } = await renderGrid(picture, engine, grid, blocks, signal);
+    const { data, width: columnCount, height: rowCount } = await renderGrid(call, grid);
     const step = Math.max(1, Math.floor(PIXELS_PER_TURN / columnCount));
     for (let row = 0; row < rowCount; row += step) {
       // Others get their turn: what is filtered here runs on the calling thread.
@@ -158,15 +166,13 @@ const sitesOf = (found: readonly Run[]): number =>
 
 /** A reduction by the engine, plane by plane: the samples that `Reducer` gives. */
 async function reduceAtOnce(
-  picture: RenderPicture,
-  engine: Engine,
+  call: RenderCall,
   level: number,
   { grid, rows, columns, into }: Omit<Reduction, 'gray' | 'parts'>,
   work: readonly { readonly row: Run; readonly column: Run }[],
-  blocks: BlockOptions,
-  signal?: AbortSignal,
 ): Promise<Raster> {
-  const leaseKnown = knownPixels(picture, { level, ...grid }, blocks, signal);
+  const { picture, engine, signal } = call;
+  const leaseKnown = knownPixels(call, { level, ...grid });
   const planeOf = async (plane: number, gray: boolean): Promise<Uint8Array> => {
     const leases: Lease<FeatureMap | Raster>[] = [];
     const parts: GridPart[] = [];
@@ -211,12 +217,10 @@ async function reduceAtOnce(
 
 /** Pixels at the positions of two axes of a level: spec 4.3 to 4.6. */
 async function renderGrid(
-  picture: RenderPicture,
-  engine: Engine,
-  { level, rows, columns, depth, into }: Query & { readonly level: number },
-  blocks: BlockOptions,
-  signal?: AbortSignal,
+  call: RenderCall,
+  { level, rows, columns, depth, into }: LevelGrid,
 ): Promise<Raster> {
+  const { picture, engine, blocks, signal } = call;
   const sites = picture.sites(level);
   const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
   const height = rows.index.length;
@@ -230,7 +234,7 @@ async function renderGrid(
       for (let plane = 0; plane < (picture.alpha ? 2 : 1); plane++) work.push({ plane, rowRun, columnRun });
     }
   }
-  const leaseKnown = knownPixels(picture, { level, rows, columns, depth }, blocks, signal);
+  const leaseKnown = knownPixels(call, { level, rows, columns, depth });
   await inParallel(engine.threads + 1, work, async ({ plane, rowRun, columnRun }) => {
     const known = leaseKnown?.(plane, rowRun, columnRun);
     if (known) {
@@ -284,12 +288,7 @@ async function renderGrid(
 }
 
 /** How to lease the kept pixels of the block of two runs; undefined for queries whose pixels are not those of sites. */
-function knownPixels(
-  picture: RenderPicture,
-  { level, rows, columns, depth }: Query & { readonly level: number },
-  blocks: BlockOptions,
-  signal?: AbortSignal,
-) {
+function knownPixels({ picture, blocks, signal }: RenderCall, { level, rows, columns, depth }: LevelGrid) {
   if (!picture.sitePixels || blocks.fitted || depth !== 8 || !liesOnSites(rows) || !liesOnSites(columns))
     return undefined;
   const sites = picture.sites(level);
