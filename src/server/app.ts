@@ -8,6 +8,7 @@ import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
 import { optionsAnswer } from './http/methods.ts';
 import { overloadGate } from './http/overload-gate.ts';
+import { boundPipelining } from './http/pipelining.ts';
 import { requestContext } from './http/request-context.ts';
 import { requestTarget } from './http/request-target.ts';
 import { router, type ServerState } from './http/router.ts';
@@ -90,7 +91,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   return Object.assign(app, {
     config,
     log,
-    guarded: overloadGate({ ...config, metrics: services.metrics, log }, app),
+    guarded: boundPipelining(overloadGate({ ...config, metrics: services.metrics, log }, app)),
     state: () => state,
     drain() {
       if (state === 'ready') state = 'draining';
