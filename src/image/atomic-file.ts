@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream, fsync, rmSync } from 'node:fs';
-import { chmod, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, type FileHandle, link, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -98,12 +98,8 @@ export class AtomicFile {
 
   /** Gives the file its name; whatever had it is gone. Resolves with its size in bytes. */
   async commit(): Promise<number> {
-    const handle = this.#handle!;
     try {
-      const { size } = await handle.stat();
-      await sync(handle.fd);
-      await handle.close();
-      this.#handle = undefined;
+      const size = await this.#finish();
       if (this.#special) {
         await pipeline(createReadStream(this.temporary), createWriteStream(this.path));
         await rm(this.temporary, { force: true });
@@ -117,6 +113,33 @@ export class AtomicFile {
       await this.abort();
       throw unwritable(this.path, error);
     }
+  }
+
+  /**
+   * Gives the file the name `path`, of the folder where it is to be, unless something has that. Resolves with whether it did; where not, it may be called again
+   * with another name.
+   */
+  async commitNew(path: string): Promise<boolean> {
+    try {
+      await this.#finish();
+      if (!(await renameToNew(this.temporary, path))) return false;
+      unfinished.delete(this.temporary);
+      return true;
+    } catch (error) {
+      await this.abort();
+      throw unwritable(path, error);
+    }
+  }
+
+  /** Puts what was written on the disk. Resolves with its size in bytes. */
+  async #finish(): Promise<number> {
+    const handle = this.#handle;
+    if (handle === undefined) return (await stat(this.temporary)).size;
+    const { size } = await handle.stat();
+    await sync(handle.fd);
+    await handle.close();
+    this.#handle = undefined;
+    return size;
   }
 
   /** Leaves everything as it was before `open`. */
@@ -169,6 +192,41 @@ export async function replaceFile(from: string, to: string): Promise<void> {
     }
     await rm(old, { force: true }).catch(() => {});
   }
+}
+
+/**
+ * Renames a file to a name that nothing has: false where something has it, however lately. On file systems without hard links an empty file has the name
+ * for a moment.
+ */
+async function renameToNew(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (isTaken(error)) return false;
+    return reserveAndRename(from, to);
+  }
+  await rm(from, { force: true });
+  return true;
+}
+
+async function reserveAndRename(from: string, to: string): Promise<boolean> {
+  try {
+    await (await open(to, 'wx')).close();
+  } catch (error) {
+    if (isTaken(error)) return false;
+    throw error;
+  }
+  try {
+    await replaceFile(from, to);
+  } catch (error) {
+    await rm(to, { force: true });
+    throw error;
+  }
+  return true;
+}
+
+function isTaken(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST';
 }
 
 /** Where the file is, or will be, that a path leads to by links. */

@@ -1,13 +1,13 @@
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { writeAtomically } from '../../src/image/atomic-file.ts';
+import { AtomicFile, writeAtomically } from '../../src/image/atomic-file.ts';
 import { OutputError } from '../../src/image/errors.ts';
 
 vi.mock('node:fs/promises', async (original) => {
   const promises = await original<typeof import('node:fs/promises')>();
-  return { ...promises, rename: vi.fn(promises.rename) };
+  return { ...promises, link: vi.fn(promises.link), rename: vi.fn(promises.rename) };
 });
 
 let folder: string;
@@ -15,6 +15,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'liif-atomic-'));
 });
 afterEach(async () => {
+  vi.mocked(link).mockReset();
   vi.mocked(rename).mockReset();
   await rm(folder, { recursive: true, force: true });
 });
@@ -46,4 +47,18 @@ it('leaves a file as it is where that does not help', async () => {
   await expect(write(path, 'new')).rejects.toThrow(`${path}: cannot be written: permission denied`);
   expect(await readFile(path, 'utf8')).toBe('old');
   expect(await readdir(folder)).toEqual(['picture.liif']);
+});
+
+it.each(['with hard links', 'without hard links'])('takes only names that nothing has, %s', async (where) => {
+  if (where === 'without hard links') vi.mocked(link).mockRejectedValue(refusal('EPERM'));
+  const paths = ['a', 'a-2'].map((name) => join(folder, name));
+  const files = await Promise.all(['first', 'second'].map(() => AtomicFile.open(paths[0]!)));
+  for (const [i, file] of files.entries()) await file.write(Buffer.from(`file ${i}`));
+  const got = await Promise.all(files.map((file) => file.commitNew(paths[0]!)));
+  expect([...got].sort()).toEqual([false, true]);
+  const late = got.indexOf(false);
+  expect(await files[late]!.commitNew(paths[1]!)).toBe(true);
+  expect((await readdir(folder)).sort()).toEqual(['a', 'a-2']);
+  expect(await readFile(paths[0]!, 'utf8')).toBe(`file ${1 - late}`);
+  expect(await readFile(paths[1]!, 'utf8')).toBe(`file ${late}`);
 });

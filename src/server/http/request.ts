@@ -73,14 +73,15 @@ const MAX_CANVAS_FACTOR = 2 ** 20;
 const MAX_LISTED = 1000;
 /** File systems allow 255, of which `.liif` and a number that tells it from others take some. */
 const MAX_NAME_BYTES = 200;
+/** Characters of a name with its endings. */
+const MAX_GIVEN_NAME = 255;
 
 /**
  * What a URL asks for. `url` is raw: path as sent, `?` and query. Throws Problem: 400 where it is malformed, 404 where no route has this shape,
  * 414 where it is too long. Parts of ids may be separated by `%2F` or by `/`: some proxies decode one into the other.
  */
 export function parseRequest(url: string): ServerRequest {
-  if (url.length > MAX_URL_LENGTH)
-    throw new Problem(414, 'url-too-long', `URLs are at most ${MAX_URL_LENGTH} characters long.`);
+  checkLength(url);
   const mark = url.indexOf('?');
   const path = mark < 0 ? url : url.slice(0, mark);
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
@@ -111,6 +112,11 @@ export function parseRequest(url: string): ServerRequest {
     };
   if (parts.length >= 4) return parseTile(parts, query);
   throw notFound();
+}
+
+function checkLength(url: string): void {
+  if (url.length > MAX_URL_LENGTH)
+    throw new Problem(414, 'url-too-long', `URLs are at most ${MAX_URL_LENGTH} characters long.`);
 }
 
 function parseApi(parts: readonly string[], query: URLSearchParams): ServerRequest {
@@ -238,13 +244,16 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
   return { kind: 'iiif-base', iiif, id: parseId(idParts), path: idParts.join('/') };
 }
 
-/** Name and quality of an image that is uploaded. Throws Problem 400. */
+/** Name and quality of an image that is uploaded. Throws Problem 400, and 414 where the URL is too long. */
 export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
+  checkLength(url);
   const mark = url.indexOf('?');
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
   const given = query.get('name') ?? 'image';
-  // An image's own ending goes, and one before it: the picture gets another.
-  const name = given.replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|heic|heif|liif))+$/i, '').trim();
+  // An image's own ending goes, and one before it: the picture gets another. Of a long row of endings each would be tried as the first.
+  const name = (given.length > MAX_GIVEN_NAME ? '' : given)
+    .replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|heic|heif|liif))+$/i, '')
+    .trim();
   // Letters, digits and a few marks: file names everywhere, and ids as well.
   if (
     !/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name) ||

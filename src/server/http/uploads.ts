@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
 import { modelHash } from '../../container/header.ts';
 import { encodeImageTo } from '../../encode.ts';
-import { type AtomicFile, writeAtomically } from '../../image/atomic-file.ts';
+import { AtomicFile } from '../../image/atomic-file.ts';
 import { readImage } from '../../image/read.ts';
 import { onAbort } from '../../on-abort.ts';
 import { memorySource } from '../../reader/memory-source.ts';
@@ -14,10 +14,10 @@ import { unlessAborted } from '../../unless-aborted.ts';
 import type { Catalog } from '../pictures/catalog.ts';
 import { notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
+import { BodyPlaces } from './body-places.ts';
 import type { ImageInfo } from './image-info.ts';
 import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
-import { readBody } from './request-body.ts';
 
 /** What clients are told of an encoding. */
 export interface JobState {
@@ -49,8 +49,10 @@ interface Job {
   kept: boolean;
 }
 
-/** Encodings that wait, besides the one that runs. */
+/** Encodings that wait, with the one that runs. */
 const MAX_QUEUED = 8;
+/** Images that are being sent. */
+const MAX_COMING = 8;
 /** Jobs that are remembered after their end. */
 const MAX_REMEMBERED = 200;
 /** How a .liif begins (section 1.2 of the format). */
@@ -62,6 +64,7 @@ export class Uploads {
   readonly #options: UploadsOptions;
   readonly #jobs = new Map<string, Job>();
   readonly #stop = new AbortController();
+  readonly #bodies = new BodyPlaces(MAX_COMING);
   #last: Promise<void> = Promise.resolve();
   #queued = 0;
 
@@ -77,20 +80,18 @@ export class Uploads {
     if (directory === undefined)
       throw new Problem(403, 'no-directory', 'This server has no directory to write to.');
     const { name, quality } = parseUpload(request.url);
-    if (this.#queued >= MAX_QUEUED)
-      throw new Problem(503, 'overloaded', 'Too many images wait to be encoded; try again soon.', {
-        retryAfter: 10,
-      });
+    this.#checkQueue();
+    const bytes = await this.#bodies.read(request, maxBytes, AbortSignal.any([signal, this.#stop.signal]));
+    // Others may have been quicker.
+    this.#checkQueue();
     this.#queued++;
     let job: Job;
     try {
-      const bytes = await readBody(request, maxBytes, AbortSignal.any([signal, this.#stop.signal]));
       const encoded = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
       await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
-      const id = this.#freeName(directory, name);
-      job = this.#remember(id);
+      job = this.#remember(this.#freeName(directory, name));
       this.#last = this.#last.then(() =>
-        this.#keep(job, join(directory, `${id}.liif`), (file) =>
+        this.#keep(job, directory, name, (file) =>
           encoded ? file.write(bytes) : this.#encode(job, bytes, file, quality),
         ),
       );
@@ -102,6 +103,13 @@ export class Uploads {
       .status(202)
       .set({ Location: `${pathOf(base)}/api/jobs/${job.state.job}`, 'Cache-Control': 'no-store' })
       .json(job.state);
+  }
+
+  #checkQueue(): void {
+    if (this.#queued >= MAX_QUEUED)
+      throw new Problem(503, 'overloaded', 'Too many images wait to be encoded; try again soon.', {
+        retryAfter: 10,
+      });
   }
 
   /** Answers GET /api/jobs/{job}: its state, or its states as they change. */
@@ -162,7 +170,7 @@ export class Uploads {
       promised.has(id) ||
       this.#options.catalog.get(id) !== undefined ||
       // What the catalog has not seen yet.
-      existsSync(join(directory, `${id}.liif`));
+      lstatSync(join(directory, `${id}.liif`), { throwIfNoEntry: false }) !== undefined;
     for (let i = 1; ; i++) {
       const candidate = i === 1 ? name : `${name}-${i}`;
       if (!taken(candidate)) return candidate;
@@ -219,8 +227,13 @@ export class Uploads {
     return job;
   }
 
-  /** Tells of a job while `write` makes its file. */
-  async #keep(job: Job, path: string, write: (file: AtomicFile) => Promise<unknown>): Promise<void> {
+  /** Tells of a job while `write` makes its file, which gets another name where somebody else has used that of the job meanwhile, another server for instance. */
+  async #keep(
+    job: Job,
+    directory: string,
+    name: string,
+    write: (file: AtomicFile) => Promise<unknown>,
+  ): Promise<void> {
     const { catalog, infoOf, onFailed } = this.#options;
     const { signal } = this.#stop;
     const forget = onAbort(signal, () => job.stop.abort(signal.reason));
@@ -228,14 +241,18 @@ export class Uploads {
       signal.throwIfAborted();
       job.stop.signal.throwIfAborted();
       tell(job, { state: 'running' });
-      await writeAtomically(path, async (file) => {
+      const pathOfJob = () => join(directory, `${job.state.id}.liif`);
+      const file = await AtomicFile.open(pathOfJob());
+      try {
         await write(file);
-        if (existsSync(path))
-          throw new Problem(409, 'name-taken', 'Another picture has got this name meanwhile.');
         job.stop.signal.throwIfAborted();
-        job.kept = true;
-      });
-      await catalog.rescan(dirname(path));
+      } catch (error) {
+        await file.abort();
+        throw error;
+      }
+      job.kept = true;
+      while (!(await file.commitNew(pathOfJob()))) tell(job, { id: this.#freeName(directory, name) });
+      await catalog.rescan(directory);
       tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {
       const problem = problemOf(error);

@@ -116,14 +116,37 @@ describe('an image that is sent', () => {
     expect(await idOf('pic')).toBe('pic-2');
   });
 
-  it('does not overwrite a file that came while it was encoded', async () => {
+  it('gets another name where a file came while it was encoded, which stays', async () => {
     const large = await imageOf(picture(900, 700)).jpeg().toBuffer();
     const { job } = (await send('name=late', large)).json();
     await writeFile(join(directory, 'late.liif'), 'of somebody else');
-    await eventually(async () => (await server.get(`/api/jobs/${job}`)).json().state === 'failed');
-    expect((await server.get(`/api/jobs/${job}`)).json().problem.type).toBe('urn:liif:problem:name-taken');
+    await eventually(async () => (await server.get(`/api/jobs/${job}`)).json().state === 'done');
+    expect((await server.get(`/api/jobs/${job}`)).json()).toMatchObject({
+      id: 'late-2',
+      image: { id: 'late-2', width: 900 },
+    });
     expect(await readFile(join(directory, 'late.liif'), 'utf8')).toBe('of somebody else');
     await rm(join(directory, 'late.liif'));
+  });
+
+  it('never takes the place of one that another server has put into the folder at the same time', async () => {
+    const shared = await directoryOf();
+    const servers = await Promise.all([0, 1].map(() => startServer({ roots: [shared], allowUpload: true })));
+    const sizes = [120, 130];
+    for (let round = 0; round < 4; round++) {
+      const ids = await Promise.all(
+        servers.map(async (one, i) => {
+          const body = await imageOf(picture(sizes[i]!, 90)).png().toBuffer();
+          const { job } = (await one.get(`/api/images?name=p${round}`, { method: 'POST', body })).json();
+          const state = async () => (await one.get(`/api/jobs/${job}`)).json();
+          await eventually(async () => (await state()).state === 'done');
+          expect((await state()).image.width).toBe(sizes[i]);
+          return (await state()).id;
+        }),
+      );
+      expect(ids.sort()).toEqual([`p${round}`, `p${round}-2`]);
+    }
+    expect(await readdir(shared)).toHaveLength(8);
   });
 
   it.each(['api', 'dzi', 'iiif', 'Assets', 'openapi.json'])('as %s gets another name', async (name) => {
@@ -143,6 +166,11 @@ describe('an image that is sent', () => {
     ['name=a&quality=1e2', 400],
   ])('with %s is refused', async (query, status) => {
     expect((await send(query, png)).status).toBe(status);
+  });
+
+  it('with a long row of endings is refused before any is taken off', async () => {
+    expect((await send(`name=a${'.jpg'.repeat(100)}`, png)).status).toBe(400);
+    expect((await send(`name=a${'.jpg'.repeat(3500)}`, png)).status).toBe(414);
   });
 
   it('that is none, too large or empty is refused', async () => {
