@@ -1,6 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { isLiifError } from '../../errors.ts';
+import { isLiifError, messageOf, SourceError } from '../../errors.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { fileSource } from '../../reader/file-source.ts';
 import type { PictureId } from '../http/request.ts';
@@ -51,7 +51,7 @@ export class OpenPictures {
   readonly #options: OpenPicturesOptions;
   readonly #pictures: LeasedCache<ServedPicture>;
   readonly #seen = new Map<string, Seen>();
-  /** Counts changes of remote files that were noticed while reading. */
+  /** Counts changes of remote files that were noticed while reading, by address. */
   readonly #epochs = new Map<string, number>();
 
   constructor(options: OpenPicturesOptions) {
@@ -96,12 +96,19 @@ export class OpenPictures {
     return { id: entry.id, title: entry.title, factor, modified, lease, generation };
   }
 
+  /** When the file of a picture had changed last as it was looked at, in milliseconds since 1970; undefined where nobody knows. */
+  modifiedOf(id: PictureId): number | undefined {
+    const found = this.#options.catalog.find(id);
+    return found && this.#seen.get(found.entry.id)?.modified;
+  }
+
   /** What is known of a file is forgotten, so that the next look sees it as it is. */
   forget(id: string): void {
     this.#seen.delete(id);
-    if (this.#options.catalog.get(id) === undefined) {
+    const located = this.#options.catalog.get(id) ? undefined : this.#options.remotes.locate(id);
+    if (located) {
       if (this.#epochs.size > 10_000) this.#epochs.clear();
-      this.#epochs.set(id, (this.#epochs.get(id) ?? 0) + 1);
+      this.#epochs.set(located.url, (this.#epochs.get(located.url) ?? 0) + 1);
     }
   }
 
@@ -117,9 +124,10 @@ export class OpenPictures {
   ): Promise<FoundPicture> {
     const { engines } = this.#options;
     const { generation } = engines;
-    const epoch = `${this.#epochs.get(id) ?? 0}/${Math.floor(performance.now() / Math.max(1, this.#options.remoteFreshMs))}`;
+    const epoch = `${this.#epochs.get(located.url) ?? 0}/${Math.floor(performance.now() / Math.max(1, this.#options.remoteFreshMs))}`;
+    // Ids that are spelled in several ways are one picture.
     const lease = await this.#pictures.lease(
-      `${id}\n${epoch}\n${generation}`,
+      `${located.url}\n${located.signed}\n${epoch}\n${generation}`,
       (shared) =>
         openLiifPicture(this.#options.remotes.open(located), (hash) => engines.running(hash), shared),
       signal,
@@ -143,7 +151,7 @@ export class OpenPictures {
       const { code = '' } = error as NodeJS.ErrnoException;
       // Where its folder was there may be a file now.
       if (['ENOENT', 'ENOTDIR'].includes(code)) throw notFound('There is no such picture.');
-      throw error;
+      throw new SourceError(`${entry.path}: ${messageOf(error)}`, { cause: error });
     }
   }
 

@@ -135,13 +135,25 @@ export class Remotes {
     // The parser has resolved dots and odd spellings of addresses; what is compared is what is fetched.
     if (url.username || url.password || url.search || url.hash) return undefined;
     if (/%2e|%2f|%5c/i.test(url.pathname)) return undefined;
+    // Some servers take what follows a semicolon away, and then these are dots.
+    if (/\/\.+(;|%3b)/i.test(url.pathname)) return undefined;
+    const path = plainlySpelled(url.pathname);
     for (const { prefix, base, signed } of this.#remotes) {
       if (url.protocol !== prefix.protocol || url.host !== prefix.host) continue;
-      if (!url.pathname.startsWith(prefix.pathname)) continue;
-      return { url: `${base.href}${url.pathname.slice(prefix.pathname.length)}`, signed };
+      const folder = plainlySpelled(prefix.pathname);
+      if (!path.startsWith(folder)) continue;
+      return { url: `${base.href}${path.slice(folder.length)}`, signed };
     }
     return undefined;
   }
+}
+
+/** Without escapes that nothing needs (RFC 3986, 6.2.2.2), so that a file has one address. */
+function plainlySpelled(path: string): string {
+  return path.replace(/%[0-9a-f]{2}/gi, (code) => {
+    const letter = String.fromCharCode(Number.parseInt(code.slice(1), 16));
+    return /[\w~-]/.test(letter) ? letter : code.toUpperCase();
+  });
 }
 
 /** Messages go into logs: none repeats an address, which may hold a password. */

@@ -27,3 +27,20 @@ it('what becomes of a request to a remote is not what became of the one before',
   answer = notThere;
   await expect(source.getBytes(0, 10)).rejects.toMatchObject({ status: 404 });
 });
+
+it('a URL as an id is another spelling of a file of the remote, or nothing', async () => {
+  const remotes = new Remotes({
+    remotes: ['far=http://127.0.0.1:81/x/%7Eme/'],
+    allowAddresses: ['127.0.0.0/8'],
+    s3Endpoint: undefined,
+    s3Region: 'us-east-1',
+    remoteTimeoutMs: 10_000,
+  });
+  afterThisFile(() => remotes.close());
+  const plain = remotes.locate('far/a b');
+  expect(plain?.url).toBe('http://127.0.0.1:81/x/%7Eme/a%20b.liif');
+  for (const path of ['127.0.0.1:81/x/~me/a b', '127.1:81/x/%7eme/%61%20b', '0x7f000001:81/x/y/../%7Eme/a b'])
+    expect(remotes.locate(`http://${path}`)).toEqual(plain);
+  for (const path of ['..;/secret', 'a/..;x=1/secret', '.;/secret', '..%3b/secret', '%2e%2e/secret'])
+    expect(remotes.locate(`http://127.0.0.1:81/x/~me/${path}`)).toBeUndefined();
+});
