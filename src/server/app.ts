@@ -78,7 +78,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(requestContext(services.metrics, log, config));
-  app.use(securityHeaders(config.publicUrl?.startsWith('https:') ?? false));
+  app.use(securityHeaders(config.publicUrl?.startsWith('https:') ?? false, config.frameAncestors));
   app.use(requestTarget());
   app.use(optionsAnswer(config.allowUpload));
   const compress = compression({ threshold: 1024 });

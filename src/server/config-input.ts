@@ -12,10 +12,12 @@ export interface ConfigInput {
   readonly publicUrl?: string | undefined;
   /** Host names that are answered besides localhost, IP addresses and the name of this machine; `*` for all. */
   readonly allowedHosts?: readonly string[] | undefined;
-  /** Believe X-Forwarded-Host and X-Forwarded-Proto. Default false. */
+  /** Believe X-Forwarded-Host and X-Forwarded-Proto, and for the log X-Forwarded-For. Default false. */
   readonly trustProxy?: boolean | undefined;
   /** Access-Control-Allow-Origin of all answers. Default *. */
   readonly allowOrigin?: string | undefined;
+  /** Origins whose pages may show those of this server in frames, beside itself: `https://example.org`, `https://*.example.org`; `*` for all. */
+  readonly frameAncestors?: readonly string[] | undefined;
   /** Notice added, changed and removed files. Default true. */
   readonly watch?: boolean | undefined;
   /** Serve PNG, JPEG, TIFF and WebP files too. Default true. */

@@ -71,12 +71,29 @@ export const configSchema = z.strictObject({
     .describe(
       'Host names that are answered besides localhost, IP addresses and the name of this machine; `*` for all.',
     ),
-  trustProxy: flag.default(false).describe('Believe X-Forwarded-Host and X-Forwarded-Proto.'),
+  trustProxy: flag
+    .default(false)
+    .describe('Believe X-Forwarded-Host and X-Forwarded-Proto, and for the log X-Forwarded-For.'),
   allowOrigin: z
     .string()
     .regex(/^(\*|https?:\/\/[^\s,]+)$/, 'expected * or an origin')
     .default('*')
     .describe('Access-Control-Allow-Origin of all answers.'),
+  frameAncestors: z
+    .preprocess(
+      (value) => (typeof value === 'string' ? listed(value) : value),
+      z
+        .array(
+          z
+            .string()
+            .regex(/^(\*|https?:\/\/[\w.*:[\]-]+)$/, 'expected *, or origins such as https://example.org'),
+        )
+        .max(100),
+    )
+    .default([])
+    .describe(
+      'Origins whose pages may show those of this server in frames, beside itself: `https://example.org`, `https://*.example.org`; `*` for all.',
+    ),
   watch: flag.default(true).describe('Notice added, changed and removed files.'),
   plain: flag.default(true).describe('Serve PNG, JPEG, TIFF and WebP files too.'),
   allowUpload: flag.default(false).describe('Let clients encode images into the first directory.'),

@@ -3,21 +3,26 @@ import { Socket } from 'node:net';
 import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 
-/** Headers that keep pages safe and pictures usable by pages of other sites. `https`: browsers are told to come by TLS only. */
-export function securityHeaders(https: boolean): RequestHandler {
+/**
+ * Headers that keep pages safe and pictures usable by pages of other sites. `https`: browsers are told to come by TLS only. `frameAncestors`: origins that may
+ * show pages in frames, as this one may.
+ */
+export function securityHeaders(https: boolean, frameAncestors: readonly string[]): RequestHandler {
   const setHeaders = helmet({
     // Pictures are for pages of other sites too.
     crossOriginResourcePolicy: { policy: 'cross-origin' },
     // The viewer's own page may share memory with its workers, where it decodes by itself.
     crossOriginEmbedderPolicy: true,
     strictTransportSecurity: https,
+    // The older header knows no list: it would refuse what the policy allows.
+    xFrameOptions: frameAncestors.length === 0,
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
         defaultSrc: ["'self'"],
         baseUri: ["'none'"],
         connectSrc: ["'self'", 'blob:', 'data:'],
-        frameAncestors: ["'self'"],
+        frameAncestors: ["'self'", ...frameAncestors],
         imgSrc: ["'self'", 'blob:', 'data:'],
         objectSrc: ["'none'"],
         scriptSrc: ["'self'", "'wasm-unsafe-eval'"],
