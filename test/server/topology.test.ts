@@ -18,6 +18,7 @@ describe.skipIf(!installed('redis-server') || !installed('nginx'))(
         roots: [directory],
         redis: `redis://127.0.0.1:${redisPort}`,
         trustProxy: true,
+        allowUpload: true,
         tileCacheMb: 0,
       };
       const [one, two] = [await startServer(options), await startServer(options)];
@@ -27,7 +28,7 @@ describe.skipIf(!installed('redis-server') || !installed('nginx'))(
       const home = await directoryOf();
       const port = await freePort();
       const site = (await readFile(new URL('nginx.conf', deploy), 'utf8'))
-        .replace('server one:8080', `server 127.0.0.1:${portOf(one.localUrl)}`)
+        .replaceAll('server one:8080', `server 127.0.0.1:${portOf(one.localUrl)}`)
         .replace('server two:8080', `server 127.0.0.1:${portOf(two.localUrl)}`)
         .replace('listen 8080', `listen 127.0.0.1:${port}`)
         .replace('/var/cache/nginx/liif', join(home, 'cache'));
@@ -69,7 +70,19 @@ http { access_log off; ${temporary} include ${join(home, 'site.conf')}; }
       // Errors are not kept, and the numbers of operation stay inside.
       expect((await ask(proxy, '/nothing/0/0/0.png')).status).toBe(404);
       expect((await ask(proxy, '/nothing/0/0/0.png')).headers['x-cache']).toBe('MISS');
-      expect((await ask(proxy, '/metrics')).status).toBe(404);
+      for (const path of ['/metrics', '/metrics/', '/metrics?', '/%6detrics/', '//metrics/'])
+        expect((await ask(proxy, path)).status).toBe(404);
+
+      // Whoever uploads learns what has become of it, and whoever looks at the logs finds the request.
+      const body = await encoded(picture(50, 40));
+      for (let i = 0; i < 4; i++) {
+        const sent = await ask(proxy, `/api/images?name=sent${i}`, { method: 'POST', body });
+        const job = sent.headers.location as string;
+        expect(sent.headers['x-request-id']).toMatch(/^[0-9a-f]{32}$/);
+        await eventually(async () => (await ask(proxy, job)).json().state === 'done');
+        for (let j = 0; j < 4; j++) expect((await ask(proxy, job)).status).toBe(200);
+        expect((await ask(proxy, job, { method: 'DELETE' })).status).toBe(409);
+      }
 
       // One server stops: nobody notices.
       await one.stop();
