@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { isLiifError } from '../errors.ts';
 import { ImageError, OutputError } from '../image/errors.ts';
 
@@ -33,28 +34,11 @@ export class Problem extends Error {
   }
 }
 
-const TITLES: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  409: 'Conflict',
-  411: 'Length Required',
-  412: 'Precondition Failed',
-  413: 'Content Too Large',
-  414: 'URI Too Long',
-  415: 'Unsupported Media Type',
-  416: 'Range Not Satisfiable',
-  421: 'Misdirected Request',
-  422: 'Unprocessable Content',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-  507: 'Insufficient Storage',
-};
+/** Files that have changed so lately may still be being written. */
+const BEING_WRITTEN_MS = 5000;
+
+/** As RFC 9110 has them; older versions of Node call 413 otherwise. */
+const TITLES: Readonly<Record<number, string | undefined>> = { ...STATUS_CODES, 413: 'Content Too Large' };
 
 export function badRequest(code: string, detail: string): Problem {
   return new Problem(400, code, detail);
@@ -90,13 +74,12 @@ export function problemOf(error: unknown): Problem {
     });
   if (error instanceof OutputError)
     return new Problem(507, 'not-written', 'The server cannot write the picture.', { cause: error });
-  if (error instanceof ImageError) return damaged(error);
+  if (isDamage(error))
+    return new Problem(500, 'damaged-file', 'The file of this picture is damaged.', { cause: error });
   if (isLiifError(error)) {
     switch (error._tag) {
       case 'RequestError':
         return new Problem(400, 'invalid-request', error.message, { cause: error });
-      case 'FormatError':
-        return damaged(error);
       case 'UnsupportedError':
         return new Problem(
           501,
@@ -129,8 +112,16 @@ export function problemOf(error: unknown): Problem {
   return new Problem(500, 'internal-error', 'The server has made a mistake.', { cause: error });
 }
 
-function damaged(cause: Error): Problem {
-  return new Problem(500, 'damaged-file', 'The file of this picture is damaged.', { cause });
+/** The error of a picture whose file has changed at `modified`: damage of one that may still be being written is none yet, and trying again may help. */
+export function unlessBeingWritten(error: unknown, modified: number | undefined): unknown {
+  if (modified === undefined || !isDamage(error)) return error;
+  if (Math.abs(Date.now() - modified) > BEING_WRITTEN_MS) return error;
+  return new PictureChanged('the file is damaged, or still being written', { cause: error });
+}
+
+/** Whether a file is not what it should be. */
+function isDamage(error: unknown): boolean {
+  return error instanceof ImageError || isLiifError(error, 'FormatError');
 }
 
 /** The document of RFC 9457. */

@@ -1,11 +1,13 @@
 import type { Logger } from 'pino';
 import sharp from 'sharp';
 import type { Engine } from '../engine/engine.ts';
+import { messageOf } from '../errors.ts';
 import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
 import { Descriptions } from './http/descriptions.ts';
 import { Handlers } from './http/handlers.ts';
 import { Hosts } from './http/hosts.ts';
+import { RepeatedLines } from './http/repeated-lines.ts';
 import { ServedModels } from './http/served-models.ts';
 import { Uploads } from './http/uploads.ts';
 import { Metrics } from './metrics.ts';
@@ -52,6 +54,7 @@ export interface Services {
 export async function openServices(options: ServiceOptions): Promise<Services> {
   const { roots, config, log, openEngine, credentials } = options;
   const metrics = new Metrics();
+  const lines = new RepeatedLines(log);
   // libvips' own cache would keep pixels of files that have been replaced, and its threads gain nothing on tiles.
   sharp.cache(false);
   sharp.concurrency(1);
@@ -150,7 +153,8 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       maxArea: config.maxOutputArea,
     },
     upload: config.allowUpload,
-    onDamaged: (id, error) => log.warn({ id, err: error }, 'picture cannot be served'),
+    onDamaged: (id, err) =>
+      lines.write('warn', `${id} ${messageOf(err)}`, { picture: id, err }, 'picture cannot be served'),
   });
   const uploads = new Uploads({
     catalog,

@@ -295,8 +295,26 @@ describe('HTTP', () => {
       title: 'Not Found',
       status: 404,
       detail: expect.any(String),
-      instance: expect.stringMatching(/^urn:liif:request:\d+$/),
+      instance: `urn:liif:request:${answer.headers['x-request-id']}`,
     });
+  });
+
+  it('lets pages of other origins show its own in frames where the settings name them', async () => {
+    const framed = async (...frameAncestors: string[]) => {
+      const framing = await startServer({ roots: [directory], frameAncestors });
+      const { headers } = await framing.get('/');
+      return [
+        /frame-ancestors ([^;]*)/.exec(headers['content-security-policy'] as string)?.[1],
+        headers['x-frame-options'],
+      ];
+    };
+    expect(await framed()).toEqual(["'self'", 'SAMEORIGIN']);
+    expect(await framed('https://cms.example.org', 'https://*.example.com:8443')).toEqual([
+      "'self' https://cms.example.org https://*.example.com:8443",
+      undefined,
+    ]);
+    expect(await framed('*')).toEqual(["'self' *", undefined]);
+    await expect(framed("https://a.org; script-src 'unsafe-inline'")).rejects.toThrow('frameAncestors');
   });
 
   it('refuses other methods and says which are allowed', async () => {
@@ -519,6 +537,17 @@ describe('IIIF', () => {
 });
 
 describe('an application of somebody else', () => {
+  it('that caches keep names no address which only the client says is the server’s', async () => {
+    const link = async (headers: Record<string, string>) =>
+      (await server.get('/iiif/3/noise/full/max/0/default.jpg', { headers })).headers.link;
+    expect(await link({ host: '6.6.6.6:81' })).toMatch(
+      /^<\/iiif\/3\/noise\/full\/max\/0\/default\.jpg>;rel="canonical"/,
+    );
+    expect(await link({ host: '[2001:db8::1]' })).toMatch(/^<\/iiif/);
+    expect(await link({ host: '127.0.0.1' })).toMatch(/^<http:\/\/127\.0\.0\.1\/iiif/);
+    expect(await link({ host: 'localhost' })).toMatch(/^<http:\/\/localhost\/iiif/);
+  });
+
   it('mounts the server below a path', async () => {
     const app = await createApp({
       roots: [directory],

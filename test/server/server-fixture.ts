@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -67,15 +67,17 @@ export function afterThisFile(end: () => unknown): void {
   lastThings.push(end);
 }
 
-/** A directory of files, removed after the tests. */
+/** A directory of files that have been there for an hour, removed after the tests. */
 export async function directoryOf(
   files: Readonly<Record<string, Uint8Array | string>> = {},
 ): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'liif-server-'));
+  const before = new Date(Date.now() - 3_600_000);
   afterThisFile(() => rm(directory, { recursive: true, force: true }));
   for (const [name, bytes] of Object.entries(files)) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
     await writeFile(join(directory, name), bytes);
+    await utimes(join(directory, name), before, before);
   }
   return directory;
 }

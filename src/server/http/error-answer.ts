@@ -1,19 +1,24 @@
 import type { ErrorRequestHandler } from 'express';
 import type { Logger } from 'pino';
-import { ClientGone, problemDocument, problemOf } from '../problem.ts';
+import { messageOf } from '../../errors.ts';
+import { ClientGone, type Problem, problemDocument, problemOf } from '../problem.ts';
+import { RepeatedLines } from './repeated-lines.ts';
 
 /** Comes last: what was thrown, as problem+json (RFC 9457) that leaks nothing of the machine. */
 export function errorAnswer(log: Logger): ErrorRequestHandler {
+  const lines = new RepeatedLines(log);
   return (error: unknown, request, response, _next) => {
     if (error instanceof ClientGone || response.destroyed) {
       response.destroy();
       return;
     }
     const problem = problemOf(error);
-    const { number } = response.locals;
-    if (problem.status >= 500 && problem.status !== 503)
-      log.error({ request: number, code: problem.code, err: problem.cause ?? error }, problem.message);
-    else if (problem.status === 503) log.warn({ request: number, code: problem.code }, problem.message);
+    const { id, client, picture } = response.locals;
+    if (problem.status >= 500) {
+      const { method, originalUrl } = request;
+      const about = { request: id, client, method, url: originalUrl.slice(0, 512), picture };
+      tell(lines, problem, about, error);
+    }
     if (response.headersSent) {
       // Half an answer must not look like a whole one.
       response.destroy();
@@ -28,7 +33,22 @@ export function errorAnswer(log: Logger): ErrorRequestHandler {
     // The rest of the request may never come.
     if (problem.status === 408) response.set('Connection', 'close');
     if (problem.retryAfter !== undefined) response.set('Retry-After', String(problem.retryAfter));
-    const document = { ...problemDocument(problem), instance: `urn:liif:request:${number}` };
+    const document = { ...problemDocument(problem), instance: `urn:liif:request:${encodeURIComponent(id)}` };
     response.end(request.method === 'HEAD' ? undefined : JSON.stringify(document));
   };
+}
+
+/** A full server, or one that stops, is one kind of trouble; else each picture and cause has lines of its own. */
+function tell(
+  lines: RepeatedLines,
+  problem: Problem,
+  about: { readonly picture: unknown } & Record<string, unknown>,
+  error: unknown,
+): void {
+  const { status, code, cause, message } = problem;
+  const err = cause ?? error;
+  if (status === 503) {
+    const kind = cause === undefined ? code : `${code} ${about.picture}`;
+    lines.write('warn', kind, { ...about, code }, message);
+  } else lines.write('error', `${code} ${about.picture} ${messageOf(err)}`, { ...about, code, err }, message);
 }

@@ -4,7 +4,7 @@ import { inParallel } from '../../parallel.ts';
 import { namesPixel, pointQuery } from '../../pixels/tile.ts';
 import type { Catalog } from '../pictures/catalog.ts';
 import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
-import { notFound, PictureChanged, problemOf } from '../problem.ts';
+import { notFound, PictureChanged, problemOf, unlessBeingWritten } from '../problem.ts';
 import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
 import {
   iiifCanonical,
@@ -36,6 +36,7 @@ export interface HandlerOptions {
   readonly hosts: Hosts;
   readonly limits: OutputLimits;
   readonly upload: boolean;
+  /** Told of pictures of a list that cannot be opened; whoever asks for a single one gets the error. */
   readonly onDamaged?: (id: string, error: unknown) => void;
 }
 
@@ -57,7 +58,7 @@ export class Handlers {
   }
 
   async images(request: Request, response: Response, wanted: Of<'images'>, signal: AbortSignal) {
-    const { catalog, descriptions, upload } = this.#options;
+    const { catalog, descriptions, upload, onDamaged } = this.#options;
     const entries = catalog.list().slice(wanted.offset, wanted.offset + wanted.limit);
     const infos = new Map<string, ImageInfo>();
     const failed = new Map<string, { id: string; title: string; code: string }>();
@@ -68,6 +69,8 @@ export class Handlers {
       } catch (error) {
         signal.throwIfAborted();
         const problem = problemOf(error);
+        // 503 is about the server, not the picture.
+        if (problem.status >= 500 && problem.status !== 503) onDamaged?.(entry.id, error);
         if (problem.status !== 404)
           failed.set(entry.id, { id: entry.id, title: entry.title, code: problem.code });
       }
@@ -87,7 +90,6 @@ export class Handlers {
   async image(request: Request, response: Response, wanted: Of<'image'>, signal: AbortSignal) {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const info = await this.#options.descriptions.ofOpen(found, signal);
-      found.lease.release();
       this.#json(request, response, info);
     });
   }
@@ -100,7 +102,7 @@ export class Handlers {
 
   async iiifImage(request: Request, response: Response, wanted: Of<'iiif-image'>, signal: AbortSignal) {
     const { hosts, limits } = this.#options;
-    const base = hosts.baseOf(request, request.baseUrl);
+    const base = hosts.lastingBaseOf(request, request.baseUrl);
     await this.#withPicture(response, wanted.id, signal, (found) => {
       const canvas = canvasOf(found);
       const rendering = iiifRendering(canvas, wanted, limits);
@@ -118,8 +120,7 @@ export class Handlers {
 
   async iiifBase(request: Request, response: Response, wanted: Of<'iiif-base'>, signal: AbortSignal) {
     const base = this.#options.hosts.baseOf(request, request.baseUrl);
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      found.lease.release();
+    await this.#withPicture(response, wanted.id, signal, async () => {
       response.set('Cache-Control', DESCRIPTION);
       response.redirect(303, `${base}/iiif/${wanted.iiif}/${wanted.path}/info.json`);
     });
@@ -134,7 +135,6 @@ export class Handlers {
       const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, ({ width, height }) =>
         service.allows(picture, { region, width, height, depth: 8 }),
       );
-      found.lease.release();
       response.set('Vary', 'Accept');
       this.#json(request, response, info, iiifInfoType(wanted.iiif, request.headers.accept));
     });
@@ -145,7 +145,6 @@ export class Handlers {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const { width, height, identity } = found.lease.value;
       const version = versionOf(identity);
-      found.lease.release();
       const url = (format: ImageFormat) =>
         `${base}/${picturePath(found.id)}/{z}/{x}/{y}.${format}?v=${version}`;
       this.#json(
@@ -160,7 +159,6 @@ export class Handlers {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const format = wanted.format ?? (found.lease.value.alpha ? 'png' : 'jpg');
       const body = dziDescriptor(canvasOf(found), format);
-      found.lease.release();
       this.#description(request, response, body, 'application/xml');
     });
   }
@@ -169,10 +167,7 @@ export class Handlers {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const { x, y } = wanted;
       const { width, height, colorSpace } = found.lease.value;
-      if (outside(x, width) || outside(y, height)) {
-        found.lease.release();
-        throw notFound('The point lies outside the picture.');
-      }
+      if (outside(x, width) || outside(y, height)) throw notFound('The point lies outside the picture.');
       const raster = await this.#options.service.pixels(found.lease, pointQuery(x, y), signal);
       const samples = [...raster.data];
       const gray = raster.channels <= 2;
@@ -181,8 +176,7 @@ export class Handlers {
         : (samples as [number, number, number]);
       const a = raster.channels === 2 || raster.channels === 4 ? samples.at(-1)! : 255;
       this.#json(request, response, {
-        x: String(request.query.x),
-        y: String(request.query.y),
+        ...wanted.written,
         rgba: [r, g, b, a],
         ...(colorSpace && { colorSpace }),
         synthesized: !namesPixel(x, y),
@@ -193,14 +187,10 @@ export class Handlers {
   async file(request: Request, response: Response, wanted: Of<'file'>, signal: AbortSignal) {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const picture = found.lease.value;
-      try {
-        if (!picture.fileHash) throw notFound('Only .liif files are given as they are.');
-        const hash = await picture.fileHash(signal);
-        response.set('Cache-Control', fileCacheControl(wanted.version, picture.identity));
-        await sendFile(request, response, picture, hash, signal);
-      } finally {
-        found.lease.release();
-      }
+      if (!picture.fileHash) throw notFound('Only .liif files are given as they are.');
+      const hash = await picture.fileHash(signal);
+      response.set('Cache-Control', fileCacheControl(wanted.version, picture.identity));
+      await sendFile(request, response, picture, hash, signal);
     });
   }
 
@@ -221,7 +211,6 @@ export class Handlers {
       'Content-Type': MIME_TYPES[rendering.format],
     });
     if (request.fresh) {
-      found.lease.release();
       response.status(304).end();
       return;
     }
@@ -254,8 +243,8 @@ export class Handlers {
   }
 
   /**
-   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. `use` takes the lease over
-   * when it succeeds; when it throws, the lease is released here (releasing twice does nothing).
+   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. The lease is released when `use` has ended, if
+   * nobody else has done so, to whom it was handed on.
    */
   async #withPicture(
     response: Response,
@@ -264,29 +253,29 @@ export class Handlers {
     use: (found: FoundPicture) => Promise<void>,
   ): Promise<void> {
     const { pictures, engines } = this.#options;
+    // As it was asked for, until it is found.
+    response.locals.picture = id.name;
     for (let attempt = 0; ; attempt++) {
       let found: FoundPicture | undefined;
       try {
         found = await pictures.find(id, signal);
+        response.locals.picture = found.id;
         // Whoever holds an address of another version is told so, by refusals too.
         response.set('Picture-Version', versionOf(found.lease.value.identity));
         await use(found);
         return;
-      } catch (error) {
-        found?.lease.release();
+      } catch (thrown) {
         signal.throwIfAborted();
+        const error = unlessBeingWritten(thrown, pictures.modifiedOf(id));
         if (isEngineFailure(error)) {
           const generation = found?.generation;
           if (generation) await engines.replace(generation, error);
         } else if (error instanceof PictureChanged) pictures.forget(found?.id ?? id.canvas?.name ?? id.name);
-        else {
-          const { status } = problemOf(error);
-          // 503 is about the server, not the picture.
-          if (found && status >= 500 && status !== 503) this.#options.onDamaged?.(found.id, error);
-          throw error;
-        }
+        else throw error;
         // Half of the old file is with the client already.
         if (attempt >= 1 || response.headersSent) throw error;
+      } finally {
+        found?.lease.release();
       }
     }
   }

@@ -32,6 +32,18 @@ export class Hosts {
     return `${protocol}://${host}${mount}`;
   }
 
+  /**
+   * As `baseOf`, for answers that caches keep, some of them without regard to the host: without one where that is an address which only the client says is this
+   * server's. Anybody may name any, and a cache would tell others of it.
+   */
+  lastingBaseOf(request: IncomingMessage, mount: string): string {
+    const base = this.baseOf(request, mount);
+    if (this.#public) return base;
+    const { hostname } = new URL(base);
+    const local = request.socket.localAddress?.replace(/^::ffff:/, '');
+    return isAddress(hostname) && bare(hostname) !== local ? mount : base;
+  }
+
   #host(request: IncomingMessage): string {
     const forwarded = this.#options.trustProxy ? firstOf(request.headers['x-forwarded-host']) : undefined;
     const host = forwarded ?? request.headers.host ?? '';
@@ -60,7 +72,12 @@ export class Hosts {
 }
 
 function isAddress(name: string): boolean {
-  return isIP(name.replace(/^\[|\]$/g, '')) !== 0;
+  return isIP(bare(name)) !== 0;
+}
+
+/** IPv6 addresses have brackets in URLs. */
+function bare(name: string): string {
+  return name.replace(/^\[|\]$/g, '');
 }
 
 function firstOf(header: string | readonly string[] | undefined): string | undefined {

@@ -174,6 +174,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
             '403': problem,
             '404': problem,
             '409': { ...problem, description: 'The picture is there already.' },
+            ...ofServer,
           },
         },
       },

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
@@ -5,24 +8,28 @@ import { ClientGone } from '../problem.ts';
 import { onAnswerOver } from './answer-turn.ts';
 
 /** Answers that are kept from nobody: what clients of other origins may read. */
-const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range';
+const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range, X-Request-Id';
+/** Names of requests that proxies give. */
+const SANE_ID = /^[\w.:/+=@-]{1,128}$/;
 
 /**
- * Comes first: gives every request a number, a signal that aborts when its client has gone, and the headers for other origins; counts
- * and logs what became of it. Leaves `number`, `signal` and `route` in `response.locals`; whoever answers names the route.
+ * Comes first: gives every request a name, that of `X-Request-Id` where it has one, a signal that aborts when its client has gone, and the headers for other
+ * origins; counts and logs what became of it. Leaves `id`, `client`, `signal` and `route` in `response.locals`; whoever answers names the route.
  */
 export function requestContext(
   metrics: Metrics,
   log: Logger,
-  { allowOrigin }: { readonly allowOrigin: string },
+  { allowOrigin, trustProxy }: { readonly allowOrigin: string; readonly trustProxy: boolean },
 ): RequestHandler {
-  let requestNumber = 0;
   return (request, response, next) => {
     const begun = performance.now();
-    const number = ++requestNumber;
+    const given = request.get('x-request-id');
+    const id = given !== undefined && SANE_ID.test(given) ? given : randomUUID();
+    const client = clientOf(request, trustProxy);
     const controller = new AbortController();
     response.locals.signal = controller.signal;
-    response.locals.number = number;
+    response.locals.id = id;
+    response.locals.client = client;
     response.locals.route = 'page';
     const over = () => {
       const route: string = response.locals.route;
@@ -35,7 +42,8 @@ export function requestContext(
       if (log.isLevelEnabled('debug'))
         log.debug(
           {
-            request: number,
+            request: id,
+            client,
             method: request.method,
             url: request.originalUrl.slice(0, 512),
             status: response.statusCode,
@@ -56,7 +64,20 @@ export function requestContext(
       'Access-Control-Allow-Origin': allowOrigin,
       'Access-Control-Expose-Headers': EXPOSED,
       'Timing-Allow-Origin': allowOrigin,
+      'X-Request-Id': id,
     });
     next();
   };
+}
+
+/** Address of the client: what a proxy that is trusted has written last, or where the connection comes from. */
+function clientOf({ headers, socket }: IncomingMessage, trustProxy: boolean): string | undefined {
+  const forwarded = headers['x-forwarded-for'];
+  const last = trustProxy
+    ? String(forwarded ?? '')
+        .split(',')
+        .at(-1)!
+        .trim()
+    : '';
+  return isIP(last) === 0 ? socket.remoteAddress : last;
 }

@@ -38,6 +38,8 @@ export type ServerRequest =
       readonly id: PictureId;
       readonly x: Rational;
       readonly y: Rational;
+      /** The coordinates as they were written. */
+      readonly written: { readonly x: string; readonly y: string };
     }
   | { readonly kind: 'iiif-base'; readonly iiif: IiifVersion; readonly id: PictureId; readonly path: string }
   | { readonly kind: 'iiif-info'; readonly iiif: IiifVersion; readonly id: PictureId; readonly path: string }
@@ -99,17 +101,11 @@ export function parseRequest(url: string): ServerRequest {
   }
   if (first === 'dzi') return parseDzi(parts.slice(1), query);
   const last = parts.at(-1)!;
-  const version = versionOf(query);
+  const version = parseVersion(query);
   if (last === 'tilejson.json')
     return { kind: 'tilejson', id: parseId(parts.slice(0, -1)), format: optionalFormat(query) };
   if (last === 'file') return { kind: 'file', id: parseId(parts.slice(0, -1)), version };
-  if (last === 'pixel')
-    return {
-      kind: 'pixel',
-      id: parseId(parts.slice(0, -1)),
-      x: parseCoordinate(query.get('x'), 'x'),
-      y: parseCoordinate(query.get('y'), 'y'),
-    };
+  if (last === 'pixel') return parsePixel(parseId(parts.slice(0, -1)), query);
   if (parts.length >= 4) return parseTile(parts, query);
   throw notFound();
 }
@@ -160,7 +156,7 @@ function parseTile(parts: readonly string[], query: URLSearchParams): ServerRequ
     pixelRatio: Number(ratio) as PixelRatio,
     format: parseTileFormat(extension!),
     method,
-    version: versionOf(query),
+    version: parseVersion(query),
   };
 }
 
@@ -204,7 +200,7 @@ function parseDzi(parts: readonly string[], query: URLSearchParams): ServerReque
       column: Number(tile[1]),
       row: Number(tile[2]),
       format: parseTileFormat(tile[3]!),
-      version: versionOf(query),
+      version: parseVersion(query),
     };
   }
   throw notFound();
@@ -228,7 +224,7 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
       iiif,
       id: parseId(idParts),
       path: idParts.join('/'),
-      version: versionOf(query),
+      version: parseVersion(query),
       ...parseIiifParameters(
         iiif,
         region,
@@ -299,15 +295,26 @@ function decodePart(part: string): string {
   }
 }
 
-function versionOf(query: URLSearchParams): string | undefined {
+function parseVersion(query: URLSearchParams): string | undefined {
   const version = query.get('v');
   if (version === null) return undefined;
   return /^[0-9a-zA-Z_-]{1,64}$/.test(version) ? version : '';
 }
 
+function parsePixel(id: PictureId, query: URLSearchParams): ServerRequest {
+  const written = { x: query.get('x') ?? '', y: query.get('y') ?? '' };
+  return {
+    kind: 'pixel',
+    id,
+    x: parseCoordinate(written.x, 'x'),
+    y: parseCoordinate(written.y, 'y'),
+    written,
+  };
+}
+
 /** A coordinate in pixels. */
-function parseCoordinate(text: string | null, name: string): Rational {
-  const value = parseDecimal(text ?? '');
+function parseCoordinate(text: string, name: string): Rational {
+  const value = parseDecimal(text);
   if (!value) throw badRequest('invalid-coordinate', `Expected ${name} as a decimal number of pixels.`);
   return value;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Request, Response } from 'express';
 import sharp from 'sharp';
 import { modelHash } from '../../container/header.ts';
+import { MAGIC } from '../../container/layout.ts';
 import { encodeImageTo } from '../../encode.ts';
 import { AtomicFile } from '../../image/atomic-file.ts';
 import { readImage } from '../../image/read.ts';
@@ -55,8 +56,6 @@ const MAX_QUEUED = 8;
 const MAX_COMING = 8;
 /** Jobs that are remembered after their end. */
 const MAX_REMEMBERED = 200;
-/** How a .liif begins (section 1.2 of the format). */
-const SIGNATURE = Buffer.from('894C4949460D0A1A', 'hex');
 const FORMATS = ['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'];
 
 /** Images that clients send are encoded one after another into the first directory, .liif files kept there; nothing is ever overwritten. */
@@ -87,7 +86,7 @@ export class Uploads {
     this.#queued++;
     let job: Job;
     try {
-      const encoded = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE);
+      const encoded = bytes.subarray(0, MAGIC.length).equals(MAGIC);
       await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
       job = this.#remember(this.#freeName(directory, name));
       this.#last = this.#last.then(() =>
@@ -189,8 +188,6 @@ export class Uploads {
       });
     if (!FORMATS.includes(metadata.format))
       throw new Problem(415, 'not-an-image', `Images come as ${FORMATS.join(', ')}.`);
-    if (metadata.width * metadata.height > this.#options.maxPixels)
-      throw new Problem(413, 'too-large', `Images have at most ${this.#options.maxPixels} pixels here.`);
   }
 
   /** A .liif is kept as it is, if this server can show it. */
