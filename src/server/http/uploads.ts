@@ -16,6 +16,7 @@ import type { Catalog } from '../pictures/catalog.ts';
 import { notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import { BodyPlaces } from './body-places.ts';
+import { checkChunks } from './check-chunks.ts';
 import type { ImageInfo } from './image-info.ts';
 import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
@@ -91,7 +92,7 @@ export class Uploads {
       job = this.#remember(this.#freeName(directory, name));
       this.#last = this.#last.then(() =>
         this.#keep(job, directory, name, (file) =>
-          encoded ? file.write(bytes) : this.#encode(job, bytes, file, quality),
+          encoded ? this.#keepEncoded(job, bytes, file) : this.#encode(job, bytes, file, quality),
         ),
       );
     } catch (error) {
@@ -190,7 +191,7 @@ export class Uploads {
       throw new Problem(415, 'not-an-image', `Images come as ${FORMATS.join(', ')}.`);
   }
 
-  /** A .liif is kept as it is, if this server can show it. */
+  /** Whether a .liif, which is kept as it is, is one that this server can show, as far as header and index tell. */
   async #checkEncoded(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<void> {
     let model: string;
     try {
@@ -261,6 +262,16 @@ export class Uploads {
     }
   }
 
+  async #keepEncoded(job: Job, bytes: Buffer, file: AtomicFile): Promise<void> {
+    const { engines } = this.#options;
+    await checkChunks(bytes, job.state.id, {
+      engines,
+      signal: job.stop.signal,
+      onProgress: progressOf(job),
+    });
+    await file.write(bytes);
+  }
+
   async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
     const { engines, maxPixels } = this.#options;
     const { signal } = job.stop;
@@ -271,16 +282,11 @@ export class Uploads {
     );
     const { engine } = await engines.running();
     signal.throwIfAborted();
-    let told = 0;
+    const told = progressOf(job);
     await encodeImageTo(engine, raster, file, {
       signal,
       ...(quality !== undefined && { quality }),
-      onProgress: ({ done, total }) => {
-        const progress = Math.min(1, done / total);
-        if (progress < told + 0.01) return;
-        told = progress;
-        tell(job, { progress });
-      },
+      onProgress: ({ done, total }) => told(Math.min(1, done / total)),
     });
   }
 }
@@ -288,6 +294,16 @@ export class Uploads {
 function tell(job: Job, change: Partial<JobState>): void {
   job.state = { ...job.state, ...change };
   for (const send of [...job.changed]) send();
+}
+
+/** Tells of progress by the hundredth. */
+function progressOf(job: Job): (progress: number) => void {
+  let told = 0;
+  return (progress) => {
+    if (progress < told + 0.01) return;
+    told = progress;
+    tell(job, { progress });
+  };
 }
 
 function canceled(): Problem {

@@ -1,10 +1,13 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ContainerWriter, MemorySink } from '../../../src/container/write.ts';
 import { encodeImage } from '../../../src/encode.ts';
 import type { Engine } from '../../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../../src/engine/reference/reference-engine.ts';
 import { parseModel } from '../../../src/network/load.ts';
+import { memorySource } from '../../../src/reader/memory-source.ts';
+import { openReader } from '../../../src/reader/reader.ts';
 import { tinyModelBytes } from '../../fixtures/tiny-model.ts';
 import {
   directoryOf,
@@ -92,6 +95,31 @@ describe('an image that is sent', () => {
     expect(await readdir(directory)).not.toContain('damaged.liif');
     expect(await readdir(directory)).not.toContain('foreign.liif');
   });
+
+  it.each(['wrong', 'right'])(
+    'as a .liif of garbage, with checksums that are %s, is not kept',
+    async (checksums) => {
+      const file = await encoded(picture(70, 50));
+      const reader = await openReader(memorySource(file, 'a.liif'));
+      const random = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 151 + 91) % 251);
+      let forged = new Uint8Array([
+        ...file.slice(0, reader.prefixLength),
+        ...random(file.length - reader.prefixLength),
+      ]);
+      if (checksums === 'right') {
+        const sink = new MemorySink();
+        const writer = await ContainerWriter.begin(sink, reader.header, []);
+        for (const { length } of reader.entries) await writer.appendChunk(random(length));
+        await writer.end();
+        forged = new Uint8Array(sink.bytes());
+      }
+      const { job } = (await send(`name=forged`, forged)).json();
+      const state = async () => (await server.get(`/api/jobs/${job}`)).json();
+      await eventually(async () => (await state()).state === 'failed');
+      expect((await state()).problem).toMatchObject({ status: 415, type: 'urn:liif:problem:damaged-file' });
+      expect(await readdir(directory)).not.toContain('forged.liif');
+    },
+  );
 
   it('never takes the place of another', async () => {
     for (let i = 0; i < 2; i++) await send('name=same', png);
