@@ -254,7 +254,7 @@ function tooManyPixels(name: string, { maxPixels = MAX_PIXELS }: ReadOptions, ca
 function explained(error: unknown, name: string, options: ReadOptions): unknown {
   if (error instanceof RequestError || error instanceof UnsupportedError || !(error instanceof Error))
     return error;
-  const reason = error.message.split('\n')[0]!.trim();
+  const reason = reasonOf(error.message);
   const cause = { cause: error };
   if (/unsupported image format|no decode|not a known file format/i.test(reason))
     return new UnsupportedError(
@@ -264,7 +264,16 @@ function explained(error: unknown, name: string, options: ReadOptions): unknown 
   if (/pixel limit/i.test(reason)) return tooManyPixels(name, options, cause);
   if (/permission denied|unable to open|unable to stat/i.test(reason))
     return new SourceError(`${name}: ${reason}`, cause);
-  return new ImageError(`${name}: the image cannot be decoded: ${reason}`, cause);
+  const remedy = options.tolerant ? '' : '; with tolerant it is read as far as it goes';
+  return new ImageError(`${name}: the image cannot be decoded: ${reason}${remedy}`, cause);
+}
+
+/** What sharp says of an image, without what it says of its own settings, and without line numbers of nothing. */
+function reasonOf(message: string): string {
+  const lines = message.split('\n').map((line) => line.trim().replace(/:$/, ''));
+  const reason = lines.find((line) => line !== '' && !/treated as error/i.test(line)) ?? 'it is damaged';
+  const short = /got (\d+) bytes, expected (\d+)$/.exec(reason);
+  return short ? `it ends too early: ${short[1]} bytes where ${short[2]} were expected` : reason;
 }
 
 function gigabytes(bytes: number): string {

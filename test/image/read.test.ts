@@ -383,6 +383,28 @@ describe('readImage', () => {
     }
   });
 
+  it('says what is wrong with an image, not what the reader was told', async () => {
+    const tiff = await sharp(noise(64 * 64 * 3, 8), { raw: { width: 64, height: 64, channels: 3 } })
+      .tiff({ compression: 'none' })
+      .toBuffer();
+    // Its directory is followed by itself.
+    const loop = Buffer.from(tiff);
+    const directory = loop.readUInt32LE(4);
+    loop.writeUInt32LE(directory, directory + 2 + 12 * loop.readUInt16LE(directory));
+    const failure = (bytes: Uint8Array, tolerant = false) =>
+      readImage(bytes, { name: 'a.tif', tolerant }).then(
+        () => 'read',
+        (error) => error.message,
+      );
+    expect(await failure(loop)).toMatch(
+      /^a\.tif: the image cannot be decoded: TIFF directory 0 .*; with tolerant it is read as far as it goes$/,
+    );
+    expect(await failure(loop, true)).toBe('read');
+    const png = Buffer.from(await sharp(tiff).png().toBuffer());
+    png.writeUInt32BE(0xffffffff, 16);
+    expect(await failure(png)).not.toMatch(/:;|:$|failOn/);
+  });
+
   it('refuses what is no image, an empty file and a cut one, each with its reason', async () => {
     const text = await readImage(Buffer.from('hello, world'), { name: 'notes.txt' }).catch((e) => e);
     expect(isLiifError(text, 'UnsupportedError')).toBe(true);
