@@ -195,6 +195,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
 
 /** The tile stores of the settings, the nearest first. */
 async function openStores(config: Config, metrics: Metrics, log: Logger): Promise<TileStore[]> {
+  const lines = new RepeatedLines(log);
   const storeEvents: StoreEvents = {
     onChange: (store, healthy, reason) => {
       if (healthy) log.info({ store }, 'tile store works again');
@@ -205,7 +206,7 @@ async function openStores(config: Config, metrics: Metrics, log: Logger): Promis
     },
     onCorrupt: (store) => {
       metrics.storeProblems.inc({ cache: store, kind: 'corrupt' });
-      log.warn({ store }, 'corrupt entry in the tile store');
+      lines.write('warn', store, { store }, 'corrupt entry in the tile store');
     },
   };
   const stores: TileStore[] = [];

@@ -40,7 +40,7 @@ const ofPicture = {
   '403': { ...problem, description: 'The picture is at a remote to whose address the server does not go.' },
   '500': { ...problem, description: 'The file of the picture is damaged.' },
   '501': { ...problem, description: 'The picture needs a model or a version that the server does not have.' },
-  '502': { ...problem, description: 'The remote that has the picture fails.' },
+  '502': { ...problem, description: 'The remote that has the picture fails, or its file cannot be read.' },
   '504': { ...problem, description: 'The remote that has the picture does not answer in time.' },
 };
 const unchanged = { '304': { description: 'What the client has is still the same.' } };
