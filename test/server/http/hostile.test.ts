@@ -239,3 +239,9 @@ describe('headers', () => {
 it('logs no stack for what clients do wrong', () => {
   expect(server.log.filter(({ level }) => (level as number) >= 50)).toEqual([]);
 });
+
+it('a coordinate that is given twice is the one that the answer is for', async () => {
+  const server = await startServer({ roots: [directory] });
+  const pixel = async (query: string) => (await server.get(`/a/pixel?${query}`)).json();
+  expect(await pixel('x=1.50&x=2&y=1')).toEqual({ ...(await pixel('x=1.50&y=1')), x: '1.50', y: '1' });
+});
