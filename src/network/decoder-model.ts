@@ -3,7 +3,7 @@ import { joinBytes } from '../join-bytes.ts';
 import { inParallel } from '../parallel.ts';
 import { parseModel } from './load.ts';
 import type { Model } from './model.ts';
-import { entriesOf, headerEnd, parseHeader } from './safetensors.ts';
+import { entriesOf, headerEnd, parseHeader, parseJson } from './safetensors.ts';
 import { sha256 } from './sha256.ts';
 
 /**
@@ -114,7 +114,7 @@ interface ByteRange {
 function decoderRanges(header: Uint8Array): ByteRange[] {
   const { metadata, tensors } = parseHeader(header);
   const names = new Set<string>();
-  for (const [key, value] of entriesOf(parseGraph(metadata.get('graph')), 'graph'))
+  for (const [key, value] of entriesOf(parseJson(metadata.get('graph') ?? '', 'the graph'), 'graph'))
     if (key !== 'analysis' && key !== 'hyperAnalysis') collectStrings(value, names);
   const ranges: { from: number; to: number }[] = [];
   for (const [name, { byteOffset, byteLength }] of tensors) {
@@ -124,14 +124,6 @@ function decoderRanges(header: Uint8Array): ByteRange[] {
     else ranges.push({ from: byteOffset, to: byteOffset + byteLength });
   }
   return ranges;
-}
-
-function parseGraph(text = ''): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError('model', 8, 'the graph is not JSON', { cause });
-  }
 }
 
 function collectStrings(value: unknown, into: Set<string>): void {

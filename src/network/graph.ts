@@ -2,7 +2,7 @@ import { FormatError } from '../errors.ts';
 import { checkConv, checkRow, type Limits } from './bounds.ts';
 import { type Flow, outputLimits, through } from './flow.ts';
 import type { Conv, Layer, Residual, Row } from './model.ts';
-import { entriesOf, type TensorFile } from './safetensors.ts';
+import { entriesOf, parseJson, type TensorFile } from './safetensors.ts';
 
 export const MAX_CHANNELS = 4096;
 const MAX_LAYERS = 64;
@@ -15,13 +15,7 @@ export interface Stage {
 }
 
 export function openGraph(text: string | undefined, file: TensorFile): Fields {
-  let value: unknown;
-  try {
-    value = JSON.parse(text ?? '');
-  } catch (cause) {
-    throw new FormatError('model', 8, 'the graph is not JSON', { cause });
-  }
-  return new Fields(value, 'graph', file);
+  return new Fields(parseJson(text ?? '', 'the graph'), 'graph', file);
 }
 
 /** An object of the graph, read field by field; every error names the field's path. */

@@ -3,6 +3,8 @@ import { FormatError } from '../errors.ts';
 /** Bounds on what a model file may ask for, before anything is reserved. Spec 3.2. */
 export const MAX_MODEL_BYTES = 2 ** 28;
 const MAX_HEADER_BYTES = 2 ** 20;
+const MAX_NESTING = 100;
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** One tensor of a safetensors file; `byteOffset` counts from the start of the file. */
 export interface StoredTensor {
@@ -102,7 +104,7 @@ export function headerEnd(bytes: Uint8Array, fileLength?: number): number {
 
 /** `bytes`: all up to the end of the JSON. */
 export function parseHeader(bytes: Uint8Array): TensorFileHeader {
-  const header = parseJson(bytes.subarray(8));
+  const header = entriesOf(parseJson(bytes.subarray(8), 'the header'), 'the header');
   const metadata = readMetadata(header);
   const tensors = readTensors(header, bytes.length);
   const fileLength = [...tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, bytes.length);
@@ -115,14 +117,22 @@ function fault(byteOffset: number, message: string, cause?: unknown): FormatErro
   return new FormatError('model', byteOffset, message, cause === undefined ? undefined : { cause });
 }
 
-function parseJson(bytes: Uint8Array): Map<string, unknown> {
+/** The value of a JSON text that nests at most 100 deep, so that recursion can follow it. `what`: the text's name in messages. */
+export function parseJson(text: string | Uint8Array, what: string): unknown {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    value = JSON.parse(typeof text === 'string' ? text : UTF8.decode(text));
   } catch (cause) {
-    throw fault(8, 'the header is not JSON', cause);
+    throw fault(8, `${what} is not JSON`, cause);
   }
-  return entriesOf(value, 'the header');
+  let items = [value];
+  for (let depth = 0; items.length > 0; depth++) {
+    const nests = items.filter((item) => typeof item === 'object' && item !== null) as object[];
+    if (nests.length > 0 && depth === MAX_NESTING)
+      throw fault(8, `${what} nests more than ${MAX_NESTING} deep`);
+    items = nests.flatMap((nest) => Object.values(nest));
+  }
+  return value;
 }
 
 /** Own entries of a JSON object. A map, so that a key such as `__proto__` is one key among others. */

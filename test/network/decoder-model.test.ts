@@ -61,3 +61,18 @@ it('takes weights from the cache without reading, unless they have changed there
   expect(await load()).toEqual(first);
   expect(reads).toBeGreaterThan(before);
 });
+
+it('refuses a graph that nests deep with the words of a whole model', async () => {
+  const deep = tinyModelBytes({
+    change: ({ metadata, graph }) => {
+      metadata.graph = JSON.stringify(graph).replace(
+        '{',
+        `{"own":${'['.repeat(20_000)}${']'.repeat(20_000)},`,
+      );
+    },
+  });
+  await expect(decoderHashOf(deep)).rejects.toMatchObject({
+    _tag: 'FormatError',
+    reason: 'the graph nests more than 100 deep',
+  });
+});

@@ -48,6 +48,7 @@ describe('a valid model', () => {
     const model = await load(({ graph }) => {
       graph.provenance = { steps: 1 };
       graph.synthesis[1].first.exponent = 9;
+      graph.own = JSON.parse('['.repeat(99) + ']'.repeat(99));
     });
     expect(model.name).toBe('tiny-1');
   });
@@ -112,6 +113,22 @@ describe('a file that is refused', () => {
     await expect(loadModel(later)).rejects.toThrow(/its hash is/);
   });
 
+  it.each([101, 20_000])('nests %i deep, wherever that is', (depth) => {
+    const deep = '['.repeat(depth) + ']'.repeat(depth);
+    const { graph } = tinyModelParts();
+    const text = JSON.stringify(graph);
+    const withGraph = (changed: string) =>
+      parseModel(tinyModelBytes({ change: ({ metadata }) => (metadata.graph = changed) }));
+    const refusal = (where: string) => new RegExp(`model at byte 8: ${where} nests more than 100 deep`);
+    // The object around it is one level more.
+    const inner = deep.slice(1, -1);
+    expect(() => withGraph(text.replace('{', `{"own":${inner},`))).toThrow(refusal('the graph'));
+    expect(() => withGraph(text.replace('"qualities":100', `"qualities":${inner}`))).toThrow(
+      refusal('the graph'),
+    );
+    expect(() => parseModel(safetensorsOf(`{"a":{"dtype":${inner}}}`))).toThrow(refusal('the header'));
+  });
+
   it('is of a later version', async () => {
     const later = load(({ metadata }) => {
       metadata.version = '2';
@@ -119,6 +136,14 @@ describe('a file that is refused', () => {
     await expect(later).rejects.toThrow(UnsupportedError);
   });
 });
+
+/** `JSON.stringify` cannot write everything that a stranger can. */
+function safetensorsOf(json: string): Uint8Array {
+  const bytes = new Uint8Array(8 + json.length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+  bytes.set(new TextEncoder().encode(json), 8);
+  return bytes;
+}
 
 const indexOf = (bytes: Uint8Array, part: Uint8Array) => Buffer.from(bytes).indexOf(part);
 
