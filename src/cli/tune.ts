@@ -135,10 +135,15 @@ async function run(args: string[], options: Options): Promise<void> {
     ? holdOut(pictures, seededRandom(settings.seed))
     : { learned: pictures, held: [] };
   // Opened first: an output that cannot be written is told of now, not in half an hour.
+  const kept: { step?: number } = {};
   const { result } = await writeAtomically(options.output, async (file) => {
-    const tuned = await train(learned, { base, state, settings, backend }, options, terminal);
+    const tuned = await train(learned, { base, state, settings, backend, kept }, options, terminal);
     await file.write(tuned.file);
     return tuned;
+  }).catch((error: unknown) => {
+    if (kept.step !== undefined)
+      terminal.note(`step ${kept.step} is kept in ${statePath}; go on with the same command and --resume`);
+    throw error;
   });
   // From here on the weights are there, whatever comes.
   await rm(statePath, { force: true });
@@ -155,11 +160,13 @@ interface Run {
   readonly state: RunState | undefined;
   readonly settings: TuneSettings;
   readonly backend: TrainingBackend;
+  /** The last step that can be gone on from, where this run has kept one. */
+  readonly kept: { step?: number };
 }
 
 async function train(
   learned: readonly string[],
-  { base, state, settings, backend }: Run,
+  { base, state, settings, backend, kept }: Run,
   options: Options,
   terminal: Terminal,
 ): Promise<TunedModel> {
@@ -196,12 +203,9 @@ async function train(
       backend,
       ...(state && { from: state }),
       onStep: told,
-      onState: async (kept) => {
-        await writeRunState(statePath, { base: base.model.hash, settings: { ...settings }, ...kept });
-        if (signal.aborted)
-          terminal.note(
-            `step ${kept.step} is kept in ${statePath}; go on with the same command and --resume`,
-          );
+      onState: async (reached) => {
+        await writeRunState(statePath, { base: base.model.hash, settings: { ...settings }, ...reached });
+        kept.step = reached.step;
       },
     });
   });

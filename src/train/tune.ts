@@ -34,7 +34,7 @@ export interface TuneOptions {
   readonly from?: TuneState;
   readonly signal?: AbortSignal;
   readonly onStep?: (step: TuneStep) => void;
-  /** Called now and then, and before the call rejects because `signal` was aborted: what is kept of it is a `from`. */
+  /** Called now and then, before the call rejects because `signal` was aborted, and when all steps are done: what is kept of it is a `from`. */
   readonly onState?: (state: TuneState) => Promise<void>;
 }
 
@@ -141,6 +141,8 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
     }
   }
   await coming;
+  // What follows may be interrupted, or fail.
+  await keep();
   return { step, skipped };
 }
 

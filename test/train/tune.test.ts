@@ -96,6 +96,28 @@ describe('tuning', () => {
     expect(Buffer.compare(resumed.file, whole.file)).toBe(0);
   });
 
+  it('that is interrupted behind its last step keeps that step, and has only tables to fit when it goes on', async () => {
+    const whole = await tune(base, options(2));
+    const controller = new AbortController();
+    let kept: TuneOptions['from'];
+    const interrupted = tune(
+      base,
+      options(2, {
+        signal: controller.signal,
+        onState: async (state) => {
+          kept = state;
+          controller.abort(new Error('stop'));
+        },
+      }),
+    );
+    await expect(interrupted).rejects.toThrow('stop');
+    expect(kept?.step).toBe(2);
+    const steps: number[] = [];
+    const resumed = await tune(base, options(2, { from: kept!, onStep: ({ step }) => steps.push(step) }));
+    expect(steps).toEqual([]);
+    expect(Buffer.compare(resumed.file, whole.file)).toBe(0);
+  });
+
   it('leaves no tensor behind', async () => {
     const { tf } = backend;
     await tune(base, options(1));
