@@ -8,6 +8,7 @@ import { expectOther } from '../image/same-file.ts';
 import { readModelFile } from '../model/model-file.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
 import type { ModelComparison } from '../train/compare-models.ts';
+import { withoutCopies } from '../train/copies.ts';
 import { cutPieces } from '../train/corpus.ts';
 import { holdOut } from '../train/hold-out.ts';
 import { seededRandom } from '../train/random.ts';
@@ -125,8 +126,11 @@ async function run(args: string[], options: Options): Promise<void> {
     seed: options.seed,
   };
   if (options.model !== undefined) await expectOther(options.model, options.output);
-  const pictures = await expandFolders(args);
-  for (const picture of pictures) await expectOther(picture, options.output);
+  const named = await expandFolders(args);
+  for (const picture of named) await expectOther(picture, options.output);
+  const pictures = await withoutCopies(named, interruption());
+  const copies = named.length - pictures.length;
+  if (copies > 0) terminal.warning(`copies of other pictures are left out: ${copies} of ${named.length}`);
   const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
   const backend = await openTrainingBackend(options.backend);
   const statePath = options.output + STATE_SUFFIX;

@@ -1,4 +1,4 @@
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile, mkdir, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import { expandFolders } from '../../src/cli/image-folders.ts';
@@ -44,4 +44,16 @@ it('takes no files of packages for a glob or a folder that does not name them', 
   expect(await expandFolders([join(bench.folder, 'project')])).toEqual([own]);
   expect(await expandInputs([join(packages, '*.png')])).toEqual([icon]);
   expect(await expandFolders([packages])).toEqual([icon]);
+});
+
+it('takes each picture of a folder once, however it is named beside it', async () => {
+  const folder = join(bench.folder, 'in');
+  await mkdir(folder);
+  for (const name of ['a.png', 'b.png']) await copyFile(bench.photo, join(folder, name));
+  const here = relative(process.cwd(), folder);
+  const inside = ['a.png', 'b.png'].map((name) => join(here, name));
+  expect(await expandFolders([here, join(folder, 'b.png'), folder, join(folder, 'a.png')])).toEqual(inside);
+  if (process.platform === 'win32') return;
+  await symlink(folder, join(bench.folder, 'link'));
+  expect(await expandFolders([here, join(bench.folder, 'link')])).toEqual(inside);
 });

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+
+/**
+ * Of files with the same bytes the first alone, in order: a picture that is learned from under one name must not be held out under another. Files that
+ * cannot be read stay, for whoever opens them to say why. Rejects with the signal's reason.
+ */
+export async function withoutCopies(paths: readonly string[], signal?: AbortSignal): Promise<string[]> {
+  const bySize = new Map<number, string[]>();
+  for (const path of paths) {
+    const size = await sizeOf(path);
+    bySize.set(size, [...(bySize.get(size) ?? []), path]);
+  }
+  const copies = new Set<string>();
+  for (const alike of bySize.values()) {
+    if (alike.length === 1) continue;
+    const seen = new Set<string>();
+    for (const path of alike) {
+      const hash = await hashOf(path, signal);
+      if (hash === undefined) continue;
+      if (seen.has(hash)) copies.add(path);
+      seen.add(hash);
+    }
+  }
+  return paths.filter((path) => !copies.has(path));
+}
+
+function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+/** Undefined where the file cannot be read. */
+async function hashOf(path: string, signal?: AbortSignal): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(path), hash, { signal });
+    return hash.digest('hex');
+  } catch {
+    signal?.throwIfAborted();
+    return undefined;
+  }
+}
