@@ -20,7 +20,7 @@ export function compareOn(
   async function* rasters() {
     for (const path of pictures) {
       const image = await readImage(path).catch((error: Error) =>
-        terminal.warning(`${path}: ${error.message}; not compared`),
+        terminal.warning(`${error.message}; not compared`),
       );
       if (image) yield middleOf(image.raster);
     }

@@ -2,22 +2,19 @@ import { rm } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TENSORFLOW_BACKENDS, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
-import { RequestError } from '../errors.ts';
+import { isLiifError, RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
 import { expectOther } from '../image/same-file.ts';
 import { readModelFile } from '../model/model-file.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
 import type { ModelComparison } from '../train/compare-models.ts';
-import { withoutCopies } from '../train/copies.ts';
 import { cutPieces } from '../train/corpus.ts';
-import { holdOut } from '../train/hold-out.ts';
 import { seededRandom } from '../train/random.ts';
 import { type RunState, readRunState, writeRunState } from '../train/run-state.ts';
 import { openTrainingBackend, type TrainingBackend } from '../train/tensorflow.ts';
 import { DEFAULT_SETTINGS, type TunedModel, type TuneSettings, type TuneStep, tune } from '../train/tune.ts';
 import type { BaseModel } from '../train/tuned-model.ts';
 import { type ModelOption, modelOption } from './engine.ts';
-import { expandFolders } from './image-folders.ts';
 import { interruption, waitAtMost } from './interruption.ts';
 import {
   addOutputOptions,
@@ -28,6 +25,7 @@ import {
   valueText,
 } from './terminal.ts';
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
+import { chosenPictures, namedPictures, skipTeller } from './tune-pictures.ts';
 import { decimal, wholeNumber } from './values.ts';
 
 interface Options extends OutputOptions, ModelOption {
@@ -126,17 +124,13 @@ async function run(args: string[], options: Options): Promise<void> {
     seed: options.seed,
   };
   if (options.model !== undefined) await expectOther(options.model, options.output);
-  const named = await expandFolders(args);
-  for (const picture of named) await expectOther(picture, options.output);
-  const pictures = await withoutCopies(named, interruption());
-  const copies = named.length - pictures.length;
-  if (copies > 0) terminal.warning(`copies of other pictures are left out: ${copies} of ${named.length}`);
+  const pictures = await namedPictures(args, options.output, terminal);
   const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
   const backend = await openTrainingBackend(options.backend);
   const statePath = options.output + STATE_SUFFIX;
   const state = await stateOf(statePath, options, base.model.hash, settings);
   const { learned, held } = options.compare
-    ? holdOut(pictures, seededRandom(settings.seed))
+    ? await chosenPictures(pictures, settings, terminal)
     : { learned: pictures, held: [] };
   // Opened first: an output that cannot be written is told of now, not in half an hour.
   const kept: { step?: number } = {};
@@ -151,11 +145,16 @@ async function run(args: string[], options: Options): Promise<void> {
   });
   // From here on the weights are there, whatever comes.
   await rm(statePath, { force: true });
-  const comparison =
-    held.length > 0
-      ? await compareOn(held, [base.model, result.model], settings.qualities, terminal)
-      : undefined;
-  report(terminal, options, result, learned.length, comparison);
+  let comparison: ModelComparison | undefined;
+  try {
+    if (held.length > 0)
+      comparison = await compareOn(held, [base.model, result.model], settings.qualities, terminal);
+  } catch (error) {
+    if (!isLiifError(error)) throw error;
+    terminal.warning(`the weights are not compared: ${error.message}`);
+  } finally {
+    report(terminal, options, result, learned.length, comparison);
+  }
 }
 
 /** What a run is made of. */
@@ -181,7 +180,7 @@ async function train(
       random: seededRandom(settings.seed),
       signal,
       onProgress,
-      onSkip: (path, why) => terminal.warning(`${path}: ${why}; left out`),
+      onSkip: skipTeller(terminal),
     }),
   );
   if (pieces.length === 0)

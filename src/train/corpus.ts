@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { messageOf } from '../errors.ts';
 import { cropped, depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import { integerBetween, type Random, shuffled } from './random.ts';
@@ -10,16 +11,19 @@ export interface Piece {
   readonly data: Uint8Array;
 }
 
-export interface CutOptions {
-  /** Bytes of all pieces together. Default 2^30. */
-  readonly maxBytes?: number;
+export interface FitOptions {
   /** Pictures smaller than this on a side are left out. */
   readonly smallest: number;
-  readonly random: Random;
   readonly signal?: AbortSignal;
+  /** Called for a picture that is left out; `why` names it. */
+  readonly onSkip?: (why: string) => void;
+}
+
+export interface CutOptions extends FitOptions {
+  /** Bytes of all pieces together. Default 2^30. */
+  readonly maxBytes?: number;
+  readonly random: Random;
   readonly onProgress?: (progress: { done: number; total: number }) => void;
-  /** Called for a picture that is left out. */
-  readonly onSkip?: (path: string, why: string) => void;
 }
 
 /** Side of a piece: an enlargement by four of 128 sites is cut from one. */
@@ -31,7 +35,7 @@ const PIECE_BYTES = PIECE * PIECE * 3;
  * picture as its area holds, or its share of `maxBytes`. Where there are more pictures than that, some are left out at random.
  */
 export async function cutPieces(paths: readonly string[], options: CutOptions): Promise<Piece[]> {
-  const { maxBytes = 2 ** 30, smallest, random, signal, onProgress, onSkip } = options;
+  const { maxBytes = 2 ** 30, random, signal, onProgress } = options;
   const most = Math.max(1, Math.floor(maxBytes / PIECE_BYTES));
   const chosen = shuffled(paths, random).slice(0, most);
   const share = Math.max(1, Math.floor(most / chosen.length));
@@ -39,22 +43,30 @@ export async function cutPieces(paths: readonly string[], options: CutOptions): 
   for (const [i, path] of chosen.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ done: i, total: chosen.length });
-    let raster: Raster;
-    try {
-      ({ raster } = await readImage(path));
-    } catch (error) {
-      onSkip?.(path, (error as Error).message);
-      continue;
-    }
+    const raster = await readFit(path, options);
+    if (!raster) continue;
     const { width, height } = raster;
-    if (Math.min(width, height) < smallest) {
-      onSkip?.(path, `is ${width} x ${height}, and training needs ${smallest} pixels on a side`);
-      continue;
-    }
     const count = Math.min(share, Math.max(1, Math.round((width * height) / PIECE ** 2)));
     for (let k = 0; k < count; k++) pieces.push(cut(raster, random));
   }
   return pieces;
+}
+
+/** A picture to learn from or to compare by; undefined for those that are left out. */
+export async function readFit(
+  path: string,
+  { smallest, signal, onSkip }: FitOptions,
+): Promise<Raster | undefined> {
+  try {
+    const { raster } = await readImage(path);
+    const { width, height } = raster;
+    if (Math.min(width, height) >= smallest) return raster;
+    onSkip?.(`${path}: is ${width} x ${height}, and training needs ${smallest} pixels on a side`);
+  } catch (error) {
+    signal?.throwIfAborted();
+    onSkip?.(messageOf(error));
+  }
+  return undefined;
 }
 
 function cut(raster: Raster, random: Random): Piece {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/network/load.ts';
@@ -64,6 +64,30 @@ describe('liif tune', () => {
     expect([resumed.code, existsSync(state)]).toEqual([0, false]);
     const model = async (path: string) => loadModel(new Uint8Array(await readFile(path)));
     expect((await model(output)).hash).toBe((await model(join(bench.folder, 'whole.safetensors'))).hash);
+  });
+
+  it('tells of the weights where there is nothing left to compare them by', async () => {
+    const child = startLiif(['tune', pictures, '-o', output, '--steps', '1', ...QUICK, '--json']);
+    const result = finished(child);
+    await new Promise<void>((resolve) => {
+      child.stderr!.on('data', (text) => String(text).includes('liif: starting') && resolve());
+    });
+    for (let i = 0; i < 5; i++) await rm(join(pictures, `${i}.png`));
+    const { code, stdout, stderr } = await result;
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/warning: .*\d\.png: no such file; not compared/);
+    expect(stderr).toContain('warning: the weights are not compared');
+    expect(JSON.parse(stdout.toString())).toMatchObject({ output, name: 'my-scans', comparison: null });
+  });
+
+  it('tells of the weights where the comparison is interrupted', async () => {
+    const child = startLiif(['tune', pictures, '-o', output, '--steps', '1', ...QUICK]);
+    const result = finished(child);
+    const timer = setInterval(() => existsSync(output) && child.kill('SIGINT') && clearInterval(timer), 20);
+    const { code, stdout, stderr } = await result;
+    clearInterval(timer);
+    expect([code, stderr]).toEqual([130, expect.stringMatching(/interrupted \(SIGINT\)\n$/)]);
+    expect(stdout.toString()).toMatch(/: weights my-scans, .* hash [0-9a-f]{64}\n$/);
   });
 
   it('says what is wrong before it has trained for an hour', async () => {

@@ -1,0 +1,47 @@
+import { expectOther } from '../image/same-file.ts';
+import { withoutCopies } from '../train/copies.ts';
+import { readFit } from '../train/corpus.ts';
+import { holdOut } from '../train/hold-out.ts';
+import { seededRandom } from '../train/random.ts';
+import type { TuneSettings } from '../train/tune.ts';
+import { expandFolders } from './image-folders.ts';
+import { interruption } from './interruption.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Paths, each picture once. */
+export interface ChosenPictures {
+  readonly learned: readonly string[];
+  /** To compare models by. */
+  readonly held: readonly string[];
+}
+
+/** The pictures that arguments name. Rejects where there are none, or where one of them is the output. */
+export async function namedPictures(
+  args: readonly string[],
+  output: string,
+  terminal: Terminal,
+): Promise<string[]> {
+  const named = await expandFolders(args);
+  for (const picture of named) await expectOther(picture, output);
+  const pictures = await withoutCopies(named, interruption());
+  const copies = named.length - pictures.length;
+  if (copies > 0) terminal.warning(`copies of other pictures are left out: ${copies} of ${named.length}`);
+  return pictures;
+}
+
+/** Holds out some that can be read and are as large as those that are learned from. */
+export function chosenPictures(
+  pictures: readonly string[],
+  { seed, side }: TuneSettings,
+  terminal: Terminal,
+): Promise<ChosenPictures> {
+  return holdOut(pictures, seededRandom(seed), async (path) => {
+    const onSkip = skipTeller(terminal);
+    return (await readFit(path, { smallest: side, signal: interruption(), onSkip })) !== undefined;
+  });
+}
+
+/** For `onSkip` of whoever reads pictures. */
+export function skipTeller(terminal: Terminal): (why: string) => void {
+  return (why) => terminal.warning(`${why}; left out`);
+}
