@@ -17,11 +17,13 @@ export function compareOn(
   [low, high]: readonly [number, number],
   terminal: Terminal,
 ): Promise<ModelComparison> {
+  const signal = interruption();
   async function* rasters() {
     for (const path of pictures) {
-      const image = await readImage(path).catch((error: Error) =>
-        terminal.warning(`${error.message}; not compared`),
-      );
+      const image = await readImage(path, { signal }).catch((error: Error) => {
+        signal.throwIfAborted();
+        terminal.warning(`${error.message}; not compared`);
+      });
       if (image) yield middleOf(image.raster);
     }
   }
@@ -29,7 +31,7 @@ export function compareOn(
   return terminal.progress(`Comparing ${pictures.length} pictures that were held out`, (onProgress) =>
     compareModels(base, tuned, rasters(), {
       qualities,
-      signal: interruption(),
+      signal,
       onProgress: (done) => onProgress({ done, total: pictures.length }),
     }),
   );

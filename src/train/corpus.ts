@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { messageOf } from '../errors.ts';
+import { coverHiddenColors } from '../image/hidden-colors.ts';
 import { cropped, depthOf, type Raster } from '../image/raster.ts';
 import { readImage } from '../image/read.ts';
 import { integerBetween, type Random, shuffled } from './random.ts';
@@ -43,8 +44,10 @@ export async function cutPieces(paths: readonly string[], options: CutOptions): 
   for (const [i, path] of chosen.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ done: i, total: chosen.length });
-    const raster = await readFit(path, options);
-    if (!raster) continue;
+    const picture = await readFit(path, options);
+    if (!picture) continue;
+    // As encoders do.
+    const raster = await coverHiddenColors(picture, signal);
     const { width, height } = raster;
     const count = Math.min(share, Math.max(1, Math.round((width * height) / PIECE ** 2)));
     for (let k = 0; k < count; k++) pieces.push(cut(raster, random));
@@ -58,7 +61,7 @@ export async function readFit(
   { smallest, signal, onSkip }: FitOptions,
 ): Promise<Raster | undefined> {
   try {
-    const { raster } = await readImage(path);
+    const { raster } = await readImage(path, { ...(signal && { signal }) });
     const { width, height } = raster;
     if (Math.min(width, height) >= smallest) return raster;
     onSkip?.(`${path}: is ${width} x ${height}, and training needs ${smallest} pixels on a side`);

@@ -57,6 +57,30 @@ it('leaves out what is too small or no image, and says so', async () => {
   ]);
 });
 
+it('sees colors under full transparency as the codec codes them', async () => {
+  const [width, height] = [300, 256];
+  const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => {
+    const shows = Math.floor(i / 4) % width < 150;
+    return (shows ? [10, 20, 30, 255] : [255, 0, 0, 0])[i % 4]!;
+  });
+  await sharp(data, { raw: { width, height, channels: 4 } })
+    .png()
+    .toFile(path('hidden.png'));
+  const [piece] = await cut(['hidden.png']);
+  expect(new Set(piece!.data)).toEqual(new Set([10, 20, 30]));
+});
+
+it('stops within a picture', async () => {
+  const controller = new AbortController();
+  const stopped = cutPieces([path('large.png')], {
+    smallest: 256,
+    random: seededRandom(1),
+    signal: controller.signal,
+    onProgress: () => controller.abort(new Error('stop')),
+  });
+  await expect(stopped).rejects.toThrow('stop');
+});
+
 it('stays within its memory', async () => {
   expect(await cut(['large.png', 'large.png', 'large.png'], [], 3 * 512 * 512 * 4)).toHaveLength(3);
 });
