@@ -29,12 +29,14 @@ export async function namedPictures(
   return pictures;
 }
 
-/** Holds out some that can be read and are as large as those that are learned from. */
-export function chosenPictures(
+/** Where models are compared, holds some out that can be read and are as large as those that are learned from. */
+export async function chosenPictures(
   pictures: readonly string[],
   { seed, side }: TuneSettings,
+  compare: boolean,
   terminal: Terminal,
 ): Promise<ChosenPictures> {
+  if (!compare) return { learned: pictures, held: [] };
   return holdOut(pictures, seededRandom(seed), async (path) => {
     const onSkip = skipTeller(terminal);
     return (await readFit(path, { smallest: side, signal: interruption(), onSkip })) !== undefined;

@@ -10,9 +10,16 @@ import { RELEASED_MODEL } from '../model/released-model.ts';
 import type { ModelComparison } from '../train/compare-models.ts';
 import { cutPieces } from '../train/corpus.ts';
 import { seededRandom } from '../train/random.ts';
-import { type RunState, readRunState, writeRunState } from '../train/run-state.ts';
+import { type RunState, writeRunState } from '../train/run-state.ts';
 import { openTrainingBackend, type TrainingBackend } from '../train/tensorflow.ts';
-import { DEFAULT_SETTINGS, type TunedModel, type TuneSettings, type TuneStep, tune } from '../train/tune.ts';
+import {
+  DEFAULT_SETTINGS,
+  type TunedModel,
+  type TuneSettings,
+  type TuneState,
+  type TuneStep,
+  tune,
+} from '../train/tune.ts';
 import type { BaseModel } from '../train/tuned-model.ts';
 import { type ModelOption, modelOption } from './engine.ts';
 import { interruption, waitAtMost } from './interruption.ts';
@@ -26,6 +33,7 @@ import {
 } from './terminal.ts';
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
 import { chosenPictures, namedPictures, skipTeller } from './tune-pictures.ts';
+import { placesOf, stateOf } from './tune-state.ts';
 import { decimal, wholeNumber } from './values.ts';
 
 interface Options extends OutputOptions, ModelOption {
@@ -126,16 +134,20 @@ async function run(args: string[], options: Options): Promise<void> {
   if (options.model !== undefined) await expectOther(options.model, options.output);
   const pictures = await namedPictures(args, options.output, terminal);
   const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
-  const backend = await openTrainingBackend(options.backend);
   const statePath = options.output + STATE_SUFFIX;
-  const state = await stateOf(statePath, options, base.model.hash, settings);
-  const { learned, held } = options.compare
-    ? await chosenPictures(pictures, settings, terminal)
-    : { learned: pictures, held: [] };
+  const same = { base: base.model.hash, settings: { ...settings, compare: options.compare } };
+  const state = await stateOf(statePath, options.resume ?? false, { ...same, pictures });
+  const backend = await openTrainingBackend(options.backend);
+  const chosen = state?.pictures ?? (await chosenPictures(pictures, settings, options.compare, terminal));
+  const { learned, held } = chosen;
   // Opened first: an output that cannot be written is told of now, not in half an hour.
   const kept: { step?: number } = {};
   const { result } = await writeAtomically(options.output, async (file) => {
-    const tuned = await train(learned, { base, state, settings, backend, kept }, options, terminal);
+    const keep = async (reached: TuneState) => {
+      await writeRunState(statePath, { ...same, pictures: placesOf(pictures, chosen), ...reached });
+      kept.step = reached.step;
+    };
+    const tuned = await train(learned, { base, state, settings, backend, keep }, options, terminal);
     await file.write(tuned.file);
     return tuned;
   }).catch((error: unknown) => {
@@ -163,13 +175,12 @@ interface Run {
   readonly state: RunState | undefined;
   readonly settings: TuneSettings;
   readonly backend: TrainingBackend;
-  /** The last step that can be gone on from, where this run has kept one. */
-  readonly kept: { step?: number };
+  readonly keep: (state: TuneState) => Promise<void>;
 }
 
 async function train(
   learned: readonly string[],
-  { base, state, settings, backend, kept }: Run,
+  { base, state, settings, backend, keep }: Run,
   options: Options,
   terminal: Terminal,
 ): Promise<TunedModel> {
@@ -194,7 +205,6 @@ async function train(
   terminal.note(
     `${state ? `going on from step ${state.step}` : 'starting'} with ${pieces.length} pieces of ${learned.length} pictures, on TensorFlow.js' ${backend.backend} backend`,
   );
-  const statePath = options.output + STATE_SUFFIX;
   const name = options.name ?? nameOf(options.output);
   const tuned = await terminal.progress('Tuning', (onProgress) => {
     const told = teller(terminal, onProgress);
@@ -206,10 +216,7 @@ async function train(
       backend,
       ...(state && { from: state }),
       onStep: told,
-      onState: async (reached) => {
-        await writeRunState(statePath, { base: base.model.hash, settings: { ...settings }, ...reached });
-        kept.step = reached.step;
-      },
+      onState: keep,
     });
   });
   if (tuned.skipped > 0) terminal.warning(`${tuned.skipped} of ${tuned.steps} steps had no finite gradient`);
@@ -251,29 +258,6 @@ function report(
     terminal.warning(
       'these weights are no better than those they come from; more pictures of one kind, or a longer run, may help',
     );
-}
-
-/** The state to go on from. Throws RequestError where there is one that nobody asked for, or one of another run. */
-async function stateOf(
-  path: string,
-  { resume }: Options,
-  base: string,
-  settings: TuneSettings,
-): Promise<RunState | undefined> {
-  const state = await readRunState(path);
-  if (!state) {
-    if (resume) throw new RequestError(`${path}: there is no interrupted run to go on with`);
-    return undefined;
-  }
-  if (!resume)
-    throw new RequestError(`${path}: is an interrupted run; go on with --resume, or remove it to start anew`);
-  if (state.base !== base) throw new RequestError(`${path}: is a run from other weights (${state.base})`);
-  for (const [key, value] of Object.entries(settings))
-    if (JSON.stringify(state.settings[key]) !== JSON.stringify(value))
-      throw new RequestError(
-        `${path}: is a run with other options: ${key} was ${JSON.stringify(state.settings[key])} and is ${JSON.stringify(value)} now`,
-      );
-  return state;
 }
 
 /** `out/My Scans.safetensors` -> `my-scans`. */

@@ -10,10 +10,16 @@ export interface RunState extends TuneState {
   readonly base: string;
   /** Settings under which it goes on; others would be another run. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** Absolute paths: of all that were named, and of those that are learned from and held out, in this order. */
+  readonly pictures: {
+    readonly named: readonly string[];
+    readonly learned: readonly string[];
+    readonly held: readonly string[];
+  };
 }
 
 const FORMAT = 'liif-tuning';
-const VERSION = 1;
+const VERSION = 2;
 
 const packr = new Packr({ useRecords: false });
 

@@ -60,6 +60,10 @@ describe('liif tune', () => {
 
     await expectFailure(args, 2, /\.state: is an interrupted run; go on with --resume, or remove it/);
     await expectFailure([...args, '--resume', '--rate', '0.5'], 2, /other options: rate was/);
+    const more = join(pictures, 'more.png');
+    await copyFile(bench.photo, more);
+    await expectFailure([...args, '--resume'], 2, /other pictures: .*more\.png is new/);
+    await rm(more);
     const resumed = await runLiif([...args, '--resume']);
     expect([resumed.code, existsSync(state)]).toEqual([0, false]);
     const model = async (path: string) => loadModel(new Uint8Array(await readFile(path)));

@@ -14,6 +14,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const state: RunState = {
   base: 'ab',
   settings: { until: { steps: 9 }, qualities: [1, 100] },
+  pictures: { named: ['/a.png', '/b.png', '/c.png'], learned: ['/c.png'], held: ['/a.png'] },
   step: 4,
   seconds: 2.5,
   trainer: {

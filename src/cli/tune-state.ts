@@ -1,0 +1,48 @@
+import { RequestError } from '../errors.ts';
+import { type RunState, readRunState } from '../train/run-state.ts';
+import { placeOf } from './inputs.ts';
+import type { ChosenPictures } from './tune-pictures.ts';
+
+/** What has to be the same where a run goes on. */
+export type SameRun = Pick<RunState, 'base' | 'settings'> & { readonly pictures: readonly string[] };
+
+/** The state to go on from. Rejects with RequestError where there is one that nobody asked for, or one of another run. */
+export async function stateOf(path: string, resume: boolean, run: SameRun): Promise<RunState | undefined> {
+  const state = await readRunState(path);
+  if (!state) {
+    if (resume) throw new RequestError(`${path}: there is no interrupted run to go on with`);
+    return undefined;
+  }
+  if (!resume)
+    throw new RequestError(`${path}: is an interrupted run; go on with --resume, or remove it to start anew`);
+  if (state.base !== run.base) throw new RequestError(`${path}: is a run from other weights (${state.base})`);
+  for (const [key, value] of Object.entries(run.settings)) {
+    const [was, is] = [JSON.stringify(state.settings[key]), JSON.stringify(value)];
+    if (was !== is)
+      throw new RequestError(`${path}: is a run with other options: ${key} was ${was} and is ${is} now`);
+  }
+  expectSame(
+    path,
+    state.pictures.named,
+    run.pictures.map((picture) => placeOf(picture)),
+  );
+  return state;
+}
+
+/** Others would be held out, and pictures that were learned from compared by. */
+function expectSame(path: string, before: readonly string[], now: readonly string[]): void {
+  const [old, fresh] = [new Set(before), new Set(now)];
+  const changes = [
+    ...before.filter((place) => !fresh.has(place)).map((place) => `${place} is missing`),
+    ...now.filter((place) => !old.has(place)).map((place) => `${place} is new`),
+  ];
+  if (changes.length === 0) return;
+  const more = changes.length > 1 ? `, and there are ${changes.length - 1} more such changes` : '';
+  throw new RequestError(`${path}: is a run with other pictures: ${changes[0]}${more}`);
+}
+
+/** For the state of a run. */
+export function placesOf(named: readonly string[], { learned, held }: ChosenPictures): RunState['pictures'] {
+  const places = (paths: readonly string[]) => paths.map((path) => placeOf(path));
+  return { named: places(named), learned: places(learned), held: places(held) };
+}
