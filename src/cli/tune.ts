@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { TENSORFLOW_BACKENDS, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
 import { isLiifError, RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
+import { OutputError } from '../image/errors.ts';
 import { expectOther } from '../image/same-file.ts';
 import { readModelFile } from '../model/model-file.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
@@ -151,7 +152,9 @@ async function run(args: string[], options: Options): Promise<void> {
     await file.write(tuned.file);
     return tuned;
   }).catch((error: unknown) => {
-    if (kept.step !== undefined)
+    // What training itself refuses, it would refuse again.
+    const isFinal = isLiifError(error, 'RequestError') && !(error instanceof OutputError);
+    if (kept.step !== undefined && !isFinal)
       terminal.note(`step ${kept.step} is kept in ${statePath}; go on with the same command and --resume`);
     throw error;
   });
@@ -216,6 +219,10 @@ async function train(
       backend,
       ...(state && { from: state }),
       onStep: told,
+      onCounted: (share) => {
+        if (share === 0 && !process.stderr.isTTY) terminal.note('fitting tables to the symbols that occur');
+        onProgress({ done: share, total: 1, title: 'Fitting tables' });
+      },
       onState: keep,
     });
   });

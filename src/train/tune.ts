@@ -2,11 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { RequestError } from '../errors.ts';
 import { loadModel } from '../network/load.ts';
 import type { Model } from '../network/model.ts';
-import { type BatchOptions, nativeBatch, nextBatch } from './batches.ts';
+import { type Batch, type BatchOptions, nativeBatch, nextBatch } from './batches.ts';
 import type { Piece } from './corpus.ts';
 import { convExponents } from './exponents.ts';
 import { seededRandom } from './random.ts';
 import { refitTables, SymbolCounts } from './refit-tables.ts';
+import { StepClock } from './step-clock.ts';
 import type { TrainingBackend } from './tensorflow.ts';
 import { type StepFigures, Trainer, type TrainerState } from './trainer.ts';
 import { type BaseModel, tunedModel } from './tuned-model.ts';
@@ -34,7 +35,9 @@ export interface TuneOptions {
   readonly from?: TuneState;
   readonly signal?: AbortSignal;
   readonly onStep?: (step: TuneStep) => void;
-  /** Called now and then, before the call rejects because `signal` was aborted, and when all steps are done: what is kept of it is a `from`. */
+  /** Called while symbols are counted, when all steps are done: what share of that is. */
+  readonly onCounted?: (share: number) => void;
+  /** Called now and then, before the call rejects because `signal` was aborted or pieces could not be cut, and when all steps are done: what is kept of it is a `from`. */
   readonly onState?: (state: TuneState) => Promise<void>;
 }
 
@@ -46,6 +49,8 @@ export interface TuneProgress {
 
 /** All that is needed to go on. */
 export interface TuneState extends TuneProgress {
+  /** Steps whose gradients were not finite. */
+  readonly skipped: number;
   readonly trainer: TrainerState;
 }
 
@@ -77,25 +82,27 @@ const WARM_UP_SHARE = 0.05;
 /** Of the rate, at the end. */
 const LAST_SHARE = 0.01;
 const SECONDS_BETWEEN_STATES = 120;
-/** A longer step is a pause of the machine, and not counted. */
-const LONGEST_STEP_SECONDS = 30;
-/** Batches whose symbols are counted for the tables. */
+/** After so many steps in a row without a finite gradient none is to be expected. */
+const MOST_IN_VAIN = 20;
+/** Batches whose symbols are counted for the tables; fewer where that takes longer than a share of the seconds that are given for training. */
 const COUNTED_BATCHES = 48;
+const FEWEST_COUNTED = 4;
+const COUNTED_SHARE = 1 / 20;
 
 /**
  * Fine-tunes a model: its convolutions and the head's last layer, encoder and decoder together, on rate and distortion of `pieces`. Quality rows,
  * steps and the graph stay; CDF tables are fitted to the symbols that occur. `base` is what `readModelFile` gives. Rejects with RequestError where
- * there is nothing to learn from, with the signal's reason when aborted.
+ * there is nothing to learn from or training diverges, with the signal's reason when aborted.
  */
 export async function tune(base: BaseModel, options: TuneOptions): Promise<TunedModel> {
-  const { settings, pieces, signal, from } = options;
+  const { settings, pieces, from } = options;
   if (pieces.length === 0) throw new RequestError('There is no picture to learn from');
   const { model, bytes } = base;
   const trainer = new Trainer(options.backend, model, convExponents(bytes));
   try {
     if (from) await trainer.restore(from.trainer);
     const { step, skipped } = await train(trainer, options);
-    const tables = await countedTables(trainer, model, batchOptions(settings, pieces, step), signal);
+    const tables = await countedTables(trainer, model, batchOptions(settings, pieces, step), options);
     const provenance = { tuned: { base: model.hash, steps: step, pieces: pieces.length, ...settings } };
     const file = await tunedModel(base, trainer.network, { name: options.name, tables, provenance });
     return { file, model: await loadModel(file), steps: step, skipped };
@@ -106,22 +113,31 @@ export async function tune(base: BaseModel, options: TuneOptions): Promise<Tuned
 
 async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: number; skipped: number }> {
   const { settings, pieces, signal, onStep, onState } = options;
-  let { step, seconds } = options.from ?? { step: 0, seconds: 0 };
+  let { step, seconds, skipped } = options.from ?? { step: 0, seconds: 0, skipped: 0 };
   let savedAt = seconds;
-  let skipped = 0;
+  let inVain = 0;
+  const clock = new StepClock();
   const share = () =>
     'steps' in settings.until ? step / settings.until.steps : seconds / settings.until.seconds;
-  const next = () => nextBatch(batchOptions(settings, pieces, step));
-  const keep = async () => onState?.({ step, seconds, trainer: await trainer.save() });
+  const next = () => {
+    const batch = nextBatch(batchOptions(settings, pieces, step));
+    // A failure is for whoever waits for it, after the step before.
+    batch.catch(() => {});
+    return batch;
+  };
+  const keep = async () => onState?.({ step, seconds, skipped, trainer: await trainer.save() });
 
   let coming = next();
   let last = performance.now();
   while (share() < 1) {
-    if (signal?.aborted) {
+    let batch: Batch;
+    try {
+      signal?.throwIfAborted();
+      batch = await coming;
+    } catch (error) {
       await keep();
-      throw signal.reason;
+      throw error;
     }
-    const batch = await coming;
     const rate = rateAt(settings.rate, share(), step);
     step++;
     // Cut and reduced in other threads while this one computes.
@@ -130,17 +146,21 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
     // TensorFlow's C library answers at once: without a pause no signal of the system would be heard.
     await setImmediate();
     if (!figures.stepped) skipped++;
+    inVain = figures.stepped ? 0 : inVain + 1;
     const now = performance.now();
-    seconds += Math.min(LONGEST_STEP_SECONDS, (now - last) / 1000);
+    seconds += clock.counted((now - last) / 1000);
     last = now;
     onStep?.({ step, seconds, share: Math.min(1, share()), ...figures });
+    if (inVain >= MOST_IN_VAIN)
+      throw new RequestError(
+        `The last ${inVain} steps had no finite gradient: training has diverged; start anew, with a lower rate`,
+      );
     if (seconds - savedAt >= SECONDS_BETWEEN_STATES) {
       savedAt = seconds;
       await keep();
       last = performance.now();
     }
   }
-  await coming;
   // What follows may be interrupted, or fail.
   await keep();
   return { step, skipped };
@@ -163,11 +183,16 @@ async function countedTables(
   trainer: Trainer,
   model: Model,
   batches: BatchOptions,
-  signal: AbortSignal | undefined,
+  { settings: { until }, signal, onCounted }: TuneOptions,
 ): Promise<Model['tables']> {
   const counts = new SymbolCounts();
+  const begin = performance.now();
+  const seconds = 'steps' in until ? Number.POSITIVE_INFINITY : COUNTED_SHARE * until.seconds;
   for (let i = 0; i < COUNTED_BATCHES; i++) {
     signal?.throwIfAborted();
+    const spent = (performance.now() - begin) / 1000 / seconds;
+    if (spent >= 1 && i >= FEWEST_COUNTED) break;
+    onCounted?.(Math.min(1, Math.max(spent, i / COUNTED_BATCHES)));
     for (const { tables, symbols } of await trainer.symbols(await nativeBatch(batches)))
       counts.add(tables, symbols);
   }

@@ -13,6 +13,7 @@ const state: RunState = {
   pictures: placesOf(pictures, { learned: ['c.png', 'a.png'], held: ['b.png'] }),
   step: 4,
   seconds: 2.5,
+  skipped: 0,
   trainer: { variables: [], optimizer: { usualNorm: 0, powers: [1, 1], moments: [] } },
 };
 

@@ -24,6 +24,7 @@ describe('liif tune', () => {
     const tuned = await runLiif(['tune', pictures, '-o', output, '--steps', '6', ...QUICK, '--json']);
     expect(tuned.code).toBe(0);
     expect(tuned.stderr).toContain('starting with 4 pieces of 4 pictures');
+    expect(tuned.stderr).toContain('fitting tables');
     const record = JSON.parse(tuned.stdout.toString());
     const model = await loadModel(new Uint8Array(await readFile(output)));
     expect(record).toMatchObject({ name: 'my-scans', hash: model.hash, steps: 6, skipped: 0, pictures: 4 });

@@ -17,6 +17,7 @@ const state: RunState = {
   pictures: { named: ['/a.png', '/b.png', '/c.png'], learned: ['/c.png'], held: ['/a.png'] },
   step: 4,
   seconds: 2.5,
+  skipped: 1,
   trainer: {
     variables: [Float32Array.of(1, -2.5), Float32Array.of(1e-30)],
     optimizer: {

@@ -118,6 +118,90 @@ describe('tuning', () => {
     expect(Buffer.compare(resumed.file, whole.file)).toBe(0);
   });
 
+  it('keeps what it has learned where the next pictures cannot be had', async () => {
+    let crops = 0;
+    const vanishing: Piece = {
+      ...piece,
+      get data() {
+        if (++crops > 4) throw new Error('out of memory');
+        return piece.data;
+      },
+    };
+    let kept: TuneOptions['from'];
+    const failed = tune(
+      base,
+      options(9, {
+        pieces: [vanishing],
+        onState: async (state) => {
+          kept = state;
+        },
+      }),
+    );
+    await expect(failed).rejects.toThrow('out of memory');
+    expect(kept?.step).toBeGreaterThan(0);
+  });
+
+  it('counts symbols for no longer than a part of its time, but some of them in any case', async () => {
+    const shares: number[] = [];
+    const onCounted = (share: number) => shares.push(share);
+    await tune(base, options(1, { onCounted }));
+    expect(shares).toEqual(Array.from({ length: 48 }, (_, i) => i / 48));
+    shares.length = 0;
+    await tune(base, options(1, { settings: { ...settings, until: { seconds: 0.01 } }, onCounted }));
+    expect(shares).toHaveLength(4);
+    expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+    expect(shares.at(-1)).toBeLessThanOrEqual(1);
+  });
+
+  it('that has diverged ends, with what may help', async () => {
+    const steps: number[] = [];
+    const diverged = tune(
+      base,
+      options(100, {
+        settings: { ...settings, until: { steps: 100 }, rate: 1e30 },
+        onStep: ({ step }) => steps.push(step),
+      }),
+    );
+    await expect(diverged).rejects.toThrow(/last 20 steps had no finite gradient.*lower rate/);
+    expect(steps.length).toBeLessThan(30);
+  });
+
+  it('counts the steps that it skipped before it was interrupted', async () => {
+    const wild = { ...settings, until: { steps: 8 }, rate: 1e30 };
+    const controller = new AbortController();
+    let kept: TuneOptions['from'];
+    const interrupted = tune(
+      base,
+      options(8, {
+        settings: wild,
+        signal: controller.signal,
+        onStep: ({ step }) => step === 5 && controller.abort(new Error('stop')),
+        onState: async (state) => {
+          kept = state;
+        },
+      }),
+    );
+    await expect(interrupted).rejects.toThrow('stop');
+    expect(kept?.skipped).toBeGreaterThan(0);
+    let skipped = kept!.skipped;
+    // Its weights are no numbers, so that it cannot end well.
+    const resumed = tune(
+      base,
+      options(8, {
+        settings: wild,
+        from: kept!,
+        onStep: ({ stepped }) => {
+          if (!stepped) skipped++;
+        },
+        onState: async (state) => {
+          kept = state;
+        },
+      }),
+    );
+    await expect(resumed).rejects.toThrow();
+    expect([kept!.step, kept!.skipped]).toEqual([8, skipped]);
+  });
+
   it('leaves no tensor behind', async () => {
     const { tf } = backend;
     await tune(base, options(1));
