@@ -27,6 +27,7 @@ import { interruption, waitAtMost } from './interruption.ts';
 import {
   addOutputOptions,
   bytesText,
+  countText,
   type OutputOptions,
   type Shown,
   Terminal,
@@ -143,14 +144,14 @@ async function run(args: string[], options: Options): Promise<void> {
   const { learned, held } = chosen;
   // Opened first: an output that cannot be written is told of now, not in half an hour.
   const kept: { step?: number } = {};
-  const { result } = await writeAtomically(options.output, async (file) => {
+  const { result: trained } = await writeAtomically(options.output, async (file) => {
     const keep = async (reached: TuneState) => {
       await writeRunState(statePath, { ...same, pictures: placesOf(pictures, chosen), ...reached });
       kept.step = reached.step;
     };
-    const tuned = await train(learned, { base, state, settings, backend, keep }, options, terminal);
-    await file.write(tuned.file);
-    return tuned;
+    const trained = await train(learned, { base, state, settings, backend, keep }, options, terminal);
+    await file.write(trained.tuned.file);
+    return trained;
   }).catch((error: unknown) => {
     // What training itself refuses, it would refuse again.
     const isFinal = isLiifError(error, 'RequestError') && !(error instanceof OutputError);
@@ -163,12 +164,12 @@ async function run(args: string[], options: Options): Promise<void> {
   let comparison: ModelComparison | undefined;
   try {
     if (held.length > 0)
-      comparison = await compareOn(held, [base.model, result.model], settings.qualities, terminal);
+      comparison = await compareOn(held, [base.model, trained.tuned.model], settings.qualities, terminal);
   } catch (error) {
     if (!isLiifError(error)) throw error;
     terminal.warning(`the weights are not compared: ${error.message}`);
   } finally {
-    report(terminal, options, result, learned.length, comparison);
+    report(terminal, options, trained, comparison);
   }
 }
 
@@ -181,14 +182,20 @@ interface Run {
   readonly keep: (state: TuneState) => Promise<void>;
 }
 
+/** What came of it, and how many pictures it has learned from. */
+interface Trained {
+  readonly tuned: TunedModel;
+  readonly pictures: number;
+}
+
 async function train(
   learned: readonly string[],
   { base, state, settings, backend, keep }: Run,
   options: Options,
   terminal: Terminal,
-): Promise<TunedModel> {
+): Promise<Trained> {
   const signal = interruption();
-  const pieces = await terminal.progress('Reading pictures', (onProgress) =>
+  const { pieces, pictures } = await terminal.progress('Reading pictures', (onProgress) =>
     cutPieces(learned, {
       smallest: settings.side,
       random: seededRandom(settings.seed),
@@ -206,7 +213,7 @@ async function train(
       `training on TensorFlow.js' ${backend.backend} backend takes ten times as long as with @tensorflow/tfjs-node`,
     );
   terminal.note(
-    `${state ? `going on from step ${state.step}` : 'starting'} with ${pieces.length} pieces of ${learned.length} pictures, on TensorFlow.js' ${backend.backend} backend`,
+    `${state ? `going on from step ${state.step}` : 'starting'} with ${countText(pieces.length, 'piece')} of ${countText(pictures, 'picture')}, on TensorFlow.js' ${backend.backend} backend`,
   );
   const name = options.name ?? nameOf(options.output);
   const tuned = await terminal.progress('Tuning', (onProgress) => {
@@ -227,7 +234,7 @@ async function train(
     });
   });
   if (tuned.skipped > 0) terminal.warning(`${tuned.skipped} of ${tuned.steps} steps had no finite gradient`);
-  return tuned;
+  return { tuned, pictures };
 }
 
 /** Shows where training is: in the bar, or, where there is none, as a line a minute. Figures are means of the last steps. */
@@ -251,12 +258,11 @@ function teller(terminal: Terminal, onProgress: (progress: Shown) => void): (ste
 function report(
   terminal: Terminal,
   { output }: Options,
-  { file, model, steps, skipped }: TunedModel,
-  pictures: number,
+  { tuned: { file, model, steps, skipped }, pictures }: Trained,
   comparison: ModelComparison | undefined,
 ): void {
   const { name, hash } = model;
-  const summary = `${valueText(output)}: weights ${name}, ${bytesText(file.length)}, ${steps} steps on ${pictures} pictures, hash ${hash}`;
+  const summary = `${valueText(output)}: weights ${name}, ${bytesText(file.length)}, ${countText(steps, 'step')} on ${countText(pictures, 'picture')}, hash ${hash}`;
   terminal.result(
     { output, name, hash, bytes: file.length, steps, skipped, pictures, comparison: comparison ?? null },
     comparison ? `${summary}\n${comparisonText(comparison)}` : summary,

@@ -33,14 +33,19 @@ const PIECE_BYTES = PIECE * PIECE * 3;
 
 /**
  * Cuts pictures into pieces of at most 512 x 512 that training draws from, so that files are decoded once and memory is bounded: as many of each
- * picture as its area holds, or its share of `maxBytes`. Where there are more pictures than that, some are left out at random.
+ * picture as its area holds, or its share of `maxBytes`. Where there are more pictures than that, some are left out at random. `pictures`: of how
+ * many there are pieces.
  */
-export async function cutPieces(paths: readonly string[], options: CutOptions): Promise<Piece[]> {
+export async function cutPieces(
+  paths: readonly string[],
+  options: CutOptions,
+): Promise<{ readonly pieces: readonly Piece[]; readonly pictures: number }> {
   const { maxBytes = 2 ** 30, random, signal, onProgress } = options;
   const most = Math.max(1, Math.floor(maxBytes / PIECE_BYTES));
   const chosen = shuffled(paths, random).slice(0, most);
   const share = Math.max(1, Math.floor(most / chosen.length));
   const pieces: Piece[] = [];
+  let pictures = 0;
   for (const [i, path] of chosen.entries()) {
     signal?.throwIfAborted();
     onProgress?.({ done: i, total: chosen.length });
@@ -51,8 +56,9 @@ export async function cutPieces(paths: readonly string[], options: CutOptions): 
     const { width, height } = raster;
     const count = Math.min(share, Math.max(1, Math.round((width * height) / PIECE ** 2)));
     for (let k = 0; k < count; k++) pieces.push(cut(raster, random));
+    pictures++;
   }
-  return pieces;
+  return { pieces, pictures };
 }
 
 /** A picture to learn from or to compare by; undefined for those that are left out. */

@@ -21,6 +21,7 @@ describe('liif tune', () => {
   });
 
   it('makes weights that encode and decode, and compares them on pictures it has not seen', async () => {
+    await writePicture(join(pictures, 'small.png'), 100, 140);
     const tuned = await runLiif(['tune', pictures, '-o', output, '--steps', '6', ...QUICK, '--json']);
     expect(tuned.code).toBe(0);
     expect(tuned.stderr).toContain('starting with 4 pieces of 4 pictures');

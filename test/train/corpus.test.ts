@@ -34,13 +34,14 @@ const cut = (names: readonly string[], skipped: string[] = [], maxBytes?: number
   });
 
 it('cuts as many pieces as a picture has room for', async () => {
-  const pieces = await cut(['large.png']);
+  const { pieces, pictures } = await cut(['large.png']);
+  expect(pictures).toBe(1);
   expect(pieces.map(({ width, height }) => [width, height])).toEqual(new Array(7).fill([512, 512]));
   expect([...pieces[0]!.data.subarray(0, 3)]).toEqual([10, 20, 30]);
 });
 
 it('takes RGB of 8 bits from whatever a picture has', async () => {
-  const [alpha, gray, deep] = await cut(['alpha.png', 'gray.png', 'deep.png']);
+  const [alpha, gray, deep] = (await cut(['alpha.png', 'gray.png', 'deep.png'])).pieces;
   const sizes = [alpha, gray, deep].map((piece) => piece!.data.length / piece!.width / piece!.height);
   expect(sizes).toEqual([3, 3, 3]);
   const first = [alpha, gray, deep].map((piece) => [...piece!.data.subarray(0, 3)].join(' '));
@@ -50,7 +51,8 @@ it('takes RGB of 8 bits from whatever a picture has', async () => {
 
 it('leaves out what is too small or no image, and says so', async () => {
   const skipped: string[] = [];
-  expect(await cut(['narrow.png', 'broken.png', 'gray.png'], skipped)).toHaveLength(1);
+  const { pieces, pictures } = await cut(['narrow.png', 'broken.png', 'gray.png'], skipped);
+  expect([pieces.length, pictures]).toEqual([1, 1]);
   expect(skipped.sort()).toEqual([
     expect.stringMatching(/^\S+broken\.png: not an image/),
     expect.stringMatching(/^\S+narrow\.png: is 100 x 900, and training needs 256/),
@@ -66,7 +68,7 @@ it('sees colors under full transparency as the codec codes them', async () => {
   await sharp(data, { raw: { width, height, channels: 4 } })
     .png()
     .toFile(path('hidden.png'));
-  const [piece] = await cut(['hidden.png']);
+  const [piece] = (await cut(['hidden.png'])).pieces;
   expect(new Set(piece!.data)).toEqual(new Set([10, 20, 30]));
 });
 
@@ -82,7 +84,8 @@ it('stops within a picture', async () => {
 });
 
 it('stays within its memory', async () => {
-  expect(await cut(['large.png', 'large.png', 'large.png'], [], 3 * 512 * 512 * 4)).toHaveLength(3);
+  const { pieces } = await cut(['large.png', 'large.png', 'large.png'], [], 3 * 512 * 512 * 4);
+  expect(pieces).toHaveLength(3);
 });
 
 it('turns crops in all eight ways', () => {
