@@ -81,14 +81,21 @@ export function isLiifError<Tag extends LiifErrorTag = LiifErrorTag>(
   return ['FormatError', 'UnsupportedError', 'RequestError', 'SourceError', 'EngineError'].includes(found);
 }
 
+const LONGEST_PART = 100;
+
 /** What went wrong, in the words of whatever was thrown. */
 export function messageOf(reason: unknown): string {
   return reason instanceof Error ? reason.message : String(reason);
 }
 
-/** A value in messages about wrong ones: text is quoted, so that '70' is told from 70. */
+/** A value in messages about wrong ones: text is quoted, so that '70' is told from 70, and what is long is cut. */
 export function shown(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return cut(typeof value === 'string' ? JSON.stringify(value) : String(value));
+}
+
+/** A part of a message that strangers may have made long. */
+export function cut(text: string): string {
+  return text.length > LONGEST_PART ? `${text.slice(0, LONGEST_PART)}…` : text;
 }
 
 /** What a value is, for messages about wrong ones: the name of its class, or itself where it has none. */

@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, it } from 'vitest';
-import { FormatError, isLiifError, type LiifErrorTag, SourceError } from '../src/errors.ts';
+import { FormatError, isLiifError, type LiifErrorTag, SourceError, shown } from '../src/errors.ts';
 
 it('tells errors of the library apart, and their types', () => {
   const changed: unknown = new SourceError('another file', { code: 'changed' });
@@ -19,4 +19,10 @@ it('tells errors of the library apart, and their types', () => {
   if (!isLiifError(either)) throw either;
   const tag: LiifErrorTag = either._tag;
   expect(tag).toBe('FormatError');
+});
+
+it('quotes text in messages, and cuts what is long', () => {
+  expect([shown('70'), shown(70), shown(undefined)]).toEqual(['"70"', '70', 'undefined']);
+  expect(shown('x'.repeat(1000))).toBe(`"${'x'.repeat(99)}…`);
+  expect(shown(new Array(1000).fill(1))).toBe(`${'1,'.repeat(50)}…`);
 });

@@ -2,7 +2,7 @@ import { FormatError } from '../errors.ts';
 import { checkConv, checkRow, type Limits } from './bounds.ts';
 import { type Flow, outputLimits, through } from './flow.ts';
 import type { Conv, Layer, Residual, Row } from './model.ts';
-import { entriesOf, parseJson, type TensorFile } from './safetensors.ts';
+import { entriesOf, jsonText, parseJson, type TensorFile } from './safetensors.ts';
 
 export const MAX_CHANNELS = 4096;
 const MAX_LAYERS = 64;
@@ -44,7 +44,7 @@ export class Fields {
     if (typeof value === 'number' && value >= low && value <= high && value % multipleOf === 0) return value;
     const range = low === high ? `${low}` : `${low} to ${high}`;
     const multiple = multipleOf === 1 ? '' : `, a multiple of ${multipleOf}`;
-    return this.refuse(key, `expected ${range}${multiple} but received ${JSON.stringify(value)}`);
+    return this.refuse(key, `expected ${range}${multiple} but received ${jsonText(value)}`);
   }
 
   limit(): number {
@@ -54,13 +54,13 @@ export class Fields {
   boolean(key: string): boolean {
     const value = this.#entries.get(key);
     if (typeof value === 'boolean') return value;
-    return this.refuse(key, `expected true or false but received ${JSON.stringify(value)}`);
+    return this.refuse(key, `expected true or false but received ${jsonText(value)}`);
   }
 
   string(key: string): string {
     const value = this.#entries.get(key);
     if (typeof value === 'string') return value;
-    return this.refuse(key, `expected a string but received ${JSON.stringify(value)}`);
+    return this.refuse(key, `expected a string but received ${jsonText(value)}`);
   }
 
   object(key: string): Fields {
@@ -144,7 +144,7 @@ function readLayer(fields: Fields, flow: Flow, qualities: number): Layer {
       return { op, factor };
     }
     default:
-      return fields.refuse('op', `unknown layer ${JSON.stringify(op)}`);
+      return fields.refuse('op', `unknown layer ${jsonText(op)}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { FormatError, UnsupportedError } from '../errors.ts';
+import { FormatError, shown, UnsupportedError } from '../errors.ts';
 import { joinBytes } from '../join-bytes.ts';
 import { checkHead, checkHyper, checkLatent, type Verdict } from './bounds.ts';
 import { type Flow, pictureFlow, trunkFlow, uniform } from './flow.ts';
@@ -50,16 +50,18 @@ export function parseModel(bytes: Uint8Array, { decoderOnly = false }: ParseOpti
     throw new FormatError(
       'model',
       8,
-      `expected format "liif-model" but received "${metadata.get('format')}"`,
+      `expected format "liif-model" but received ${shown(metadata.get('format'))}`,
     );
   }
   if (metadata.get('version') !== '1') {
-    throw new UnsupportedError(`model of version "${metadata.get('version')}": this build reads version "1"`);
+    throw new UnsupportedError(
+      `model of version ${shown(metadata.get('version'))}: this build reads version "1"`,
+    );
   }
   const name = metadata.get('name') ?? '';
-  if (!/^[a-z0-9.-]{1,64}$/.test(name)) throw new FormatError('model', 8, `name ${JSON.stringify(name)}`);
+  if (!/^[a-z0-9.-]{1,64}$/.test(name)) throw new FormatError('model', 8, `name ${shown(name)}`);
   const hash = metadata.get('hash') ?? '';
-  if (!/^[0-9a-f]{64}$/.test(hash)) throw new FormatError('model', 8, `hash ${JSON.stringify(hash)}`);
+  if (!/^[0-9a-f]{64}$/.test(hash)) throw new FormatError('model', 8, `hash ${shown(hash)}`);
   const model = { name, hash, ...readGraph(openGraph(metadata.get('graph'), file), decoderOnly) };
   if (!decoderOnly) file.refuseUnread();
   return model;

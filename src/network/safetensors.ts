@@ -1,4 +1,4 @@
-import { FormatError } from '../errors.ts';
+import { cut, FormatError, shown } from '../errors.ts';
 
 /** Bounds on what a model file may ask for, before anything is reserved. Spec 3.2. */
 export const MAX_MODEL_BYTES = 2 ** 28;
@@ -80,7 +80,7 @@ export class TensorFile {
 
   #tensor(name: string): StoredTensor {
     const tensor = this.#tensors.get(name);
-    if (tensor === undefined) throw fault(8, `there is no tensor ${JSON.stringify(name)}`);
+    if (tensor === undefined) throw fault(8, `there is no tensor ${shown(name)}`);
     return tensor;
   }
 }
@@ -135,6 +135,11 @@ export function parseJson(text: string | Uint8Array, what: string): unknown {
   return value;
 }
 
+/** A value that JSON has, in messages. */
+export function jsonText(value: unknown): string {
+  return cut(`${JSON.stringify(value)}`);
+}
+
 /** Own entries of a JSON object. A map, so that a key such as `__proto__` is one key among others. */
 export function entriesOf(value: unknown, what: string): Map<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -146,9 +151,9 @@ export function entriesOf(value: unknown, what: string): Map<string, unknown> {
 function readMetadata(header: Map<string, unknown>): Map<string, string> {
   const metadata = new Map<string, string>();
   for (const [key, value] of entriesOf(header.get('__metadata__'), '__metadata__')) {
-    if (typeof value !== 'string') throw fault(8, `__metadata__.${key} is not a string`);
+    if (typeof value !== 'string') throw fault(8, `__metadata__.${cut(key)} is not a string`);
     // They have no UTF-8, so a hash would not cover them.
-    if (/\p{Surrogate}/u.test(value)) throw fault(8, `__metadata__.${key} has an unpaired surrogate`);
+    if (/\p{Surrogate}/u.test(value)) throw fault(8, `__metadata__.${cut(key)} has an unpaired surrogate`);
     metadata.set(key, value);
   }
   return metadata;
@@ -159,11 +164,11 @@ function readTensors(header: Map<string, unknown>, start: number): Map<string, S
   const names = [...header.keys()].filter((name) => name !== '__metadata__').sort();
   let expected = 0;
   for (const name of names) {
-    if (!/^[!-~]{1,128}$/.test(name)) throw fault(8, `tensor name ${JSON.stringify(name)}`);
+    if (!/^[!-~]{1,128}$/.test(name)) throw fault(8, `tensor name ${shown(name)}`);
     const entry = entriesOf(header.get(name), `tensor ${name}`);
     const dtype = entry.get('dtype');
     if (dtype !== 'I16' && dtype !== 'I32') {
-      throw fault(8, `tensor ${name}: expected dtype I16 or I32 but received ${JSON.stringify(dtype)}`);
+      throw fault(8, `tensor ${name}: expected dtype I16 or I32 but received ${jsonText(dtype)}`);
     }
     const shape = naturals(entry.get('shape'), `tensor ${name}: shape`);
     if (shape.length < 1 || shape.length > 4) throw fault(8, `tensor ${name}: ${shape.length} dimensions`);
@@ -172,7 +177,7 @@ function readTensors(header: Map<string, unknown>, start: number): Map<string, S
     if (offsets.length !== 2 || offsets[0] !== expected || offsets[1] !== expected + byteLength) {
       throw fault(
         8,
-        `tensor ${name}: expected data_offsets [${expected},${expected + byteLength}] but received [${offsets}]`,
+        `tensor ${name}: expected data_offsets [${expected},${expected + byteLength}] but received ${jsonText(offsets)}`,
       );
     }
     tensors.set(name, { dtype, shape, byteOffset: start + expected, byteLength });

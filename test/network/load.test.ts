@@ -55,6 +55,42 @@ describe('a valid model', () => {
 });
 
 describe('a file that is refused', () => {
+  it('is told of in a line that can be read, whatever it says', () => {
+    const long = 'x'.repeat(300_000);
+    const many = new Array(200_001).fill(1);
+    const changes: ((parts: ModelParts) => void)[] = [
+      ({ metadata }) => (metadata.format = long),
+      ({ metadata }) => (metadata.version = long),
+      ({ metadata }) => (metadata.name = long),
+      ({ metadata }) => (metadata.hash = long),
+      ({ graph }) => (graph.qualities = long),
+      ({ graph }) => (graph.qualities = many),
+      ({ graph }) => (graph.synthesis[0].op = long),
+      ({ graph }) => (graph.synthesis[0].row = long),
+      ({ graph }) => (graph.synthesis[0].row = many),
+      ({ graph }) => (graph.synthesis[1].first.leaky = long),
+    ];
+    const files = changes.map((change) => tinyModelBytes({ change }));
+    const tensor = { dtype: 'I16', shape: [1], data_offsets: [0, 2] };
+    for (const header of [
+      { a: { ...tensor, data_offsets: many } },
+      { a: { ...tensor, dtype: long } },
+      { a: { ...tensor, dtype: many } },
+      { [long]: tensor },
+      { __metadata__: { [long]: 5 } },
+    ])
+      files.push(writeSafetensors({ __metadata__: {}, ...header }, [new Uint8Array(2)]));
+    for (const [i, bytes] of files.entries()) {
+      let message = '';
+      try {
+        parseModel(bytes);
+      } catch (error) {
+        message = (error as Error).message;
+      }
+      expect(message, `file ${i}`).toMatch(/^(model at byte 8|model of version).{1,220}$/);
+    }
+  });
+
   it('ends somewhere before its end', () => {
     const bytes = tinyModelBytes();
     for (let length = 0; length < bytes.length; length += length < 64 ? 1 : 4099) {
