@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { choiceFile } from '../engine/choice-file.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ENGINE_CHOICES, type EngineChoice, openEngine } from '../engine/open-engine.ts';
@@ -37,7 +37,15 @@ export interface ModelOption {
 
 /** `what` completes "weights ...". */
 export function modelOption(what: string): Option {
-  return new Option('--model <file>', `weights ${what}: a model file (default: those that come with liif)`);
+  return new Option(
+    '--model <file>',
+    `weights ${what}: a model file (default: those that come with liif)`,
+  ).argParser(once);
+}
+
+function once(file: string, before: string | undefined): string {
+  if (before !== undefined) throw new InvalidArgumentError(`Expected one model; ${before} is another.`);
+  return file;
 }
 
 /** Of commands whose pictures may name several. */

@@ -10,6 +10,7 @@ import { readModelFile } from '../model/model-file.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
 import type { ModelComparison } from '../train/compare-models.ts';
 import { cutPieces } from '../train/corpus.ts';
+import { convExponents } from '../train/exponents.ts';
 import { seededRandom } from '../train/random.ts';
 import { type RunState, writeRunState } from '../train/run-state.ts';
 import { openTrainingBackend, type TrainingBackend } from '../train/tensorflow.ts';
@@ -23,7 +24,9 @@ import {
 } from '../train/tune.ts';
 import type { BaseModel } from '../train/tuned-model.ts';
 import { type ModelOption, modelOption } from './engine.ts';
+import { outputPath, STANDARD } from './inputs.ts';
 import { interruption, waitAtMost } from './interruption.ts';
+import { naming } from './several.ts';
 import {
   addOutputOptions,
   bytesText,
@@ -80,7 +83,11 @@ export function tuneCommand(): Command {
   const { batch, side, rate, seed } = DEFAULT_SETTINGS;
   const command = new Command('tune')
     .argument('<picture...>', 'images, globs or folders to learn from')
-    .requiredOption('-o, --output <file>', 'the new weights, e.g. mine.safetensors')
+    .addOption(
+      new Option('-o, --output <file>', 'the new weights, e.g. mine.safetensors')
+        .argParser(weightsPath)
+        .makeOptionMandatory(),
+    )
     .addOption(modelOption('to start from'))
     .addOption(
       new Option('--name <name>', 'what the weights are called (default: after the file)').argParser(
@@ -136,6 +143,8 @@ async function run(args: string[], options: Options): Promise<void> {
   if (options.model !== undefined) await expectOther(options.model, options.output);
   const pictures = await namedPictures(args, options.output, terminal);
   const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
+  // Told of before pictures are read, and with the file's name.
+  await naming(String(options.model ?? RELEASED_MODEL), async () => convExponents(base.bytes));
   const statePath = options.output + STATE_SUFFIX;
   const same = { base: base.model.hash, settings: { ...settings, compare: options.compare } };
   const state = await stateOf(statePath, options.resume ?? false, { ...same, pictures });
@@ -280,6 +289,12 @@ function nameOf(path: string): string {
     .replaceAll(/[^a-z0-9.]+/g, '-')
     .slice(0, 64);
   return /[a-z0-9]/.test(name) ? name : 'tuned';
+}
+
+/** Of a file: the state of a run lies beside it. */
+function weightsPath(text: string): string {
+  if (outputPath(text) === STANDARD) throw new InvalidArgumentError('Expected the path of a file.');
+  return text;
 }
 
 function modelName(text: string): string {

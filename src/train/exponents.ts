@@ -1,5 +1,6 @@
+import { FormatError } from '../errors.ts';
 import { modelConvs, type Network } from '../network/convs.ts';
-import { TensorFile } from '../network/safetensors.ts';
+import { jsonText, TensorFile } from '../network/safetensors.ts';
 
 /** Of the values that a convolution reads and makes: value = integer / 2^exponent. NaN where the model file does not say. */
 export interface Exponents {
@@ -9,7 +10,7 @@ export interface Exponents {
 
 /** As much of a graph (spec 3.2) as says which tensor has which exponent. Exporters write them for those who train; decoders do not need them. */
 interface WithExponent {
-  readonly exponent?: number;
+  readonly exponent?: unknown;
 }
 interface ConvJson extends WithExponent {
   readonly op: 'conv';
@@ -20,11 +21,13 @@ interface GraphJson extends Network<ConvJson> {
   readonly hyper: WithExponent;
 }
 
-/** In the order of `modelConvs`. `file`: a model file that loads. */
+/** Larger ones, of either sign, are no float32's; the loader has not looked at them. */
+const LARGEST = 64;
+
+/** In the order of `modelConvs`. `file`: a model file that loads. Throws FormatError for an exponent that cannot be one. */
 export function convExponents(file: Uint8Array): Exponents[] {
   const graph = JSON.parse(new TensorFile(file).metadata.get('graph')!) as GraphJson;
   const found = new Map<ConvJson, Exponents>();
-  const exponentOf = ({ exponent }: WithExponent) => exponent ?? Number.NaN;
   const note = (conv: ConvJson, input: number): number => {
     const output = exponentOf(conv);
     found.set(conv, { input, output });
@@ -52,4 +55,14 @@ export function convExponents(file: Uint8Array): Exponents[] {
   }
   follow(graph.synthesis, latents);
   return modelConvs<ConvJson>(graph).map((conv) => found.get(conv)!);
+}
+
+function exponentOf({ exponent }: WithExponent): number {
+  if (exponent === undefined || exponent === null) return Number.NaN;
+  if (typeof exponent === 'number' && Math.abs(exponent) <= LARGEST) return exponent;
+  throw new FormatError(
+    'model',
+    8,
+    `expected an exponent of -${LARGEST} to ${LARGEST} but received ${jsonText(exponent)}`,
+  );
 }

@@ -25,3 +25,14 @@ it('knows nothing where a file does not say', () => {
   const exponents = convExponents(tinyModelBytes());
   expect(exponents.every(({ output }) => Number.isNaN(output))).toBe(true);
 });
+
+it.each(['9', 1e9, {}])('refuses an exponent of %j, before anything is trained', (exponent) => {
+  const file = tinyModelBytes({
+    change: ({ graph }) => {
+      graph.synthesis[1].first.exponent = exponent;
+    },
+  });
+  expect(() => convExponents(file)).toThrow(
+    /model at byte 8: expected an exponent of -64 to 64 but received/,
+  );
+});
