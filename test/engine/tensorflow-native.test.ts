@@ -70,3 +70,7 @@ it('packages of TensorFlow find in util what later versions of Node have no more
     Object.assign(util, { isNullOrUndefined, isArray });
   }
 });
+
+it('says of a backend of browsers that it is one', async () => {
+  await expect(openBackend('webgl')).rejects.toThrow(/webgl backend: it runs in browsers only/);
+});

@@ -30,6 +30,8 @@ export async function restoreUtil(): Promise<void> {
 
 /** Why a backend that is there does not start: what its error says, unless there is something that helps. */
 export function whyNot(backend: string, message: string): string {
+  // Their packages register nothing elsewhere.
+  if (message.includes('not found in registry')) return 'it runs in browsers only';
   if (!isNative(backend) || !message.includes('tfjs_binding.node')) return message;
   const name = packageOf(backend);
   return `the script that fetches TensorFlow's library when it is installed has not run: npm install-scripts approve ${name} (npm 12), then npm rebuild ${name}`;
