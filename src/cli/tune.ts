@@ -151,11 +151,19 @@ async function run(args: string[], options: Options): Promise<void> {
   const backend = await openTrainingBackend(options.backend);
   const chosen = state?.pictures ?? (await chosenPictures(pictures, settings, options.compare, terminal));
   const { learned, held } = chosen;
-  // Opened first: an output that cannot be written is told of now, not in half an hour.
   const kept: { step?: number } = {};
+  // Opened first: an output that cannot be written is told of now, not in half an hour.
   const { result: trained } = await writeAtomically(options.output, async (file) => {
     const keep = async (reached: TuneState) => {
-      await writeRunState(statePath, { ...same, pictures: placesOf(pictures, chosen), ...reached });
+      const state = { ...same, pictures: placesOf(pictures, chosen), ...reached };
+      try {
+        await writeRunState(statePath, state);
+      } catch (error) {
+        // There may be room for the weights.
+        if (interruption().aborted || !(error instanceof OutputError)) throw error;
+        terminal.warning(`${error.message}; the run goes on, but --resume could not`);
+        return;
+      }
       kept.step = reached.step;
     };
     const trained = await train(learned, { base, state, settings, backend, keep }, options, terminal);
@@ -169,7 +177,7 @@ async function run(args: string[], options: Options): Promise<void> {
     throw error;
   });
   // From here on the weights are there, whatever comes.
-  await rm(statePath, { force: true });
+  await rm(statePath, { force: true }).catch((error: Error) => terminal.warning(error.message));
   let comparison: ModelComparison | undefined;
   try {
     if (held.length > 0)

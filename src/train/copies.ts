@@ -11,7 +11,10 @@ export async function withoutCopies(paths: readonly string[], signal?: AbortSign
   const bySize = new Map<number, string[]>();
   for (const path of paths) {
     const size = await sizeOf(path);
-    bySize.set(size, [...(bySize.get(size) ?? []), path]);
+    if (size === undefined) continue;
+    const alike = bySize.get(size);
+    if (alike) alike.push(path);
+    else bySize.set(size, [path]);
   }
   const copies = new Set<string>();
   for (const alike of bySize.values()) {
@@ -27,11 +30,10 @@ export async function withoutCopies(paths: readonly string[], signal?: AbortSign
   return paths.filter((path) => !copies.has(path));
 }
 
-function sizeOf(path: string): Promise<number> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  );
+/** Undefined for what is no file: of a pipe nothing would be left for whoever reads it next. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() ? found.size : undefined;
 }
 
 /** Undefined where the file cannot be read. */

@@ -21,7 +21,7 @@ interface GraphJson extends Network<ConvJson> {
   readonly hyper: WithExponent;
 }
 
-/** Larger ones, of either sign, are no float32's; the loader has not looked at them. */
+/** Powers of larger ones, of either sign, come near the end of float32. */
 const LARGEST = 64;
 
 /** In the order of `modelConvs`. `file`: a model file that loads. Throws FormatError for an exponent that cannot be one. */

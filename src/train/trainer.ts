@@ -1,4 +1,4 @@
-import { EngineError } from '../errors.ts';
+import { EngineError, RequestError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
 import type { Batch } from './batches.ts';
 import { type Differentiable, differentiable } from './differentiable.ts';
@@ -92,8 +92,12 @@ export class Trainer {
     return { variables, optimizer: await this.#optimizer.save() };
   }
 
+  /** Rejects with RequestError where the state is of another network. */
   async restore({ variables, optimizer }: TrainerState): Promise<void> {
     const tf = this.#tf;
+    const sizes = this.network.variables.map(({ size }) => size);
+    if (`${variables.map(({ length }) => length)}` !== `${sizes}`)
+      throw new RequestError('The state to go on from is of another network');
     for (const [i, variable] of this.network.variables.entries())
       tf.tidy(() => variable.assign(tf.tensor(variables[i]!, variable.shape)));
     await this.#optimizer.restore(optimizer);

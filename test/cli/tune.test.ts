@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadModel } from '../../src/network/load.ts';
@@ -86,6 +86,21 @@ describe('liif tune', () => {
     expect(JSON.parse(stdout.toString())).toMatchObject({ output, name: 'my-scans', comparison: null });
   });
 
+  it('makes weights where its state cannot be written meanwhile', async () => {
+    const child = startLiif(['tune', pictures, '-o', output, '--steps', '1', ...QUICK, '--no-compare']);
+    const result = finished(child);
+    await new Promise<void>((resolve) => {
+      child.stderr!.on('data', (text) => String(text).includes('liif: starting') && resolve());
+    });
+    await mkdir(`${output}.state`);
+    const { code, stdout, stderr } = await result;
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(/\.state: cannot be written.*; the run goes on/),
+    ]);
+    expect(stdout.toString()).toContain('weights my-scans');
+  });
+
   it('tells of the weights where the comparison is interrupted', async () => {
     const child = startLiif(['tune', pictures, '-o', output, '--steps', '1', ...QUICK]);
     const result = finished(child);
@@ -116,7 +131,7 @@ describe('liif tune', () => {
     const own = join(bench.folder, 'own.safetensors');
     await copyFile(SMALL, own);
     await expectFailure(
-      ['tune', pictures, '-o', own, ...QUICK, '--model', own],
+      ['tune', pictures, '-o', own, ...QUICK.with(1, own)],
       2,
       /own\.safetensors: is the input/,
     );

@@ -202,6 +202,16 @@ describe('tuning', () => {
     expect([kept!.step, kept!.skipped]).toEqual([8, skipped]);
   });
 
+  it('does not go on from a state of another network', async () => {
+    const trainer = {
+      variables: [new Float32Array(3)],
+      optimizer: { usualNorm: 0, powers: [1, 1] as const, moments: [] },
+    };
+    const from = { step: 1, seconds: 1, skipped: 0, trainer } as const;
+    const failure = await tune(base, options(2, { from })).catch((error: unknown) => error);
+    expect(isLiifError(failure, 'RequestError')).toBe(true);
+  });
+
   it('leaves no tensor behind', async () => {
     const { tf } = backend;
     await tune(base, options(1));
