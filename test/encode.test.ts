@@ -89,6 +89,16 @@ describe('encoding', () => {
     );
   });
 
+  it('takes the samples of a Buffer, as sharp gives them, and leaves them as they are', async () => {
+    const data = new Uint8Array(64 * 64 * 4);
+    for (let i = 0; i < 64 * 64; i++) data.set(i % 64 < 40 ? [90, 60, 30, 255] : [0, 255, 0, 0], 4 * i);
+    const given = Buffer.from(data);
+    const picture = { width: 64, height: 64, channels: 4 } as const;
+    const bytes = await encodeImage(engine, { ...picture, data: given });
+    expect(bytes).toEqual(await encodeImage(engine, { ...picture, data }));
+    expect(new Uint8Array(given)).toEqual(data);
+  });
+
   it('takes the clamped samples of a canvas', async () => {
     const clamped = new Uint8ClampedArray(64).fill(200);
     const picture = { width: 4, height: 4, channels: 4 } as const;

@@ -55,6 +55,16 @@ describe('the library in Node', () => {
     expect(new Uint8Array(await readFile(file))).toEqual(bytes);
   });
 
+  it('leaves a raster in a Buffer as it is, in memory and in files', async () => {
+    const data = new Uint8Array(32 * 32 * 4);
+    for (let i = 0; i < 32 * 32; i++) data.set(i % 32 < 20 ? [90, 60, 30, 255] : [0, 255, 0, 0], 4 * i);
+    const given = Buffer.from(data);
+    const picture: Raster = { width: 32, height: 32, channels: 4, data: given };
+    await encode(picture);
+    await encodeFile(picture, join(folder, 'buffer.liif'));
+    expect(new Uint8Array(given)).toEqual(data);
+  });
+
   it('decodes from a path, a URL, bytes, a Blob and a source of one’s own to the same pixels', async () => {
     const whole = await decode(file);
     expect([whole.width, whole.height, whole.channels]).toEqual([40, 24, 3]);

@@ -20,7 +20,8 @@ export class MemorySink implements Sink {
   readonly #parts: Uint8Array[] = [];
 
   async write(bytes: Uint8Array): Promise<void> {
-    this.#parts.push(bytes.slice());
+    // Not `slice`: that of a Buffer is a view.
+    this.#parts.push(new Uint8Array(bytes));
   }
 
   async writeAt(byteOffset: number, bytes: Uint8Array): Promise<void> {

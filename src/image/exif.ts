@@ -9,7 +9,10 @@ const PREFIX = [0x45, 0x78, 0x69, 0x66, 0, 0]; // Exif\0\0
  * mark. What cannot be understood is copied as it is.
  */
 export function uprightExif(exif: Uint8Array): Uint8Array {
-  const bytes = exif.slice(PREFIX.every((byte, i) => exif[i] === byte) ? PREFIX.length : 0);
+  // Not `slice`: that of a Buffer is a view.
+  const bytes = new Uint8Array(
+    exif.subarray(PREFIX.every((byte, i) => exif[i] === byte) ? PREFIX.length : 0),
+  );
   if (bytes.length < 8) return bytes;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const mark = view.getUint16(0);

@@ -1,4 +1,4 @@
-import type { Raster } from './raster.ts';
+import { copyOf, type Raster } from './raster.ts';
 import { Turns } from './turns.ts';
 
 /** One step of a pyramid: colors, and which pixels have one. */
@@ -46,7 +46,7 @@ export async function coverHiddenColors(raster: Raster, signal?: AbortSignal): P
   while (levels.at(-1)!.known.includes(0)) levels.push(await halved(levels.at(-1)!, colors, turns));
   for (let i = levels.length - 2; i >= 0; i--) await fill(levels[i]!, levels[i + 1]!, colors, turns);
 
-  const result = data.slice();
+  const result = copyOf(data);
   for (let y = 0; y < height; y++) {
     if (turns.over) await turns.next();
     for (let i = y * width; i < (y + 1) * width; i++)

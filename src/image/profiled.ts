@@ -76,7 +76,8 @@ async function carried(name: string): Promise<Uint8Array> {
  * to saturated reds; the other primaries are exact.
  */
 function withNegativeZ(profile: Uint8Array): Uint8Array {
-  const exact = profile.slice();
+  // What sharp gives is a Buffer, whose `slice` is a view, maybe of more than the profile.
+  const exact = new Uint8Array(profile);
   // Its ID, a hash, may be left out.
   exact.fill(0, 84, 100);
   const view = new DataView(exact.buffer);

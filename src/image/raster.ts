@@ -24,12 +24,18 @@ export function cropped(
   }: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
 ): Raster {
   const length = width * channels;
-  const data = from.slice(0, height * length);
+  const data =
+    from instanceof Uint16Array ? new Uint16Array(height * length) : new Uint8Array(height * length);
   for (let row = 0; row < height; row++) {
     const at = ((top + row) * pitch + left) * channels;
     data.set(from.subarray(at, at + length), row * length);
   }
   return { width, height, channels, data, ...(colorSpace && { colorSpace }) };
+}
+
+/** A copy of samples. `slice` of a Node Buffer, which is a Uint8Array to TypeScript, would be a view: who writes to it writes to what the caller has. */
+export function copyOf(samples: Raster['data']): Raster['data'] {
+  return samples instanceof Uint16Array ? samples.slice() : new Uint8Array(samples);
 }
 
 /** Throws RequestError for samples in anything else, such as floats, whose range nobody knows; TypeScript refuses them, JavaScript does not. */

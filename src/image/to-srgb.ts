@@ -1,4 +1,4 @@
-import type { Raster } from './raster.ts';
+import { copyOf, type Raster } from './raster.ts';
 
 /** Linear Display P3 -> linear sRGB: CSS Color 4, chapter 10. */
 const MATRIX = [
@@ -19,7 +19,7 @@ export function toSrgb(raster: Raster): Raster {
   );
   const [linear, curved] = curves as [Float32Array, Float32Array];
   const { channels } = raster;
-  const data = raster.data.slice();
+  const data = copyOf(raster.data);
   const peak = data instanceof Uint16Array ? PEAK : 255;
   const scale = PEAK / peak;
   for (let i = 0; channels >= 3 && i < data.length; i += channels) {

@@ -54,6 +54,17 @@ describe('ContainerWriter', () => {
     expect(sink.bytes().subarray(byteOffset, byteOffset + length)).toEqual(chunks[15]);
   });
 
+  it('keeps in memory what was written, whatever the caller does with its bytes', async () => {
+    for (const bytes of [Uint8Array.of(1, 2), Buffer.from([1, 2])]) {
+      const sink = new MemorySink();
+      await sink.write(bytes);
+      bytes.fill(9);
+      expect([...sink.bytes()]).toEqual([1, 2]);
+      await sink.writeAt(0, Uint8Array.of(5));
+      expect([...bytes]).toEqual([9, 9]);
+    }
+  });
+
   it('goes back only once, to fill in the index', async () => {
     const calls: string[] = [];
     let length = 0;

@@ -144,6 +144,9 @@ describe('an engine behind messages', () => {
     await engine.pixels(map, [{ ...query, rows: { ...axis, index: around.subarray(5, 6) } }]);
     const sent = worker.sent.at(-1) as Extract<ToWorker, { kind: 'pixels' }>;
     expect((sent.queries as Query[])[0]!.rows.index.buffer.byteLength).toBe(4);
+    await engine.decodeChunk(Buffer.alloc(10_000).subarray(5, 9), level, 50).catch(() => {});
+    const { args } = worker.sent.at(-1) as Extract<ToWorker, { kind: 'call' }>;
+    expect((args[0] as Uint8Array).buffer.byteLength).toBe(4);
   });
 
   it('leaves chunks to another where it says so, until it is closed', async () => {

@@ -30,3 +30,12 @@ it.each([
     expect(type === 3 ? view.getUint16(18, little) : view.getUint32(18, little)).toBe(1);
   }
 });
+
+it('what it is made from stays as it is', () => {
+  const block = exif(3, true);
+  for (const given of [block, Buffer.concat([Buffer.from('Exif\0\0'), block])]) {
+    const before = given.toString('hex');
+    uprightExif(given);
+    expect(given.toString('hex')).toBe(before);
+  }
+});

@@ -40,6 +40,9 @@ describe('colors under full transparency', () => {
     const { data } = await coverHiddenColors(raster);
     expect([...data.subarray(36, 40)]).toEqual([0, 255, 0, 1]);
     expect(raster.data).toEqual(before);
+    const buffer = Buffer.from(raster.data);
+    await coverHiddenColors({ ...raster, data: buffer });
+    expect(new Uint8Array(buffer)).toEqual(before);
   });
 
   it('are left alone where there is nothing to cover, or nothing to cover it with', async () => {

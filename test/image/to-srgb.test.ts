@@ -37,8 +37,11 @@ it.each([8, 16] as const)(
   },
 );
 
-it('keeps alpha, and the raster that was given', () => {
-  const given = p3(Uint8Array.of(30, 250, 20, 77), 4);
+it.each([
+  ['a Uint8Array', Uint8Array.of(30, 250, 20, 77)],
+  ['a Buffer', Buffer.from([30, 250, 20, 77])],
+])('keeps alpha, and the raster that was given, in %s', (_, samples) => {
+  const given = p3(samples, 4);
   const { data } = toSrgb(given);
   expect(data[3]).toBe(77);
   expect(data[0]).toBe(0);

@@ -119,6 +119,16 @@ describe('writeImage', () => {
     }
   });
 
+  it('leaves the samples of a Buffer as they are when it converts them', async () => {
+    const { data, ...picture8 } = picture(3, 8);
+    const given = Buffer.from(data as Uint8Array);
+    const raster: Raster = { ...picture8, data: given, colorSpace: 'display-p3' };
+    const format = () => formatImage(raster, 'png', { srgb: true });
+    expect(await format()).toEqual(await format());
+    await writeImage(raster, join(folder, 'p3.png'), { srgb: true });
+    expect(new Uint8Array(given)).toEqual(data);
+  });
+
   it('refuses colors of a space that it does not know', async () => {
     const raster = { ...picture(3, 8), colorSpace: 'rec2020' } as unknown as Raster;
     await expect(formatImage(raster, 'png')).rejects.toThrow(

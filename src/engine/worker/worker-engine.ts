@@ -191,7 +191,9 @@ class WorkerEngine implements Engine {
 
 /** The same in memory of its own: what is a view of a whole file or picture would travel with all of it. */
 function own<T extends Uint8Array | Int16Array | Int32Array>(view: T): T {
-  return view.byteLength === view.buffer.byteLength ? view : (view.slice() as T);
+  if (view.byteLength === view.buffer.byteLength) return view;
+  // `slice` of a Buffer is a view, too.
+  return (view instanceof Uint8Array ? new Uint8Array(view) : view.slice()) as T;
 }
 
 function ownPatch({ rect, channels, data }: Patch): Patch {
