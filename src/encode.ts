@@ -13,7 +13,8 @@ import type { Engine, Rect } from './engine/engine.ts';
 import { RequestError, shown } from './errors.ts';
 import { fromHexadecimal } from './hexadecimal.ts';
 import { coverHiddenColors } from './image/hidden-colors.ts';
-import { depthOf, expectSamples, type Raster } from './image/raster.ts';
+import { withoutOpaqueAlpha } from './image/opaque-alpha.ts';
+import { type Channels, depthOf, expectSamples, hasAlpha, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
 import type { Model } from './network/model.ts';
@@ -62,6 +63,8 @@ export interface EncodeOptions extends CallOptions {
 
 export interface EncodeSummary {
   readonly quality: number;
+  /** Of the file: without alpha where all of the picture is opaque. */
+  readonly channels: Channels;
   /** Size of the file. */
   readonly bytes: number;
   readonly levels: number;
@@ -85,7 +88,10 @@ const LARGE_PICTURE = 8_000_000;
 /** Latents on the side of a group of chunks that is analyzed together, so that its halo is computed once. */
 const GROUP_LATENTS = 64;
 
-/** Encodes into memory. The same picture and options give the same bytes on every machine and engine. Rejects with RequestError or EngineError. */
+/**
+ * Encodes into memory. The same picture and options give the same bytes on every machine and engine. Alpha that is opaque everywhere is left out, as if it were not
+ * there. Rejects with RequestError or EngineError.
+ */
 export async function encodeImage(
   engine: Engine,
   raster: Raster,
@@ -105,7 +111,9 @@ export async function encodeImageTo(
 ): Promise<EncodeSummary> {
   checkRaster(raster);
   checkOptions(options);
-  const covered = options.keepHiddenColors ? raster : await coverHiddenColors(raster, options.signal);
+  const { signal } = options;
+  const picture = await withoutOpaqueAlpha(raster, signal);
+  const covered = options.keepHiddenColors ? picture : await coverHiddenColors(picture, signal);
   if (options.targetSize === undefined && options.targetPsnr === undefined)
     return encodeAt(engine, covered, sink, options.quality ?? DEFAULT_QUALITY, options);
   const found = await encodeToTarget(engine, covered, options);
@@ -181,7 +189,7 @@ async function encodeAt(
     width: raster.width,
     height: raster.height,
     channels: raster.channels >= 3 ? 3 : 1,
-    alpha: raster.channels === 2 || raster.channels === 4,
+    alpha: hasAlpha(raster.channels),
     depth: options.depth ?? depthOf(raster),
     // Gray is the same in all of them.
     ...(raster.channels >= 3 && raster.colorSpace === 'display-p3' && { colorSpace: raster.colorSpace }),
@@ -231,6 +239,7 @@ async function encodeAt(
   const bytes = await writer.end();
   return {
     quality,
+    channels: raster.channels,
     bytes,
     levels: header.levels,
     chunks: order.length,

@@ -104,7 +104,7 @@ export async function openEngine({ model, ...options }: OpenEngineOptions = {}):
 
 /**
  * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads, or HEIC: its path, `file:` URL, bytes or Blob.
- * Rejects with RequestError, SourceError, UnsupportedError or EngineError.
+ * Alpha that is opaque everywhere is left out. Rejects with RequestError, SourceError, UnsupportedError or EngineError.
  */
 export async function encode(
   picture: Raster | ImageInput,

@@ -99,6 +99,25 @@ describe('encoding', () => {
     expect(new Uint8Array(given)).toEqual(data);
   });
 
+  it('leaves alpha out that is opaque everywhere, and only that', async () => {
+    const colors = Uint8Array.from({ length: 40 * 30 * 3 }, (_, i) => (7 * i) % 251);
+    const with16 = (data: Uint8Array): Uint16Array => Uint16Array.from(data, (sample) => sample * 257);
+    const opaque = new Uint8Array(40 * 30 * 4).fill(255);
+    for (let i = 0; i < colors.length; i++) opaque[i + Math.floor(i / 3)] = colors[i]!;
+    const picture = { width: 40, height: 30 };
+    for (const options of [{}, { targetPsnr: 8 }, { overviews: 1, overviewFactor: 2 }] as EncodeOptions[])
+      expect(await encodeImage(engine, { ...picture, channels: 4, data: opaque }, options)).toEqual(
+        await encodeImage(engine, { ...picture, channels: 3, data: colors }, options),
+      );
+    expect(await encodeImage(engine, { ...picture, channels: 4, data: with16(opaque) })).toEqual(
+      await encodeImage(engine, { ...picture, channels: 3, data: with16(colors) }),
+    );
+    const gray: Raster = { ...picture, channels: 2, data: new Uint8Array(2400).fill(255) };
+    expect((await headerOf(gray)).alpha).toBe(false);
+    gray.data[2399] = 254;
+    expect((await headerOf(gray)).alpha).toBe(true);
+  });
+
   it('takes the clamped samples of a canvas', async () => {
     const clamped = new Uint8ClampedArray(64).fill(200);
     const picture = { width: 4, height: 4, channels: 4 } as const;

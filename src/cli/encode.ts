@@ -70,7 +70,7 @@ Examples:
   cat photo.webp | liif encode - > photo.liif
 
 EXIF orientation is applied and color converted to sRGB, or to Display P3 where its profile goes beyond that; alpha, gray and
-16 bits are kept.`;
+16 bits are kept. Alpha that is opaque everywhere is left out.`;
 
 export function encodeCommand(): Command {
   const command = new Command('encode')
@@ -191,7 +191,7 @@ async function encodeOne(engine: Engine, job: Job, options: Options, terminal: T
       output: job.output,
       width,
       height,
-      channels: raster.channels,
+      channels: summary.channels,
       depth: image.depth,
       colorSpace: raster.colorSpace ?? 'srgb',
       quality: summary.quality,

@@ -1,16 +1,23 @@
 import type { ColorSpace } from '../color-space.ts';
 import { kindOf, RequestError } from '../errors.ts';
 
+/** 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha. */
+export type Channels = 1 | 2 | 3 | 4;
+
 /** Pixels outside the codec: row-major, interleaved, not premultiplied. */
 export interface Raster {
   readonly width: number;
   readonly height: number;
   /** 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha. */
-  readonly channels: 1 | 2 | 3 | 4;
+  readonly channels: Channels;
   /** width * height * channels samples, full range 0..255 or 0..65535. */
   readonly data: Uint8Array | Uint16Array;
   /** Absent: sRGB. Gray is always sRGB. */
   readonly colorSpace?: ColorSpace;
+}
+
+export function hasAlpha(channels: Channels): boolean {
+  return channels === 2 || channels === 4;
 }
 
 /** A rectangle of a raster, which lies inside. */
