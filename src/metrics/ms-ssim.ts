@@ -1,5 +1,6 @@
 import { RequestError } from '../errors.ts';
-import { depthOf, type Raster } from '../image/raster.ts';
+import { isOpaque } from '../image/opaque-alpha.ts';
+import { depthOf, hasAlpha, type Raster } from '../image/raster.ts';
 import { expectComparable } from './comparable.ts';
 
 /** Exponents of scales 1 (full size) to 5: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003. */
@@ -20,7 +21,8 @@ export interface MsSsim {
 }
 
 /**
- * Multi-scale structural similarity of the color channels, averaged over them; alpha does not count. Windows lie inside the picture, scales are
+ * Multi-scale structural similarity of the channels as they show, averaged over them: colors multiplied by alpha, and alpha itself, which counts where anything in one
+ * of both is not opaque; a raster without alpha is opaque. Windows lie inside the picture, scales are
  * means of 2x2, as in pytorch-msssim, by which learned codecs are compared (there an odd side gets a line of zeros first). 16 bits count
  * as 255/65535 each. Throws RequestError when the sizes or color spaces differ or a side is under 11 pixels.
  */
@@ -39,11 +41,12 @@ export function msSsim(a: Raster, b: Raster): MsSsim {
     );
   const weights = WEIGHTS.slice(0, scales);
   const strength = sumOf(WEIGHTS) / sumOf(weights);
-  const colors = Math.max(a.channels, b.channels) >= 3 ? 3 : 1;
+  const channels: (number | 'alpha')[] = Math.max(a.channels, b.channels) >= 3 ? [0, 1, 2] : [0];
+  if (!isOpaque(a) || !isOpaque(b)) channels.push('alpha');
   let sum = 0;
-  for (let c = 0; c < colors; c++) {
-    let planeA = planeOf(a, c);
-    let planeB = planeOf(b, c);
+  for (const channel of channels) {
+    let planeA = planeOf(a, channel);
+    let planeB = planeOf(b, channel);
     let product = 1;
     for (let scale = 0; scale < scales; scale++) {
       const { structure, similarity } = compare(planeA, planeB);
@@ -53,7 +56,7 @@ export function msSsim(a: Raster, b: Raster): MsSsim {
     }
     sum += product;
   }
-  return { value: sum / colors, scales };
+  return { value: sum / channels.length, scales };
 }
 
 function sumOf(weights: readonly number[]): number {
@@ -68,17 +71,23 @@ interface Plane {
   readRow(y: number, into: Float64Array): void;
 }
 
-/** The channel itself is not copied: a large picture is walked by rows. */
-function planeOf(raster: Raster, color: number): Plane {
+/** A color as far as it shows, or alpha. The channel itself is not copied: a large picture is walked by rows. */
+function planeOf(raster: Raster, channel: number | 'alpha'): Plane {
   const { width, height, channels, data } = raster;
   const scale = depthOf(raster) === 16 ? 1 / 257 : 1;
-  const first = channels >= 3 ? color : 0;
+  const clear = hasAlpha(channels);
+  const ofAlpha = channel === 'alpha';
+  const first = ofAlpha ? channels - 1 : channels >= 3 ? channel : 0;
   return {
     width,
     height,
     readRow(y, into) {
-      for (let x = 0, i = y * width * channels + first; x < width; x++, i += channels)
-        into[x] = data[i]! * scale;
+      if (ofAlpha && !clear) into.fill(255, 0, width);
+      else
+        for (let x = 0, i = y * width * channels; x < width; x++, i += channels) {
+          const alpha = clear && !ofAlpha ? (data[i + channels - 1]! * scale) / 255 : 1;
+          into[x] = data[i + first]! * scale * alpha;
+        }
     },
   };
 }

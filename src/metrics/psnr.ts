@@ -1,9 +1,10 @@
-import { depthOf, type Raster } from '../image/raster.ts';
+import { depthOf, hasAlpha, type Raster } from '../image/raster.ts';
 import { expectComparable } from './comparable.ts';
 
 /**
- * Peak signal-to-noise ratio in dB over all samples of both rasters. Where both have alpha it is one of them, and colors count as far as they
- * show: multiplied by it. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity for equal pictures. Throws RequestError when the sizes or color spaces differ.
+ * Peak signal-to-noise ratio in dB over all samples of both rasters as they show: colors multiplied by alpha, and alpha itself, which counts where anything in one of
+ * them is not opaque; a raster without alpha is opaque. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity
+ * for equal pictures. Throws RequestError when the sizes or color spaces differ.
  */
 export function psnr(a: Raster, b: Raster): number {
   expectComparable(a, b);
@@ -11,28 +12,26 @@ export function psnr(a: Raster, b: Raster): number {
   const peak = eight ? 255 : 65535;
   const scaleA = eight || depthOf(a) === 16 ? 1 : 257;
   const scaleB = eight || depthOf(b) === 16 ? 1 : 257;
-  const alpha = hasAlpha(a) && hasAlpha(b);
+  const [clearA, clearB] = [hasAlpha(a.channels), hasAlpha(b.channels)];
   const color = Math.max(colors(a), colors(b));
   let sum = 0;
+  let opaque = true;
   for (let pixel = 0, count = a.width * a.height; pixel < count; pixel++) {
-    const alphaA = alpha ? a.data[(pixel + 1) * a.channels - 1]! * scaleA : peak;
-    const alphaB = alpha ? b.data[(pixel + 1) * b.channels - 1]! * scaleB : peak;
+    const alphaA = clearA ? a.data[(pixel + 1) * a.channels - 1]! * scaleA : peak;
+    const alphaB = clearB ? b.data[(pixel + 1) * b.channels - 1]! * scaleB : peak;
+    if (alphaA < peak || alphaB < peak) opaque = false;
     for (let c = 0; c < color; c++) {
       const colorA = a.data[pixel * a.channels + Math.min(c, colors(a) - 1)]! * scaleA;
       const colorB = b.data[pixel * b.channels + Math.min(c, colors(b) - 1)]! * scaleB;
-      const difference = alpha ? (colorA * alphaA - colorB * alphaB) / peak : colorA - colorB;
+      const difference = (colorA * alphaA - colorB * alphaB) / peak;
       sum += difference * difference;
     }
     sum += (alphaA - alphaB) * (alphaA - alphaB);
   }
-  const mean = sum / (a.width * a.height * (color + (alpha ? 1 : 0)));
+  const mean = sum / (a.width * a.height * (color + (opaque ? 0 : 1)));
   return mean === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10((peak * peak) / mean);
 }
 
 function colors({ channels }: Raster): number {
   return channels >= 3 ? 3 : 1;
-}
-
-function hasAlpha({ channels }: Raster): boolean {
-  return channels === 2 || channels === 4;
 }

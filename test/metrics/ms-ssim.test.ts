@@ -57,15 +57,47 @@ describe('msSsim', () => {
     expect(msSsim(wide(a), b).value).toBeCloseTo(msSsim(a, b).value, 9);
   });
 
-  it('counts grey as R = G = B and does not look at alpha', () => {
+  it('counts grey as R = G = B', () => {
     const grey = flat(90, 176);
     const colored: Raster = {
       width: 176,
       height: 176,
       channels: 4,
-      data: Uint8Array.from({ length: 176 * 176 * 4 }, (_, i) => (i % 4 === 3 ? i & 255 : 120)),
+      data: Uint8Array.from({ length: 176 * 176 * 4 }, (_, i) => (i % 4 === 3 ? 255 : 120)),
     };
     expect(msSsim(grey, colored).value).toBeCloseTo(msSsim(grey, flat(120, 176)).value, 9);
+  });
+
+  it('counts colors as far as they show, and alpha where anything is not opaque', () => {
+    const side = 32;
+    /** One color, or noise where nothing shows. */
+    const disc = (noise: number, alphaOf: (inside: boolean) => number): Raster => {
+      const data = new Uint8Array(side * side * 2);
+      for (let i = 0; i < side * side; i++) {
+        const inside = Math.hypot((i % side) - 16, Math.floor(i / side) - 16) < 9;
+        data.set([inside ? 70 : (noise * i) & 255, alphaOf(inside)], 2 * i);
+      }
+      return { width: side, height: side, channels: 2, data };
+    };
+    const clear = (inside: boolean) => (inside ? 255 : 0);
+    expect(msSsim(disc(37, clear), disc(91, clear)).value).toBe(1);
+    const opaque = disc(37, () => 255);
+    const { data } = opaque;
+    const gray: Raster = { ...opaque, channels: 1, data: data.filter((_, i) => i % 2 === 0) };
+    expect(msSsim(opaque, gray).value).toBe(1);
+    expect(msSsim(gray, disc(37, clear)).value).toBeLessThan(0.6);
+    // Black shows no color: only alpha tells it from nothing.
+    const black = (alpha: (i: number) => number): Raster => ({
+      ...gray,
+      channels: 2,
+      data: data.map((_, i) => (i % 2 ? alpha(i >> 1) : 0)),
+    });
+    expect(
+      msSsim(
+        black((i) => (i % side < 16 ? 255 : 0)),
+        black(() => 0),
+      ).value,
+    ).toBeLessThan(0.8);
   });
 
   it('says how many scales fit', () => {

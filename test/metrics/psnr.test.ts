@@ -24,7 +24,19 @@ it('compares grey with color, and 8 bits with 16', () => {
   expect(off).toBeCloseTo(10 * Math.log10((65535 * 65535) / 2), 10);
 });
 
-it('counts alpha where both pictures have it, and colors as far as they show', () => {
+it('takes a picture without alpha as opaque, and counts alpha where anything is not', () => {
+  const red = raster(3, [200, 10, 20]);
+  expect(psnr(red, raster(4, [200, 10, 20, 255]))).toBe(Number.POSITIVE_INFINITY);
+  const clear = raster(4, [200, 10, 20, 0]);
+  const error = (200 * 200 + 10 * 10 + 20 * 20 + 255 * 255) / 4;
+  expect(psnr(red, clear)).toBeCloseTo(10 * Math.log10((255 * 255) / error), 10);
+  expect(psnr(clear, red)).toBe(psnr(red, clear));
+  expect(psnr(raster(4, [200, 10, 26, 255]), raster(4, [200, 10, 20, 255]))).toBe(
+    psnr(raster(3, [200, 10, 26]), red),
+  );
+});
+
+it('counts alpha, and colors as far as they show', () => {
   const a = raster(2, [0, 255]);
   const b = raster(2, [0, 251]);
   expect(psnr(a, b)).toBeCloseTo(10 * Math.log10((255 * 255) / 8), 10);
