@@ -35,7 +35,10 @@ export interface EncodeOptions extends CallOptions {
   readonly quality?: number;
   /** Instead of a quality: the best picture in at most so many bytes. */
   readonly targetSize?: number;
-  /** Instead of a quality: the smallest file with at least this PSNR, in dB, over all samples as they show: gray, color and alpha. */
+  /**
+   * Instead of a quality: the smallest file with at least this PSNR, in dB, over all samples as they show: gray, color and alpha. Small and flat pictures, whose
+   * PSNR does not rise with every quality, may have a smaller one, since few qualities are tried.
+   */
   readonly targetPsnr?: number;
   /**
    * Improves latents by gradient descent for the one picture: a better picture in about the same bytes at the same quality, and so a smaller file for the
@@ -163,11 +166,15 @@ async function encodeToTarget(engine: Engine, raster: Raster, options: EncodeOpt
   if (!found.met)
     throw new RequestError(
       targetSize !== undefined
-        ? `The picture does not fit into ${targetSize} bytes: at quality 1 it takes ${found.result.bytes.length}`
-        : `A PSNR of ${targetPsnr} dB cannot be reached: quality 100 gives ${found.result.psnr.toFixed(2)} dB`,
+        ? `The picture does not fit into ${targetSize} bytes: at quality ${found.quality} it takes ${found.result.bytes.length}`
+        : `A PSNR of ${decibels(targetPsnr!)} cannot be reached: quality ${found.quality}, the best that was tried, gives ${decibels(found.result.psnr)}`,
     );
   onProgress?.({ stage: 'search', done: 1, total: 1 });
   return found.result;
+}
+
+function decibels(psnr: number): string {
+  return `${Math.round(psnr * 1000) / 1000} dB`;
 }
 
 async function encodeAt(

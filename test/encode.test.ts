@@ -118,6 +118,13 @@ describe('encoding', () => {
     expect((await headerOf(gray)).alpha).toBe(true);
   });
 
+  it('says which PSNR cannot be had, and which can, in few digits', async () => {
+    const targetPsnr = 45.99465145465386;
+    await expect(encodeImage(engine, ramp(64, 64), { targetPsnr })).rejects.toThrow(
+      /^A PSNR of 45\.995 dB cannot be reached: quality \d+, the best that was tried, gives \d+\.\d{1,3} dB$/,
+    );
+  });
+
   it('takes the clamped samples of a canvas', async () => {
     const clamped = new Uint8ClampedArray(64).fill(200);
     const picture = { width: 4, height: 4, channels: 4 } as const;

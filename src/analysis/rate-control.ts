@@ -38,16 +38,29 @@ interface Trial<T> {
 /** Trials that are guessed from those before; then halves, whatever the results look like. */
 const GUESSES = 4;
 
+/** Where a PSNR is looked for that quality 100 lacks, from above: small and flat pictures have their best one somewhere below it. */
+const BELOW_THE_TOP = [99, 98, 97, 95, 93, 90, 87, 84, 81, 78, 75, 70];
+/** As long as results are not short by more qualities than this. */
+const NEARLY = 8;
+
 /**
- * Finds the quality that meets a target: both size and PSNR rise with quality. Each trial is a whole encode, the first one at `first`; the next one is where the target
- * lies by what the trials before it have given. Four or so for 1..100.
+ * Finds the quality that meets a target: both size and PSNR rise with quality, but for small and flat pictures, where it is a quality near that one. Each trial is a
+ * whole encode, the first one at `first`; the next one is where the target lies by what the trials before it have given. Four or so for 1..100, some more before a PSNR
+ * is given up that quality 100 nearly has. What does not meet the target is the nearest of what was tried.
  */
 export async function searchQuality<T>(
   trial: (quality: number) => Promise<T>,
-  { wanted, meets, shortBy }: Target<T>,
+  target: Target<T>,
   onTrial?: () => void,
   first = 50,
 ): Promise<Trial<T> & { readonly met: boolean }> {
+  const { wanted, meets, shortBy } = target;
+  const tried: Trial<T>[] = [];
+  const at = async (quality: number): Promise<Trial<T>> => {
+    onTrial?.();
+    tried.push({ quality, result: await trial(quality) });
+    return tried.at(-1)!;
+  };
   /** Qualities that are not decided yet. */
   let low = 1;
   let high = 100;
@@ -56,26 +69,36 @@ export async function searchQuality<T>(
   let quality = first;
   let before: Trial<T> | undefined;
   for (let trials = 1; ; trials++) {
-    onTrial?.();
-    const tried = { quality, result: await trial(quality) };
-    if (meets(tried.result) === (wanted === 'highest')) {
-      below = tried;
+    const now = await at(quality);
+    if (meets(now.result) === (wanted === 'highest')) {
+      below = now;
       low = quality + 1;
     } else {
-      above = tried;
+      above = now;
       high = quality - 1;
     }
     if (low > high) break;
-    const other = (tried === below ? above : below) ?? before;
-    const short = shortBy(tried.result);
+    const other = (now === below ? above : below) ?? before;
+    const short = shortBy(now.result);
     // Qualities for each by which results are short: one, if that is known.
     const rate = other ? (quality - other.quality) / (shortBy(other.result) - short) : 1;
     const guess = quality + Math.round(short * rate);
     quality =
       trials <= GUESSES && Number.isFinite(guess) ? Math.min(high, Math.max(low, guess)) : (low + high) >> 1;
-    before = tried;
+    before = now;
   }
   const best = wanted === 'highest' ? below : above;
-  // Without success the last trial was the extreme one: quality 1 for a size, 100 for a PSNR.
-  return { ...(best ?? (below ?? above)!), met: best !== undefined };
+  if (best) return { ...best, met: true };
+  if (wanted === 'lowest') {
+    for (const lower of BELOW_THE_TOP) {
+      if (Math.abs(shortBy(tried.at(-1)!.result)) > NEARLY) break;
+      if (tried.some((one) => one.quality === lower)) continue;
+      const now = await at(lower);
+      if (meets(now.result)) return { ...now, met: true };
+    }
+  }
+  const nearest = tried.reduce((near, one) =>
+    Math.abs(shortBy(one.result)) < Math.abs(shortBy(near.result)) ? one : near,
+  );
+  return { ...nearest, met: false };
 }

@@ -65,7 +65,7 @@ Examples:
   liif encode photo.jpg -q 80 -o better.liif
   liif encode "scans/*.tif" -o out/ --icc        every file of a folder, with its profile
   liif encode photo.png --target-size 150k       the best picture in at most 150,000 bytes
-  liif encode photo.png --target-psnr 38         the smallest file of at least 38 dB
+  liif encode photo.png --target-psnr 38         a small file of at least 38 dB
   liif encode scan.png --model scans.safetensors weights of one's own, e.g. those of liif tune
   cat photo.webp | liif encode - > photo.liif
 
@@ -95,7 +95,10 @@ export function encodeCommand(): Command {
         .conflicts(['quality', 'targetPsnr']),
     )
     .addOption(
-      new Option('--target-psnr <dB>', 'the lowest quality with at least this PSNR')
+      new Option(
+        '--target-psnr <dB>',
+        'the lowest quality with at least this PSNR, of the few that are tried',
+      )
         .argParser(decimal(1, 99))
         .conflicts(['quality', 'targetSize']),
     )

@@ -36,6 +36,24 @@ describe('the search for a quality', () => {
     expect(all).toEqual({ quality: 100, result: 10000, met: false });
   });
 
+  it('finds a PSNR that only a quality below 100 has, as of small pictures', async () => {
+    const peaked = async (quality: number) => 40 - Math.abs(quality - 97) / 20;
+    expect(await searchQuality(peaked, atLeast(40))).toEqual({ quality: 97, result: 40, met: true });
+    const flat = async (quality: number) => (quality === 81 ? 43 : 40);
+    expect(await searchQuality(flat, atLeast(43))).toEqual({ quality: 81, result: 43, met: true });
+  });
+
+  it('does not look further for what all qualities are far from, and gives the best it has seen', async () => {
+    const tried: number[] = [];
+    const peaked = async (quality: number) => {
+      tried.push(quality);
+      return quality === 99 ? 41 : 40;
+    };
+    expect((await searchQuality(peaked, atLeast(60))).met).toBe(false);
+    expect(tried.length).toBeLessThan(8);
+    expect(await searchQuality(peaked, atLeast(44))).toEqual({ quality: 99, result: 41, met: false });
+  });
+
   const trialsFor = async (curve: (quality: number) => number, wanted: number, first?: number, wrong = 1) => {
     const tried: number[] = [];
     const trial = async (quality: number) => {
