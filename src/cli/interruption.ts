@@ -18,6 +18,18 @@ export function waitAtMost(milliseconds: number): void {
 
 let shared: AbortSignal | undefined;
 
+/**
+ * Ends the process as the signal itself would. `process.exit` alone waits for threads that are in a library, and an SVG of a kilobyte keeps one for hours; what has to be
+ * cleared away before, such as temporary files, is.
+ */
+function endBy(signal: NodeJS.Signals, exitCode: number): never {
+  process.on('exit', () => {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+  process.exit(exitCode);
+}
+
 /** Aborted, with an `Interruption`, when the process is asked to stop; a second request exits at once. Temporary files go in either case. */
 export function interruption(): AbortSignal {
   if (shared) return shared;
@@ -25,9 +37,9 @@ export function interruption(): AbortSignal {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       const reason = new Interruption(name);
-      if (controller.signal.aborted) process.exit(reason.exitCode);
+      if (controller.signal.aborted) endBy(name, reason.exitCode);
       controller.abort(reason);
-      setTimeout(() => process.exit(reason.exitCode), patienceMs).unref();
+      setTimeout(() => endBy(name, reason.exitCode), patienceMs).unref();
     });
   }
   shared = controller.signal;

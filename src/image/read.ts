@@ -55,10 +55,14 @@ export interface ReadOptions {
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 const MAX_PIXELS = 2 ** 32;
+const MAX_SVG_BYTES = 64 * 2 ** 20;
+/** Of a byte of DEFLATE, which is what pixels of a PNG are in. */
+const MOST_PNG_BYTES = 1032;
 
 /**
  * Reads an image from a file or from memory. EXIF orientation is applied and color converted by the embedded profile (CMYK without one: by a generic
- * profile): to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read. Rejects with SourceError (no
+ * profile): to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read, and of an SVG
+ * nothing that lies beside it. Rejects with SourceError (no
  * such file), UnsupportedError (no format that sharp reads, or too large), ImageError, or the signal's reason.
  */
 export async function readImage(image: ImageInput, options: ReadOptions = {}): Promise<ReadImage> {
@@ -81,8 +85,14 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
   try {
     // sharp would leave the file open, and on Windows nobody could remove it.
     if (typeof input === 'string' && /\.webp$/i.test(input)) input = await readFile(input);
-    const metadata = await open().metadata();
+    let metadata = await open().metadata();
     signal?.throwIfAborted();
+    if (metadata.format === 'svg' && typeof input === 'string') {
+      // Of a file, others of its folder would be drawn into the picture that it names.
+      input = await readSvg(input);
+      metadata = await open().metadata();
+    }
+    if (options.tolerant && metadata.format === 'png') await expectPngPixels(metadata, input, name);
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
     if (metadata.format === 'tiff') {
@@ -238,6 +248,31 @@ async function checkFile(path: string): Promise<void> {
   }
 }
 
+async function readSvg(path: string): Promise<Uint8Array> {
+  const { size } = await stat(path);
+  if (size > MAX_SVG_BYTES)
+    throw new UnsupportedError(
+      `${path}: an SVG of ${size} bytes, where at most ${MAX_SVG_BYTES} are read; save it as PNG`,
+    );
+  return readFile(path);
+}
+
+/** Who puts up with damage gets the picture that the header says, however little is there of it. Rejects with ImageError for more than the bytes can hold. */
+async function expectPngPixels(
+  { width, height }: Metadata,
+  input: string | Uint8Array,
+  name: string,
+): Promise<void> {
+  const found = typeof input === 'string' ? await stat(input) : undefined;
+  if (found && !found.isFile()) return;
+  const size = found?.size ?? (input as Uint8Array).length;
+  // Of one bit at least.
+  if (width * height > 8 * MOST_PNG_BYTES * size)
+    throw new ImageError(
+      `${name}: has ${size} bytes, too few for the ${width} x ${height} pixels that its header says`,
+    );
+}
+
 /** sharp looks at that when it decodes. Throws UnsupportedError. */
 function expectPixels({ width, height }: Metadata, name: string, options: ReadOptions): void {
   if (width * height > (options.maxPixels ?? MAX_PIXELS)) throw tooManyPixels(name, options);
@@ -252,7 +287,12 @@ function tooManyPixels(name: string, { maxPixels = MAX_PIXELS }: ReadOptions, ca
 
 /** sharp's messages in this library's errors. */
 function explained(error: unknown, name: string, options: ReadOptions): unknown {
-  if (error instanceof RequestError || error instanceof UnsupportedError || !(error instanceof Error))
+  if (
+    error instanceof RequestError ||
+    error instanceof UnsupportedError ||
+    error instanceof ImageError ||
+    !(error instanceof Error)
+  )
     return error;
   const reason = reasonOf(error.message);
   const cause = { cause: error };

@@ -3,6 +3,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import crc32 from 'crc-32';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ColorSpace } from '../../src/color-space.ts';
@@ -90,6 +91,33 @@ describe('readImage', () => {
     const { raster } = await readImage(Buffer.from(svg));
     expect([raster.width, raster.height, raster.channels]).toEqual([6, 3, 4]);
     expect([...raster.data.slice(0, 4)]).toEqual([16, 32, 48, 255]);
+  });
+
+  it('draws nothing into an SVG that lies beside it', async () => {
+    const secret = sharp({ create: { width: 6, height: 6, channels: 3, background: '#f00' } });
+    await secret.toFile(join(folder, 'secret.png'));
+    const path = join(folder, 'stranger.svg');
+    await writeFile(
+      path,
+      '<svg xmlns="http://www.w3.org/2000/svg" width="6" height="6"><image href="secret.png" width="6" height="6"/></svg>',
+    );
+    const { raster } = await readImage(path);
+    expect([raster.width, raster.height]).toEqual([6, 6]);
+    expect(raster.data.every((sample) => sample === 0)).toBe(true);
+  });
+
+  it('does not believe a PNG that says more pixels than its bytes can hold, even where damage is put up with', async () => {
+    const png = await sharp({ create: { width: 16, height: 16, channels: 3, background: '#f00' } })
+      .png()
+      .toBuffer();
+    png.writeUInt32BE(16_777_280, 16);
+    png.writeUInt32BE(crc32.buf(png.subarray(12, 29)) >>> 0, 29);
+    const path = join(folder, 'boast.png');
+    await writeFile(path, png);
+    for (const input of [png, path])
+      await expect(readImage(input, { tolerant: true })).rejects.toThrow(
+        /too few for the 16777280 x 16 pixels that its header says/,
+      );
   });
 
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
