@@ -35,10 +35,10 @@ export class Terminal {
     this.#resultsTo = process[resultsTo];
   }
 
-  /** One result: the record in JSON, or the text, whose control characters do not reach a terminal. */
+  /** One result: the record in JSON, or the text; control characters of neither reach a terminal. */
   result(record: object, text: string): void {
     this.#hideBar();
-    if (this.#options.json) this.#resultsTo.write(`${JSON.stringify(record)}\n`);
+    if (this.#options.json) this.#resultsTo.write(`${jsonText(record)}\n`);
     else if (!this.#options.quiet) this.#resultsTo.write(`${withoutControls(text)}\n`);
   }
 
@@ -75,11 +75,11 @@ export class Terminal {
     // The bar hides the cursor and keeps lines from wrapping; a second Ctrl-C exits without coming back here.
     const restore = () => this.#hideBar();
     process.once('exit', restore);
-    bar.start(1, 0, { title });
+    bar.start(1, 0, { title: valueText(title) });
     try {
       return await work(({ done, total, title: now = title }) => {
         bar.setTotal(total);
-        bar.update(done, { title: now });
+        bar.update(done, { title: valueText(now) });
       });
     } finally {
       process.off('exit', restore);
@@ -108,8 +108,11 @@ function printWarning(message: string): void {
 export function printError(error: unknown, debug: boolean): void {
   process.stderr.write(`liif: ${oneLine(messageOf(error))}\n`);
   if (debug && error instanceof Error) {
-    process.stderr.write(`${error.stack}\n`);
-    if (error.cause) process.stderr.write(`cause: ${(error.cause as Error).stack ?? error.cause}\n`);
+    process.stderr.write(`${withoutControls(error.stack ?? messageOf(error))}\n`);
+    if (error.cause)
+      process.stderr.write(
+        `cause: ${withoutControls((error.cause as Error).stack ?? String(error.cause))}\n`,
+      );
   }
 }
 
@@ -117,9 +120,20 @@ function oneLine(message: string): string {
   return withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ' '));
 }
 
-/** What terminals would obey becomes question marks; lines stay lines. */
+/** What terminals obey: control characters, and those that turn the direction of text round, so that a line reads otherwise than it is. */
+const CONTROLS = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** They become question marks; lines stay lines. */
 function withoutControls(text: string): string {
-  return text.replaceAll(/(?!\n)\p{Cc}/gu, '?');
+  return text.replaceAll(CONTROLS, '?');
+}
+
+/** JSON escapes some of them by itself. */
+function jsonText(record: object): string {
+  return JSON.stringify(record).replaceAll(
+    CONTROLS,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** A name or value that comes from elsewhere, as a part of a result's text: it begins no lines of its own. */
