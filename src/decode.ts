@@ -105,6 +105,15 @@ export class LiifImage {
     return this.header.height;
   }
 
+  /**
+   * The bytes of a section of `header.sections`, or undefined where the file has none of this type: `icc`, `exif` (from the byte order mark on), `xmp`, `text`. Rejects
+   * with FormatError, SourceError or EngineError.
+   */
+  async section(type: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    if (this.#closed) throw closedError();
+    return this.reader.readSection(type, signal);
+  }
+
   /** A request made definite and checked. Throws RequestError. */
   resolve(request: RenderRequest = {}): RenderQuery {
     return resolveRequest(this.header, request);

@@ -173,6 +173,16 @@ describe('the library in Node', () => {
     expect(await sections(false)).toEqual([]);
   });
 
+  it('gives the sections of a file back', async () => {
+    const sections = { exif: Uint8Array.of(73, 73, 42, 0), text: new TextEncoder().encode('a note') };
+    const image = await open(await encode(photo, { sections }));
+    expect(image.header.sections.map(({ type }) => type)).toEqual(['exif', 'text']);
+    for (const [type, bytes] of Object.entries(sections)) expect(await image.section(type)).toEqual(bytes);
+    expect(await image.section('xmp')).toBeUndefined();
+    await image.close();
+    await expect(image.section('exif')).rejects.toThrow('closed');
+  });
+
   it('carries metadata along where no other sections are given', async () => {
     const tagged = await sharp(photo).withIccProfile('srgb').jpeg().toBuffer();
     const options = { keepMetadata: true, sections: undefined, depth: undefined } as unknown as {

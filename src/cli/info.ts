@@ -1,38 +1,72 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { chunkGrid, levelSize, planeCount } from '../container/chunks.ts';
 import { modelHash } from '../container/header.ts';
+import { RequestError } from '../errors.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
 import { expandInputs, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
-import { addOutputOptions, bytesText, type OutputOptions, Terminal, valueText } from './terminal.ts';
+import {
+  addOutputOptions,
+  bytesText,
+  type OutputOptions,
+  Terminal,
+  valueText,
+  writeStandardOutput,
+} from './terminal.ts';
 
 const EXAMPLES = `
 Examples:
   liif info photo.liif
   liif info *.liif --json | jq .quality
-  liif info https://example.org/map.liif      reads the header and the index only`;
+  liif info https://example.org/map.liif      reads the header and the index only
+  liif info photo.liif --section exif > photo.exif`;
+
+interface Options extends OutputOptions {
+  readonly section?: string;
+}
 
 export function infoCommand(): Command {
   const command = new Command('info')
     .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
+    .addOption(
+      new Option(
+        '--section <type>',
+        'write the bytes of a section to standard output instead: icc, exif, xmp, text or what else there is',
+      ).conflicts('json'),
+    )
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(command);
 }
 
-async function run(args: string[], options: OutputOptions): Promise<void> {
+async function run(args: string[], options: Options): Promise<void> {
   const terminal = new Terminal(options);
-  await forEachInput(await expandInputs(args), titleOf, terminal, async (input) => {
+  const inputs = await expandInputs(args);
+  const { section } = options;
+  if (section !== undefined && inputs.length > 1)
+    throw new RequestError('A section is written of one file; name one');
+  if (section !== undefined && process.stdout.isTTY)
+    throw new RequestError('Not writing a section to the terminal; redirect it into a file, or pipe it on');
+  await forEachInput(inputs, titleOf, terminal, async (input) => {
     const signal = interruption();
     const source = await openSource(input, signal);
     try {
-      const record = describe(await openReader(source, { signal }), input);
+      const reader = await openReader(source, { signal });
+      if (section !== undefined) return await writeStandardOutput(await sectionOf(reader, section, input));
+      const record = describe(reader, input);
       terminal.result(record, textOf(record, titleOf(input)));
     } finally {
       await source.close();
     }
   });
+}
+
+async function sectionOf(reader: Reader, type: string, input: string): Promise<Uint8Array> {
+  const bytes = await reader.readSection(type, interruption());
+  if (bytes) return bytes;
+  const types = reader.header.sections.map((section) => section.type).join(', ');
+  throw new RequestError(`${titleOf(input)}: has no section ${type}; it has ${types || 'none'}`);
 }
 
 type Description = ReturnType<typeof describe>;

@@ -14,6 +14,7 @@ import { hasDefinedRange, isGray } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
+import { uprightXmp } from './xmp.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
 export interface ReadImage {
@@ -23,7 +24,7 @@ export interface ReadImage {
   readonly depth: 8 | 16;
   /** As sharp names it: `jpeg`, `png`, `webp`, `tiff`, `heif`, `gif`, `svg`, ... */
   readonly format: string;
-  /** As the source had it, except that EXIF says "upright": the rotation it asked for has been carried out. */
+  /** As the source had it, except that EXIF and XMP say "upright": the rotation they asked for has been carried out. */
   readonly metadata: ImageMetadata;
   /** What was odd about the source and has been put up with, e.g. an ICC profile that cannot be used. */
   readonly warnings: readonly string[];
@@ -207,11 +208,13 @@ function grayOf<T extends Uint8Array | Uint16Array>(data: T, channels: number, h
   return data.slice(0, (data.length / channels) * kept) as T;
 }
 
-function metadataOf({ icc, exif, xmp }: Metadata): ImageMetadata {
+function metadataOf({ icc, exif, xmp, orientation = 1, format }: Metadata): ImageMetadata {
+  // A HEIC says by other means how it lies.
+  const turned = orientation > 1 || format === 'heif';
   return {
     ...(icc && { icc }),
     ...(exif && { exif: uprightExif(exif) }),
-    ...(xmp && { xmp }),
+    ...(xmp && { xmp: turned ? uprightXmp(xmp) : xmp }),
   };
 }
 

@@ -3,8 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crcOf } from '../../src/container/crc32c.ts';
+import { readImage } from '../../src/image/read.ts';
 import { VERSION } from '../../src/version.ts';
 import { attachProfile, builtInProfile } from '../image/icc-profile.ts';
 import { runLiif } from './run-liif.ts';
@@ -48,6 +50,26 @@ describe('liif info, verify and compare', () => {
       { level: 0, width: 40, height: 24, chunks: 1, bytes: expect.any(Number) },
     ]);
     expect(record.model).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('write the sections that were carried along, as they were', async () => {
+    const photo = join(bench.folder, 'tagged.jpg');
+    const file = join(bench.folder, 'tagged.liif');
+    await sharp(bench.photo)
+      .withExif({ IFD0: { Copyright: 'nobody' } })
+      .withIccProfile('srgb')
+      .toFile(photo);
+    await runLiif(['encode', photo, '-o', file, '--keep-metadata']);
+    const exif = await runLiif(['info', file, '--section', 'exif']);
+    expect([exif.code, exif.stderr]).toEqual([0, '']);
+    expect(exif.stdout).toEqual(Buffer.from((await readImage(photo)).metadata.exif!));
+    expect(exif.stdout.includes('nobody')).toBe(true);
+    await expectFailure(['info', file, '--section', 'xmp'], 2, /has no section xmp; it has icc, exif$/m);
+    await expectFailure(
+      ['info', file, file, bench.photoFile, '--section', 'icc'],
+      2,
+      /of one file; name one/,
+    );
   });
 
   it('show nothing that a file or its name would have the terminal do', async () => {

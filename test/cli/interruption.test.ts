@@ -9,9 +9,9 @@ import { useWorkbench } from './workbench.ts';
 const bench = useWorkbench();
 
 it.skipIf(process.platform === 'win32')(
-  'a second Ctrl-C ends a command at once whose image library does not come back',
+  'a second Ctrl-C ends a command at once that waits for a thread which does not come back',
   async () => {
-    // A pipe that nobody writes to keeps the library's thread, as an SVG does that computes without end.
+    // A pipe that nobody writes to keeps one, and so does an SVG that computes without end.
     const pipe = join(bench.folder, 'pipe.svg');
     execFileSync('mkfifo', [pipe]);
     const child = startLiif(['encode', pipe, '-o', join(bench.folder, 'out.liif')]);

@@ -93,6 +93,17 @@ describe('readImage', () => {
     expect([...raster.data.slice(0, 4)]).toEqual([16, 32, 48, 255]);
   });
 
+  it('says upright in the XMP of what it has turned', async () => {
+    const xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>';
+    const stored = sharp({ create: { width: 6, height: 3, channels: 3, background: '#123' } }).withXmp(xmp);
+    const of = async (orientation: number) => {
+      const image = await stored.clone().withMetadata({ orientation }).withXmp(xmp).jpeg().toBuffer();
+      return Buffer.from((await readImage(image)).metadata.xmp!).toString();
+    };
+    expect(await of(6)).toContain('<tiff:Orientation>1<');
+    expect(await of(1)).toContain('<tiff:Orientation>6<');
+  });
+
   it('draws nothing into an SVG that lies beside it', async () => {
     const secret = sharp({ create: { width: 6, height: 6, channels: 3, background: '#f00' } });
     await secret.toFile(join(folder, 'secret.png'));
