@@ -58,7 +58,22 @@ export class AtomicFile {
     }
     // Pipes behind links, such as /dev/stdout, have no path of their own.
     if (!special) target = await linkedFrom(path);
-    const folder = special ? tmpdir() : dirname(target);
+    return AtomicFile.#create(path, special ? tmpdir() : dirname(target), target, special, mode);
+  }
+
+  /** A file in a folder that `abort` removes and that gets no other name, for bytes on their way. Rejects with OutputError. */
+  static temporary(folder: string): Promise<AtomicFile> {
+    return AtomicFile.#create(folder, folder, folder, false, undefined);
+  }
+
+  /** `path`: what messages call it. */
+  static async #create(
+    path: string,
+    folder: string,
+    target: string,
+    special: boolean,
+    mode: number | undefined,
+  ): Promise<AtomicFile> {
     // A name of its own: that of the target may be as long as names can be.
     const temporary = join(folder, `.liif-${randomBytes(8).toString('hex')}.partial`);
     if (!cleansOnExit) {

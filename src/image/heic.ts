@@ -15,6 +15,7 @@ export async function heicAsTiff(
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
+  signal?.throwIfAborted();
   // Its own memory: a view would travel with all that it is a view of.
   const own = new Uint8Array(bytes);
   const task: HeicTask = { bytes: own, number: pagePrimary ?? 0, width, height, hasAlpha, icc };

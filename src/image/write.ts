@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os';
-import { dirname, extname, join } from 'node:path';
+import { dirname, extname } from 'node:path';
 import type { Writable } from 'node:stream';
 import sharp, { type Sharp } from 'sharp';
 import { type ColorSpace, expectColorSpace } from '../color-space.ts';
@@ -108,7 +108,8 @@ export async function writeImage(
     if (format === 'raw') {
       for await (const band of inOrder(bands, options.signal)) await file.write(bytesOf(band));
     } else {
-      await withSharp(bands, format, options, file.path, (pipeline) => pipeline.toFile(file.temporary));
+      const output = { name: file.path, folder: dirname(file.temporary) };
+      await withSharp(bands, format, options, output, (pipeline) => pipeline.toFile(file.temporary));
     }
   });
   return { format, bytes };
@@ -127,7 +128,8 @@ export async function formatImage(
     for await (const band of inOrder(bands, options.signal)) parts.push(bytesOf(band));
     return Buffer.concat(parts);
   }
-  return withSharp(bands, format, options, undefined, (pipeline) => pipeline.toBuffer());
+  const output = { name: 'the image', folder: tmpdir() };
+  return withSharp(bands, format, options, output, (pipeline) => pipeline.toBuffer());
 }
 
 /**
@@ -153,15 +155,14 @@ export async function writeImageTo(
   return { format, bytes };
 }
 
-/** Gathers the bands into a TIFF, in memory or in a temporary file, and hands sharp that. */
+/** Gathers the bands into a TIFF, in memory or in a temporary file of `folder`, and hands sharp that. `name`: of the output, in messages. */
 async function withSharp<T>(
   image: ImageBands,
   format: Exclude<ImageFormat, 'raw'>,
   options: WriteOptions,
-  path: string | undefined,
+  { name, folder }: { readonly name: string; readonly folder: string },
   finish: (pipeline: Sharp) => Promise<T>,
 ): Promise<T> {
-  const name = path ?? 'the image';
   const { width, height, channels, depth, colorSpace } = image;
   const header = tiffHeader({
     width,
@@ -182,7 +183,7 @@ async function withSharp<T>(
     return run(pipelineOf(bytes, image, format, options), finish, name, options);
   }
   // Beside the output, where there is room for large files; temporary folders are often in memory.
-  const file = await AtomicFile.open(join(path === undefined ? tmpdir() : dirname(path), 'liif-samples'));
+  const file = await AtomicFile.temporary(folder);
   try {
     await file.write(header);
     for await (const band of inOrder(image, options.signal)) await file.write(bytesOf(band));
@@ -213,9 +214,10 @@ function pipelineOf(
   tiff: Uint8Array | string,
   { width, height, channels, depth }: ImageBands,
   format: Exclude<ImageFormat, 'raw'>,
-  { quality = FORMATS[format].quality ?? 90, onWarning }: WriteOptions,
+  { onWarning, ...options }: WriteOptions,
 ): Sharp {
   const gray = channels <= 2;
+  const quality = options.quality ?? FORMATS[format].quality;
   // Kept, the profile of the input is attached to the output and nothing is converted.
   const pipeline = sharp(tiff, { limitInputPixels: false, unlimited: true })
     .keepIccProfile()

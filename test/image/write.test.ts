@@ -17,8 +17,9 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import sharp from 'sharp';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
+import { AtomicFile } from '../../src/image/atomic-file.ts';
 import { OutputError } from '../../src/image/errors.ts';
 import { profiledColors, shaperOf } from '../../src/image/icc.ts';
 import type { Raster } from '../../src/image/raster.ts';
@@ -117,6 +118,26 @@ describe('writeImage', () => {
         Buffer.from(data.buffer, data.byteOffset, data.byteLength),
       );
     }
+  });
+
+  it('writes large images beside whatever there is', async () => {
+    await mkdir(join(folder, 'liif-samples'));
+    const raster = picture(3, 8);
+    await writeImage(raster, join(folder, 'large.png'), { memoryBytes: 0 });
+    expect((await readImage(join(folder, 'large.png'))).raster.data).toEqual(raster.data);
+    expect((await readdir(folder)).sort()).toEqual(['large.png', 'liif-samples']);
+  });
+
+  it.skipIf(process.platform === 'win32')('keeps samples for a device away from its folder', async () => {
+    const opened: string[] = [];
+    const temporary = vi.spyOn(AtomicFile, 'temporary').mockImplementation(async (path) => {
+      opened.push(path);
+      throw new OutputError('no');
+    });
+    const written = writeImage(picture(3, 8), '/dev/null', { format: 'png', memoryBytes: 0 });
+    await expect(written).rejects.toThrow(OutputError);
+    temporary.mockRestore();
+    expect(opened).toEqual([tmpdir()]);
   });
 
   it('leaves the samples of a Buffer as they are when it converts them', async () => {
