@@ -1,20 +1,21 @@
 import { optimizedAnalysis } from './analysis/optimize.ts';
 import { picturePatch } from './analysis/picture.ts';
 import { psnrTarget, searchQuality, sizeTarget, type Target } from './analysis/rate-control.ts';
-import { MEASURES, type Measure } from './analysis/sample-errors.ts';
-import { expectColorSpace } from './color-space.ts';
+import type { Measure } from './analysis/sample-errors.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
-import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
+import { MAX_LEVELS } from './container/layout.ts';
 import { OrderedChunks } from './container/ordered-chunks.ts';
 import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
-import { type CallOptions, decodeImage } from './decode.ts';
+import { decodeImage } from './decode.ts';
+import { checkOptions, checkRaster, type EncodeOptions } from './encode-options.ts';
 import type { Engine, Rect } from './engine/engine.ts';
-import { RequestError, shown } from './errors.ts';
+import { RequestError } from './errors.ts';
 import { fromHexadecimal } from './hexadecimal.ts';
+import { withoutExifPrefix } from './image/exif.ts';
 import { coverHiddenColors } from './image/hidden-colors.ts';
 import { withoutOpaqueAlpha } from './image/opaque-alpha.ts';
-import { type Channels, depthOf, expectSamples, hasAlpha, type Raster } from './image/raster.ts';
+import { type Channels, depthOf, hasAlpha, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
 import type { Model } from './network/model.ts';
@@ -22,47 +23,7 @@ import { analysisWindow, cut, scaledExtent, sitesOf } from './network/window.ts'
 import { inParallel } from './parallel.ts';
 import { VERSION } from './version.ts';
 
-/** Bytes that travel with the picture and that the codec does not look at. Spec 1.3. */
-export interface AncillarySections {
-  readonly icc?: Uint8Array;
-  readonly exif?: Uint8Array;
-  readonly xmp?: Uint8Array;
-  readonly text?: Uint8Array;
-}
-
-export interface EncodeOptions extends CallOptions {
-  /** 1 (smallest file) to 100 (closest picture); default 60. */
-  readonly quality?: number;
-  /** Instead of a quality: the best picture in at most so many bytes. */
-  readonly targetSize?: number;
-  /**
-   * Instead of a quality: the smallest file with at least this PSNR, in dB, over all samples as they show: gray, color and alpha. Small and flat pictures, whose
-   * PSNR does not rise with every quality, may have a smaller one, since few qualities are tried.
-   */
-  readonly targetPsnr?: number;
-  /**
-   * Improves latents by gradient descent for the one picture: a better picture in about the same bytes at the same quality, and so a smaller file for the
-   * same likeness at a lower quality or by a target. false (default), true, which takes 4 steps, or their number up to 100; each takes about twice as long as
-   * encoding.
-   */
-  readonly optimize?: boolean | number;
-  /** What likeness is when optimizing: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`, or `psnr` for a target PSNR. */
-  readonly optimizeFor?: Measure;
-  /** Reduced copies for quick views of large pictures: true (default) down to at most 1024 pixels, false for none, or their number. */
-  readonly overviews?: boolean | number;
-  /** Reduction from one level to the next; default 4. */
-  readonly overviewFactor?: 2 | 4;
-  /**
-   * Latents on the side of a chunk, a multiple of 8 from 8 to 64. Default 32, that is 512 pixels, and 16 for pictures of more than 8 megapixels:
-   * a region of them needs half the bytes and half the decoding, for about one percent of the file.
-   */
-  readonly chunkSize?: number;
-  /** Keeps the colors of fully transparent pixels; by default they take those of their surroundings, which saves bits and fringes. */
-  readonly keepHiddenColors?: boolean;
-  /** Bits of the source's samples as the file states them; default those of the raster. */
-  readonly depth?: 8 | 16;
-  readonly sections?: AncillarySections;
-}
+export type { AncillarySections, EncodeOptions } from './encode-options.ts';
 
 export interface EncodeSummary {
   readonly quality: number;
@@ -191,7 +152,9 @@ async function encodeAt(
     signal?.throwIfAborted();
     rasters.push(await reduce(rasters.at(-1)!, factor, signal));
   }
-  const sections = Object.entries(options.sections ?? {}).filter((entry) => entry[1] !== undefined);
+  const sections = Object.entries(options.sections ?? {})
+    .filter((entry): entry is [string, Uint8Array] => entry[1] !== undefined)
+    .map(([type, bytes]) => [type, type === 'exif' ? withoutExifPrefix(bytes) : bytes] as const);
   const header: Header = {
     width: raster.width,
     height: raster.height,
@@ -208,7 +171,7 @@ async function encodeAt(
     overviewFactor: factor,
     sections: [],
   };
-  const writer = await ContainerWriter.begin(sink, header, sections as [string, Uint8Array][]);
+  const writer = await ContainerWriter.begin(sink, header, sections);
   const order = chunkList(header);
   const steps = stepsOf(options);
   const measure = measureOf(options);
@@ -352,60 +315,4 @@ function levelCount(raster: Raster, options: EncodeOptions): number {
     levels++;
   }
   return levels;
-}
-
-function checkRaster(raster: Raster): void {
-  const { width, height, channels, data, colorSpace } = raster;
-  for (const [name, side] of [
-    ['width', width],
-    ['height', height],
-  ] as const)
-    if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE))
-      throw new RequestError(`Expected a raster ${name} of 1 to ${MAX_SIDE} but received ${shown(side)}`);
-  if (![1, 2, 3, 4].includes(channels))
-    throw new RequestError(`Expected 1 to 4 channels but received ${shown(channels)}`);
-  expectSamples(data);
-  if (colorSpace !== undefined) expectColorSpace(colorSpace);
-  if (data.length !== width * height * channels)
-    throw new RequestError(
-      `Expected ${width * height * channels} samples for ${width} x ${height} x ${channels} but received ${data.length}`,
-    );
-}
-
-function checkOptions(options: EncodeOptions): void {
-  const given = [options.quality, options.targetSize, options.targetPsnr].filter(
-    (value) => value !== undefined,
-  );
-  if (given.length > 1)
-    throw new RequestError('Give one of quality, target size and target PSNR, not several');
-  const whole = (name: string, value: number | undefined, low: number, high: number, multiple = 1) => {
-    if (
-      value !== undefined &&
-      !(Number.isInteger(value) && value >= low && value <= high && value % multiple === 0)
-    )
-      throw new RequestError(
-        `Expected a ${name} of ${low} to ${high}${multiple > 1 ? `, a multiple of ${multiple},` : ''} but received ${shown(value)}`,
-      );
-  };
-  whole('quality', options.quality, 1, 100);
-  whole('target size', options.targetSize, 1, Number.MAX_SAFE_INTEGER);
-  whole('chunk size', options.chunkSize, 8, 64, 8);
-  if (typeof options.overviews !== 'boolean')
-    whole('number of overviews', options.overviews, 0, MAX_LEVELS - 1);
-  if (options.overviewFactor !== undefined && options.overviewFactor !== 2 && options.overviewFactor !== 4)
-    throw new RequestError(
-      `Expected an overview factor of 2 or 4 but received ${shown(options.overviewFactor)}`,
-    );
-  if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
-    throw new RequestError(
-      `Expected a target PSNR between 0 and 100 dB but received ${shown(options.targetPsnr)}`,
-    );
-  if (options.optimizeFor !== undefined && !MEASURES.includes(options.optimizeFor))
-    throw new RequestError(
-      `Expected to optimize for ${MEASURES.join(' or ')} but received ${options.optimizeFor}`,
-    );
-  for (const [type, bytes] of Object.entries(options.sections ?? {}))
-    if (bytes !== undefined && !(bytes instanceof Uint8Array))
-      throw new RequestError(`Expected the bytes of the ${type} section in a Uint8Array`);
-  if (typeof options.optimize !== 'boolean') whole('number of optimizing steps', options.optimize, 0, 100);
 }

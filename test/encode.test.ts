@@ -89,6 +89,31 @@ describe('encoding', () => {
     );
   });
 
+  it('refuses text that is no UTF-8, and types that do not fit, naming them', async () => {
+    const given = (sections: object) => encodeImage(engine, ramp(16, 16), { sections });
+    await expect(given({ text: Uint8Array.of(0xe4) })).rejects.toThrow('Expected the text section in UTF-8');
+    await expect(given({ 'a type of 18 bytes': new Uint8Array(1) })).rejects.toThrow(
+      'Expected the type of a section in 1 to 16 bytes but received "a type of 18 bytes"',
+    );
+    await expect(given({ '': new Uint8Array(1) })).rejects.toThrow('but received ""');
+  });
+
+  it('writes EXIF from its byte order mark on, as JPEGs do not have it', async () => {
+    const exif = Buffer.from('Exif\0\0MM\0*', 'latin1');
+    const image = await openImage(await encodeImage(engine, ramp(16, 16), { sections: { exif } }), {
+      engine,
+    });
+    expect(Buffer.from((await image.section('exif'))!).toString('latin1')).toBe('MM\0*');
+    await image.close();
+  });
+
+  it.each([12, 0, '8'])('refuses a depth of %o', async (depth) => {
+    const options = { depth: depth as 8 };
+    await expect(encodeImage(engine, ramp(16, 16), options)).rejects.toThrow(
+      `Expected a depth of 8 or 16 but received ${JSON.stringify(depth)}`,
+    );
+  });
+
   it('takes the samples of a Buffer, as sharp gives them, and leaves them as they are', async () => {
     const data = new Uint8Array(64 * 64 * 4);
     for (let i = 0; i < 64 * 64; i++) data.set(i % 64 < 40 ? [90, 60, 30, 255] : [0, 255, 0, 0], 4 * i);

@@ -46,7 +46,6 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'version',
     'hexadecimal',
-    'color-space',
     'parallel',
     'image',
     'analysis',
@@ -55,7 +54,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'container',
     'engine/engine',
     'decode',
+    'encode-options',
   ],
+  'encode-options': ['errors', 'color-space', 'image', 'analysis', 'container', 'decode'],
   decode: ['errors', 'image', 'container', 'reader', 'features', 'head', 'pixels', 'engine/engine'],
   'common-exports': [
     'errors',

@@ -157,7 +157,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         format,
         width: query.width,
         height: query.height,
-        channels: channelsOf(image, format),
+        channels: writtenChannels(image, format),
         depth: query.depth,
         colorSpace: options.srgb ? 'srgb' : (image.header.colorSpace ?? 'srgb'),
         bytes: written.bytes,
@@ -172,9 +172,10 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
   }
 }
 
-/** Of the image that is written: JPEG has no alpha. */
-function channelsOf({ header: { channels, alpha } }: LiifImage, format: ImageFormat): number {
-  return channels + (alpha && format !== 'jpeg' ? 1 : 0);
+/** Of the image that is written: JPEG has no alpha, WebP and AVIF no gray. */
+function writtenChannels({ header: { channels, alpha } }: LiifImage, format: ImageFormat): number {
+  const colors = format === 'webp' || format === 'avif' ? 3 : channels;
+  return colors + (alpha && format !== 'jpeg' ? 1 : 0);
 }
 
 function requestOf(options: Options, image: LiifImage, format: ImageFormat): RenderRequest {

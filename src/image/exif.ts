@@ -4,15 +4,18 @@ const SHORT = 3;
 const LONG = 4;
 const PREFIX = [0x45, 0x78, 0x69, 0x66, 0, 0]; // Exif\0\0
 
+/** An EXIF block from its byte order mark on, without what JPEG puts before it: a view of it. */
+export function withoutExifPrefix(exif: Uint8Array): Uint8Array {
+  return exif.subarray(PREFIX.every((byte, i) => exif[i] === byte) ? PREFIX.length : 0);
+}
+
 /**
  * A copy of an EXIF block that says "upright" (orientation 1), for pictures that have been turned already, and begins with its byte order
  * mark. What cannot be understood is copied as it is.
  */
 export function uprightExif(exif: Uint8Array): Uint8Array {
   // Not `slice`: that of a Buffer is a view.
-  const bytes = new Uint8Array(
-    exif.subarray(PREFIX.every((byte, i) => exif[i] === byte) ? PREFIX.length : 0),
-  );
+  const bytes = new Uint8Array(withoutExifPrefix(exif));
   if (bytes.length < 8) return bytes;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const mark = view.getUint16(0);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../src/image/read.ts';
+import { encodeFile } from '../../src/node.ts';
 import { finished, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench } from './workbench.ts';
 
@@ -31,6 +32,18 @@ describe('liif decode', () => {
     const { stdout } = await runLiif(args);
     expect(JSON.parse(stdout.toString())).toMatchObject({ channels: 3, depth: 8, colorSpace: 'srgb' });
   });
+
+  it.each(['png', 'jpg', 'webp', 'avif'])(
+    'says how many channels a gray picture has as %s',
+    async (ending) => {
+      const gray = join(bench.folder, 'gray.liif');
+      const data = Uint8Array.from({ length: 16 * 16 * 2 }, (_, i) => (i % 2 ? 128 : i & 255));
+      await encodeFile({ width: 16, height: 16, channels: 2, data }, gray);
+      const out = join(bench.folder, `gray.${ending}`);
+      const { stdout } = await runLiif(['decode', gray, '-o', out, '--json']);
+      expect(JSON.parse(stdout.toString()).channels).toBe((await sharp(out).metadata()).channels);
+    },
+  );
 
   it('gives the same samples to standard output, raw and as PNG, from standard input', async () => {
     const raw = await runLiif(['decode', bench.photoFile, '-o', '-', '--format', 'raw']);
