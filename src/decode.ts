@@ -15,7 +15,7 @@ import {
   toNumber,
   toRational,
 } from './head/rational.ts';
-import type { Raster } from './image/raster.ts';
+import { channelsOf, type Raster } from './image/raster.ts';
 import { type BlockOptions, type RenderPicture, type RenderQuery, renderBand } from './pixels/render.ts';
 import { memorySource } from './reader/memory-source.ts';
 import { openReader, type Reader } from './reader/reader.ts';
@@ -122,7 +122,7 @@ export class LiifImage {
   /** Pixels of a region at a size, in memory. Rejects with RequestError, FormatError, SourceError or EngineError. */
   async render(request: RenderRequest = {}, options: CallOptions = {}): Promise<Raster> {
     const query = this.resolve(request);
-    const channels = this.#channels();
+    const channels = channelsOf(this.header);
     const bytes = query.width * query.height * channels * (query.depth / 8);
     if (bytes > MAX_RASTER_BYTES)
       throw new RequestError(
@@ -182,17 +182,13 @@ export class LiifImage {
   #bandRows(query: RenderQuery): number {
     const { levels, overviewFactor } = this.header;
     const plan = planSampling(query.region, query.width, query.height, levels, overviewFactor);
-    const rowBytes = query.width * this.#channels() * (query.depth / 8);
+    const rowBytes = query.width * channelsOf(this.header) * (query.depth / 8);
     const step = divide(toRational(query.region.height), toRational(query.height));
     const window = WINDOW_SITES / toNumber(divide(step, toRational(plan.reduction)));
     if (!isReduction(plan))
       return Math.max(1, Math.min(Math.floor(window), Math.floor(BAND_BYTES / rowBytes)));
     const bound = Math.floor(REDUCED_BAND_BYTES / (17 * rowBytes));
     return Math.max(1, Math.min(Math.max(MIN_REDUCED_ROWS, Math.floor(window) - 3), bound));
-  }
-
-  #channels(): Raster['channels'] {
-    return (this.header.channels + (this.header.alpha ? 1 : 0)) as Raster['channels'];
   }
 
   #colored(raster: Raster): Raster {
@@ -250,12 +246,12 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
 /** The image of a request in the form that `image/write.ts` takes. Its type is not named here: pages do not have that module. Throws RequestError. */
 export function imageBands(image: LiifImage, request: RenderRequest, options: CallOptions) {
   const { width, height, depth } = image.resolve(request);
-  const { channels, alpha, colorSpace } = image.header;
+  const { colorSpace } = image.header;
   return {
     width,
     height,
     depth,
-    channels: (channels + (alpha ? 1 : 0)) as Raster['channels'],
+    channels: channelsOf(image.header),
     ...(colorSpace && { colorSpace }),
     bands: image.renderBands(request, options),
   };

@@ -189,7 +189,7 @@ async function encoderInput(
 ): Promise<{ raster: Raster; settings: EncodeOptions }> {
   if (isRaster(picture)) return { raster: picture, settings: options };
   const { signal, srgb = false } = options;
-  const { raster, depth, metadata }: ReadImage = await readImage(picture, {
+  const { raster, metadata }: ReadImage = await readImage(picture, {
     srgb,
     ...(signal && { signal }),
   });
@@ -197,7 +197,6 @@ async function encoderInput(
     raster,
     settings: {
       ...options,
-      depth: options.depth ?? depth,
       ...(options.keepMetadata && { sections: options.sections ?? metadata }),
     },
   };

@@ -1,4 +1,4 @@
-import { copyOf, type Raster } from './raster.ts';
+import { copyOf, hasAlpha, type Raster } from './raster.ts';
 import { Turns } from './turns.ts';
 
 /** One step of a pyramid: colors, and which pixels have one. */
@@ -21,7 +21,7 @@ interface Level {
  */
 export async function coverHiddenColors(raster: Raster, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels, data } = raster;
-  if (channels !== 2 && channels !== 4) return raster;
+  if (!hasAlpha(channels)) return raster;
   const turns = new Turns(signal);
   const colors = channels - 1;
   const known = new Uint8Array(width * height);

@@ -16,6 +16,17 @@ export interface Raster {
   readonly colorSpace?: ColorSpace;
 }
 
+/** Channels of samples: those of color, and one of alpha if there is. */
+export function channelsOf({
+  channels,
+  alpha,
+}: {
+  readonly channels: 1 | 3;
+  readonly alpha: boolean;
+}): Channels {
+  return (channels + (alpha ? 1 : 0)) as Channels;
+}
+
 export function hasAlpha(channels: Channels): boolean {
   return channels === 2 || channels === 4;
 }

@@ -9,7 +9,7 @@ import { heicAsTiff } from './heic.ts';
 import { inSrgb } from './in-srgb.ts';
 import { withParts } from './parts.ts';
 import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
-import type { Raster } from './raster.ts';
+import { depthOf, type Raster } from './raster.ts';
 import { hasDefinedRange, isGray } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
@@ -125,7 +125,7 @@ export async function readImage(image: ImageInput, options: ReadOptions = {}): P
     if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
     return {
       raster: srgb ? await inSrgb(raster, signal) : raster,
-      depth: raster.data instanceof Uint16Array ? 16 : 8,
+      depth: depthOf(raster),
       format: metadata.format,
       metadata: metadataOf(metadata),
       warnings: [...new Set(warnings)],

@@ -1,4 +1,4 @@
-import type { Raster } from './raster.ts';
+import { hasAlpha, type Raster } from './raster.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal
   const weights = cubicWeights(factor);
   const taps = weights.length;
   const lead = (taps - factor) / 2; // taps before the first sample under the output sample
-  const alpha = channels === 2 || channels === 4 ? channels - 1 : -1;
+  const alpha = hasAlpha(channels) ? channels - 1 : -1;
   const maximum = raster.data instanceof Uint16Array ? 65535 : 255;
   const data =
     raster.data instanceof Uint16Array

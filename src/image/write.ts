@@ -7,7 +7,7 @@ import { RequestError } from '../errors.ts';
 import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
 import { OutputError } from './errors.ts';
 import { profileOf } from './profiled.ts';
-import { depthOf, expectSamples, type Raster } from './raster.ts';
+import { type Channels, depthOf, expectSamples, hasAlpha, type Raster } from './raster.ts';
 import { tiffHeader } from './tiff.ts';
 import { toSrgb } from './to-srgb.ts';
 
@@ -18,7 +18,7 @@ export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'raw';
 export interface ImageBands {
   readonly width: number;
   readonly height: number;
-  readonly channels: 1 | 2 | 3 | 4;
+  readonly channels: Channels;
   readonly depth: 8 | 16;
   /** Default sRGB. Bands that say what they are of have to be of this. */
   readonly colorSpace?: ColorSpace;
@@ -236,7 +236,7 @@ function pipelineOf(
     case 'avif':
       return pipeline.avif({ quality, effort: AVIF_EFFORT });
     case 'jpeg':
-      if (channels === 2 || channels === 4) {
+      if (hasAlpha(channels)) {
         onWarning?.('JPEG has no alpha: the picture is laid on white');
         pipeline.flatten({ background: '#ffffff' });
       }

@@ -2,7 +2,7 @@ import type { Axis, Engine, Extent, FeatureMap, GridPart, Query, Rect, Reduction
 import type { Lease } from '../features/leased-cache.ts';
 import { gridSpan, isReduction, planSampling, type Region, sampleAxis } from '../head/query.ts';
 import type { Exact } from '../head/rational.ts';
-import type { Raster } from '../image/raster.ts';
+import { channelsOf, type Raster } from '../image/raster.ts';
 import { inParallel } from '../parallel.ts';
 import { Reducer } from './reduce.ts';
 import { copyPixels, liesOnSites, place } from './site-pixels.ts';
@@ -139,7 +139,7 @@ export async function renderPiece(
     const work = rowRuns.flatMap((row) => columnRuns.map((column) => ({ row, column })));
     return reduceAtOnce(call, level, reduction, work);
   }
-  const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
+  const channels = channelsOf(picture);
   const reducer = new Reducer(channels, depth, rows.reduced, columns.reduced);
   for (const [first, end] of strips(rows.sampled, columns.sampled.index.length, sites.height, blocks)) {
     const grid = { level, rows: slice(rows.sampled, first, end), columns: columns.sampled, depth };
@@ -222,7 +222,7 @@ async function renderGrid(
 ): Promise<Raster> {
   const { picture, engine, blocks, signal } = call;
   const sites = picture.sites(level);
-  const channels = (picture.channels + (picture.alpha ? 1 : 0)) as Raster['channels'];
+  const channels = channelsOf(picture);
   const height = rows.index.length;
   const width = columns.index.length;
   const raster = (data: Raster['data']): Raster => ({ width, height, channels, data });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response } from 'express';
+import { hasAlpha } from '../../image/raster.ts';
 import { inParallel } from '../../parallel.ts';
 import { namesPixel, pointQuery } from '../../pixels/tile.ts';
 import type { Catalog } from '../pictures/catalog.ts';
@@ -174,7 +175,7 @@ export class Handlers {
       const [r, g, b] = gray
         ? [samples[0]!, samples[0]!, samples[0]!]
         : (samples as [number, number, number]);
-      const a = raster.channels === 2 || raster.channels === 4 ? samples.at(-1)! : 255;
+      const a = hasAlpha(raster.channels) ? samples.at(-1)! : 255;
       this.#json(request, response, {
         ...wanted.written,
         rgba: [r, g, b, a],

@@ -7,7 +7,7 @@ import { LatentStore } from '../../features/latents.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { gridCount, isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { type Exact, toNumber, toRational } from '../../head/rational.ts';
-import type { Raster } from '../../image/raster.ts';
+import { channelsOf, type Raster } from '../../image/raster.ts';
 import {
   MAX_STRIP_PIXELS,
   type RenderPicture,
@@ -268,7 +268,7 @@ class LiifPicture implements ServedPicture {
     try {
       if (query.height <= rows && query.width <= columns)
         return await render({ top: 0, left: 0, height: query.height, width: query.width }, into);
-      const channels = (this.channels + (this.alpha ? 1 : 0)) as Raster['channels'];
+      const channels = channelsOf(this);
       const data = new Uint8Array(query.width * query.height * channels);
       for (let top = 0; top < query.height; top += rows) {
         for (let left = 0; left < query.width; left += columns) {

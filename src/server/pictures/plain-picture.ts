@@ -6,7 +6,7 @@ import { LeasedCache } from '../../features/leased-cache.ts';
 import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
 import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
-import type { Raster } from '../../image/raster.ts';
+import { channelsOf, type Raster } from '../../image/raster.ts';
 import { hasDefinedRange, isGray } from '../../image/sample-types.ts';
 import { convertByShaper } from '../../image/shaper.ts';
 import { type StatedColors, statedColors } from '../../image/stated-colors.ts';
@@ -143,7 +143,7 @@ class PlainPicture implements ServedPicture {
   preparing(query: RenderQuery): Estimate {
     const level = this.#levelOf(query);
     if (this.#options.levels.has(this.#key(level))) return { bytes: 0, work: 0 };
-    const samples = (this.width * this.height * (this.channels + (this.alpha ? 1 : 0))) / 4 ** level;
+    const samples = (this.width * this.height * channelsOf(this)) / 4 ** level;
     return { bytes: samples, work: this.#decodingWork };
   }
 

@@ -1,6 +1,6 @@
 import { sampleAxis } from '../../head/query.ts';
 import { divide, multiply, type Rational, toNumber, toRational } from '../../head/rational.ts';
-import type { Raster } from '../../image/raster.ts';
+import { hasAlpha, type Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 
 /** A part of a level of a picture, as samples: rows top .., columns left .. of a level of `rows` x `columns` samples. */
@@ -29,7 +29,7 @@ export function resample(source: Samples, reduction: bigint, query: RenderQuery)
   const { channels } = raster;
   const rows = filterOf(query.region.y, query.region.height, query.height, reduction, source.rows);
   const columns = filterOf(query.region.x, query.region.width, query.width, reduction, source.columns);
-  const alpha = channels === 2 || channels === 4;
+  const alpha = hasAlpha(channels);
   const colors = alpha ? channels - 1 : channels;
   const data = new Uint8Array(query.width * query.height * channels);
   // Rows of the source already filtered along x.

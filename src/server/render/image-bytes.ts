@@ -2,7 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
 import { withProfile } from '../../image/jpeg-profile.ts';
 import { profileOf } from '../../image/profiled.ts';
-import type { Raster } from '../../image/raster.ts';
+import { hasAlpha, type Raster } from '../../image/raster.ts';
 import { tiffToFill } from '../../image/tiff.ts';
 import { VERSION } from '../../version.ts';
 import type { Look } from '../protocols/rendering.ts';
@@ -36,7 +36,7 @@ async function drawn(raster: Raster, look: Look, quality: EncoderQuality): Promi
   const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
   const framed = look.frame ? framedRaster(raster, look.frame, opaque) : raster;
   let image = await opened(framed, profiled);
-  const alpha = framed.channels === 2 || framed.channels === 4;
+  const alpha = hasAlpha(framed.channels);
   if (alpha && opaque) image = image.flatten({ background: WHITE });
   if (look.mirror) image = image.flop();
   if (look.rotation % 90 === 0) {
@@ -105,7 +105,7 @@ function framedRaster(
 ): Raster {
   if (raster.width === frame.width && raster.height === frame.height) return raster;
   const colors = raster.channels <= 2 ? 1 : 3;
-  const alpha = raster.channels === 2 || raster.channels === 4;
+  const alpha = hasAlpha(raster.channels);
   const channels = (opaque && !alpha ? colors : colors + 1) as Raster['channels'];
   const data = new Uint8Array(frame.width * frame.height * channels);
   // Transparent white with alpha, white without.
