@@ -83,11 +83,12 @@ export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
 }
 
 /**
- * Opens a .liif and closes the source with the picture. `running` gives an engine, of the model with a hash where it is known. Rejects with FormatError,
+ * Opens a .liif and closes the source with the picture. `id`: what caches are to know it by besides, so that what they have is never given for another file. `running` gives an engine, of the model with a hash where it is known. Rejects with FormatError,
  * UnsupportedError, SourceError or PictureChanged, and as `running` does.
  */
 export async function openLiifPicture(
   source: Source | RemoteSource,
+  id: string,
   running: (hash: string) => Promise<LiifOptions>,
   signal?: AbortSignal,
 ): Promise<ServedPicture> {
@@ -100,13 +101,13 @@ export async function openLiifPicture(
       throw new UnsupportedError(
         `${source.name} needs model ${needed}, which this server does not have; name its file with --model FILE`,
       );
-    // Header and index hold the CRC of every chunk, and the model's hash: nothing else decides on a pixel.
+    // Header and index hold the CRC of every chunk, and the model's hash: nothing else decides on a pixel, as long as nobody forges chunks to a CRC.
     const identity = createHash('sha256')
       .update('liif\n')
       .update(await reader.source.getBytes(0, reader.prefixLength, signal))
       .digest('hex');
     const validator = 'validator' in source ? (source.validator ?? '') : undefined;
-    return new LiifPicture(reader, identity, options, validator);
+    return new LiifPicture(reader, id, identity, options, validator);
   } catch (error) {
     await source.close();
     throw changedOr(error);
@@ -127,6 +128,7 @@ class LiifPicture implements ServedPicture {
   readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly identity: string;
+  readonly cacheName: string;
   readonly facts: Readonly<Record<string, string | number>>;
   readonly #reader: Reader;
   readonly #latents: LatentStore;
@@ -136,12 +138,19 @@ class LiifPicture implements ServedPicture {
   readonly #validator: string | undefined;
   #fileHash: Promise<string> | undefined;
 
-  constructor(reader: Reader, identity: string, options: LiifOptions, validator: string | undefined) {
+  constructor(
+    reader: Reader,
+    id: string,
+    identity: string,
+    options: LiifOptions,
+    validator: string | undefined,
+  ) {
+    this.cacheName = createHash('sha256').update(`${identity}\n${id}`).digest('hex');
     this.#validator = validator;
     const { header } = reader;
     this.#reader = reader;
     this.#options = options;
-    this.#latents = new LatentStore(reader, options.engine, options.chunks, identity);
+    this.#latents = new LatentStore(reader, options.engine, options.chunks, this.cacheName);
     this.identity = identity;
     this.width = header.width;
     this.height = header.height;
@@ -321,7 +330,7 @@ class LiifPicture implements ServedPicture {
   }
 
   #key(level: number, plane: number, { top, left }: Pick<Rect, 'top' | 'left'>): string {
-    return `${this.identity}/${level}/${plane}/${top}/${left}`;
+    return `${this.cacheName}/${level}/${plane}/${top}/${left}`;
   }
 
   #plan({ region, width, height }: RenderQuery): SamplingPlan {

@@ -89,7 +89,8 @@ export class OpenPictures {
       async (shared) => {
         await this.#checkRoot(entry);
         if (entry.kind !== 'liif') return openPlainPicture(entry.path, this.#options.plain, shared);
-        return openLiifPicture(await fileSource(entry.path), (hash) => engines.running(hash), shared);
+        const source = await fileSource(entry.path);
+        return openLiifPicture(source, entry.id, (hash) => engines.running(hash), shared);
       },
       signal,
     );
@@ -129,7 +130,7 @@ export class OpenPictures {
     const lease = await this.#pictures.lease(
       `${located.url}\n${located.signed}\n${epoch}\n${generation}`,
       (shared) =>
-        openLiifPicture(this.#options.remotes.open(located), (hash) => engines.running(hash), shared),
+        openLiifPicture(this.#options.remotes.open(located), id, (hash) => engines.running(hash), shared),
       signal,
     );
     const title = id.slice(id.lastIndexOf('/') + 1);

@@ -23,6 +23,8 @@ export interface ServedPicture {
   readonly bytes: number;
   /** SHA-256, hex, of everything that its pixels depend on: equal on every machine. */
   readonly identity: string;
+  /** Names it in caches and stores, in hex. For another file may have the same identity, where that is made of checksums: made for it by a stranger. */
+  readonly cacheName: string;
   /** What an ImageInfo tells besides. */
   readonly facts: Readonly<Record<string, string | number>>;
   /** Without what `prepare` does. */

@@ -103,6 +103,7 @@ class PlainPicture implements ServedPicture {
   readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly identity: string;
+  readonly cacheName: string;
   readonly facts: Readonly<Record<string, string | number>>;
   readonly #colors: ColorPlan;
   readonly #gray: boolean;
@@ -132,6 +133,8 @@ class PlainPicture implements ServedPicture {
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.bytes.length;
     this.identity = file.hash;
+    // Of all bytes: equal files may share what is kept.
+    this.cacheName = file.hash;
     this.facts = { format: metadata.format, ...(this.colorSpace && { colorSpace: this.colorSpace }) };
   }
 

@@ -73,7 +73,7 @@ export class RenderService {
     return this.#images;
   }
 
-  /** Names the bytes of a rendering, on every machine with the same software: 64 hex digits. */
+  /** Names the bytes of a rendering, on every machine with the same software: 64 hex digits. For clients; caches have names of their own. */
   keyOf(picture: ServedPicture, rendering: Rendering): string {
     const { jpegQuality, webpQuality, avifQuality } = this.#options.quality;
     const quality = { jpg: jpegQuality, webp: webpQuality, avif: avifQuality, png: 0, tif: 0, gif: 0 };
@@ -83,7 +83,7 @@ export class RenderService {
   }
 
   /**
-   * The image of a rendering. `lease` holds the picture open and is taken over: it is released when nobody needs it. Rejects with
+   * The image of a rendering, whose key `keyOf` gives. `lease` holds the picture open and is taken over: it is released when nobody needs it. Rejects with
    * Problem, LiifError, PictureChanged, or the signal's reason.
    */
   async image(
@@ -93,13 +93,14 @@ export class RenderService {
     signal: AbortSignal,
   ): Promise<ServedImage> {
     const begun = performance.now();
+    const name = createHash('sha256').update(`${lease.value.cacheName}\n${key}`).digest('hex');
     let started = false;
     try {
       const image = await this.#images.lease(
-        key,
+        name,
         (shared) => {
           started = true;
-          return this.#make(lease.value, rendering, key, shared).finally(() => lease.release());
+          return this.#make(lease.value, rendering, name, shared).finally(() => lease.release());
         },
         signal,
       );
@@ -147,7 +148,7 @@ export class RenderService {
   async #make(
     picture: ServedPicture,
     rendering: Rendering,
-    key: string,
+    name: string,
     signal: AbortSignal,
   ): Promise<ServedImage> {
     const { metrics, stores } = this.#options;
@@ -162,17 +163,17 @@ export class RenderService {
     };
     const missed: TileStore[] = [];
     for (const store of stores) {
-      const bytes = await timed('store', () => store.get(key));
+      const bytes = await timed('store', () => store.get(name));
       metrics.cache.inc({ cache: store.name, result: bytes ? 'hit' : 'miss' });
       if (bytes) {
-        for (const other of missed) void other.put(key, bytes);
+        for (const other of missed) void other.put(name, bytes);
         return { bytes, timings };
       }
       missed.push(store);
     }
     signal.throwIfAborted();
     const bytes = await this.#admitted(picture, rendering, signal, timed);
-    for (const store of missed) void store.put(key, bytes);
+    for (const store of missed) void store.put(name, bytes);
     return { bytes, timings };
   }
 

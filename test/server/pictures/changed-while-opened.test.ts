@@ -15,7 +15,7 @@ it('a .liif that is written over while it is opened has changed, and may be open
       closed = true;
     },
   };
-  const opened = openLiifPicture(source, () => Promise.reject(new Error('not asked for')));
+  const opened = openLiifPicture(source, 'a', () => Promise.reject(new Error('not asked for')));
   await expect(opened).rejects.toBeInstanceOf(PictureChanged);
   expect(closed).toBe(true);
 });

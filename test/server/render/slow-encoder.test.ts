@@ -49,6 +49,7 @@ function serviceOf(timeoutMs: number) {
     alpha: false,
     bytes: 1000,
     identity: 'a'.repeat(64),
+    cacheName: 'a'.repeat(64),
     facts: {},
     estimate: () => ({ bytes: 0, work: 1 }),
     render: async () => ({ width, height, channels, data }),
