@@ -79,8 +79,7 @@ function describe(reader: Reader, input: string) {
     const { rows, columns } = chunkGrid(header, level);
     const chunks = rows * columns * planeCount(header);
     let bytes = 0;
-    for (const entry of entries.slice(next, next + chunks)) bytes += entry.length;
-    next += chunks;
+    for (const last = next + chunks; next < last; next++) bytes += entries.at(next).length;
     levels.unshift({ level, ...levelSize(header, level), chunks, bytes });
   }
   return {

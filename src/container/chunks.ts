@@ -24,6 +24,42 @@ export interface ChunkEntry {
   readonly crc: number;
 }
 
+/** The lines of an index, in 12 bytes each: a file may have a million, and a server many files. Chunks follow each other without gaps. */
+export class ChunkIndex {
+  /** Where each begins, and where the last one ends. */
+  readonly #offsets: Float64Array;
+  readonly #crcs: Uint32Array;
+
+  constructor(offsets: Float64Array, crcs: Uint32Array) {
+    this.#offsets = offsets;
+    this.#crcs = crcs;
+  }
+
+  get length(): number {
+    return this.#crcs.length;
+  }
+
+  /** Bytes that it takes in memory. */
+  get byteLength(): number {
+    return this.#offsets.byteLength + this.#crcs.byteLength;
+  }
+
+  /** Where the last chunk ends. */
+  get end(): number {
+    return this.#offsets[this.length]!;
+  }
+
+  /** The line of a chunk, by its number. */
+  at(number: number): ChunkEntry {
+    const byteOffset = this.#offsets[number]!;
+    return { byteOffset, length: this.#offsets[number + 1]! - byteOffset, crc: this.#crcs[number]! };
+  }
+
+  *[Symbol.iterator](): Generator<ChunkEntry> {
+    for (let number = 0; number < this.length; number++) yield this.at(number);
+  }
+}
+
 type Shape = Pick<Header, 'width' | 'height' | 'alpha' | 'chunkSize' | 'levels' | 'overviewFactor'>;
 
 /** Pixels of a level. */
@@ -115,30 +151,35 @@ export function indexLength(header: Shape, headerOffset: number): number {
  * Reads an index. `byteOffset`: where it begins in the file; `firstChunk`: where the chunks begin. Throws FormatError on a gap, an overlap or a
  * length out of range.
  */
-export function readIndex(bytes: Uint8Array, byteOffset: number, firstChunk: number): ChunkEntry[] {
+export function readIndex(bytes: Uint8Array, byteOffset: number, firstChunk: number): ChunkIndex {
   const reader = new ByteReader(
     bytes,
     (offset) => new FormatError('index', byteOffset + offset, 'the index ends early'),
   );
-  const entries: ChunkEntry[] = [];
+  const count = Math.ceil(bytes.length / INDEX_ENTRY_LENGTH);
+  const offsets = new Float64Array(count + 1);
+  const crcs = new Uint32Array(count);
   let expected = firstChunk;
-  while (reader.remaining > 0) {
+  for (let number = 0; number < count; number++) {
     const at = byteOffset + reader.offset;
-    const offset = reader.readUint64();
+    // In halves: a stranger's 64 bits need not fit a double, and a million of bigints take long.
+    const low = reader.readUint32();
+    const high = reader.readUint32();
     const length = reader.readUint32();
-    const crc = reader.readUint32();
-    if (offset !== BigInt(expected))
+    if (low !== expected % 2 ** 32 || high !== Math.floor(expected / 2 ** 32))
       throw new FormatError(
         'index',
         at,
-        `chunk ${entries.length} begins at ${offset} but the one before it ends at ${expected}`,
+        `chunk ${number} begins at ${(BigInt(high) << 32n) | BigInt(low)} but the one before it ends at ${expected}`,
       );
     if (length < MIN_CHUNK_LENGTH || length > MAX_CHUNK_LENGTH || length % 2 !== 0)
-      throw new FormatError('index', at + 8, `chunk ${entries.length} has a length of ${length} bytes`);
-    entries.push({ byteOffset: expected, length, crc });
+      throw new FormatError('index', at + 8, `chunk ${number} has a length of ${length} bytes`);
+    offsets[number] = expected;
+    crcs[number] = reader.readUint32();
     expected += length;
   }
-  return entries;
+  offsets[count] = expected;
+  return new ChunkIndex(offsets, crcs);
 }
 
 /** The index as bytes, without its CRC. */

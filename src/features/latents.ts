@@ -83,7 +83,7 @@ export class LatentStore {
   /** The limit of spec 2.1, before memory is reserved for a stranger's length. */
   #checkLength(id: ChunkId, extent: Extent): void {
     const { header, entries } = this.#reader;
-    const { byteOffset, length } = entries[chunkNumber(header, id)]!;
+    const { byteOffset, length } = entries.at(chunkNumber(header, id));
     const maximum = maxChunkBytes(symbolCount(this.#engine.model, extent));
     if (length > maximum)
       throw new FormatError('chunk', byteOffset, `${length} bytes are more than the ${maximum} it can need`);

@@ -1,6 +1,6 @@
 import {
-  type ChunkEntry,
   type ChunkId,
+  type ChunkIndex,
   chunkCount,
   chunkNumber,
   hasChunk,
@@ -23,7 +23,7 @@ const PIECE = 2 ** 20;
 export interface ReaderLimits {
   /** Pixels of the picture. */
   readonly pixels?: number;
-  /** Chunks of the file: an opened file keeps about 100 bytes for each. */
+  /** Chunks of the file: an opened file keeps 12 bytes for each. */
   readonly chunks?: number;
 }
 
@@ -47,7 +47,7 @@ export class Reader {
   readonly source: Source;
   readonly header: Header;
   /** The index. */
-  readonly entries: readonly ChunkEntry[];
+  readonly entries: ChunkIndex;
   /** Bytes before the first chunk. */
   readonly prefixLength: number;
   /** Size of the whole file, as header and index imply it. */
@@ -56,15 +56,14 @@ export class Reader {
   readonly #sections: ReadonlyMap<string, Part>;
   readonly #reads: CoalescedReads;
 
-  constructor(source: OpenedSource, header: Header, entries: readonly ChunkEntry[], prefixLength: number) {
+  constructor(source: OpenedSource, header: Header, entries: ChunkIndex, prefixLength: number) {
     this.source = source;
     this.#opened = source;
     this.header = header;
     this.entries = entries;
     this.prefixLength = prefixLength;
     this.#reads = new CoalescedReads(source);
-    const last = entries.at(-1)!;
-    let end = last.byteOffset + last.length;
+    let { end } = entries;
     const sections = new Map<string, Part>();
     for (const { type, length, crc } of header.sections) {
       sections.set(type, { section: 'section', byteOffset: end, length, crc });
@@ -89,7 +88,7 @@ export class Reader {
       throw new RequestError(
         `The file has no chunk at level ${id.level}, plane ${id.plane}, row ${id.row}, column ${id.column}`,
       );
-    const entry = this.entries[chunkNumber(this.header, id)]!;
+    const entry = this.entries.at(chunkNumber(this.header, id));
     return this.#checked({ section: 'chunk', ...entry }, signal);
   }
 
@@ -102,7 +101,7 @@ export class Reader {
   located(id: ChunkId, error: unknown): unknown {
     if (!isLiifError(error, 'FormatError')) return error;
     const { byteOffset, reason } = error;
-    const { byteOffset: start } = this.entries[chunkNumber(this.header, id)]!;
+    const { byteOffset: start } = this.entries.at(chunkNumber(this.header, id));
     return new FormatError('chunk', start + byteOffset, reason, { cause: error });
   }
 
@@ -114,10 +113,9 @@ export class Reader {
 
   /** Reads the whole file from front to back in bounded memory and checks every CRC. Rejects with the first fault. */
   async verify(onProgress?: (done: number, total: number) => void, signal?: AbortSignal): Promise<void> {
-    const chunks = this.entries.map((entry): Part => ({ section: 'chunk', ...entry }));
     let piece: Uint8Array = new Uint8Array();
     let pieceOffset = this.prefixLength;
-    for (const { section, byteOffset, length, crc } of [...chunks, ...this.#sections.values()]) {
+    for (const { section, byteOffset, length, crc } of this.#parts()) {
       let found = 0;
       for (let at = byteOffset; at < byteOffset + length; ) {
         if (at === pieceOffset + piece.length) {
@@ -141,6 +139,12 @@ export class Reader {
 
   close(): Promise<void> {
     return this.source.close();
+  }
+
+  /** Chunks and sections in the order of the file. */
+  *#parts(): Generator<Part> {
+    for (const entry of this.entries) yield { section: 'chunk', ...entry };
+    yield* this.#sections.values();
   }
 
   async #checked({ section, byteOffset, length, crc }: Part, signal?: AbortSignal): Promise<Uint8Array> {
@@ -225,10 +229,9 @@ function checkLimits(header: Header, limits: ReaderLimits): void {
 function checkSize({ source: { size }, entries, fileLength }: Reader): void {
   if (size === undefined || size === fileLength) return;
   if (size > fileLength) throw trailing(fileLength);
-  const cut = entries.find(({ byteOffset, length }) => byteOffset + length > size);
-  throw cut
-    ? endsEarly('chunk', cut.byteOffset, size - cut.byteOffset, cut.length)
-    : new FormatError('section', size, `the file ends after ${size} of ${fileLength} bytes`);
+  for (const { byteOffset, length } of entries)
+    if (byteOffset + length > size) throw endsEarly('chunk', byteOffset, size - byteOffset, length);
+  throw new FormatError('section', size, `the file ends after ${size} of ${fileLength} bytes`);
 }
 
 /** `to`: where the CRC is. That of the header covers the prefix, too. */

@@ -84,7 +84,7 @@ export function problemOf(error: unknown): Problem {
         return new Problem(
           501,
           'unsupported-file',
-          'The file of this picture needs another version of liif.',
+          'The file of this picture needs another version of liif, or is larger than this server serves.',
           {
             cause: error,
           },

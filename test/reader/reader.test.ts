@@ -24,7 +24,7 @@ describe('openReader', () => {
     expect(reader.header.width).toBe(300);
     expect(reader.prefixLength).toBe(file.firstChunk);
     expect(reader.fileLength).toBe(file.bytes.length);
-    expect(reader.entries.map(({ byteOffset }) => byteOffset)).toEqual(file.chunkOffsets);
+    expect([...reader.entries].map(({ byteOffset }) => byteOffset)).toEqual(file.chunkOffsets);
   });
 
   it('reads exactly the rest of a longer index', async () => {

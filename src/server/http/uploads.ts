@@ -13,6 +13,7 @@ import { memorySource } from '../../reader/memory-source.ts';
 import { openReader } from '../../reader/reader.ts';
 import { unlessAborted } from '../../unless-aborted.ts';
 import type { Catalog } from '../pictures/catalog.ts';
+import { MAX_SERVED_CHUNKS } from '../pictures/liif-picture.ts';
 import { notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import { BodyPlaces } from './body-places.ts';
@@ -195,7 +196,10 @@ export class Uploads {
   async #checkEncoded(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<void> {
     let model: string;
     try {
-      const reader = await openReader(memorySource(bytes, name), { signal });
+      const reader = await openReader(memorySource(bytes, name), {
+        signal,
+        limits: { chunks: MAX_SERVED_CHUNKS },
+      });
       model = modelHash(reader.header);
     } catch (cause) {
       signal.throwIfAborted();

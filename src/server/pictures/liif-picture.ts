@@ -46,6 +46,8 @@ const FILTER_WORK = 1 / 42_000;
 const KEPT_WORK = 1 / 300_000;
 /** Output pixels beyond its own that a reduction's filter reaches. */
 const FILTER_MARGIN = 2;
+/** Chunks of a file: it keeps 12 bytes for each while it is open, and as many files may be as there are requests that wait. By default chunks have 512 pixels a side. */
+export const MAX_SERVED_CHUNKS = 2 ** 18;
 /** Fewer pixels of a block than these are not worth computing, and keeping, all of it. */
 const MIN_KEPT_PIXELS = 1024;
 
@@ -93,7 +95,8 @@ export async function openLiifPicture(
   signal?: AbortSignal,
 ): Promise<ServedPicture> {
   try {
-    const reader = await openReader(source, signal ? { signal } : {});
+    const limits = { chunks: MAX_SERVED_CHUNKS };
+    const reader = await openReader(source, { limits, ...(signal && { signal }) });
     const needed = modelHash(reader.header);
     const options = await running(needed);
     const { model } = options.engine;
@@ -127,6 +130,7 @@ class LiifPicture implements ServedPicture {
   readonly alpha: boolean;
   readonly colorSpace?: ColorSpace;
   readonly bytes: number;
+  readonly heldBytes: number;
   readonly identity: string;
   readonly cacheName: string;
   readonly facts: Readonly<Record<string, string | number>>;
@@ -158,6 +162,7 @@ class LiifPicture implements ServedPicture {
     this.alpha = header.alpha;
     if (header.colorSpace) this.colorSpace = header.colorSpace;
     this.bytes = reader.fileLength;
+    this.heldBytes = reader.entries.byteLength;
     this.facts = {
       ...(header.colorSpace && { colorSpace: header.colorSpace }),
       quality: header.quality,

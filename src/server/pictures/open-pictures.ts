@@ -33,7 +33,7 @@ export interface OpenPicturesOptions {
   readonly plain: PlainOptions;
   /** How long a remote file is taken to be the same without asking, in milliseconds. */
   readonly remoteFreshMs: number;
-  /** Pictures, and so file handles, that stay open. Default 64. */
+  /** Pictures, and so file handles, that stay open, fewer where they are large: each megabyte that one holds counts like another picture. Default 64. */
   readonly maxOpen?: number;
 }
 
@@ -58,7 +58,7 @@ export class OpenPictures {
     this.#options = options;
     this.#pictures = new LeasedCache({
       maxBytes: options.maxOpen ?? 64,
-      sizeOf: () => 1,
+      sizeOf: ({ heldBytes }) => Math.ceil(heldBytes / 2 ** 20),
       close: (picture) => void picture.close().catch(() => {}),
     });
   }

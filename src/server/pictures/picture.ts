@@ -21,6 +21,8 @@ export interface ServedPicture {
   readonly colorSpace?: ColorSpace;
   /** Size of its file. */
   readonly bytes: number;
+  /** What it keeps in memory while it is open, in bytes, beside what caches keep of it. */
+  readonly heldBytes: number;
   /** SHA-256, hex, of everything that its pixels depend on: equal on every machine. */
   readonly identity: string;
   /** Names it in caches and stores, in hex. For another file may have the same identity, where that is made of checksums: made for it by a stranger. */

@@ -102,6 +102,7 @@ class PlainPicture implements ServedPicture {
   readonly alpha: boolean;
   readonly colorSpace?: ColorSpace;
   readonly bytes: number;
+  readonly heldBytes = 0;
   readonly identity: string;
   readonly cacheName: string;
   readonly facts: Readonly<Record<string, string | number>>;

@@ -48,6 +48,7 @@ function serviceOf(timeoutMs: number) {
     channels: 3,
     alpha: false,
     bytes: 1000,
+    heldBytes: 0,
     identity: 'a'.repeat(64),
     cacheName: 'a'.repeat(64),
     facts: {},
