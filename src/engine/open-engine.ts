@@ -17,6 +17,23 @@ export interface OpenEngineOptions extends EngineOptions {
   readonly memory?: ChoiceMemory | undefined;
 }
 
+const wasmCode = async () => {
+  // One after the other: in Jest, Node 20 and 22 mix up modules that load together and share imports.
+  const { openWasmEngine } = await import('./wasm/wasm-engine.ts');
+  const { niceNodeHost } = await import('./wasm/node-host.ts');
+  return { openWasmEngine, niceNodeHost };
+};
+const referenceCode = () => import('./reference/reference-engine.ts');
+const gpuApartCode = () => import('./webgpu/apart.ts');
+
+/**
+ * Loads the code of all exact engines, as they are opened with `apart`. Node tries to load a module once in a process: a server has it before its files and
+ * connections may leave no descriptor for it, as it would never open an engine again.
+ */
+export async function loadExactEngines(): Promise<void> {
+  for (const load of [wasmCode, referenceCode, gpuApartCode]) await load();
+}
+
 /** All engines, in order of preference. Code of one is loaded when it is opened. */
 export const ENGINES: readonly EngineEntry[] = [
   {
@@ -24,7 +41,7 @@ export const ENGINES: readonly EngineEntry[] = [
     exact: true,
     async open(model, options) {
       const open = options.apart
-        ? (await import('./webgpu/apart.ts')).openWebGpuApart
+        ? (await gpuApartCode()).openWebGpuApart
         : (await import('./webgpu/node-gpu.ts')).openNodeWebGpu;
       const cpu = await openFirst(['wasm', 'reference'], model, options);
       try {
@@ -54,9 +71,7 @@ export const ENGINES: readonly EngineEntry[] = [
     exact: true,
     async open(model, options) {
       const { niceness = 0, ...rest } = options;
-      // One after the other: in Jest, Node 20 and 22 mix up modules that load together and share imports.
-      const { openWasmEngine } = await import('./wasm/wasm-engine.ts');
-      const { niceNodeHost } = await import('./wasm/node-host.ts');
+      const { openWasmEngine, niceNodeHost } = await wasmCode();
       return openWasmEngine(model, { ...rest, host: niceNodeHost(niceness) });
     },
   },
@@ -64,7 +79,7 @@ export const ENGINES: readonly EngineEntry[] = [
     name: 'reference',
     exact: true,
     async open(model) {
-      const { openReferenceEngine } = await import('./reference/reference-engine.ts');
+      const { openReferenceEngine } = await referenceCode();
       return openReferenceEngine(model);
     },
   },

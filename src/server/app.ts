@@ -73,6 +73,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   const services = await openServices({ roots, config, log, openEngine, credentials });
   let state: ServerState = 'ready';
   let closing: Promise<void> | undefined;
+  const stateNow = () => (state === 'ready' && !services.engines.healthy ? 'no-engine' : state);
 
   const app = express();
   app.disable('x-powered-by');
@@ -85,14 +86,14 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   const directory = viewerDirectory(viewer);
   if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress));
   app.use(services.models.handler());
-  app.use(router(services, config, compress, () => state));
+  app.use(router(services, config, compress, stateNow));
   app.use(errorAnswer(log));
 
   return Object.assign(app, {
     config,
     log,
     guarded: boundPipelining(overloadGate({ ...config, metrics: services.metrics, log }, app)),
-    state: () => state,
+    state: stateNow,
     drain() {
       if (state === 'ready') state = 'draining';
     },

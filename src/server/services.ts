@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import sharp from 'sharp';
 import type { Engine } from '../engine/engine.ts';
+import { loadExactEngines } from '../engine/open-engine.ts';
 import { messageOf } from '../errors.ts';
 import { closeAll } from './close-all.ts';
 import type { Config } from './config.ts';
@@ -40,6 +41,7 @@ export interface ServiceOptions {
 /** What answers requests are made with: one of each in a server. */
 export interface Services {
   readonly catalog: Catalog;
+  readonly engines: EngineHost;
   readonly handlers: Handlers;
   readonly hosts: Hosts;
   readonly metrics: Metrics;
@@ -62,6 +64,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   // Whatever may fail goes before what would have to be closed then.
   const remotes = new Remotes(config, credentials);
   const models = await ServedModels.open(config.models);
+  if (openEngine === undefined || models.all.length > 0) await loadExactEngines();
   const catalog = await Catalog.open({
     roots,
     plain: config.plain,
@@ -170,6 +173,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
 
   return {
     catalog,
+    engines,
     handlers,
     hosts,
     metrics,

@@ -155,6 +155,26 @@ describe('an engine', () => {
     expect((await server.get(PATH)).status).toBe(200);
   });
 
+  it('that cannot be opened makes the server not ready, until it can be, though nobody asks for it', async () => {
+    let fails = true;
+    const server = await startServer({
+      roots: [await directoryOf({ 'a.liif': one })],
+      openEngine: async () => {
+        // As of a file that could not be read.
+        if (fails) throw new Error('too many open files');
+        return testEngine();
+      },
+    });
+    expect((await server.get('/ready')).status).toBe(200);
+    const refused = await server.get(PATH);
+    expect([refused.status, refused.json().type]).toEqual([503, 'urn:liif:problem:engine-failed']);
+    const ready = await server.get('/ready');
+    expect([ready.status, ready.json().status]).toEqual([503, 'no-engine']);
+    expect((await server.get('/health')).status).toBe(200);
+    fails = false;
+    await eventually(async () => (await server.get('/ready')).status === 200);
+  });
+
   it('that dies is replaced, and the request that saw it die is answered all the same', async () => {
     const directory = await directoryOf({ 'a.liif': one });
     const engines: Engine[] = [];

@@ -1,6 +1,6 @@
 /** What the server's thread tells the thread that answers for it: a time and a state, in memory that both have. */
 
-const STATES = ['starting', 'ready', 'draining', 'closed'] as const;
+const STATES = ['starting', 'ready', 'no-engine', 'draining', 'closed'] as const;
 export type HeartState = (typeof STATES)[number];
 
 const TIME = 0;

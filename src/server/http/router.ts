@@ -8,8 +8,8 @@ import { pageWithoutViewer } from './page-without-viewer.ts';
 import { parseRequest, type ServerRequest } from './request.ts';
 import { PAGE } from './viewer-files.ts';
 
-/** `draining`: still answers, but balancers are told to go elsewhere. */
-export type ServerState = 'ready' | 'draining' | 'closed';
+/** `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be opened. */
+export type ServerState = 'ready' | 'no-engine' | 'draining' | 'closed';
 
 /** What is answered with text that is worth compressing; pixels are compressed already. */
 const TEXTS: ReadonlySet<ServerRequest['kind']> = new Set([

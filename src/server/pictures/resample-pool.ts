@@ -85,7 +85,14 @@ export class ResamplePool {
     };
     worker.on('message', answered);
     worker.on('exit', died);
-    worker.postMessage(task, [task.source.raster.data.buffer as ArrayBuffer]);
+    try {
+      worker.postMessage(task, [task.source.raster.data.buffer as ArrayBuffer]);
+    } catch (cause) {
+      // The thread has heard nothing of it.
+      settle();
+      this.#idle.push(worker);
+      reject(cause);
+    }
   }
 
   #start(): Worker | undefined {

@@ -1,5 +1,5 @@
 import type { Engine, FeatureMap } from '../../engine/engine.ts';
-import { EngineError, messageOf } from '../../errors.ts';
+import { EngineError, isLiifError, messageOf } from '../../errors.ts';
 import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
@@ -45,6 +45,8 @@ export interface EngineHostOptions {
   readonly onBatch?: (requests: number) => void;
   /** Shortest time between two replacements, default 2 s. */
   readonly pauseMs?: number;
+  /** How long after a failure to open an engine it is tried again without a request, default 5 s. */
+  readonly retryMs?: number;
 }
 
 /**
@@ -54,6 +56,9 @@ export interface EngineHostOptions {
 export class EngineHost {
   readonly #options: EngineHostOptions;
   readonly #models: ReadonlyMap<string, Model>;
+  /** Models, by their keys, for which no engine could be opened when one was last wanted. */
+  readonly #failing = new Set<string>();
+  #retry: NodeJS.Timeout | undefined;
   #current: Generation;
   #replacedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
@@ -67,6 +72,11 @@ export class EngineHost {
   /** Counts the engines of this server, from 1. */
   get generation(): number {
     return this.#current.number;
+  }
+
+  /** False while an engine that was wanted cannot be opened. It is tried again from time to time, for balancers send nobody meanwhile. */
+  get healthy(): boolean {
+    return this.#failing.size === 0;
   }
 
   /** The caches of what is decoded, by what they keep; those of the engines that run now. */
@@ -88,11 +98,16 @@ export class EngineHost {
     if (!opening) {
       opening = this.#open(model);
       engines.set(key, opening);
-      // A failure is not kept: the next request tries again.
-      opening.catch((error: unknown) => {
-        engines.delete(key);
-        this.#options.onUnopened?.(error);
-      });
+      opening.then(
+        () => this.#failing.delete(key),
+        (error: unknown) => {
+          // A failure is not kept: the next request tries again.
+          engines.delete(key);
+          this.#failing.add(key);
+          this.#retryLater();
+          this.#options.onUnopened?.(error);
+        },
+      );
     }
     return { engine: await opening, features, chunks, pixels };
   }
@@ -111,7 +126,16 @@ export class EngineHost {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#retry);
     await end(this.#current, stopping());
+  }
+
+  #retryLater(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      for (const key of this.#failing) this.running(key).catch(() => {});
+    }, this.#options.retryMs ?? 5000).unref();
   }
 
   #begin(number: number): Generation {
@@ -126,7 +150,11 @@ export class EngineHost {
   }
 
   async #open(model: Model | undefined): Promise<Engine> {
-    const engine = await this.#options.openEngine(model);
+    const engine = await this.#options.openEngine(model).catch((error: unknown) => {
+      throw isLiifError(error)
+        ? error
+        : new EngineError(`the engine cannot be opened: ${messageOf(error)}`, { cause: error });
+    });
     if (!engine.exact) {
       await engine.close();
       throw new EngineError(`The ${engine.name} engine is not exact; a server needs one that is`);
