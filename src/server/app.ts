@@ -14,6 +14,7 @@ import { requestTarget } from './http/request-target.ts';
 import { router, type ServerState } from './http/router.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { viewerDirectory, viewerFiles } from './http/viewer-files.ts';
+import { standardOutput } from './log-output.ts';
 import type { Credentials } from './pictures/remotes.ts';
 import { openServices } from './services.ts';
 
@@ -53,15 +54,8 @@ export function checkOptions(options: AppOptions) {
   if (!Array.isArray(roots))
     throw new RequestError(`Expected roots as a list of directories and files but received ${kindOf(roots)}`);
   const config = checkConfig(input);
-  const log = logger ?? pino({ level: config.logLevel }, logOutput());
+  const log = logger ?? pino({ level: config.logLevel }, standardOutput());
   return { roots, openEngine, credentials, viewer, config, log };
-}
-
-/** Standard output. While nothing can be written to it, as on a full disk, lines wait, the last of too many are lost, and the server goes on. */
-function logOutput() {
-  const output = pino.destination({ dest: 1, sync: true, maxLength: 2 ** 20 });
-  output.on('error', () => {});
-  return output;
 }
 
 /**

@@ -1,0 +1,140 @@
+import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
+
+/** Bytes of lines that wait; beyond it, new ones are lost. */
+const MAX_WAITING = 2 ** 20;
+/** Bytes that are written at a time: what Linux keeps in a pipe. */
+const PIECE = 2 ** 16;
+/** When the next attempt is made after one that failed. */
+const PAUSE_MS = 100;
+
+export interface Destination {
+  readonly fd: number;
+  /** Whether a write to it fails, or is over, at once. Others are made in Node's threads. */
+  readonly prompt: boolean;
+}
+
+/** Where lines of the log go, as pino wants it: it never makes the event loop wait for whoever reads them. */
+export class LogOutput {
+  readonly #to: Destination;
+  #waiting: Buffer[] = [];
+  #bytes = 0;
+  #lost = 0;
+  /** Whether a write is under way, or is to be tried again. */
+  #busy = false;
+
+  constructor(to: Destination) {
+    this.#to = to;
+  }
+
+  write(line: string): void {
+    if (this.#bytes >= MAX_WAITING) this.#lost++;
+    else this.#add(line);
+    if (!this.#busy) this.#continue();
+  }
+
+  /** Writes what waits, for the end of the process; what is not taken at once is lost. */
+  flush(): void {
+    try {
+      while (this.#bytes > 0) {
+        const piece = this.#take();
+        this.#putBack(piece.subarray(writeSync(this.#to.fd, piece)));
+      }
+    } catch {
+      // Nobody hears of it.
+    }
+  }
+
+  #continue(): void {
+    if (this.#bytes === 0) return;
+    this.#busy = true;
+    const piece = this.#take();
+    const over = (error: unknown, length: number) => {
+      this.#busy = false;
+      if (error) {
+        // A pipe is full (EAGAIN), or a disk.
+        this.#putBack(piece);
+        this.#busy = true;
+        setTimeout(() => this.#continue(), PAUSE_MS).unref();
+        return;
+      }
+      this.#putBack(piece.subarray(length));
+      this.#tellLost();
+      this.#continue();
+    };
+    if (!this.#to.prompt) {
+      write(this.#to.fd, piece, over);
+      return;
+    }
+    let length = 0;
+    try {
+      length = writeSync(this.#to.fd, piece);
+    } catch (error) {
+      over(error, 0);
+      return;
+    }
+    over(undefined, length);
+  }
+
+  #take(): Buffer {
+    let count = 0;
+    for (let bytes = 0; count < this.#waiting.length && bytes < PIECE; count++)
+      bytes += this.#waiting[count]!.length;
+    const piece = Buffer.concat(this.#waiting.splice(0, count));
+    this.#bytes -= piece.length;
+    return piece;
+  }
+
+  #putBack(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#waiting.unshift(piece);
+    this.#bytes += piece.length;
+  }
+
+  #tellLost(): void {
+    if (this.#lost === 0 || this.#bytes > MAX_WAITING / 2) return;
+    const msg = 'lines of the log were lost, as they were not taken in time';
+    this.#add(
+      `${JSON.stringify({ level: 40, time: Date.now(), pid: process.pid, lost: this.#lost, msg })}\n`,
+    );
+    this.#lost = 0;
+  }
+
+  #add(line: string): void {
+    const bytes = Buffer.from(line);
+    this.#waiting.push(bytes);
+    this.#bytes += bytes.length;
+  }
+}
+
+let output: LogOutput | undefined;
+
+/**
+ * Standard output, one for the whole process. While it takes nothing, as where nobody reads a pipe or the disk is full, lines wait, the last of too many are
+ * lost and counted, and the server goes on.
+ */
+export function standardOutput(): LogOutput {
+  if (!output) {
+    const opened = new LogOutput(ownStandardOutput());
+    process.once('exit', () => opened.flush());
+    output = opened;
+  }
+  return output;
+}
+
+/**
+ * Pipes and terminals are opened once more, so that this descriptor, and no other, refuses what there is no room for: a write that waits in one of Node's threads
+ * would keep the process from ending.
+ */
+function ownStandardOutput(): Destination {
+  try {
+    const about = fstatSync(1);
+    if (about.isFile()) return { fd: 1, prompt: true };
+    if (about.isFIFO() || about.isCharacterDevice()) {
+      const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+      return { fd: openSync('/proc/self/fd/1', flags), prompt: true };
+    }
+  } catch {
+    // Not Linux, or another user's.
+  }
+  return { fd: 1, prompt: false };
+}
