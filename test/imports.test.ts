@@ -15,6 +15,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'file-url': ['errors'],
   'color-space': ['errors'],
   parallel: [],
+  'natural-order': [],
   'on-abort': [],
   'unless-aborted': ['on-abort'],
   'start-worker': [],

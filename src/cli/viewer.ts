@@ -18,6 +18,7 @@ import {
   readModelList,
 } from '../model/model-list.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
+import { inOrder } from '../natural-order.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { openReader } from '../reader/reader.ts';
 import { modelsOption } from './engine.ts';
@@ -95,7 +96,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   for (const path of await picturesIn(output))
     if (!described.has(basename(path)))
       described.set(basename(path), await naming(path, () => describe(path, signal)));
-  const pictures = [...described.keys()].sort().map((name) => described.get(name)!);
+  const pictures = inOrder(described.keys()).map((name) => described.get(name)!);
   try {
     await mkdir(join(output, 'model'), { recursive: true });
     await replacePage(viewer, output, signal);

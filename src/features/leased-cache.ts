@@ -83,6 +83,12 @@ export class LeasedCache<V> {
     }
   }
 
+  /** Drops a value, which closes with its last lease. */
+  drop(key: string): void {
+    const cached = this.#cache.get(key);
+    if (cached) this.#drop(key, cached);
+  }
+
   /** Drops everything that is not leased; what is leased closes with its last lease. Loads under way are aborted, for this reason. */
   close(reason?: unknown): void {
     this.#closed = true;

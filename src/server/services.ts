@@ -65,12 +65,16 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   const remotes = new Remotes(config, credentials);
   const models = await ServedModels.open(config.models);
   if (openEngine === undefined || models.all.length > 0) await loadExactEngines();
+  let closeOld = () => {};
   const catalog = await Catalog.open({
     roots,
     plain: config.plain,
     watch: config.watch,
     onWarning: (message) => log.warn(message),
-    onChange: (pictures) => log.debug({ pictures }, 'catalog read'),
+    onChange: (count) => {
+      log.debug({ pictures: count }, 'catalog read');
+      closeOld();
+    },
   });
   const stores = await openStores(config, metrics, log).catch(async (error: unknown) => {
     await catalog.close();
@@ -125,6 +129,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       admit: (lane, work, signal) => admission.enter(lane, work, 0, signal),
     },
   });
+  closeOld = () => pictures.closeOld();
   const encoding = new Encoding({
     threads: config.encodingThreads,
     quality: config,

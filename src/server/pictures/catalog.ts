@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { SourceError } from '../../errors.ts';
+import { compareInOrder } from '../../natural-order.ts';
 import { MAX_ID_LENGTH, type PictureId } from '../http/request.ts';
 import {
   type CatalogEntry,
@@ -47,6 +48,7 @@ export class Catalog {
   readonly #options: CatalogOptions;
   #roots: readonly Root[];
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
+  #list: readonly CatalogEntry[] = [];
   /** What directories held when they were last read, by root and path. */
   #listings: ReadonlyMap<string, Listing> = new Map();
   #originals = 0;
@@ -109,9 +111,9 @@ export class Catalog {
     return this.#originals;
   }
 
-  /** In the order of their ids. */
+  /** In the order of their ids, in which numbers go by their value. */
   list(): readonly CatalogEntry[] {
-    return [...this.#entries.values()];
+    return this.#list;
   }
 
   /** The first directory, where uploads go. */
@@ -155,6 +157,13 @@ export class Catalog {
         return this.#scanning;
       });
     return this.#next;
+  }
+
+  /** A picture is not where it was. Looks at the roots again soon: file systems of other machines, and links on the way to it, may have changed without a word. */
+  missing({ path }: CatalogEntry): void {
+    if (!this.#watches) return;
+    this.#watches.touch(dirname(path));
+    this.#noticed();
   }
 
   async close(): Promise<void> {
@@ -219,7 +228,8 @@ export class Catalog {
     this.#roots = roots;
     this.#listings = listings;
     this.#told = this.#warnings;
-    this.#entries = new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
+    this.#entries = found;
+    this.#list = [...found.values()].sort(compareInOrder);
     this.#originals = this.#countOriginals();
     this.#options.onChange?.(this.#entries.size);
   }
@@ -243,6 +253,8 @@ export class Catalog {
           onWarning: (message) => this.#warn(message),
         });
     listings.set(key, listing);
+    // Links may lead through names that begin with a dot.
+    if (!listing.lasting) this.#watches?.countDots(directory.path);
     this.#add(listing.pictures, found);
     for (const child of listing.directories)
       await this.#scanDirectory(root, child, child.identity, found, listings);

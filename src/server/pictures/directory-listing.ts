@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, opendir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join, sep } from 'node:path';
+import { orderOf } from '../../natural-order.ts';
 import { inParallel } from '../../parallel.ts';
 import { PLAIN_EXTENSIONS } from './plain-picture.ts';
 import { identityOf } from './root-watch.ts';
@@ -10,6 +11,8 @@ export interface CatalogEntry {
   /** Path below its root, `/` between parts, without `.liif`. */
   readonly id: string;
   readonly title: string;
+  /** What it is sorted by. */
+  readonly order: string;
   readonly kind: 'liif' | 'image';
   /** Real path. */
   readonly path: string;
@@ -107,8 +110,10 @@ export async function picturesOf(
     if (kind === undefined || (kind === 'image' && !plain)) return;
     const stats = await stat(path).catch(() => undefined);
     if (!stats?.isFile()) return;
+    const id = kind === 'liif' ? name.slice(0, -extension.length) : name;
     pictures.push({
-      id: kind === 'liif' ? name.slice(0, -extension.length) : name,
+      id,
+      order: orderOf(id),
       title: basename(name, extension),
       kind,
       path,

@@ -6,6 +6,8 @@ interface Watched {
   readonly identity: string;
   readonly watcher: FSWatcher;
   changed: boolean;
+  /** Whether names that begin with a dot count. */
+  dots: boolean;
 }
 
 /** Of more events than these between two looks the system may have kept some to itself: Linux has room for 16384. */
@@ -14,7 +16,7 @@ const FLOOD = 4096;
 /**
  * Knows which directories, and single files, have changed: one watch for each path, and none for what lies in a directory, for systems give out few of them:
  * libraries such as chokidar watch each file.
- * Names that begin with a dot do not count.
+ * Names that begin with a dot do not count, but where links may lead through them.
  */
 export class DirectoryWatches {
   readonly #onChange: () => void;
@@ -72,6 +74,12 @@ export class DirectoryWatches {
     if (known) known.changed = true;
   }
 
+  /** Names that begin with a dot count in this directory from now on. */
+  countDots(path: string): void {
+    const known = this.#watched.get(path);
+    if (known) known.dots = true;
+  }
+
   close(): void {
     this.#asked.clear();
     this.end();
@@ -82,7 +90,7 @@ export class DirectoryWatches {
       const watcher = watch(path, { persistent: false }, (_event, name) => {
         this.#events++;
         // Its own name is that of what happens to itself.
-        if (name?.startsWith('.') && name !== basename(path)) return;
+        if (name?.startsWith('.') && name !== basename(path) && !this.#watched.get(path)?.dots) return;
         this.touch(path);
         this.#onChange();
       });
@@ -90,7 +98,7 @@ export class DirectoryWatches {
         this.#forget(path);
         this.#onChange();
       });
-      this.#watched.set(path, { identity, watcher, changed: false });
+      this.#watched.set(path, { identity, watcher, changed: false, dots: false });
     } catch (error) {
       this.#onRefused((error as NodeJS.ErrnoException).code ?? (error as Error).message);
     }

@@ -51,6 +51,8 @@ export class OpenPictures {
   readonly #options: OpenPicturesOptions;
   readonly #pictures: LeasedCache<ServedPicture>;
   readonly #seen = new Map<string, Seen>();
+  /** Under which key a picture of the catalog was last opened, by its id. */
+  readonly #keys = new Map<string, string>();
   /** Counts changes of remote files that were noticed while reading, by address. */
   readonly #epochs = new Map<string, number>();
 
@@ -84,8 +86,12 @@ export class OpenPictures {
     const { stamp, modified } = await this.#look(entry);
     const { engines } = this.#options;
     const generation = entry.kind === 'liif' ? engines.generation : 0;
+    const key = `${keyStart(entry.id, stamp)}${generation}`;
+    // The handle of a file that has been replaced would keep its space on the disk.
+    if (this.#keys.get(entry.id) !== key) this.#close(entry.id);
+    this.#keys.set(entry.id, key);
     const lease = await this.#pictures.lease(
-      `${entry.id}\n${stamp}\n${generation}`,
+      key,
       async (shared) => {
         await this.#checkRoot(entry);
         if (entry.kind !== 'liif') return openPlainPicture(entry.path, this.#options.plain, shared);
@@ -113,6 +119,16 @@ export class OpenPictures {
     }
   }
 
+  /** The catalog has been read again: what it does not have any more, or as another file, is closed. */
+  closeOld(): void {
+    const { catalog } = this.#options;
+    for (const id of this.#seen.keys()) if (catalog.get(id) === undefined) this.#seen.delete(id);
+    for (const [id, key] of this.#keys) {
+      const entry = catalog.get(id);
+      if (!entry || !key.startsWith(keyStart(id, entry.stamp))) this.#close(id);
+    }
+  }
+
   close(): void {
     this.#pictures.close(stopping());
   }
@@ -137,6 +153,14 @@ export class OpenPictures {
     return { id, title, factor, modified: undefined, lease, generation };
   }
 
+  /** Whoever reads a picture just now keeps it open to the end. */
+  #close(id: string): void {
+    const key = this.#keys.get(id);
+    if (key === undefined) return;
+    this.#keys.delete(id);
+    this.#pictures.drop(key);
+  }
+
   async #look(entry: CatalogEntry): Promise<Seen> {
     const seen = this.#seen.get(entry.id);
     // What the catalog has looked at since may be another file.
@@ -151,7 +175,11 @@ export class OpenPictures {
       this.#seen.delete(entry.id);
       const { code = '' } = error as NodeJS.ErrnoException;
       // Where its folder was there may be a file now.
-      if (['ENOENT', 'ENOTDIR'].includes(code)) throw notFound('There is no such picture.');
+      if (['ENOENT', 'ENOTDIR'].includes(code)) {
+        this.#close(entry.id);
+        this.#options.catalog.missing(entry);
+        throw notFound('There is no such picture.');
+      }
       throw new SourceError(`${entry.path}: ${messageOf(error)}`, { cause: error });
     }
   }
@@ -162,6 +190,11 @@ export class OpenPictures {
     const root = entry.root.endsWith(sep) ? entry.root : entry.root + sep;
     if (real === undefined || !real.startsWith(root)) throw notFound('There is no such picture.');
   }
+}
+
+/** What the keys begin with that a file is opened under, with whatever engines. */
+function keyStart(id: string, stamp: string): string {
+  return `${id}\n${stamp}\n`;
 }
 
 /** Whether opening again with another engine may help. */

@@ -31,7 +31,7 @@ export class RootWatch {
     this.#identity = identity;
     this.#onChange = onChange;
     this.#onWarning = onWarning;
-    this.#timer = setInterval(() => this.#lookOnce(() => this.#look()), LOOK_MS).unref();
+    this.#timer = setInterval(() => this.#lookOnce(), LOOK_MS).unref();
   }
 
   async close(): Promise<void> {
@@ -41,8 +41,8 @@ export class RootWatch {
   }
 
   /** A file system that does not answer is not asked again meanwhile. */
-  #lookOnce(look: () => Promise<void>): void {
-    this.#looking ??= look().finally(() => {
+  #lookOnce(): void {
+    this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
     });
   }

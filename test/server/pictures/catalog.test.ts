@@ -277,3 +277,32 @@ it('a directory that is named by a link is followed, and watched, where the link
   await has('a.png');
   await Promise.all([watching.close(), asked.close()]);
 });
+
+it('lists pictures in an order in which numbers go by their value, across directories', async () => {
+  const root = await directoryOf({
+    'IMG_10.liif': 'x',
+    'img_3.png': 'x',
+    'IMG_2.liif': 'x',
+    'b/2.png': 'x',
+    'b/10.png': 'x',
+  });
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: false });
+  expect(catalog.list().map(({ id }) => id)).toEqual(['b/2.png', 'b/10.png', 'IMG_2', 'img_3.png', 'IMG_10']);
+  expect(catalog.list()).toBe(catalog.list());
+  await catalog.close();
+});
+
+it('pictures that links lead to through names with a dot are seen when those change, as in volumes of Kubernetes', async () => {
+  const root = await directoryOf({ '..v1/a.png': 'x' });
+  await symlink('..v1', join(root, '..data'));
+  await symlink('..data/a.png', join(root, 'a.png'));
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: true });
+  expect(catalog.get('a.png')?.path).toBe(join(root, '..v1/a.png'));
+  await mkdir(join(root, '..v2'));
+  await writeFile(join(root, '..v2/a.png'), 'y');
+  await symlink('..v2', join(root, '..data_tmp'));
+  await rename(join(root, '..data_tmp'), join(root, '..data'));
+  await rm(join(root, '..v1'), { recursive: true });
+  await eventually(() => catalog.get('a.png')?.path === join(root, '..v2/a.png'));
+  await catalog.close();
+});

@@ -1,7 +1,7 @@
-import { rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
-import { directoryOf, encoded, picture, startServer } from '../server-fixture.ts';
+import { describe, expect, it } from 'vitest';
+import { directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
 
 it('a picture whose folder is a file now is gone', async () => {
   const directory = await directoryOf({ 'maps/town.liif': await encoded(picture(30, 20)) });
@@ -20,4 +20,57 @@ it('a picture that cannot be looked at is a failure of its file, not a mistake o
   const answer = await server.get('/maps%2Ftown/0/0/0.png');
   expect([answer.status, answer.json().type]).toEqual([502, 'urn:liif:problem:source-failed']);
   expect(JSON.stringify(answer.json())).not.toContain(directory);
+});
+
+/** Files below a directory that this process has open. */
+async function openBelow(directory: string): Promise<string[]> {
+  const paths = await Promise.all(
+    (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+  );
+  return paths.filter((path) => path.startsWith(directory));
+}
+
+describe.skipIf(process.platform !== 'linux')('the handle of a file', () => {
+  it('that is replaced is closed when the new one is opened', async () => {
+    const bytes = await encoded(picture(30, 20));
+    const directory = await directoryOf({ 'a.liif': bytes });
+    const server = await startServer({ roots: [directory], watch: false });
+    for (let time = 0; time < 3; time++) {
+      await eventually(async () => {
+        expect((await server.get('/api/images/a')).status).toBe(200);
+        const open = await openBelow(directory);
+        return open.length === 1 && open[0] === join(directory, 'a.liif');
+      });
+      await writeFile(join(directory, '.new'), bytes);
+      await rename(join(directory, '.new'), join(directory, 'a.liif'));
+    }
+  });
+
+  it('that is removed or replaced is closed though nobody asks for it again', async () => {
+    const bytes = await encoded(picture(30, 20));
+    const directory = await directoryOf({ 'a.liif': bytes, 'b.liif': bytes });
+    const server = await startServer({ roots: [directory] });
+    for (const id of ['a', 'b']) expect((await server.get(`/api/images/${id}`)).status).toBe(200);
+    expect(await openBelow(directory)).toHaveLength(2);
+    await rm(join(directory, 'a.liif'));
+    await writeFile(join(directory, '.new'), bytes);
+    await rename(join(directory, '.new'), join(directory, 'b.liif'));
+    await eventually(async () => (await openBelow(directory)).length === 0);
+  });
+});
+
+it('a picture that is not where the catalog has it is looked for again', async () => {
+  const bytes = await encoded(picture(30, 20));
+  // What lies below a name with a dot is not watched.
+  const directory = await directoryOf({ '.hidden/one/a.liif': bytes });
+  await symlink('one', join(directory, '.hidden/now'));
+  await symlink('.hidden/now/a.liif', join(directory, 'a.liif'));
+  const server = await startServer({ roots: [directory] });
+  expect((await server.get('/api/images/a')).status).toBe(200);
+  await mkdir(join(directory, '.hidden/two'));
+  await writeFile(join(directory, '.hidden/two/a.liif'), bytes);
+  await rm(join(directory, '.hidden/now'));
+  await symlink('two', join(directory, '.hidden/now'));
+  await rm(join(directory, '.hidden/one'), { recursive: true });
+  await eventually(async () => (await server.get('/api/images/a')).status === 200);
 });
