@@ -56,9 +56,9 @@ export interface ConfigInput {
   readonly tileCacheMb?: number | undefined;
   /** Memory for decoded plain images; as much more as a single one of them needs: 400 MB for 100 megapixels. Default 256. */
   readonly plainCacheMb?: number | undefined;
-  /** Directory for finished images; several servers may share it. */
+  /** Directory for finished images; several servers may share it, each with a bound of its own. */
   readonly diskCache?: string | undefined;
-  /** Bound of that directory. Default 1024. */
+  /** Bound of what this server finds in that directory at the start, and what it puts there; other servers have theirs. Default 1024. */
   readonly diskCacheMb?: number | undefined;
   /** Redis for finished images of up to 1 MiB, shared by several servers. Goes before diskCache. */
   readonly redis?: string | undefined;

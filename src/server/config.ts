@@ -166,10 +166,12 @@ export const configSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Directory for finished images; several servers may share it.'),
+    .describe('Directory for finished images; several servers may share it, each with a bound of its own.'),
   diskCacheMb: whole(1, 2 ** 30)
     .default(1024)
-    .describe('Bound of that directory.'),
+    .describe(
+      'Bound of what this server finds in that directory at the start, and what it puts there; other servers have theirs.',
+    ),
   redis: z
     .url({ protocol: /^rediss?$/ })
     .optional()

@@ -1,5 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { VERSION } from '../version.ts';
 import type { Admission, Lane } from './render/admission.ts';
+import type { TileStore } from './stores/tile-store.ts';
 
 /**
  * Memory, processor, event loop, garbage collection: of the process, so one for all applications in it. What measures them cannot be taken
@@ -66,6 +68,12 @@ export class Metrics {
   });
 
   constructor() {
+    new Gauge({
+      name: 'liif_build_info',
+      help: 'Always 1; labels say what runs.',
+      labelNames: ['version', 'node'] as const,
+      registers: [this.registry],
+    }).set({ version: VERSION, node: process.version }, 1);
     if (ofProcess !== undefined) return;
     ofProcess = new Registry();
     collectDefaultMetrics({ register: ofProcess });
@@ -107,19 +115,40 @@ export class Metrics {
       Record<string, { readonly bytes: number; readonly hits: number; readonly misses: number }>
     >,
   ): void {
-    const gauge = (name: string, help: string, member: 'bytes' | 'hits' | 'misses') =>
-      new Gauge({
+    new Gauge({
+      name: 'liif_cache_bytes',
+      help: 'Bytes kept in memory.',
+      labelNames: ['cache'] as const,
+      registers: [this.registry],
+      collect() {
+        for (const [cache, { bytes }] of Object.entries(caches())) this.set({ cache }, bytes);
+      },
+    });
+    const counter = (name: string, help: string, member: 'hits' | 'misses') =>
+      new Counter({
         name,
         help,
         labelNames: ['cache'] as const,
         registers: [this.registry],
         collect() {
-          for (const [cache, values] of Object.entries(caches())) this.set({ cache }, values[member]);
+          this.reset();
+          for (const [cache, values] of Object.entries(caches())) this.inc({ cache }, values[member]);
         },
       });
-    gauge('liif_cache_bytes', 'Bytes kept in memory.', 'bytes');
-    gauge('liif_cache_hits', 'Look-ups in memory that found something.', 'hits');
-    gauge('liif_cache_misses', 'Look-ups in memory that found nothing.', 'misses');
+    counter('liif_cache_hits_total', 'Look-ups in memory that found something.', 'hits');
+    counter('liif_cache_misses_total', 'Look-ups in memory that found nothing.', 'misses');
+  }
+
+  watchStores(stores: readonly TileStore[]): void {
+    new Gauge({
+      name: 'liif_store_up',
+      help: 'Whether a store of finished images works: 1 or 0.',
+      labelNames: ['cache'] as const,
+      registers: [this.registry],
+      collect() {
+        for (const { name, healthy } of stores) this.set({ cache: name }, healthy ? 1 : 0);
+      },
+    });
   }
 
   watchPictures(count: () => number): void {

@@ -173,6 +173,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     onFailed: (id, error) => log.warn({ id, err: error }, 'an uploaded image was not encoded'),
   });
   metrics.watchAdmission(admission);
+  metrics.watchStores(stores);
   metrics.watchPictures(() => catalog.size);
   metrics.watchCaches(() => ({ images: service.counts, plain: levels, ...engines.caches }));
 

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { mkdir, opendir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { replaceFile } from '../../image/atomic-file.ts';
+import { inParallel } from '../../parallel.ts';
 import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
 
 export interface DiskStoreOptions extends StoreEvents {
@@ -14,20 +15,31 @@ export interface DiskStoreOptions extends StoreEvents {
 
 /** Below this part of the bound nothing more is removed. */
 const LOW_WATER = 0.9;
+/** What systems say where nothing more can be written. */
+const NO_ROOM = ['ENOSPC', 'EDQUOT'];
 /** Left behind by a process that was killed while it wrote. */
 const STALE_MS = 3_600_000;
 
+/** Tiles that are looked at side by side; the system is asked by few threads, which encoders share. */
+const LOOKS = 4;
+
+export interface DiskTileStore extends TileStore {
+  /** Resolves when what was there at the start is known, or could not be read. */
+  readonly scanned: Promise<void>;
+}
+
 /**
- * Tiles as files: `ab/abcd….tile`, written under another name and renamed, with a checksum, the least recently used removed. Several
- * servers may share a directory; each bounds what it knows of.
+ * Tiles as files: `ab/abcd….tile`, written under another name and renamed, with a checksum, the least recently used removed; of those that were there at the start,
+ * the least recently written. Several servers may share a directory; each bounds what it knows of. What was there is looked through behind the back of
+ * requests, which have all of it from the beginning.
  */
-export async function openDiskStore(options: DiskStoreOptions): Promise<TileStore> {
+export async function openDiskStore(options: DiskStoreOptions): Promise<DiskTileStore> {
   const store = new DiskStore(options);
-  await store.scan();
+  await store.begin();
   return store;
 }
 
-class DiskStore implements TileStore {
+class DiskStore implements DiskTileStore {
   readonly name = 'disk';
   readonly #options: DiskStoreOptions;
   readonly #breaker: Breaker;
@@ -35,6 +47,8 @@ class DiskStore implements TileStore {
   readonly #sizes = new Map<string, number>();
   #bytes = 0;
   #removing = false;
+  #closed = false;
+  scanned: Promise<void> = Promise.resolve();
   /** Writes under way, bounded: a slow disk must not fill the memory. */
   #writes = 0;
 
@@ -52,26 +66,46 @@ class DiskStore implements TileStore {
     return this.#bytes;
   }
 
-  async scan(): Promise<void> {
-    const { directory } = this.#options;
+  /** Makes the directory where it is missing. */
+  async begin(): Promise<void> {
     try {
-      await mkdir(directory, { recursive: true });
-      const found: { key: string; size: number; used: number }[] = [];
-      for (const name of await readdir(directory, { recursive: true })) {
-        const path = join(directory, name);
-        const about = await stat(path).catch(() => undefined);
-        if (!about?.isFile()) continue; // another server may have removed it meanwhile
-        const { size, mtimeMs } = about;
-        const key = /^([0-9a-f]{64})\.tile$/.exec(basename(name))?.[1];
-        if (key !== undefined) found.push({ key, size, used: mtimeMs });
-        else if (name.endsWith('.writing') && Date.now() - mtimeMs > STALE_MS)
-          await rm(path, { force: true });
+      await makeDirectory(this.#options.directory);
+      this.scanned = this.#scan();
+    } catch (error) {
+      this.#breaker.failed(codeOf(error));
+    }
+  }
+
+  async #scan(): Promise<void> {
+    try {
+      const found: Found[] = [];
+      for await (const { name } of await opendir(this.#options.directory)) {
+        if (this.#closed) return;
+        if (/^[0-9a-f]{2}$/.test(name)) await this.#scanFolder(join(this.#options.directory, name), found);
       }
-      for (const { key, size } of found.sort((a, b) => a.used - b.used)) this.#know(key, size);
+      found.sort((a, b) => a.written - b.written);
+      // What has been used meanwhile goes last.
+      const used = [...this.#sizes];
+      for (const { key, size } of found) if (!this.#sizes.has(key)) this.#know(key, size);
+      for (const [key, size] of used) this.#know(key, size);
       await this.#shrink();
     } catch (error) {
       this.#breaker.failed(codeOf(error));
     }
+  }
+
+  async #scanFolder(folder: string, found: Found[]): Promise<void> {
+    // Another server may have removed it, or any of its tiles.
+    const names = await readdir(folder).catch(() => []);
+    await inParallel(LOOKS, names, async (name) => {
+      const path = join(folder, name);
+      const about = this.#closed ? undefined : await stat(path).catch(() => undefined);
+      if (!about?.isFile()) return;
+      const { size, mtimeMs: written } = about;
+      const key = /^([0-9a-f]{64})\.tile$/.exec(name)?.[1];
+      if (key !== undefined) found.push({ key, size, written });
+      else if (name.endsWith('.writing') && Date.now() - written > STALE_MS) await rm(path, { force: true });
+    });
   }
 
   async get(key: string): Promise<Buffer | undefined> {
@@ -102,7 +136,7 @@ class DiskStore implements TileStore {
     this.#writes++;
     try {
       const sealed = sealTile(key, bytes);
-      await mkdir(join(path, '..'), { recursive: true });
+      await makeDirectory(dirname(path));
       await writeFile(written, sealed, { flag: 'wx' });
       await replaceFile(written, path);
       this.#know(key, sealed.length);
@@ -110,13 +144,19 @@ class DiskStore implements TileStore {
       await this.#shrink();
     } catch (error) {
       await rm(written, { force: true }).catch(() => {});
-      this.#breaker.failed(codeOf(error));
+      const code = codeOf(error);
+      this.#breaker.failed(code);
+      // The disk has less room than the bound: by the next attempt there is some.
+      if (NO_ROOM.includes(code)) await this.#shrink(this.#bytes * LOW_WATER).catch(() => {});
     } finally {
       this.#writes--;
     }
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.scanned;
+  }
 
   #path(key: string): string {
     return join(this.#options.directory, key.slice(0, 2), `${key}.tile`);
@@ -135,18 +175,40 @@ class DiskStore implements TileStore {
     this.#bytes -= size;
   }
 
-  async #shrink(): Promise<void> {
-    if (this.#removing || this.#bytes <= this.#options.maxBytes) return;
+  /** Removes tiles where there are more bytes than the bound, or than `most`. */
+  async #shrink(most = this.#options.maxBytes): Promise<void> {
+    if (this.#removing || this.#bytes <= most) return;
     this.#removing = true;
     try {
       for (const key of this.#sizes.keys()) {
-        if (this.#bytes <= this.#options.maxBytes * LOW_WATER) break;
-        this.#forget(key);
+        if (this.#bytes <= Math.min(most, this.#options.maxBytes * LOW_WATER)) break;
+        // What cannot be removed still counts.
         await rm(this.#path(key), { force: true });
+        this.#forget(key);
       }
     } finally {
       this.#removing = false;
     }
+  }
+}
+
+interface Found {
+  readonly key: string;
+  readonly size: number;
+  readonly written: number;
+}
+
+/** Makes a directory and those above it. Below /proc, `mkdir` of Node 20 tries for ever to do so by itself. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return;
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path).catch((again: unknown) => {
+      if (codeOf(again) !== 'EEXIST') throw again;
+    });
   }
 }
 

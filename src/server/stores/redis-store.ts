@@ -9,8 +9,11 @@ export interface RedisStoreOptions extends StoreEvents {
   /** Longest wait for an answer, default 150 ms: decoding is not much slower. */
   readonly timeoutMs?: number;
   readonly pauseMs?: number;
+  /** How long nothing is written after Redis has refused to keep something, default a minute. */
+  readonly refusedPauseMs?: number;
 }
 
+const REFUSED_PAUSE_MS = 60_000;
 const PREFIX = 'liif:1:';
 const MAX_COMMANDS = 256;
 /** Larger images would come back later than their answer is waited for, and then nobody would ask for others either. */
@@ -21,6 +24,8 @@ const MAX_UNANSWERED_BYTES = 2 ** 24;
 /** Tiles in Redis, shared by several servers, of up to 1 MiB each. Starts whether or not Redis is there, and uses it whenever it is. Rejects with RequestError where the URL is none. */
 export async function openRedisStore(options: RedisStoreOptions): Promise<TileStore> {
   const breaker = new Breaker('redis', options.pauseMs ?? 1000, options);
+  /** What it refuses to keep, it still gives. */
+  const writing = new Breaker('redis', options.refusedPauseMs ?? REFUSED_PAUSE_MS, options);
   const ttl = options.ttlSeconds ?? 604_800;
   const timeoutMs = options.timeoutMs ?? 150;
   const client = clientOf(options.url);
@@ -43,6 +48,16 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<TileSt
     return answer;
   }
 
+  async function kept(key: string, bytes: Buffer): Promise<void> {
+    try {
+      await set(key, bytes);
+      writing.worked();
+    } catch (error) {
+      if (!(error instanceof ErrorReply)) throw error;
+      writing.failed(reasonOf(error));
+    }
+  }
+
   async function asked<T>(command: () => Promise<T>): Promise<T | undefined> {
     if (!client.isReady || !breaker.open) return undefined;
     try {
@@ -58,7 +73,7 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<TileSt
   return {
     name: 'redis',
     get healthy() {
-      return breaker.healthy && client.isReady;
+      return breaker.healthy && writing.healthy && client.isReady;
     },
     async get(key) {
       const bytes = await asked(() => bytesClient.get(PREFIX + key));
@@ -69,8 +84,9 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<TileSt
     },
     async put(key, bytes) {
       const { length } = bytes;
+      if (!writing.open) return;
       if (length <= MAX_IMAGE_BYTES && unanswered + length <= MAX_UNANSWERED_BYTES)
-        await asked(() => set(key, bytes));
+        await asked(() => kept(key, bytes));
     },
     async close() {
       client.destroy();

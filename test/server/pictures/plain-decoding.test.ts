@@ -20,7 +20,7 @@ it('many parts of a plain image are answered from one decoding, which is kept ev
       ),
     );
   const misses = async () =>
-    /liif_cache_misses\{cache="plain"\} (\d+)/.exec((await server.get('/metrics')).body.toString())![1];
+    /liif_cache_misses_total\{cache="plain"\} (\d+)/.exec((await server.get('/metrics')).body.toString())![1];
   expect((await parts(0)).map(({ status }) => status)).toEqual(Array(12).fill(200));
   const before = await misses();
   const [again] = await parts(64);

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { openDiskStore } from '../../../src/server/stores/disk-store.ts';
 import { openRedisStore } from '../../../src/server/stores/redis-store.ts';
 import { sealTile, unsealTile } from '../../../src/server/stores/tile-store.ts';
 import { ended, freePort, installed, startRedis } from '../redis-server.ts';
-import { directoryOf, eventually } from '../server-fixture.ts';
+import { afterThisFile, directoryOf, eventually } from '../server-fixture.ts';
 
 const keyOf = (name: string) => createHash('sha256').update(name).digest('hex');
 const tile = Buffer.alloc(1000, 7);
@@ -82,6 +83,7 @@ describe('tiles on disk', () => {
       maxBytes: 1500,
       onChange: (_store, _healthy, reason) => changes.push(reason),
     });
+    await next.scanned;
     expect(changes).toEqual([]);
     // Both are known: one has to go.
     expect((await tilesIn(directory)).filter((name) => name !== first)).toHaveLength(1);
@@ -127,6 +129,54 @@ describe('tiles on disk', () => {
     expect(changes).toEqual([expect.stringMatching(/^false E/), 'true works again']);
   });
 });
+
+describe('tiles that are on the disk at the start', () => {
+  it('are given before all of them are known, and those that were used meanwhile stay longest', async () => {
+    const directory = await directoryOf();
+    const before = await openDiskStore({ directory, maxBytes: 1e6 });
+    for (let i = 0; i < 20; i++) await before.put(keyOf(`${i}`), tile);
+    const store = await openDiskStore({ directory, maxBytes: 15_500 });
+    // The first ones, which would go first.
+    expect(await store.get(keyOf('0'))).toBeDefined();
+    await store.put(keyOf('new'), tile);
+    await store.scanned;
+    expect(await tilesIn(directory)).toHaveLength(13);
+    for (const name of ['0', 'new', '19']) expect(await store.get(keyOf(name))).toBeDefined();
+    await store.close();
+  });
+
+  it.skipIf(process.platform !== 'linux')(
+    'may be in a place where nothing can be: the store is done without',
+    async () => {
+      const reasons: string[] = [];
+      const store = await openDiskStore({
+        directory: '/proc/liif/cache',
+        maxBytes: 1e6,
+        onChange: (_, __, reason) => reasons.push(reason),
+      });
+      expect(store.healthy).toBe(false);
+      expect(reasons).toEqual(['ENOENT']);
+      await store.put(keyOf('a'), tile);
+    },
+  );
+
+  it.skipIf(!mayMount())('make room where the disk has less than their bound (needs root)', async () => {
+    const directory = await directoryOf();
+    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', directory]).status).toBe(0);
+    afterThisFile(() => spawnSync('umount', [directory]));
+    const store = await openDiskStore({ directory, maxBytes: 1e6, pauseMs: 0 });
+    const large = Buffer.alloc(20_000, 7);
+    for (let i = 0; i < 40; i++) await store.put(keyOf(`${i}`), large);
+    const kept = await Promise.all(Array.from({ length: 40 }, (_, i) => store.get(keyOf(`${i}`))));
+    expect(kept.slice(0, 20).every((found) => found === undefined)).toBe(true);
+    expect(kept.slice(36).some((found) => found !== undefined)).toBe(true);
+  });
+});
+
+/** Whether this process may make a small disk. */
+function mayMount(): boolean {
+  return spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
+}
 
 describe.skipIf(!installed('redis-server'))('tiles in Redis (needs redis-server)', () => {
   it('are shared, checked, and done without while Redis is gone', async () => {
@@ -229,6 +279,40 @@ describe.skipIf(!installed('redis-server'))('tiles in Redis (needs redis-server)
     });
     const kept = await Promise.all(Array.from({ length: 40 }, (_, i) => storedIn(port, keyOf(`${i}`))));
     expect(kept.filter(Boolean).length).toBeLessThanOrEqual(16);
+    await store.close();
+  });
+
+  it('are given while Redis refuses to keep more, which is told once, and tried again after a while', async () => {
+    const port = await freePort();
+    await startRedis(port);
+    const url = `redis://127.0.0.1:${port}`;
+    const { createClient } = await import('redis');
+    const client = createClient({ url });
+    await client.connect();
+    const changes: string[] = [];
+    const store = await openRedisStore({
+      url,
+      timeoutMs: 5000,
+      refusedPauseMs: 200,
+      onChange: (_, healthy, reason) => changes.push(`${healthy} ${reason}`),
+    });
+    await eventually(() => store.healthy);
+    await store.put(keyOf('a'), tile);
+    changes.length = 0;
+    await client.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' });
+    for (let i = 0; i < 3; i++) {
+      await store.put(keyOf(`${i}`), tile);
+      expect(await store.get(keyOf('a'))).toBeDefined();
+    }
+    expect(changes).toEqual(['false OOM']);
+    expect(store.healthy).toBe(false);
+    await client.configSet('maxmemory', '0');
+    await eventually(async () => {
+      await store.put(keyOf('b'), tile);
+      return (await store.get(keyOf('b'))) !== undefined;
+    });
+    expect(changes).toEqual(['false OOM', 'true works again']);
+    client.destroy();
     await store.close();
   });
 
