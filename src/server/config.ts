@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { z } from 'zod';
 import { ENGINE_CHOICES } from '../engine/open-engine.ts';
@@ -8,15 +9,31 @@ import { RequestError } from '../errors.ts';
 export type { ConfigInput } from './config-input.ts';
 
 /** Text from flags and environment, or what a file or a program gives. */
+const WORDS: Readonly<Record<string, boolean>> = {
+  true: true,
+  '1': true,
+  yes: true,
+  on: true,
+  false: false,
+  '0': false,
+  no: false,
+  off: false,
+};
 const flag = z.preprocess(
-  (value) => (value === 'true' || value === '1' ? true : value === 'false' || value === '0' ? false : value),
-  z.boolean(),
+  (value) => (typeof value === 'string' ? (WORDS[value.toLowerCase()] ?? value) : value),
+  z.boolean({ error: ({ input }) => `expected true or false but received ${JSON.stringify(input)}` }),
 );
-const whole = (low: number, high: number) =>
-  z.preprocess(
+const whole = (low: number, high: number) => {
+  const error = ({ input }: { readonly input?: unknown }) =>
+    `expected a whole number from ${low} to ${high} but received ${JSON.stringify(input)}`;
+  return z.preprocess(
     (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
-    z.number().int().min(low).max(high),
+    z.number({ error }).int({ error }).min(low, { error }).max(high, { error }),
   );
+};
+/** Without the value, which may hold a password. */
+const httpUrl = () =>
+  z.url({ protocol: /^https?$/, error: 'expected a URL that begins with http:// or https://' });
 /** Items as flags and the environment have them, with commas between them. */
 export function listed(text: string): string[] {
   return text
@@ -28,6 +45,10 @@ const list = z.preprocess(
   (value) => (typeof value === 'string' ? listed(value) : value),
   z.array(z.string().min(1).max(2048)).max(1000),
 );
+
+function isHostName(name: string): boolean {
+  return name === '*' || isIP(name.replace(/^\[|\]$/g, '')) !== 0 || !/[\s:/*]/.test(name);
+}
 
 const PROCESSORS = processors();
 
@@ -59,14 +80,17 @@ export const configSchema = z.strictObject({
     .describe(
       'Port on which a thread of its own answers /health and /ready, however busy the event loop is; 0 for any free one. Opened by `serve`, not by `createApp`.',
     ),
-  publicUrl: z
-    .url({ protocol: /^https?$/ })
+  publicUrl: httpUrl()
     .refine((url) => !/[?#@]/.test(url), 'expected a URL without query, fragment and credentials')
     .optional()
     .describe(
       'URL that clients use, where a proxy stands before the server; otherwise the Host header is believed, if it is allowed.',
     ),
   allowedHosts: list
+    .refine((names) => names.every(isHostName), {
+      error: ({ input }) =>
+        `expected names of hosts, without scheme, port and path, or * for all, but received ${JSON.stringify((input as string[]).find((name) => !isHostName(name)))}`,
+    })
     .default([])
     .describe(
       'Host names that are answered besides localhost, IP addresses and the name of this machine; `*` for all.',
@@ -106,10 +130,7 @@ export const configSchema = z.strictObject({
   allowAddresses: list
     .default([])
     .describe('Address ranges (CIDR) that remotes may have although they are not public.'),
-  s3Endpoint: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('Endpoint of an S3 service that is not AWS, addressed by path.'),
+  s3Endpoint: httpUrl().optional().describe('Endpoint of an S3 service that is not AWS, addressed by path.'),
   s3Region: z
     .string()
     .default('us-east-1')
@@ -173,7 +194,7 @@ export const configSchema = z.strictObject({
       'Bound of what this server finds in that directory at the start, and what it puts there; other servers have theirs.',
     ),
   redis: z
-    .url({ protocol: /^rediss?$/ })
+    .url({ protocol: /^rediss?$/, error: 'expected a URL that begins with redis:// or rediss://' })
     .optional()
     .describe('Redis for finished images of up to 1 MiB, shared by several servers. Goes before diskCache.'),
   redisTtlSeconds: whole(1, 2 ** 31)
@@ -268,12 +289,18 @@ export async function readConfig(
   file?: string,
 ): Promise<Config> {
   const merged: Record<string, unknown> = file === undefined ? {} : await readConfigFile(file);
-  for (const { name, variable } of settings()) {
+  const sources: Record<string, string> = {};
+  for (const name of Object.keys(merged)) sources[name] = file!;
+  const give = (name: string, value: unknown, source: string) => {
+    merged[name] = value;
+    sources[name] = source;
+  };
+  for (const { name, variable, flag } of settings()) {
     // Compose and the like hand on as empty what is not set.
-    if (environment[variable]) merged[name] = environment[variable];
-    if (flags[name] !== undefined) merged[name] = flags[name];
+    if (environment[variable]) give(name, environment[variable], variable);
+    if (flags[name] !== undefined) give(name, flags[name], flag);
   }
-  return checkConfig(merged);
+  return checkConfig(merged, sources);
 }
 
 /** Variables that other parts of the program read. */
@@ -287,15 +314,15 @@ export function unknownVariables(environment: Readonly<Record<string, string | u
   );
 }
 
-/** Checks settings and fills in defaults. Throws RequestError. */
-export function checkConfig(input: object): Config {
+/** Checks settings and fills in defaults. `sources`: where each comes from. Throws RequestError, which names all that are wrong. */
+export function checkConfig(input: object, sources: Readonly<Record<string, string>> = {}): Config {
   const checked = checkedSchema.safeParse(input);
   if (checked.success) return checked.data;
-  const [issue] = checked.error.issues;
-  const name = issue?.path.join('.');
-  throw new RequestError(`${name ? `setting ${name}: ` : 'settings: '}${issue?.message ?? 'not valid'}`, {
-    cause: checked.error,
+  const wrong = checked.error.issues.map(({ path, message }) => {
+    const source = sources[String(path[0])];
+    return `${path.length > 0 ? `setting ${path.join('.')}` : 'settings'}: ${message}${source === undefined ? '' : ` (${source})`}`;
   });
+  throw new RequestError(wrong.join('; '), { cause: checked.error });
 }
 
 /** Settings as they may be shown: passwords in URLs are `***`. */
@@ -310,7 +337,8 @@ export function shownConfig(config: Config): Record<string, unknown> {
 async function readConfigFile(path: string): Promise<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(path, 'utf8'));
+    // Editors of Windows begin a file with a mark.
+    value = JSON.parse((await readFile(path, 'utf8')).replace(/^\uFEFF/, ''));
   } catch (cause) {
     throw new RequestError(`${path}: ${(cause as Error).message}`, { cause });
   }

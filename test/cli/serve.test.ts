@@ -45,7 +45,7 @@ it('liif serve that cannot start ends, and says why', async () => {
   for (const [flag, value, message] of [
     ['--remotes', 'nowhere', /^liif: remotes: number 1 is not NAME=/],
     ['--redis', 'redis://localhost/one', /^liif: setting redis: Invalid pathname\n/],
-    ['--allow-origin', 'nobody', /^liif: setting allowOrigin: expected \* or an origin\n/],
+    ['--allow-origin', 'nobody', /^liif: setting allowOrigin: expected \* or an origin \(--allow-origin\)\n/],
   ] as const) {
     const { code, stderr } = await runLiif(['serve', folder, '--port', '0', flag, value]);
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(message) });

@@ -46,6 +46,23 @@ describe('processors to compute with', () => {
     expect(processors(systemOf(service), 64)).toBe(3);
   });
 
+  it('are as few as a quota of cgroup v1 allows, where a container sees its own group alone, too', () => {
+    for (const group of ['/docker/ab/', '/']) {
+      const container = {
+        'proc/self/cgroup': '9:cpuset:/docker/ab\n4:cpu,cpuacct:/docker/ab\n0::/docker/ab\n',
+        [`sys/fs/cgroup/cpu,cpuacct${group}cpu.cfs_quota_us`]: '150000\n',
+        [`sys/fs/cgroup/cpu,cpuacct${group}cpu.cfs_period_us`]: '100000\n',
+      };
+      expect(processors(systemOf(container), 64)).toBe(2);
+    }
+    const free = {
+      'proc/self/cgroup': '4:cpu,cpuacct:/\n',
+      'sys/fs/cgroup/cpu/cpu.cfs_quota_us': '-1\n',
+      'sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000\n',
+    };
+    expect(processors(systemOf(free), 64)).toBe(64);
+  });
+
   it('are at least one of what the machine here has', () => {
     expect(processors()).toBeGreaterThanOrEqual(1);
   });

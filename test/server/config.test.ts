@@ -69,6 +69,46 @@ describe('settings', () => {
     await expect(readConfig(flags)).rejects.toBeInstanceOf(RequestError);
   });
 
+  it.each([
+    [
+      { tileCacheMb: '1.5' },
+      'setting tileCacheMb: expected a whole number from 0 to 65536 but received "1.5" (--tile-cache-mb)',
+    ],
+    [
+      { publicUrl: 'ftp://example.org/' },
+      'setting publicUrl: expected a URL that begins with http:// or https:// (--public-url)',
+    ],
+    [
+      { watch: 'perhaps', port: '8080s' },
+      'setting port: expected a whole number from 0 to 65535 but received "8080s" (--port); setting watch: expected true or false but received "perhaps" (--watch)',
+    ],
+    [
+      { allowedHosts: 'a.example,https://b.example' },
+      'setting allowedHosts: expected names of hosts, without scheme, port and path, or * for all, but received "https://b.example" (--allowed-hosts)',
+    ],
+    [{ allowedHosts: 'a.example:8080' }, /received "a.example:8080"/],
+    [{ allowedHosts: '*.example' }, /received "\*.example"/],
+  ])('%j is refused with its value, and with all others that are wrong', async (flags, message) => {
+    await expect(readConfig(flags)).rejects.toThrow(message);
+  });
+
+  it('that are wrong are told with the variable or file that they come from', async () => {
+    const directory = await directoryOf({ 'a.json': '{"stopMs": -1, "port": 1}' });
+    await expect(readConfig({}, { LIIF_TIMEOUT_MS: '30s' }, `${directory}/a.json`)).rejects.toThrow(
+      `setting timeoutMs: expected a whole number from 100 to 3600000 but received "30s" (LIIF_TIMEOUT_MS); setting stopMs: expected a whole number from 0 to 600000 but received -1 (${directory}/a.json)`,
+    );
+  });
+
+  it('take the words that people write, and files of editors that begin with a mark', async () => {
+    const directory = await directoryOf({ 'a.json': '\uFEFF{"port": 5}' });
+    const config = await readConfig(
+      { allowedHosts: '*,a.example,::1,[::1],192.0.2.1' },
+      { LIIF_WATCH: 'off', LIIF_ALLOW_UPLOAD: 'Yes' },
+      `${directory}/a.json`,
+    );
+    expect(config).toMatchObject({ port: 5, watch: false, allowUpload: true });
+  });
+
   it('are shown without passwords', async () => {
     const flags = {
       redis: 'rediss://cache:hush@redis.example:6379/1',
