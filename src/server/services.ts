@@ -17,6 +17,7 @@ import { OpenPictures } from './pictures/open-pictures.ts';
 import { PlainLevels } from './pictures/plain-picture.ts';
 import { type Credentials, Remotes } from './pictures/remotes.ts';
 import { ResamplePool } from './pictures/resample-pool.ts';
+import { removeUnfinished } from './pictures/unfinished-files.ts';
 import { stopping } from './problem.ts';
 import { Admission } from './render/admission.ts';
 import { Encoding } from './render/encoding.ts';
@@ -172,6 +173,10 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     infoOf: (id, signal) => descriptions.ofId(id, signal),
     onFailed: (id, error) => log.warn({ id, err: error }, 'an uploaded image was not encoded'),
   });
+  if (config.allowUpload && catalog.directory !== undefined)
+    removeUnfinished(catalog.directory).then((files) => {
+      if (files > 0) log.info({ files }, 'unfinished files of encodings that were killed are removed');
+    });
   metrics.watchAdmission(admission);
   metrics.watchStores(stores);
   metrics.watchPictures(() => catalog.size);
