@@ -4,10 +4,11 @@ import { isLiifError, messageOf, SourceError } from '../../errors.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { fileSource } from '../../reader/file-source.ts';
 import type { PictureId } from '../http/request.ts';
-import { notFound, stopping } from '../problem.ts';
+import { notFound, Problem, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import type { Catalog } from './catalog.ts';
 import { type CatalogEntry, stampOf } from './directory-listing.ts';
+import { Failures } from './failures.ts';
 import { openLiifPicture } from './liif-picture.ts';
 import type { ServedPicture } from './picture.ts';
 import { openPlainPicture, type PlainOptions } from './plain-picture.ts';
@@ -40,6 +41,9 @@ export interface OpenPicturesOptions {
 /** How long what a file looks like is believed. */
 const STAT_MS = 500;
 
+/** Remote files that are opened side by side: each may take as long as remotes are waited for. */
+const MAX_REMOTE_OPENINGS = 128;
+
 interface Seen {
   readonly at: number;
   readonly stamp: string;
@@ -56,8 +60,13 @@ export class OpenPictures {
   /** Counts changes of remote files that were noticed while reading, by address. */
   readonly #epochs = new Map<string, number>();
 
+  readonly #failures = new Failures();
+  readonly #remoteFailures: Failures;
+  #remoteOpenings = 0;
+
   constructor(options: OpenPicturesOptions) {
     this.#options = options;
+    this.#remoteFailures = new Failures(options.remoteFreshMs);
     this.#pictures = new LeasedCache({
       maxBytes: options.maxOpen ?? 64,
       sizeOf: ({ heldBytes }) => Math.ceil(heldBytes / 2 ** 20),
@@ -90,14 +99,10 @@ export class OpenPictures {
     // The handle of a file that has been replaced would keep its space on the disk.
     if (this.#keys.get(entry.id) !== key) this.#close(entry.id);
     this.#keys.set(entry.id, key);
+    this.#failures.check(key);
     const lease = await this.#pictures.lease(
       key,
-      async (shared) => {
-        await this.#checkRoot(entry);
-        if (entry.kind !== 'liif') return openPlainPicture(entry.path, this.#options.plain, shared);
-        const source = await fileSource(entry.path);
-        return openLiifPicture(source, entry.id, (hash) => engines.running(hash), shared);
-      },
+      (shared) => this.#failures.remember(key, () => this.#openFile(entry, shared)),
       signal,
     );
     return { id: entry.id, title: entry.title, factor, modified, lease, generation };
@@ -139,14 +144,17 @@ export class OpenPictures {
     located: { readonly url: string; readonly signed: boolean },
     signal: AbortSignal,
   ): Promise<FoundPicture> {
-    const { engines } = this.#options;
-    const { generation } = engines;
+    const { generation } = this.#options.engines;
     const epoch = `${this.#epochs.get(located.url) ?? 0}/${Math.floor(performance.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     // Ids that are spelled in several ways are one picture.
+    const key = `${located.url}
+${located.signed}
+${epoch}
+${generation}`;
+    this.#remoteFailures.check(key);
     const lease = await this.#pictures.lease(
-      `${located.url}\n${located.signed}\n${epoch}\n${generation}`,
-      (shared) =>
-        openLiifPicture(this.#options.remotes.open(located), id, (hash) => engines.running(hash), shared),
+      key,
+      (shared) => this.#remoteFailures.remember(key, () => this.#openLocated(located, shared)),
       signal,
     );
     const title = id.slice(id.lastIndexOf('/') + 1);
@@ -159,6 +167,36 @@ export class OpenPictures {
     if (key === undefined) return;
     this.#keys.delete(id);
     this.#pictures.drop(key);
+  }
+
+  async #openFile(entry: CatalogEntry, signal: AbortSignal): Promise<ServedPicture> {
+    const { engines, plain } = this.#options;
+    await this.#checkRoot(entry);
+    if (entry.kind !== 'liif') return openPlainPicture(entry.path, plain, signal);
+    const source = await fileSource(entry.path);
+    return openLiifPicture(source, entry.id, (hash) => engines.running(hash), signal);
+  }
+
+  async #openLocated(
+    located: { readonly url: string; readonly signed: boolean },
+    signal: AbortSignal,
+  ): Promise<ServedPicture> {
+    const { remotes, engines } = this.#options;
+    if (this.#remoteOpenings >= MAX_REMOTE_OPENINGS)
+      throw new Problem(503, 'overloaded', 'Too many remote pictures are being opened; try again soon.', {
+        retryAfter: 2,
+      });
+    this.#remoteOpenings++;
+    try {
+      return await openLiifPicture(
+        remotes.open(located),
+        located.url,
+        (hash) => engines.running(hash),
+        signal,
+      );
+    } finally {
+      this.#remoteOpenings--;
+    }
   }
 
   async #look(entry: CatalogEntry): Promise<Seen> {

@@ -197,20 +197,25 @@ describe('a remote folder', () => {
     files.mode = 'slow';
     expect((await impatient.get('/far%2Fpicture/0/0/0.png')).status).toBe(504);
     const server = await startServer(options);
-    const statusOf = async () => (await server.get('/far%2Fpicture/0/0/0.png')).status;
+    const statusOf = async (name: string) => (await server.get(`/far%2F${name}/0/0/0.png`)).status;
     files.mode = 'short';
-    expect(await statusOf()).toBe(502);
+    expect(await statusOf('short')).toBe(502);
     files.mode = 'error';
-    expect(await statusOf()).toBe(502);
+    expect(await statusOf('error')).toBe(502);
     files.mode = 'redirect';
-    expect(await statusOf()).toBe(502);
+    expect(await statusOf('redirect')).toBe(502);
     files.mode = 'gone';
-    expect(await statusOf()).toBe(404);
+    expect(await statusOf('gone')).toBe(404);
     files.mode = 'good';
     files.body = Buffer.from('not a picture at all, but long enough to be read as one');
-    expect(await statusOf()).toBe(500);
+    expect(await statusOf('damaged')).toBe(500);
     files.body = bytes;
-    expect(await statusOf()).toBe(200);
+    // What has failed is not asked for again at once.
+    const asked = files.requests.length;
+    for (const name of ['short', 'gone', 'damaged']) expect(await statusOf(name)).not.toBe(200);
+    expect(files.requests.length).toBe(asked);
+    for (const name of ['short', 'error', 'redirect', 'gone', 'damaged'])
+      await eventually(async () => (await statusOf(name)) === 200);
     await eventually(async () => (await impatient.get('/far%2Fpicture/0/0/0.png')).status === 200);
     expect(server.log.filter(({ level }) => (level as number) >= 40).length).toBeGreaterThan(0);
   });

@@ -1,7 +1,9 @@
+import fs from 'node:fs';
 import { mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server-fixture.ts';
 
 it('a picture whose folder is a file now is gone', async () => {
   const directory = await directoryOf({ 'maps/town.liif': await encoded(picture(30, 20)) });
@@ -73,4 +75,19 @@ it('a picture that is not where the catalog has it is looked for again', async (
   await symlink('two', join(directory, '.hidden/now'));
   await rm(join(directory, '.hidden/one'), { recursive: true });
   await eventually(async () => (await server.get('/api/images/a')).status === 200);
+});
+
+it('a file that cannot be shown is not read again at once, and is when it has changed', async () => {
+  const gif = await imageOf(picture(30, 20)).gif().toBuffer();
+  const directory = await directoryOf({ 'a.png': gif });
+  const server = await startServer({ roots: [directory], watch: false });
+  const open = vi.spyOn(fs.promises, 'open');
+  syncBuiltinESMExports();
+  for (let i = 0; i < 5; i++) expect((await server.get('/a.png/0/0/0.png')).status).toBe(501);
+  const opened = open.mock.calls.filter(([path]) => String(path).startsWith(directory)).length;
+  open.mockRestore();
+  syncBuiltinESMExports();
+  expect(opened).toBe(1);
+  await writeFile(join(directory, 'a.png'), await imageOf(picture(30, 20)).png().toBuffer());
+  await eventually(async () => (await server.get('/a.png/0/0/0.png')).status === 200);
 });
