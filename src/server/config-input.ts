@@ -72,7 +72,7 @@ export interface ConfigInput {
   readonly maxPlainPixels?: number | undefined;
   /** Most work of one request, in estimated milliseconds of a core; beyond it, 413. Default 120000. */
   readonly maxWork?: number | undefined;
-  /** Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413. Default 512. */
+  /** Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413. As much again is for plain images that are being decoded; one that needs more is decoded alone. Default 512. */
   readonly regionMemoryMb?: number | undefined;
   /** Tiles that may wait; beyond it, 503. Default 256. */
   readonly tileQueue?: number | undefined;

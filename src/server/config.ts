@@ -213,7 +213,7 @@ export const configSchema = z.strictObject({
   regionMemoryMb: whole(16, 65_536)
     .default(512)
     .describe(
-      'Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413.',
+      'Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413. As much again is for plain images that are being decoded; one that needs more is decoded alone.',
     ),
   tileQueue: whole(1, 100_000).default(256).describe('Tiles that may wait; beyond it, 503.'),
   regionQueue: whole(1, 10_000).default(16).describe('Large images that may wait; beyond it, 503.'),

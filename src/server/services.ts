@@ -127,7 +127,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       resampling,
       maxPixels: config.maxPlainPixels,
       maxFileBytes: 256 * MB,
-      admit: (lane, work, signal) => admission.enter(lane, work, 0, signal),
+      admit: (lane, work, bytes, signal) => admission.enter(lane, work, bytes, signal),
     },
   });
   closeOld = () => pictures.closeOld();

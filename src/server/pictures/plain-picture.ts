@@ -31,8 +31,13 @@ export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
   readonly levels: PlainLevels;
   readonly resampling: ResamplePool;
-  /** Waits until an image may be opened or decoded, which takes so much work. */
-  readonly admit: (lane: 'open' | 'decode', work: number, signal: AbortSignal) => Promise<Leave>;
+  /** Waits until an image may be opened or decoded, which takes so much work and so many bytes beside the cache. */
+  readonly admit: (
+    lane: 'open' | 'decode',
+    work: number,
+    bytes: number,
+    signal: AbortSignal,
+  ) => Promise<Leave>;
   readonly maxPixels: number;
   readonly maxFileBytes: number;
 }
@@ -66,7 +71,7 @@ export async function openPlainPicture(
     throw new SourceError(`${path}: ${cause.message}`, { cause });
   });
   // As many files as are opened at a time are in memory.
-  const leave = await options.admit('open', size / READ_BYTES, signal);
+  const leave = await options.admit('open', size / READ_BYTES, 0, signal);
   try {
     return await pictureOf(path, await readWhole(path, options.maxFileBytes), options);
   } finally {
@@ -203,6 +208,12 @@ class PlainPicture implements ServedPicture {
     return (this.width * this.height) / DECODED_PIXELS;
   }
 
+  /** Twice the samples, here and in libvips; of 16 bits they are twice as large, and become 8 bits beside that. */
+  get #decodingBytes(): number {
+    const samples = this.width * this.height * (this.channels + (this.alpha ? 1 : 0));
+    return samples * (this.#sixteenBits ? 5 : 2);
+  }
+
   /** Halvings after which a pixel of the query is between one and two samples. */
   #levelOf(query: RenderQuery): number {
     const { region } = query;
@@ -236,7 +247,7 @@ class PlainPicture implements ServedPicture {
 
   /** Decodes when it is this picture's turn, and makes room for its levels: were they not kept, each tile would begin again. */
   async #admitted(signal: AbortSignal): Promise<Raster> {
-    const leave = await this.#options.admit('decode', this.#decodingWork, signal);
+    const leave = await this.#options.admit('decode', this.#decodingWork, this.#decodingBytes, signal);
     try {
       const raster = await this.#decode(signal);
       this.#options.levels.allow(raster.data.byteLength * ALL_LEVELS);

@@ -15,7 +15,7 @@ export interface LaneLimits {
 
 export interface AdmissionOptions {
   readonly lanes: Readonly<Record<Lane, LaneLimits>>;
-  /** Bytes that all running requests of the region lane may need together. */
+  /** Bytes that all running requests of the region lane may need together, and those of the decode lane; there one that needs more runs alone. */
   readonly regionBytes: number;
   /** Milliseconds that a lane takes for one of estimated work, until that is known. Default 1: estimates are right, and one request runs at a time. */
   readonly firstPace?: number;
@@ -40,6 +40,8 @@ interface LaneState {
   readonly waiting: Set<Waiting>;
   readonly running: Set<Running>;
   waitingWork: number;
+  /** That running requests need. */
+  bytes: number;
   /** Estimated work that got done, and the milliseconds that the lane was busy with it; what is long ago counts less. */
   doneWork: number;
   busyMs: number;
@@ -65,7 +67,6 @@ export type Leave = (done?: number) => void;
 export class Admission {
   readonly #lanes: Readonly<Record<Lane, LaneState>>;
   readonly #options: AdmissionOptions;
-  #regionBytes = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -76,6 +77,7 @@ export class Admission {
       waiting: new Set(),
       running: new Set(),
       waitingWork: 0,
+      bytes: 0,
       doneWork: FIRST_WORK,
       busyMs: FIRST_WORK * firstPace,
       countedTo: 0,
@@ -166,20 +168,21 @@ export class Admission {
 
   #fits(state: LaneState, lane: Lane, bytes: number): boolean {
     if (state.running.size >= state.limits.running) return false;
-    return lane !== 'region' || this.#regionBytes + bytes <= this.#options.regionBytes;
+    if (lane !== 'region' && lane !== 'decode') return true;
+    return state.running.size === 0 || state.bytes + bytes <= this.#options.regionBytes;
   }
 
   #start(state: LaneState, lane: Lane, work: number, bytes: number): Leave {
     countBusy(state);
     const running = { work, begun: state.countedTo };
     state.running.add(running);
-    if (lane === 'region') this.#regionBytes += bytes;
+    state.bytes += bytes;
     return (done = 1) => {
       if (!state.running.has(running)) return;
       countBusy(state);
       state.doneWork += work * done;
       state.running.delete(running);
-      if (lane === 'region') this.#regionBytes -= bytes;
+      state.bytes -= bytes;
       this.#next(state, lane);
     };
   }

@@ -36,8 +36,8 @@ function parts() {
     resampling,
     maxPixels: 1e8,
     maxFileBytes: 2 ** 28,
-    admit: (which: 'open' | 'decode', work: number, signal: AbortSignal) =>
-      admission.enter(which, work, 0, signal),
+    admit: (which: 'open' | 'decode', work: number, bytes: number, signal: AbortSignal) =>
+      admission.enter(which, work, bytes, signal),
   };
   const quality = { jpegQuality: 85, webpQuality: 85, avifQuality: 60 };
   const service = new RenderService({

@@ -36,6 +36,20 @@ async function refusal(promise: Promise<unknown>): Promise<Problem> {
 }
 
 describe('admission', () => {
+  it('decodes images side by side as long as their memory suffices, and one that needs more than that alone', async () => {
+    const { gate } = admission({ running: 4, waiting: 4 });
+    const leaves = [await gate.enter('decode', 1, 600, never), await gate.enter('decode', 1, 400, never)];
+    const large = gate.enter('decode', 1, 5000, never);
+    const small = gate.enter('decode', 1, 10, never);
+    expect(gate.counts('decode')).toMatchObject({ running: 2, waiting: 2 });
+    leaves[0]!();
+    expect(gate.counts('decode')).toMatchObject({ running: 1, waiting: 2 });
+    leaves[1]!();
+    (await large)();
+    (await small)();
+    expect(gate.counts('decode')).toMatchObject({ running: 0, waiting: 0 });
+  });
+
   it('lets as many run as there are places, and the next when one leaves', async () => {
     const { gate } = admission();
     const leave = await gate.enter('tile', 1, 1, never);
