@@ -166,12 +166,14 @@ export function readIndex(bytes: Uint8Array, byteOffset: number, firstChunk: num
     const low = reader.readUint32();
     const high = reader.readUint32();
     const length = reader.readUint32();
-    if (low !== expected % 2 ** 32 || high !== Math.floor(expected / 2 ** 32))
+    if (low !== expected % 2 ** 32 || high !== Math.floor(expected / 2 ** 32)) {
+      reader.offset -= 12;
       throw new FormatError(
         'index',
         at,
-        `chunk ${number} begins at ${(BigInt(high) << 32n) | BigInt(low)} but the one before it ends at ${expected}`,
+        `chunk ${number} begins at ${reader.readUint64()} but the one before it ends at ${expected}`,
       );
+    }
     if (length < MIN_CHUNK_LENGTH || length > MAX_CHUNK_LENGTH || length % 2 !== 0)
       throw new FormatError('index', at + 8, `chunk ${number} has a length of ${length} bytes`);
     offsets[number] = expected;
