@@ -104,6 +104,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'on-abort',
     'unless-aborted',
     'start-worker',
+    'natural-order',
     'image',
     'container',
     'reader',
