@@ -30,12 +30,12 @@ export interface ConformanceOptions {
   readonly gradients?: boolean;
 }
 
-/** Channel counts of all residues that kernels care about, and a deeper network. */
+/** Channel counts of all residues that kernels care about, a deeper network, and layers in unusual places. */
 export const MODELS: readonly TinyModelOptions[] = [
   { seed: 5 },
   { seed: 6, latentChannels: 32, hyperChannels: 16, priorChannels: 8, hidden: 8, precision: 12 },
   { seed: 7, latentChannels: 64, hyperChannels: 24, priorChannels: 40, hidden: 40, blocks: 2, precision: 13 },
-  { seed: 8, residualPrior: true },
+  { seed: 8, residualPrior: true, rowAnalysis: true },
 ];
 
 const LEVEL = { height: 5, width: 7 };

@@ -10,18 +10,19 @@ export { conv } from './conv';
 export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 export { useScratch, winograd } from './winograd';
 
-/** clamp(in + row[c], limit) over rows from .. to-1; channels a multiple of 8; row: int32. */
+/** clamp(in + row[c], limit) over rows from .. to-1; row: int32. */
 export function addRow(
   input: usize, inputRow: usize, output: usize, outputRow: usize,
   row: usize, from: i32, to: i32, width: i32, channels: i32, limit: i32,
 ): void {
   const high = i32x4.splat(limit);
   const low = i32x4.splat(-limit);
+  const eights = channels & ~7;
   for (let y = from; y < to; y++) {
     let source = input + <usize>y * inputRow;
     let target = output + <usize>y * outputRow;
     for (let x = 0; x < width; x++) {
-      for (let c = 0; c < channels; c += 8) {
+      for (let c = 0; c < eights; c += 8) {
         const v = v128.load(source);
         const r = row + (<usize>c << 2);
         const v0 = i32x4.min_s(i32x4.max_s(i32x4.add(i32x4.extend_low_i16x8_s(v), v128.load(r)), low), high);
@@ -29,6 +30,13 @@ export function addRow(
         v128.store(target, i16x8.narrow_i32x4_s(v0, v1));
         source += 16;
         target += 16;
+      }
+      // The three colors, before an unshuffle.
+      for (let c = eights; c < channels; c++) {
+        const v: i32 = load<i16>(source) + load<i32>(row + (<usize>c << 2));
+        store<i16>(target, min(max(v, -limit), limit));
+        source += 2;
+        target += 2;
       }
     }
   }
