@@ -1,24 +1,39 @@
-const listening = new WeakMap<AbortSignal, Set<() => void>>();
+/** What the one listener of a signal calls. */
+interface Listening {
+  readonly callbacks: Set<() => void>;
+  end(): void;
+}
+
+const listening = new WeakMap<AbortSignal, Listening>();
 
 /**
  * Calls `callback` when the signal is aborted from now on, unless the returned function has been called before. A signal that many
- * wait for gets one listener: platforms warn of a leak when they are many.
+ * wait for gets one listener: platforms warn of a leak when they are many. Where nobody waits any more it has none: platforms keep signals of
+ * `AbortSignal.any` and `AbortSignal.timeout` that have one.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return () => {};
-  let callbacks = listening.get(signal);
-  if (callbacks === undefined) {
-    const all = new Set<() => void>();
-    const run = () => {
-      listening.delete(signal);
-      for (const each of all) each();
-    };
-    signal.addEventListener('abort', run, { once: true });
-    listening.set(signal, all);
-    callbacks = all;
-  }
+  const { callbacks, end } = listening.get(signal) ?? listen(signal);
   // Of its own, so that the same callback can wait twice.
   const entry = () => callback();
   callbacks.add(entry);
-  return () => callbacks.delete(entry);
+  return () => {
+    if (callbacks.delete(entry) && callbacks.size === 0) end();
+  };
+}
+
+function listen(signal: AbortSignal): Listening {
+  const callbacks = new Set<() => void>();
+  const run = () => {
+    listening.delete(signal);
+    for (const each of callbacks) each();
+  };
+  const end = () => {
+    signal.removeEventListener('abort', run);
+    listening.delete(signal);
+  };
+  const made = { callbacks, end };
+  signal.addEventListener('abort', run, { once: true });
+  listening.set(signal, made);
+  return made;
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +64,13 @@ describe('the library in Node', () => {
     await encode(picture);
     await encodeFile(picture, join(folder, 'buffer.liif'));
     expect(new Uint8Array(given)).toEqual(data);
+  it('leaves nothing at the signal of a call that is done', async () => {
+    const { signal } = new AbortController();
+    await encode(raster, { signal });
+    await decode(bytes, { signal });
+    await encodeFile(photo, join(folder, 'signal.liif'), { signal });
+    await decodeFile(file, join(folder, 'signal.png'), { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('decodes from a path, a URL, bytes, a Blob and a source of one’s own to the same pixels', async () => {

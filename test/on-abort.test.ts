@@ -1,8 +1,10 @@
+import { getEventListeners } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { onAbort } from '../src/on-abort.ts';
 import { root } from './built.ts';
+import { collectGarbage } from './fixtures/collect-garbage.ts';
 
 it('calls every callback once, and none that has been taken back', () => {
   const controller = new AbortController();
@@ -26,6 +28,46 @@ it('takes back what an earlier callback forgets', () => {
   const forget = onAbort(controller.signal, () => void calls.push('forgotten'));
   controller.abort();
   expect(calls).toEqual([]);
+});
+
+it('listens to a signal just as long as somebody waits for it', () => {
+  const { signal } = new AbortController();
+  const listeners = () => getEventListeners(signal, 'abort').length;
+  for (let round = 0; round < 2; round++) {
+    const forget = [1, 2].map(() => onAbort(signal, () => {}));
+    expect(listeners()).toBe(1);
+    forget[0]!();
+    forget[0]!();
+    expect(listeners()).toBe(1);
+    forget[1]!();
+    expect(listeners()).toBe(0);
+  }
+});
+
+it('keeps those who wait anew, whatever others take back again', () => {
+  const controller = new AbortController();
+  const calls: string[] = [];
+  const forget = onAbort(controller.signal, () => calls.push('forgotten'));
+  forget();
+  onAbort(controller.signal, () => calls.push('anew'));
+  forget();
+  controller.abort();
+  expect(calls).toEqual(['anew']);
+});
+
+it('lets go of signals that are made for a call', async () => {
+  const shutdown = new AbortController();
+  const signals = Array.from({ length: 20 }, () => {
+    const signal = AbortSignal.any([shutdown.signal, AbortSignal.timeout(60_000)]);
+    onAbort(signal, () => {})();
+    return new WeakRef(signal);
+  });
+  // A reference that was looked at holds until the next turn.
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    collectGarbage();
+  }
+  expect(signals.filter((signal) => signal.deref())).toEqual([]);
 });
 
 it('needs no signal', () => {
