@@ -57,11 +57,9 @@ class FallbackEngine implements Engine {
   };
 
   readonly pixels: Engine['pixels'] = (features, ...call) =>
-    this.either(
-      async (engine) =>
-        engine.pixels(features instanceof FallbackFeatures ? await features.on(engine) : features, ...call),
-      call,
-    );
+    features instanceof FallbackFeatures
+      ? features.use((engine, map) => engine.pixels(map, ...call), call)
+      : this.either((engine) => engine.pixels(features, ...call), call);
 
   readonly gradient: Engine['gradient'] = (...call) =>
     this.either((engine) => engine.gradient(...call), call);
@@ -71,10 +69,14 @@ class FallbackEngine implements Engine {
     await Promise.all([this.#first.close(), this.second.close()]);
   }
 
-  /** A call of the first engine, or where that fails of the second. */
-  async either<T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[] = []): Promise<T> {
+  /** A call of the first engine, or where that fails, or is not to be asked, of the second. */
+  async either<T>(
+    work: (engine: Engine) => Promise<T>,
+    call: readonly unknown[] = [],
+    askFirst = true,
+  ): Promise<T> {
     if (this.#closed) throw new EngineError('the engine is closed');
-    if (this.#failures < MAX_FAILURES) {
+    if (askFirst && this.#failures < MAX_FAILURES) {
       try {
         const result = await work(this.#first);
         this.#failures = 0;
@@ -121,12 +123,29 @@ class FallbackFeatures implements FeatureMap {
     this.byteLength = made.map.byteLength + keptBytes;
   }
 
-  /** The map for that engine; on the second one it is made again, once. */
-  async on(engine: Engine): Promise<FeatureMap> {
+  /** A call for the map. The first engine is not asked where the second has made it: not to have it is no failure. */
+  async use<T>(
+    work: (engine: Engine, map: FeatureMap) => Promise<T>,
+    call: readonly unknown[] = [],
+  ): Promise<T> {
     if (this.#closed) throw new EngineError('the feature map is closed');
+    const askFirst = this.#made.engine !== this.#engine.second;
+    return this.#engine.either(async (engine) => work(engine, await this.#on(engine)), call, askFirst);
+  }
+
+  read(): Promise<Int16Array> {
+    return this.use((_, map) => map.read());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#made.map.close();
+    this.#second?.then((map) => map.close()).catch(() => {});
+  }
+
+  /** The map for that engine; on the second one it is made again, once. */
+  async #on(engine: Engine): Promise<FeatureMap> {
     if (engine === this.#made.engine) return this.#made.map;
-    if (engine !== this.#engine.second)
-      throw new EngineError(`the feature map was made by ${this.#made.engine.name}`);
     if (!this.#second) {
       const making = this.#makeAgain();
       this.#second = making;
@@ -135,15 +154,5 @@ class FallbackFeatures implements FeatureMap {
       });
     }
     return this.#second;
-  }
-
-  read(): Promise<Int16Array> {
-    return this.#engine.either(async (engine) => (await this.on(engine)).read());
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#made.map.close();
-    this.#second?.then((map) => map.close()).catch(() => {});
   }
 }
