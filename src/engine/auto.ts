@@ -36,15 +36,8 @@ export async function chooseEngine(
   const { opened, problems } = await openRemembered(fast, model, options, memory);
   if (opened) return opened;
 
-  const running: Engine[] = [];
-  for (const entry of fast) {
-    options.signal?.throwIfAborted();
-    const engine = await openOrNote(entry, model, options, problems);
-    if (engine) running.push(engine);
-  }
-  const best = running.length > 1 ? await fastest(running, options.signal) : running[0];
+  const best = await openFastest(fast, model, options, problems);
   if (best) {
-    await Promise.all(running.filter((engine) => engine !== best).map((engine) => engine.close()));
     // Also where the others do not run: to find that out takes time as well.
     if (fast.length > 1)
       await memory?.remember(model, {
@@ -58,6 +51,28 @@ export async function chooseEngine(
     if (engine) return engine;
   }
   throw new EngineError(`No engine runs here: ${problems.join('; ')}`);
+}
+
+/** The fastest of those that run here, if any does. The others are closed, and all of them where it rejects. */
+async function openFastest(
+  entries: readonly EngineEntry[],
+  model: Model,
+  options: EngineOptions,
+  problems: string[],
+): Promise<Engine | undefined> {
+  const running: Engine[] = [];
+  let best: Engine | undefined;
+  try {
+    for (const entry of entries) {
+      options.signal?.throwIfAborted();
+      const engine = await openOrNote(entry, model, options, problems);
+      if (engine) running.push(engine);
+    }
+    best = running.length > 1 ? await fastest(running, options.signal) : running[0];
+  } finally {
+    await Promise.all(running.filter((engine) => engine !== best).map((engine) => engine.close()));
+  }
+  return best;
 }
 
 /** The remembered engine, if it still runs, on the same device. */

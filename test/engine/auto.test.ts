@@ -83,6 +83,21 @@ describe('auto', () => {
     const choosing = chooseEngine(entries, model, { signal: controller.signal });
     setTimeout(() => controller.abort(new Error('enough')), 20);
     await expect(choosing).rejects.toThrow('enough');
+    expect(opened.map(({ closed }) => closed)).toEqual([true, true]);
+  });
+
+  it('leaves no engine open where it is stopped, or something breaks, while others open', async () => {
+    const controller = new AbortController();
+    const open = async () => {
+      controller.abort(new Error('enough'));
+      throw new EngineError('the caller gave up');
+    };
+    const stopping = { ...entry('wasm', {}), open };
+    const options = { signal: controller.signal };
+    await expect(chooseEngine([entry('webgpu', {}), stopping], model, options)).rejects.toThrow('enough');
+    const broken = { ...entry('wasm', {}), open: () => Promise.reject(new TypeError('no such file')) };
+    await expect(chooseEngine([entry('webgpu', {}), broken], model, {})).rejects.toThrow('no such file');
+    expect(opened.map(({ closed }) => closed)).toEqual([true, true]);
   });
 });
 
