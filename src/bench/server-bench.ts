@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { setMaxListeners } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -69,12 +69,16 @@ export async function benchServer(encoder: Engine, options: ServerBenchOptions):
       await pool.destroy();
     }
   } finally {
-    if (server && server.exitCode === null) {
-      server.kill('SIGTERM');
-      await new Promise((resolve) => server!.once('exit', resolve));
-    }
+    if (server) await ended(server);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Tells a process to end, and waits until it has; one that has ended by itself, or by a signal, is done with. */
+export async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
 }
 
 /** All tiles of a zoom, at most 1024 of them, in an order that does not follow the rows. */
