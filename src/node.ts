@@ -214,5 +214,5 @@ function isRaster(picture: Raster | ImageInput): picture is Raster {
 }
 
 function isModel(model: ModelFile | Model): model is Model {
-  return typeof model === 'object' && 'synthesis' in model;
+  return typeof model === 'object' && model !== null && 'synthesis' in model;
 }

@@ -249,6 +249,11 @@ describe('the library in Node', () => {
         `Expected an image as a path, URL, Uint8Array, ArrayBuffer or Blob but received ${called}`,
       );
     }
+    await expect(openEngine({ model: null as unknown as Uint8Array })).rejects.toThrow(
+      new RequestError(
+        'Expected a file as a path, URL, Uint8Array, ArrayBuffer, Blob or source but received null',
+      ),
+    );
     const format = 'gif' as 'png';
     const asked = decodeFile(file, join(folder, 'x.png'), { format });
     await expect(asked).rejects.toThrow(
