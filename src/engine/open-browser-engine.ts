@@ -14,7 +14,7 @@ export interface BrowserEngineOptions {
   readonly threads?: number;
   /** Take a WebGPU adapter that computes on the processor, for tests: wasm is faster. Default false. */
   readonly softwareAdapter?: boolean;
-  /** Told once when WebGPU was asked for or in use and wasm stands in. Default: console.warn. */
+  /** Told once when wasm stands in for WebGPU that was asked for or in use, or whose code does not load. Default: console.warn. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -31,25 +31,33 @@ export async function openBrowserEngine(model: Model, options: BrowserEngineOpti
   const cpu = await openWasm(model, options);
   const { gpu: api } = globalThis.navigator ?? {};
   if (engine === 'wasm' || (engine === 'auto' && api === undefined)) return cpu;
-  try {
+  const open = async () => {
     const { openWebGpuEngine } = await import('./webgpu/webgpu-engine.ts');
-    const gpu = await openWebGpuEngine(model, {
-      gpu: api,
-      readAsset: fetchAsset,
-      software: softwareAdapter,
-      cpu,
-    });
+    return openWebGpuEngine(model, { gpu: api, readAsset: fetchAsset, software: softwareAdapter, cpu });
+  };
+  return withGraphics(open, cpu, engine === 'webgpu', onWarning);
+}
+
+/** The engine of a graphics card where that was asked for, or is faster; `cpu` where it is not, and whatever the other fails by. */
+export async function withGraphics(
+  open: () => Promise<Engine>,
+  cpu: Engine,
+  asked: boolean,
+  onWarning: (message: string) => void,
+): Promise<Engine> {
+  let gpu: Engine | undefined;
+  try {
+    gpu = await open();
     // Graphics that are part of a processor may well be slower than its threads.
-    if (engine === 'auto' && (await tileSeconds(gpu)) > (await tileSeconds(cpu))) {
-      await gpu.close();
-      return cpu;
-    }
-    return withFallback(gpu, cpu, onWarning);
+    if (asked || (await tileSeconds(gpu)) <= (await tileSeconds(cpu)))
+      return withFallback(gpu, cpu, onWarning);
   } catch (error) {
-    if (!isLiifError(error, 'EngineError')) throw error;
-    if (engine === 'webgpu') onWarning(`${error.message}; the wasm engine stands in`);
-    return cpu;
+    // No card, which many have not, is worth no word.
+    if (asked || !isLiifError(error, 'EngineError'))
+      onWarning(`${messageOf(error)}; the ${cpu.name} engine stands in`);
   }
+  await gpu?.close().catch(() => {});
+  return cpu;
 }
 
 async function openWasm(model: Model, { threads, signal }: BrowserEngineOptions): Promise<Engine> {
