@@ -72,6 +72,50 @@ describe('memory', () => {
     await engine.close();
   });
 
+  it('leaves no thread where it is too small for the engine', async () => {
+    let running = 0;
+    const host: WasmHost = {
+      ...nodeHost,
+      startThread() {
+        const thread = nodeHost.startThread();
+        let runs = true;
+        running++;
+        return {
+          ...thread,
+          terminate() {
+            if (runs) running--;
+            runs = false;
+            return thread.terminate();
+          },
+        };
+      },
+    };
+    const refused: string[] = [];
+    for (let kilobytes = 512, open = false; !open; kilobytes += 128) {
+      const maxMemoryBytes = kilobytes * 1024;
+      const opening = openWasmEngine(model, { host, threads: 2, maxMemoryBytes });
+      const engine = await opening.catch((error) => void refused.push(error.message));
+      await engine?.close();
+      expect(running).toBe(0);
+      open = engine !== undefined;
+    }
+    expect(refused.length).toBeGreaterThan(2);
+    for (const message of refused) expect(message).toContain('no memory');
+  });
+
+  it('ends the threads that have started where another cannot', async () => {
+    let ended = 0;
+    let started = 0;
+    const startThread = (): Thread => {
+      if (++started === 3) throw new Error('no more threads');
+      const thread = nodeHost.startThread();
+      return { ...thread, terminate: () => thread.terminate().finally(() => ended++) };
+    };
+    const opening = openWasmEngine(model, { host: { ...nodeHost, startThread }, threads: 4 });
+    await expect(opening).rejects.toThrow('no more threads');
+    expect(ended).toBe(2);
+  });
+
   it('makes calls wait for memory that others hold, and refuses what can never fit', async () => {
     const engine = await openWasmEngine(model, { host: nodeHost, threads: 2, maxMemoryBytes: 16 * 2 ** 20 });
     const maps = await Promise.all(

@@ -57,10 +57,10 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     throw new EngineError(message, { cause });
   }
   const networks = packNetworks(model, heap);
-  const threads = shared
-    ? Array.from({ length: count }, () => host.startThread())
-    : [host.startLocalThread()];
+  const threads: Thread[] = [];
   try {
+    if (!shared) threads.push(host.startLocalThread());
+    while (threads.length < count) threads.push(host.startThread());
     const withoutWeights: Model = {
       ...model,
       analysis: [],
@@ -211,7 +211,11 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     close: () => pool.close(),
   };
   // A model for decoding alone has no hyper analysis.
-  await warmUp(engine, host.encoding !== undefined && model.hyperAnalysis.length > 0);
+  const encodes = host.encoding !== undefined && model.hyperAnalysis.length > 0;
+  await warmUp(engine, encodes).catch(async (error) => {
+    await engine.close();
+    throw error;
+  });
   return engine;
 }
 

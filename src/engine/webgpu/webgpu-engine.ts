@@ -71,13 +71,18 @@ export async function openWebGpuEngine(
   options: WebGpuOptions & KernelOptions,
 ): Promise<WebGpuEngine> {
   const kernels = await openKernels(options);
-  const engine = webGpuEngine(model, kernels, options);
-  const close = engine.close.bind(engine);
-  engine.close = async () => {
-    await close();
+  try {
+    const engine = webGpuEngine(model, kernels, options);
+    const close = engine.close.bind(engine);
+    engine.close = async () => {
+      await close();
+      kernels.device.destroy();
+    };
+    return engine;
+  } catch (error) {
     kernels.device.destroy();
-  };
-  return engine;
+    throw error;
+  }
 }
 
 /** An engine on a device that others may use too. */
