@@ -64,6 +64,8 @@ describe('the library in Node', () => {
     await encode(picture);
     await encodeFile(picture, join(folder, 'buffer.liif'));
     expect(new Uint8Array(given)).toEqual(data);
+  });
+
   it('leaves nothing at the signal of a call that is done', async () => {
     const { signal } = new AbortController();
     await encode(raster, { signal });
