@@ -316,38 +316,42 @@ describe('opening a device', () => {
     await expect(openDevice(gpu)).rejects.toThrow(/only a software adapter .*SwiftShader/);
   });
 
-  it.skipIf(gpu === undefined)(`lets go of it where the engine cannot be made${missing}`, async () => {
-    const devices: GPUDevice[] = [];
-    const watched = {
-      async requestAdapter() {
-        const adapter = (await gpu!.requestAdapter())!;
-        const requestDevice = async (...call: Parameters<GPUAdapter['requestDevice']>) => {
-          devices.push(await adapter.requestDevice(...call));
-          return devices.at(-1)!;
-        };
-        return new Proxy(adapter, {
-          get: (target, name) =>
-            name === 'requestDevice' ? requestDevice : Reflect.get(target, name, target),
-        });
-      },
-    } as unknown as GPU;
-    const deviceChunks = {
-      layersOf() {
-        throw new EngineError('no room for the weights');
-      },
-    } as unknown as typeof DeviceChunks;
-    const opening = openWebGpuEngine(model, {
-      gpu: watched,
-      readAsset: (url) => readFile(url),
-      software: true,
-      cpu: reference,
-      deviceChunks,
-      chunksOn: 'device',
-    });
-    await expect(opening).rejects.toThrow('no room for the weights');
-    expect(devices).toHaveLength(1);
-    expect((await devices[0]!.lost).reason).toBe('destroyed');
-  }, 300_000);
+  it.skipIf(gpu === undefined)(
+    `lets go of it where the engine cannot be made${missing}`,
+    async () => {
+      const devices: GPUDevice[] = [];
+      const watched = {
+        async requestAdapter() {
+          const adapter = (await gpu!.requestAdapter())!;
+          const requestDevice = async (...call: Parameters<GPUAdapter['requestDevice']>) => {
+            devices.push(await adapter.requestDevice(...call));
+            return devices.at(-1)!;
+          };
+          return new Proxy(adapter, {
+            get: (target, name) =>
+              name === 'requestDevice' ? requestDevice : Reflect.get(target, name, target),
+          });
+        },
+      } as unknown as GPU;
+      const deviceChunks = {
+        layersOf() {
+          throw new EngineError('no room for the weights');
+        },
+      } as unknown as typeof DeviceChunks;
+      const opening = openWebGpuEngine(model, {
+        gpu: watched,
+        readAsset: (url) => readFile(url),
+        software: true,
+        cpu: reference,
+        deviceChunks,
+        chunksOn: 'device',
+      });
+      await expect(opening).rejects.toThrow('no room for the weights');
+      expect(devices).toHaveLength(1);
+      expect((await devices[0]!.lost).reason).toBe('destroyed');
+    },
+    300_000,
+  );
 
   it.skipIf(gpu === undefined)(`refuses an adapter of small limits${missing}`, async () => {
     for (const [name, value] of [

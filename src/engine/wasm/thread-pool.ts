@@ -152,9 +152,14 @@ export class ThreadPool {
         if (--missing === 0) {
           stop();
           this.#running.delete(entry);
-          if (failure) waiting.reject(failure);
-          else if (!waiting.settled()) waiting.resolve(running.finish(first));
-          running.release();
+          try {
+            if (failure) throw failure;
+            if (!waiting.settled()) waiting.resolve(running.finish(first));
+          } catch (error) {
+            waiting.reject(error);
+          } finally {
+            running.release();
+          }
         }
         this.#dispatch();
       });
