@@ -53,6 +53,8 @@ export class PictureEngines {
       );
     const opened = this.#opened.get(hash) ?? openCommandEngine(this.#options, model);
     this.#opened.set(hash, opened);
+    // The next picture may have more luck.
+    opened.catch(() => this.#opened.delete(hash));
     return opened;
   }
 

@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { PictureEngines } from '../../src/cli/picture-engines.ts';
 import { readImage } from '../../src/image/read.ts';
 import { parseModel } from '../../src/network/load.ts';
-import { openEngine } from '../../src/node.ts';
+import { memorySource, openEngine } from '../../src/node.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { runLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench } from './workbench.ts';
@@ -120,4 +121,17 @@ describe('liif with --model', () => {
     await expectFailure(args(bad), 4, /^liif: \S*bad\.safetensors: model at byte \d+: /);
     await expectFailure(args(join(bench.folder, 'no.safetensors')), 3, /no\.safetensors: no such file/);
   });
+});
+
+it('opens an engine anew for the next picture where that failed for the last', async () => {
+  const { mine: model, myPicture: picture } = await files();
+  const options = { engine: 'reference' as const, model: [model], threads: 1000 };
+  const engines = await PictureEngines.of(options);
+  const source = async () => memorySource(await readFile(picture));
+  await expect(engines.open(await source())).rejects.toThrow('threads');
+  options.threads = 1;
+  const image = await engines.open(await source());
+  expect(image.header.width).toBeGreaterThan(0);
+  await image.close();
+  await engines.close();
 });
