@@ -13,10 +13,9 @@ import type { Conv, Layer, Model } from './model.ts';
 export interface GradientNetwork {
   /**
    * From the derivative by P to that by latents. Residuals are those of the synthesis, last first; what comes out of the first convolution of one
-   * is multiplied with the slope of the activation there, if `leaky` says so for it, and never leaky itself.
+   * is multiplied with the slope of the activation there, which all residuals have (3.3), and never leaky itself.
    */
   readonly layers: readonly Layer[];
-  readonly leaky: readonly boolean[];
   /** Derivatives by P are sums over the three colors of outputWeight times that by samples, rounded off by so many bits. */
   readonly headShift: number;
   /** Clamp of those. */
@@ -45,7 +44,6 @@ export function gradientNetwork(model: Model): GradientNetwork {
 
 function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
   const layers: Layer[] = [];
-  const leaky: boolean[] = [];
   let exponent = 0;
   for (const layer of synthesis.toReversed()) {
     switch (layer.op) {
@@ -62,7 +60,6 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
         break;
       }
       case 'residual': {
-        expectLinear(layer.second);
         // Both shifts together are those of the decoder, so that the sum adds what is alike.
         const both = layer.first.shift + layer.second.shift;
         const shift = Math.min(both, shiftOf(layer.second));
@@ -72,7 +69,6 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
           second: transposed(layer.first, both - shift),
           limit: LIMIT,
         });
-        leaky.push(layer.first.leaky);
         break;
       }
     }
@@ -85,7 +81,6 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
   const unit = ((2 ** exponent * 2) / 2 ** imageShift) * (257 / 256);
   return {
     layers: limited,
-    leaky,
     headShift,
     headLimit: inputLimit(limited[0], limited[1]),
     unit: unit / (level * level),

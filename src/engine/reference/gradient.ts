@@ -44,8 +44,7 @@ export function latentGradient(
   for (const planned of planLayers(network.layers, sites, whole(latents))) {
     const { layer, extent } = planned;
     if (layer.op === 'residual') {
-      const number = residuals++;
-      gradient = backwards(layer, gradient, extent, network.leaky[number] ? activations[number] : undefined);
+      gradient = backwards(layer, gradient, extent, activations[residuals++]!);
     } else {
       gradient = runLayer(planned, gradient, quality);
     }
@@ -54,12 +53,10 @@ export function latentGradient(
 }
 
 /** clamp(in + second(slope * first(in))), the slope being that of the activation that made `activations`. */
-function backwards(layer: Residual, input: Patch, extent: Extent, activations: Patch | undefined): Patch {
+function backwards(layer: Residual, input: Patch, extent: Extent, activations: Patch): Patch {
   const inner = conv(layer.first, input, extent, input.rect, 1);
-  if (activations) {
-    for (let i = 0; i < inner.data.length; i++)
-      if (activations.data[i]! <= 0) inner.data[i] = inner.data[i]! >> 3;
-  }
+  for (let i = 0; i < inner.data.length; i++)
+    if (activations.data[i]! <= 0) inner.data[i] = inner.data[i]! >> 3;
   return addClamped(input, conv(layer.second, inner, extent, input.rect, 1), layer.limit);
 }
 

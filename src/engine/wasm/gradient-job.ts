@@ -202,12 +202,10 @@ function planGradient(
   // Nobody reads it any more.
   list.free(p.address);
   const scales = residualScales(synthesis);
-  let residuals = 0;
   const slope = (made: Region, window: Rect, calls: Operation[]) => {
-    const leaky = network.leaky[residuals++];
     const scale = scales.pop()!;
     const inner = movedBy(activations.pop()!, -latents.top * scale, -latents.left * scale);
-    if (leaky) calls.push(slopeOperation(made, inner, window));
+    calls.push(slopeOperation(made, inner, window));
     return false;
   };
   const backwards = planLayers(back, byP, sites, output.rect, quality, list, output, slope);
