@@ -63,6 +63,41 @@ describe('a cache of leases', () => {
     expect(cache.bytes).toBe(0);
   });
 
+  it('keeps a value too large to keep open until callers that take longer to hear of it have it', async () => {
+    const { cache, closed } = cacheOf(5);
+    const use = async (signal?: AbortSignal) => {
+      const lease = await cache.lease('a', make('a'), signal);
+      expect(lease.value.open).toBe(true);
+      lease.release();
+    };
+    await Promise.all([use(), use(new AbortController().signal)]);
+    await null;
+    expect(closed).toEqual(['a']);
+  });
+
+  it('drops what has not been used for longest', async () => {
+    const { cache, closed } = cacheOf(20);
+    const use = async (name: string) => (await cache.lease(name, make(name))).release();
+    for (const name of ['a', 'b', 'a', 'c']) await use(name);
+    expect(closed).toEqual(['b']);
+    await use('d');
+    expect(closed).toEqual(['b', 'a']);
+    expect(cache.bytes).toBe(20);
+  });
+
+  it('closes what arrives after it was closed itself, once nobody uses it', async () => {
+    const { cache, closed } = cacheOf(100);
+    let finish = (_: Thing) => {};
+    const leasing = cache.lease('a', () => new Promise<Thing>((resolve) => (finish = resolve)));
+    cache.close();
+    finish({ name: 'late', open: true });
+    const lease = await leasing;
+    expect(cache.bytes).toBe(0);
+    expect(lease.value.open).toBe(true);
+    lease.release();
+    expect(closed).toEqual(['late']);
+  });
+
   it('forgets a failed load', async () => {
     const { cache } = cacheOf(100);
     const failing = async () => {

@@ -157,3 +157,25 @@ describe('the grid of a reduction', () => {
     expect(gridSpan(-(10n ** 20n), 20, 10, 2, 100n, 0, 10)).toMatchObject({ first: 10n ** 20n, count: 1 });
   });
 });
+
+it('samples exactly where a fraction lies just below a step, however long its numbers are', () => {
+  for (const bits of [34n, 35n, 36n, 37n, 38n, 40n, 44n]) {
+    const q = (1n << bits) + 1n;
+    const p = (q - inverseOf(8192n, q)) % q;
+    const start = { numerator: 1n, denominator: 1n };
+    const { index, fraction } = sampleAxis(start, { numerator: p, denominator: q }, 1, 1n, 100);
+    // Of 1 + p / 2q - 1/2, in steps of 2^-14.
+    expect((BigInt(index[0]!) << 14n) + BigInt(fraction[0]!)).toBe(((q + p) << 14n) / (2n * q));
+  }
+});
+
+/** x with a * x = 1 modulo m, by Euclid. */
+function inverseOf(a: bigint, m: bigint): bigint {
+  let [r, next, x, nextX] = [m, a % m, 0n, 1n];
+  while (next !== 0n) {
+    const q = r / next;
+    [r, next] = [next, r - q * next];
+    [x, nextX] = [nextX, x - q * nextX];
+  }
+  return ((x % m) + m) % m;
+}
