@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { cpus, homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { writeAtomically } from '../image/atomic-file.ts';
 import type { Model } from '../network/model.ts';
 import { VERSION } from '../version.ts';
@@ -52,18 +52,21 @@ export function choiceFile(directory: string | undefined = cacheDirectory()): Ch
   };
 }
 
-/** `liif` in the directory that the system has for caches of users. Undefined for a user without a home, as in containers. */
+/** `liif` in the directory that the system has for caches of users. Undefined for a user without a home, as in containers: nothing is to be left in the current folder. */
 export function cacheDirectory(
   environment: NodeJS.ProcessEnv = process.env,
   homeOf: () => string = homedir,
 ): string | undefined {
-  if (environment.XDG_CACHE_HOME) return join(environment.XDG_CACHE_HOME, 'liif');
+  const { XDG_CACHE_HOME: caches = '' } = environment;
+  // Relative ones are to be ignored, says the specification.
+  if (isAbsolute(caches)) return join(caches, 'liif');
   let home: string;
   try {
     home = homeOf();
   } catch {
     return undefined;
   }
+  if (!isAbsolute(home)) return undefined;
   if (process.platform === 'darwin') return join(home, 'Library', 'Caches', 'liif');
   if (process.platform === 'win32')
     return join(environment.LOCALAPPDATA ?? join(home, 'AppData', 'Local'), 'liif', 'Cache');

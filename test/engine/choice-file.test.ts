@@ -87,5 +87,9 @@ it('is left out for a user without a home', () => {
     throw new Error('uv_os_homedir returned ENOENT');
   };
   expect(cacheDirectory({}, homeless)).toBeUndefined();
+  expect(cacheDirectory({}, () => '')).toBeUndefined();
+  expect(cacheDirectory({ XDG_CACHE_HOME: 'here' }, homeless)).toBeUndefined();
+  if (process.platform === 'linux')
+    expect(cacheDirectory({ XDG_CACHE_HOME: 'here' }, () => '/home/a')).toBe('/home/a/.cache/liif');
   expect(cacheDirectory({ XDG_CACHE_HOME: '/c' }, homeless)).toBe(join('/c', 'liif'));
 });
