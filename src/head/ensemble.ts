@@ -1,6 +1,7 @@
 import type { Extent, Query, Rect, Samples } from '../engine/engine.ts';
 import { round, sat16 } from '../network/fixed-point.ts';
 import type { Head } from '../network/model.ts';
+import { cellTerm } from './cell-term.ts';
 
 /**
  * The LIIF head of spec 4.3 to 4.5, stated once in plain loops; fast engines are measured against it.
@@ -40,16 +41,6 @@ export function renderQuery(head: Head, features: SiteWindow, query: Query): Sam
     }
   }
   return samples;
-}
-
-/** c of spec 4.4: the pixel's size in sites enters the hidden vector. */
-export function cellTerm(head: Head, cellRow: number, cellColumn: number): Int16Array {
-  const term = new Int16Array(head.hidden);
-  for (let k = 0; k < head.hidden; k++) {
-    const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn;
-    term[k] = sat16(round(sum, head.cellShift));
-  }
-  return term;
 }
 
 /** rowTerm of spec 4.4 for the site above (d = 0) or below (d = 1) the pixel's center. */

@@ -1,4 +1,5 @@
-import { cellTerm, renderQuery } from '../../head/ensemble.ts';
+import { cellTerm } from '../../head/cell-term.ts';
+import { renderQuery } from '../../head/ensemble.ts';
 import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
 import { clamp, round, sat16 } from '../../network/fixed-point.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';

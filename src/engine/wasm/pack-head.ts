@@ -1,3 +1,4 @@
+import { cellTerm } from '../../head/cell-term.ts';
 import type { Head } from '../../network/model.ts';
 
 /** The head's tensors as the kernel wants them. The part that depends on the cell comes with each query: see `writeHead`. */
@@ -18,11 +19,7 @@ export function writeHead(
   const vectors = new Int16Array(buffer, address, 6 * hidden);
   vectors.set(head.rowWeight, 0);
   vectors.set(head.columnWeight, hidden);
-  const half = (1 << head.cellShift) >> 1;
-  for (let k = 0; k < hidden; k++) {
-    const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn + half;
-    vectors[2 * hidden + k] = Math.max(-32768, Math.min(32767, sum >> head.cellShift));
-  }
+  vectors.set(cellTerm(head, cellRow, cellColumn), 2 * hidden);
   vectors.set(head.outputWeight, 3 * hidden);
   const rounding = 1 << (headShift(head, depth) - 1);
   const bias = new Int32Array(buffer, address + 12 * hidden, 3);

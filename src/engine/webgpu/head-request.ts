@@ -1,4 +1,4 @@
-import { round, sat16 } from '../../network/fixed-point.ts';
+import { cellTerm } from '../../head/cell-term.ts';
 import type { Head } from '../../network/model.ts';
 import type { FeatureMap, Query, Samples } from '../engine.ts';
 import { packOctet } from './pack.ts';
@@ -121,19 +121,11 @@ export function headRequest(
     };
     write(rows, part.from, part.to);
     write(columns, 0, width);
-    writeCell(head, rows.cell, columns.cell, words, terms.offset / 4 + 4 * cell);
+    const term = cellTerm(head, rows.cell, columns.cell);
+    for (let octet = 0, next = terms.offset / 4 + 4 * cell; octet < head.hidden; octet += 8)
+      next = packOctet(term, octet, words, next);
   });
   return { words, features, queries: table, axes, terms, workgroups: [widest, parts.length] };
-}
-
-/** c of spec 4.4. */
-function writeCell(head: Head, cellRow: number, cellColumn: number, into: Int32Array, at: number): void {
-  const term = new Int16Array(head.hidden);
-  for (let k = 0; k < head.hidden; k++) {
-    const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn;
-    term[k] = sat16(round(sum, head.cellShift));
-  }
-  for (let octet = 0, next = at; octet < head.hidden; octet += 8) next = packOctet(term, octet, into, next);
 }
 
 /** Copies what a dispatch has made to where the caller of each query gets it. */
