@@ -6,6 +6,7 @@ import { type EngineOfModel, type LiifImage, openImage } from './decode.ts';
 import type { Engine } from './engine/engine.ts';
 import { type BrowserEngineOptions, openBrowserEngine } from './engine/open-browser-engine.ts';
 import { UnsupportedError } from './errors.ts';
+import { givenOptions, refuse } from './given.ts';
 import type { Raster } from './image/raster.ts';
 import { toSrgb } from './image/to-srgb.ts';
 import { DECODER_HASHES } from './model/decoder-hashes.ts';
@@ -35,14 +36,14 @@ export interface EngineOptions extends BrowserEngineOptions {
 }
 
 /**
- * Opens an engine for files of the released model, or of one's own; several pictures share it. Rejects with SourceError, FormatError, UnsupportedError (pages that are not
- * served securely) or EngineError.
+ * Opens an engine for files of the released model, or of one's own; several pictures share it. Rejects with RequestError, SourceError, FormatError, UnsupportedError
+ * (pages that are not served securely) or EngineError.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { signal, cache = browserModelCache, onProgress } = options;
+  const { signal, cache = browserModelCache, onProgress } = givenOptions(options);
   const hashes = [...DECODER_HASHES.values()];
   // Chromium's cache breaks off and repeats ranges that are asked for side by side; weights are kept by their hash instead.
-  const source = httpSource(addressOf(options.model), {
+  const source = httpSource(addressOf(options.model, 'model'), {
     fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),
   });
   try {
@@ -68,9 +69,15 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. */
+/**
+ * Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. Rejects with
+ * RequestError, SourceError, FormatError or UnsupportedError.
+ */
 export async function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
-  const source = file instanceof Blob ? blobSource(file) : httpSource(addressOf(file), options);
+  const source =
+    file instanceof Blob
+      ? blobSource(file)
+      : httpSource(addressOf(file, 'file', 'an address or a Blob'), options);
   return openImage(source, { featureCacheBytes: FEATURE_CACHE_BYTES, ...options });
 }
 
@@ -118,9 +125,15 @@ export function toImageData(
   return colorSpace && image.colorSpace !== colorSpace ? toImageData(toSrgb(raster), width, height) : image;
 }
 
-/** Relative to the page, or, in a worker, to its script. */
-function addressOf(url: string | URL): URL {
-  return new URL(url, globalThis.document?.baseURI ?? location.href);
+/** Relative to the page, or, in a worker, to its script. Throws RequestError for what is no address. */
+function addressOf(url: string | URL, name: string, expected = 'an address'): URL {
+  try {
+    // Anything else has no `trim`, and would be the address of its text.
+    const text = (url as URL).href ?? (url as string).trim();
+    return new URL(text, globalThis.document?.baseURI ?? location.href);
+  } catch {
+    return refuse(name, expected, url);
+  }
 }
 
 const FEATURE_CACHE_BYTES = 256 * 2 ** 20;

@@ -1,4 +1,4 @@
-import { RequestError } from './errors.ts';
+import { RequestError, shown } from './errors.ts';
 
 /**
  * What samples of red, green and blue mean: spec 1.3. `display-p3` has the curve and the white of sRGB and wider primaries (SMPTE EG 432-1), so that gray is
@@ -12,6 +12,6 @@ export const COLOR_SPACES: readonly ColorSpace[] = ['srgb', 'display-p3'];
 export function expectColorSpace(colorSpace: unknown): void {
   if (!(COLOR_SPACES as readonly unknown[]).includes(colorSpace))
     throw new RequestError(
-      `Expected a color space of ${COLOR_SPACES.join(' or ')} but received ${colorSpace}`,
+      `Expected a color space of ${COLOR_SPACES.join(' or ')} but received ${shown(colorSpace)}`,
     );
 }

@@ -1,9 +1,10 @@
 import { type Header, modelHash } from './container/header.ts';
 import { MAX_SIDE } from './container/layout.ts';
 import type { Engine, FeatureMap, Rect } from './engine/engine.ts';
-import { EngineError, kindOf, RequestError, shown, UnsupportedError } from './errors.ts';
+import { EngineError, kindOf, messageOf, RequestError, shown, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
+import { expectEngine, expectObject, givenOptions } from './given.ts';
 import { isReduction, planSampling, type Region } from './head/query.ts';
 import {
   add,
@@ -131,7 +132,7 @@ export class LiifImage {
     const samples = query.width * query.height * channels;
     const data = query.depth === 16 ? new Uint16Array(samples) : new Uint8Array(samples);
     let offset = 0;
-    for await (const band of this.#bands(query, options)) {
+    for await (const band of this.#bands(query, givenOptions(options))) {
       data.set(band.data, offset);
       offset += band.data.length;
     }
@@ -143,7 +144,7 @@ export class LiifImage {
     request: RenderRequest = {},
     options: CallOptions = {},
   ): AsyncGenerator<Raster, void, undefined> {
-    return this.#bands(this.resolve(request), options);
+    return this.#bands(this.resolve(request), givenOptions(options));
   }
 
   /**
@@ -157,7 +158,8 @@ export class LiifImage {
     signal?: AbortSignal,
   ): Promise<Raster> {
     if (this.#closed) throw closedError();
-    return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, signal));
+    const stop = signal ?? undefined;
+    return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, stop));
   }
 
   /** Drops caches and closes the source; calls under way reject with EngineError. The engine stays open: it belongs to the caller. */
@@ -226,14 +228,14 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
   // TypeScript refuses paths and addresses, JavaScript does not.
   if (typeof given?.getBytes !== 'function')
     throw new RequestError(`Expected a source or bytes but received ${kindOf(source)}`);
-  const reader = await openReader(given, {
-    ...(options.signal && { signal: options.signal }),
-  });
+  const { signal, engine: wanted, ...caches } = givenOptions(options);
+  if (typeof wanted !== 'function') expectEngine(wanted);
+  const reader = await openReader(given, { ...(signal && { signal }) });
   const needed = modelHash(reader.header);
   try {
-    const engine = typeof options.engine === 'function' ? await options.engine(needed) : options.engine;
+    const engine = typeof wanted === 'function' ? await wanted(needed) : wanted;
     const { model } = engine;
-    if (needed === model.hash) return new LiifImage(reader, { ...options, engine });
+    if (needed === model.hash) return new LiifImage(reader, { ...caches, engine });
     throw new UnsupportedError(
       `The file needs model ${needed}; this decoder has ${model.name} (${model.hash}). Decode it with the version of liif that carries that model, or with its model file`,
     );
@@ -275,14 +277,11 @@ export function resolveRequest(
   picture: { readonly width: number; readonly height: number },
   request: RenderRequest,
 ): RenderQuery {
+  expectObject(request, 'request');
   const region = request.region ?? { x: 0, y: 0, width: picture.width, height: picture.height };
-  const [x, y, width, height] = [region.x, region.y, region.width, region.height].map((value) => {
-    try {
-      return toRational(value);
-    } catch (cause) {
-      throw new RequestError(`region: ${(cause as Error).message}`, { cause });
-    }
-  }) as [Rational, Rational, Rational, Rational];
+  const [x, y, width, height] = (['x', 'y', 'width', 'height'] as const).map((name) =>
+    exact(region[name], `region.${name}`),
+  ) as [Rational, Rational, Rational, Rational];
   if (width.numerator <= 0n || height.numerator <= 0n)
     throw new RequestError('The region is empty: its width and height must be positive');
   if (!request.allowOutside) {
@@ -300,6 +299,14 @@ export function resolveRequest(
   if (depth !== 8 && depth !== 16)
     throw new RequestError(`Expected a depth of 8 or 16 but received ${shown(depth)}`);
   return { region: { x, y, width, height }, ...outputSize(width, height, request), depth };
+}
+
+function exact(value: Exact, name: string): Rational {
+  try {
+    return toRational(value);
+  } catch (cause) {
+    throw new RequestError(`${name}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function closedError(): EngineError {
@@ -320,12 +327,7 @@ function outputSize(
   };
   let size: { width: number; height: number };
   if (request.width === undefined && request.height === undefined) {
-    let scale: Rational;
-    try {
-      scale = toRational(request.scale ?? 1);
-    } catch (cause) {
-      throw new RequestError(`scale: ${(cause as Error).message}`, { cause });
-    }
+    const scale = exact(request.scale ?? 1, 'scale');
     if (scale.numerator <= 0n)
       throw new RequestError(`Expected a positive scale but received ${toNumber(scale)}`);
     size = { width: sized(width, scale), height: sized(height, scale) };

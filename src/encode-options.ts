@@ -1,17 +1,15 @@
 import { MEASURES, type Measure } from './analysis/sample-errors.ts';
-import { expectColorSpace } from './color-space.ts';
 import {
   CHUNK_SIZE_MULTIPLE,
   MAX_CHUNK_SIZE,
   MAX_LEVELS,
   MAX_QUALITY,
   MAX_SECTION_TYPE_LENGTH,
-  MAX_SIDE,
   MIN_CHUNK_SIZE,
 } from './container/layout.ts';
 import type { CallOptions } from './decode.ts';
 import { RequestError, shown } from './errors.ts';
-import { expectSamples, type Raster } from './image/raster.ts';
+import { expectListener, expectObject, givenOptions } from './given.ts';
 
 /** Bytes that travel with the picture and that the codec does not look at. Spec 1.3. */
 export interface AncillarySections {
@@ -57,31 +55,12 @@ export interface EncodeOptions extends CallOptions {
   readonly sections?: AncillarySections;
 }
 
-/** Throws RequestError for what is no raster. */
-export function checkRaster(raster: Raster): void {
-  const { width, height, channels, data, colorSpace } = raster;
-  for (const [name, side] of [
-    ['width', width],
-    ['height', height],
-  ] as const)
-    if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE))
-      throw new RequestError(`Expected a raster ${name} of 1 to ${MAX_SIDE} but received ${shown(side)}`);
-  if (![1, 2, 3, 4].includes(channels))
-    throw new RequestError(`Expected 1 to 4 channels but received ${shown(channels)}`);
-  expectSamples(data);
-  if (colorSpace !== undefined) expectColorSpace(colorSpace);
-  if (data.length !== width * height * channels)
-    throw new RequestError(
-      `Expected ${width * height * channels} samples for ${width} x ${height} x ${channels} but received ${data.length}`,
-    );
-}
-
-/** Throws RequestError for options out of their range, and several where one is meant. */
-export function checkOptions(options: EncodeOptions): void {
-  const given = [options.quality, options.targetSize, options.targetPsnr].filter(
-    (value) => value !== undefined,
-  );
-  if (given.length > 1)
+/** `givenOptions`, of which each is checked. Throws RequestError for those out of their range, and several where one is meant. */
+export function givenEncodeOptions<T extends EncodeOptions>(given: T): T {
+  const options = givenOptions(given);
+  const { targetPsnr, optimizeFor, sections } = options;
+  const targets = [options.quality, options.targetSize, targetPsnr].filter((value) => value !== undefined);
+  if (targets.length > 1)
     throw new RequestError('Give one of quality, target size and target PSNR, not several');
   const whole = (name: string, value: number | undefined, low: number, high: number, multiple = 1) => {
     if (
@@ -103,17 +82,18 @@ export function checkOptions(options: EncodeOptions): void {
     throw new RequestError(
       `Expected an overview factor of 2 or 4 but received ${shown(options.overviewFactor)}`,
     );
-  if (options.targetPsnr !== undefined && !(options.targetPsnr > 0 && options.targetPsnr < 100))
+  if (targetPsnr !== undefined && !(typeof targetPsnr === 'number' && targetPsnr > 0 && targetPsnr < 100))
+    throw new RequestError(`Expected a target PSNR between 0 and 100 dB but received ${shown(targetPsnr)}`);
+  if (optimizeFor !== undefined && !MEASURES.includes(optimizeFor))
     throw new RequestError(
-      `Expected a target PSNR between 0 and 100 dB but received ${shown(options.targetPsnr)}`,
-    );
-  if (options.optimizeFor !== undefined && !MEASURES.includes(options.optimizeFor))
-    throw new RequestError(
-      `Expected to optimize for ${MEASURES.join(' or ')} but received ${options.optimizeFor}`,
+      `Expected to optimize for ${MEASURES.join(' or ')} but received ${shown(optimizeFor)}`,
     );
   if (typeof options.optimize !== 'boolean') whole('number of optimizing steps', options.optimize, 0, 100);
-  for (const [type, bytes] of Object.entries(options.sections ?? {}))
-    if (bytes !== undefined) checkSection(type, bytes);
+  expectListener(options.onProgress, 'onProgress');
+  if (sections == null) return options;
+  expectObject(sections, 'sections');
+  for (const [type, bytes] of Object.entries(sections)) if (bytes !== undefined) checkSection(type, bytes);
+  return { ...options, sections: { ...sections } };
 }
 
 /** Spec 1.3. */

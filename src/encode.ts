@@ -4,18 +4,19 @@ import { psnrTarget, searchQuality, sizeTarget, type Target } from './analysis/r
 import type { Measure } from './analysis/sample-errors.ts';
 import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
 import type { Header } from './container/header.ts';
-import { MAX_LEVELS } from './container/layout.ts';
+import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
 import { OrderedChunks } from './container/ordered-chunks.ts';
 import { ContainerWriter, MemorySink, type Sink } from './container/write.ts';
 import { decodeImage } from './decode.ts';
-import { checkOptions, checkRaster, type EncodeOptions } from './encode-options.ts';
+import { type EncodeOptions, givenEncodeOptions } from './encode-options.ts';
 import type { Engine, Rect } from './engine/engine.ts';
 import { RequestError } from './errors.ts';
+import { expectEngine } from './given.ts';
 import { fromHexadecimal } from './hexadecimal.ts';
 import { withoutExifPrefix } from './image/exif.ts';
 import { coverHiddenColors } from './image/hidden-colors.ts';
 import { withoutOpaqueAlpha } from './image/opaque-alpha.ts';
-import { type Channels, depthOf, hasAlpha, type Raster } from './image/raster.ts';
+import { type Channels, depthOf, expectRaster, hasAlpha, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
 import { psnr } from './metrics/psnr.ts';
 import type { Model } from './network/model.ts';
@@ -71,10 +72,11 @@ export async function encodeImageTo(
   engine: Engine,
   raster: Raster,
   sink: Sink,
-  options: EncodeOptions = {},
+  given: EncodeOptions = {},
 ): Promise<EncodeSummary> {
-  checkRaster(raster);
-  checkOptions(options);
+  const options = givenEncodeOptions(given);
+  expectEngine(engine);
+  expectRaster(raster, MAX_SIDE);
   const { signal } = options;
   const picture = await withoutOpaqueAlpha(raster, signal);
   const covered = options.keepHiddenColors ? picture : await coverHiddenColors(picture, signal);

@@ -1,4 +1,7 @@
-/** Every error this library throws on purpose is one of these five; `_tag` tells which, also across realms and workers. */
+/**
+ * Every error this library throws on purpose is one of these five; `_tag` tells which, also of another realm or another copy of this library. Copies that
+ * `postMessage` and `structuredClone` make of errors have no `_tag`: send it beside the message.
+ */
 export type LiifErrorTag =
   | 'FormatError'
   | 'UnsupportedError'
@@ -88,9 +91,11 @@ export function messageOf(reason: unknown): string {
   return reason instanceof Error ? reason.message : String(reason);
 }
 
-/** A value in messages about wrong ones: text is quoted, so that '70' is told from 70, and what is long is cut. */
+/** A value in messages about wrong ones: text is quoted, so that '70' is told from 70, and cut where it is long; of objects only what they are is said. */
 export function shown(value: unknown): string {
-  return cut(typeof value === 'string' ? JSON.stringify(value) : String(value));
+  if (typeof value === 'string') return cut(JSON.stringify(value));
+  if (typeof value === 'bigint') return cut(`${value}n`);
+  return /object|function/.test(typeof value) ? kindOf(value) : String(value);
 }
 
 /** A part of a message that strangers may have made long. */
@@ -98,7 +103,7 @@ export function cut(text: string): string {
   return text.length > LONGEST_PART ? `${text.slice(0, LONGEST_PART)}…` : text;
 }
 
-/** What a value is, for messages about wrong ones: the name of its class, or itself where it has none. */
+/** What a value is, for messages about wrong ones: the name of its class, or `null` and `undefined`. */
 export function kindOf(value: unknown): string {
-  return (value as object | null | undefined)?.constructor?.name ?? String(value);
+  return value == null ? String(value) : String(value.constructor?.name || typeof value);
 }

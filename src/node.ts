@@ -4,23 +4,27 @@
  */
 import { type CallOptions, imageBands, type LiifImage, openImage, type RenderRequest } from './decode.ts';
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
+import { givenEncodeOptions } from './encode-options.ts';
 import { choiceFile } from './engine/choice-file.ts';
 import type { Engine } from './engine/engine.ts';
 import {
   type OpenEngineOptions as EngineSettings,
+  givenEngineOptions,
   openEngine as openEngineFor,
 } from './engine/open-engine.ts';
 import { SharedEngine } from './engine/shared-engine.ts';
-import { kindOf, RequestError, shown } from './errors.ts';
+import { pathOf } from './file-url.ts';
+import { expectEngine, expectListener, givenOptions } from './given.ts';
 import { writeAtomically } from './image/atomic-file.ts';
-import type { Raster } from './image/raster.ts';
+import { expectRaster, type Raster } from './image/raster.ts';
 import { type ImageInput, type ReadImage, readImage } from './image/read.ts';
 import { expectOther } from './image/same-file.ts';
-import { depthsOf, formatOfPath, type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
+import { depthsOf, formatFor, type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
 import { type ModelFile, readModel } from './model/model-file.ts';
 import { releasedModel } from './model/released-model.ts';
 import type { Model } from './network/model.ts';
 import { openSource, type SourceInput } from './reader/open-source.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export type { EngineChoice } from './engine/open-engine.ts';
 export { ImageError, OutputError } from './image/errors.ts';
@@ -94,38 +98,44 @@ const shared = new SharedEngine({ open: () => openEngine({ mustBeExact: true }),
 /**
  * Opens an engine, with the weights of this version or those of `model`: by default the fastest exact one of this machine, which is measured once and
  * remembered. Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here, but instead of `webgpu` it opens
- * wasm, with a warning; and as `readModel` does.
+ * wasm, with a warning; with RequestError for options that are none; and as `readModel` does.
  */
-export async function openEngine({ model, ...options }: OpenEngineOptions = {}): Promise<Engine> {
+export async function openEngine(options: OpenEngineOptions = {}): Promise<Engine> {
+  const { model, ...settings } = givenEngineOptions(options);
   const weights =
-    model === undefined ? releasedModel() : isModel(model) ? model : readModel(model, options.signal);
-  return openEngineFor(await weights, { memory: choiceFile(), ...options });
+    model === undefined ? releasedModel() : isModel(model) ? model : readModel(model, settings.signal);
+  return openEngineFor(await weights, { memory: choiceFile(), ...settings });
 }
 
 /**
  * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads, or HEIC: its path, `file:` URL, bytes or Blob.
- * Alpha that is opaque everywhere is left out. Rejects with RequestError, SourceError, UnsupportedError or EngineError.
+ * Alpha that is opaque everywhere is left out. Options are read at the call; samples and bytes are not copied: leave them as they are until it ends. Rejects
+ * with RequestError, SourceError, UnsupportedError or EngineError.
  */
 export async function encode(
   picture: Raster | ImageInput,
   options: EncodeInputOptions = {},
 ): Promise<Uint8Array> {
-  expectEngine(options);
-  const { raster, settings } = await encoderInput(picture, options);
-  return encodeImage(options.engine ?? (await shared.engine()), raster, settings);
+  const given = givenEncodeOptions(givenCallOptions(options));
+  const { raster, settings } = await encoderInput(picture, given);
+  return encodeImage(await engineFor(given), raster, settings);
 }
 
-/** As `encode`, into a file that appears under its name when it is complete, and is not the picture's own. */
+/** As `encode`, into a file, named by its path or `file:` URL, that appears when it is complete, and is not the picture's own. */
 export async function encodeFile(
   picture: Raster | ImageInput,
-  path: string,
+  path: string | URL,
   options: EncodeInputOptions = {},
 ): Promise<EncodeSummary> {
-  await expectOther(picture, path);
-  expectEngine(options);
-  const { raster, settings } = await encoderInput(picture, options);
-  const engine = options.engine ?? (await shared.engine());
-  return (await writeAtomically(path, (file) => encodeImageTo(engine, raster, file, settings))).result;
+  const output = pathOf(path);
+  const given = givenEncodeOptions(givenCallOptions(options));
+  await expectOther(picture, output);
+  // Where nothing can be written, nothing need be read.
+  const { result } = await writeAtomically(output, async (file) => {
+    const { raster, settings } = await encoderInput(picture, given);
+    return encodeImageTo(await engineFor(given), raster, file, settings);
+  });
+  return result;
 }
 
 /**
@@ -133,12 +143,12 @@ export async function encodeFile(
  * done. Rejects with SourceError, FormatError, UnsupportedError or EngineError.
  */
 export async function open(file: SourceInput, options: OpenPictureOptions = {}): Promise<LiifImage> {
-  expectEngine(options);
+  const given = givenCallOptions(options);
+  const { signal, featureCacheBytes } = given;
   const source = await openSource(file);
   try {
-    const { signal, featureCacheBytes } = options;
     return await openImage(source, {
-      engine: options.engine ?? (await shared.engine()),
+      engine: await engineFor(given),
       ...(signal && { signal }),
       ...(featureCacheBytes !== undefined && { featureCacheBytes }),
     });
@@ -150,32 +160,36 @@ export async function open(file: SourceInput, options: OpenPictureOptions = {}):
 
 /** A region of a .liif file, or all of it, at any size, as samples in memory. Rejects as `open` and `LiifImage.render` do. */
 export async function decode(file: SourceInput, options: DecodeOptions = {}): Promise<Raster> {
-  const image = await open(file, options);
+  const settings = givenRequest(options);
+  const image = await open(file, settings);
   try {
-    return await image.render(options, options);
+    return await image.render(settings, settings);
   } finally {
     await image.close();
   }
 }
 
 /**
- * As `decode`, into an image file (PNG, JPEG, WebP, AVIF, TIFF or raw, by its ending), in bounded memory. 16 bits stay 16 where the format holds
+ * As `decode`, into an image file, named by its path or `file:` URL (PNG, JPEG, WebP, AVIF, TIFF or raw, by its ending), in bounded memory. 16 bits stay 16 where the format holds
  * them. Rejects also with OutputError where the file cannot be written.
  */
 export async function decodeFile(
   file: SourceInput,
-  path: string,
+  path: string | URL,
   options: DecodeFileOptions = {},
 ): Promise<DecodeSummary> {
-  await expectOther(file, path);
-  const image = await open(file, options);
+  const output = pathOf(path);
+  const settings = givenRequest(options);
+  expectListener(settings.onWarning, 'onWarning');
+  const format = formatFor(output, settings);
+  await expectOther(file, output);
+  const image = await open(file, settings);
   try {
     const { header } = image;
-    const format = options.format ?? formatOfPath(path);
-    const holds = format === undefined || depthsOf(format).includes(header.depth);
-    const request: RenderRequest = { ...options, depth: options.depth ?? (holds ? header.depth : 8) };
-    const picture = imageBands(image, request, options);
-    const written = await writeImage(picture, path, options);
+    const held = depthsOf(format).includes(header.depth) ? header.depth : 8;
+    const request: RenderRequest = { ...settings, depth: settings.depth ?? held };
+    const picture = imageBands(image, request, settings);
+    const written = await writeImage(picture, output, settings);
     const { width, height, depth } = picture;
     return { width, height, depth, ...written };
   } finally {
@@ -187,7 +201,10 @@ async function encoderInput(
   picture: Raster | ImageInput,
   options: EncodeInputOptions,
 ): Promise<{ raster: Raster; settings: EncodeOptions }> {
-  if (isRaster(picture)) return { raster: picture, settings: options };
+  if (isRaster(picture)) {
+    expectRaster(picture);
+    return { raster: picture, settings: options };
+  }
   const { signal, srgb = false } = options;
   const { raster, metadata }: ReadImage = await readImage(picture, {
     srgb,
@@ -202,11 +219,28 @@ async function encoderInput(
   };
 }
 
-/** Throws RequestError for what is no engine: JavaScript may give the name of one. Nothing is opened for a call that fails by it, or by its input. */
-function expectEngine({ engine }: EngineOption): void {
-  if (engine === undefined || typeof engine?.decodeChunk === 'function') return;
-  const received = typeof engine === 'string' ? shown(engine) : kindOf(engine);
-  throw new RequestError(`engine: expected an engine of openEngine() but received ${received}`);
+/**
+ * An engine of the caller's own, or the shared one, which goes on opening for others where the call is aborted. Nothing is opened for a call that fails by its
+ * options, or by its input.
+ */
+async function engineFor({ engine, signal }: EngineOption & CallOptions): Promise<Engine> {
+  signal?.throwIfAborted();
+  return engine ?? unlessAborted(signal, shared.engine());
+}
+
+/** `givenCallOptions`, with a copy of the region too. */
+function givenRequest<T extends DecodeOptions>(options: T): T {
+  const given = givenCallOptions(options);
+  const { region } = given;
+  return region ? { ...given, region: { ...region } } : given;
+}
+
+/** `givenOptions` of any call here, whose engine and listener are checked. */
+function givenCallOptions<T extends EngineOption & CallOptions>(options: T): T {
+  const given = givenOptions(options);
+  if (given.engine !== undefined) expectEngine(given.engine);
+  expectListener(given.onProgress, 'onProgress');
+  return given;
 }
 
 function isRaster(picture: Raster | ImageInput): picture is Raster {

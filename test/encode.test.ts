@@ -213,7 +213,7 @@ describe('optimizing', () => {
     expect(await encoded({})).toEqual(forStructure);
     expect(await encoded({ optimizeFor: 'psnr' })).not.toEqual(forStructure);
     await expect(encoded({ optimizeFor: 'looks' as 'psnr' })).rejects.toThrow(
-      'Expected to optimize for ms-ssim or psnr but received looks',
+      'Expected to optimize for ms-ssim or psnr but received "looks"',
     );
   });
 

@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, it } from 'vitest';
-import { FormatError, isLiifError, type LiifErrorTag, SourceError, shown } from '../src/errors.ts';
+import { FormatError, isLiifError, kindOf, type LiifErrorTag, SourceError, shown } from '../src/errors.ts';
 
 it('tells errors of the library apart, and their types', () => {
   const changed: unknown = new SourceError('another file', { code: 'changed' });
@@ -21,8 +21,26 @@ it('tells errors of the library apart, and their types', () => {
   expect(tag).toBe('FormatError');
 });
 
-it('quotes text in messages, and cuts what is long', () => {
-  expect([shown('70'), shown(70), shown(undefined)]).toEqual(['"70"', '70', 'undefined']);
+it('shows any value, and what any value is, in one short word', () => {
+  const bare = Object.create(null);
+  const nameless = new (class {})();
+  const cases = [
+    ['70', '"70"', 'String'],
+    [70, '70', 'Number'],
+    [5n, '5n', 'BigInt'],
+    [Symbol('x'), 'Symbol(x)', 'Symbol'],
+    [null, 'null', 'null'],
+    [undefined, 'undefined', 'undefined'],
+    [[1], 'Array', 'Array'],
+    [{ toString: 5 }, 'Object', 'Object'],
+    [bare, 'object', 'object'],
+    [nameless, 'object', 'object'],
+    [() => 1, 'Function', 'Function'],
+  ] as const;
+  for (const [value, text, kind] of cases) expect([shown(value), kindOf(value)]).toEqual([text, kind]);
+});
+
+it('cuts what is long', () => {
   expect(shown('x'.repeat(1000))).toBe(`"${'x'.repeat(99)}…`);
-  expect(shown(new Array(1000).fill(1))).toBe(`${'1,'.repeat(50)}…`);
+  expect(shown(10n ** 1000n)).toBe(`1${'0'.repeat(99)}…`);
 });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { getEventListeners } from 'node:events';
-import { copyFile, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,7 +13,9 @@ import {
   EngineError,
   encode,
   encodeFile,
+  formatImage,
   memorySource,
+  msSsim,
   OutputError,
   open,
   openEngine,
@@ -24,6 +26,7 @@ import {
   readImage,
   readModel,
   SourceError,
+  writeImage,
 } from '../src/node.ts';
 import { writePicture } from './cli/workbench.ts';
 import { tinyModelBytes } from './fixtures/tiny-model.ts';
@@ -31,6 +34,16 @@ import { attachProfile, builtInProfile } from './image/icc-profile.ts';
 
 /** Takes an engine a while. */
 const HEART = fileURLToPath(new URL('../samples/encoded/heart.liif', import.meta.url));
+
+/** A process of its own, in which `library` is what is tested here. */
+function ownProcess(script: string, flags: readonly string[] = []) {
+  const library = JSON.stringify(new URL('../src/node.ts', import.meta.url).href);
+  const code = `const library = await import(${library});\n${script}`;
+  return spawn(process.execPath, ['--import', 'tsx', ...flags, '--input-type=module', '-e', code], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
 
 describe('the library in Node', () => {
   let folder: string;
@@ -259,14 +272,160 @@ describe('the library in Node', () => {
     const format = 'gif' as 'png';
     const asked = decodeFile(file, join(folder, 'x.png'), { format });
     await expect(asked).rejects.toThrow(
-      'Expected a format of png, jpeg, webp, avif, tiff, raw but received gif',
+      'Expected a format of png, jpeg, webp, avif, tiff, raw but received "gif"',
     );
     await expect(asked).rejects.toThrow(RequestError);
   });
 
   it.each([-1, 1.5, 257, '2'])('refuses an engine of %s threads', async (count) => {
     const threads = count as number;
-    await expect(openEngine({ threads })).rejects.toThrow(`Expected 0 to 256 threads but received ${count}`);
+    await expect(openEngine({ threads })).rejects.toThrow(
+      `Expected 0 to 256 threads but received ${JSON.stringify(count)}`,
+    );
+  });
+
+  it('names the option and the value that is wrong', async () => {
+    const wrong = (options: object) => options as { quality: number };
+    for (const [given, message] of [
+      [null, 'options: expected an object but received null'],
+      [{ quality: Object.create(null) }, 'Expected a quality of 1 to 100 but received object'],
+      [{ depth: 12 }, 'Expected a depth of 8 or 16 but received 12'],
+      [{ depth: null }, 'Expected a depth of 8 or 16 but received null'],
+      [{ targetPsnr: '1' }, 'Expected a target PSNR between 0 and 100 dB but received "1"'],
+      [{ targetPsnr: 5n }, 'Expected a target PSNR between 0 and 100 dB but received 5n'],
+      [{ sections: 'x' }, 'sections: expected an object but received "x"'],
+      [{ onProgress: 5 }, 'onProgress: expected a function but received 5'],
+      [{ signal: {} }, 'signal: expected an AbortSignal but received Object'],
+    ] as const)
+      await expect(encode(raster, wrong(given as object))).rejects.toThrow(new RequestError(message));
+    const image = await open(file);
+    for (const [request, message] of [
+      [null, 'request: expected an object but received null'],
+      [{ region: 'x' }, 'region.x: Expected a finite number but received undefined'],
+      [
+        { region: { x: 0, y: '5', width: 1, height: 1 } },
+        'region.y: Expected a finite number but received "5"',
+      ],
+      [
+        { region: { x: null, y: 0, width: 1, height: 1 } },
+        'region.x: Expected a finite number but received null',
+      ],
+      [{ scale: Symbol('x') }, 'scale: Expected a finite number but received Symbol(x)'],
+    ] as const) {
+      await expect(image.render(request as object)).rejects.toThrow(new RequestError(message));
+      expect(() => image.renderBands(request as object)).toThrow(new RequestError(message));
+    }
+    await image.close();
+    for (const [options, message] of [
+      [
+        { engine: 'nope' },
+        'Expected an engine of auto, webgpu, tensorflow, wasm, reference but received "nope"',
+      ],
+      [{ engine: 5 }, 'but received 5'],
+      [{ model: null }, 'but received null'],
+      [null, 'options: expected an object but received null'],
+    ] as const) {
+      await expect(openEngine(options as object)).rejects.toThrow(RequestError);
+      await expect(openEngine(options as object)).rejects.toThrow(message);
+    }
+  });
+
+  it('refuses what is no picture, wherever one is asked for', async () => {
+    const five = { ...raster, channels: 5, data: new Uint8Array(40 * 24 * 5) } as unknown as Raster;
+    const none = { ...raster, width: 0, height: 0, data: new Uint8Array(0) };
+    const text = { ...raster, width: '40' } as unknown as Raster;
+    for (const [picture, message] of [
+      [null as unknown as Raster, 'but received null'],
+      [five, 'Expected 1 to 4 channels but received 5'],
+      [none, 'but received 0'],
+      [text, 'but received "40"'],
+      [
+        { ...raster, data: raster.data.subarray(1) },
+        'Expected 2880 samples for 40 x 24 x 3 but received 2879',
+      ],
+    ] as const)
+      for (const call of [
+        async () => psnr(picture, raster),
+        async () => msSsim(raster, picture),
+        () => formatImage(picture, 'png'),
+        () => encode(picture),
+      ]) {
+        await expect(call()).rejects.toThrow(RequestError);
+        await expect(call()).rejects.toThrow(message);
+      }
+  });
+
+  it('takes file: URLs in place of paths, also as text, for what it reads and what it writes', async () => {
+    const urlOf = (name: string) => pathToFileURL(join(folder, name));
+    await encodeFile(pathToFileURL(photo).href, urlOf('by-url.liif'));
+    expect(new Uint8Array(await readFile(join(folder, 'by-url.liif')))).toEqual(bytes);
+    await decodeFile(urlOf('by-url.liif').href, urlOf('by url.png'));
+    const { raster: read } = await readImage(urlOf('by url.png').href);
+    expect(read).toEqual(await decode(bytes));
+    await writeImage(read, urlOf('again.png').href);
+    expect((await readImage(join(folder, 'again.png'))).raster).toEqual(read);
+    const own = urlOf('by-url.liif').href;
+    await expect(decodeFile(own, join(folder, 'by-url.liif'), { format: 'raw' })).rejects.toThrow(
+      'is the input',
+    );
+    for (const output of [undefined, 5, new URL('https://example.org/a.png')]) {
+      const path = output as unknown as string;
+      await expect(encodeFile(raster, path)).rejects.toThrow(RequestError);
+      await expect(decodeFile(bytes, path)).rejects.toThrow(RequestError);
+      await expect(writeImage(raster, path)).rejects.toThrow(RequestError);
+    }
+    await expect(decodeFile(bytes, undefined as unknown as string)).rejects.toThrow(
+      'path: expected a path or a file: URL but received undefined',
+    );
+  });
+
+  it('looks at options, and at where it is to write, before it reads anything', async () => {
+    const none = join(folder, 'none');
+    const quality = 500;
+    await expect(encode(none, { quality })).rejects.toThrow(
+      'Expected a quality of 1 to 100 but received 500',
+    );
+    await expect(encodeFile(none, join(folder, 'x.liif'), { quality })).rejects.toThrow('Expected a quality');
+    await expect(encodeFile(none, join(folder, 'no', 'x.liif'))).rejects.toThrow(OutputError);
+    await expect(decodeFile(none, join(folder, 'x.bmp'))).rejects.toThrow('the ending names no format');
+    await expect(decodeFile(none, join(folder, 'x.png'), { quality: 50 })).rejects.toThrow('has no quality');
+    await expect(decodeFile(none, join(folder, 'x.jpg'), { quality })).rejects.toThrow('Expected a quality');
+    expect((await readdir(folder)).filter((name) => /partial|^x/.test(name))).toEqual([]);
+  });
+
+  it('reads options at the call, whatever becomes of them after it', async () => {
+    const wanted = { quality: 30, sections: { text: Uint8Array.of(65) } };
+    const expected = await encode(raster, wanted);
+    const options = { ...wanted, sections: { ...wanted.sections } };
+    for (const picture of [raster, photo]) {
+      const encoded = encode(picture, options);
+      Object.assign(options, { quality: 90, keepHiddenColors: true });
+      Object.assign(options.sections, { text: Uint8Array.of(66) });
+      expect(await encoded).toEqual(expected);
+      Object.assign(options, wanted, { sections: { ...wanted.sections } });
+    }
+    const region = { x: 0, y: 0, width: 8, height: 4 };
+    const asked = decode(file, { region });
+    region.width = 20;
+    expect((await asked).width).toBe(8);
+  });
+
+  it('takes null for no signal', async () => {
+    const signal = null as unknown as AbortSignal;
+    expect(await encode(photo, { signal })).toEqual(bytes);
+    const engine = await openEngine({ engine: 'wasm', threads: 1, signal });
+    expect(await encode(raster, { signal, engine })).toEqual(bytes);
+    const image = await open(bytes, { signal, engine });
+    expect(await image.render({}, { signal })).toEqual(await decode(bytes, { signal }));
+    await image.close();
+    await engine.close();
+  });
+
+  it('refuses bytes that another thread has been given', async () => {
+    const moved = bytes.slice().buffer;
+    structuredClone(moved, { transfer: [moved] });
+    await expect(decode(moved)).rejects.toThrow(RequestError);
+    await expect(readImage(moved)).rejects.toThrow('Expected bytes but received a detached ArrayBuffer');
   });
 
   it('never writes over what it reads, whatever leads there', async () => {
@@ -318,16 +477,12 @@ describe('the library in Node', () => {
   });
 
   it('lets the process end by itself, even with a picture left open', async () => {
-    const script = `
-      const { encode, open } = await import(${JSON.stringify(new URL('../src/node.ts', import.meta.url).href)});
+    const child = ownProcess(`
+      const { encode, open } = library;
       const image = await open(await encode(${JSON.stringify(photo)}), { featureCacheBytes: 2 ** 24 });
       await image.render();
       process.stdout.write(String(performance.now()));
-    `;
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
-      cwd: fileURLToPath(new URL('..', import.meta.url)),
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    `);
     let worked: number | undefined;
     child.stdout.on('data', () => {
       worked = performance.now();
@@ -335,5 +490,56 @@ describe('the library in Node', () => {
     const code = await new Promise((resolve) => child.on('close', resolve));
     expect(code).toBe(0);
     expect(performance.now() - worked!).toBeLessThan(20_000);
+  });
+
+  it('decodes into memory where sharp cannot be loaded, and says so where it is needed', async () => {
+    const hooks = new URL('./fixtures/without-sharp.mjs', import.meta.url).href;
+    const child = ownProcess(
+      `
+      const { width } = await library.decode(${JSON.stringify(file)});
+      const errors = [
+        await library.readImage(${JSON.stringify(photo)}).catch((error) => error),
+        await library.formatImage(await library.decode(${JSON.stringify(file)}), 'png').catch((error) => error),
+      ];
+      process.stdout.write(JSON.stringify([width, ...errors.map(({ _tag, message }) => [_tag, message])]));
+    `,
+      ['--import', hooks],
+    );
+    let text = '';
+    child.stdout.on('data', (part) => {
+      text += part;
+    });
+    await new Promise((resolve) => child.on('close', resolve));
+    const missing = ['EngineError', 'Not installed as it should be: no library of sharp:\n- install it'];
+    expect(JSON.parse(text)).toEqual([40, missing, missing]);
+  });
+
+  it('stops while the engine opens, which goes on for whoever calls next', async () => {
+    // The weights have not come before they are read, whatever else takes its time.
+    const child = ownProcess(`
+      const [path, fs] = [${JSON.stringify(file)}, (await import('node:fs')).default];
+      const { promises } = fs;
+      const { readFile } = promises;
+      let go;
+      const held = new Promise((resolve) => { go = resolve; });
+      promises.readFile = async (name, ...rest) => {
+        if (/safetensors/.test(String(name))) await held;
+        return readFile(name, ...rest);
+      };
+      (await import('node:module')).syncBuiltinESMExports();
+      const controller = new AbortController();
+      const stopped = library.decode(path, { signal: controller.signal }).catch((error) => error);
+      setTimeout(() => controller.abort('enough'), 50);
+      const reason = await stopped;
+      go();
+      const { width } = await library.decode(path);
+      process.stdout.write(reason + ' ' + width);
+    `);
+    let text = '';
+    child.stdout.on('data', (part) => {
+      text += part;
+    });
+    await new Promise((resolve) => child.on('close', resolve));
+    expect(text).toBe('enough 40');
   });
 });

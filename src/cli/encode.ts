@@ -2,6 +2,8 @@ import { existsSync, statSync } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { Command, Option } from 'commander';
+// Needed in any case: where it is missing, nothing is begun.
+import 'sharp';
 import { MEASURES, type Measure } from '../analysis/sample-errors.ts';
 import { MemorySink } from '../container/write.ts';
 import { type AncillarySections, DEFAULT_QUALITY, type EncodeOptions, encodeImageTo } from '../encode.ts';

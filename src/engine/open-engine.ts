@@ -1,4 +1,5 @@
-import { EngineError, isLiifError, RequestError } from '../errors.ts';
+import { EngineError, isLiifError, RequestError, shown } from '../errors.ts';
+import { givenOptions } from '../given.ts';
 import type { Model } from '../network/model.ts';
 import { type ChoiceMemory, chooseEngine } from './auto.ts';
 import type { Engine, EngineName } from './engine.ts';
@@ -90,15 +91,25 @@ const MAX_THREADS = 256;
 /** What `engine` may be. */
 export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES.map(({ name }) => name)];
 
+/** `givenOptions` for an engine, whose name and threads are checked. */
+export function givenEngineOptions<T extends OpenEngineOptions>(given: T): T {
+  const options = givenOptions(given);
+  const { engine = 'auto', threads } = options;
+  if (!ENGINE_CHOICES.includes(engine))
+    throw new RequestError(
+      `Expected an engine of ${ENGINE_CHOICES.join(', ')} but received ${shown(engine)}`,
+    );
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= MAX_THREADS))
+    throw new RequestError(`Expected 0 to ${MAX_THREADS} threads but received ${shown(threads)}`);
+  return options;
+}
+
 /**
  * Opens the engine that is named, or chooses one. Rejects with UnsupportedError or EngineError, saying why, when it cannot run here, and with
- * RequestError when it is not exact and has to be, or for a number of threads that is none. Instead of `webgpu` it opens wasm, with a warning, where there is no graphics device.
+ * RequestError when it is not exact and has to be, or for a name or a number of threads that is none. Instead of `webgpu` it opens wasm, with a warning, where there is no graphics device.
  */
 export async function openEngine(model: Model, options: OpenEngineOptions = {}): Promise<Engine> {
-  const { engine = 'auto', mustBeExact = false, memory, ...rest } = options;
-  const { threads } = rest;
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= MAX_THREADS))
-    throw new RequestError(`Expected 0 to ${MAX_THREADS} threads but received ${threads}`);
+  const { engine = 'auto', mustBeExact = false, memory, ...rest } = givenEngineOptions(options);
   if (engine === 'auto') return chooseEngine(ENGINES, model, rest, memory);
   const entry = entryOf(engine);
   if (mustBeExact && !entry.exact)

@@ -1,3 +1,5 @@
+import { shown } from '../errors.ts';
+
 /** An exact fraction; the denominator is positive. Positions past z = 60 need more than a double holds. */
 export interface Rational {
   readonly numerator: bigint;
@@ -10,13 +12,13 @@ export type Exact = number | bigint | Rational;
 /** The exact value of a finite double, of a bigint, or a fraction brought to a positive denominator. Throws RangeError otherwise. */
 export function toRational(value: Exact): Rational {
   if (typeof value === 'bigint') return { numerator: value, denominator: 1n };
-  if (typeof value === 'object') {
+  if (typeof value === 'object' && value !== null) {
     if (typeof value.numerator !== 'bigint' || typeof value.denominator !== 'bigint')
       throw new RangeError('a fraction is of two bigints');
     if (value.denominator === 0n) throw new RangeError('a fraction with denominator 0');
     return value.denominator > 0n ? value : { numerator: -value.numerator, denominator: -value.denominator };
   }
-  if (!Number.isFinite(value)) throw new RangeError(`Expected a finite number but received ${value}`);
+  if (!Number.isFinite(value)) throw new RangeError(`Expected a finite number but received ${shown(value)}`);
   let numerator = value;
   let shift = 0n;
   while (!Number.isInteger(numerator)) {

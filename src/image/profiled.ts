@@ -1,7 +1,8 @@
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, type Shaper, shaperOf, tagsOf } from './icc.ts';
 import { isGray } from './sample-types.ts';
+import { loadSharp } from './sharp.ts';
 import { isDisplayP3, isKnown, type StatedColors } from './stated-colors.ts';
 import { inTurns } from './turns.ts';
 
@@ -67,6 +68,7 @@ export function profileOf(colorSpace: ColorSpace = 'srgb'): Promise<Uint8Array> 
 /** One that libvips carries. */
 async function carried(name: string): Promise<Uint8Array> {
   const pixel = { create: { width: 1, height: 1, channels: 3, background: '#000' } } as const;
+  const sharp = await loadSharp();
   const { icc } = await sharp(await sharp(pixel).withIccProfile(name).png().toBuffer()).metadata();
   return icc!;
 }

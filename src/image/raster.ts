@@ -1,5 +1,6 @@
-import type { ColorSpace } from '../color-space.ts';
-import { kindOf, RequestError } from '../errors.ts';
+import { type ColorSpace, expectColorSpace } from '../color-space.ts';
+import { kindOf, RequestError, shown } from '../errors.ts';
+import { expectObject } from '../given.ts';
 
 /** 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha. */
 export type Channels = 1 | 2 | 3 | 4;
@@ -65,4 +66,35 @@ export function expectSamples(data: unknown): void {
 /** Bits per sample. */
 export function depthOf(raster: Raster): 8 | 16 {
   return raster.data instanceof Uint16Array ? 16 : 8;
+}
+
+/** Throws RequestError for what is no picture. */
+export function expectShape(
+  shape: Pick<Raster, 'width' | 'height' | 'channels' | 'colorSpace'>,
+  maxSide?: number,
+): void {
+  expectObject(shape, 'picture');
+  const { width, height, channels, colorSpace } = shape;
+  for (const [name, side] of [
+    ['width', width],
+    ['height', height],
+  ] as const)
+    if (!(Number.isInteger(side) && side >= 1 && side <= (maxSide ?? side)))
+      throw new RequestError(
+        `Expected a raster ${name} of ${maxSide ? `1 to ${maxSide}` : 'at least 1'} but received ${shown(side)}`,
+      );
+  if (![1, 2, 3, 4].includes(channels))
+    throw new RequestError(`Expected 1 to 4 channels but received ${shown(channels)}`);
+  if (colorSpace !== undefined) expectColorSpace(colorSpace);
+}
+
+/** Throws RequestError for what is no picture, and unless it has as many samples as its shape wants. */
+export function expectRaster(raster: Raster, maxSide?: number): void {
+  expectShape(raster, maxSide);
+  const { width, height, channels, data } = raster;
+  expectSamples(data);
+  if (data.length !== width * height * channels)
+    throw new RequestError(
+      `Expected ${width * height * channels} samples for ${width} x ${height} x ${channels} but received ${data.length}`,
+    );
 }

@@ -1,8 +1,9 @@
 import { constants } from 'node:buffer';
 import { access, constants as modes, readFile, stat } from 'node:fs/promises';
-import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
-import { pathOfFileUrl } from '../file-url.ts';
+import { pathOf } from '../file-url.ts';
+import { bytesOfBuffer, givenOptions } from '../given.ts';
 import { ImageError } from './errors.ts';
 import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
@@ -12,6 +13,7 @@ import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import { depthOf, type Raster } from './raster.ts';
 import { hasDefinedRange, isGray } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
+import { loadSharp } from './sharp.ts';
 import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
 import { uprightXmp } from './xmp.ts';
@@ -66,9 +68,11 @@ const MOST_PNG_BYTES = 1032;
  * nothing that lies beside it. Rejects with SourceError (no
  * such file), UnsupportedError (no format that sharp reads, or too large), ImageError, or the signal's reason.
  */
-export async function readImage(image: ImageInput, options: ReadOptions = {}): Promise<ReadImage> {
+export async function readImage(image: ImageInput, given: ReadOptions = {}): Promise<ReadImage> {
+  const options = givenOptions(given);
   const { signal } = options;
   signal?.throwIfAborted();
+  const sharp = await loadSharp();
   let input = await pathOrBytes(image);
   const name = options.name ?? (typeof input === 'string' ? input : 'the image');
   if (typeof input === 'string') await checkFile(input);
@@ -220,16 +224,17 @@ function metadataOf({ icc, exif, xmp, orientation = 1, format }: Metadata): Imag
 
 async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
   if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
-  if (image instanceof ArrayBuffer) return new Uint8Array(image);
+  if (image instanceof ArrayBuffer) return bytesOfBuffer(image);
   const [remote] = typeof image === 'string' ? (/^https?:(?=\/\/)/i.exec(image) ?? []) : [];
   if (remote) throw notFetched(remote);
-  if (typeof image === 'string' || image instanceof Uint8Array) return image;
+  if (typeof image === 'string') return pathOf(image);
+  if (image instanceof Uint8Array) return image;
   if (!(image instanceof URL))
     throw new RequestError(
       `Expected an image as a path, URL, Uint8Array, ArrayBuffer or Blob but received ${kindOf(image)}`,
     );
   if (image.protocol !== 'file:') throw notFetched(image.protocol);
-  return pathOfFileUrl(image);
+  return pathOf(image);
 }
 
 function notFetched(protocol: string): RequestError {

@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { RequestError } from '../errors.ts';
-import { pathOfFileUrl } from '../file-url.ts';
+import { pathOf } from '../file-url.ts';
 
 /** Whether two paths lead to one file that exists. */
 export async function isSameFile(a: string, b: string): Promise<boolean> {
@@ -13,7 +13,7 @@ export async function isSameFile(a: string, b: string): Promise<boolean> {
 
 /** Rejects with RequestError where `input` is a file, and `output` leads to it: nothing is written over what it is made from. */
 export async function expectOther(input: unknown, output: string): Promise<void> {
-  const path = input instanceof URL && input.protocol === 'file:' ? pathOfFileUrl(input) : input;
-  if (typeof path === 'string' && (await isSameFile(path, output)))
+  const isPlace = typeof input === 'string' || (input instanceof URL && input.protocol === 'file:');
+  if (isPlace && (await isSameFile(pathOf(input), output)))
     throw new RequestError(`${output}: is the input; name another file`);
 }

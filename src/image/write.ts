@@ -1,13 +1,24 @@
 import { tmpdir } from 'node:os';
 import { dirname, extname } from 'node:path';
 import type { Writable } from 'node:stream';
-import sharp, { type Sharp } from 'sharp';
-import { type ColorSpace, expectColorSpace } from '../color-space.ts';
-import { RequestError } from '../errors.ts';
+import type { Sharp } from 'sharp';
+import type { ColorSpace } from '../color-space.ts';
+import { RequestError, shown } from '../errors.ts';
+import { pathOf } from '../file-url.ts';
+import { expectListener, expectObject, givenOptions } from '../given.ts';
 import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
 import { OutputError } from './errors.ts';
 import { profileOf } from './profiled.ts';
-import { type Channels, depthOf, expectSamples, hasAlpha, type Raster } from './raster.ts';
+import {
+  type Channels,
+  depthOf,
+  expectRaster,
+  expectSamples,
+  expectShape,
+  hasAlpha,
+  type Raster,
+} from './raster.ts';
+import { loadSharp } from './sharp.ts';
 import { tiffHeader } from './tiff.ts';
 import { toSrgb } from './to-srgb.ts';
 
@@ -75,6 +86,19 @@ export function formatOfPath(path: string): ImageFormat | undefined {
   return IMAGE_FORMATS.find((format) => FORMATS[format].endings.includes(ending));
 }
 
+/** The format of a file, named or by its ending, which can have this quality. Throws RequestError. */
+export function formatFor(
+  path: string,
+  { format = formatOfPath(path), quality }: Pick<WriteOptions, 'format' | 'quality'>,
+): ImageFormat {
+  if (format === undefined)
+    throw new RequestError(
+      `${path}: the ending names no format that can be written; use ${IMAGE_FORMATS.map((f) => FORMATS[f].endings[0]).join(', ')} or give the format`,
+    );
+  checkQuality(format, quality);
+  return format;
+}
+
 /** Bits a sample that a format can hold, the larger last. Throws RequestError for what is no format. */
 export function depthsOf(format: ImageFormat): readonly (8 | 16)[] {
   return factsOf(format).depths;
@@ -83,7 +107,7 @@ export function depthsOf(format: ImageFormat): readonly (8 | 16)[] {
 /** Throws RequestError for a name that is no format: TypeScript refuses it, JavaScript does not. */
 function factsOf(format: ImageFormat): FormatFacts {
   if (!IMAGE_FORMATS.includes(format))
-    throw new RequestError(`Expected a format of ${IMAGE_FORMATS.join(', ')} but received ${format}`);
+    throw new RequestError(`Expected a format of ${IMAGE_FORMATS.join(', ')} but received ${shown(format)}`);
   return FORMATS[format];
 }
 
@@ -94,15 +118,13 @@ function factsOf(format: ImageFormat): FormatFacts {
  */
 export async function writeImage(
   image: Raster | ImageBands,
-  path: string,
-  options: WriteOptions = {},
+  place: string | URL,
+  given: WriteOptions = {},
 ): Promise<WriteSummary> {
+  const path = pathOf(place);
+  const options = givenWriteOptions(given);
   const bands = asBands(image, options);
-  const format = options.format ?? formatOfPath(path);
-  if (format === undefined)
-    throw new RequestError(
-      `${path}: the ending names no format that can be written; use ${IMAGE_FORMATS.map((f) => FORMATS[f].endings[0]).join(', ')} or give the format`,
-    );
+  const format = formatFor(path, options);
   checkWrite(bands, format, options);
   const { bytes } = await writeAtomically(path, async (file) => {
     if (format === 'raw') {
@@ -119,8 +141,9 @@ export async function writeImage(
 export async function formatImage(
   image: Raster | ImageBands,
   format: ImageFormat,
-  options: WriteOptions = {},
+  given: WriteOptions = {},
 ): Promise<Uint8Array> {
+  const options = givenWriteOptions(given);
   const bands = asBands(image, options);
   checkWrite(bands, format, options);
   if (format === 'raw') {
@@ -140,8 +163,9 @@ export async function writeImageTo(
   image: Raster | ImageBands,
   stream: Writable,
   format: ImageFormat,
-  options: WriteOptions = {},
+  given: WriteOptions = {},
 ): Promise<WriteSummary> {
+  const options = givenWriteOptions(given);
   const bands = asBands(image, options);
   checkWrite(bands, format, options);
   let bytes = 0;
@@ -180,14 +204,14 @@ async function withSharp<T>(
       bytes.set(bytesOf(band), offset);
       offset += band.data.byteLength;
     }
-    return run(pipelineOf(bytes, image, format, options), finish, name, options);
+    return run(await pipelineOf(bytes, image, format, options), finish, name, options);
   }
   // Beside the output, where there is room for large files; temporary folders are often in memory.
   const file = await AtomicFile.temporary(folder);
   try {
     await file.write(header);
     for await (const band of inOrder(image, options.signal)) await file.write(bytesOf(band));
-    return await run(pipelineOf(file.temporary, image, format, options), finish, name, options);
+    return await run(await pipelineOf(file.temporary, image, format, options), finish, name, options);
   } finally {
     await file.abort(); // never meant to stay
   }
@@ -210,15 +234,16 @@ async function run<T>(
   }
 }
 
-function pipelineOf(
+async function pipelineOf(
   tiff: Uint8Array | string,
   { width, height, channels, depth }: ImageBands,
   format: Exclude<ImageFormat, 'raw'>,
   { onWarning, ...options }: WriteOptions,
-): Sharp {
+): Promise<Sharp> {
   const gray = channels <= 2;
   const quality = options.quality ?? FORMATS[format].quality;
   // Kept, the profile of the input is attached to the output and nothing is converted.
+  const sharp = await loadSharp();
   const pipeline = sharp(tiff, { limitInputPixels: false, unlimited: true })
     .keepIccProfile()
     .toColorspace(depth === 16 ? (gray ? 'grey16' : 'rgb16') : gray ? 'b-w' : 'srgb');
@@ -244,13 +269,10 @@ function pipelineOf(
   }
 }
 
-function checkWrite(
-  { width, height, depth, colorSpace }: ImageBands,
-  format: ImageFormat,
-  options: WriteOptions,
-): void {
+function checkWrite(image: ImageBands, format: ImageFormat, { quality }: WriteOptions): void {
   const facts = factsOf(format);
-  if (colorSpace !== undefined) expectColorSpace(colorSpace);
+  expectShape(image);
+  const { width, height, depth } = image;
   if (!facts.depths.includes(depth))
     throw new RequestError(
       `${facts.title} holds 8 bits a sample, not ${depth}; ask for depth 8, or write PNG, TIFF or raw`,
@@ -261,17 +283,27 @@ function checkWrite(
       `${facts.title} holds at most ${facts.maxSide} pixels on a side, not ${width} x ${height}; write ${larger.map(({ title }) => title).join(' or ')}`,
     );
   }
-  const { quality } = options;
+  checkQuality(format, quality);
+}
+
+function checkQuality(format: ImageFormat, quality: number | undefined): void {
+  const facts = factsOf(format);
   if (quality === undefined) return;
   if (facts.quality === undefined)
     throw new RequestError(`${facts.title} is lossless and has no quality; leave the quality out`);
   if (!(Number.isInteger(quality) && quality >= 1 && quality <= 100))
-    throw new RequestError(`Expected a quality of 1 to 100 but received ${quality}`);
+    throw new RequestError(`Expected a quality of 1 to 100 but received ${shown(quality)}`);
+}
+
+function givenWriteOptions(given: WriteOptions): WriteOptions {
+  expectListener(given?.onWarning, 'onWarning');
+  return givenOptions(given);
 }
 
 function asBands(image: Raster | ImageBands, options: WriteOptions): ImageBands {
+  expectObject(image, 'picture');
   if (!('bands' in image)) {
-    expectSamples(image.data);
+    expectRaster(image);
     return asBands({ ...image, depth: depthOf(image), bands: [image] }, options);
   }
   return options.srgb ? { ...image, colorSpace: 'srgb', bands: convertedBands(image) } : image;

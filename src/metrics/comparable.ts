@@ -1,8 +1,9 @@
 import { RequestError } from '../errors.ts';
-import type { Raster } from '../image/raster.ts';
+import { expectRaster, type Raster } from '../image/raster.ts';
 
-/** Throws RequestError for rasters of different sizes or color spaces. */
+/** Throws RequestError for what is no raster, and for rasters of different sizes or color spaces. */
 export function expectComparable(a: Raster, b: Raster): void {
+  for (const raster of [a, b]) expectRaster(raster);
   if (a.width !== b.width || a.height !== b.height)
     throw new RequestError(
       `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,

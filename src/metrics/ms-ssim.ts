@@ -24,7 +24,8 @@ export interface MsSsim {
  * Multi-scale structural similarity of the channels as they show, averaged over them: colors multiplied by alpha, and alpha itself, which counts where anything in one
  * of both is not opaque; a raster without alpha is opaque. Windows lie inside the picture, scales are
  * means of 2x2, as in pytorch-msssim, by which learned codecs are compared (there an odd side gets a line of zeros first). 16 bits count
- * as 255/65535 each. Throws RequestError when the sizes or color spaces differ or a side is under 11 pixels.
+ * as 255/65535 each. Computed at once, some hundred milliseconds for a megapixel, while everything else
+ * waits: of large pictures in a worker. Throws RequestError when the sizes or color spaces differ or a side is under 11 pixels.
  */
 export function msSsim(a: Raster, b: Raster): MsSsim {
   expectComparable(a, b);

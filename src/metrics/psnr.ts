@@ -4,7 +4,7 @@ import { expectComparable } from './comparable.ts';
 /**
  * Peak signal-to-noise ratio in dB over all samples of both rasters as they show: colors multiplied by alpha, and alpha itself, which counts where anything in one of
  * them is not opaque; a raster without alpha is opaque. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity
- * for equal pictures. Throws RequestError when the sizes or color spaces differ.
+ * for equal pictures. Computed at once, while everything else waits: of large pictures in a worker. Throws RequestError when the sizes or color spaces differ.
  */
 export function psnr(a: Raster, b: Raster): number {
   expectComparable(a, b);

@@ -1,5 +1,6 @@
 import { kindOf, RequestError } from '../errors.ts';
-import { pathOfFileUrl } from '../file-url.ts';
+import { pathOf } from '../file-url.ts';
+import { bytesOfBuffer } from '../given.ts';
 import { blobSource } from './blob-source.ts';
 import { fileSource } from './file-source.ts';
 import { httpSource } from './http-source.ts';
@@ -12,15 +13,14 @@ export type SourceInput = string | URL | Uint8Array | ArrayBuffer | Blob | Sourc
 /** Rejects with SourceError where there is no such file, with RequestError for other kinds of URL, and what is none of these. Nothing is read yet. */
 export async function openSource(input: SourceInput): Promise<Source> {
   if (input instanceof Uint8Array) return memorySource(input);
-  if (input instanceof ArrayBuffer) return memorySource(new Uint8Array(input));
+  if (input instanceof ArrayBuffer) return memorySource(bytesOfBuffer(input));
   if (input instanceof Blob) return blobSource(input);
   if (typeof input !== 'string' && !(input instanceof URL)) return expectSource(input);
   const text = String(input);
   if (/^https?:\/\//i.test(text)) return httpSource(text);
-  if (typeof input === 'string') return fileSource(input);
-  if (input.protocol !== 'file:')
+  if (typeof input !== 'string' && input.protocol !== 'file:')
     throw new RequestError(`Expected a URL of file:, http: or https: but received ${input.protocol}`);
-  return fileSource(pathOfFileUrl(input));
+  return fileSource(pathOf(input));
 }
 
 function expectSource(input: Source): Source {

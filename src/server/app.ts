@@ -4,6 +4,7 @@ import express, { type Express } from 'express';
 import { type Logger, pino } from 'pino';
 import type { Engine } from '../engine/engine.ts';
 import { kindOf, RequestError } from '../errors.ts';
+import { expectListener, expectObject, refuse } from '../given.ts';
 import { type Config, type ConfigInput, checkConfig } from './config.ts';
 import { errorAnswer } from './http/error-answer.ts';
 import { optionsAnswer } from './http/methods.ts';
@@ -49,10 +50,14 @@ export type LiifApp = Express & {
 
 /** The settings in force and the log, apart from what else the options hold. Throws RequestError on settings that are none, and on roots that are no list. */
 export function checkOptions(options: AppOptions) {
+  expectObject(options, 'options');
   const { roots, openEngine, logger, credentials, viewer, ...input } = options;
   // A string has letters.
   if (!Array.isArray(roots))
     throw new RequestError(`Expected roots as a list of directories and files but received ${kindOf(roots)}`);
+  for (const root of roots)
+    if (typeof root !== 'string') refuse('roots', 'paths of directories and files', root);
+  expectListener(openEngine, 'openEngine');
   const config = checkConfig(input);
   const log = logger ?? pino({ level: config.logLevel }, standardOutput());
   return { roots, openEngine, credentials, viewer, config, log };

@@ -153,7 +153,7 @@ describe('writeImage', () => {
   it('refuses colors of a space that it does not know', async () => {
     const raster = { ...picture(3, 8), colorSpace: 'rec2020' } as unknown as Raster;
     await expect(formatImage(raster, 'png')).rejects.toThrow(
-      'color space of srgb or display-p3 but received rec2020',
+      'color space of srgb or display-p3 but received "rec2020"',
     );
   });
 

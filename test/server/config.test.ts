@@ -47,6 +47,13 @@ describe('settings', () => {
     for (const roots of ['photos', undefined])
       await expect(createApp({ roots } as never)).rejects.toThrow(RequestError);
     await expect(createApp({ roots: 'photos' } as never)).rejects.toThrow(/list .* received String/);
+    for (const [options, message] of [
+      [undefined, 'options: expected an object but received undefined'],
+      [{ roots: [5] }, 'roots: expected paths of directories and files but received 5'],
+      [{ roots: [new URL('file:///tmp')] }, 'but received URL'],
+      [{ roots: ['.'], openEngine: 5 }, 'openEngine: expected a function but received 5'],
+    ] as const)
+      await expect(createApp(options as never)).rejects.toThrow(message);
   });
 
   it.each([

@@ -5,6 +5,27 @@ import { createApp } from '../../src/server/index.ts';
 import { listen } from '../../src/server/listen.ts';
 import { afterThisFile, ask, directoryOf, encoded, picture, testEngine } from './server-fixture.ts';
 
+it('pictures are part of hosts that are no Express, which say what they are mounted at, and may have set a status of their own', async () => {
+  const directory = await directoryOf({ 'a.liif': await encoded(picture(60, 40)) });
+  const pictures = await createApp({ roots: [directory], openEngine: testEngine, logLevel: 'silent' });
+  afterThisFile(() => pictures.close());
+  const server = createServer((request, response) => {
+    response.statusCode = 404;
+    const [originalUrl, baseUrl] = [request.url!, '/pictures'];
+    Object.assign(request, { originalUrl, baseUrl, url: originalUrl.slice(baseUrl.length) });
+    pictures(request, response);
+  });
+  const port = await listen(server, 'port', { port: 0, host: '127.0.0.1' });
+  afterThisFile(() => server.close());
+  const url = `http://127.0.0.1:${port}`;
+  expect((await ask(url, '/pictures/a/0/0/0.png')).status).toBe(200);
+  expect((await ask(url, '/pictures/ready')).status).toBe(200);
+  const { status, json } = await ask(url, '/pictures/iiif/3/a/info.json');
+  expect(status).toBe(200);
+  expect(json().id).toBe(`${url}/pictures/iiif/3/a`);
+  expect((await ask(url, '/pictures/nothing')).status).toBe(404);
+});
+
 it('pictures behind their gate are part of a site as they are without it', async () => {
   const directory = await directoryOf({ 'a.liif': await encoded(picture(60, 40)) });
   const pictures = await createApp({ roots: [directory], openEngine: testEngine, logLevel: 'silent' });

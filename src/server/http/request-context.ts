@@ -59,6 +59,8 @@ export function requestContext(
       response.destroy();
       return;
     }
+    // Koa has 404 there until something else is said.
+    response.statusCode = 200;
     onAnswerOver(request, response, over);
     response.set({
       'Access-Control-Allow-Origin': allowOrigin,
