@@ -1,3 +1,4 @@
+import { sourceLink } from '../src/cli/source-link.ts';
 import type { ListedPicture } from '../src/cli/viewer.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
@@ -65,7 +66,7 @@ function item(picture: ListedPicture): HTMLElement {
     {},
     element(
       'a',
-      { attributes: { href: `?src=${encodeURIComponent(picture.file)}` } },
+      { attributes: { href: sourceLink(picture.file) } },
       element('span', { class: 'name', text: name, attributes: { dir: 'auto', title: name } }),
       element('span', { class: 'facts', text: factsOf({ ...picture, kind: 'liif' }) }),
     ),

@@ -25,6 +25,7 @@ import { modelsOption } from './engine.ts';
 import { expandInputs } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { naming } from './several.ts';
+import { sourceLink } from './source-link.ts';
 import { addOutputOptions, countText, type OutputOptions, Terminal, valueText } from './terminal.ts';
 
 const EXAMPLES = `
@@ -114,7 +115,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     if (cause instanceof RequestError || cause instanceof SourceError) throw cause;
     throw new OutputError(`${output}: cannot be written: ${(cause as Error).message}`, { cause });
   }
-  const lines = pictures.map(({ file }) => `  ?src=${encodeURIComponent(file)}`);
+  const lines = pictures.map(({ file }) => `  ${sourceLink(file)}`);
   const text = [
     `${valueText(output)}: viewer, weights and ${countText(pictures.length, 'picture')} for a static host`,
     ...lines,

@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { folderOf, readBytes, type StaticHost, startStaticHost } from '../browser/chromium.ts';
+import { directoryOf } from '../server/server-fixture.ts';
+import { builtViewer, MISSING, openPage } from './browser.ts';
+import { isDecoded } from './decoded-tiles.ts';
+
+const there = MISSING === undefined;
+const viewer = there ? await builtViewer() : '';
+const liif = await readBytes('format-spec/vectors/valid/released-photograph.liif');
+
+const hosts: StaticHost[] = [];
+afterAll(() => {
+  for (const host of hosts) host.close();
+});
+
+/** A site as `liif viewer` writes it, of pictures of these names. */
+async function siteOf(names: readonly string[]): Promise<StaticHost> {
+  const page = await readFile(join(viewer, 'index.html'), 'utf8');
+  const pictures = names.map((file) => ({ file, width: 60, height: 44, bytes: liif.length, quality: 90 }));
+  const list = JSON.stringify({ version: 1, pictures });
+  const files = new Map([
+    ['index.html', Buffer.from(page.replace('<html ', '<html data-host="files" '))],
+    ['pictures.json', Buffer.from(list)],
+  ]);
+  const folder = await directoryOf(Object.fromEntries(names.map((name) => [name, liif])));
+  const host = await startStaticHost(files, { '/model': folderOf('src/model'), '/': viewer, '': folder });
+  hosts.push(host);
+  return host;
+}
+
+describe.skipIf(!there)(`the first page of a host of files${MISSING ? ` (${MISSING})` : ''}`, () => {
+  it('opens pictures whose names are special in addresses', async () => {
+    const names = [' lead', '%41 50%', 'C\\d', 'Müller & Söhne #1?', 'inv:4711', 'plain'];
+    const host = await siteOf(names.map((name) => `${name}.liif`));
+    const page = await openPage();
+    for (const name of names) {
+      await page.goto(host.url);
+      await page.locator('.start-list a').nth(names.indexOf(name)).click();
+      await page.waitForFunction(isDecoded);
+      expect(await page.title()).toBe(`${name.trim()} – liif`);
+    }
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+});
