@@ -20,10 +20,13 @@ export interface InternalLevel {
 }
 
 export interface GridLayerInternals {
+  /** None before the layer is added to a map for the first time. */
   _tiles: Record<string, InternalTile>;
   _levels: Record<string, InternalLevel>;
   _level?: InternalLevel;
   _tileZoom: number | undefined;
+  /** What `isLoading()` tells. */
+  _loading?: boolean;
   _removeTile(key: string): void;
   _clampZoom(zoom: number): number;
   _tileCoordsToKey(coords: { x: number; y: number; z: number }): string;

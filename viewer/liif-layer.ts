@@ -37,6 +37,7 @@ export interface LiifLayerOptions extends Omit<GridLayerOptions, 'tileSize'> {
  * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
  * `boundsIn` tells where the picture lies. Beyond zoom 44, give the map the layer's `crs` and a DeepView. Tiles that fail say so, in the element's text, and are asked for again after a
  * growing time, and when the network is back; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
+ * `tileerror` has a TileError and comes with each failure; `load` comes, and `isLoading()` is false, when all tiles are there or have been given up, which permanent failures are at once.
  */
 export class LiifLayer extends GridLayer {
   readonly origin: FloatingOrigin;
@@ -70,17 +71,20 @@ export class LiifLayer extends GridLayer {
       ask: (tile, signal) => this.#ask(tile, signal),
       distance: (tile) => this.#distance(tile),
       onStatus: () => this.fire('tilestatus', this.status),
+      onFailure: ({ element: tile, coords }, error) => {
+        this.fire('tileerror', { tile, coords, error });
+        this.#tellLoading();
+      },
     });
     this.on('tileloadstart', ({ tile }) => this.#edges.place(tile, internalsOf(this)._level!));
     this.on('tileunload', ({ tile }) => this.#loads.forget(tile));
   }
 
-  /** The layer of a picture of a server; `server` is the address of its root. Rejects with TileError where there is no such picture. */
+  /** The layer of a picture of a server; `server` is the address of its root. Rejects with TileError where there is no such picture, or no such server. */
   static async open(server: string, id: string, options: LiifLayerOptions = {}): Promise<LiifLayer> {
     const root = new URL(server.endsWith('/') ? server : `${server}/`, document.baseURI).href;
-    const response = await fetch(new URL(`api/images/${encodeURIComponent(id)}`, root));
-    if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
-    return new LiifLayer(new HttpTileSource(await response.json(), { server: root }), options);
+    const info = await described(id, new URL(`api/images/${encodeURIComponent(id)}`, root));
+    return new LiifLayer(new HttpTileSource(info, { server: root }), options);
   }
 
   get source(): TileSource {
@@ -97,6 +101,7 @@ export class LiifLayer extends GridLayer {
   #loadAgain(which: (tile: WantedTile) => boolean): void {
     const { _tileZoom } = internalsOf(this);
     this.#loads.again((tile) => tile.coords.z === _tileZoom && which(tile));
+    this.#tellLoading();
   }
 
   /** The coordinate system that a map of this picture needs. */
@@ -139,6 +144,7 @@ export class LiifLayer extends GridLayer {
   /** Asks for all failed tiles now. */
   retry(): void {
     this.#loads.retry();
+    this.#tellLoading();
   }
 
   /** Counts from another root tile; nothing moves on screen. For DeepView, which moves the map in the same moment. */
@@ -223,6 +229,23 @@ export class LiifLayer extends GridLayer {
     const internals = internalsOf(this);
     for (const [key, tile] of Object.entries(internals._tiles))
       if (!tile.current && !tile.loaded) internals._removeTile(key);
+    this.#tellLoading();
+  }
+
+  /** Leaflet asks here, in its own way, whether all tiles have come: it is not to wait for those that were given up. Tiles of the zoom before stay beneath them. */
+  protected _noTilesToLoad(): boolean {
+    return Object.values(internalsOf(this)._tiles ?? {}).every(
+      ({ el, loaded }) => loaded !== undefined || this.#loads.hasGivenUp(el),
+    );
+  }
+
+  /** Leaflet itself looks only when a tile has come. */
+  #tellLoading(): void {
+    const internals = internalsOf(this);
+    const loading = !this._noTilesToLoad();
+    if (loading === (internals._loading ?? false)) return;
+    internals._loading = loading;
+    this.fire(loading ? 'loading' : 'load');
   }
 
   /** Leaflet calls this when the zoom of tiles changes: those of the old one that have not come are no longer wanted. */
@@ -294,6 +317,19 @@ export class LiifLayer extends GridLayer {
     const overlaps = event.type === 'zoomanim' && !this.#source.alpha;
     this.getContainer()?.style.setProperty('--liif-overlap', overlaps ? '1px' : '0px');
   }
+}
+
+/** What a server tells of a picture. Rejects with TileError. */
+async function described(id: string, address: URL): Promise<ConstructorParameters<typeof HttpTileSource>[0]> {
+  const response = await fetch(address).catch((cause) => {
+    throw new TileError('The server cannot be reached.', { cause });
+  });
+  if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
+  // A page to log in, for instance, or a list where there is no id.
+  const info = await response.json().catch(() => undefined);
+  if (typeof info?.tiles !== 'string')
+    throw new TileError(`What answers at ${address} is no picture of a tile server.`);
+  return info;
 }
 
 /** What two areas have in common; where that is nothing, the middle of the first. */

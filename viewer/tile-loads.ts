@@ -35,6 +35,8 @@ interface Load extends WantedTile {
   waiting: boolean;
   tries: number;
   failed: boolean;
+  /** It waits for `retry()`. */
+  givenUp: boolean;
   url?: string;
   timer?: ReturnType<typeof setTimeout>;
 }
@@ -46,6 +48,8 @@ export interface TileLoadsOptions {
   distance(tile: WantedTile): number;
   /** Something has changed in `status`. */
   onStatus(): void;
+  /** A tile has failed, and is not only to wait for a busy server. */
+  onFailure(tile: WantedTile, error: Error): void;
 }
 
 /** After so many failures a tile waits for `retry()`. */
@@ -91,6 +95,7 @@ export class TileLoads {
       waiting: true,
       tries: 0,
       failed: false,
+      givenUp: false,
     };
     this.#loads.set(element, load);
     this.#count(1, 0);
@@ -112,6 +117,11 @@ export class TileLoads {
     for (const load of this.#loads.values()) if (load.failed) this.#loadAnew(load);
   }
 
+  /** Whether the tile shows nothing, and is not asked for any more. */
+  hasGivenUp(element: HTMLElement): boolean {
+    return this.#loads.get(element)?.givenUp ?? false;
+  }
+
   /** The tile is out of view. */
   forget(element: HTMLElement): void {
     const load = this.#loads.get(element);
@@ -129,6 +139,7 @@ export class TileLoads {
     load.controller.abort();
     load.controller = new AbortController();
     load.tries = 0;
+    load.givenUp = false;
     void this.#load(load);
   }
 
@@ -183,7 +194,9 @@ export class TileLoads {
       load.failed = true;
       this.#count(0, 1);
     } else this.#count(0, 0);
-    if (!last) this.#loadLater(load, error);
+    if (last) load.givenUp = true;
+    else this.#loadLater(load, error);
+    this.#options.onFailure(load, error as Error);
   }
 
   #loadLater(load: Load, error: unknown): void {

@@ -69,6 +69,104 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     await page.close();
   });
 
+  it('tells of tiles that fail, and that all have come or were given up, as other layers do', async () => {
+    const page = await open();
+    await page.route('**/photo/1/0/0*', (route) => route.fulfill({ status: 404 }));
+    await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const events: string[] = [];
+      for (const name of ['loading', 'load'] as const) layer.on(name, () => events.push(name));
+      layer.on('tileload', ({ coords: { x, y, z } }) => events.push(`${z}/${x}/${y}`));
+      layer.on('tileerror', ({ coords: { x, y, z }, tile, error }) =>
+        events.push(`${z}/${x}/${y} ${error.name}: ${error.message} ${tile.textContent}`),
+      );
+      Object.assign(window, { layer, events });
+      layer.retry();
+      const map = L.map('map', { crs: L.CRS.Simple, center: [-75, 100], zoom: 1 });
+      layer.addTo(map);
+    });
+    const told = () =>
+      page.evaluate(() => {
+        const { layer, events } = window as unknown as {
+          layer: import('../../viewer/liif-layer.ts').LiifLayer;
+          events: string[];
+        };
+        return [layer.isLoading(), ...events.splice(0)];
+      });
+    const eventually = async (count: number) => {
+      await page.waitForFunction(
+        (least) => (window as unknown as { events: string[] }).events.length >= least,
+        count,
+      );
+      const [isLoading, ...events] = await told();
+      return { isLoading, first: events[0], last: events.at(-1), others: events.slice(1, -1).sort() };
+    };
+    expect(await eventually(6)).toEqual({
+      isLoading: false,
+      first: 'loading',
+      last: 'load',
+      others: ['1/0/0 TileError: The picture is no longer there. Tile failed', '1/0/1', '1/1/0', '1/1/1'],
+    });
+    // What was given up may still come.
+    await page.unroute('**/photo/1/0/0*');
+    await page.evaluate(() => {
+      (window as unknown as { layer: import('../../viewer/liif-layer.ts').LiifLayer }).layer.retry();
+    });
+    expect(await eventually(3)).toEqual({
+      isLoading: false,
+      first: 'loading',
+      last: 'load',
+      others: ['1/0/0'],
+    });
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('does not wait for tiles that went out of view before they came', async () => {
+    const page = await open();
+    await page.route('**/photo/2/0/*', () => {});
+    const isLoading = await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const layer = await liif.LiifLayer.open('/', 'photo', { keepBuffer: 0 });
+      const map = L.map('map', { crs: L.CRS.Simple, center: [-75, 100], zoom: 2 });
+      layer.addTo(map);
+      while (document.querySelectorAll('.leaflet-tile-loaded').length < 6)
+        await new Promise((go) => setTimeout(go, 20));
+      const before = layer.isLoading();
+      map.setView([-75, 300], 2, { animate: false });
+      await new Promise((go) => setTimeout(go, 500));
+      return [before, layer.isLoading()];
+    });
+    expect(isLoading).toEqual([true, false]);
+    await page.close();
+  });
+
+  it('is refused with words where there is no picture, or no server', async () => {
+    const page = await open();
+    await page.route('**/api/images/login', (route) =>
+      route.fulfill({ contentType: 'text/html', body: '<h1>login</h1>' }),
+    );
+    await page.route('**/api/images/lost', (route) => route.abort());
+    const refused = await page.evaluate(async () => {
+      const { liif } = window as unknown as LeafletWindow;
+      const tell = (error: Error) => `${error.name}: ${error.message}`;
+      const ids = ['', '.', 'login', 'lost', 'none'];
+      return Promise.all(ids.map((id) => liif.LiifLayer.open('/', id).then(() => 'a layer', tell)));
+    });
+    const root = `${server!.localUrl}api/images`;
+    const noPicture = (address: string) =>
+      `TileError: What answers at ${address} is no picture of a tile server.`;
+    expect(refused).toEqual([
+      noPicture(`${root}/`),
+      noPicture(`${root}/`),
+      noPicture(`${root}/login`),
+      'TileError: The server cannot be reached.',
+      'TileError: The server answered 404 to the picture none.',
+    ]);
+    await page.close();
+  });
+
   it('goes where a view is set while a zoom is animated, near or deep', async () => {
     const page = await open({ reducedMotion: 'no-preference' });
     const where = await page.evaluate(async () => {
