@@ -172,8 +172,9 @@ export class ViewPage {
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
     map.on('moveend', () => this.#linkSoon());
     onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
-    // Whoever comes by a link has not asked for a ring; with the first key it is there.
-    mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
+    // Whoever comes by a link has not asked for a ring; with the first key it is there. In a frame the keys may be meant for the page around it.
+    if (document.hasFocus() || window === top)
+      mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
   }
 
   /** What a link to this view holds. */

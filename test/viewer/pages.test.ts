@@ -304,6 +304,32 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it('leaves the keys to the page around it until somebody turns to it', async () => {
+    const page = await openPage();
+    await page.route('**/embed.html', (route) =>
+      route.fulfill({ contentType: 'text/html', body: '<input autofocus><p>Around it<p>' }),
+    );
+    await page.goto(`${server!.localUrl}embed.html`);
+    await page.locator('input').click();
+    await page.evaluate(() => {
+      const frame = document.createElement('iframe');
+      frame.src = 'view?id=noise';
+      frame.style.cssText = 'width:700px;height:400px';
+      document.body.append(frame);
+    });
+    const frame = page.frameLocator('iframe');
+    await frame.locator('.readout').waitFor();
+    await page.keyboard.type('cis');
+    expect(await page.locator('input').inputValue()).toBe('cis');
+    const inspect = frame.getByRole('button', { name: 'Inspect pixels' });
+    expect(await inspect.getAttribute('aria-pressed')).toBe('false');
+    await frame.locator('.map').click();
+    await page.keyboard.type('i');
+    expect(await inspect.getAttribute('aria-pressed')).toBe('true');
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('asks a host of files for nothing that it does not have', async () => {
     const page = await openPage();
     const missing: string[] = [];
