@@ -126,6 +126,9 @@ export class LiifLayer extends GridLayer {
     this.#endWatch = watchPixelRatio(() => this.#otherPixels());
     addEventListener('online', this.#retry);
     super.onAdd(map);
+    // On pages that are read from the right Chromium shifts what could be scrolled by parts of a pixel of the screen: tiles would not meet.
+    const container = map.getContainer();
+    if (getComputedStyle(container).direction === 'rtl') container.style.overflow = 'clip';
     map.on('zoomanim zoomend viewreset', this.#overlap, this);
     map.on('move', this.#placeLevels, this);
     map.on('moveend', this.#rest, this);

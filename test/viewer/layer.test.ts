@@ -1,3 +1,4 @@
+import sharp from 'sharp';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import type { LiifLayerOptions } from '../../viewer/liif-layer.ts';
 import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
@@ -139,6 +140,32 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
       return [before, layer.isLoading()];
     });
     expect(isLoading).toEqual([true, false]);
+    await page.close();
+  });
+
+  it('has no lines between its tiles on pages that are read from the right', async () => {
+    const page = await open({ deviceScaleFactor: 1.25 });
+    const create = { width: 512, height: 512, channels: 3, background: 'red' } as const;
+    const body = await sharp({ create }).png().toBuffer();
+    await page.route(/\/photo\/\d/, (route) => route.fulfill({ contentType: 'image/png', body }));
+    await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      document.documentElement.dir = 'rtl';
+      document.getElementById('map')!.style.background = '#0f0';
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const map = L.map('map', { crs: L.CRS.Simple, zoomSnap: 0, zoomControl: false, fadeAnimation: false });
+      map.attributionControl.remove();
+      map.setView([-75, 100.3], 2.6);
+      const loaded = new Promise((go) => layer.once('load', go));
+      layer.addTo(map);
+      await loaded;
+    });
+    const { data, info } = await sharp(await page.locator('#map').screenshot())
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    let others = 0;
+    for (let at = 0; at < data.length; at += info.channels) if (data[at]! < 250) others++;
+    expect(others).toBe(0);
     await page.close();
   });
 
