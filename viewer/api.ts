@@ -45,9 +45,15 @@ export class ServerError extends Error {
   }
 }
 
-/** Rejects with NoTileServer or ServerError. */
-export async function listImages(offset = 0, limit = 200, signal?: AbortSignal): Promise<ImageList> {
-  const response = await ask(`/api/images?offset=${offset}&limit=${limit}`, signal);
+/** Those with `part` in their names. Rejects with NoTileServer or ServerError. */
+export async function listImages(
+  offset = 0,
+  limit = 200,
+  signal?: AbortSignal,
+  part = '',
+): Promise<ImageList> {
+  const query = part === '' ? '' : `&q=${encodeURIComponent(part)}`;
+  const response = await ask(`/api/images?offset=${offset}&limit=${limit}${query}`, signal);
   // Static hosts say that there is no such file, or send a page for it.
   const json = response.headers.get('Content-Type')?.includes('json') ?? false;
   if (!json && (response.ok || response.status === 404 || response.status === 403)) throw new NoTileServer();

@@ -2,6 +2,7 @@ import { type ImageInfo, type ImageList, listImages, NoTileServer } from './api.
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
 import { PICTURES_TITLE, pageHeader } from './page-header.ts';
+import { searchField } from './search-field.ts';
 import { factsOf } from './shown-picture.ts';
 import { LazyThumbnails } from './thumbnail.ts';
 
@@ -9,6 +10,8 @@ import { LazyThumbnails } from './thumbnail.ts';
 const PAGE = 120;
 /** Most that the server lists at once. */
 const LISTED = 1000;
+/** After the last scrolling the entry of the history learns where it ended. */
+const NOTED_AFTER_MS = 250;
 
 /** What codes of problems say of a file; others pass. */
 const FAULTS: Readonly<Record<string, string>> = {
@@ -34,6 +37,13 @@ interface Card {
   readonly item: HTMLElement;
 }
 
+/** What the entry of the history keeps for a page that is loaded anew. */
+interface Place {
+  readonly part: string;
+  readonly listed: number;
+  readonly top: number;
+}
+
 /** All pictures of the server. While other pages are shown it keeps what it lists, and where the visitor was. */
 export class Gallery {
   readonly #options: GalleryOptions;
@@ -49,6 +59,7 @@ export class Gallery {
     attributes: { type: 'button', hidden: true },
   });
   readonly #add = element('span');
+  readonly #search = searchField((part) => void this.#find(part).catch(() => location.reload()));
   readonly #thumbnails = new LazyThumbnails();
   readonly #cards = new Map<string, Card>();
   #images: readonly ImageInfo[] = [];
@@ -57,6 +68,13 @@ export class Gallery {
   #listing: AbortController | undefined;
   #upload: boolean | undefined;
   #scroll = 0;
+  /** What names are to have in them. */
+  #part = '';
+  #noteTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #noteSoon = () => {
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = setTimeout(() => this.#note(), NOTED_AFTER_MS);
+  };
   #focused: HTMLElement | undefined;
 
   constructor(options: GalleryOptions) {
@@ -68,6 +86,7 @@ export class Gallery {
       pageHeader(
         [this.#count],
         [
+          this.#search,
           fileButton(
             'Open a file',
             { id: 'open-file', accept: '.liif', multiple: false, plain: true },
@@ -88,7 +107,32 @@ export class Gallery {
     this.#focused?.focus({ preventScroll: true });
     this.#focused = undefined;
     this.#thumbnails.start();
-    return this.refresh();
+    addEventListener('scroll', this.#noteSoon, { passive: true });
+    return this.#cards.size === 0 ? this.#restore() : this.refresh();
+  }
+
+  /** As it was before the page was loaded anew. */
+  async #restore(): Promise<ImageList | undefined> {
+    const { part, listed, top } = placeIn(history.state);
+    this.#part = part;
+    this.#search.value = part;
+    const list = await this.#list(0, Math.max(PAGE, listed));
+    if (list && this.#element.isConnected) scrollTo({ top, behavior: 'instant' });
+    return list;
+  }
+
+  #note(): void {
+    clearTimeout(this.#noteTimer);
+    const gallery: Place = { part: this.#part, listed: this.#listed, top: scrollY };
+    history.replaceState({ ...history.state, gallery }, '');
+  }
+
+  /** Lists those that have `part` in their names. Rejects with NoTileServer. */
+  async #find(part: string): Promise<void> {
+    if (part === this.#part) return;
+    this.#part = part;
+    if (await this.#list(0, PAGE)) scrollTo({ top: 0, behavior: 'instant' });
+    this.#noteSoon();
   }
 
   /** Lists anew as many as are shown. Rejects with NoTileServer. */
@@ -98,6 +142,8 @@ export class Gallery {
 
   /** Leaves the page; it can be shown again. */
   close(): void {
+    removeEventListener('scroll', this.#noteSoon);
+    clearTimeout(this.#noteTimer);
     this.#scroll = scrollY;
     const { activeElement } = document;
     if (activeElement instanceof HTMLElement && this.#element.contains(activeElement))
@@ -112,6 +158,7 @@ export class Gallery {
     if (this.#listing) return;
     const known = new Set(this.#cards.keys());
     await this.#list(this.#listed, PAGE).catch(() => {});
+    this.#noteSoon();
     // The button has gone with the last of them: who presses keys goes on with the first that is new.
     const first = [...this.#cards].find(([id]) => !known.has(id))?.[1];
     if (this.#more.hidden && document.activeElement === document.body)
@@ -128,7 +175,7 @@ export class Gallery {
       let total = Number.POSITIVE_INFINITY;
       for (let asked: number; at < Math.min(total, from + count); at += asked) {
         asked = Math.min(LISTED, from + count - at);
-        const list = await listImages(at, asked, listing.signal);
+        const list = await listImages(at, asked, listing.signal, this.#part);
         lists.push(list);
         total = list.total;
       }
@@ -177,12 +224,14 @@ export class Gallery {
     if (upload !== this.#upload) this.#add.replaceChildren(upload ? this.#uploadButton() : '');
     this.#upload = upload;
     this.#more.hidden = this.#listed >= total;
+    // Who sees all of them has no use for it.
+    this.#search.hidden = this.#part === '' && total <= PAGE;
     // An original stands behind the curtain of its picture.
     const originals = new Set(this.#images.map(({ original }) => original));
     this.#place(this.#images.filter(({ id }) => !originals.has(id)));
     const count = this.#more.hidden ? this.#cards.size : pictures - this.#failed.length;
     this.#count.textContent = count === 1 ? '1 picture' : `${count} pictures`;
-    if (total === 0) this.#grid.replaceChildren(empty(upload));
+    if (total === 0) this.#grid.replaceChildren(this.#part === '' ? empty(upload) : nothingFound());
   }
 
   /** Cards that are there already stay as they are: one of them may have the focus. */
@@ -214,6 +263,7 @@ export class Gallery {
             if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
             event.preventDefault();
             this.#focused = event.currentTarget as HTMLElement;
+            this.#note();
             this.#options.onOpen(info.id);
           },
         },
@@ -251,6 +301,15 @@ export class Gallery {
 /** Each id once: the list may have shifted between two parts of it. */
 function unlike<T extends { readonly id: string }>(entries: readonly T[]): readonly T[] {
   return [...new Map(entries.map((entry) => [entry.id, entry])).values()];
+}
+
+function placeIn(state: unknown): Place {
+  const { gallery } = (state ?? {}) as { readonly gallery?: Place };
+  return gallery ?? { part: '', listed: 0, top: 0 };
+}
+
+function nothingFound(): HTMLElement {
+  return element('li', { class: 'empty' }, element('p', { text: 'No picture has that in its name.' }));
 }
 
 function empty(upload: boolean): HTMLElement {

@@ -3,12 +3,17 @@ import type { ListedPicture } from '../src/cli/viewer.ts';
 import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
 import { pageHeader } from './page-header.ts';
+import { searchField } from './search-field.ts';
 import { factsOf } from './shown-picture.ts';
+
+/** More than are seen at once. */
+const MANY = 20;
 
 /** Where there is no tile server: pictures are opened by a link, by hand, or by dropping them. */
 export class StartPage {
   readonly #root: HTMLElement;
   readonly #list = element('ul', { class: 'start-list' });
+  readonly #search = searchField((part) => this.#find(part));
 
   constructor(root: HTMLElement, onFile: (file: File) => void) {
     this.#root = root;
@@ -17,7 +22,7 @@ export class StartPage {
       element(
         'div',
         { class: 'gallery' },
-        pageHeader(),
+        pageHeader([], [this.#search]),
         element(
           'main',
           { class: 'start' },
@@ -49,14 +54,25 @@ export class StartPage {
       if (!response.ok) return;
       const { pictures } = (await response.json()) as { readonly pictures: readonly ListedPicture[] };
       this.#list.append(...pictures.map(item));
+      this.#search.hidden = pictures.length <= MANY;
     } catch {
       // No list, or another one.
     }
   }
 
+  #find(part: string): void {
+    const wanted = folded(part);
+    for (const item of this.#list.children as HTMLCollectionOf<HTMLElement>)
+      item.hidden = !folded(item.querySelector('.name')!.textContent!).includes(wanted);
+  }
+
   close(): void {
     this.#root.replaceChildren();
   }
+}
+
+function folded(name: string): string {
+  return name.normalize().toLowerCase();
 }
 
 function item(picture: ListedPicture): HTMLElement {

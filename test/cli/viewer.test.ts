@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -48,6 +48,16 @@ it.skipIf(!isBuilt([]))(
       expect((await readFile(join(folder, copy))).equals(await readFile(join(root, original)))).toBe(true);
     const { pictures } = JSON.parse(await readFile(join(folder, 'pictures.json'), 'utf8'));
     expect(pictures.map(({ file }: { file: string }) => file)).toEqual(['fiat.liif', 'tea.liif']);
+    for (const name of ['tea10.liif', 'tea9.liif', 'tea 1 #2.liif'])
+      await copyFile(sample('tea'), join(folder, name));
+    const third = await runLiif(['viewer', '-o', folder]);
+    expect(third.stdout.toString().match(/\?src=.*/g)).toEqual([
+      '?src=fiat.liif',
+      '?src=tea%201%20%25232.liif',
+      '?src=tea.liif',
+      '?src=tea9.liif',
+      '?src=tea10.liif',
+    ]);
   },
 );
 

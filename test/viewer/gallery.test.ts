@@ -88,6 +88,43 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('finds pictures by a part of their names, and says where there is none', async () => {
+    const page = await open();
+    const names = () => page.locator('.card .name').allTextContents();
+    const field = page.getByRole('searchbox', { name: 'Find pictures' });
+    await field.fill('P7');
+    const sevens = Array.from({ length: 10 }, (_, i) => `p7${i}`);
+    await expect.poll(names).toEqual(sevens);
+    expect(await page.locator('.count').textContent()).toBe('10 pictures');
+    // It is the same list when a picture of it has been looked at, and when the page is loaded anew.
+    await page.locator('.card', { hasText: 'p73' }).click();
+    await page.waitForSelector('.readout');
+    await page.goBack();
+    await expect.poll(names).toEqual(sevens);
+    await page.reload();
+    await expect.poll(names).toEqual(sevens);
+    expect(await field.inputValue()).toBe('P7');
+    await field.fill('none of them');
+    await page.getByText('No picture has that in its name.').waitFor();
+    await field.fill('');
+    await page.waitForFunction(() => document.querySelectorAll('.card').length > 10);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('is as long, and scrolled to where it was, when the page is loaded anew', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('.card').length === 70);
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight - innerHeight - 40));
+    const scrolled = await page.evaluate(() => scrollY);
+    await page.waitForFunction((top) => history.state.gallery?.top === top, scrolled);
+    await page.reload();
+    await page.waitForFunction(() => document.querySelectorAll('.card').length === 70);
+    await expect.poll(() => page.evaluate(() => scrollY)).toBe(scrolled);
+    await page.close();
+  });
+
   it('learns of pictures that have come, gone and changed while another page was shown', async () => {
     const directory = await directoryOf({ 'b.liif': liif, 'c.liif': liif, 'd.png': png });
     const own = await serverOf(directory);

@@ -44,4 +44,15 @@ describe.skipIf(!there)(`the first page of a host of files${MISSING ? ` (${MISSI
     expect(page.faults).toEqual([]);
     await page.close();
   });
+
+  it('finds pictures by a part of their names where there are many', async () => {
+    const host = await siteOf(Array.from({ length: 30 }, (_, i) => `Map ${i}.liif`));
+    const page = await openPage();
+    await page.goto(host.url);
+    await page.getByRole('searchbox', { name: 'Find pictures' }).fill('map 2');
+    const shown = page.locator('.start-list li:visible .name');
+    await expect.poll(() => shown.count()).toBe(11);
+    expect(await shown.last().textContent()).toBe('Map 29');
+    await page.close();
+  });
 });

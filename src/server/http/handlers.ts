@@ -60,7 +60,8 @@ export class Handlers {
 
   async images(request: Request, response: Response, wanted: Of<'images'>, signal: AbortSignal) {
     const { catalog, descriptions, upload, onDamaged } = this.#options;
-    const entries = catalog.list().slice(wanted.offset, wanted.offset + wanted.limit);
+    const found = catalog.list(wanted.part);
+    const entries = found.slice(wanted.offset, wanted.offset + wanted.limit);
     const infos = new Map<string, ImageInfo>();
     const failed = new Map<string, { id: string; title: string; code: string }>();
     await inParallel(4, entries, async (entry) => {
@@ -79,9 +80,9 @@ export class Handlers {
     this.#json(request, response, {
       version: 1,
       upload,
-      total: catalog.size,
+      total: found.length,
       // Without originals, which stand behind their pictures; by name only, for nobody opens all files for a number.
-      pictures: catalog.size - catalog.originals,
+      pictures: found.length - catalog.originalsIn(found),
       // In the order of the catalog, or the same list would have several ETags.
       images: entries.flatMap(({ id }) => infos.get(id) ?? []),
       failed: entries.flatMap(({ id }) => failed.get(id) ?? []),

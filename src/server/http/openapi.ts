@@ -124,7 +124,11 @@ export function openApiDocument(server: string): Record<string, unknown> {
       '/api/images': {
         ...get(
           'The pictures of this server',
-          [query('offset', 'Pictures to leave out.'), query('limit', 'Most pictures to list.')],
+          [
+            query('q', 'A part of their names, in whatever case.'),
+            query('offset', 'Pictures to leave out.'),
+            query('limit', 'Most pictures to list.'),
+          ],
           { ...json('The list.'), ...unchanged, ...errors },
         ),
         post: {

@@ -16,7 +16,7 @@ export interface PictureId {
 }
 
 export type ServerRequest =
-  | { readonly kind: 'images'; readonly offset: number; readonly limit: number }
+  | { readonly kind: 'images'; readonly part: string; readonly offset: number; readonly limit: number }
   | { readonly kind: 'image'; readonly id: PictureId }
   | { readonly kind: 'job'; readonly job: string }
   | { readonly kind: 'health' | 'ready' | 'metrics' | 'openapi' }
@@ -120,6 +120,7 @@ function parseApi(parts: readonly string[], query: URLSearchParams): ServerReque
     if (parts.length === 1 || (parts.length === 2 && parts[1] === ''))
       return {
         kind: 'images',
+        part: query.get('q') ?? '',
         offset: parseCount(query.get('offset'), 'offset', 0, Number.MAX_SAFE_INTEGER) ?? 0,
         limit: parseCount(query.get('limit'), 'limit', 1, MAX_LISTED) ?? MAX_LISTED,
       };

@@ -51,7 +51,8 @@ export class Catalog {
   #list: readonly CatalogEntry[] = [];
   /** What directories held when they were last read, by root and path. */
   #listings: ReadonlyMap<string, Listing> = new Map();
-  #originals = 0;
+  /** Pictures with the name of a plain image, which is perhaps what they were made from. */
+  #withOriginal: ReadonlySet<string> = new Set();
   #rootWatches: readonly RootWatch[] = [];
   readonly #watches: DirectoryWatches | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -106,14 +107,18 @@ export class Catalog {
     return this.#entries.size;
   }
 
-  /** How many are perhaps what others were made from: plain images with the name of a .liif. */
-  get originals(): number {
-    return this.#originals;
+  /** In the order of their ids, in which numbers go by their value: all, or those that have `part` in their id or title, in whatever case. */
+  list(part = ''): readonly CatalogEntry[] {
+    if (part === '') return this.#list;
+    const wanted = folded(part);
+    return this.#list.filter(
+      ({ id, title }) => folded(id).includes(wanted) || folded(title).includes(wanted),
+    );
   }
 
-  /** In the order of their ids, in which numbers go by their value. */
-  list(): readonly CatalogEntry[] {
-    return this.#list;
+  /** How many of these are perhaps what others were made from: plain images with the name of a .liif. */
+  originalsIn(entries: readonly CatalogEntry[]): number {
+    return entries.filter(({ id }) => this.#withOriginal.has(id)).length;
   }
 
   /** The first directory, where uploads go. */
@@ -230,7 +235,7 @@ export class Catalog {
     this.#told = this.#warnings;
     this.#entries = found;
     this.#list = [...found.values()].sort(compareInOrder);
-    this.#originals = this.#countOriginals();
+    this.#withOriginal = this.#findOriginals();
     this.#options.onChange?.(this.#entries.size);
   }
 
@@ -287,7 +292,7 @@ export class Catalog {
     this.#warnings.add(message);
   }
 
-  #countOriginals(): number {
+  #findOriginals(): ReadonlySet<string> {
     const withOriginal = new Set<string>();
     for (const { id, kind } of this.#entries.values()) {
       const extension = extname(id);
@@ -295,8 +300,12 @@ export class Catalog {
       const picture = id.slice(0, -extension.length);
       if (this.#entries.get(picture)?.kind === 'liif') withOriginal.add(picture);
     }
-    return withOriginal.size;
+    return withOriginal;
   }
+}
+
+function folded(name: string): string {
+  return name.normalize().toLowerCase();
 }
 
 /** Rejects where nothing is there. */

@@ -63,6 +63,18 @@ it('folders of packages are left out, and pictures whose ids no request may have
   await catalog.close();
 });
 
+it('pictures are found by a part of their ids, in whatever case and however letters are composed', async () => {
+  const names = ['Karte/1.png', 'Karte/2.liif', 'Karte/2.png', 'Müller.png', 'other.png'];
+  const root = await directoryOf(Object.fromEntries(names.map((name) => [name, 'x'])));
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: false });
+  const found = (part: string) => catalog.list(part).map(({ id }) => id);
+  expect(found('kArTe')).toEqual(['Karte/1.png', 'Karte/2', 'Karte/2.png']);
+  expect(catalog.originalsIn(catalog.list('karte/2'))).toBe(1);
+  expect(found('mu\u0308LL')).toEqual(['Müller.png']);
+  expect(found('none')).toEqual([]);
+  await catalog.close();
+});
+
 it('a link that is listed as a directory, as by Node 20 on Windows, is not followed', async () => {
   const outside = await directoryOf({ 'secret.png': 'x' });
   const root = await directoryOf({ 'sub/a.png': 'x' });
