@@ -4,19 +4,16 @@ import { TileError } from './tile-source.ts';
 /** Longest wait that a server may ask for. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
+/** A server that says nothing for so long, not even that it is busy, has lost the request. */
+export const ANSWER_WITHIN_MS = 120_000;
+
 /** An image of a server, made of `edition`. Rejects with TileError, which says whether and when to try again, or with the reason of the signal. */
 export async function fetchImage(
   url: string,
   init: RequestInit & { signal: AbortSignal },
   edition?: Edition,
 ): Promise<Blob> {
-  let response: Response;
-  try {
-    response = await fetch(url, init);
-  } catch (cause) {
-    init.signal.throwIfAborted();
-    throw new TileError('The server cannot be reached.', { cause });
-  }
+  const response = await answerTo(url, init);
   try {
     edition?.check(versionIn(response));
   } catch (error) {
@@ -24,7 +21,7 @@ export async function fetchImage(
     throw error;
   }
   if (response.ok) return response.blob();
-  const wait = Number(response.headers.get('Retry-After') ?? Number.NaN);
+  const wait = waitIn(response.headers.get('Retry-After') ?? '');
   void response.body?.cancel();
   const { status } = response;
   const reasons: Record<number, string> = {
@@ -34,7 +31,35 @@ export async function fetchImage(
   };
   throw new TileError(reasons[status] ?? `The server answered ${status}.`, {
     permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
-    busy: status === 503 || status === 429,
-    retryAfterMs: wait > 0 ? Math.min(wait * 1000, MAX_RETRY_AFTER_MS) : undefined,
+    // One that has no time for so long is not worth waiting for in silence.
+    busy: (status === 503 || status === 429) && !(wait > MAX_RETRY_AFTER_MS),
+    retryAfterMs: wait > 0 ? Math.min(wait, MAX_RETRY_AFTER_MS) : undefined,
   });
+}
+
+/** The head of an answer, and what comes after it until the signal is aborted. */
+async function answerTo(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
+  const { signal } = init;
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    controller.abort();
+  }, ANSWER_WITHIN_MS);
+  try {
+    return await fetch(url, { ...init, signal: controller.signal });
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new TileError(late ? 'The server does not answer.' : 'The server cannot be reached.', { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Milliseconds that `Retry-After` asks to wait, in seconds or until a date; NaN where it says nothing. */
+function waitIn(header: string): number {
+  return /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
 }

@@ -124,6 +124,22 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     await page.close();
   });
 
+  it('says at once that a server is busy which asks to wait for long', async () => {
+    const page = await open();
+    const headers = { 'Retry-After': '3600' };
+    await page.route(/\/photo\/\d/, (route) => route.fulfill({ status: 503, headers }));
+    const reason = await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const failure = new Promise((go) => layer.once('tileerror', go));
+      layer.addTo(L.map('map', { crs: L.CRS.Simple, center: [-75, 100], zoom: 1 }));
+      await failure;
+      return layer.status.reason;
+    });
+    expect(reason).toBe('The server is busy.');
+    await page.close();
+  });
+
   it('does not wait for tiles that went out of view before they came', async () => {
     const page = await open();
     await page.route('**/photo/2/0/*', () => {});

@@ -1,17 +1,21 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
+import { ANSWER_WITHIN_MS, fetchImage } from '../../viewer/fetch-image.ts';
 import { retryDelay } from '../../viewer/retry.ts';
 import { fetchThumbnail } from '../../viewer/thumbnail.ts';
 import { TileError } from '../../viewer/tile-source.ts';
 
 const asked: string[] = [];
-/** Busy at /busy, and at /once for the first time; else it has an image. */
+/** Busy at /busy, until a date at /date, and at /once for the first time; silent at /never; else it has an image. */
 const server = createServer((request, response) => {
   const first = !asked.includes(request.url!);
   asked.push(request.url!);
   if (request.url === '/busy') response.writeHead(503, { 'Retry-After': '60' });
+  else if (request.url === '/date')
+    response.writeHead(503, { 'Retry-After': new Date(Date.now() + 30_000).toUTCString() });
+  else if (request.url === '/never') return;
   else if (request.url === '/once' && first) response.writeHead(503);
   response.end('image');
 });
@@ -34,6 +38,33 @@ it('waits as long as the server says, and longer after each failure', () => {
       expect(delay).toBeGreaterThanOrEqual(least);
       expect(delay).toBeLessThanOrEqual(most);
     }
+});
+
+it('waits until the date that the server says', async () => {
+  const { signal } = new AbortController();
+  const error: TileError = await fetchImage(`${url}/date`, { signal }).catch((reason) => reason);
+  expect(error.retryAfterMs).toBeGreaterThan(20_000);
+  expect(error.retryAfterMs).toBeLessThanOrEqual(30_000);
+});
+
+it('gives up a request that is never answered, and ends with who has asked', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const late = fetchImage(`${url}/never`, { signal: new AbortController().signal });
+    const expected = expect(late).rejects.toMatchObject({
+      message: 'The server does not answer.',
+      permanent: false,
+    });
+    await vi.advanceTimersByTimeAsync(ANSWER_WITHIN_MS);
+    await expected;
+    const asking = new AbortController();
+    const left = fetchImage(`${url}/never`, { signal: asking.signal });
+    asking.abort(new Error('left'));
+    await expect(left).rejects.toThrow('left');
+  } finally {
+    vi.useRealTimers();
+    server.closeAllConnections();
+  }
 });
 
 it('a thumbnail that a busy server did not give is asked for again', async () => {
