@@ -165,7 +165,13 @@ async function ask(path: string, signal?: AbortSignal, method = 'GET'): Promise<
 
 async function answer<T>(response: Response): Promise<T> {
   const { ok, status } = response;
-  if (ok) return response.json();
+  if (ok)
+    return response.json().catch((cause) => {
+      throw new ServerError('What answers is no tile server, but a page to log in, for instance.', {
+        cause,
+        status,
+      });
+    });
   const body: unknown = await response.json().catch(() => undefined);
   throw new ServerError(messageOf(body) ?? `The server answered ${status}.`, { status });
 }

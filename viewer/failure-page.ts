@@ -1,5 +1,6 @@
 import { NoTileServer, ServerError } from './api.ts';
 import { element } from './element.ts';
+import type { DecodeError } from './local-decoder.ts';
 import { againButton, messagePage } from './message-page.ts';
 import { stalePage } from './stale-page.ts';
 
@@ -33,12 +34,18 @@ export function failurePage(error: Error, again: () => void, back: () => void): 
 function failureOf(error: Error): Failure {
   const { message } = error;
   if (error instanceof ServerError)
-    return { sentence: message, again: error.status === undefined || error.status >= 500 };
+    return {
+      sentence: message,
+      again: !(error.status !== undefined && error.status >= 400 && error.status < 500),
+    };
   if (error instanceof NoTileServer)
     return { sentence: 'Only files are served here: pictures are opened by ?src=.', again: false };
   const stale = stalePage(error);
   if (stale !== undefined) return { sentence: stale, detail: message, again: 'reload' };
-  switch ((error as { readonly tag?: string }).tag) {
+  const { tag, unreachable, replaced } = error as Partial<DecodeError>;
+  // Also where each of a host's machines has another name for the same file: the next answers may be of one.
+  if (replaced) return { sentence: message, again: true };
+  switch (tag) {
     case 'FormatError':
       return {
         sentence: /^prefix /.test(message) ? 'The file is no .liif picture.' : 'The file is damaged.',
@@ -47,7 +54,7 @@ function failureOf(error: Error): Failure {
       };
     case 'SourceError':
       return {
-        sentence: /: (Failed to fetch|NetworkError|Load failed)/.test(message)
+        sentence: unreachable
           ? 'The file cannot be fetched: its host is out of reach, or this page may not read files of other hosts.'
           : 'The file cannot be fetched.',
         detail: message,

@@ -43,11 +43,14 @@ export class DecodeError extends Error {
   readonly tag: string | undefined;
   /** Another file has taken the place of the one that was opened. */
   readonly replaced: boolean;
+  /** No host has answered. */
+  readonly unreachable: boolean;
 
   constructor(message: string, tag?: string, code?: string) {
     super(message);
     this.tag = tag;
     this.replaced = code === 'changed';
+    this.unreachable = tag === 'SourceError' && /: (Failed to fetch|NetworkError|Load failed)/.test(message);
   }
 }
 

@@ -48,8 +48,8 @@ export class LocalTileSource implements TileSource {
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof TileError) throw error;
-      const { message, tag } = error as DecodeError;
-      throw new TileError(message, {
+      const { message, tag, unreachable } = error as DecodeError;
+      throw new TileError(unreachable ? 'The server cannot be reached.' : message, {
         cause: error,
         permanent: !(error instanceof DecodeError) || tag === 'FormatError' || tag === 'UnsupportedError',
       });

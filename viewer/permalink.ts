@@ -34,7 +34,7 @@ export function parseHash(hash: string): ViewState | undefined {
   const query = new URLSearchParams(hash.replace(/^#/, ''));
   const x = parseDecimal(query.get('x') ?? '');
   const y = parseDecimal(query.get('y') ?? '');
-  const zoom = Number(query.get('z') ?? Number.NaN);
+  const zoom = Number(query.get('z')?.trim() || Number.NaN);
   const decoding = decodingOf(hash);
   if (x === undefined || y === undefined || !(Math.abs(zoom) <= MAX_ZOOM)) return undefined;
   const compared = query.get('compare');
