@@ -45,8 +45,9 @@ export async function savedRegion(
       if (isInside(source, z, x, y)) tiles.push({ x, y });
   let next = 0;
   let done = 0;
+  let failed = false;
   const work = async () => {
-    while (next < tiles.length) {
+    while (next < tiles.length && !failed) {
       signal.throwIfAborted();
       const { x, y } = tiles[next++]!;
       const body = await source.tile(z, x, y, side, signal);
@@ -56,7 +57,15 @@ export async function savedRegion(
       onProgress(++done / tiles.length);
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL }, work));
+  // Where one tile fails there is no image: nobody asks for the others.
+  await Promise.all(
+    Array.from({ length: PARALLEL }, () =>
+      work().catch((error) => {
+        failed = true;
+        throw error;
+      }),
+    ),
+  );
   if (whole) return canvas.convertToBlob({ type: 'image/png' });
   const reduced = new OffscreenCanvas(region.width, region.height);
   const target = reduced.getContext('2d', colors)!;

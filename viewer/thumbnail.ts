@@ -103,7 +103,8 @@ export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Pro
   const blob = await loading.catch(() => undefined);
   if (blob === undefined) return false;
   const address = URL.createObjectURL(blob);
-  image.addEventListener('load', () => URL.revokeObjectURL(address), { once: true });
+  for (const end of ['load', 'error'] as const)
+    image.addEventListener(end, () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
   return true;
 }
