@@ -64,6 +64,8 @@ export class ViewPage {
       },
     });
     const stage = element('main', { class: 'stage' }, mapElement);
+    // Over panels, too, the page itself is not enlarged: a pinch of a touch pad is a wheel.
+    stage.addEventListener('wheel', (event) => event.ctrlKey && event.preventDefault(), { passive: false });
     root.replaceChildren(stage);
     this.picture = new PictureMap(mapElement, picture);
     const { map } = this.picture;

@@ -152,7 +152,13 @@ async function replacePage(viewer: string, output: string, signal: AbortSignal):
   }
   // When all that it asks for is there.
   const page = await readFile(join(viewer, PAGE), 'utf8');
-  await put(join(output, PAGE), page.replace('<html ', '<html data-host="files" '));
+  const own = page
+    .replace('<html ', '<html data-host="files" ')
+    .replace(
+      'href="openapi.json">the addresses of this server<',
+      'href="pictures.json">the addresses in this list<',
+    );
+  await put(join(output, PAGE), own);
   const gone = earlier.filter((path) => !assets.includes(path));
   for (const path of gone) await rm(join(output, path), { force: true });
   await list(assets);

@@ -36,6 +36,9 @@ it.skipIf(!isBuilt([]))(
     expect(first.stderr).toBe('');
     expect(first.code).toBe(0);
     expect(JSON.parse(first.stdout.toString()).pictures).toMatchObject([{ file: 'tea.liif', width: 512 }]);
+    // The page of a server names addresses that are not there.
+    const page = await readFile(join(folder, 'index.html'), 'utf8');
+    expect(/<noscript>.*href="(.*?)"/.exec(page)![1]).toBe('pictures.json');
     const second = await runLiif(['viewer', '-o', folder, sample('fiat')]);
     expect(second.stdout.toString()).toContain('?src=fiat.liif');
     expect((await readdir(folder)).sort()).toEqual(

@@ -205,6 +205,11 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     const alert = page.getByRole('alert');
     await alert.getByText('The server cannot be reached.').waitFor();
     await page.unroute(/api\/images\/noise/);
+    const login = { contentType: 'text/html', body: '<h1>login</h1>' };
+    await intercept(page, /api\/images\/noise/, (route) => route.fulfill(login));
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await alert.getByText('What answers is no tile server, but a page to log in, for instance.').waitFor();
+    await page.unroute(/api\/images\/noise/);
     await page.getByRole('button', { name: 'Try again' }).click();
     await headed(page, 'noise');
     const host = await staticHost();
@@ -301,6 +306,19 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.goto(url);
     await page.waitForSelector('.start');
     expect(await words.count()).toBe(0);
+    await page.close();
+  });
+
+  it('is not enlarged itself by a pinch over its panels', async () => {
+    const page = await open('view?id=noise');
+    for (const panel of ['.title', '.tools', '.readout', '.zoom', '.navigator']) {
+      const { prevented, touch } = await page.locator(`.stage ${panel}`).evaluate((element) => {
+        const wheel = new WheelEvent('wheel', { ctrlKey: true, bubbles: true, cancelable: true, deltaY: -5 });
+        element.dispatchEvent(wheel);
+        return { prevented: wheel.defaultPrevented, touch: getComputedStyle(element).touchAction };
+      });
+      expect([panel, prevented, /pinch|auto|manipulation/.test(touch)]).toEqual([panel, true, false]);
+    }
     await page.close();
   });
 
