@@ -154,6 +154,7 @@ async function replacePage(viewer: string, output: string, signal: AbortSignal):
   const page = await readFile(join(viewer, PAGE), 'utf8');
   const own = page
     .replace('<html ', '<html data-host="files" ')
+    .replace('</head>', `${assets.map(hintFor).join('')}</head>`)
     .replace(
       'href="openapi.json">the addresses of this server<',
       'href="pictures.json">the addresses in this list<',
@@ -162,6 +163,16 @@ async function replacePage(viewer: string, output: string, signal: AbortSignal):
   const gone = earlier.filter((path) => !assets.includes(path));
   for (const path of gone) await rm(join(output, path), { force: true });
   await list(assets);
+}
+
+/** What every picture needs beside the first script: with it, not after it has run. */
+const EARLY = /^assets\/(view-page|local-picture|nearest)-[\w-]+\.(js|css)$/;
+
+function hintFor(asset: string): string {
+  const [, , kind] = EARLY.exec(asset) ?? [];
+  if (kind === undefined) return '';
+  const rel = kind === 'js' ? 'rel="modulepreload"' : 'rel="preload" as="style"';
+  return `  <link ${rel} crossorigin href="./${asset}">\n  `;
 }
 
 /** The file has its earlier bytes until it has all of these, as has every file of the site: hosts go on sending them, whatever goes wrong here. */

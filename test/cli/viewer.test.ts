@@ -39,6 +39,15 @@ it.skipIf(!isBuilt([]))(
     // The page of a server names addresses that are not there.
     const page = await readFile(join(folder, 'index.html'), 'utf8');
     expect(/<noscript>.*href="(.*?)"/.exec(page)![1]).toBe('pictures.json');
+    // What pictures are shown by comes with the first script.
+    const early = [...page.matchAll(/<link rel="(?:modulepreload|preload)".* href="\.\/(.*?)"/g)];
+    expect(early.map(([, file]) => /^assets\/([a-z]+(?:-[a-z]+)?)-/.exec(file!)?.[1]).sort()).toEqual([
+      'local-picture',
+      'nearest',
+      'view-page',
+      'view-page',
+    ]);
+    for (const [, file] of early) expect(existsSync(join(folder, file!))).toBe(true);
     const second = await runLiif(['viewer', '-o', folder, sample('fiat')]);
     expect(second.stdout.toString()).toContain('?src=fiat.liif');
     expect((await readdir(folder)).sort()).toEqual(
