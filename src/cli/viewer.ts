@@ -188,9 +188,6 @@ async function copy(from: string | URL, to: string, signal: AbortSignal): Promis
   });
 }
 
-/** IMG_9 before IMG_10, and the same everywhere. */
-const NATURAL = new Intl.Collator('en', { numeric: true });
-
 function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 1)}\n`;
 }
