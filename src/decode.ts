@@ -158,8 +158,7 @@ export class LiifImage {
     signal?: AbortSignal,
   ): Promise<Raster> {
     if (this.#closed) throw closedError();
-    const stop = signal ?? undefined;
-    return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, stop));
+    return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, signal));
   }
 
   /** Drops caches and closes the source; calls under way reject with EngineError. The engine stays open: it belongs to the caller. */

@@ -93,9 +93,12 @@ export function messageOf(reason: unknown): string {
 
 /** A value in messages about wrong ones: text is quoted, so that '70' is told from 70, and cut where it is long; of objects only what they are is said. */
 export function shown(value: unknown): string {
-  if (typeof value === 'string') return cut(JSON.stringify(value));
-  if (typeof value === 'bigint') return cut(`${value}n`);
-  return /object|function/.test(typeof value) ? kindOf(value) : String(value);
+  if (/object|function/.test(typeof value)) return kindOf(value);
+  return cut(
+    typeof value === 'string'
+      ? JSON.stringify(value)
+      : String(value) + (typeof value === 'bigint' ? 'n' : ''),
+  );
 }
 
 /** A part of a message that strangers may have made long. */

@@ -12,7 +12,7 @@ const listening = new WeakMap<AbortSignal, Listening>();
  * `AbortSignal.any` and `AbortSignal.timeout` that have one.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
-  if (signal === undefined) return () => {};
+  if (!signal) return () => {};
   const { callbacks, end } = listening.get(signal) ?? listen(signal);
   // Of its own, so that the same callback can wait twice.
   const entry = () => callback();

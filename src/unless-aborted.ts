@@ -2,10 +2,10 @@ import { onAbort } from './on-abort.ts';
 
 /** What a promise gives, or the signal's reason if that is aborted first. */
 export function unlessAborted<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
-  if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const forget = onAbort(signal, () => reject(signal.reason));
-    if (signal.aborted) reject(signal.reason);
+    const give = () => reject(signal?.reason);
+    const forget = onAbort(signal, give);
+    if (signal?.aborted) give();
     promise.then(resolve, reject).finally(forget);
   });
 }

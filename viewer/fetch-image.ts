@@ -39,20 +39,15 @@ export async function fetchImage(
 
 /** The head of an answer, and what comes after it until the signal is aborted. */
 async function answerTo(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
-  const { signal } = init;
-  const controller = new AbortController();
-  const abort = () => controller.abort(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    controller.abort();
-  }, ANSWER_WITHIN_MS);
+  const patience = new AbortController();
+  // Browsers from before 2024 have no `any`, and wait on.
+  const signal = AbortSignal.any?.([init.signal, patience.signal]) ?? init.signal;
+  const timer = setTimeout(() => patience.abort(), ANSWER_WITHIN_MS);
   try {
-    return await fetch(url, { ...init, signal: controller.signal });
+    return await fetch(url, { ...init, signal });
   } catch (cause) {
-    signal.throwIfAborted();
+    init.signal.throwIfAborted();
+    const late = patience.signal.aborted;
     throw new TileError(late ? 'The server does not answer.' : 'The server cannot be reached.', { cause });
   } finally {
     clearTimeout(timer);

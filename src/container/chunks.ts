@@ -29,19 +29,12 @@ export class ChunkIndex {
   /** Where each begins, and where the last one ends. */
   readonly #offsets: Float64Array;
   readonly #crcs: Uint32Array;
+  readonly length: number;
 
   constructor(offsets: Float64Array, crcs: Uint32Array) {
+    this.length = crcs.length;
     this.#offsets = offsets;
     this.#crcs = crcs;
-  }
-
-  get length(): number {
-    return this.#crcs.length;
-  }
-
-  /** Bytes that it takes in memory. */
-  get byteLength(): number {
-    return this.#offsets.byteLength + this.#crcs.byteLength;
   }
 
   /** Where the last chunk ends. */

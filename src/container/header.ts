@@ -1,5 +1,5 @@
 import { COLOR_SPACES, type ColorSpace } from '../color-space.ts';
-import { FormatError, UnsupportedError } from '../errors.ts';
+import { FormatError, shown, UnsupportedError } from '../errors.ts';
 import { toHexadecimal } from '../hexadecimal.ts';
 import * as layout from './layout.ts';
 import { MessagePackFault, type MessagePackValue, readMessagePack } from './message-pack.ts';
@@ -67,7 +67,7 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
       'header',
       byteOffset,
       map.has(key)
-        ? `expected ${expected} for ${key} but received ${shown(map.get(key))}`
+        ? `expected ${expected} for ${key} but received ${told(map.get(key))}`
         : `${key} is missing`,
     );
   const whole = (key: string, low: number, high: number, multiple = 1): number => {
@@ -151,9 +151,6 @@ function readSections(value: unknown, fault: (key: string, expected: string) => 
 }
 
 /** A stranger's value, short enough for a message. */
-function shown(value: unknown): string {
-  if (value instanceof Uint8Array) return `${value.length} bytes`;
-  if (value instanceof Map || Array.isArray(value)) return 'a collection';
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+function told(value: unknown): string {
+  return value instanceof Uint8Array ? `${value.length} bytes` : shown(value);
 }

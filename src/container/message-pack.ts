@@ -1,3 +1,4 @@
+import { shown } from '../errors.ts';
 import { ByteReader } from './cursor.ts';
 import { MAX_NESTING } from './layout.ts';
 
@@ -112,8 +113,7 @@ function readMap(
       throw new MessagePackFault(start, 'a key is not a string');
     reader.offset = start;
     const key = readValue(reader, place) as string;
-    if (map.has(key))
-      throw new MessagePackFault(start, `the key ${JSON.stringify(key.slice(0, 40))} occurs twice`);
+    if (map.has(key)) throw new MessagePackFault(start, `the key ${shown(key)} occurs twice`);
     const floatless = place.withoutFloats?.has(key) ? key : place.floatless;
     map.set(key, readValue(reader, { depth: place.depth + 1, floatless }));
   }

@@ -83,10 +83,14 @@ export class LeasedCache<V> {
     }
   }
 
-  /** Drops a value, which closes with its last lease. */
+  /** Drops a value, if it is kept; it closes with its last lease. */
   drop(key: string): void {
-    const cached = this.#cache.get(key);
-    if (cached) this.#drop(key, cached);
+    const entry = this.#cache.get(key);
+    if (!entry) return;
+    this.#cache.delete(key);
+    this.#bytes -= entry.bytes;
+    entry.cached = false;
+    this.#closeIfUnused(entry);
   }
 
   /** Drops everything that is not leased; what is leased closes with its last lease. Loads under way are aborted, for this reason. */
@@ -126,8 +130,7 @@ export class LeasedCache<V> {
   }
 
   #keep(key: string, entry: Entry<V>): void {
-    const older = this.#cache.get(key);
-    if (older) this.#drop(key, older);
+    this.drop(key);
     this.#evict(this.#options.maxBytes - entry.bytes);
     entry.cached = true;
     this.#cache.set(key, entry);
@@ -136,17 +139,10 @@ export class LeasedCache<V> {
 
   /** Drops what has not been used for longest until at most `bytes` are kept. */
   #evict(bytes: number): void {
-    for (const [key, entry] of this.#cache) {
+    for (const key of this.#cache.keys()) {
       if (this.#bytes <= bytes) return;
-      this.#drop(key, entry);
+      this.drop(key);
     }
-  }
-
-  #drop(key: string, entry: Entry<V>): void {
-    this.#cache.delete(key);
-    this.#bytes -= entry.bytes;
-    entry.cached = false;
-    this.#closeIfUnused(entry);
   }
 
   #leaseOf(entry: Entry<V>): Lease<V> {

@@ -1,7 +1,7 @@
 import type { Extent, Query, Rect, Samples } from '../engine/engine.ts';
 import { round, sat16 } from '../network/fixed-point.ts';
 import type { Head } from '../network/model.ts';
-import { cellTerm } from './cell-term.ts';
+import { cellTerm } from './query.ts';
 
 /**
  * The LIIF head of spec 4.3 to 4.5, stated once in plain loops; fast engines are measured against it.

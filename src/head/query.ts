@@ -1,5 +1,7 @@
 import type { Axis } from '../engine/engine.ts';
 import { RequestError } from '../errors.ts';
+import { round, sat16 } from '../network/fixed-point.ts';
+import type { Head } from '../network/model.ts';
 import {
   add,
   compare,
@@ -200,4 +202,14 @@ export function nativeAxis(first: number, count: number): Axis {
     fraction: new Int16Array(count),
     cell: NATIVE_CELL,
   };
+}
+
+/** c of spec 4.4: the pixel's size in sites enters the hidden vector. */
+export function cellTerm(head: Head, cellRow: number, cellColumn: number): Int16Array {
+  const term = new Int16Array(head.hidden);
+  for (let k = 0; k < head.hidden; k++) {
+    const sum = head.cellRowWeight[k]! * cellRow + head.cellColumnWeight[k]! * cellColumn;
+    term[k] = sat16(round(sum, head.cellShift));
+  }
+  return term;
 }

@@ -25,7 +25,7 @@ export function channelsOf({
   readonly channels: 1 | 3;
   readonly alpha: boolean;
 }): Channels {
-  return (channels + (alpha ? 1 : 0)) as Channels;
+  return (channels + Number(alpha)) as Channels;
 }
 
 export function hasAlpha(channels: Channels): boolean {

@@ -93,12 +93,12 @@ export interface TensorFileHeader {
   readonly fileLength: number;
 }
 
-/** Where the JSON ends, from the first bytes of a file, of `fileLength` bytes where that is known. */
-export function headerEnd(bytes: Uint8Array, fileLength?: number): number {
+/** Where the JSON ends, from the first bytes of a file of at most `fileLength` bytes. */
+export function headerEnd(bytes: Uint8Array, fileLength = MAX_MODEL_BYTES): number {
   if (bytes.length < 8) throw fault(0, `expected at least 8 bytes but the file has ${bytes.length}`);
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-  if (length > BigInt(Math.min(MAX_HEADER_BYTES, (fileLength ?? MAX_MODEL_BYTES) - 8)))
-    throw fault(0, `a header of ${length} bytes${fileLength ? ` in a file of ${fileLength}` : ''}`);
+  if (length > BigInt(Math.min(MAX_HEADER_BYTES, fileLength - 8)))
+    throw fault(0, `a header of ${length} bytes`);
   return 8 + Number(length);
 }
 
@@ -125,14 +125,17 @@ export function parseJson(text: string | Uint8Array, what: string): unknown {
   } catch (cause) {
     throw fault(8, `${what} is not JSON`, cause);
   }
-  let items = [value];
-  for (let depth = 0; items.length > 0; depth++) {
-    const nests = items.filter((item) => typeof item === 'object' && item !== null) as object[];
-    if (nests.length > 0 && depth === MAX_NESTING)
-      throw fault(8, `${what} nests more than ${MAX_NESTING} deep`);
-    items = nests.flatMap((nest) => Object.values(nest));
-  }
+  if (nests(value, MAX_NESTING)) throw fault(8, `${what} nests more than ${MAX_NESTING} deep`);
   return value;
+}
+
+/** Whether there are objects and arrays within each other, more than `levels` deep. */
+function nests(value: unknown, levels: number): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (levels === 0 || Object.values(value).some((item) => nests(item, levels - 1)))
+  );
 }
 
 /** A value that JSON has, in messages. */

@@ -225,7 +225,7 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
       const { engine: opened } = window as unknown as { engine: Engine };
       return window.liif.open('http://[', { engine: opened }).catch((error: Error) => error.name);
     });
-    expect(rejected).toBe('TypeError');
+    expect(rejected).toBe('RequestError');
     await page.context().close();
   });
 

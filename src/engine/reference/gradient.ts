@@ -1,6 +1,5 @@
-import { cellTerm } from '../../head/cell-term.ts';
 import { renderQuery } from '../../head/ensemble.ts';
-import { NATIVE_CELL, nativeAxis } from '../../head/query.ts';
+import { cellTerm, NATIVE_CELL, nativeAxis } from '../../head/query.ts';
 import { clamp, round, sat16 } from '../../network/fixed-point.ts';
 import { ERROR_LIMIT, type GradientNetwork, gradientNetwork } from '../../network/gradient.ts';
 import type { Model, Residual } from '../../network/model.ts';

@@ -1,4 +1,4 @@
-import { cellTerm } from '../../head/cell-term.ts';
+import { cellTerm } from '../../head/query.ts';
 import type { Head } from '../../network/model.ts';
 
 /** The head's tensors as the kernel wants them. The part that depends on the cell comes with each query: see `writeHead`. */

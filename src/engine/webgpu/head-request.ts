@@ -1,4 +1,4 @@
-import { cellTerm } from '../../head/cell-term.ts';
+import { cellTerm } from '../../head/query.ts';
 import type { Head } from '../../network/model.ts';
 import type { FeatureMap, Query, Samples } from '../engine.ts';
 import { packOctet } from './pack.ts';

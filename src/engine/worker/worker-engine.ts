@@ -192,8 +192,8 @@ class WorkerEngine implements Engine {
 /** The same in memory of its own: what is a view of a whole file or picture would travel with all of it. */
 function own<T extends Uint8Array | Int16Array | Int32Array>(view: T): T {
   if (view.byteLength === view.buffer.byteLength) return view;
-  // `slice` of a Buffer is a view, too.
-  return (view instanceof Uint8Array ? new Uint8Array(view) : view.slice()) as T;
+  // `slice` of a Buffer is a view, too; that of typed arrays is a copy of one, too.
+  return Uint8Array.prototype.slice.call(view) as T;
 }
 
 function ownPatch({ rect, channels, data }: Patch): Patch {

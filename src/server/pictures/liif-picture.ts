@@ -84,6 +84,9 @@ export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
   return new LeasedCache({ maxBytes, sizeOf: (map) => map.byteLength, close: (map) => map.close() });
 }
 
+/** What a `ChunkIndex` keeps of each. */
+const INDEXED_CHUNK_BYTES = 12;
+
 /**
  * Opens a .liif and closes the source with the picture. `id`: what caches are to know it by besides, so that what they have is never given for another file. `running` gives an engine, of the model with a hash where it is known. Rejects with FormatError,
  * UnsupportedError, SourceError or PictureChanged, and as `running` does.
@@ -162,7 +165,7 @@ class LiifPicture implements ServedPicture {
     this.alpha = header.alpha;
     if (header.colorSpace) this.colorSpace = header.colorSpace;
     this.bytes = reader.fileLength;
-    this.heldBytes = reader.entries.byteLength;
+    this.heldBytes = reader.entries.length * INDEXED_CHUNK_BYTES;
     this.facts = {
       ...(header.colorSpace && { colorSpace: header.colorSpace }),
       quality: header.quality,
