@@ -61,7 +61,10 @@ let small: Sample;
 let large: Sample;
 beforeAll(async () => {
   small = await sample(16, 16, 1);
-  large = await sample(150, 20, 4, { overviews: 1, sections: { icc: noise(20, 1), text: noise(3, 2) } });
+  large = await sample(150, 20, 4, {
+    overviews: 1,
+    sections: { icc: noise(20, 1), text: Uint8Array.of(0x61, 0xc3, 0xa9) },
+  });
 });
 
 /** What became of a file: its picture, or the error, which is one of those allowed. */
