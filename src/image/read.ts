@@ -228,7 +228,8 @@ async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
   const [remote] = typeof image === 'string' ? (/^https?:(?=\/\/)/i.exec(image) ?? []) : [];
   if (remote) throw notFetched(remote);
   if (typeof image === 'string') return pathOf(image);
-  if (image instanceof Uint8Array) return image;
+  // The same memory: sharp takes no classes made of it.
+  if (image instanceof Uint8Array) return new Uint8Array(image.buffer, image.byteOffset, image.length);
   if (!(image instanceof URL))
     throw new RequestError(
       `Expected an image as a path, URL, Uint8Array, ArrayBuffer or Blob but received ${kindOf(image)}`,

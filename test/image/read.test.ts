@@ -93,6 +93,15 @@ describe('readImage', () => {
     expect([...raster.data.slice(0, 4)]).toEqual([16, 32, 48, 255]);
   });
 
+  it('reads bytes in a class that is made of Uint8Array', async () => {
+    class Bytes extends Uint8Array {}
+    const png = await sharp(Uint8Array.of(10, 20, 30), { raw: { width: 1, height: 1, channels: 3 } })
+      .png()
+      .toBuffer();
+    const { raster } = await readImage(Bytes.from(png));
+    expect([...raster.data]).toEqual([10, 20, 30]);
+  });
+
   it('says upright in the XMP of what it has turned', async () => {
     const xmp = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>';
     const stored = sharp({ create: { width: 6, height: 3, channels: 3, background: '#123' } }).withXmp(xmp);
