@@ -38,10 +38,17 @@ export function listens(port: number): Promise<boolean> {
   });
 }
 
-/** A program that is killed after the tests of the file. */
+/** A program that is killed after the tests of the file, with the processes that it has begun, such as the workers of nginx. */
 export function started(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-  afterThisFile(() => child.kill('SIGKILL'));
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    detached: true,
+  });
+  afterThisFile(() => {
+    // Of a group of its own.
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL');
+  });
   return child;
 }
 
