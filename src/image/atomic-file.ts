@@ -75,7 +75,7 @@ export class AtomicFile {
     mode: number | undefined,
   ): Promise<AtomicFile> {
     // A name of its own: that of the target may be as long as names can be.
-    const temporary = join(folder, `.liif-${randomBytes(8).toString('hex')}.partial`);
+    const temporary = join(folder, temporaryName());
     if (!cleansOnExit) {
       process.on('exit', removeUnfinished);
       cleansOnExit = true;
@@ -207,6 +207,15 @@ export async function replaceFile(from: string, to: string): Promise<void> {
     }
     await rm(old, { force: true }).catch(() => {});
   }
+}
+
+function temporaryName(): string {
+  return `.liif-${randomBytes(8).toString('hex')}.partial`;
+}
+
+/** Whether a file of this name is one on its way to another. */
+export function isTemporaryName(name: string): boolean {
+  return /^\.liif-[0-9a-f]{16}\.partial$/.test(name);
 }
 
 /**

@@ -210,7 +210,7 @@ class PlainPicture implements ServedPicture {
 
   /** Twice the samples, here and in libvips; of 16 bits they are twice as large, and become 8 bits beside that. */
   get #decodingBytes(): number {
-    const samples = this.width * this.height * (this.channels + (this.alpha ? 1 : 0));
+    const samples = this.width * this.height * channelsOf(this);
     return samples * (this.#sixteenBits ? 5 : 2);
   }
 

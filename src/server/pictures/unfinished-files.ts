@@ -1,8 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isTemporaryName } from '../../image/atomic-file.ts';
 
-/** Temporary names of `image/atomic-file.ts`. */
-const UNFINISHED = /^\.liif-[0-9a-f]{16}\.partial$/;
 /** No encoding takes as long; of another server, or of `liif encode`, one may be under way. */
 const STALE_MS = 6 * 3_600_000;
 
@@ -10,7 +9,7 @@ const STALE_MS = 6 * 3_600_000;
 export async function removeUnfinished(directory: string): Promise<number> {
   let removed = 0;
   for (const name of await readdir(directory).catch(() => [])) {
-    if (!UNFINISHED.test(name)) continue;
+    if (!isTemporaryName(name)) continue;
     const path = join(directory, name);
     try {
       if (Date.now() - (await stat(path)).mtimeMs < STALE_MS) continue;
