@@ -120,7 +120,8 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-function windowOf(model: Model, side: number): { latents: Patch; level: Extent; sites: Rect } {
+/** Latents that a window of side x side sites in the middle of a level needs. */
+export function windowOf(model: Model, side: number): { latents: Patch; level: Extent; sites: Rect } {
   const stride = model.latentStride;
   const margin = 8;
   const count = Math.ceil(side / stride) + 2 * margin;
@@ -148,7 +149,7 @@ function onePixel({ rect, level }: FeatureMap): Query {
 }
 
 /** 256 x 256 pixels somewhere in the window; where that is smaller, its border stands in. */
-function tileOf({ rect, level }: FeatureMap, step: number, i: number): Query {
+export function tileOf({ rect, level }: FeatureMap, step: number, i: number): Query {
   const shift = step === 1 ? 0 : step / 2;
   const axis = (first: number, count: number, sites: number, offset: number): Axis => {
     const room = Math.max(0, Math.floor(count - TILE_SIDE * step - 1));

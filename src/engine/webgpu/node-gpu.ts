@@ -23,7 +23,15 @@ const instances: GPU[] = [];
  * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, where there are several.
  * `experiments`: Dawn's may be used. Rejects with EngineError when the package is not installed or does not load.
  */
-export async function nodeGpu(adapter?: string, experiments = false): Promise<GPU> {
+export function nodeGpu(adapter?: string, experiments = false): Promise<GPU> {
+  return createGpu([
+    ...(adapter === undefined ? [] : [`adapter=${adapter}`]),
+    ...(experiments ? [EXPERIMENTS] : []),
+  ]);
+}
+
+/** The same with Dawn's own options. */
+export async function createGpu(options: string[]): Promise<GPU> {
   let create: (options: string[]) => GPU;
   try {
     ({ create } = await import('webgpu'));
@@ -32,10 +40,7 @@ export async function nodeGpu(adapter?: string, experiments = false): Promise<GP
       cause,
     });
   }
-  const gpu = create([
-    ...(adapter === undefined ? [] : [`adapter=${adapter}`]),
-    ...(experiments ? [EXPERIMENTS] : []),
-  ]);
+  const gpu = create(options);
   instances.push(gpu);
   return gpu;
 }
