@@ -74,16 +74,14 @@ export class DeviceWindows {
   async #submit(batch: WaitingWindow[]): Promise<void> {
     const wanted = batch.filter(isWanted);
     if (wanted.length === 0) return;
-    let buffers: GPUBuffer[] = [];
+    let buffers: GPUBuffer[];
     try {
       buffers = await this.#submitter.submit((submission) => {
         const kept = wanted.flatMap(({ outputs }) => layOut(outputs, (size) => submission.keep(size)));
         this.#runner.record(submission, wanted, new Map(kept));
         return kept.map(([, { buffer }]) => buffer);
       });
-      await this.#open.unlessLost(this.#open.device.queue.onSubmittedWorkDone());
     } catch (error) {
-      for (const buffer of buffers) this.#pool.free(buffer);
       if (wanted.length === 1) wanted[0]!.reject(error);
       // Together they may have been too much.
       else for (const window of wanted) await this.#submit([window]);
@@ -93,6 +91,8 @@ export class DeviceWindows {
       if (isWanted(window)) window.resolve(buffers[i]!);
       else this.#pool.free(buffers[i]!);
     });
+    // Whoever wants more of the device goes on; only what is to be made together waits until it is free. A loss shows where something is read.
+    await this.#open.unlessLost(this.#open.device.queue.onSubmittedWorkDone()).catch(() => {});
   }
 }
 
