@@ -152,7 +152,7 @@ export interface Engine {
 
   /**
    * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). Absent: whoever wants a reduction asks for the grid's pixels
-   * and filters them with `pixels/reduce.ts`, to the same bytes.
+   * and filters them with `pixels/reduce.ts`, to the same bytes. For as many grid pixels, those outside the picture included, as `reducesAtOnce` allows.
    */
   reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;
 

@@ -31,6 +31,8 @@ export const NATIVE_CELL = 4096;
 
 /** Grid pixels along an axis, margins and all: an index has to fit into 31 bits. */
 const MAX_GRID = 2 ** 31 - 1;
+/** mX * mY: a block (spec 4.7) has a sixteenth as many grid pixels, whose samples of 16 bits are added up in a double. */
+const MAX_DENSITY = 2 ** 40;
 
 /** How a query is sampled: spec 4.2. */
 export interface SamplingPlan {
@@ -60,11 +62,8 @@ export function planSampling(
     reduction = next;
     level++;
   }
-  return {
-    level,
-    reduction,
-    density: { rows: density(stepY, reduction, height), columns: density(stepX, reduction, width) },
-  };
+  const rows = density(stepY, reduction, height, 1);
+  return { level, reduction, density: { rows, columns: density(stepX, reduction, width, rows) } };
 }
 
 /** Whether the grid is denser than the output, and has to be filtered. */
@@ -72,13 +71,13 @@ export function isReduction({ density }: SamplingPlan): boolean {
   return density.rows > 1 || density.columns > 1;
 }
 
-/** Smallest m of 1, 2, 4, ... with step / reduction / m <= 1. */
-function density(step: Rational, reduction: bigint, count: number): number {
+/** Smallest m of 1, 2, 4, ... with step / reduction / m <= 1. `other`: that of the other axis. */
+function density(step: Rational, reduction: bigint, count: number, other: number): number {
   let m = 1;
   while (compare(step, toRational(reduction * BigInt(m))) > 0) {
     m *= 2;
-    if (gridCount(m, count) > MAX_GRID)
-      throw new RequestError(`A reduction to less than 1/${m / 2} is beyond what can be computed here`);
+    if (gridCount(m, count) > MAX_GRID || m * other > MAX_DENSITY)
+      throw new RequestError(`A reduction to less than 1/${m / 2} is not computed`);
   }
   return m;
 }

@@ -25,6 +25,8 @@ export class Reducer {
   /** Rows of the grid that came in, and those that are dealt with, margins and all. */
   #received = 0;
   #done = 0;
+  /** The row of the grid that `#line` has the means of, where it is one alone. */
+  #alone = -1;
 
   constructor(channels: Raster['channels'], depth: 8 | 16, rows: ReducedAxis, columns: ReducedAxis) {
     this.#channels = channels;
@@ -55,14 +57,16 @@ export class Reducer {
         this.#takeRow(grid, start);
         this.#done++;
       } else {
+        const begun = this.#done;
         const end = (line + 1) * block;
-        // Of a low output most rows are the first and the last one again, which are added up once for all in a block.
-        const same = row === span.count - 1 ? end : row === 0 ? 1 - span.shift : this.#done + 1;
-        const next = Math.min(end, same);
-        this.#addRow(this.#sums, grid, start, next - this.#done);
-        this.#done = next;
-        if (next < end) continue;
-        this.#takeMeans(this.#sums);
+        this.#done = heldUntil(row, span.count, span.shift, end);
+        const times = this.#done - begun;
+        if (times < block || row !== this.#alone) {
+          this.#addRow(this.#sums, grid, start, times);
+          if (this.#done < end) continue;
+          this.#takeMeans(this.#sums);
+        }
+        this.#alone = times < block ? -1 : row;
       }
       this.#filterLine(line);
     }
@@ -94,16 +98,8 @@ export class Reducer {
     const { wanted, shift, count } = this.#columns.span;
     const channels = this.#channels;
     const line = this.#line;
-    const before = Math.min(wanted, Math.max(0, -shift));
-    const inside = Math.min(wanted, Math.max(0, count - shift));
-    for (let c = 0; c < channels; c++) {
-      const o = c * wanted;
-      const first = start + c;
-      line.fill(grid[first]!, o, o + before);
-      let p = first + (before + shift) * channels;
-      for (let i = o + before; i < o + inside; i++, p += channels) line[i] = grid[p]!;
-      line.fill(grid[first + (count - 1) * channels]!, o + inside, o + wanted);
-    }
+    for (let c = 0, o = 0; c < channels; c++)
+      for (let i = 0; i < wanted; i++, o++) line[o] = grid[start + c + held(i + shift, count) * channels]!;
   }
 
   #addRow(sums: Float64Array, grid: Raster['data'], start: number, times: number): void {
@@ -112,8 +108,14 @@ export class Reducer {
     const channels = this.#channels;
     for (let c = 0, o = 0; c < channels; c++) {
       for (let j = 0, i = shift; j < this.#blocks; j++, o++) {
+        const end = i + block;
         let sum = 0;
-        for (let t = 0; t < block; t++, i++) sum += grid[start + c + held(i, count) * channels]!;
+        while (i < end) {
+          const column = held(i, count);
+          const next = heldUntil(column, count, 0, end);
+          sum += (next - i) * grid[start + c + column * channels]!;
+          i = next;
+        }
         sums[o]! += times * sum;
       }
     }
@@ -158,18 +160,17 @@ function weigh(
   let p = start;
   let o = outStart;
   const end = outStart + count * outStep;
+  const [p1, p2, p3, p4, p5, p6, p7] = [1, 2, 3, 4, 5, 6, 7].map((t) => t * tap) as Offsets7;
   if (k === 1) for (; o < end; o += outStep, p += step) out[o] = v[p]! << WEIGHT_BITS;
-  else if (k === 2) {
-    const [p1, p2, p3, p4, p5, p6, p7] = [1, 2, 3, 4, 5, 6, 7].map((t) => t * tap) as Offsets7;
+  else if (k === 2)
     for (; o < end; o += outStep, p += step)
       out[o] =
         1776 * (v[p + p3]! + v[p + p4]!) +
         464 * (v[p + p2]! + v[p + p5]!) -
         144 * (v[p + p1]! + v[p + p6]!) -
         48 * (v[p]! + v[p + p7]!);
-  } else {
+  else {
     const q = p + 15 * tap;
-    const [p1, p2, p3, p4, p5, p6, p7] = [1, 2, 3, 4, 5, 6, 7].map((t) => t * tap) as Offsets7;
     for (let r = q; o < end; o += outStep, p += step, r += step)
       out[o] =
         987 * (v[p + p7]! + v[r - p7]!) +
@@ -187,4 +188,12 @@ type Offsets7 = [number, number, number, number, number, number, number];
 
 function held(i: number, count: number): number {
   return i < 0 ? 0 : i >= count ? count - 1 : i;
+}
+
+/**
+ * The first before `end` that, shifted, is held behind `place`, or `end`. Of a low output most rows and columns are the first and the last one
+ * again, which are added up at once.
+ */
+function heldUntil(place: number, count: number, shift: number, end: number): number {
+  return place < count - 1 ? Math.min(end, place + 1 - shift) : end;
 }

@@ -133,7 +133,7 @@ export async function renderPiece(
   const rowRuns = runs(rows.sampled, sites.height, blocks);
   const columnRuns = runs(columns.sampled, sites.width, blocks);
   const held = sitesOf(rowRuns) * sitesOf(columnRuns);
-  if (depth === 8 && reducesAtOnce(engine, rows.reduced.span.count * columns.reduced.span.count, held)) {
+  if (depth === 8 && reducesAtOnce(engine, rows.reduced.span.wanted * columns.reduced.span.wanted, held)) {
     const grid = { rows: rows.sampled, columns: columns.sampled, depth };
     const reduction = { grid, rows: rows.reduced, columns: columns.reduced, into };
     const work = rowRuns.flatMap((row) => columnRuns.map((column) => ({ row, column })));
@@ -156,7 +156,10 @@ export async function renderPiece(
   return reducer.finish();
 }
 
-/** Whether an engine reduces a grid of so many pixels in one call; else the calling thread filters. `sites`: those of the windows that it takes. */
+/**
+ * Whether an engine reduces a grid of so many pixels, those outside the picture included, in one call; else the calling thread filters. `sites`:
+ * those of the windows that it takes.
+ */
 export function reducesAtOnce(engine: Engine, pixels: number, sites: number): boolean {
   return engine.reduce !== undefined && pixels <= MAX_GRID_PIXELS && sites <= 2 * MAX_GRID_PIXELS;
 }

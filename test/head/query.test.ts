@@ -43,6 +43,17 @@ describe('exact numbers', () => {
   });
 });
 
+describe('a reduction', () => {
+  const far = (log2: bigint) =>
+    planSampling({ x: 0, y: 0, width: 2n ** log2, height: 2n ** log2 }, 1, 1, 1, 4);
+  it('is refused where samples of a block could not be added up exactly', () => {
+    expect(far(20n).density).toEqual({ rows: 2 ** 20, columns: 2 ** 20 });
+    for (const log2 of [21n, 40n, 400n]) expect(() => far(log2)).toThrow('is not computed');
+    const thin = { x: 0, y: 0, width: 2n ** 28n, height: 1 };
+    expect(planSampling(thin, 1, 1, 1, 4).density).toEqual({ rows: 1, columns: 2 ** 28 });
+  });
+});
+
 describe('sample positions', () => {
   it('hits every site at native scale', () => {
     const axis = sampleAxis(0, 5, 5, 1n, 16);

@@ -110,9 +110,9 @@ def render_color(head, sites, rows, columns, depth):
     fc = np.array(column_f, np.int64)
     out = np.empty((len(row_f), len(column_f), 3), np.int64)
     for i in range(len(row_f)):
-        shares = dict(zip(((0, 0), (0, 1), (1, 0), (1, 1)), ensemble_weights(row_f[i], fc)))
+        weights = dict(zip(((0, 0), (0, 1), (1, 0), (1, 1)), ensemble_weights(row_f[i], fc)))
         blended = np.full((len(column_f), head["hidden"]), 1 << 13, np.int64)
-        for (dy, dx), share in shares.items():
+        for (dy, dx), share in weights.items():
             p = sites[row_sites[dy][i], column_sites[dx]].astype(np.int64)
             # "hidden[dy][dx][k] = max(0, sat16(sat16(P[site][k] + rowTerm[dy][k]) + colTerm[dx][k]))"
             hidden = np.maximum(0, sat16(sat16(p + row_terms[dy][i]) + column_terms[dx]))
@@ -163,17 +163,38 @@ def inside(start, d, extent, indices):
     return [min(max(i, first), last) for i in indices]
 
 
-def reduce(samples, m_rows, m_columns, depth):
-    """Output (H, W, channels) of the grid's samples (rows, columns, channels) over `grid_span`."""
-    b_rows, b_columns = max(1, m_rows // 4), max(1, m_columns // 4)  # "b = max(1, m/4)"
-    n = b_rows * b_columns
-    rows, columns, channels = samples.shape
-    blocks = samples.reshape(rows // b_rows, b_rows, columns // b_columns, b_columns, channels)
-    means = (blocks.sum(axis=(1, 3)) + (n >> 1)) // n  # "T is a block's (sum + (n >> 1)) div n"
+def block(m):
+    """b of an axis: grid pixels on the side of a block."""
+    return max(1, m // 4)  # "b = max(1, m/4)"
+
+
+def shares(m, grid, lines):
+    """(blocks, lines): how many grid pixels of each block of `grid` have the samples of each of `lines`, of which the outer ones stand for all outside."""
+    b = block(m)
+    counts = np.zeros((len(range(grid[0], grid[1], b)), len(lines)), object)
+    for row, start in zip(counts, range(grid[0], grid[1], b)):
+        end = start + b
+        row[max(start, lines.start) - lines.start : max(0, min(end, lines.stop) - lines.start)] = 1
+        row[0] += max(0, min(end, lines.start) - start)
+        row[-1] += max(0, end - max(start, lines.stop))
+    return counts
+
+
+def means(samples, rows, columns):
+    """T: (blocks, blocks, channels) of samples (lines, lines, channels) and the shares that blocks have of them."""
+    n = rows[0].sum() * columns[0].sum()
+    if n < 1 << 46:  # sums of 16 bits then have 62; beyond, integers are Python's
+        rows, columns = rows.astype(np.int64), columns.astype(np.int64)
+    sums = np.stack([rows @ channel @ columns.T for channel in np.moveaxis(samples, 2, 0)], axis=2)
+    return ((sums + (n >> 1)) // n).astype(np.int64)  # "T is a block's (sum + (n >> 1)) div n"
+
+
+def reduce(t, k_rows, k_columns, depth):
+    """Output (H, W, channels) of T."""
     e = 6 if depth == 8 else 0  # "With e = 6 for samples of 8 bits and e = 0 for 16 bits"
-    along = filtered(means.swapaxes(0, 1), m_columns // b_columns)
+    along = filtered(t.swapaxes(0, 1), k_columns)
     h = (along + (1 << (11 - e))) >> (12 - e)
-    down = filtered(h.swapaxes(0, 1), m_rows // b_rows)
+    down = filtered(h.swapaxes(0, 1), k_rows)
     # "clamp((sum over t of w[t] * H[v + t][j] + (1 << (11 + e))) >> (12 + e), 0, 255 or 65535)"
     return np.clip((down + (1 << (11 + e))) >> (12 + e), 0, 255 if depth == 8 else 65535)
 
@@ -191,21 +212,24 @@ def render(head, query, header, planes, depth):
 
     def grid(start, extent, count, side):
         m = density(extent / count / reduction)
-        d = extent / count / m
         first, length = grid_span(m, count)
-        return m, start, d, range(first, first + length), ceil(Fraction(side, reduction)) * reduction
+        return m, start, extent / count / m, (first, first + length), ceil(Fraction(side, reduction)) * reduction
 
-    my, *rows = grid(query.y, query.height, query.rows, header["height"])
-    mx, *columns = grid(query.x, query.width, query.columns, header["width"])
-    reduced = mx > 1 or my > 1  # "If mX = mY = 1 those of the columns 0 .. W-1 and rows 0 .. H-1 are the output"
-    row_axis, column_axis = (
-        axis(start, d, inside(start, d, extent, indices) if reduced else indices, reduction)
-        for start, d, indices, extent in (rows, columns)
-    )
+    axes = grid(query.y, query.height, query.rows, header["height"]), grid(query.x, query.width, query.columns, header["width"])
+    # "If mX = mY = 1 those of the columns 0 .. W-1 and rows 0 .. H-1 are the output"
+    reduced = any(m > 1 for m, *_ in axes)
+    lines = []  # those of the grid that have samples of their own
+    for _, start, d, (first, end), side in axes:
+        first, last = inside(start, d, side, (first, end - 1)) if reduced else (first, end - 1)
+        lines.append(range(first, last + 1))
+    row_axis, column_axis = (axis(start, d, each, reduction) for (_, start, d, *_), each in zip(axes, lines))
     result = []
     for plane, sites in enumerate(planes):
         pixels = render_color(head, sites, row_axis, column_axis, depth)
         if plane == 1 or header["channels"] == 1:
             pixels = grey(pixels)
-        result.append(reduce(pixels, my, mx, depth) if reduced else pixels)
+        if reduced:
+            t = means(pixels, *(shares(m, span, each) for (m, _, _, span, _), each in zip(axes, lines)))
+            pixels = reduce(t, *(m // block(m) for m, *_ in axes), depth)
+        result.append(pixels)
     return np.concatenate(result, axis=2)

@@ -8,7 +8,7 @@ from entropy import SymbolReader
 from model import Table
 from networks import clamp, decode_chunk, round_shift, run
 from picture import digest
-from rendering import Query, axis, density, ensemble_weights, grey, grid_span, inside, level_of, reduce, render_color, sat16
+from rendering import Query, axis, block, density, ensemble_weights, grey, grid_span, inside, level_of, means, reduce, render_color, sat16, shares
 
 
 def run_stage(name, given, load):
@@ -56,7 +56,9 @@ def run_stage(name, given, load):
         outputs = []
         for each in given["reductions"]:
             samples = np.array(each["samples"], np.int64)[:, :, None]
-            outputs.append(reduce(samples, *each["density"], each["depth"])[:, :, 0].tolist())
+            whole = [shares(m, (0, side), range(side)) for m, side in zip(each["density"], samples.shape)]
+            k = [m // block(m) for m in each["density"]]
+            outputs.append(reduce(means(samples, *whole), *k, each["depth"])[:, :, 0].tolist())
         return {"outputs": outputs}
     raise KeyError(name)
 

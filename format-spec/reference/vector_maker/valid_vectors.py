@@ -53,6 +53,7 @@ def valid_vectors(models):
     _queries(catalogue)
     _containers(catalogue)
     _symbols(catalogue)
+    _far(catalogue)
     return catalogue.vectors
 
 
@@ -218,3 +219,14 @@ def _symbols(catalogue):
         return 0 if table.empty else (0, flags.random() < 0.5)
 
     add("needless-bypass", "Symbols coded as a bypass that their tables could express", "2.3", 40, 24, queries, choose=needless)
+
+
+def _far(catalogue):
+    w, h = 40, 24
+    scales = [query((-(3 << k) - 5, -(1 << k), 6 << k, 5 << k), (6, 5), 16 if k % 7 == 0 else 8) for k in (11, 14, 16, 18, 19, 21)]
+    scales.append(query((-(1 << 27), 3, 1 << 28, 18), (4, 3)))
+    scales.append(query((0, -(7 << 20) - Fraction(1, 3), 40, 9 << 20), (80, 6), 16))
+    catalogue.add_sized(
+        "far-reductions", "A picture that is a speck of its region: blocks of up to 2^36 grid pixels, of which nearly all are border", "4.7", w, h,
+        scales, seed=24, alpha=True, levels=2, overviewFactor=2,
+    )  # fmt: skip
