@@ -46,18 +46,16 @@ export interface ParseOptions {
 export function parseModel(bytes: Uint8Array, { decoderOnly = false }: ParseOptions = {}): Model {
   const file = new TensorFile(bytes);
   const { metadata } = file;
-  if (metadata.get('format') !== 'liif-model') {
+  const format = metadata.get('format');
+  const version = metadata.get('version');
+  if (format !== 'liif-model' || version === undefined)
     throw new FormatError(
       'model',
       8,
-      `expected format "liif-model" but received ${shown(metadata.get('format'))}`,
+      `expected format "liif-model" and a version but received ${shown(format)}`,
     );
-  }
-  if (metadata.get('version') !== '1') {
-    throw new UnsupportedError(
-      `model of version ${shown(metadata.get('version'))}: this build reads version "1"`,
-    );
-  }
+  if (version !== '1')
+    throw new UnsupportedError(`model of version ${shown(version)}: this build reads version "1"`);
   const name = metadata.get('name') ?? '';
   if (!/^[a-z0-9.-]{1,64}$/.test(name)) throw new FormatError('model', 8, `name ${shown(name)}`);
   const hash = metadata.get('hash') ?? '';

@@ -58,6 +58,9 @@ def _files():
     listing = json.loads(good[8 : 8 + n])
     del listing["__metadata__"]["name"]
     yield "no-name", "The name is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
+    listing = json.loads(good[8 : 8 + n])
+    del listing["__metadata__"]["version"]
+    yield "no-version", "The version is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
     del listing["__metadata__"]
     yield "no-metadata", "__metadata__ is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
     changed = parts.copy()
