@@ -153,6 +153,31 @@ describe('memory', () => {
     await engine.close();
   });
 
+  it('gives the maps of a reduction back that one of them, which is closed, has stopped', async () => {
+    const engine = await openWasmEngine(model, { host: nodeHost, threads: 1, maxMemoryBytes: 16 * 2 ** 20 });
+    const closed = await engine.features(latents, level, sites, 60);
+    closed.close();
+    const axis = {
+      index: Int32Array.from({ length: 64 }, (_, i) => i),
+      fraction: new Int16Array(64),
+      cell: 4096,
+    };
+    const reduced = { density: 2, span: { count: 64, wanted: 64, shift: 0 }, count: 29 };
+    const half = { top: 0, left: 0, height: 32, width: 64 };
+    for (let round = 0; round < 20; round++) {
+      const open = await engine.features(latents, level, sites, 60);
+      const parts = [
+        { features: open, rect: half },
+        { features: closed, rect: { ...half, top: 32 } },
+      ];
+      const grid = { rows: axis, columns: axis, depth: 8 } as const;
+      const reduction = { grid, rows: reduced, columns: reduced, gray: false, parts };
+      await expect(engine.reduce!(reduction)).rejects.toThrow('the feature map is closed');
+      open.close();
+    }
+    await engine.close();
+  });
+
   it('hands out ranges that do not overlap, and joins what comes back', () => {
     const random = randomSource(3);
     const list = new FreeList(0);

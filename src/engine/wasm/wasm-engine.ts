@@ -200,8 +200,9 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     async reduce(reduction, signal) {
       signal?.throwIfAborted();
       const parts = withInnerMaps(reduction.parts, mine);
-      const letGo = parts.flatMap((part) => ('features' in part ? [part.features.use()] : []));
+      const letGo: (() => void)[] = [];
       try {
+        for (const part of parts) if ('features' in part) letGo.push(part.features.use());
         return await pool.run(reduceJob(heap, model.head, { ...reduction, parts }, threads.length), signal);
       } finally {
         for (const free of letGo) free();
