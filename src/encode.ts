@@ -2,7 +2,14 @@ import { optimizedAnalysis } from './analysis/optimize.ts';
 import { picturePatch } from './analysis/picture.ts';
 import { psnrTarget, searchQuality, sizeTarget, type Target } from './analysis/rate-control.ts';
 import type { Measure } from './analysis/sample-errors.ts';
-import { type ChunkId, chunkExtent, chunkGrid, chunkList, latentExtent } from './container/chunks.ts';
+import {
+  type ChunkId,
+  chunkCount,
+  chunkExtent,
+  chunkGrid,
+  chunkList,
+  latentExtent,
+} from './container/chunks.ts';
 import type { Header } from './container/header.ts';
 import { MAX_LEVELS, MAX_SIDE } from './container/layout.ts';
 import { OrderedChunks } from './container/ordered-chunks.ts';
@@ -147,67 +154,11 @@ async function encodeAt(
   quality: number,
   options: EncodeOptions,
 ): Promise<EncodeSummary> {
-  const { signal, onProgress } = options;
-  const factor = options.overviewFactor ?? 4;
-  const rasters = [raster];
-  for (let count = levelCount(raster, options); rasters.length < count; ) {
-    signal?.throwIfAborted();
-    rasters.push(await reduce(rasters.at(-1)!, factor, signal));
-  }
-  const sections = Object.entries(options.sections ?? {})
-    .filter((entry): entry is [string, Uint8Array] => entry[1] !== undefined)
-    .map(([type, bytes]) => [type, type === 'exif' ? withoutExifPrefix(bytes) : bytes] as const);
-  const header: Header = {
-    width: raster.width,
-    height: raster.height,
-    channels: raster.channels >= 3 ? 3 : 1,
-    alpha: hasAlpha(raster.channels),
-    depth: options.depth ?? depthOf(raster),
-    // Gray is the same in all of them.
-    ...(raster.channels >= 3 && raster.colorSpace === 'display-p3' && { colorSpace: raster.colorSpace }),
-    quality,
-    model: fromHexadecimal(engine.model.hash),
-    encoder: `liif ${VERSION}`,
-    chunkSize: options.chunkSize ?? (raster.width * raster.height > LARGE_PICTURE ? 16 : 32),
-    levels: rasters.length,
-    overviewFactor: factor,
-    sections: [],
-  };
-  const writer = await ContainerWriter.begin(sink, header, sections);
+  const rasters = await withOverviews(raster, options);
+  const header = headerOf(engine.model, rasters, quality, options);
+  const writer = await ContainerWriter.begin(sink, header, sectionsOf(options));
   const order = chunkList(header);
-  const steps = stepsOf(options);
-  const measure = measureOf(options);
-  // A step of optimization counts as much as coding.
-  const total = order.length * (1 + steps);
-  let done = 0;
-  const ordered = new OrderedChunks(writer, order);
-  onProgress?.({ stage: 'encode', done, total });
-  await inParallel(steps > 0 ? OPTIMIZED_GROUPS : engine.threads + 1, groupsOf(header), async (group) => {
-    const { analysis, rect } = await analyzeGroup(
-      engine,
-      rasters[group.level]!,
-      header,
-      group,
-      steps,
-      measure,
-      () => {
-        done += group.chunks.length;
-        onProgress?.({ stage: 'encode', done, total });
-      },
-      signal,
-    );
-    await inParallel(engine.threads, group.chunks, async (id) => {
-      const chunk = {
-        top: id.row * header.chunkSize,
-        left: id.column * header.chunkSize,
-        ...chunkExtent(header, id),
-      };
-      const window = cut(analysis, rect, chunk, engine.model.latentChannels);
-      const encoded = await engine.encodeChunk(window, chunk, quality, signal);
-      onProgress?.({ stage: 'encode', done: ++done, total });
-      await ordered.finish(id, encoded.bytes);
-    });
-  });
+  await encodeChunks(engine, rasters, header, new OrderedChunks(writer, order), options);
   const bytes = await writer.end();
   return {
     quality,
@@ -217,6 +168,74 @@ async function encodeAt(
     chunks: order.length,
     bitsPerPixel: (8 * bytes) / (raster.width * raster.height),
   };
+}
+
+/** The picture and its reduced copies, from level 0 on. */
+async function withOverviews(raster: Raster, options: EncodeOptions): Promise<Raster[]> {
+  const rasters = [raster];
+  for (let count = levelCount(raster, options); rasters.length < count; ) {
+    options.signal?.throwIfAborted();
+    rasters.push(await reduce(rasters.at(-1)!, factorOf(options), options.signal));
+  }
+  return rasters;
+}
+
+function headerOf(model: Model, rasters: readonly Raster[], quality: number, options: EncodeOptions): Header {
+  const raster = rasters[0]!;
+  return {
+    width: raster.width,
+    height: raster.height,
+    channels: raster.channels >= 3 ? 3 : 1,
+    alpha: hasAlpha(raster.channels),
+    depth: options.depth ?? depthOf(raster),
+    // Gray is the same in all of them.
+    ...(raster.channels >= 3 && raster.colorSpace === 'display-p3' && { colorSpace: raster.colorSpace }),
+    quality,
+    model: fromHexadecimal(model.hash),
+    encoder: `liif ${VERSION}`,
+    chunkSize: options.chunkSize ?? (raster.width * raster.height > LARGE_PICTURE ? 16 : 32),
+    levels: rasters.length,
+    overviewFactor: factorOf(options),
+    sections: [],
+  };
+}
+
+function sectionsOf({ sections }: EncodeOptions): [string, Uint8Array][] {
+  return Object.entries(sections ?? {})
+    .filter((entry): entry is [string, Uint8Array] => entry[1] !== undefined)
+    .map(([type, bytes]) => [type, type === 'exif' ? withoutExifPrefix(bytes) : bytes]);
+}
+
+async function encodeChunks(
+  engine: Engine,
+  rasters: readonly Raster[],
+  header: Header,
+  ordered: OrderedChunks,
+  options: EncodeOptions,
+): Promise<void> {
+  const { signal, onProgress } = options;
+  const { chunkSize, quality } = header;
+  const steps = stepsOf(options);
+  // A step of optimization counts as much as coding.
+  const total = chunkCount(header) * (1 + steps);
+  let done = 0;
+  const advance = (chunks: number) => {
+    done += chunks;
+    onProgress?.({ stage: 'encode', done, total });
+  };
+  advance(0);
+  const plan = { engine, rasters, header, steps, measure: measureOf(options), advance, signal };
+  await inParallel(steps > 0 ? OPTIMIZED_GROUPS : engine.threads + 1, groupsOf(header), async (group) => {
+    const { analysis, rect } = await analyzeGroup(plan, group);
+    await inParallel(engine.threads, group.chunks, async (id) => {
+      const extent = chunkExtent(header, id);
+      const chunk = { top: id.row * chunkSize, left: id.column * chunkSize, ...extent };
+      const window = cut(analysis, rect, chunk, engine.model.latentChannels);
+      const encoded = await engine.encodeChunk(window, chunk, quality, signal);
+      advance(1);
+      await ordered.finish(id, encoded.bytes);
+    });
+  });
 }
 
 interface Group {
@@ -247,45 +266,57 @@ function groupsOf(header: Header): Group[] {
   return groups;
 }
 
+/** What the analysis of all groups of a file goes by. */
+interface AnalysisPlan {
+  readonly engine: Engine;
+  /** Of each level. */
+  readonly rasters: readonly Raster[];
+  readonly header: Header;
+  /** Of optimization. */
+  readonly steps: number;
+  readonly measure: Measure;
+  /** Told of so many chunks that have come a step further. */
+  readonly advance: (chunks: number) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Analysis output over all chunks of a group, optimized if asked for, and the latents it covers. */
 async function analyzeGroup(
-  engine: Engine,
-  raster: Raster,
-  header: Header,
-  group: Group,
-  steps: number,
-  measure: Measure,
-  onStep: () => void,
-  signal: AbortSignal | undefined,
+  { engine, rasters, header, steps, measure, advance, signal }: AnalysisPlan,
+  { level, plane, chunks }: Group,
 ): Promise<{ analysis: Int16Array; rect: Rect }> {
   const { model } = engine;
   const { quality, chunkSize } = header;
-  const first = group.chunks[0]!;
-  const last = group.chunks.at(-1)!;
+  const raster = rasters[level]!;
+  const rect = latentsOf(header, chunks);
+  const extent = latentExtent(header, level);
+  const picture = scaledExtent(extent, model.latentStride);
+  const pixelsOf = (window: Rect) => picturePatch(raster, plane, window, model.imageShift);
+  const analyze = (latents: Rect): Promise<Int16Array> => {
+    const pixels = pixelsOf(analysisWindow(model, latents, picture));
+    return engine.analyze(pixels, picture, latents, quality, signal);
+  };
+  if (steps === 0) return { analysis: await analyze(rect), rect };
+  const target = pixelsOf(shownPixels(model, raster, rect));
+  const onStep = () => advance(chunks.length);
+  const part = { latents: rect, level: extent, chunkSize, target, measure, analyze, onStep };
+  return { analysis: await optimizedAnalysis(engine, part, quality, steps, signal), rect };
+}
+
+/** The latents of the chunks of a group. */
+function latentsOf(header: Header, chunks: readonly ChunkId[]): Rect {
+  const { chunkSize } = header;
+  const first = chunks[0]!;
+  const last = chunks.at(-1)!;
   const end = chunkExtent(header, last);
   const top = first.row * chunkSize;
   const left = first.column * chunkSize;
-  const rect: Rect = {
+  return {
     top,
     left,
     height: last.row * chunkSize + end.height - top,
     width: last.column * chunkSize + end.width - left,
   };
-  const level = latentExtent(header, group.level);
-  const analyze = (latents: Rect): Promise<Int16Array> => {
-    const picture = scaledExtent(level, model.latentStride);
-    const pixels = picturePatch(
-      raster,
-      group.plane,
-      analysisWindow(model, latents, picture),
-      model.imageShift,
-    );
-    return engine.analyze(pixels, picture, latents, quality, signal);
-  };
-  if (steps === 0) return { analysis: await analyze(rect), rect };
-  const target = picturePatch(raster, group.plane, shownPixels(model, raster, rect), model.imageShift);
-  const part = { latents: rect, level, chunkSize, target, measure, analyze, onStep };
-  return { analysis: await optimizedAnalysis(engine, part, quality, steps, signal), rect };
 }
 
 /** The pixels of some latents that the picture has. */
@@ -306,9 +337,13 @@ function measureOf({ optimizeFor, targetPsnr }: EncodeOptions): Measure {
   return optimizeFor ?? (targetPsnr === undefined ? 'ms-ssim' : 'psnr');
 }
 
+function factorOf({ overviewFactor = 4 }: EncodeOptions): 2 | 4 {
+  return overviewFactor;
+}
+
 function levelCount(raster: Raster, options: EncodeOptions): number {
   const { overviews = true } = options;
-  const factor = options.overviewFactor ?? 4;
+  const factor = factorOf(options);
   const wanted = overviews === true ? Number.POSITIVE_INFINITY : Number(overviews);
   let levels = 1;
   let side = Math.max(raster.width, raster.height);
