@@ -128,7 +128,7 @@ class FallbackFeatures implements FeatureMap {
     work: (engine: Engine, map: FeatureMap) => Promise<T>,
     call: readonly unknown[] = [],
   ): Promise<T> {
-    if (this.#closed) throw new EngineError('the feature map is closed');
+    this.#expectOpen();
     const askFirst = this.#made.engine !== this.#engine.second;
     return this.#engine.either(async (engine) => work(engine, await this.#on(engine)), call, askFirst);
   }
@@ -146,13 +146,16 @@ class FallbackFeatures implements FeatureMap {
   /** The map for that engine; on the second one it is made again, once. */
   async #on(engine: Engine): Promise<FeatureMap> {
     if (engine === this.#made.engine) return this.#made.map;
-    if (!this.#second) {
-      const making = this.#makeAgain();
-      this.#second = making;
-      making.catch(() => {
-        if (this.#second === making) this.#second = undefined;
-      });
-    }
+    // Closed while the first one failed.
+    this.#expectOpen();
+    this.#second ??= this.#makeAgain().catch((error) => {
+      this.#second = undefined;
+      throw error;
+    });
     return this.#second;
+  }
+
+  #expectOpen(): void {
+    if (this.#closed) throw new EngineError('the feature map is closed');
   }
 }
