@@ -52,3 +52,18 @@ it('reads numbers that are spelled longer than they need to be', () => {
   expect(readMessagePack(Uint8Array.of(0x81, 0xa1, 97, ...negative), NONE).get('a')).toBe(-1);
   expect(readMessagePack(Uint8Array.of(0x81, 0xa1, 97, 0xca, 0x3f, 0x80, 0, 0), NONE).get('a')).toBe(1);
 });
+
+it('reads lists, maps and keys of every length at which their spelling changes', () => {
+  const lengths = [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536];
+  const values = new Map<string, unknown>([
+    ...lengths.map((length): [string, unknown] => [`list of ${length}`, new Array(length).fill(1)]),
+    ...lengths.map((length): [string, unknown] => [
+      `map of ${length}`,
+      new Map(Array.from({ length }, (_, i) => [`${i}`, -1])),
+    ]),
+    ...lengths.map((length): [string, unknown] => ['k'.repeat(length), length]),
+    ['byte order mark', '\ufefftext'],
+  ]);
+  const packed = new Packr({ useRecords: false }).pack(values);
+  expect(readMessagePack(packed, NONE)).toEqual(values);
+});

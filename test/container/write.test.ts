@@ -54,6 +54,24 @@ describe('ContainerWriter', () => {
     expect(sink.bytes().subarray(byteOffset, byteOffset + length)).toEqual(chunks[15]);
   });
 
+  it('writes one thing after the other, and ends with what the sink rejects with', async () => {
+    const calls = noiseChunks(16).length + 4; // prefix, room for the index, a section, the index
+    for (let failing = 0; failing <= calls; failing++) {
+      let begun = 0;
+      let under = 0;
+      const call = async () => {
+        expect(under++).toBe(0);
+        await new Promise((resolve) => setImmediate(resolve));
+        under--;
+        if (begun++ === failing) throw new Error('the disk is full');
+      };
+      const written = write({ write: call, writeAt: call }, {}, noiseChunks(16), [['icc', noise(9, 1)]]);
+      if (failing < calls) await expect(written).rejects.toThrow('the disk is full');
+      else await written;
+      expect(begun).toBe(Math.min(calls, failing + 1));
+    }
+  });
+
   it('keeps in memory what was written, whatever the caller does with its bytes', async () => {
     for (const bytes of [Uint8Array.of(1, 2), Buffer.from([1, 2])]) {
       const sink = new MemorySink();
@@ -127,7 +145,7 @@ describe('ContainerWriter', () => {
         ['icc', empty],
       ]),
     ).rejects.toThrow(RequestError);
-    await expect(begin([['icc', new Uint8Array(2 ** 28 + 1)]])).rejects.toThrow(RequestError);
+    await expect(begin([['icc', new Uint8Array(2 ** 28 + 1)]])).rejects.toThrow('more than 268435456');
   });
 
   it('does not end a file with too few chunks or take too many', async () => {

@@ -154,4 +154,83 @@ describe('a cache of leases', () => {
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(closed).toEqual(['late']);
   });
+
+  it('loads anew for a caller who asks again at once, while others have yet to hear that a load failed', async () => {
+    const { cache } = cacheOf(100);
+    const failing = async () => {
+      throw new Error('no');
+    };
+    const first = cache.lease('a', failing).catch(() => cache.lease('a', make('again')));
+    const others = [1, 2].map(() => cache.lease('a', failing, new AbortController().signal));
+    expect((await first).value.name).toBe('again');
+    for (const other of await Promise.allSettled(others)) expect(other.status).toBe('rejected');
+  });
+
+  it('loads anew for who comes after everybody has given up, though that load is slow to stop, and keeps one value', async () => {
+    const { cache, closed } = cacheOf(100);
+    let finish = (_: Thing) => {};
+    const controller = new AbortController();
+    const gone = cache.lease(
+      'a',
+      () => new Promise<Thing>((resolve) => (finish = resolve)),
+      controller.signal,
+    );
+    controller.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    (await cache.lease('a', make('fresh'))).release();
+    finish({ name: 'late', open: true });
+    await expect.poll(() => closed).toEqual(['fresh']);
+    expect(cache.bytes).toBe(10);
+  });
+
+  it('shares a load that began while others have yet to hear of the one before', async () => {
+    const { cache } = cacheOf(5);
+    let loads = 0;
+    const load = async () => ({ name: `${++loads}`, open: true });
+    const again = cache.lease('a', load).then(() => cache.lease('a', load));
+    await cache.lease('a', load, new AbortController().signal);
+    const [second, third] = await Promise.all([again, cache.lease('a', load)]);
+    expect([second.value.name, third.value.name]).toEqual(['2', '2']);
+  });
+
+  it('stops a load for the reason of the last who wanted it, and none that has ended', async () => {
+    const { cache } = cacheOf(100);
+    const signals: AbortSignal[] = [];
+    const load = (signal: AbortSignal) => {
+      signals.push(signal);
+      return make('a')();
+    };
+    await cache.lease('a', load);
+    expect(signals[0]!.aborted).toBe(false);
+    const controller = new AbortController();
+    const never = (signal: AbortSignal) => {
+      signals.push(signal);
+      return new Promise<Thing>(() => {});
+    };
+    const waiting = cache.lease('b', never, controller.signal);
+    controller.abort('enough');
+    await expect(waiting).rejects.toBe('enough');
+    expect(signals[1]!.reason).toBe('enough');
+    await expect(cache.lease('a', load, controller.signal)).rejects.toBe('enough');
+  });
+
+  it('counts hits and misses, and tells what it has or expects', async () => {
+    const { cache } = cacheOf(100);
+    const waiting = cache.lease('a', make('a'));
+    expect([cache.has('a'), cache.has('b')]).toEqual([true, false]);
+    await waiting;
+    await cache.lease('a', make('a'));
+    expect([cache.hits, cache.misses, cache.has('a')]).toEqual([1, 1, true]);
+  });
+
+  it('keeps a value of just its size, and counts one of no size as a byte', async () => {
+    const just = cacheOf(10);
+    (await just.cache.lease('a', make('a'))).release();
+    expect(just.cache.bytes).toBe(10);
+    const { cache, closed } = cacheOf(2, 0);
+    for (const name of ['a', 'b', 'c']) (await cache.lease(name, make(name))).release();
+    expect(closed).toEqual(['a']);
+    cache.close();
+    expect(closed).toEqual(['a', 'b', 'c']);
+  });
 });

@@ -150,3 +150,30 @@ it('rejects at once for a signal that is aborted already, or in the same turn', 
   await expect(read).rejects.toThrow('now');
   expect(source.asked).toEqual([]);
 });
+
+it('tells all who wait for a request that it has failed, and goes on with the others', async () => {
+  const asked: AbortSignal[] = [];
+  const coalesced = new CoalescedReads({
+    name: 'failing',
+    size: undefined,
+    async getBytes(offset, length, signal) {
+      asked.push(signal!);
+      if (offset === 0) throw new Error('gone');
+      return bytes.slice(offset, offset + length);
+    },
+    async close() {},
+  });
+  const ranges = [0, 100, ...Array.from({ length: 8 }, (_, i) => (i + 1) * 10_000)];
+  const found = await Promise.allSettled(ranges.map((offset) => coalesced.read(offset, 10)));
+  expect(found.map((read) => (read.status === 'rejected' ? read.reason.message : read.value[0]))).toEqual([
+    'gone',
+    'gone',
+    ...ranges.slice(2).map((offset) => bytes[offset]),
+  ]);
+  const controller = new AbortController();
+  const read = coalesced.read(20, 10, controller.signal);
+  await null;
+  controller.abort('enough');
+  await expect(read).rejects.toBe('enough');
+  expect(asked.at(-1)!.reason).toBe('enough');
+});
