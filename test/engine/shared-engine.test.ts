@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { Engine, FeatureMap, Query, Reduction } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { SharedEngine } from '../../src/engine/shared-engine.ts';
-import { EngineError, RequestError } from '../../src/errors.ts';
+import { EngineError, RequestError, UnsupportedError } from '../../src/errors.ts';
 import { latents, level, model, query, sites } from '../fixtures/one-latent.ts';
 
 /** An engine that only counts: what is shared here is its life, not its arithmetic. */
@@ -135,15 +135,61 @@ it('makes feature maps of an engine that it has replaced again, once', async () 
   map.close();
 });
 
-it('tries again after an engine that did not open', async () => {
+it.each([EngineError, UnsupportedError])(
+  'tries again after an engine that did not open: %o',
+  async (Kind) => {
+    const log: string[] = [];
+    let attempts = 0;
+    const open = async () => {
+      if (++attempts === 1) throw new Kind('no memory');
+      return countingEngine(log);
+    };
+    const shared = new SharedEngine({ open, idleMs: 1000 });
+    await expect(shared.engine()).rejects.toThrow('no memory');
+    await (await shared.engine()).decodeChunk(...call);
+    expect(log).toEqual(['open 1', 'decode 1']);
+  },
+);
+
+it('gives maps out with what they cover and weigh, closes those of an engine that has failed, and tries again to make them', async () => {
   const log: string[] = [];
-  let attempts = 0;
-  const open = async () => {
-    if (++attempts === 1) throw new EngineError('no memory');
-    return countingEngine(log);
+  let opened = 0;
+  let broken = false;
+  const open = async (): Promise<Engine> => {
+    const inner = openReferenceEngine(model);
+    const number = ++opened;
+    return {
+      ...inner,
+      device: 'card',
+      analyze: async () => {
+        throw new EngineError('a thread died');
+      },
+      features: async (...call) => {
+        if (broken) throw new RequestError('not now');
+        const map = await inner.features(...call);
+        return {
+          rect: map.rect,
+          level: map.level,
+          byteLength: map.byteLength,
+          read: () => map.read(),
+          close: () => void log.push(`drop ${number}`),
+        };
+      },
+    };
   };
   const shared = new SharedEngine({ open, idleMs: 1000 });
-  await expect(shared.engine()).rejects.toThrow('no memory');
-  await (await shared.engine()).decodeChunk(...call);
-  expect(log).toEqual(['open 1', 'decode 1']);
+  const engine = await shared.engine();
+  expect(engine.device).toBe('card');
+  const map = await engine.features(latents, level, sites, 50);
+  const inner = await openReferenceEngine(model).features(latents, level, sites, 50);
+  expect(map).toMatchObject({ rect: sites, level: inner.level });
+  expect(map.byteLength).toBe(inner.byteLength + latents.data.byteLength);
+  await expect((engine.analyze as unknown as () => Promise<Int16Array>)()).rejects.toThrow('a thread died');
+  broken = true;
+  await expect(map.read()).rejects.toThrow('not now');
+  expect(log).toEqual(['drop 1']);
+  broken = false;
+  expect(await map.read()).toEqual(await inner.read());
+  map.close();
+  await expect.poll(() => log).toEqual(['drop 1', 'drop 2']);
 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chunkList } from '../../src/container/chunks.ts';
-import type { FormatError } from '../../src/errors.ts';
-import { RequestError, SourceError, UnsupportedError } from '../../src/errors.ts';
+import { FormatError, RequestError, SourceError, UnsupportedError } from '../../src/errors.ts';
 import { memorySource } from '../../src/reader/memory-source.ts';
 import { openReader } from '../../src/reader/reader.ts';
 import { noise, noiseChunks, sampleFile } from '../container/sample-file.ts';
@@ -177,6 +176,53 @@ describe('Reader', () => {
     await expect(reader.readChunk(id)).rejects.toThrow(SourceError);
     failing = false;
     expect(await reader.readChunk(id)).toEqual(file.chunks[3]);
+  });
+
+  it('counts the places of what an engine finds in a chunk from the start of the file, and leaves other errors alone', async () => {
+    const file = sampleFile();
+    const reader = await openReader(memorySource(file.bytes));
+    const id = chunkList(reader.header)[3]!;
+    const found = new FormatError('chunk', 4, 'state 1 is 7, below 2^16');
+    expect(reader.located(id, found)).toMatchObject({
+      section: 'chunk',
+      byteOffset: file.chunkOffsets[3]! + 4,
+      reason: found.reason,
+      cause: found,
+    });
+    const other = new RequestError('Expected a quality');
+    expect(reader.located(id, other)).toBe(other);
+  });
+
+  it('passes the signal of the caller to the source, whatever is read, and stops with its reason', async () => {
+    const file = sampleFile({ chunks: noiseChunks(16, () => 6000), sections: [['icc', noise(100, 5)]] });
+    const inner = new CountingSource(file.bytes, { known: false });
+    const signals: (AbortSignal | undefined)[] = [];
+    const reader = await openReader({
+      name: 'noting',
+      size: undefined,
+      getBytes: (offset, length, signal) => {
+        signals.push(signal);
+        return inner.getBytes(offset, length, signal);
+      },
+      close: () => inner.close(),
+    });
+    const id = chunkList(reader.header)[9]!;
+    for (const read of [
+      (signal: AbortSignal) => reader.readChunk(id, signal),
+      (signal: AbortSignal) => reader.readChunks([id], signal),
+      (signal: AbortSignal) => reader.readSection('icc', signal),
+    ]) {
+      const controller = new AbortController();
+      const reading = read(controller.signal);
+      controller.abort('enough');
+      await expect(reading).rejects.toBe('enough');
+    }
+    signals.length = 0;
+    const { signal } = new AbortController();
+    await reader.verify(undefined, signal);
+    // The last one asks whether there is more than the file has.
+    expect(signals).toHaveLength(2);
+    expect(new Set(signals)).toEqual(new Set([signal]));
   });
 
   it('closes its source', async () => {
