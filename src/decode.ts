@@ -71,8 +71,10 @@ const BAND_BYTES = 32 * 2 ** 20;
 /** The same for a reduction, where up to 16 bytes stand for a sample of the output before it is one. */
 const REDUCED_BAND_BYTES = 128 * 2 ** 20;
 const MIN_REDUCED_ROWS = 32;
-/** Sites on the side of a window of features: 2^20 sites are 64 MiB of P. */
+/** Rows of sites that a band takes from one window of features. */
 const WINDOW_SITES = 1024;
+/** Values of P in a window, at most: 64 MiB, which are 1024 x 1024 sites of the released models. */
+const WINDOW_VALUES = 2 ** 25;
 const LATENT_CACHE_BYTES = 64 * 2 ** 20;
 
 /** An opened picture: its header is read and checked, its pixels are decoded as they are asked for. Close it when done. */
@@ -171,10 +173,11 @@ export class LiifImage {
 
   async *#bands(query: RenderQuery, options: CallOptions): AsyncGenerator<Raster, void, undefined> {
     const rows = Math.min(query.height, this.#bandRows(query));
+    const size = (WINDOW_VALUES / this.engine.model.head.hidden) ** 0.5;
     options.onProgress?.({ stage: 'decode', done: 0, total: query.height });
     for (let from = 0; from < query.height; from += rows) {
       const to = Math.min(query.height, from + rows);
-      yield await this.renderRows(query, from, to, { size: WINDOW_SITES, fitted: true }, options.signal);
+      yield await this.renderRows(query, from, to, { size, fitted: true }, options.signal);
       options.onProgress?.({ stage: 'decode', done: to, total: query.height });
     }
   }
@@ -198,14 +201,8 @@ export class LiifImage {
   }
 
   #picture(): RenderPicture {
-    const { header } = this;
     return {
-      width: header.width,
-      height: header.height,
-      levels: header.levels,
-      overviewFactor: header.overviewFactor,
-      channels: header.channels,
-      alpha: header.alpha,
+      ...this.header,
       sites: (level) => this.#latents.sites(level),
       features: (level, plane, rect, signal) => this.#featureMap(level, plane, rect, signal),
     };

@@ -58,6 +58,8 @@ const STRIP_PIXELS = 1 << 21;
 export const MAX_STRIP_PIXELS = 1 << 24;
 /** Grid pixels that an engine reduces in one call, all their features held: a tile of 256 pixels at 1/4, or of 512 at 1/2, with its margins. */
 const MAX_GRID_PIXELS = 1100 ** 2;
+/** Values of those features: 150 MiB, twice as many sites of the released models as pixels. */
+const MAX_HELD_VALUES = 78e6;
 
 /** What all parts of one call need. */
 interface RenderCall {
@@ -161,7 +163,8 @@ export async function renderPiece(
  * those of the windows that it takes.
  */
 export function reducesAtOnce(engine: Engine, pixels: number, sites: number): boolean {
-  return engine.reduce !== undefined && pixels <= MAX_GRID_PIXELS && sites <= 2 * MAX_GRID_PIXELS;
+  const values = sites * engine.model.head.hidden;
+  return engine.reduce !== undefined && pixels <= MAX_GRID_PIXELS && values <= MAX_HELD_VALUES;
 }
 
 const sitesOf = (found: readonly Run[]): number =>
