@@ -37,6 +37,7 @@ import {
   valueText,
 } from './terminal.ts';
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
+import { keepToSelf } from './tune-lock.ts';
 import { chosenPictures, namedPictures, skipTeller } from './tune-pictures.ts';
 import { placesOf, stateOf } from './tune-state.ts';
 import { decimal, wholeNumber } from './values.ts';
@@ -130,6 +131,15 @@ export function tuneCommand(): Command {
 }
 
 async function run(args: string[], options: Options): Promise<void> {
+  const giveUp = await keepToSelf(options.output);
+  try {
+    await tuneAlone(args, options);
+  } finally {
+    await giveUp();
+  }
+}
+
+async function tuneAlone(args: string[], options: Options): Promise<void> {
   waitAtMost(SAVING_MS);
   const terminal = new Terminal(options);
   const settings: TuneSettings = {

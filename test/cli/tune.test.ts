@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { keepToSelf } from '../../src/cli/tune-lock.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { finished, runLiif, startLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
@@ -109,6 +110,12 @@ describe('liif tune', () => {
     clearInterval(timer);
     expect([code, stderr]).toEqual([130, expect.stringMatching(/interrupted \(SIGINT\)\n$/)]);
     expect(stdout.toString()).toMatch(/: weights my-scans, .* hash [0-9a-f]{64}\n$/);
+  });
+
+  it('refuses an output that another run is at work on', async () => {
+    const giveUp = await keepToSelf(output);
+    await expectFailure(['tune', pictures, '-o', output, ...QUICK], 6, /another liif tune is at work on it/);
+    await giveUp();
   });
 
   it('says what is wrong before it has trained for an hour', async () => {
