@@ -14,6 +14,7 @@ import { depthOf, type Raster } from './raster.ts';
 import { hasDefinedRange, isGray } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { loadSharp } from './sharp.ts';
+import { explained, MAX_PIXELS, tooManyPixels } from './sharp-errors.ts';
 import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
 import { uprightXmp } from './xmp.ts';
@@ -57,7 +58,6 @@ export interface ReadOptions {
 /** An image: the path or `file:` URL of its file, or its bytes. */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob;
 
-const MAX_PIXELS = 2 ** 32;
 const MAX_SVG_BYTES = 64 * 2 ** 20;
 /** Of a byte of DEFLATE, which is what pixels of a PNG are in. */
 const MOST_PNG_BYTES = 1032;
@@ -101,11 +101,16 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
     if (metadata.format === 'tiff') {
-      const { reduced, exif } = await withParts(input, tiffDirectory);
+      const { reduced, exif, bareYcc } = await withParts(input, tiffDirectory);
       // Raw images of cameras: sharp would read their thumbnail.
       if (reduced && metadata.subifds)
         throw new UnsupportedError(
           `${name}: its first picture is a thumbnail, and what it is of cannot be read; develop the raw image first, and save it as TIFF or JPEG`,
+        );
+      // sharp would take it for red, green and blue.
+      if (bareYcc)
+        throw new UnsupportedError(
+          `${name}: YCbCr that is not compressed by JPEG cannot be read; convert the image to RGB first`,
         );
       if (exif && options.needsMetadata)
         warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
@@ -285,44 +290,6 @@ async function expectPngPixels(
 /** sharp looks at that when it decodes. Throws UnsupportedError. */
 function expectPixels({ width, height }: Metadata, name: string, options: ReadOptions): void {
   if (width * height > (options.maxPixels ?? MAX_PIXELS)) throw tooManyPixels(name, options);
-}
-
-function tooManyPixels(name: string, { maxPixels = MAX_PIXELS }: ReadOptions, cause?: ErrorOptions) {
-  return new UnsupportedError(
-    `${name}: has more than ${maxPixels} pixels, the limit for input images`,
-    cause,
-  );
-}
-
-/** sharp's messages in this library's errors. */
-function explained(error: unknown, name: string, options: ReadOptions): unknown {
-  if (
-    error instanceof RequestError ||
-    error instanceof UnsupportedError ||
-    error instanceof ImageError ||
-    !(error instanceof Error)
-  )
-    return error;
-  const reason = reasonOf(error.message);
-  const cause = { cause: error };
-  if (/unsupported image format|no decode|not a known file format/i.test(reason))
-    return new UnsupportedError(
-      `${name}: not an image in a format that can be read (JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, SVG)`,
-      cause,
-    );
-  if (/pixel limit/i.test(reason)) return tooManyPixels(name, options, cause);
-  if (/permission denied|unable to open|unable to stat/i.test(reason))
-    return new SourceError(`${name}: ${reason}`, cause);
-  const remedy = options.tolerant ? '' : '; with tolerant it is read as far as it goes';
-  return new ImageError(`${name}: the image cannot be decoded: ${reason}${remedy}`, cause);
-}
-
-/** What sharp says of an image, without what it says of its own settings, and without line numbers of nothing. */
-function reasonOf(message: string): string {
-  const lines = message.split('\n').map((line) => line.trim().replace(/:$/, ''));
-  const reason = lines.find((line) => line !== '' && !/treated as error/i.test(line)) ?? 'it is damaged';
-  const short = /got (\d+) bytes, expected (\d+)$/.exec(reason);
-  return short ? `it ends too early: ${short[1]} bytes where ${short[2]} were expected` : reason;
 }
 
 function gigabytes(bytes: number): string {

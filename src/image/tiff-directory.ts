@@ -5,11 +5,17 @@ export interface TiffDirectory {
   /** Its picture is a smaller version of another one of the file. */
   readonly reduced: boolean;
   readonly exif: boolean;
+  /** Its samples are YCbCr, and not in a JPEG, whose decoder would make RGB of them. */
+  readonly bareYcc: boolean;
 }
 
-/** TIFF 6.0, section 8; EXIF 2.32, 4.6.3. */
+/** TIFF 6.0, sections 8 and 21; its Technical Note 2; EXIF 2.32, 4.6.3. */
 const NEW_SUBFILE_TYPE = 254;
 const EXIF_DIRECTORY = 34665;
+const COMPRESSION = 259;
+const JPEG = 7;
+const PHOTOMETRIC = 262;
+const YCC = 6;
 const REDUCED = 1;
 const SHORT = 3;
 const LITTLE_ENDIAN = 0x4949;
@@ -41,5 +47,6 @@ export async function tiffDirectory(parts: Parts): Promise<TiffDirectory> {
   return {
     reduced: ((found.get(NEW_SUBFILE_TYPE) ?? 0) & REDUCED) !== 0,
     exif: found.has(EXIF_DIRECTORY),
+    bareYcc: found.get(PHOTOMETRIC) === YCC && found.get(COMPRESSION) !== JPEG,
   };
 }

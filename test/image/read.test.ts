@@ -453,6 +453,30 @@ describe('readImage', () => {
     expect(await failure(png)).not.toMatch(/:;|:$|failOn/);
   });
 
+  it('names kinds of images that cannot be read, and calls none of them damaged', async () => {
+    const lzw = await sharp(noise(64 * 64 * 3, 8), { raw: { width: 64, height: 64, channels: 3 } })
+      .tiff({ compression: 'lzw' })
+      .toBuffer();
+    const jpeg = await sharp(lzw).jpeg().toBuffer();
+    const color = { samples: [1, 2, 3], extra: [] };
+    for (const [bytes, what] of [
+      [withField(lzw, 259, 50000), 'a TIFF in compression ZSTD'],
+      [withField(lzw, 259, 34712), 'a TIFF in compression 34712'],
+      [
+        withField(plainTiff({ photometric: 1, samples: [1], depth: 8, extra: [] }), 258, 12),
+        'a TIFF of so many',
+      ],
+      [plainTiff({ ...color, photometric: 8, depth: 8 }), 'a TIFF of this color space'],
+      [plainTiff({ ...color, photometric: 6, depth: 8 }), 'YCbCr that is not compressed by JPEG'],
+      [withPrecision(jpeg, 12), 'a JPEG of 12 bits'],
+    ] as const) {
+      const error = await readImage(bytes, { name: 'scan' }).catch((caught) => caught);
+      expect([what, isLiifError(error, 'UnsupportedError')]).toEqual([what, true]);
+      expect(error.message).toMatch(new RegExp(`^scan: ${what}.* cannot be read; `));
+      expect(error.message).not.toContain('tolerant');
+    }
+  });
+
   it('refuses what is no image, an empty file and a cut one, each with its reason', async () => {
     const text = await readImage(Buffer.from('hello, world'), { name: 'notes.txt' }).catch((e) => e);
     expect(isLiifError(text, 'UnsupportedError')).toBe(true);
@@ -533,6 +557,24 @@ function plainTiff({
     else tiff.writeUInt8(value, pixel + i);
   }
   return tiff;
+}
+
+/** A TIFF with another value of a field. */
+function withField(tiff: Buffer, tag: number, value: number): Buffer {
+  const changed = Buffer.from(tiff);
+  const directory = changed.readUInt32LE(4);
+  for (let at = directory + 2; ; at += 12)
+    if (changed.readUInt16LE(at) === tag) {
+      changed.writeUInt16LE(value, at + 8);
+      return changed;
+    }
+}
+
+/** A JPEG that says its samples have so many bits. */
+function withPrecision(jpeg: Buffer, bits: number): Buffer {
+  const changed = Buffer.from(jpeg);
+  changed[changed.indexOf(Buffer.of(0xff, 0xc0)) + 4] = bits;
+  return changed;
 }
 
 function orientationOf(exif: Uint8Array): number | undefined {
