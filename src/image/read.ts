@@ -9,6 +9,7 @@ import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
 import { inSrgb } from './in-srgb.ts';
 import { withParts } from './parts.ts';
+import { isPremultiplied, unpremultiply } from './premultiplied.ts';
 import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
 import { depthOf, type Raster } from './raster.ts';
 import { hasDefinedRange, isGray } from './sample-types.ts';
@@ -119,6 +120,7 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
       metadata.icc === undefined || metadata.format === 'png' ? await statedColors(input) : undefined;
     const unknown = stated && (metadata.icc === undefined || isHdr(stated)) && unknownColors(stated);
     if (unknown) warnings.push(unknown);
+    const premultiplied = metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(input));
     let samples = metadata;
     if (metadata.compression === 'hevc') {
       expectPixels(metadata, name, options);
@@ -131,6 +133,7 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
     const colors = colorPlan(samples, srgb, stated);
     const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
     signal?.throwIfAborted();
+    if (premultiplied) await unpremultiply(raster, signal);
     if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
     return {
       raster: srgb ? await inSrgb(raster, signal) : raster,

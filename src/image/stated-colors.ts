@@ -1,3 +1,4 @@
+import { box, HEAD_BYTES } from './heif-boxes.ts';
 import { textAt } from './icc.ts';
 import { type Parts, withParts } from './parts.ts';
 
@@ -7,8 +8,6 @@ export interface StatedColors {
   readonly transfer: number;
 }
 
-/** What a HEIF says of its colors comes this early. */
-const HEAD_BYTES = 1 << 18;
 /** Of a PNG, before its picture: comments and their like. */
 const MAX_CHUNKS = 1000;
 
@@ -78,23 +77,6 @@ function ofHeif(view: DataView): StatedColors | undefined {
     if (found && textAt(view, found.from) === 'nclx')
       return { primaries: view.getUint16(found.from + 4), transfer: view.getUint16(found.from + 6) };
     from = found?.to;
-  }
-  return undefined;
-}
-
-/** Where the content of the first box of a type lies: ISO/IEC 14496-12, 4.2. */
-function box(
-  view: DataView,
-  type: string,
-  from: number,
-  to: number,
-): { from: number; to: number } | undefined {
-  for (let at = from; at + 8 <= to; ) {
-    const size = view.getUint32(at);
-    // 0 goes on to the end, 1 has 64 bits behind the type: boxes of images' descriptions are neither.
-    if (size < 8) return undefined;
-    if (textAt(view, at + 4) === type) return { from: at + 8, to: Math.min(to, at + size) };
-    at += size;
   }
   return undefined;
 }
