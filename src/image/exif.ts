@@ -1,3 +1,5 @@
+import { textAt } from './icc.ts';
+
 /** EXIF 2.32, 4.6.4: tag Orientation of IFD 0, a SHORT, which readers take as a LONG, too. */
 const ORIENTATION = 0x0112;
 const SHORT = 3;
@@ -31,4 +33,37 @@ export function uprightExif(exif: Uint8Array): Uint8Array {
     else if (type === LONG) view.setUint32(at + 8, 1, little);
   }
   return bytes;
+}
+
+/** EXIF 2.32, 4.6.3 and 4.6.5; DCF 2.0: which directories lead to the name of a color space. */
+const EXIF_DIRECTORY = 0x8769;
+const COLOR_SPACE = 0xa001;
+const SRGB = 1;
+const INTEROPERABILITY = 0xa005;
+const INTEROPERABILITY_INDEX = 1;
+
+/** Whether a camera says that colors are those of Adobe RGB, by `R03`, which editors that convert them may leave behind. */
+export function isAdobeRgb(exif: Uint8Array): boolean {
+  const bytes = withoutExifPrefix(exif);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  try {
+    const little = view.getUint16(0) === 0x4949;
+    /** Where the value of a tag lies. */
+    const find = (directory: number, tag: number): number | undefined => {
+      for (let i = 0, at = directory + 2; i < view.getUint16(directory, little); i++, at += 12)
+        if (view.getUint16(at, little) === tag) return at + 8;
+      return undefined;
+    };
+    const details = find(view.getUint32(4, little), EXIF_DIRECTORY);
+    if (details === undefined) return false;
+    const directory = view.getUint32(details, little);
+    const space = find(directory, COLOR_SPACE);
+    if (space !== undefined && view.getUint16(space, little) === SRGB) return false;
+    const more = find(directory, INTEROPERABILITY);
+    const index = more && find(view.getUint32(more, little), INTEROPERABILITY_INDEX);
+    return index !== undefined && textAt(view, index) === 'R03\0';
+  } catch (error) {
+    if (error instanceof RangeError) return false; // an offset beyond the end
+    throw error;
+  }
 }

@@ -3,7 +3,8 @@ import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, type Shaper, shaperOf, tagsOf } from './icc.ts';
 import { isGray } from './sample-types.ts';
 import { loadSharp } from './sharp.ts';
-import { isDisplayP3, isKnown, type StatedColors } from './stated-colors.ts';
+import { isDisplayP3, isKnown, type StatedColors, statedColors } from './stated-colors.ts';
+import { statedShaper } from './stated-shaper.ts';
 import { inTurns } from './turns.ts';
 
 /** What becomes of an image's colors, by its profile. */
@@ -16,23 +17,40 @@ export interface ColorPlan {
   readonly shaper?: Shaper;
 }
 
-/** Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile, or beside that of a PNG, before which it goes if it is known. */
-export function colorPlan(
+/**
+ * Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile, or beside that of a PNG, before which it goes if it is known. `instead`: what
+ * stands in for a profile where there is neither.
+ */
+function colorPlan(
   { icc, space, channels, format }: Pick<Metadata, 'icc' | 'space' | 'channels' | 'format'>,
   srgb: boolean,
   stated?: StatedColors,
+  instead?: Shaper,
 ): ColorPlan {
   // A profile of another kind than the samples says nothing of them.
   const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
   const gray = isGray({ space }) && channels <= 2;
-  if (icc === undefined || (format === 'png' && stated && isKnown(stated)))
+  const counts = icc !== undefined && !(format === 'png' && stated && isKnown(stated));
+  const shaper = counts ? shaperOf(icc) : instead;
+  if (!counts && !shaper)
     return { colorSpace: rgb && isDisplayP3(stated) ? 'display-p3' : 'srgb', converts: false };
-  const shaper = shaperOf(icc);
   const { colorSpace: stored, wide } = profiledColors(shaper);
   const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';
   if (stored === colorSpace) return { colorSpace, converts: false };
   if (shaper && (shaper.columns ? rgb : gray)) return { colorSpace, converts: false, shaper };
-  return { colorSpace, converts: true };
+  return { colorSpace, converts: counts };
+}
+
+/** `colorPlan` by all that an image says, and what it states by numbers where that counts. */
+export async function colorsOf(
+  image: string | Uint8Array,
+  metadata: Metadata,
+  srgb: boolean,
+): Promise<{ readonly plan: ColorPlan; readonly stated?: StatedColors | undefined }> {
+  const { icc, format } = metadata;
+  const stated = icc === undefined || format === 'png' ? await statedColors(image) : undefined;
+  const instead = icc === undefined && stated === undefined ? await statedShaper(image, metadata) : undefined;
+  return { plan: colorPlan(metadata, srgb, stated, instead), stated };
 }
 
 /** Asks for sRGB of 16 bits, by the image's profile: without this, sharp makes Display P3 of 16 bits. Not for images of 8 bits. */

@@ -10,13 +10,13 @@ import { heicAsTiff } from './heic.ts';
 import { inSrgb } from './in-srgb.ts';
 import { withParts } from './parts.ts';
 import { isPremultiplied, unpremultiply } from './premultiplied.ts';
-import { asSixteenBits, type ColorPlan, colorPlan } from './profiled.ts';
+import { asSixteenBits, type ColorPlan, colorsOf } from './profiled.ts';
 import { depthOf, type Raster } from './raster.ts';
 import { hasDefinedRange, isGray } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { loadSharp } from './sharp.ts';
 import { explained, MAX_PIXELS, tooManyPixels } from './sharp-errors.ts';
-import { isHdr, statedColors, unknownColors } from './stated-colors.ts';
+import { isHdr, unknownColors } from './stated-colors.ts';
 import { tiffDirectory } from './tiff-directory.ts';
 import { uprightXmp } from './xmp.ts';
 
@@ -64,8 +64,8 @@ const MAX_SVG_BYTES = 64 * 2 ** 20;
 const MOST_PNG_BYTES = 1032;
 
 /**
- * Reads an image from a file or from memory. EXIF orientation is applied and color converted by the embedded profile (CMYK without one: by a generic
- * profile): to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read, and of an SVG
+ * Reads an image from a file or from memory. EXIF orientation is applied and color converted by the embedded profile, by what stands in for one (`gAMA` of a PNG, Adobe RGB by EXIF), or, CMYK without one, by a generic
+ * profile: to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read, and of an SVG
  * nothing that lies beside it. Rejects with SourceError (no
  * such file), UnsupportedError (no format that sharp reads, or too large), ImageError, or the signal's reason.
  */
@@ -116,8 +116,7 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
       if (exif && options.needsMetadata)
         warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
     }
-    const stated =
-      metadata.icc === undefined || metadata.format === 'png' ? await statedColors(input) : undefined;
+    const { plan: colors, stated } = await colorsOf(input, metadata, options.srgb ?? false);
     const unknown = stated && (metadata.icc === undefined || isHdr(stated)) && unknownColors(stated);
     if (unknown) warnings.push(unknown);
     const premultiplied = metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(input));
@@ -129,14 +128,12 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
       input = await heicAsTiff(bytes, metadata, name, signal);
       samples = await open().metadata();
     }
-    const srgb = options.srgb ?? false;
-    const colors = colorPlan(samples, srgb, stated);
     const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
     signal?.throwIfAborted();
     if (premultiplied) await unpremultiply(raster, signal);
     if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
     return {
-      raster: srgb ? await inSrgb(raster, signal) : raster,
+      raster: options.srgb ? await inSrgb(raster, signal) : raster,
       depth: depthOf(raster),
       format: metadata.format,
       metadata: metadataOf(metadata),

@@ -23,7 +23,7 @@ export const FROM_XYZ: Readonly<Record<ColorSpace, Matrix>> = {
   ],
 };
 /** Columns of their matrices, red, green and blue, adapted to D50. */
-const PRIMARIES: Readonly<Record<ColorSpace, Matrix>> = {
+export const PRIMARIES: Readonly<Record<ColorSpace, Matrix>> = {
   srgb: [
     [0.4361, 0.2225, 0.0139],
     [0.3851, 0.7169, 0.0971],

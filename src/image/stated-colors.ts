@@ -1,15 +1,13 @@
 import { box, HEAD_BYTES } from './heif-boxes.ts';
 import { textAt } from './icc.ts';
 import { type Parts, withParts } from './parts.ts';
+import { PNG_SIGNATURE, pngChunks } from './png-chunks.ts';
 
 /** Color primaries and transfer characteristics, as numbers of ITU-T H.273. */
 export interface StatedColors {
   readonly primaries: number;
   readonly transfer: number;
 }
-
-/** Of a PNG, before its picture: comments and their like. */
-const MAX_CHUNKS = 1000;
 
 /**
  * What an AVIF, HEIC or PNG states of its colors by numbers instead of a profile, which sharp passes over: the first `nclx` of a HEIF's properties
@@ -55,15 +53,11 @@ export function unknownColors({ primaries, transfer }: StatedColors): string | u
   return undefined;
 }
 
-const PNG_SIGNATURE = 0x89504e47;
-
 async function ofPng(parts: Parts): Promise<StatedColors | undefined> {
-  for (let at = 8, chunk = 0; chunk < MAX_CHUNKS; chunk++) {
-    const view = await parts(at, 10);
-    const type = textAt(view, 4);
-    if (type === 'cICP') return { primaries: view.getUint8(8), transfer: view.getUint8(9) };
-    if (type === 'IDAT' || type === 'IEND') return undefined;
-    at += 12 + view.getUint32(0);
+  for await (const { type, at } of pngChunks(parts)) {
+    if (type !== 'cICP') continue;
+    const view = await parts(at, 2);
+    return { primaries: view.getUint8(0), transfer: view.getUint8(1) };
   }
   return undefined;
 }

@@ -5,11 +5,10 @@ import { SourceError } from '../../errors.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
 import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
-import { asSixteenBits, type ColorPlan, colorPlan, toEightBits } from '../../image/profiled.ts';
+import { asSixteenBits, type ColorPlan, colorsOf, toEightBits } from '../../image/profiled.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
 import { hasDefinedRange, isGray } from '../../image/sample-types.ts';
 import { convertByShaper } from '../../image/shaper.ts';
-import { type StatedColors, statedColors } from '../../image/stated-colors.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
 import type { Leave } from '../render/admission.ts';
@@ -96,7 +95,8 @@ async function pictureOf(path: string, file: WholeFile, options: PlainOptions): 
     throw unsupported('The image has channels beside its colors and alpha; convert it to RGB first.');
   const { width, height } = metadata.autoOrient;
   if (width * height > options.maxPixels) throw tooManyPixels(options);
-  return new PlainPicture(path, file, width, height, metadata, await statedColors(file.bytes), options);
+  const { plan } = await colorsOf(file.bytes, metadata, false);
+  return new PlainPicture(path, file, width, height, metadata, plan, options);
 }
 
 class PlainPicture implements ServedPicture {
@@ -123,7 +123,7 @@ class PlainPicture implements ServedPicture {
     width: number,
     height: number,
     metadata: Metadata,
-    stated: StatedColors | undefined,
+    colors: ColorPlan,
     options: PlainOptions,
   ) {
     this.#path = path;
@@ -134,7 +134,7 @@ class PlainPicture implements ServedPicture {
     // With alpha gray is decoded as RGB: sharp drops the alpha of raw gray.
     this.channels = this.#gray && metadata.channels === 1 ? 1 : 3;
     this.alpha = metadata.hasAlpha;
-    this.#colors = colorPlan(metadata, false, stated);
+    this.#colors = colors;
     this.#sixteenBits = metadata.depth === 'ushort';
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.bytes.length;
