@@ -10,8 +10,11 @@ export interface TiffShape {
 
 const STRIP_BYTES = 2 ** 18;
 /** Field types: TIFF 6.0 and the BigTIFF design. */
-const TYPE = { byte: 1, short: 3, long: 4, long8: 16 } as const;
-const TYPE_BYTES: Readonly<Record<number, number>> = { 1: 1, 3: 2, 4: 4, 16: 8 };
+const TYPE = { byte: 1, short: 3, long: 4, rational: 5, long8: 16 } as const;
+const TYPE_BYTES: Readonly<Record<number, number>> = { 1: 1, 3: 2, 4: 4, 5: 8, 16: 8 };
+/** Pixels to an inch, as other images have that say nothing: sharp would write that a pixel is a millimeter large. */
+export const DENSITY = 72;
+const INCH = 2;
 
 /** Everything before the samples, which follow row by row, interleaved, in the byte order of this machine. */
 export function tiffHeader(shape: TiffShape): Uint8Array {
@@ -38,7 +41,10 @@ export function tiffHeader(shape: TiffShape): Uint8Array {
         (_, i) => Math.min(rowsPerStrip, height - i * rowsPerStrip) * rowBytes,
       ),
     ],
+    [282, TYPE.rational, [DENSITY]],
+    [283, TYPE.rational, [DENSITY]],
     [284, TYPE.short, [1]], // interleaved
+    [296, TYPE.short, [INCH]],
     ...(alpha ? ([[338, TYPE.short, [2]]] as [number, number, number[]][]) : []), // not premultiplied
     [339, TYPE.short, new Array<number>(channels).fill(1)], // unsigned
     ...(icc ? ([[34675, TYPE.byte, icc]] as [number, number, Uint8Array][]) : []),
@@ -63,7 +69,10 @@ export function tiffHeader(shape: TiffShape): Uint8Array {
       if (type === TYPE.byte) view.setUint8(at + i, value);
       else if (type === TYPE.short) view.setUint16(at + 2 * i, value, little);
       else if (type === TYPE.long) view.setUint32(at + 4 * i, value, little);
-      else view.setBigUint64(at + 8 * i, BigInt(value), little);
+      else if (type === TYPE.rational) {
+        view.setUint32(at + 8 * i, value, little);
+        view.setUint32(at + 8 * i + 4, 1, little);
+      } else view.setBigUint64(at + 8 * i, BigInt(value), little);
     }
   };
   view.setUint16(0, little ? 0x4949 : 0x4d4d);

@@ -19,7 +19,7 @@ import {
   type Raster,
 } from './raster.ts';
 import { loadSharp } from './sharp.ts';
-import { tiffHeader } from './tiff.ts';
+import { DENSITY, tiffHeader } from './tiff.ts';
 import { toSrgb } from './to-srgb.ts';
 
 /** `raw`: the samples themselves, row by row, interleaved, 16 bits in the machine's byte order (little-endian nearly everywhere). */
@@ -66,7 +66,8 @@ interface FormatFacts {
 
 const FORMATS: Readonly<Record<ImageFormat, FormatFacts>> = {
   png: { title: 'PNG', endings: ['.png'], depths: [8, 16], maxSide: 10_000_000 },
-  jpeg: { title: 'JPEG', endings: ['.jpg', '.jpeg', '.jpe'], depths: [8], maxSide: 65_535, quality: 90 },
+  // libjpeg's limit, where the format has 65,535.
+  jpeg: { title: 'JPEG', endings: ['.jpg', '.jpeg', '.jpe'], depths: [8], maxSide: 65_500, quality: 90 },
   webp: { title: 'WebP', endings: ['.webp'], depths: [8], maxSide: 16_383, quality: 90 },
   avif: { title: 'AVIF', endings: ['.avif'], depths: [8], maxSide: 16_384, quality: 70 },
   tiff: { title: 'TIFF', endings: ['.tif', '.tiff'], depths: [8, 16], maxSide: 10_000_000 },
@@ -254,6 +255,9 @@ async function pipelineOf(
       return pipeline.tiff({
         compression: 'deflate',
         predictor: 'horizontal',
+        // It takes these from here, to a millimeter, not from its input.
+        xres: DENSITY / 25.4,
+        yres: DENSITY / 25.4,
         bigtiff: width * height * channels * (depth / 8) > 2 ** 31,
       });
     case 'webp':

@@ -185,6 +185,22 @@ describe('writeImage', () => {
     expect(warnings).toEqual(['JPEG has no alpha: the picture is laid on white']);
   });
 
+  it.each(['png', 'tiff'] as const)('says 72 pixels to an inch in %s, and nothing odd', async (format) => {
+    for (const raster of [picture(3, 8), picture(2, 16)])
+      expect((await sharp(await formatImage(raster, format)).metadata()).density).toBe(72);
+  });
+
+  it('writes JPEG as long as its library can, and refuses more before it begins', async () => {
+    const side = 65_500;
+    const long = (width: number): ImageBands => ({
+      ...picture(1, 8, width, 1),
+      depth: 8,
+      bands: [picture(1, 8, width, 1)],
+    });
+    expect((await sharp(await formatImage(long(side), 'jpeg')).metadata()).width).toBe(side);
+    await expect(formatImage(long(side + 1), 'jpeg')).rejects.toThrow(/JPEG holds at most 65500 pixels/);
+  });
+
   it('takes the quality it is given', async () => {
     for (const format of ['jpeg', 'webp', 'avif'] as const) {
       const small = await formatImage(picture(3, 8), format, { quality: 10 });
