@@ -47,13 +47,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),
   });
   try {
-    const model = await loadDecoderModel((...range) => source.getBytes(...range), {
+    const loading = loadDecoderModel((...range) => source.getBytes(...range), {
       decoderHash: options.decoderHash ?? hashes.at(-1)!,
       ...(cache && { cache }),
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),
     });
-    return await openBrowserEngine(model, options);
+    return await openBrowserEngine(loading, options);
   } finally {
     await source.close();
   }

@@ -154,7 +154,7 @@ async function replacePage(viewer: string, output: string, signal: AbortSignal):
   const page = await readFile(join(viewer, PAGE), 'utf8');
   const own = page
     .replace('<html ', '<html data-host="files" ')
-    .replace('</head>', `${assets.map(hintFor).join('')}</head>`)
+    .replace('</head>', `${hintsFor(assets)}</head>`)
     .replace(
       'href="openapi.json">the addresses of this server<',
       'href="pictures.json">the addresses in this list<',
@@ -165,14 +165,20 @@ async function replacePage(viewer: string, output: string, signal: AbortSignal):
   await list(assets);
 }
 
-/** What every picture needs beside the first script: with it, not after it has run. */
-const EARLY = /^assets\/(view-page|local-picture|nearest)-[\w-]+\.(js|css)$/;
+/**
+ * What every picture needs beside the first script, with what that imports, in the order in which it is needed: it comes with that script, not after it has
+ * run. The last three are for a worker, which finds them in the browser's cache.
+ */
+const EARLY = ['view-page', 'nearest', 'local-picture', 'decoder-worker', 'decoder', 'errors'];
 
-function hintFor(asset: string): string {
-  const [, , kind] = EARLY.exec(asset) ?? [];
-  if (kind === undefined) return '';
-  const rel = kind === 'js' ? 'rel="modulepreload"' : 'rel="preload" as="style"';
-  return `  <link ${rel} crossorigin href="./${asset}">\n  `;
+function hintsFor(assets: readonly string[]): string {
+  const hints = EARLY.flatMap((name) =>
+    assets.filter((path) => /^assets\/(.+)-[\w-]{8}\.(?:js|css)$/.exec(path)?.[1] === name),
+  ).map((path) => {
+    const rel = path.endsWith('.js') ? 'rel="modulepreload"' : 'rel="preload" as="style"';
+    return `  <link ${rel} crossorigin href="./${path}">\n  `;
+  });
+  return hints.join('');
 }
 
 /** The file has its earlier bytes until it has all of these, as has every file of the site: hosts go on sending them, whatever goes wrong here. */

@@ -3,7 +3,7 @@ import type { Model } from '../network/model.ts';
 import type { Engine } from './engine.ts';
 import { withFallback } from './fallback.ts';
 import { tileSeconds } from './tile-seconds.ts';
-import { browserHost } from './wasm/browser-host.ts';
+import { browserHost, startedHost } from './wasm/browser-host.ts';
 import type { FromWorker, ToWorker } from './worker/messages.ts';
 import { webWorker } from './worker/web-worker.ts';
 
@@ -24,15 +24,25 @@ const MAX_SEPARATE_WORKERS = 4;
 
 /**
  * The fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin, COEP require-corp) get wasm threads over one
- * memory; others get workers of their own memory each. Only the code of what a page can use is fetched. Rejects with EngineError when nothing runs here.
+ * memory; others get workers of their own memory each. Only the code of what a page can use is fetched, while the weights are still on their way. Rejects
+ * as `loading` does, and with EngineError when nothing runs here.
  */
-export async function openBrowserEngine(model: Model, options: BrowserEngineOptions = {}): Promise<Engine> {
+export async function openBrowserEngine(
+  loading: Promise<Model>,
+  options: BrowserEngineOptions = {},
+): Promise<Engine> {
   const { engine = 'auto', softwareAdapter = false, onWarning = (text) => console.warn(text) } = options;
-  const cpu = await openWasm(model, options);
   const { gpu: api } = globalThis.navigator ?? {};
-  if (engine === 'wasm' || (engine === 'auto' && api === undefined)) return cpu;
+  const withoutGraphics = engine === 'wasm' || (engine === 'auto' && api === undefined);
+  const graphics = withoutGraphics ? undefined : import('./webgpu/webgpu-engine.ts');
+  // Whoever waits for them hears of what fails.
+  graphics?.catch(() => {});
+  loading.catch(() => {});
+  const cpu = await openWasm(loading, options);
+  if (!graphics) return cpu;
   const open = async () => {
-    const { openWebGpuEngine } = await import('./webgpu/webgpu-engine.ts');
+    const { openWebGpuEngine } = await graphics;
+    const model = await loading;
     return openWebGpuEngine(model, { gpu: api, readAsset: fetchAsset, software: softwareAdapter, cpu });
   };
   return withGraphics(open, cpu, engine === 'webgpu', onWarning);
@@ -60,22 +70,26 @@ export async function withGraphics(
   return cpu;
 }
 
-async function openWasm(model: Model, { threads, signal }: BrowserEngineOptions): Promise<Engine> {
-  if (browserHost.defaultThreads > 0) {
+async function openWasm(loading: Promise<Model>, { threads, signal }: BrowserEngineOptions): Promise<Engine> {
+  const { defaultThreads } = browserHost;
+  if (defaultThreads > 0) {
+    const host = startedHost(threads ?? defaultThreads);
     try {
       const { openWasmEngine } = await import('./wasm/wasm-engine.ts');
-      return await openWasmEngine(model, {
-        host: browserHost,
+      return await openWasmEngine(await loading, {
+        host,
         ...(threads !== undefined && { threads }),
         ...(signal && { signal }),
       });
     } catch (error) {
       // Isolated, and yet no memory of that size is shared: each worker gets its own.
       if (!isLiifError(error, 'EngineError')) throw error;
+    } finally {
+      host.endUnused();
     }
   }
   const { openWorkerEngine } = await import('./worker/worker-engine.ts');
-  return openWorkerEngine(model, {
+  return openWorkerEngine(loading, {
     name: 'wasm',
     startWorker,
     workers: threads ?? Math.min(MAX_SEPARATE_WORKERS, navigator.hardwareConcurrency || 1),

@@ -192,6 +192,36 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
     await page.context().close();
   });
 
+  it.each([
+    ['isolated', true],
+    ['not isolated', false],
+  ] as const)(
+    'fetches its code while the weights are on their way, and ends its workers where they do not come, in a page that is %s',
+    async (_title, isolate) => {
+      const host = isolate ? isolated : plain;
+      const page = await newPage(host);
+      host.sent.clear();
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      await page.route('**/models/*', async (route) => {
+        await released;
+        await route.fulfill({ status: 404 });
+      });
+      const opening = page.evaluate(openInPage, 'wasm' as const).catch((error) => error.message);
+      const others = isolate ? ONLY_OTHERS : ONLY_ISOLATED;
+      const code = [...bundle.keys()].filter((name) => /wasm|worker|thread/.test(name) && !others.test(name));
+      expect(code).toHaveLength(3);
+      await expect.poll(() => code.filter((name) => !host.sent.has(name)), { timeout: 20_000 }).toEqual([]);
+      await expect.poll(() => page.workers().length).toBeGreaterThan(0);
+      release();
+      expect(await opening).toMatch(/liif-1\.safetensors: the server answered 404/);
+      await expect.poll(() => page.workers().length).toBe(0);
+      await page.context().close();
+    },
+  );
+
   it('gives tiles of Display P3 as such, with the very samples', async () => {
     const page = await newPage(plain);
     await openThere(page, 'wasm');

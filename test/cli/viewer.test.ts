@@ -39,15 +39,18 @@ it.skipIf(!isBuilt([]))(
     // The page of a server names addresses that are not there.
     const page = await readFile(join(folder, 'index.html'), 'utf8');
     expect(/<noscript>.*href="(.*?)"/.exec(page)![1]).toBe('pictures.json');
-    // What pictures are shown by comes with the first script.
-    const early = [...page.matchAll(/<link rel="(?:modulepreload|preload)".* href="\.\/(.*?)"/g)];
-    expect(early.map(([, file]) => /^assets\/([a-z]+(?:-[a-z]+)?)-/.exec(file!)?.[1]).sort()).toEqual([
-      'local-picture',
-      'nearest',
-      'view-page',
-      'view-page',
-    ]);
-    for (const [, file] of early) expect(existsSync(join(folder, file!))).toBe(true);
+    // What pictures are shown and decoded by comes with the first script, and all that it imports.
+    const early = [...page.matchAll(/<link rel="(?:modulepreload|preload)".* href="\.\/(.*?)"/g)].map(
+      ([, file]) => file!,
+    );
+    for (const name of ['view-page', 'local-picture', 'decoder-worker', 'decoder'])
+      expect(early).toContainEqual(expect.stringMatching(`^assets/${name}-[^/]{8}\\.js$`));
+    const [script] = /assets\/index-[^/]{8}\.js/.exec(page)!;
+    for (const file of early.filter((path) => path.endsWith('.js'))) {
+      const code = await readFile(join(folder, file), 'utf8');
+      for (const [, imported] of code.matchAll(/\bfrom ?["`]\.\/(.*?)["`]/g))
+        expect([script, ...early]).toContain(`assets/${imported}`);
+    }
     const second = await runLiif(['viewer', '-o', folder, sample('fiat')]);
     expect(second.stdout.toString()).toContain('?src=fiat.liif');
     expect((await readdir(folder)).sort()).toEqual(

@@ -18,6 +18,22 @@ export const browserHost: WasmHost = {
   },
 };
 
+/** The same with kernels and so many threads under way; those that nobody has taken end by `endUnused`. */
+export function startedHost(threads: number): WasmHost & { endUnused(): void } {
+  const kernels = browserHost.compile(true);
+  // Who asks for them hears of it.
+  kernels.catch(() => {});
+  const started = Array.from({ length: threads }, () => browserHost.startThread());
+  return {
+    ...browserHost,
+    compile: (shared) => (shared ? kernels : browserHost.compile(shared)),
+    startThread: () => started.pop() ?? browserHost.startThread(),
+    endUnused() {
+      for (const thread of started) void thread.terminate();
+    },
+  };
+}
+
 /** Whether workers can compute on one memory here. */
 function canShareMemory(): boolean {
   if (globalThis.crossOriginIsolated !== true) return false;

@@ -30,9 +30,10 @@ export interface Kernels extends OpenDevice {
 
 /** Rejects with EngineError when there is no device that serves. */
 export async function openKernels(options: KernelOptions): Promise<Kernels> {
-  const shaders = await readShaders(options.readAsset);
+  // First: where there is none, nobody needs shaders.
   const open = await openDevice(options.gpu, options);
   try {
+    const shaders = await readShaders(options.readAsset);
     const kernels = Object.entries(shaders) as [Kernel, string][];
     const pipelines = await Promise.all(
       kernels.map(async ([kernel, code]) => [kernel, await compile(open, kernel, code)] as const),

@@ -4,10 +4,15 @@ import { startLocalThread } from '../wasm/local-thread.ts';
 import { openWasmEngine } from '../wasm/wasm-engine.ts';
 import { serveEngine } from './serve-engine.ts';
 
+/** They come while the page still waits for the weights. */
+const kernels = compileKernels(false);
+// The engine hears of it.
+kernels.catch(() => {});
+
 /** An engine of this worker alone. */
 const alone: WasmHost = {
   defaultThreads: 0,
-  compile: compileKernels,
+  compile: () => kernels,
   startLocalThread,
   startThread() {
     throw new Error('a worker starts no threads');

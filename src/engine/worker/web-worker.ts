@@ -8,13 +8,20 @@ export function webWorker<To, From>(start: () => Worker) {
   } catch (cause) {
     throw new EngineError(messageOf(cause), { cause });
   }
+  let failure: Error | undefined;
+  let failed = (reason: Error) => {
+    failure = reason;
+  };
+  worker.onerror = (event) => failed(new Error(event.message || 'its script cannot be loaded'));
   return {
     post: (message: To, transfer: Transferable[] = []) => worker.postMessage(message, transfer),
     onMessage(callback: (message: From) => void) {
       worker.onmessage = ({ data }: MessageEvent<From>) => callback(data);
     },
     onFailure(callback: (reason: unknown) => void) {
-      worker.onerror = (event) => callback(new Error(event.message || 'its script cannot be loaded'));
+      // It may have failed before anybody asked.
+      if (failure) callback(failure);
+      failed = callback;
     },
     terminate: async () => worker.terminate(),
   };

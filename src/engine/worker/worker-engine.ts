@@ -64,11 +64,15 @@ export interface WorkerEngineOptions {
 
 /**
  * Engines in workers that share no memory: each call goes to the one that has least to do, pixels to the one that has the features. Results are those of
- * the engines inside. Rejects with EngineError when a worker does not start.
+ * the engines inside. Workers start while the model is still on its way. Rejects as that does, and with EngineError when a worker does not start.
  */
-export async function openWorkerEngine(model: Model, options: WorkerEngineOptions): Promise<Engine> {
+export async function openWorkerEngine(
+  loading: Model | Promise<Model>,
+  options: WorkerEngineOptions,
+): Promise<Engine> {
   const connections = Array.from({ length: options.workers }, () => new Connection(options.startWorker()));
   try {
+    const model = await loading;
     const facts = await Promise.all(
       connections.map((connection) => connection.call({ kind: 'start', model }, options.signal)),
     );
