@@ -20,6 +20,7 @@ import { MODEL_LIST, readModelList } from '../src/model/model-list.ts';
 import { pointQuery } from '../src/pixels/tile.ts';
 import type { DecoderResult, EngineFacts, FromDecoder, PictureFacts, ToDecoder } from './decoder-messages.ts';
 import { versionIn } from './edition.ts';
+import { keptOrPacked } from './packed-weights.ts';
 
 /** By the hash of their model. */
 const engines = new Map<string, Promise<Engine>>();
@@ -50,12 +51,15 @@ function engineOf(hash: string, settings: Settings): Promise<Engine> {
 }
 
 async function startEngine(hash: string, { model, engine }: Settings): Promise<Engine> {
+  const weights = await weightsOf(hash, model);
+  const onProgress = (loaded: number, total: number) => post({ kind: 'progress', loaded, total });
   return openEngine({
-    ...(await weightsOf(hash, model)),
+    ...weights,
+    cache: keptOrPacked(weights.model, onProgress),
     engine,
     // Who names WebGPU takes what there is.
     softwareAdapter: engine === 'webgpu',
-    onProgress: (loaded, total) => post({ kind: 'progress', loaded, total }),
+    onProgress,
     onWarning: (text) => post({ kind: 'warning', message: text }),
   });
 }

@@ -19,6 +19,7 @@ import {
 } from '../model/model-list.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
 import { inOrder } from '../natural-order.ts';
+import { packDecoderPart, packedFileOf } from '../network/packed-part.ts';
 import { fileSource } from '../reader/file-source.ts';
 import { openReader } from '../reader/reader.ts';
 import { modelsOption } from './engine.ts';
@@ -62,7 +63,7 @@ export interface ListedPicture {
 export function viewerCommand(): Command {
   const command = new Command('viewer')
     .argument('[pictures...]', '.liif files or globs to put beside the viewer')
-    .requiredOption('-o, --output <folder>', 'folder for page, weights (14 MB) and pictures')
+    .requiredOption('-o, --output <folder>', 'folder for page, weights (19 MB) and pictures')
     .addOption(modelsOption())
     .addHelpText('after', EXAMPLES)
     .action(run);
@@ -102,7 +103,11 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     await mkdir(join(output, 'model'), { recursive: true });
     await replacePage(viewer, output, signal);
     await copy(RELEASED_MODEL, join(output, MODEL), signal);
-    for (const { listed, bytes } of added) await put(join(output, 'model', listed.file), bytes);
+    await putPacked(output, [...DECODER_HASHES.values()].at(-1)!, await readFile(RELEASED_MODEL));
+    for (const { listed, bytes } of added) {
+      await put(join(output, 'model', listed.file), bytes);
+      await putPacked(output, listed.decoderHash, bytes);
+    }
     if (models.size > 0) await put(join(output, 'model', MODEL_LIST), modelListText([...models.values()]));
     for (const input of inputs) {
       const place = join(output, basename(input));
@@ -186,6 +191,11 @@ async function put(path: string, content: string | Uint8Array): Promise<void> {
   await writeAtomically(path, (file) =>
     file.write(typeof content === 'string' ? Buffer.from(content) : content),
   );
+}
+
+/** What browsers fetch of a model file; the file itself is for those that cannot. */
+async function putPacked(output: string, decoderHash: string, modelFile: Uint8Array): Promise<void> {
+  await put(join(output, 'model', packedFileOf(decoderHash)), await packDecoderPart(modelFile));
 }
 
 async function copy(from: string | URL, to: string, signal: AbortSignal): Promise<void> {

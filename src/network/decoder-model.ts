@@ -53,7 +53,12 @@ export async function loadDecoderModel(read: ReadRange, options: DecoderModelOpt
 
 /** The decoder hash of a model file. */
 export async function decoderHashOf(file: Uint8Array): Promise<string> {
-  return sha256(await readPart(async (offset, length) => file.subarray(offset, offset + length)));
+  return sha256(await decoderPartOf(file));
+}
+
+/** Of a model file the bytes that decoding needs, one after the other. Rejects with FormatError where it is none. */
+export function decoderPartOf(file: Uint8Array): Promise<Uint8Array> {
+  return readPart(async (offset, length) => file.subarray(offset, offset + length));
 }
 
 /** JSON and tensors that decoding needs, one after the other. */

@@ -5,9 +5,12 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
 import { readModelList } from '../../src/model/model-list.ts';
 import { decoderHashOf } from '../../src/network/decoder-model.ts';
 import { hashModel } from '../../src/network/load.ts';
+import { unpackDecoderPart } from '../../src/network/packed-part.ts';
+import { sha256 } from '../../src/network/sha256.ts';
 import { encodeFile, openEngine } from '../../src/node.ts';
 import { isBuilt, root } from '../built.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
@@ -61,6 +64,9 @@ it.skipIf(!isBuilt([]))(
       ['tea.liif', 'samples/encoded/tea.liif'],
     ] as const)
       expect((await readFile(join(folder, copy))).equals(await readFile(join(root, original)))).toBe(true);
+    const [decoderHash] = DECODER_HASHES.values();
+    const packed = await readFile(join(folder, `model/${decoderHash}.part`));
+    expect(await sha256(await unpackDecoderPart(new Blob([packed]).stream()))).toBe(decoderHash);
     const { pictures } = JSON.parse(await readFile(join(folder, 'pictures.json'), 'utf8'));
     expect(pictures.map(({ file }: { file: string }) => file)).toEqual(['fiat.liif', 'tea.liif']);
     for (const name of ['tea10.liif', 'tea9.liif', 'tea 1 #2.liif'])
@@ -107,6 +113,7 @@ it.skipIf(!isBuilt([]))(
     for (const { hash, decoderHash, file } of list) {
       const bytes = await readFile(join(site, 'model', file));
       expect([await hashModel(bytes), await decoderHashOf(bytes)]).toEqual([hash, decoderHash]);
+      expect(existsSync(join(site, `model/${decoderHash}.part`))).toBe(true);
     }
   },
 );

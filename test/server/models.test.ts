@@ -5,9 +5,12 @@ import { decodeImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
+import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
 import { readModelList } from '../../src/model/model-list.ts';
 import { loadDecoderModel } from '../../src/network/decoder-model.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { unpackDecoderPart } from '../../src/network/packed-part.ts';
+import { sha256 } from '../../src/network/sha256.ts';
 import { createApp } from '../../src/server/index.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import {
@@ -81,7 +84,7 @@ describe('a server with models of one’s own', () => {
     expect(new Set(await Promise.all(etags)).size).toBe(3);
   });
 
-  it('lists the weights for browsers, and gives them by ranges', async () => {
+  it('lists the weights for browsers, and gives them by ranges, and packed', async () => {
     const list = readModelList((await server.get('/model/models.json')).json());
     expect(list.map(({ hash }) => hash).sort()).toEqual(
       Object.values(weights)
@@ -96,6 +99,14 @@ describe('a server with models of one’s own', () => {
         return body;
       };
       expect((await loadDecoderModel(read, { decoderHash })).hash).toBe(hash);
+    }
+    for (const decoderHash of [...list.map((model) => model.decoderHash), ...DECODER_HASHES.values()]) {
+      const { status, body, headers } = await server.get(`/model/${decoderHash}.part`);
+      expect(status).toBe(200);
+      const part = await unpackDecoderPart(new Blob([Uint8Array.from(body)]).stream());
+      expect(await sha256(part)).toBe(decoderHash);
+      const again = { headers: { 'if-none-match': String(headers.etag) } };
+      expect((await server.get(`/model/${decoderHash}.part`, again)).status).toBe(304);
     }
     expect((await server.get(`/model/${'0'.repeat(64)}.safetensors`)).status).toBe(404);
   });

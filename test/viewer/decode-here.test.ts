@@ -7,6 +7,7 @@ import { type LiifImage, openImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
+import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
 import { modelListText } from '../../src/model/model-list.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { decoderHashOf } from '../../src/network/decoder-model.ts';
@@ -404,6 +405,9 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     await page.waitForFunction(() => /&decode=here$/.test(location.hash));
     expect(await findings(page)).toEqual([]);
     expect(asked.some((path) => path.endsWith('/file'))).toBe(true);
+    // Packed, and nothing else of them.
+    const [decoderHash] = DECODER_HASHES.values();
+    expect(asked.filter((path) => path.includes('/model/'))).toEqual([`/model/${decoderHash}.part`]);
 
     // The next picture without a word about it in its link is decoded here too.
     await page.goto('about:blank');

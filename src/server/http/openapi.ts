@@ -218,8 +218,13 @@ export function openApiDocument(server: string): Record<string, unknown> {
       ),
       '/model/models.json': get('Models of one’s own', [], json('The list.')),
       '/model/{file}': get(
-        'Weights of a model, for clients that decode by themselves; ranges allowed',
-        [path('file', '`liif-1.safetensors`, or a file of the list.')],
+        'Weights of a model, for clients that decode by themselves; ranges allowed, but of `.part`',
+        [
+          path(
+            'file',
+            '`liif-1.safetensors`, a file of the list, or `.part` after a decoder hash: what decoding needs, by gzip.',
+          ),
+        ],
         { ...file('application/octet-stream'), ...errors },
       ),
       '/iiif/3/{id}': get('IIIF Image API 3.0: base of a picture', [id], redirect),

@@ -1,16 +1,20 @@
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, type Response } from 'express';
+import { DECODER_HASHES } from '../../model/decoder-hashes.ts';
 import { readModelFile } from '../../model/model-file.ts';
 import { type ListedModel, listedModel, MODEL_LIST, modelListText } from '../../model/model-list.ts';
 import { RELEASED_MODEL } from '../../model/released-model.ts';
 import type { Model } from '../../network/model.ts';
+import { packDecoderPart, packedFileOf } from '../../network/packed-part.ts';
 import { Problem } from '../problem.ts';
 import { inTurn } from './answer-turn.ts';
 
-/** Weights for browsers that decode by themselves; they read what they need of them by ranges. */
+/** Weights for browsers that decode by themselves: what they need of them, packed, and the files, by ranges. */
 const FOLDER = '/model';
 const RELEASED = fileURLToPath(RELEASED_MODEL);
+const RELEASED_PART = { decoderHash: [...DECODER_HASHES.values()].at(-1)!, file: basename(RELEASED) };
 
 /** The models that settings name, and the address of each one's weights. */
 export class ServedModels {
@@ -18,6 +22,8 @@ export class ServedModels {
   readonly #listed: readonly ListedModel[];
   /** Where a file of `/model` lies on this machine. */
   readonly #paths: ReadonlyMap<string, string>;
+  /** What browsers fetch of a model file, by its path. */
+  readonly #parts = new Map<string, Promise<Buffer>>();
 
   private constructor(
     all: readonly Model[],
@@ -47,13 +53,22 @@ export class ServedModels {
     return new ServedModels(all, listed, paths);
   }
 
-  /** Answers `/model/models.json` and the files that it lists; other requests pass. */
+  /** Answers `/model/models.json`, the files that it lists, and what browsers fetch of these; other requests pass. */
   handler(): RequestHandler {
     const router = express.Router();
     router.get(`${FOLDER}/${MODEL_LIST}`, (_request, response) => {
       response.locals.route = 'models';
       response.set('Cache-Control', 'no-cache').type('json').send(modelListText(this.#listed));
     });
+    for (const { decoderHash, file } of [RELEASED_PART, ...this.#listed])
+      router.get(`${FOLDER}/${packedFileOf(decoderHash)}`, async (_request, response) => {
+        response.locals.route = 'model';
+        const part = await this.#packed(this.#paths.get(file)!);
+        response
+          .set({ 'Cache-Control': 'no-cache', ETag: `"${decoderHash}"` })
+          .type('bin')
+          .send(part);
+      });
     for (const [file, path] of this.#paths)
       router.get(`${FOLDER}/${file}`, (request, response, next) => {
         // Ranges have a meaning for GET alone (RFC 9110, 14.2).
@@ -61,6 +76,17 @@ export class ServedModels {
         inTurn(response, () => sendWeights(path, response, next));
       });
     return router;
+  }
+
+  /** Packed by the first who asks, and kept: a few megabytes for each model. */
+  #packed(path: string): Promise<Buffer> {
+    let part = this.#parts.get(path);
+    if (!part) {
+      part = readFile(path).then(packDecoderPart).then(Buffer.from);
+      this.#parts.set(path, part);
+      part.catch(() => this.#parts.delete(path));
+    }
+    return part;
   }
 }
 
