@@ -14,8 +14,10 @@ import { sendFile } from './send-file.ts';
 import { type ShownPicture, serverPicture } from './shown-picture.ts';
 import { StartPage } from './start-page.ts';
 import { applyTheme } from './theme.ts';
+import { trustOwnScripts } from './trusted-types.ts';
 import type { ViewPage } from './view-page.ts';
 
+trustOwnScripts();
 applyTheme();
 const page = document.getElementById('page')!;
 const notices = new Notices();

@@ -16,7 +16,10 @@ afterAll(() => {
 });
 
 /** A site as `liif viewer` writes it, of pictures of these names. */
-async function siteOf(names: readonly string[]): Promise<StaticHost> {
+async function siteOf(
+  names: readonly string[],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<StaticHost> {
   const page = await readFile(join(viewer, 'index.html'), 'utf8');
   const pictures = names.map((file) => ({ file, width: 60, height: 44, bytes: liif.length, quality: 90 }));
   const list = JSON.stringify({ version: 1, pictures });
@@ -25,7 +28,11 @@ async function siteOf(names: readonly string[]): Promise<StaticHost> {
     ['pictures.json', Buffer.from(list)],
   ]);
   const folder = await directoryOf(Object.fromEntries(names.map((name) => [name, liif])));
-  const host = await startStaticHost(files, { '/model': folderOf('src/model'), '/': viewer, '': folder });
+  const host = await startStaticHost(
+    files,
+    { '/model': folderOf('src/model'), '/': viewer, '': folder },
+    headers,
+  );
   hosts.push(host);
   return host;
 }
@@ -42,6 +49,42 @@ describe.skipIf(!there)(`the first page of a host of files${MISSING ? ` (${MISSI
       expect(await page.title()).toBe(`${name.trim()} – liif`);
     }
     expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('has names that are read from the right above their facts, as the others', async () => {
+    const host = await siteOf(['مثال.liif']);
+    const page = await openPage();
+    await page.goto(host.url);
+    const link = page.locator('.start-list a');
+    await link.waitFor();
+    const left = (selector: string) =>
+      link.locator(selector).evaluate((it) => {
+        const range = document.createRange();
+        range.selectNodeContents(it);
+        return range.getBoundingClientRect().left;
+      });
+    expect(await left('.name')).toBeCloseTo(await left('.facts'), 0);
+    await page.close();
+  });
+
+  it('shows pictures where the host requires trusted types', async () => {
+    const host = await siteOf(['photo.liif'], {
+      'Content-Security-Policy': "require-trusted-types-for 'script'",
+    });
+    const page = await openPage();
+    await page.goto(host.url);
+    await page.locator('.start-list a').click();
+    // Not by a function: Playwright would make it of a text.
+    await page.locator('.liif-tile canvas').first().waitFor();
+    const refused = await page.evaluate(() => {
+      try {
+        return String(new Worker('https://example.org/worker.js'));
+      } catch (error) {
+        return (error as Error).name;
+      }
+    });
+    expect(refused).toBe('TypeError');
     await page.close();
   });
 
