@@ -10,6 +10,8 @@ import { LazyThumbnails } from './thumbnail.ts';
 const PAGE = 120;
 /** Most that the server lists at once. */
 const LISTED = 1000;
+/** A list that takes longer is said to be on its way. */
+const SLOW_MS = 400;
 /** After the last scrolling the entry of the history learns where it ended. */
 const NOTED_AFTER_MS = 250;
 
@@ -169,6 +171,7 @@ export class Gallery {
     this.#listing?.abort();
     const listing = new AbortController();
     this.#listing = listing;
+    const slow = setTimeout(() => this.#tellLoading(), SLOW_MS);
     try {
       const lists: ImageList[] = [];
       let at = from;
@@ -192,13 +195,20 @@ export class Gallery {
         this.#tell(error as Error, () => void this.#list(from, count).catch(() => location.reload()));
       return undefined;
     } finally {
+      clearTimeout(slow);
       if (this.#listing === listing) this.#listing = undefined;
     }
+  }
+
+  /** Where there is nothing to see yet. */
+  #tellLoading(): void {
+    if (this.#cards.size === 0) this.#count.textContent = 'Loading the list';
   }
 
   /** Why the list ends here. */
   #tell({ message }: Error, again: () => void): void {
     this.#more.hidden = true;
+    if (this.#cards.size === 0) this.#count.textContent = '';
     this.#stopped.replaceChildren(
       element(
         'div',

@@ -41,6 +41,28 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
     await page.close();
   });
 
+  it('says that the list is on its way where that takes long, until it has come or failed', async () => {
+    const page = await openPage();
+    let answer = (_fails: boolean) => {};
+    await page.route('**/api/images?*', async (route) => {
+      const fails = await new Promise<boolean>((resolve) => {
+        answer = resolve;
+      });
+      await (fails ? route.abort() : route.continue());
+    });
+    await page.goto(server!.localUrl);
+    const status = page.getByRole('status').filter({ hasText: 'Loading the list' });
+    await status.waitFor();
+    answer(true);
+    await page.getByText('The pictures cannot be listed.').waitFor();
+    expect(await status.count()).toBe(0);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await status.waitFor();
+    answer(false);
+    await page.getByText('70 pictures').waitFor();
+    await page.close();
+  });
+
   it('says where more were asked for that they cannot be listed, and tries again', async () => {
     const page = await open();
     await intercept(page, '**/api/images?*', (route) => route.abort());
