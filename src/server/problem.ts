@@ -90,6 +90,10 @@ export function problemOf(error: unknown): Problem {
           },
         );
       case 'SourceError':
+        if (isOutOfFiles(error.cause))
+          return new Problem(503, 'too-many-files', 'The server has too many files open; try again soon.', {
+            retryAfter: 2,
+          });
         return new Problem(502, 'source-failed', 'The bytes of this picture could not be read.', {
           cause: error,
         });
@@ -117,6 +121,11 @@ export function unlessBeingWritten(error: unknown, modified: number | undefined)
   if (modified === undefined || !isDamage(error)) return error;
   if (Math.abs(Date.now() - modified) > BEING_WRITTEN_MS) return error;
   return new PictureChanged('the file is damaged, or still being written', { cause: error });
+}
+
+/** Whether the process, or the system, may open no more files now, whichever they are. */
+function isOutOfFiles(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE'].includes(String((error as NodeJS.ErrnoException | undefined)?.code));
 }
 
 /** Whether a file is not what it should be. */

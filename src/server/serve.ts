@@ -5,6 +5,7 @@ import { Connections } from './connections.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
 import { boundUnreadBodies } from './http/request-body.ts';
 import { listen } from './listen.ts';
+import { mostConnections } from './most-connections.ts';
 import { dropUnreadAnswers } from './unread-answers.ts';
 
 export interface RunningServer {
@@ -39,8 +40,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16_384,
   });
-  // Connections beyond what the queues can hold only cost memory.
-  server.maxConnections = 10_000;
+  server.maxConnections = mostConnections();
   dropUnreadAnswers(server, 120_000);
   if (config.allowUpload) boundUnreadBodies(server);
   const connections = new Connections(server);

@@ -1,4 +1,6 @@
 import { open, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { Agent, get } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
@@ -494,3 +496,40 @@ describe('a store of tiles', () => {
     },
   );
 });
+
+it.skipIf(process.platform !== 'linux')(
+  'idle connections leave room for the files of pictures, however few may be open',
+  async () => {
+    const directory = await directoryOf({ 'a.png': await imageOf(picture(100, 80)).png().toBuffer() });
+    const port = await freePort();
+    const server = `exec ${process.execPath} --import tsx src/cli/liif.ts serve "${directory}" --port ${port}`;
+    const child = started('bash', ['-c', `ulimit -n 400; ${server}`]);
+    const url = `http://127.0.0.1:${port}`;
+    const works = () =>
+      ask(url, '/health').then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await eventually(works);
+    const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+    const askKept = (path: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        get(`${url}${path}`, { agent: kept }, (response) => {
+          response.resume().once('end', () => resolve(response.statusCode));
+        }).once('error', reject);
+      });
+    expect(await askKept('/health')).toBe(200);
+    const idle = Array.from({ length: 450 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    // Those that are too many are closed.
+    await eventually(() => idle.some(({ closed }) => closed));
+    expect(await askKept('/a.png/0/0/0.png')).toBe(200);
+    await rm(join(directory, 'a.png'));
+    await writeFile(join(directory, 'b.png'), await imageOf(picture(10, 8)).png().toBuffer());
+    await eventually(async () => (await askKept('/b.png/0/0/0.png')) === 200);
+    for (const socket of idle) socket.destroy();
+    kept.destroy();
+    child.kill('SIGTERM');
+    await ended(child);
+    expect(child.exitCode).toBe(0);
+  },
+);

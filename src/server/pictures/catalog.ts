@@ -30,6 +30,8 @@ const SETTLE_MS = 150;
 const LONGEST_SETTLE_MS = 1000;
 /** And not before so many times as long as the last look has taken. */
 const REST = 4;
+/** Nor before this time after a look that could not read all. */
+const RETRY_MS = 1000;
 
 interface Root {
   /** As it was named: a link may lead elsewhere later. */
@@ -65,6 +67,8 @@ export class Catalog {
   #next: Promise<void> | undefined;
   /** Whether there were events during a scan: it may have passed the places before. */
   #missed = false;
+  /** Whether the last look could not read all that there is. */
+  #incomplete = false;
   #closed = false;
   /** Warnings of the last scan and of the one that runs: each is told once, not whenever a file has changed. */
   #told: ReadonlySet<string> = new Set();
@@ -204,9 +208,9 @@ export class Catalog {
       await this.#scanRoots();
     } finally {
       const now = performance.now();
-      this.#rested = now + REST * (now - begun);
+      this.#rested = now + Math.max(REST * (now - begun), this.#incomplete ? RETRY_MS : 0);
       this.#scanning = undefined;
-      if (this.#missed) this.#noticed();
+      if (this.#missed || this.#incomplete) this.#noticed();
       this.#missed = false;
     }
   }
@@ -216,6 +220,7 @@ export class Catalog {
     const listings = new Map<string, Listing>();
     const roots: Root[] = [];
     this.#warnings = new Set();
+    this.#incomplete = false;
     this.#watches?.begin();
     for (const before of this.#roots) {
       const root = await rootAt(before.named).catch(() => undefined);
@@ -249,20 +254,27 @@ export class Catalog {
     const changed = this.#watches?.changed(directory.path, identity) ?? true;
     // Below each of the roots that it lies in it has other names.
     const key = `${root}\n${directory.path}`;
-    const known = changed ? undefined : this.#listings.get(key);
-    const listing = known?.lasting
-      ? known
-      : await readListing(directory, {
-          root,
-          plain: this.#options.plain,
-          onWarning: (message) => this.#warn(message),
-        });
+    const known = this.#listings.get(key);
+    const listing = known?.lasting && !changed ? known : await this.#read(root, directory, known);
     listings.set(key, listing);
     // Links may lead through names that begin with a dot.
     if (!listing.lasting) this.#watches?.countDots(directory.path);
     this.#add(listing.pictures, found);
     for (const child of listing.directories)
       await this.#scanDirectory(root, child, child.identity, found, listings);
+  }
+
+  /** What a directory holds; what it held, as far as that is `known`, while the system cannot read it. */
+  async #read(root: string, directory: FoundFile, known: Listing | undefined): Promise<Listing> {
+    const { plain } = this.#options;
+    try {
+      return await readListing(directory, { root, plain, onWarning: (message) => this.#warn(message) });
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      this.#warn(`${directory.path} cannot be read now (${code ?? message}); what it had stays`);
+      this.#incomplete = true;
+      return { pictures: [], directories: [], ...known, lasting: false };
+    }
   }
 
   #add(pictures: readonly CatalogEntry[], found: Map<string, CatalogEntry>): void {

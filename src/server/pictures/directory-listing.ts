@@ -57,12 +57,14 @@ export interface ListingOptions {
 }
 
 const PACKAGES = 'node_modules';
+/** What systems say of a directory that has gone, or that is not for us. Whatever else they say passes, such as too many open files, and tells nothing of what it holds. */
+const NOTHING_THERE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'];
 /** Files that are looked at side by side; the system is asked by few threads, which encoders share. */
 const LOOKS = 4;
 
 /**
  * Reads a directory, without what lies in its directories. Names that begin with a dot are left out, and so are directories of packages and links to directories or out of the
- * root. One that cannot be read holds nothing.
+ * root. One that has gone or may not be read holds nothing. Rejects where the system cannot read it just now.
  */
 export async function readListing({ path, name }: FoundFile, options: ListingOptions): Promise<Listing> {
   const files: FoundFile[] = [];
@@ -85,7 +87,8 @@ export async function readListing({ path, name }: FoundFile, options: ListingOpt
     }
   } catch (error) {
     lasting = false;
-    const { code } = error as NodeJS.ErrnoException;
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!NOTHING_THERE.includes(code)) throw error;
     // It may have been removed meanwhile.
     if (code !== 'ENOENT' && code !== 'ENOTDIR') options.onWarning(`${path} cannot be read (${code})`);
   }

@@ -176,6 +176,43 @@ it('directories that may not be read are named, and served when they may, the ro
   }
 });
 
+it('pictures stay while the system cannot read their directory, and what has come meanwhile is there when it can', async () => {
+  const root = await directoryOf({ 'a.png': 'x', 'sub/b.png': 'x' });
+  const { opendir } = fs.promises;
+  let full = true;
+  fs.promises.opendir = async (...given) => {
+    if (full) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    return opendir(...given);
+  };
+  syncBuiltinESMExports();
+  const warnings: string[] = [];
+  const onWarning = (message: string) => warnings.push(message);
+  const watching = await Catalog.open({ roots: [root], plain: true, watch: true, onWarning });
+  const asked = await Catalog.open({ roots: [root], plain: true, watch: false });
+  const ids = (catalog: Catalog) => catalog.list().map(({ id }) => id);
+  const both = (...wanted: string[]) =>
+    eventually(() => [watching, asked].every((catalog) => ids(catalog).join() === wanted.join()));
+  try {
+    expect([watching.size, asked.size]).toEqual([0, 0]);
+    full = false;
+    await both('a.png', 'sub/b.png');
+    full = true;
+    await writeFile(join(root, 'c.png'), 'x');
+    await watching.rescan(root);
+    expect(ids(watching)).toEqual(['a.png', 'sub/b.png']);
+    await asked.rescan();
+    expect(ids(asked)).toEqual(['a.png', 'sub/b.png']);
+    full = false;
+    await both('a.png', 'c.png', 'sub/b.png');
+    const told = `${root} cannot be read now (EMFILE); what it had stays`;
+    expect(warnings.slice(0, 2)).toEqual([told, told]);
+  } finally {
+    fs.promises.opendir = opendir;
+    syncBuiltinESMExports();
+    await Promise.all([watching.close(), asked.close()]);
+  }
+});
+
 it('a directory that may not be watched, as Windows says it, is no bound of the system', async () => {
   const root = await directoryOf({ 'a.png': 'x' });
   vi.spyOn(fs, 'watch').mockImplementation(() => {

@@ -24,6 +24,35 @@ it('a picture that cannot be looked at is a failure of its file, not a mistake o
   expect(JSON.stringify(answer.json())).not.toContain(directory);
 });
 
+it('a picture that cannot be opened because too many files are open is asked for again, and one line says so', async () => {
+  const bytes = await encoded(picture(30, 20));
+  const image = await imageOf(picture(30, 20)).png().toBuffer();
+  const directory = await directoryOf({ 'a.liif': bytes, 'b.liif': bytes, 'c.png': image });
+  const server = await startServer({ roots: [directory], watch: false });
+  const { open } = fs.promises;
+  fs.promises.open = async (...given) => {
+    if (String(given[0]).startsWith(directory))
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    return open(...given);
+  };
+  syncBuiltinESMExports();
+  try {
+    for (const id of ['a', 'b', 'c.png']) {
+      const answer = await server.get(`/${id}/0/0/0.png`);
+      expect([answer.status, answer.headers['retry-after'], answer.json().type]).toEqual([
+        503,
+        '2',
+        'urn:liif:problem:too-many-files',
+      ]);
+    }
+  } finally {
+    fs.promises.open = open;
+    syncBuiltinESMExports();
+  }
+  expect(server.log.map(({ level, code }) => [level, code])).toEqual([[40, 'too-many-files']]);
+  expect((await server.get('/a/0/0/0.png')).status).toBe(200);
+});
+
 /** Files below a directory that this process has open. */
 async function openBelow(directory: string): Promise<string[]> {
   const paths = await Promise.all(
