@@ -63,7 +63,14 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   sharp.concurrency(1);
 
   // Whatever may fail goes before what would have to be closed then.
-  const remotes = new Remotes(config, credentials);
+  const remotes = new Remotes(config, credentials, (remote, reason) =>
+    lines.write(
+      'warn',
+      `${remote} ${reason}`,
+      { remote, reason },
+      'a remote refuses a file: requests get 404',
+    ),
+  );
   const models = await ServedModels.open(config.models);
   if (openEngine === undefined || models.all.length > 0) await loadExactEngines();
   let closeOld = () => {};

@@ -12,7 +12,7 @@ import { Failures } from './failures.ts';
 import { openLiifPicture } from './liif-picture.ts';
 import type { ServedPicture } from './picture.ts';
 import { openPlainPicture, type PlainOptions } from './plain-picture.ts';
-import type { Remotes } from './remotes.ts';
+import type { Located, Remotes } from './remotes.ts';
 
 /** An opened picture under the id that a request gave. */
 export interface FoundPicture {
@@ -141,7 +141,7 @@ export class OpenPictures {
   async #openRemote(
     id: string,
     factor: number,
-    located: { readonly url: string; readonly signed: boolean },
+    located: Located,
     signal: AbortSignal,
   ): Promise<FoundPicture> {
     const { generation } = this.#options.engines;
@@ -177,10 +177,7 @@ ${generation}`;
     return openLiifPicture(source, entry.id, (hash) => engines.running(hash), signal);
   }
 
-  async #openLocated(
-    located: { readonly url: string; readonly signed: boolean },
-    signal: AbortSignal,
-  ): Promise<ServedPicture> {
+  async #openLocated(located: Located, signal: AbortSignal): Promise<ServedPicture> {
     const { remotes, engines } = this.#options;
     if (this.#remoteOpenings >= MAX_REMOTE_OPENINGS)
       throw new Problem(503, 'overloaded', 'Too many remote pictures are being opened; try again soon.', {

@@ -22,18 +22,32 @@ export interface Credentials {
   readonly sessionToken?: string;
 }
 
+/** A file of a remote. */
+export interface Located {
+  readonly url: string;
+  readonly signed: boolean;
+  /** Name of the remote. */
+  readonly remote: string;
+}
+
+/** Told that a remote has refused a file; `reason`: status, and the code of an S3 service. What it refuses is not there for clients, so nobody else says so. */
+export type OnRefused = (remote: string, reason: string) => void;
+
 /** Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, in either case without `.liif`. */
 export class Remotes {
   readonly #remotes: readonly Remote[];
   readonly #agent: Agent | undefined;
   readonly #aws: AwsClient | undefined;
   readonly #timeoutMs: number;
+  readonly #onRefused: OnRefused | undefined;
 
   constructor(
     config: Pick<Config, 'remotes' | 'allowAddresses' | 's3Endpoint' | 's3Region' | 'remoteTimeoutMs'>,
     credentials?: Credentials,
+    onRefused?: OnRefused,
   ) {
     this.#timeoutMs = config.remoteTimeoutMs;
+    this.#onRefused = onRefused;
     const mayConnect = addressCheck(config.allowAddresses);
     if (config.remotes.length > 0) this.#agent = guardedAgent(mayConnect, config.remoteTimeoutMs);
     this.#remotes = config.remotes.map((text, index) => parseRemote(text, index, config));
@@ -42,7 +56,7 @@ export class Remotes {
   }
 
   /** The address behind an id, or undefined if no remote allows it. */
-  locate(id: string): { readonly url: string; readonly signed: boolean } | undefined {
+  locate(id: string): Located | undefined {
     if (/^[a-z0-9]+:\/\//.test(id)) return this.#locateUrl(id);
     for (const { name, base, signed } of this.#remotes) {
       if (!id.startsWith(`${name}/`)) continue;
@@ -51,13 +65,13 @@ export class Remotes {
         .split('/')
         .map(encodeURIComponent)
         .join('/');
-      return { url: `${base.href}${path}.liif`, signed };
+      return { url: `${base.href}${path}.liif`, signed, remote: name };
     }
     return undefined;
   }
 
   /** Bytes behind an address that `locate` gave. */
-  open(located: { readonly url: string; readonly signed: boolean }): RemoteSource {
+  open(located: Located): RemoteSource {
     let status = 0;
     let validator: string | undefined;
     let refused = false;
@@ -78,6 +92,8 @@ export class Remotes {
           ...(init.signal && { signal: init.signal }),
         });
         status = response.status;
+        if (this.#onRefused && (status === 401 || status === 403))
+          this.#onRefused(located.remote, `${status}${await codeOf(response.body)}`);
         // A later one is of another file, and `httpSource` says so.
         if (response.ok)
           validator ??= response.headers.get('etag') ?? response.headers.get('last-modified') ?? undefined;
@@ -125,7 +141,7 @@ export class Remotes {
     await this.#agent?.destroy();
   }
 
-  #locateUrl(id: string): { readonly url: string; readonly signed: boolean } | undefined {
+  #locateUrl(id: string): Located | undefined {
     let url: URL;
     try {
       url = new URL(`${id}.liif`);
@@ -138,11 +154,11 @@ export class Remotes {
     // Some servers take what follows a semicolon away, and then these are dots.
     if (/\/\.+(;|%3b)/i.test(url.pathname)) return undefined;
     const path = plainlySpelled(url.pathname);
-    for (const { prefix, base, signed } of this.#remotes) {
+    for (const { name, prefix, base, signed } of this.#remotes) {
       if (url.protocol !== prefix.protocol || url.host !== prefix.host) continue;
       const folder = plainlySpelled(prefix.pathname);
       if (!path.startsWith(folder)) continue;
-      return { url: `${base.href}${path.slice(folder.length)}`, signed };
+      return { url: `${base.href}${path.slice(folder.length)}`, signed, remote: name };
     }
     return undefined;
   }
@@ -183,6 +199,13 @@ function parseRemote(text: string, index: number, config: Pick<Config, 's3Endpoi
   if (url.username || url.password)
     throw new RequestError('setting s3Endpoint: addresses with a user or password are not fetched');
   return { name: name!, prefix, base: url, signed: true };
+}
+
+/** What an S3 service says of why it refuses: the code of its answer, with a space before it; empty where there is none. */
+async function codeOf(body: Awaited<ReturnType<typeof undiciFetch>>['body']): Promise<string> {
+  const first = await body?.getReader().read();
+  const [, code] = /<Code>(\w{1,64})<\/Code>/.exec(Buffer.from(first?.value ?? []).toString()) ?? [];
+  return code === undefined ? '' : ` ${code}`;
 }
 
 function causes(error: unknown): unknown[] {

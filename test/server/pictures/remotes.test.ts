@@ -44,3 +44,39 @@ it('a URL as an id is another spelling of a file of the remote, or nothing', asy
   for (const path of ['..;/secret', 'a/..;x=1/secret', '.;/secret', '..%3b/secret', '%2e%2e/secret'])
     expect(remotes.locate(`http://127.0.0.1:81/x/~me/${path}`)).toBeUndefined();
 });
+
+it('a remote that refuses files is told of, with what an S3 service says of why', async () => {
+  const answers = [
+    [403, '<?xml version="1.0"?><Error><Code>RequestTimeTooSkewed</Code><Message>secret</Message></Error>'],
+    [401, ''],
+    [404, '<Error><Code>NoSuchKey</Code></Error>'],
+  ] as const;
+  let status: number;
+  let body: string;
+  const far = createServer((_request, response) => void response.writeHead(status).end(body));
+  const port = await listen(far, 'port', { port: 0, host: '127.0.0.1' });
+  const told: string[][] = [];
+  const remotes = new Remotes(
+    {
+      remotes: ['far=s3://pictures/'],
+      allowAddresses: ['127.0.0.0/8'],
+      s3Endpoint: `http://127.0.0.1:${port}`,
+      s3Region: 'us-east-1',
+      remoteTimeoutMs: 10_000,
+    },
+    { accessKeyId: 'id', secretAccessKey: 'key' },
+    (...given) => told.push(given),
+  );
+  afterThisFile(async () => {
+    await remotes.close();
+    far.close();
+  });
+  for ([status, body] of answers)
+    await expect(remotes.open(remotes.locate('far/a')!).getBytes(0, 10)).rejects.toMatchObject({
+      status: 404,
+    });
+  expect(told).toEqual([
+    ['far', '403 RequestTimeTooSkewed'],
+    ['far', '401'],
+  ]);
+});
