@@ -23,7 +23,10 @@ Addresses of tiles, IIIF and Deep Zoom: /openapi.json of a running server. All s
 /** `liif serve`: options, their environment variables and their help all come from the server's schema. */
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .argument('[paths...]', 'directories and files to serve (default: this directory)')
+    .argument(
+      '[paths...]',
+      'directories and files to serve (default: those of LIIF_ROOTS or the file, or this directory)',
+    )
     .option('--config <file>', 'settings as JSON; the environment and flags go before it')
     .option('--print-config', 'print the settings in force as JSON and exit')
     .option('--help-config', 'print all settings as a table and exit')
@@ -34,6 +37,7 @@ export function serveCommand(): Command {
       fallback === undefined || fallback === false || (Array.isArray(fallback) && fallback.length === 0)
         ? text
         : `${text} (default: ${JSON.stringify(fallback)})`;
+    if (items === 'arguments') continue;
     if (items === 'one') command.addOption(new Option(`${flag} <file>`, shown).argParser(collected));
     else if (items === 'several')
       command.addOption(
@@ -58,7 +62,13 @@ export function serveCommand(): Command {
     const { model: models, ...flags } = given(options, command);
     for (const name of unknownVariables(process.env))
       process.emitWarning(`${name} is no setting, and is ignored`);
-    const config = await readConfig({ ...flags, models }, process.env, options.config as string | undefined);
+    const found = await readConfig(
+      { ...flags, models, ...(paths.length > 0 && { roots: paths }) },
+      process.env,
+      options.config as string | undefined,
+    );
+    const here = found.roots.length === 0 && found.remotes.length === 0;
+    const config = here ? { ...found, roots: ['.'] } : found;
     if (options.printConfig) {
       process.stdout.write(`${JSON.stringify(shownConfig(config), null, 2)}\n`);
       return;
@@ -66,11 +76,9 @@ export function serveCommand(): Command {
     // Loaded here, so that the other commands start without it.
     const { serve } = await import('../server/serve.ts');
     const requests = new StopRequests();
-    const roots = paths.length > 0 || config.remotes.length > 0 ? paths : ['.'];
     const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = process.env;
     const running = await serve({
       ...config,
-      roots,
       ...(AWS_ACCESS_KEY_ID &&
         AWS_SECRET_ACCESS_KEY && {
           credentials: {

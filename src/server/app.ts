@@ -51,7 +51,8 @@ export type LiifApp = Express & {
 /** The settings in force and the log, apart from what else the options hold. Throws RequestError on settings that are none, and on roots that are no list. */
 export function checkOptions(options: AppOptions) {
   expectObject(options, 'options');
-  const { roots, openEngine, logger, credentials, viewer, ...input } = options;
+  const { openEngine, logger, credentials, viewer, ...input } = options;
+  const { roots } = input;
   // A string has letters.
   if (!Array.isArray(roots))
     throw new RequestError(`Expected roots as a list of directories and files but received ${kindOf(roots)}`);
@@ -60,7 +61,7 @@ export function checkOptions(options: AppOptions) {
   expectListener(openEngine, 'openEngine');
   const config = checkConfig(input);
   const log = logger ?? pino({ level: config.logLevel }, standardOutput());
-  return { roots, openEngine, credentials, viewer, config, log };
+  return { openEngine, credentials, viewer, config, log };
 }
 
 /**
@@ -68,8 +69,8 @@ export function checkOptions(options: AppOptions) {
  * on settings that are none, with SourceError where a root or a model file is not there, with FormatError or UnsupportedError where a model file cannot be used.
  */
 export async function createApp(options: AppOptions): Promise<LiifApp> {
-  const { roots, openEngine, credentials, viewer, config, log } = checkOptions(options);
-  const services = await openServices({ roots, config, log, openEngine, credentials });
+  const { openEngine, credentials, viewer, config, log } = checkOptions(options);
+  const services = await openServices({ config, log, openEngine, credentials });
   let state: ServerState = 'ready';
   let closing: Promise<void> | undefined;
   const stateNow = () => (state === 'ready' && !services.engines.healthy ? 'no-engine' : state);

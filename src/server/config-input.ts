@@ -2,6 +2,8 @@ import type { EngineChoice } from '../engine/open-engine.ts';
 
 /** The settings of `configSchema` as programs give them, in its words. What is left out has its default. */
 export interface ConfigInput {
+  /** Directories and files to serve. `liif serve` takes its arguments first; where there are no roots and no remotes, it serves the working directory. */
+  readonly roots?: readonly string[] | undefined;
   /** Address to listen on; `0.0.0.0` for all. Default 127.0.0.1. */
   readonly host?: string | undefined;
   /** Port to listen on; 0 for any free one. Default 8080. */

@@ -70,9 +70,19 @@ const ENCODING_THREADS = PROCESSORS < 4 ? 0 : Math.ceil(PROCESSORS / 8);
 
 /**
  * All settings of the server: the one place that names, checks and documents them. As a flag `tileCacheMb` is `--tile-cache-mb`, in the
- * environment LIIF_TILE_CACHE_MB, in a file and in `createApp` it is itself. `models` is `--model`, which may be repeated, as with the other commands.
+ * environment LIIF_TILE_CACHE_MB, in a file and in `createApp` it is itself. `models` is `--model`, which may be repeated, as with the other commands, and
+ * `roots` are the arguments of the command line.
  */
 export const configSchema = z.strictObject({
+  roots: z
+    .preprocess(
+      (value) => (typeof value === 'string' ? listed(value) : value),
+      z.array(z.string().min(1, 'expected paths of directories and files but received ""')),
+    )
+    .default([])
+    .describe(
+      'Directories and files to serve. `liif serve` takes its arguments first; where there are no roots and no remotes, it serves the working directory.',
+    ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` for all.'),
   port: whole(0, 65_535).default(8080).describe('Port to listen on; 0 for any free one.'),
   healthPort: whole(0, 65_535)
@@ -259,9 +269,18 @@ export interface Setting {
   readonly default: unknown;
   /** Flags of these need no value, and have a second one that begins with `--no-`. */
   readonly boolean: boolean;
-  /** Flags of these may be repeated, and take `several` items with commas between them or `one`; undefined for what is no list. */
-  readonly items: 'several' | 'one' | undefined;
+  /**
+   * Flags of these may be repeated, and take `several` items with commas between them or `one`; `arguments` of the command line have no flag. Undefined for
+   * what is no list.
+   */
+  readonly items: 'several' | 'one' | 'arguments' | undefined;
 }
+
+/** Lists that the command line has in another way than as flags of several items. */
+const LISTS: { readonly [Name in keyof Config]?: Pick<Setting, 'flag' | 'items'> } = {
+  models: { flag: '--model', items: 'one' },
+  roots: { flag: 'PATH...', items: 'arguments' },
+};
 
 /** Every setting with its names, from the schema. */
 export function settings(): Setting[] {
@@ -269,15 +288,15 @@ export function settings(): Setting[] {
     const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const field = configSchema.shape[name];
     const fallback: unknown = field.safeParse(undefined).data;
-    const items = !Array.isArray(fallback) ? undefined : name === 'models' ? 'one' : 'several';
     return {
       name,
-      flag: items === 'one' ? '--model' : `--${words}`,
+      flag: `--${words}`,
       variable: `LIIF_${words.toUpperCase().replaceAll('-', '_')}`,
       description: field.description ?? '',
       default: fallback,
       boolean: typeof fallback === 'boolean',
-      items,
+      items: Array.isArray(fallback) ? 'several' : undefined,
+      ...LISTS[name],
     };
   });
 }

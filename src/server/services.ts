@@ -32,7 +32,6 @@ import type { StoreEvents, TileStore } from './stores/tile-store.ts';
 const MB = 2 ** 20;
 
 export interface ServiceOptions {
-  readonly roots: readonly string[];
   readonly config: Config;
   readonly log: Logger;
   readonly openEngine: (() => Promise<Engine>) | undefined;
@@ -55,7 +54,7 @@ export interface Services {
 
 /** Puts a server together from its settings. Rejects with SourceError where a root is not there, and as `readModel` does. */
 export async function openServices(options: ServiceOptions): Promise<Services> {
-  const { roots, config, log, openEngine, credentials } = options;
+  const { config, log, openEngine, credentials } = options;
   const metrics = new Metrics();
   const lines = new RepeatedLines(log);
   // libvips' own cache would keep pixels of files that have been replaced, and its threads gain nothing on tiles.
@@ -75,7 +74,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   if (openEngine === undefined || models.all.length > 0) await loadExactEngines();
   let closeOld = () => {};
   const catalog = await Catalog.open({
-    roots,
+    roots: config.roots,
     plain: config.plain,
     watch: config.watch,
     onWarning: (message) => log.warn(message),

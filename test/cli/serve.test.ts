@@ -116,6 +116,25 @@ it('liif serve takes every setting as a flag, which goes before the environment'
   expect(config.redis).toBeUndefined();
 });
 
+it('liif serve takes what it serves from the command line, the environment or a file, the first that has it, or serves where it is', async () => {
+  const folder = await directoryOf({ 'liif.json': JSON.stringify({ roots: ['a,b'] }) });
+  const rootsOf = async (args: readonly string[], env = {}) => {
+    const child = startLiif(['serve', '--print-config', ...args], { env: { ...process.env, ...env } });
+    const { code, stdout, stderr } = await finished(child);
+    return code === 0 ? JSON.parse(stdout.toString()).roots : stderr;
+  };
+  const file = ['--config', join(folder, 'liif.json')];
+  const env = { LIIF_ROOTS: 'c,d' };
+  expect(await rootsOf([...file, 'e,f', 'g'], env)).toEqual(['e,f', 'g']);
+  expect(await rootsOf(file, env)).toEqual(['c', 'd']);
+  expect(await rootsOf(file)).toEqual(['a,b']);
+  expect(await rootsOf([])).toEqual(['.']);
+  expect(await rootsOf(['--remotes', 'far=http://h/'])).toEqual([]);
+  expect(await rootsOf([''])).toBe(
+    'liif: setting roots.0: expected paths of directories and files but received "" (PATH...)\n',
+  );
+});
+
 it('liif serve takes signals that come together for one, and ends at once at a later one', async () => {
   const child = startLiif(['serve', await directoryOf(), '--port', '0', '--no-watch', '--stop-ms', '60000']);
   let output = '';

@@ -28,6 +28,7 @@ describe('settings', () => {
         LIIF_WATCH: 'false',
         LIIF_REMOTES: 'a=http://h/, b=s3://c/',
         LIIF_MODELS: 'a.st,b.st',
+        LIIF_ROOTS: 'photos, maps/a.liif',
       },
       `${directory}/liif.json`,
     );
@@ -39,6 +40,7 @@ describe('settings', () => {
       allowedHosts: ['a', 'b'],
       remotes: ['a=http://h/', 'b=s3://c/'],
       models: ['a.st', 'b.st'],
+      roots: ['photos', 'maps/a.liif'],
       host: '127.0.0.1',
     });
   });
@@ -196,7 +198,7 @@ describe('settings', () => {
     expect(readme).toContain(configTable());
     for (const { description, flag, variable } of settings()) {
       expect(description.length).toBeGreaterThan(10);
-      expect(flag).toMatch(/^--[a-z0-9-]+$/);
+      expect(flag).toMatch(/^(--[a-z0-9-]+|PATH\.\.\.)$/);
       expect(variable).toMatch(/^LIIF_[A-Z0-9_]+$/);
     }
   });

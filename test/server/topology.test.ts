@@ -107,6 +107,12 @@ it('the compose file runs two servers from the Dockerfile, Redis and the proxy',
     expect(compose).toContain(part);
 });
 
+it('the image serves its pictures, whatever flags it is given', async () => {
+  const dockerfile = await readFile(new URL('Dockerfile', deploy), 'utf8');
+  expect(dockerfile).toMatch(/^ENV .*\bLIIF_ROOTS=\/pictures\b/m);
+  expect(dockerfile).not.toMatch(/^CMD/m);
+});
+
 it('the image opens a health port, and its HEALTHCHECK asks there', async () => {
   const dockerfile = await readFile(new URL('Dockerfile', deploy), 'utf8');
   expect(dockerfile).toMatch(/^ENV .*\bLIIF_HEALTH_PORT=8081$/m);
