@@ -6,6 +6,7 @@ import { MAX_ID_LENGTH, type PictureId } from '../http/request.ts';
 import {
   type CatalogEntry,
   type FoundFile,
+  folded,
   type Listing,
   picturesOf,
   readListing,
@@ -115,13 +116,12 @@ export class Catalog {
   list(part = ''): readonly CatalogEntry[] {
     if (part === '') return this.#list;
     const wanted = folded(part);
-    return this.#list.filter(
-      ({ id, title }) => folded(id).includes(wanted) || folded(title).includes(wanted),
-    );
+    return this.#list.filter(({ searched }) => searched.includes(wanted));
   }
 
   /** How many of these are perhaps what others were made from: plain images with the name of a .liif. */
   originalsIn(entries: readonly CatalogEntry[]): number {
+    if (entries === this.#list) return this.#withOriginal.size;
     return entries.filter(({ id }) => this.#withOriginal.has(id)).length;
   }
 
@@ -314,10 +314,6 @@ export class Catalog {
     }
     return withOriginal;
   }
-}
-
-function folded(name: string): string {
-  return name.normalize().toLowerCase();
 }
 
 /** Rejects where nothing is there. */

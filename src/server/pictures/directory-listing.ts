@@ -13,6 +13,8 @@ export interface CatalogEntry {
   readonly title: string;
   /** What it is sorted by. */
   readonly order: string;
+  /** What it is found by: id and title, `folded`. */
+  readonly searched: string;
   readonly kind: 'liif' | 'image';
   /** Real path. */
   readonly path: string;
@@ -27,6 +29,11 @@ export interface CatalogEntry {
 /** What tells one file at a path from the next: a replaced one may have the time of the old. */
 export function stampOf({ ino, size, mtimeMs }: Stats): string {
   return `${ino}/${size}/${mtimeMs}`;
+}
+
+/** A name in which letters count, and neither their case nor how they are composed. */
+export function folded(name: string): string {
+  return name.normalize().toLowerCase();
 }
 
 export interface FoundFile {
@@ -114,10 +121,12 @@ export async function picturesOf(
     const stats = await stat(path).catch(() => undefined);
     if (!stats?.isFile()) return;
     const id = kind === 'liif' ? name.slice(0, -extension.length) : name;
+    const title = basename(name, extension);
     pictures.push({
       id,
       order: orderOf(id),
-      title: basename(name, extension),
+      searched: searchedBy(id, title),
+      title,
       kind,
       path,
       root,
@@ -126,6 +135,12 @@ export async function picturesOf(
     });
   });
   return pictures.sort((a, b) => ((a.id === b.id ? a.path < b.path : a.id < b.id) ? -1 : 1));
+}
+
+function searchedBy(id: string, title: string): string {
+  const [long, short] = [folded(id), folded(title)];
+  // The end of a word may fold otherwise where more follows.
+  return long.includes(short) ? long : `${long}\n${short}`;
 }
 
 function kindOf(extension: string): CatalogEntry['kind'] | undefined {

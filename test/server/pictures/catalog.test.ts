@@ -75,6 +75,22 @@ it('pictures are found by a part of their ids, in whatever case and however lett
   await catalog.close();
 });
 
+it('a search folds what is asked for, and not the names of all pictures again', async () => {
+  const names = Array.from({ length: 20 }, (_, i) => `ΝΗΣΟΣ/ΝΗΣΟΣ ${i}ΟΣ.png`);
+  const root = await directoryOf(Object.fromEntries(names.map((name) => [name, 'x'])));
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: false });
+  const folds = vi.spyOn(String.prototype, 'normalize');
+  try {
+    // As the last letter of a word, sigma has a form of its own.
+    expect(catalog.list('7ος').map(({ id }) => id)).toEqual(['7', '17'].map((i) => `ΝΗΣΟΣ/ΝΗΣΟΣ ${i}ΟΣ.png`));
+    expect(catalog.list('7ΟΣ.PNG')).toHaveLength(2);
+    expect(folds).toHaveBeenCalledTimes(2);
+  } finally {
+    folds.mockRestore();
+    await catalog.close();
+  }
+});
+
 it('a link that is listed as a directory, as by Node 20 on Windows, is not followed', async () => {
   const outside = await directoryOf({ 'secret.png': 'x' });
   const root = await directoryOf({ 'sub/a.png': 'x' });
