@@ -7,7 +7,7 @@ import { encodeImage } from '../../src/encode.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { folderOf, type StaticHost, startStaticHost } from '../browser/chromium.ts';
-import { directoryOf, picture, startServer } from '../server/server-fixture.ts';
+import { directoryOf, eventually, picture, startServer } from '../server/server-fixture.ts';
 import { builtViewer, MISSING, openPage, openView, tilesLoaded } from './browser.ts';
 import { isDecoded } from './decoded-tiles.ts';
 
@@ -42,8 +42,14 @@ async function replace(folder: string, name: string, bytes: Uint8Array): Promise
   const beside = join(folder, `.${name}`);
   await writeFile(beside, bytes);
   await rename(beside, join(folder, name));
-  // For so long a server believes what it has seen.
-  await new Promise((resolve) => setTimeout(resolve, 600));
+}
+
+/** The same with a picture of the server, which believes for a while what it has seen: until it gives the new one. */
+async function replaceServed(id: string, name: string, bytes: Uint8Array): Promise<void> {
+  const version = async () => (await server!.get(`/api/images/${id}`)).headers['picture-version'];
+  const before = await version();
+  await replace(directory, name, bytes);
+  await eventually(async () => (await version()) !== before);
 }
 
 /** Whether any blue is seen in the map. */
@@ -64,7 +70,7 @@ describe.skipIf(!there)(
     it('is not mixed with its successor, and is shown anew, in the same place, by a button', async () => {
       const page = await openView(server!.localUrl, 'flat.png#x=600&y=1000&z=4');
       await tilesLoaded(page);
-      await replace(directory, 'flat.png', await flat(6000, 4000, BLUE));
+      await replaceServed('flat.png', 'flat.png', await flat(6000, 4000, BLUE));
       for (let i = 0; i < 2; i++) await page.keyboard.press('Shift+ArrowRight');
       await page.getByText(CHANGED).waitFor();
       await page.getByText('Picture has changed', { exact: true }).first().waitFor();
@@ -89,7 +95,7 @@ describe.skipIf(!there)(
     it('is refused where the server has another file for what is to be decoded here', async () => {
       const page = await openView(server!.localUrl, 'photo#x=256&y=256&z=2');
       await tilesLoaded(page);
-      await replace(directory, 'photo.liif', await readFile(sample('heart')));
+      await replaceServed('photo', 'photo.liif', await readFile(sample('heart')));
       await page.keyboard.press('d');
       await page.getByText(CHANGED).waitFor();
       expect(await page.getByRole('switch').getAttribute('aria-checked')).toBe('false');
