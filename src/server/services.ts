@@ -24,9 +24,8 @@ import { Encoding } from './render/encoding.ts';
 import { openServerEngine } from './render/engine.ts';
 import { EngineHost } from './render/engine-host.ts';
 import { RenderService } from './render/render-service.ts';
-import { openDiskStore } from './stores/disk-store.ts';
-import { openRedisStore } from './stores/redis-store.ts';
-import type { StoreEvents, TileStore } from './stores/tile-store.ts';
+import { openStores } from './stores/open-stores.ts';
+import type { TileStore } from './stores/tile-store.ts';
 
 /** Megabytes of the settings in bytes. */
 const MB = 2 ** 20;
@@ -87,40 +86,8 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     await catalog.close();
     throw error;
   });
-  const engines = new EngineHost({
-    openEngine: (model) => (!model && openEngine ? openEngine() : openServerEngine(config, model)),
-    models: models.all,
-    featureCacheBytes: config.featureCacheMb * MB,
-    latentCacheBytes: config.latentCacheMb * MB,
-    pixelCacheBytes: config.pixelCacheMb * MB,
-    onReplaced: (reason) => {
-      metrics.replaced.inc();
-      log.error({ reason }, 'engine failed and is replaced');
-    },
-    onUnopened: (err) => log.error({ err }, 'no engine can be opened'),
-    onBatch: (requests) => metrics.batches.observe(requests),
-  });
-  const admission = new Admission({
-    lanes: {
-      tile: { running: config.threads * 2 + 2, waiting: config.tileQueue, maxWaitMs: config.maxWaitMs },
-      region: {
-        running: Math.max(1, Math.floor(config.threads / 2)),
-        waiting: config.regionQueue,
-        maxWaitMs: config.maxWaitMs * 3,
-      },
-      // Images that are decoded are as large as any, and there are not many of them.
-      decode: {
-        running: Math.min(4, Math.max(1, Math.floor(config.threads / 2))),
-        waiting: config.tileQueue,
-        maxWaitMs: config.maxWaitMs * 3,
-      },
-      // Each has a file of up to 256 MB in memory.
-      open: { running: 2, waiting: Math.max(config.tileQueue, 1000), maxWaitMs: config.maxWaitMs * 3 },
-    },
-    regionBytes: config.regionMemoryMb * MB,
-    firstPace: 1 / config.threads,
-    onShed: (lane, reason) => metrics.shed.inc({ lane, reason }),
-  });
+  const engines = hostEngines(options, models, metrics);
+  const admission = openAdmission(config, metrics);
   const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
   const levels = new PlainLevels(config.plainCacheMb * MB);
   const pictures = new OpenPictures({
@@ -214,34 +181,46 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   };
 }
 
-/** The tile stores of the settings, the nearest first. */
-async function openStores(config: Config, metrics: Metrics, log: Logger): Promise<TileStore[]> {
-  const lines = new RepeatedLines(log);
-  const storeEvents: StoreEvents = {
-    onChange: (store, healthy, reason) => {
-      if (healthy) log.info({ store }, 'tile store works again');
-      else {
-        metrics.storeProblems.inc({ cache: store, kind: 'failure' });
-        log.warn({ store, reason }, 'tile store failed; going on without it');
-      }
+function hostEngines(
+  { config, log, openEngine }: ServiceOptions,
+  models: ServedModels,
+  metrics: Metrics,
+): EngineHost {
+  return new EngineHost({
+    openEngine: (model) => (!model && openEngine ? openEngine() : openServerEngine(config, model)),
+    models: models.all,
+    featureCacheBytes: config.featureCacheMb * MB,
+    latentCacheBytes: config.latentCacheMb * MB,
+    pixelCacheBytes: config.pixelCacheMb * MB,
+    onReplaced: (reason) => {
+      metrics.replaced.inc();
+      log.error({ reason }, 'engine failed and is replaced');
     },
-    onCorrupt: (store) => {
-      metrics.storeProblems.inc({ cache: store, kind: 'corrupt' });
-      lines.write('warn', store, { store }, 'corrupt entry in the tile store');
+    onUnopened: (err) => log.error({ err }, 'no engine can be opened'),
+    onBatch: (requests) => metrics.batches.observe(requests),
+  });
+}
+
+function openAdmission(config: Config, metrics: Metrics): Admission {
+  return new Admission({
+    lanes: {
+      tile: { running: config.threads * 2 + 2, waiting: config.tileQueue, maxWaitMs: config.maxWaitMs },
+      region: {
+        running: Math.max(1, Math.floor(config.threads / 2)),
+        waiting: config.regionQueue,
+        maxWaitMs: config.maxWaitMs * 3,
+      },
+      // Images that are decoded are as large as any, and there are not many of them.
+      decode: {
+        running: Math.min(4, Math.max(1, Math.floor(config.threads / 2))),
+        waiting: config.tileQueue,
+        maxWaitMs: config.maxWaitMs * 3,
+      },
+      // Each has a file of up to 256 MB in memory.
+      open: { running: 2, waiting: Math.max(config.tileQueue, 1000), maxWaitMs: config.maxWaitMs * 3 },
     },
-  };
-  const stores: TileStore[] = [];
-  if (config.redis !== undefined)
-    stores.push(
-      await openRedisStore({ url: config.redis, ttlSeconds: config.redisTtlSeconds, ...storeEvents }),
-    );
-  if (config.diskCache !== undefined)
-    stores.push(
-      await openDiskStore({
-        directory: config.diskCache,
-        maxBytes: config.diskCacheMb * MB,
-        ...storeEvents,
-      }),
-    );
-  return stores;
+    regionBytes: config.regionMemoryMb * MB,
+    firstPace: 1 / config.threads,
+    onShed: (lane, reason) => metrics.shed.inc({ lane, reason }),
+  });
 }
