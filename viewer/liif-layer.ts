@@ -184,6 +184,11 @@ export class LiifLayer extends GridLayer {
     if (internals._tileZoom !== undefined) internals._tileZoom += from.z - to.z;
   }
 
+  /** Leaflet hands copies to `createTile`, which would stay behind when the origin moves. */
+  protected override _wrapCoords(coords: Coords): Coords {
+    return coords;
+  }
+
   protected override createTile(coords: Coords, done: DoneCallback): HTMLElement {
     const element = document.createElement('div');
     element.className = 'liif-tile';

@@ -237,6 +237,44 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     await page.close();
   });
 
+  it('takes tiles from elsewhere where the origin has moved beneath them', async () => {
+    const page = await open();
+    const shown = await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const map = L.map('map', { crs: layer.crs });
+      layer.addTo(map);
+      const view = new liif.DeepView(map, layer);
+      view.setView({ x: liif.parseDecimal('200')!, y: liif.parseDecimal('150')! }, 31);
+      await new Promise((go) => layer.once('load', go));
+      let moved = 0;
+      map.on('rebase', () => moved++);
+      view.zoomFrame([400, 300], 33);
+      map.fire('moveend');
+      await new Promise((go) => layer.once('load', go));
+      const { source } = layer;
+      const distances: number[] = [];
+      layer.changeSource({
+        width: source.width,
+        height: source.height,
+        nativeZoom: source.nativeZoom,
+        tile: async (...[, , , , , distance]) => {
+          distances.push(distance!());
+          return createImageBitmap(new ImageData(256, 256));
+        },
+      });
+      while (layer.status.loading > 0) await new Promise((go) => setTimeout(go, 20));
+      const taken = document.querySelectorAll('.liif-tile canvas').length;
+      return { moved, taken, farthest: Math.max(...distances) };
+    });
+    expect(shown.moved).toBe(1);
+    // 800 x 600 pixels are those of four by three tiles at least, and half of their diagonal is that of two.
+    expect(shown.taken).toBeGreaterThanOrEqual(12);
+    expect(shown.farthest).toBeLessThan(4);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('shows of the picture what its option bounds leaves, wherever the map counts from', async () => {
     const page = await open();
     const asked: string[] = [];
