@@ -5,6 +5,9 @@ import type { Size } from './rendering.ts';
 /** TileJSON 3.0 ends here; tiles themselves go on. */
 const MAX_TILEJSON_ZOOM = 30;
 
+/** Of the Mercator square, and less than a hundredth of a pixel in any tile: by so much bounds end early, or clients whose doubles round outwards would ask for tiles beyond the picture. */
+const INWARDS = 2 ** -45;
+
 /**
  * TileJSON 3.0.0. Its bounds are degrees on a Mercator square, so the picture is laid on a notional one: its upper left corner at
  * -180, 85.0511; what is really meant stands in further keys, as the specification allows.
@@ -17,8 +20,8 @@ export function tileJson(
   const zoom = nativeZoom(picture);
   const side = TILE_SIZE * 2 ** zoom;
   const east = (picture.width / side) * 360 - 180;
-  const south = latitude(picture.height / side);
-  const north = latitude(0);
+  const south = latitude(picture.height / side - INWARDS);
+  const north = latitude(INWARDS);
   return {
     tilejson: '3.0.0',
     name: picture.title,

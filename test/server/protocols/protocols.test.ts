@@ -199,6 +199,29 @@ describe('TileJSON', () => {
     expect(south).toBeGreaterThan(-85.06);
     expect(south).toBeLessThan(north);
   });
+
+  it('has bounds that touch no tile beyond the picture, as maps count them in doubles', () => {
+    // MapLibre's own.
+    const row = (latitude: number) =>
+      (180 - (180 / Math.PI) * Math.log(Math.tan(Math.PI / 4 + (latitude * Math.PI) / 360))) / 360;
+    for (const [width, height] of [
+      [1300, 700],
+      [2200, 1700],
+      [300, 1],
+      [1, 1],
+      [1024, 1024],
+    ] as const) {
+      const json = tileJson({ width, height, title: 't', version: 'v' }, () => '', 'png');
+      const [, south, east, north] = json.bounds as [number, number, number, number];
+      const side = 256 * 2 ** nativeZoom({ width, height });
+      for (let z = 0; z <= 30; z++) {
+        const scale = 2 ** z;
+        expect(Math.floor(row(north) * scale)).toBe(0);
+        expect(Math.ceil(row(south) * scale)).toBe(Math.ceil((height / side) * scale));
+        expect(Math.ceil(((east + 180) / 360) * scale)).toBe(Math.ceil((width / side) * scale));
+      }
+    }
+  });
 });
 
 describe('Deep Zoom', () => {
