@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Page } from 'playwright-core';
+import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, eventually, picture, startServer } from '../server/server-fixture.ts';
 import { MISSING, openPage, quickEngine } from './browser.ts';
@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const clients = join(root, 'test/clients/node_modules');
 const missing =
   MISSING ??
-  (existsSync(join(clients, 'openseadragon')) && existsSync(join(clients, 'maplibre-gl'))
+  (['openseadragon', 'ol', 'maplibre-gl'].every((name) => existsSync(join(clients, name)))
     ? undefined
     : 'libraries are not installed: npm ci --prefix test/clients');
 const there = missing === undefined;
@@ -51,8 +51,9 @@ const folders: Readonly<Record<string, string>> = {
 async function pageWith(
   block: string,
   head: string,
+  options: BrowserContextOptions = {},
 ): Promise<Page & { readonly faults: string[]; readonly asked: string[] }> {
-  const page = await openPage({ reducedMotion: 'no-preference' });
+  const page = await openPage({ reducedMotion: 'no-preference', ...options });
   const asked: string[] = [];
   await page.route(`${PUBLIC}**`, async (route) => {
     const url = route.request().url();
@@ -106,7 +107,7 @@ async function showsPicture(page: Page): Promise<void> {
 
 describe.skipIf(!there)(`the README of the viewer${missing ? ` (${missing})` : ''}`, () => {
   it('has a snippet for each library', () => {
-    expect([...blocks.keys()]).toEqual(['leaflet', 'deep', 'openseadragon', 'maplibre']);
+    expect([...blocks.keys()]).toEqual(['leaflet', 'deep', 'openseadragon', 'openlayers', 'maplibre']);
   });
 
   it('shows a picture with Leaflet', async () => {
@@ -183,15 +184,45 @@ describe.skipIf(!there)(`the README of the viewer${missing ? ` (${missing})` : '
     const finest = /^\/iiif\/3\/photo@64x\/\d+,\d+,512,512\/512,512\/0\/default\.\w+/;
     await eventually(() => page.asked.some((url) => finest.test(url)));
     await showsPicture(page);
+    const issue = await page.evaluate(() => {
+      type Tiled = { getIssue(drawer: string): unknown };
+      const { shown } = window as unknown as { shown: { world: { getItemAt(at: number): Tiled } } };
+      return String(shown.world.getItemAt(0).getIssue('webgl'));
+    });
+    // What it would say of tiles that WebGL may not read.
+    expect(issue).toBe('undefined');
     expect(page.faults).toEqual([]);
     await page.close();
   });
 
-  it('shows a picture with MapLibre', async () => {
-    const page = await pageWith('maplibre', IMPORTS);
+  it('goes 2^40 deep with OpenLayers, with the pixels of the screen', async () => {
+    const head = '<script src="/clients/ol/dist/ol.js"></script>';
+    const page = await pageWith('openlayers', head, { deviceScaleFactor: 2 });
+    await showsPicture(page);
+    // 400 pixels on 800 of CSS are native at zoom 1.
+    expect(page.asked.some((url) => /^\/photo\/2\/\d+\/\d+@2x\.webp/.test(url))).toBe(true);
+    await page.evaluate(() => {
+      const { shown } = window as unknown as { shown: { getView(): { setZoom(zoom: number): void } } };
+      shown.getView().setZoom(40);
+    });
+    await eventually(() => page.asked.some((url) => /^\/photo\/4[01]\/\d+\/\d+@2x\.webp/.test(url)));
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
+  it('shows a picture with MapLibre, as deep as it counts, with the pixels of the screen', async () => {
+    const page = await pageWith('maplibre', IMPORTS, { deviceScaleFactor: 2 });
     await showsPicture(page);
     expect(page.asked).toContain('/photo/tilejson.json');
-    expect(page.asked.some((url) => /^\/photo\/\d+\/\d+\/\d+\.webp/.test(url))).toBe(true);
+    // At zoom 1 of MapLibre the world, here 512 pixels, has 1024 of CSS.
+    expect(page.asked.some((url) => /^\/photo\/3\/\d+\/\d+\.webp/.test(url))).toBe(true);
+    await page.evaluate(() => {
+      const { shown } = window as unknown as { shown: { jumpTo(view: object): void } };
+      shown.jumpTo({ center: [-100, 60], zoom: 24 });
+    });
+    await eventually(() => page.asked.some((url) => /^\/photo\/24\/\d+\/\d+\.webp/.test(url)));
+    await page.waitForFunction(() => (window as unknown as { shown: { loaded(): boolean } }).shown.loaded());
+    expect(page.faults).toEqual([]);
     await page.close();
   });
 });
