@@ -9,6 +9,7 @@ import { notFound, PictureChanged, problemOf, unlessBeingWritten } from '../prob
 import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
 import {
   iiifCanonical,
+  iiifContextLink,
   iiifInfo,
   iiifInfoType,
   iiifLink,
@@ -134,11 +135,14 @@ export class Handlers {
     await this.#withPicture(response, wanted.id, signal, async (found) => {
       const picture = found.lease.value;
       const region = { x: 0, y: 0, width: picture.width, height: picture.height };
-      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, ({ width, height }) =>
-        service.allows(picture, { region, width, height, depth: 8 }),
-      );
+      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, {
+        alpha: picture.alpha,
+        served: ({ width, height }) => service.allows(picture, { region, width, height, depth: 8 }),
+      });
+      const type = iiifInfoType(wanted.iiif, request.headers.accept);
       response.set('Vary', 'Accept');
-      this.#json(request, response, info, iiifInfoType(wanted.iiif, request.headers.accept));
+      if (type === 'application/json') response.set('Link', iiifContextLink(wanted.iiif));
+      this.#json(request, response, info, type);
     });
   }
 

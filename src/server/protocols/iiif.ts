@@ -254,13 +254,21 @@ function atLeastOne(value: number): number {
   return Math.max(1, value);
 }
 
-/** info.json of either version. `id`: the URL of the picture without a slash at its end. `served`: whether the whole of it is to be had at a size. */
+/** What info.json depends on beside the size of the picture. */
+export interface Offer {
+  /** Whether what is behind the picture shines through. */
+  readonly alpha?: boolean;
+  /** Whether the whole picture is to be had at a size. */
+  served?(size: Size): boolean;
+}
+
+/** info.json of either version. `id`: the URL of the picture without a slash at its end. */
 export function iiifInfo(
   iiif: IiifVersion,
   id: string,
   canvas: Canvas,
   limits: OutputLimits,
-  served: (size: Size) => boolean = () => true,
+  { alpha = false, served = () => true }: Offer = {},
 ): Record<string, unknown> {
   const size = canvasSize(canvas);
   const longer = Math.max(size.width, size.height);
@@ -273,9 +281,10 @@ export function iiifInfo(
   const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
   // A client may ask for all that the limits allow in the first of them.
   const asWebp = boundsOf(limits, { format: 'webp', rotation: 0 });
+  const common = alpha ? 'png' : 'jpg';
   const preferredFormats = within(shrunk(size, { ...limits, rotation: 0 }), asWebp)
-    ? ['webp', 'jpg']
-    : ['jpg', 'webp'];
+    ? ['webp', common]
+    : [common, 'webp'];
   if (iiif === 3)
     return {
       '@context': CONTEXT[3],
@@ -329,6 +338,11 @@ export function iiifInfo(
 /** One Link field with both relations: clients look at the first field only. */
 export function iiifLink(iiif: IiifVersion, canonicalUrl: string): string {
   return `<${canonicalUrl}>;rel="canonical", <${PROFILE[iiif]}>;rel="profile"`;
+}
+
+/** The Link field of an info.json that is sent as plain JSON: where its terms are explained (version 2.1, section 5; JSON-LD, 6.1). */
+export function iiifContextLink(iiif: IiifVersion): string {
+  return `<${CONTEXT[iiif]}>;rel="http://www.w3.org/ns/json-ld#context";type="application/ld+json"`;
 }
 
 /** Content type of info.json for an Accept header. */

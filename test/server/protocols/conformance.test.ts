@@ -92,6 +92,16 @@ describe.each([
     if (version === '3') expect(info.type).toBe('ImageService3');
   });
 
+  it('links the context of what it tells as plain JSON, and of nothing else', async () => {
+    const linked = async (accept: string) => {
+      const { headers } = await server.get(`/iiif/${version}/a-b-c.png/info.json`, { headers: { accept } });
+      return [headers['content-type'], headers.link];
+    };
+    const context = `<http://iiif.io/api/image/${version}/context.json>;rel="http://www.w3.org/ns/json-ld#context";type="application/ld+json"`;
+    expect(await linked('application/json')).toEqual(['application/json; charset=utf-8', context]);
+    expect((await linked('application/ld+json'))[1]).toBeUndefined();
+  });
+
   it.each([
     ['jpg', 'jpeg'],
     ['png', 'png'],

@@ -125,6 +125,20 @@ describe('info.json', () => {
       expect(statusOf(() => iiif('full', `${width},${height}`, 3, { picture: size, factor: 64 }))).toBe(200);
     expect(info.sizes).toContainEqual({ width: 1300, height: 700 });
   });
+
+  it('prefers formats that keep alpha, where there is some', () => {
+    const wide = { ...limits, maxWidth: 20_000 };
+    const preferred = (width: number, alpha: boolean) =>
+      iiifInfo(3, '', { picture: { width, height: 60 }, factor: 1 }, wide, { alpha }).preferredFormats;
+    expect([preferred(1000, false), preferred(20_000, false)]).toEqual([
+      ['webp', 'jpg'],
+      ['jpg', 'webp'],
+    ]);
+    expect([preferred(1000, true), preferred(20_000, true)]).toEqual([
+      ['webp', 'png'],
+      ['png', 'webp'],
+    ]);
+  });
 });
 
 describe('a virtual canvas', () => {
