@@ -124,3 +124,19 @@ it('has the version that package.json states', async () => {
   const { VERSION } = await import('../src/version.ts');
   expect(VERSION).toBe(manifest.version);
 });
+
+it('has every package that its README tells users to add as an optional peer, without which Yarn lets it import none', () => {
+  const readme = readFileSync(`${root}/README.md`, 'utf8');
+  const named = [...readme.matchAll(/npm install ([@a-z][a-z/-]+)|`(@tensorflow\/[a-z-]+)`/g)];
+  const packages = new Set(named.map(([, installed, other]) => installed ?? other!));
+  expect([...packages].sort()).toEqual([
+    '@tensorflow/tfjs-node',
+    '@tensorflow/tfjs-node-gpu',
+    'heic-decode',
+    'webgpu',
+  ]);
+  for (const name of packages) {
+    expect(manifest.peerDependencies).toHaveProperty([name]);
+    expect(manifest.peerDependenciesMeta[name]).toEqual({ optional: true });
+  }
+});

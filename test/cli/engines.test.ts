@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { runLiif } from './run-liif.ts';
+import { root } from '../built.ts';
+import { finished, liifArguments, runLiif } from './run-liif.ts';
 import { expectFailure } from './workbench.ts';
 
 let cache: string;
@@ -59,3 +61,30 @@ it.each([
   [['bench', '--seconds', '0'], /greater than 0/],
   [['decode', 'x.liif', '-o', 'x.png', '--engine', 'gpu'], /Allowed choices are auto, webgpu, tensorflow/],
 ])('answers wrong usage with code 2: %j', (args, line) => expectFailure(args, 2, line));
+
+it.each([
+  ['Yarn', (name: string) => `liif tried to access ${name}, but it isn't declared in its dependencies.`],
+  ['Deno', (name: string) => `Could not find package '${name}' from referrer 'file:///a.js'.`],
+])(
+  'says what to install where TensorFlow.js is missing by the words of %s, and no more',
+  async (_, words) => {
+    const hooks = `export async function resolve(name, context, next) {
+    if (name.startsWith('@tensorflow/')) throw new Error(${JSON.stringify(words('NAME'))}.replace('NAME', name));
+    return next(name, context);
+  }`;
+    const register = `import { register } from 'node:module'; register(${JSON.stringify(moduleUrl(hooks))});`;
+    const [program, ...args] = liifArguments(['decode', 'samples/encoded/heart.liif', '-o', '-']);
+    const child = spawn(
+      process.execPath,
+      ['--import', moduleUrl(register), program!, ...args, '--engine', 'tensorflow'],
+      { cwd: root },
+    );
+    const { code, stderr } = await finished(child);
+    expect(code).toBe(7);
+    expect(stderr).toMatch(/No TensorFlow\.js backend works here: npm install @tensorflow\/tfjs-node-gpu/);
+  },
+);
+
+function moduleUrl(code: string): string {
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}

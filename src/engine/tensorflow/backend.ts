@@ -138,6 +138,10 @@ async function keepingProcessListeners(work: () => Promise<void>): Promise<void>
   }
 }
 
+/** Node says "Cannot find package 'x'", Deno "Could not find package", Yarn "liif tried to access x", bundlers "Could not resolve "x"". */
+const NOT_INSTALLED =
+  /^(Cannot find|Could not find|Could not resolve|Failed to resolve|\S+ tried to access) /;
+
 /** The module, or undefined when it is not installed; a broken one rejects. */
 async function installed<T>(name: string): Promise<T | undefined> {
   try {
@@ -145,10 +149,8 @@ async function installed<T>(name: string): Promise<T | undefined> {
     // CommonJS packages arrive as `default`.
     return module.default ?? module;
   } catch (error) {
-    // Node says "Cannot find package 'x'", bundlers "Could not resolve "x"".
     const { message } = error as Error;
-    if (/^(Cannot find|Could not resolve|Failed to resolve)/.test(message) && message.includes(name))
-      return undefined;
+    if (NOT_INSTALLED.test(message) && message.includes(name)) return undefined;
     throw error;
   }
 }
