@@ -4,20 +4,20 @@ import { imageBands, type LiifImage, type RenderRequest } from '../decode.ts';
 import { RequestError } from '../errors.ts';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
-import { isSameFile } from '../image/same-file.ts';
 import {
   depthsOf,
+  endingOf,
   formatOfPath,
   IMAGE_FORMATS,
   type ImageFormat,
   writeImage,
   writeImageTo,
 } from '../image/write.ts';
-import type { Source } from '../reader/source.ts';
-import { openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
+import { type Job, planJobs } from './jobs.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
-import { naming } from './several.ts';
+import { forEachInput } from './several.ts';
 import {
   addOutputOptions,
   bytesText,
@@ -47,6 +47,7 @@ Examples:
   liif decode photo.liif -o thumbnail.webp --width 320      the height follows
   liif decode map.liif -o detail.png --region 1200,800,64,48 --width 1920
   liif decode scan.liif -o scan.tif --depth 16
+  liif decode "photos/*.liif" -o out/ --format jpeg         every file of a folder
   liif decode https://example.org/photo.liif -o - > photo.png
   liif decode scan.liif -o scan.png --model scans.safetensors     encoded with weights of one's own
 
@@ -54,12 +55,17 @@ Any region can be decoded at any size: what lies between the pixels is computed 
 
 export function decodeCommand(): Command {
   const command = new Command('decode')
-    .argument('<input>', 'a .liif file, an http(s) URL, or - for standard input')
+    .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
     .addOption(
-      new Option('-o, --output <file>', 'image file, or - for standard output').argParser(outputPath),
+      new Option('-o, --output <path>', 'image file or folder, or - for standard output').argParser(
+        outputPath,
+      ),
     )
     .addOption(
-      new Option('--format <name>', 'default: by the ending; png for standard output').choices(IMAGE_FORMATS),
+      new Option(
+        '--format <name>',
+        'default: by the ending; png in a folder and for standard output',
+      ).choices(IMAGE_FORMATS),
     )
     .addOption(
       new Option('--scale <number>', 'output pixels per picture pixel, e.g. 4, 0.5 or 1/3 (default: 1)')
@@ -100,38 +106,60 @@ export function decodeCommand(): Command {
   return addOutputOptions(addPictureEngineOptions(command));
 }
 
-async function run(input: string, options: Options): Promise<void> {
+async function run(args: string[], options: Options): Promise<void> {
+  const jobs = await jobsOf(args, options);
+  const terminal = new Terminal(options, jobs[0]?.output === STANDARD ? 'stderr' : 'stdout');
   const engines = await PictureEngines.of(options);
   try {
-    await naming(titleOf(input), () => decodeOne(input, engines, options));
+    await forEachInput(
+      jobs,
+      (job) => titleOf(job.input),
+      terminal,
+      (job) => decodeOne(engines, job, options, terminal),
+    );
   } finally {
     await engines.close();
   }
 }
 
-async function decodeOne(input: string, engines: PictureEngines, options: Options): Promise<void> {
-  const { output } = options;
-  if (output === undefined)
-    throw new RequestError(
-      'Say where the image goes: -o FILE, e.g. -o picture.png, or -o - for standard output',
-    );
-  const toStandard = output === STANDARD;
-  if (toStandard && process.stdout.isTTY)
-    throw new RequestError('Not writing an image to the terminal; name a file with -o, or pipe it on');
-  const format = options.format ?? (toStandard ? 'png' : formatOfPath(output));
-  if (format === undefined)
-    throw new RequestError(
-      `${output}: the ending names no format; use .png, .jpg, .webp, .avif, .tif or .raw, or --format`,
-    );
-  if (!toStandard && (await isSameFile(input, output)))
-    throw new RequestError(`${output}: is the input; name another file with -o`);
+interface DecodeJob extends Job {
+  readonly format: ImageFormat;
+}
 
-  const terminal = new Terminal(options, toStandard ? 'stderr' : 'stdout');
+/** Throws RequestError where an output is missing, or its format. */
+async function jobsOf(args: readonly string[], options: Options): Promise<DecodeJob[]> {
+  const inputs = await expandInputs(args);
+  if (options.output === undefined) throw outputIsMissing(inputs);
+  const jobs = await planJobs(inputs, options.output, endingOf(options.format ?? 'png'));
+  return jobs.map((job) => {
+    const format = options.format ?? (job.output === STANDARD ? 'png' : formatOfPath(job.output));
+    if (format === undefined)
+      throw new RequestError(
+        `${job.output}: the ending names no format; use .png, .jpg, .webp, .avif, .tif or .raw, or --format`,
+      );
+    return { ...job, format };
+  });
+}
+
+function outputIsMissing(inputs: readonly string[]): RequestError {
+  const last = inputs.at(-1)!;
+  return new RequestError(
+    inputs.length > 1 && formatOfPath(last)
+      ? `${last}: if it is the output, name the output with -o, e.g. liif decode photo.liif -o photo.png`
+      : 'Say where the image goes: -o FILE, e.g. -o picture.png, -o FOLDER/, or -o - for standard output',
+  );
+}
+
+async function decodeOne(
+  engines: PictureEngines,
+  { input, output, format }: DecodeJob,
+  options: Options,
+  terminal: Terminal,
+): Promise<void> {
   const signal = interruption();
   const start = performance.now();
-  let source: Source | undefined;
+  const source = await openSource(input, signal);
   try {
-    source = await openSource(input, signal);
     const image = await engines.open(source);
     const request = requestOf(options, image, format);
     const query = image.resolve(request);
@@ -144,7 +172,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         ...(options.quality !== undefined && { quality: options.quality }),
         srgb: options.srgb ?? false,
       };
-      return toStandard
+      return output === STANDARD
         ? writeImageTo(picture, process.stdout, format, settings)
         : writeImage(picture, output, settings);
     });
@@ -168,7 +196,7 @@ async function decodeOne(input: string, engines: PictureEngines, options: Option
         `read ${bytesText(reader.bytesRead)} of ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
     );
   } finally {
-    await source?.close();
+    await source.close();
   }
 }
 

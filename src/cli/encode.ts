@@ -1,6 +1,6 @@
-import { existsSync, statSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
 // Needed in any case: where it is missing, nothing is begun.
 import 'sharp';
@@ -10,9 +10,7 @@ import { type AncillarySections, DEFAULT_QUALITY, type EncodeOptions, encodeImag
 import type { Engine } from '../engine/engine.ts';
 import { RequestError, SourceError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
-import { OutputError } from '../image/errors.ts';
 import { type ImageMetadata, type ReadImage, readImage } from '../image/read.ts';
-import { isSameFile } from '../image/same-file.ts';
 import {
   addEngineOptions,
   commandModel,
@@ -21,8 +19,9 @@ import {
   modelOption,
   openCommandEngine,
 } from './engine.ts';
-import { expandInputs, isUrl, outputPath, pipedBytes, placeOf, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
+import { isFolder, type Job, planJobs } from './jobs.ts';
 import { forEachInput } from './several.ts';
 import {
   addOutputOptions,
@@ -53,12 +52,6 @@ interface Options extends OutputOptions, EngineOptions, ModelOption {
   readonly xmp?: boolean;
   readonly tolerant?: boolean;
   readonly srgb?: boolean;
-}
-
-interface Job {
-  readonly input: string;
-  /** A path, or `-`. */
-  readonly output: string;
 }
 
 const EXAMPLES = `
@@ -153,7 +146,7 @@ export function encodeCommand(): Command {
 }
 
 async function run(args: string[], options: Options): Promise<void> {
-  const jobs = await planJobs(await expandInputs(args), options.output);
+  const jobs = await jobsOf(args, options.output);
   const terminal = new Terminal(options, jobs[0]?.output === STANDARD ? 'stderr' : 'stdout');
   const engine = await openCommandEngine(options, await commandModel(options));
   try {
@@ -247,8 +240,9 @@ function encodeOptions(options: Options, metadata: ImageMetadata): EncodeOptions
   };
 }
 
-/** Decides where every output goes before anything is computed, and makes their folder. Throws RequestError for clashes. */
-async function planJobs(inputs: readonly string[], output: string | undefined): Promise<Job[]> {
+/** Throws RequestError or SourceError for what is no input of this command, and for an output that another program would take for an image of its own. */
+async function jobsOf(args: readonly string[], output: string | undefined): Promise<Job[]> {
+  const inputs = await expandInputs(args);
   const url = inputs.find(isUrl);
   if (url)
     throw new RequestError(`${url}: encode reads files; download it first, or pipe it into "liif encode -"`);
@@ -258,46 +252,16 @@ async function planJobs(inputs: readonly string[], output: string | undefined): 
     throw new SourceError(
       `${first}: is a directory; for the pictures in it: liif encode "${join(first!, '*')}"`,
     );
-  const toFolder = output !== undefined && output !== STANDARD && (isFolder(output) || inputs.length > 1);
-  if (toFolder && existsSync(output) && !statSync(output).isDirectory())
-    throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
-  if (toFolder && !isFolder(output) && IMAGE_ENDING.test(output))
+  const jobs = await planJobs(inputs, output, '.liif');
+  const misnamed = jobs.find((job) => IMAGE_ENDING.test(job.output));
+  if (misnamed)
     throw new RequestError(
-      `${output}: several inputs need a folder as output, and this is called like a file; for a folder of that name write ${output}/`,
+      `${misnamed.output}: is called like an image, and encode makes .liif files; liif decode makes images of those`,
     );
-  if (output === STANDARD && inputs.length > 1)
-    throw new RequestError('Only one picture fits into standard output; give one input, or a folder with -o');
-  const jobs = inputs.map((input): Job => {
-    if (output === STANDARD) return { input, output };
-    if (input === STANDARD) {
-      if (toFolder) throw new RequestError('Standard input has no name; give a file with -o, not a folder');
-      return { input, output: output ?? STANDARD };
-    }
-    const name = `${basename(input, extname(input))}.liif`;
-    return { input, output: toFolder ? join(output!, name) : (output ?? join(dirname(input), name)) };
-  });
-  const taken = new Map<string, string>();
-  for (const job of jobs) {
-    if (job.output === STANDARD) {
-      if (process.stdout.isTTY)
-        throw new RequestError('Not writing a picture to the terminal; name a file with -o, or pipe it on');
-      continue;
-    }
-    const place = placeOf(job.output);
-    const other = taken.get(place);
-    if (other !== undefined)
-      throw new RequestError(
-        `${other} and ${job.input} would both become ${job.output}; encode them one by one with -o`,
-      );
-    taken.set(place, job.input);
-    if (await isSameFile(job.input, job.output))
-      throw new RequestError(`${job.output}: is the input; name another file with -o`);
-  }
-  if (toFolder) await makeFolder(output);
   return jobs;
 }
 
-const IMAGE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg)$/i;
+const IMAGE_ENDING = /\.(jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg)$/i;
 
 /** Throws RequestError for a .liif file among the inputs, which is the output that somebody has named without -o, or made before. */
 function expectNoOutput(input: string): void {
@@ -307,18 +271,6 @@ function expectNoOutput(input: string): void {
       ? `${input}: is already a .liif; liif decode makes images of those, and an output is named with -o`
       : `${input}: no such file; if it is the output, name it with -o ${input}`,
   );
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (cause) {
-    throw new OutputError(`${path}: the folder cannot be made: ${(cause as Error).message}`, { cause });
-  }
-}
-
-function isFolder(path: string): boolean {
-  return /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
 }
 
 function percentText(share: number): string {

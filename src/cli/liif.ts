@@ -99,8 +99,6 @@ function usageText(error: CommanderError): string {
     .replace(/^error: /, '')
     .replaceAll(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '');
-  if (error.code === 'commander.excessArguments' && command?.name === 'decode')
-    return `${message}; name the output with -o, e.g. liif decode photo.liif -o photo.png`;
   return `${message}; see liif ${command ? `${command.name} ` : ''}--help`;
 }
 

@@ -87,6 +87,11 @@ export function formatOfPath(path: string): ImageFormat | undefined {
   return IMAGE_FORMATS.find((format) => FORMATS[format].endings.includes(ending));
 }
 
+/** The usual one, e.g. `jpeg` -> `.jpg`. */
+export function endingOf(format: ImageFormat): string {
+  return FORMATS[format].endings[0]!;
+}
+
 /** The format of a file, named or by its ending, which can have this quality. Throws RequestError. */
 export function formatFor(
   path: string,
@@ -94,7 +99,7 @@ export function formatFor(
 ): ImageFormat {
   if (format === undefined)
     throw new RequestError(
-      `${path}: the ending names no format that can be written; use ${IMAGE_FORMATS.map((f) => FORMATS[f].endings[0]).join(', ')} or give the format`,
+      `${path}: the ending names no format that can be written; use ${IMAGE_FORMATS.map(endingOf).join(', ')} or give the format`,
     );
   checkQuality(format, quality);
   return format;

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
@@ -56,6 +56,40 @@ describe('liif decode', () => {
     let error = 0;
     for (const [i, sample] of raster.data.entries()) error += Math.abs(sample - original.raster.data[i]!);
     expect(error / raster.data.length).toBeLessThan(12);
+  });
+
+  it('decodes what globs find into a folder, and goes on after a failure', async () => {
+    const at = (name: string) => join(bench.folder, name);
+    for (const name of ['a.liif', 'c.liif']) await copyFile(bench.photoFile, at(name));
+    await writeFile(at('b.liif'), 'no picture');
+    const { code, stdout, stderr } = await runLiif([
+      ...['decode', at('*.liif'), '-o', at('out'), '--format', 'jpeg', '--width', '20', '--json'],
+    ]);
+    expect([code, stderr]).toEqual([4, expect.stringMatching(/^liif: .*b\.liif: .*not a \.liif file\n$/)]);
+    expect((await readdir(at('out'))).sort()).toEqual(['a.jpg', 'c.jpg']);
+    const records = stdout.toString().trim().split('\n');
+    expect(records.map((line) => JSON.parse(line).output)).toEqual([at('out/a.jpg'), at('out/c.jpg')]);
+    expect((await sharp(at('out/c.jpg')).metadata()).width).toBe(20);
+  });
+
+  it('gives an image in a folder the name of its picture, and makes PNGs where nothing else is said', async () => {
+    const { code, stderr } = await runLiif(['decode', bench.photoFile, '-o', `${bench.folder}/`]);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(await readdir(bench.folder)).toEqual(['photo.png']);
+    expect((await sharp(join(bench.folder, 'photo.png')).metadata()).format).toBe('png');
+  });
+
+  it('says how outputs of several inputs are named, and writes nothing', async () => {
+    const at = (name: string) => join(bench.folder, name);
+    await copyFile(bench.photoFile, at('photo.liif'));
+    await expectFailure(['decode', bench.photoFile, at('x.png')], 2, /name the output with -o/);
+    await expectFailure(['decode', bench.photoFile, at('photo.liif')], 2, /-o FOLDER/);
+    const both = ['decode', bench.photoFile, at('photo.liif')];
+    await expectFailure([...both, '-o', `${at('out')}/`], 2, /would both become .*photo\.png/);
+    await expectFailure([...both, '-o', at('x.png')], 2, /need a folder/);
+    await expectFailure([...both, '-o', '-'], 2, /Only one picture fits into standard output/);
+    await expectFailure(['decode', '-', '-o', bench.folder], 2, /Standard input has no name/);
+    expect(await readdir(bench.folder)).toEqual(['photo.liif']);
   });
 
   it('says that TensorFlow.js is approximate, unless nothing is to be said', async () => {

@@ -1,0 +1,104 @@
+import { existsSync, statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { RequestError } from '../errors.ts';
+import { unwritable } from '../image/atomic-file.ts';
+import { isSameFile } from '../image/same-file.ts';
+import { isUrl, placeOf, STANDARD } from './inputs.ts';
+
+export interface Job {
+  readonly input: string;
+  /** A path, or `-`. */
+  readonly output: string;
+}
+
+/** Of a picture or an image. */
+const FILE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg|raw)$/i;
+
+/**
+ * Decides where every output goes before anything is computed, and makes their folder. Without `output` each lies beside its input; in a folder, and there,
+ * it has the input's name with this ending. Throws RequestError for clashes.
+ */
+export async function planJobs(
+  inputs: readonly string[],
+  output: string | undefined,
+  ending: string,
+): Promise<Job[]> {
+  const folder = folderFor(inputs, output);
+  if (output === STANDARD && inputs.length > 1)
+    throw new RequestError('Only one picture fits into standard output; give one input, or a folder with -o');
+  const jobs = inputs.map((input): Job => {
+    if (folder !== undefined) return { input, output: join(folder, nameOf(input) + ending) };
+    if (output !== undefined || input === STANDARD) return { input, output: output ?? STANDARD };
+    return { input, output: join(dirname(input), nameOf(input) + ending) };
+  });
+  await expectApart(jobs);
+  if (folder !== undefined) await makeFolder(folder);
+  return jobs;
+}
+
+export function isFolder(path: string): boolean {
+  return /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
+}
+
+/** The folder that `output` is, or has to be; undefined where it is a file or nothing. */
+function folderFor(inputs: readonly string[], output: string | undefined): string | undefined {
+  if (output === undefined || output === STANDARD) return undefined;
+  if (isFolder(output)) return output;
+  if (inputs.length === 1) return undefined;
+  if (existsSync(output))
+    throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
+  if (FILE_ENDING.test(output))
+    throw new RequestError(
+      `${output}: several inputs need a folder as output, and this is called like a file; for a folder of that name write ${output}/`,
+    );
+  return output;
+}
+
+/** Without ending. */
+function nameOf(input: string): string {
+  if (input === STANDARD)
+    throw new RequestError('Standard input has no name; give a file with -o, not a folder');
+  const path = isUrl(input) ? pathOfUrl(input) : input;
+  const name = basename(path, extname(path));
+  if (name === '') throw new RequestError(`${input}: names no file; give one with -o, not a folder`);
+  return name;
+}
+
+function pathOfUrl(url: string): string {
+  const { pathname } = URL.canParse(url) ? new URL(url) : { pathname: '' };
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return pathname; // it has a % of its own
+  }
+}
+
+/** Throws RequestError where one output would take the place of another, or of its input. */
+async function expectApart(jobs: readonly Job[]): Promise<void> {
+  const taken = new Map<string, string>();
+  for (const { input, output } of jobs) {
+    if (output === STANDARD) {
+      if (process.stdout.isTTY)
+        throw new RequestError('Not writing a picture to the terminal; name a file with -o, or pipe it on');
+      continue;
+    }
+    const place = placeOf(output);
+    const other = taken.get(place);
+    if (other !== undefined)
+      throw new RequestError(
+        `${other} and ${input} would both become ${output}; name their outputs one by one with -o`,
+      );
+    taken.set(place, input);
+    if (await isSameFile(input, output))
+      throw new RequestError(`${output}: is the input; name another file with -o`);
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw unwritable(path, cause);
+  }
+}
