@@ -145,6 +145,17 @@ describe('the package', () => {
     expect(named.filter((path) => !existsSync(path))).toEqual([]);
   });
 
+  it('has the same entries for Rollup as for esbuild, and they are there', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const [esbuild, rollup] = [/^esbuild .*?^```/ms, /^rollup .*?^```/ms].map((commands) => {
+      const entries = commands.exec(readme)![0].matchAll(/(\S+)=(node_modules\/liif\/\S+\.js)/g);
+      return [...entries].map(([, name, file]) => ({ name, file }));
+    });
+    expect(rollup).toHaveLength(2);
+    expect(rollup).toEqual(esbuild);
+    for (const { file } of rollup!) expect(existsSync(join(project, file!))).toBe(true);
+  });
+
   it('has types that a strict program can use', async () => {
     await writeFile(
       join(project, 'program.ts'),
