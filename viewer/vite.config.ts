@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
-import { shadersWithoutComments } from '../src/engine/webgpu/shaders/without-comments.ts';
+import { compactShaders } from '../src/engine/webgpu/shaders/compact.ts';
 import { bundledLicenses } from './bundled-licenses.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -11,7 +11,7 @@ const licenses = bundledLicenses('assets/licenses.md');
 export default defineConfig({
   root: here('.'),
   base: './',
-  plugins: [shadersWithoutComments, licenses.page],
+  plugins: [compactShaders, licenses.page],
   resolve: { alias: [{ find: /^leaflet$/, replacement: 'leaflet/dist/leaflet-src.esm.js' }] },
   build: {
     outDir: here('../dist/viewer'),

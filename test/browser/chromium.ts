@@ -9,7 +9,7 @@ import express from 'express';
 import { type Browser, chromium } from 'playwright-core';
 import { build, type Rollup } from 'vite';
 import type { LiifImage } from '../../src/decode.ts';
-import { shadersWithoutComments } from '../../src/engine/webgpu/shaders/without-comments.ts';
+import { compactShaders } from '../../src/engine/webgpu/shaders/compact.ts';
 import { tileQuery } from '../../src/pixels/tile.ts';
 
 const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
@@ -56,7 +56,7 @@ async function bundled(folder: string): Promise<Map<string, Uint8Array>> {
     root: folder,
     configFile: false,
     logLevel: 'error',
-    plugins: [shadersWithoutComments],
+    plugins: [compactShaders],
     resolve: { alias: { 'liif/browser': folderOf('src/browser.ts') } },
     build: { write: false, assetsInlineLimit: 0, target: 'es2022', modulePreload: { polyfill: false } },
     worker: { format: 'es' },

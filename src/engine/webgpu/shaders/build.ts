@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { withoutComments } from './without-comments.ts';
+import { compact } from './compact.ts';
 
 /** `npm run build:assets`: the shaders of the package. */
 
@@ -11,4 +11,4 @@ const to = fileURLToPath(new URL('../../../../dist/engine/webgpu/shaders', impor
 await mkdir(to, { recursive: true });
 for (const name of await readdir(from))
   if (name.endsWith('.wgsl'))
-    await writeFile(join(to, name), withoutComments(await readFile(join(from, name), 'utf8')));
+    await writeFile(join(to, name), compact(await readFile(join(from, name), 'utf8')));
