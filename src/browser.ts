@@ -21,6 +21,7 @@ export type { BrowserEngineOptions } from './engine/open-browser-engine.ts';
 export type { ModelCache } from './network/decoder-model.ts';
 export { nativeZoom, TILE_SIZE };
 
+/** How an engine is opened in a page. */
 export interface EngineOptions extends BrowserEngineOptions {
   /** Address of the model file that comes with this package (`liif/model`), or of one's own, on a host that answers ranges. */
   readonly model: string | URL;
@@ -59,6 +60,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   }
 }
 
+/** How a picture is opened in a page. */
 export interface OpenOptions {
   /** An engine of the model that the file names, or what gives one when the file has said which. */
   readonly engine: Engine | EngineOfModel;

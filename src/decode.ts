@@ -30,15 +30,18 @@ export interface Progress {
   readonly total: number;
 }
 
+/** What every long call takes. */
 export interface CallOptions {
   /** Stops the call; it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Told again and again how far the call is. */
   readonly onProgress?: (progress: Progress) => void;
 }
 
 /** Gives an engine of the model with this hash. Rejects with UnsupportedError where there is none. */
 export type EngineOfModel = (hash: string) => Promise<Engine>;
 
+/** How a picture is opened. */
 export interface OpenOptions {
   /** An engine of the model that the file names, or what gives one when the file has said which. */
   readonly engine: Engine | EngineOfModel;
@@ -79,7 +82,9 @@ const LATENT_CACHE_BYTES = 64 * 2 ** 20;
 
 /** An opened picture: its header is read and checked, its pixels are decoded as they are asked for. Close it when done. */
 export class LiifImage {
+  /** What reads the file: its index, and how many bytes have come so far. */
   readonly reader: Reader;
+  /** What computes its pixels. */
   readonly engine: Engine;
   readonly #chunks: LeasedCache<Int16Array>;
   readonly #latents: LatentStore;
@@ -98,12 +103,15 @@ export class LiifImage {
     });
   }
 
+  /** What the file says of its picture. */
   get header(): Header {
     return this.reader.header;
   }
+  /** In pixels. */
   get width(): number {
     return this.header.width;
   }
+  /** In pixels. */
   get height(): number {
     return this.header.height;
   }

@@ -13,14 +13,17 @@ import { expectListener, expectObject, givenOptions } from './given.ts';
 
 /** Bytes that travel with the picture and that the codec does not look at. Spec 1.3. */
 export interface AncillarySections {
+  /** An ICC profile, for who wants the source's; decoded colors are those that `colorSpace` states. */
   readonly icc?: Uint8Array;
   /** The `Exif\0\0` of JPEG, which sharp gives too, is left out. */
   readonly exif?: Uint8Array;
+  /** The packet, XML in UTF-8. */
   readonly xmp?: Uint8Array;
   /** UTF-8. */
   readonly text?: Uint8Array;
 }
 
+/** How a picture is encoded. */
 export interface EncodeOptions extends CallOptions {
   /** 1 (smallest file) to 100 (closest picture); default 60. */
   readonly quality?: number;

@@ -33,18 +33,22 @@ import { VERSION } from './version.ts';
 
 export type { AncillarySections, EncodeOptions } from './encode-options.ts';
 
+/** What an encoder has made. */
 export interface EncodeSummary {
+  /** The one that was asked for, or that a target led to. */
   readonly quality: number;
   /** Of the file: without alpha where all of the picture is opaque. */
   readonly channels: Channels;
   /** Size of the file. */
   readonly bytes: number;
+  /** The picture itself and its overviews. */
   readonly levels: number;
   readonly chunks: number;
   /** Of the whole file, per pixel of the picture. */
   readonly bitsPerPixel: number;
 }
 
+/** Of encoding, where neither a quality nor a target is given. */
 export const DEFAULT_QUALITY = 60;
 /** What a search takes about, of all qualities and from one that is near. */
 const TRIALS = 4;

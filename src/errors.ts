@@ -9,6 +9,7 @@ export type LiifErrorTag =
   | 'SourceError'
   | 'EngineError';
 
+/** What all of them have in common. */
 export abstract class LiifError extends Error {
   abstract readonly _tag: LiifErrorTag;
   override get name(): string {

@@ -50,6 +50,7 @@ export { type ModelFile, readModel } from './model/model-file.ts';
 export { fileSource } from './reader/file-source.ts';
 export type { SourceInput } from './reader/open-source.ts';
 
+/** How an engine is opened. */
 export interface OpenEngineOptions extends EngineSettings {
   /**
    * Weights of one's own: a model file, e.g. of `liif tune`, or what `readModel` has made of one. The engine encodes with them, and decodes the files that
@@ -65,6 +66,7 @@ export interface EngineOption {
   readonly engine?: Engine;
 }
 
+/** How a picture is encoded. */
 export interface EncodeInputOptions extends EncodeOptions, EngineOption {
   /** Carries ICC profile, EXIF (but of a TIFF) and XMP of an image file along. Default false. `sections` goes before it. */
   readonly keepMetadata?: boolean;
@@ -72,18 +74,23 @@ export interface EncodeInputOptions extends EncodeOptions, EngineOption {
   readonly srgb?: boolean;
 }
 
+/** What is decoded: a region and a size. */
 export type DecodeOptions = RenderRequest & CallOptions & EngineOption;
 
+/** What is decoded, and into what format. */
 export interface DecodeFileOptions
   extends DecodeOptions,
     Pick<WriteOptions, 'format' | 'quality' | 'srgb' | 'onWarning'> {}
 
+/** What has been decoded and written. */
 export interface DecodeSummary extends WriteSummary {
   readonly width: number;
   readonly height: number;
+  /** Bits a sample. */
   readonly depth: 8 | 16;
 }
 
+/** How a picture is opened. */
 export interface OpenPictureOptions extends EngineOption {
   readonly signal?: AbortSignal;
   /** Memory for features between calls, in bytes, so that views next to each other are quick. Default 0. */

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
 import { expect, expectTypeOf, it } from 'vitest';
 import type * as browser from '../src/browser.ts';
 import type * as core from '../src/index.ts';
@@ -91,14 +93,19 @@ it('pins the exports of every entry of the package', () => {
   expect(entries.sort()).toEqual(Object.keys(EXPORTS).sort());
 });
 
+/** Of what an entry is built. */
+function sourceOf(entry: string): string {
+  const built: string = manifest.exports[entry].default;
+  return built.replace('./dist/', 'src/').replace(/\.js$/, '.ts');
+}
+
 /** Leaflet wants a page around it: this entry is read, not run. */
 const READ_ONLY = ['./leaflet'];
 
 it.each(Object.keys(EXPORTS).filter((entry) => !READ_ONLY.includes(entry)))(
   '%s exports what programs rely on, and nothing else',
   async (entry) => {
-    const built: string = manifest.exports[entry].default;
-    const module = await import(`${root}/${built.replace('./dist/', 'src/').replace(/\.js$/, '.ts')}`);
+    const module = await import(join(root, sourceOf(entry)));
     expect(Object.keys(module).sort()).toEqual([...EXPORTS[entry]!].sort());
   },
 );
@@ -110,6 +117,27 @@ it('./leaflet exports what pages rely on, and nothing else', () => {
   );
   expect(names.sort()).toEqual([...EXPORTS['./leaflet']!].sort());
   expect(text).not.toMatch(/^export (?!\{|type)/m);
+});
+
+it('says of everything that it exports what it is, which editors show', { timeout: 120_000 }, () => {
+  const sources = entries.map((entry) =>
+    join(root, entry === './leaflet' ? 'viewer/leaflet.ts' : sourceOf(entry)),
+  );
+  const program = ts.createProgram(sources, {
+    module: ts.ModuleKind.NodeNext,
+    noLib: true,
+    types: [],
+  });
+  const checker = program.getTypeChecker();
+  const silent = new Set<string>();
+  for (const source of sources)
+    for (const exported of checker.getExportsOfModule(
+      checker.getSymbolAtLocation(program.getSourceFile(source)!)!,
+    )) {
+      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+      if (symbol.getDocumentationComment(checker).length === 0) silent.add(exported.name);
+    }
+  expect([...silent]).toEqual([]);
 });
 
 it('exports the types that signatures name', () => {

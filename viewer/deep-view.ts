@@ -17,6 +17,7 @@ import { toFixed } from './position.ts';
 /** Where the server's zooms end, less what a screen may need on top. */
 export const DEEPEST_ZOOM = 1000;
 
+/** How deep a map goes. */
 export interface DeepViewOptions {
   /** Lowest and highest zoom of the picture that the map may show. */
   readonly minZoom?: number;

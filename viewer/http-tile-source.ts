@@ -3,6 +3,7 @@ import { fetchImage } from './fetch-image.ts';
 import type { OverviewFirst } from './overview-first.ts';
 import { type PictureSize, TILE_SIZE, type TileSource } from './tile-source.ts';
 
+/** How tiles are asked for. */
 export interface HttpTileOptions {
   /** Root of the server, with a slash at its end. */
   readonly server: string;

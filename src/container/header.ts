@@ -11,22 +11,31 @@ export interface SectionEntry {
   readonly crc: number;
 }
 
-/** Spec 1.3. */
+/** What a file says of its picture, before anything is decoded. Spec 1.3. */
 export interface Header {
+  /** In pixels, upright. */
   readonly width: number;
   readonly height: number;
+  /** Of color: gray or RGB. Alpha comes on top. */
   readonly channels: 1 | 3;
   readonly alpha: boolean;
+  /** Bits a sample of what was encoded; it can be decoded to either. */
   readonly depth: 8 | 16;
   /** Absent: sRGB, whether the file says so or nothing; gray is the same in all. */
   readonly colorSpace?: ColorSpace;
+  /** 1 to 100. */
   readonly quality: number;
   /** Hash of the model, 32 bytes. */
   readonly model: Uint8Array;
+  /** The program that made the file, e.g. `liif 0.1.0`. */
   readonly encoder: string;
+  /** Side of a chunk in units of 16 pixels. */
   readonly chunkSize: number;
+  /** The picture itself and its overviews: 1 where there are none. */
   readonly levels: number;
+  /** How many times smaller on a side an overview is than the level before. */
   readonly overviewFactor: 2 | 4;
+  /** EXIF, XMP, profile and others. */
   readonly sections: readonly SectionEntry[];
 }
 

@@ -102,6 +102,7 @@ export interface EncodedChunk {
   readonly slopes: Int16Array;
 }
 
+/** Of the engines that come with this package. */
 export type EngineName = 'reference' | 'wasm' | 'webgpu' | 'tensorflow';
 
 /**

@@ -7,6 +7,7 @@ import { browserHost, startedHost } from './wasm/browser-host.ts';
 import type { FromWorker, ToWorker } from './worker/messages.ts';
 import { webWorker } from './worker/web-worker.ts';
 
+/** Which engine is opened in a page, and how. */
 export interface BrowserEngineOptions {
   /** `auto` (default): WebGPU on a graphics card where that is faster, else WebAssembly. */
   readonly engine?: 'auto' | 'webgpu' | 'wasm';

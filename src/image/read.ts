@@ -34,13 +34,16 @@ export interface ReadImage {
   readonly warnings: readonly string[];
 }
 
+/** What an image file carries beside its pixels. */
 export interface ImageMetadata {
+  /** The profile that the file had: samples may have been converted since. */
   readonly icc?: Uint8Array;
   /** From the byte order mark on, without the `Exif\0\0` of JPEG. Not of a TIFF. */
   readonly exif?: Uint8Array;
   readonly xmp?: Uint8Array;
 }
 
+/** How an image is read. */
 export interface ReadOptions {
   /** For messages, where the image is not a file: e.g. `standard input`. */
   readonly name?: string;

@@ -36,6 +36,7 @@ export interface ImageBands {
   readonly bands: AsyncIterable<Raster> | Iterable<Raster>;
 }
 
+/** How an image is written. */
 export interface WriteOptions {
   /** Default: by the ending of the path. */
   readonly format?: ImageFormat;
@@ -50,8 +51,10 @@ export interface WriteOptions {
   readonly memoryBytes?: number;
 }
 
+/** What has been written. */
 export interface WriteSummary {
   readonly format: ImageFormat;
+  /** Size of the file. */
   readonly bytes: number;
 }
 

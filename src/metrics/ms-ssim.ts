@@ -13,6 +13,7 @@ const SIGMA = 1.5;
 export const C1 = (0.01 * 255) ** 2;
 export const C2 = (0.03 * 255) ** 2;
 
+/** How alike two pictures are in structure. */
 export interface MsSsim {
   /** 0 .. 1, 1 for equal pictures. */
   readonly value: number;

@@ -103,6 +103,7 @@ export interface Head {
   readonly outputShift: number;
 }
 
+/** The networks and tables of a model file, as `readModel` and `loadModel` make them; programs pass it on. */
 export interface Model {
   readonly name: string;
   /** Lower-case hexadecimal SHA-256, spec 3.2; files name their model by it. */

@@ -19,6 +19,7 @@ import { standardOutput } from './log-output.ts';
 import type { Credentials } from './pictures/remotes.ts';
 import { openServices } from './services.ts';
 
+/** Settings of the server, as `readConfig` takes them, and what only programs can give. */
 export interface AppOptions extends ConfigInput {
   /** Directories and files to serve. */
   readonly roots: readonly string[];

@@ -259,6 +259,7 @@ const checkedSchema = configSchema.refine(({ port, healthPort }) => port === 0 |
   error: 'is the same as port, and each listens on its own',
 });
 
+/** Settings that have been checked, defaults included. */
 export type Config = z.output<typeof configSchema>;
 
 export interface Setting {

@@ -8,6 +8,7 @@ import { listen } from './listen.ts';
 import { mostConnections } from './most-connections.ts';
 import { dropUnreadAnswers } from './unread-answers.ts';
 
+/** A server that listens. */
 export interface RunningServer {
   readonly app: LiifApp;
   readonly server: Server;
