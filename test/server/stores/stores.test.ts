@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDiskStore } from '../../../src/server/stores/disk-store.ts';
@@ -130,7 +130,83 @@ describe('tiles on disk', () => {
   });
 });
 
+it('a tile that cannot get its name leaves nothing behind', async () => {
+  const directory = await directoryOf();
+  const store = await openDiskStore({ directory, maxBytes: 1e6 });
+  const folder = join(directory, keyOf('a').slice(0, 2));
+  await mkdir(join(folder, `${keyOf('a')}.tile`, 'in the way'), { recursive: true });
+  await store.put(keyOf('a'), tile);
+  expect(store.healthy).toBe(false);
+  expect(await readdir(folder)).toEqual([`${keyOf('a')}.tile`]);
+  await store.close();
+});
+
+it('tiles that are written again and again count once, and those that somebody else has removed not at all', async () => {
+  const directory = await directoryOf();
+  const store = await openDiskStore({ directory, maxBytes: 5500 });
+  for (const name of ['a', 'b', 'c']) await store.put(keyOf(name), tile);
+  for (let i = 0; i < 10; i++) await store.put(keyOf('c'), tile);
+  expect(await tilesIn(directory)).toHaveLength(3);
+  await rm(join(directory, keyOf('a').slice(0, 2)), { recursive: true });
+  expect(await store.get(keyOf('a'))).toBeUndefined();
+  for (const name of ['d', 'e', 'f']) await store.put(keyOf(name), tile);
+  expect(await tilesIn(directory)).toHaveLength(5);
+  expect(store.healthy).toBe(true);
+  await store.close();
+});
+
+it('a slow disk is given 32 tiles at a time, and goes without the others', async () => {
+  const directory = await directoryOf();
+  const store = await openDiskStore({ directory, maxBytes: 1e6 });
+  await Promise.all(Array.from({ length: 50 }, (_, i) => store.put(keyOf(`${i}`), tile)));
+  expect(await tilesIn(directory)).toHaveLength(32);
+  await store.put(keyOf('later'), tile);
+  expect(await store.get(keyOf('later'))).toBeDefined();
+  await store.close();
+});
+
 describe('tiles that are on the disk at the start', () => {
+  it('go in the order in which they were written, and what is not the cache’s stays', async () => {
+    const directory = await directoryOf();
+    const before = await openDiskStore({ directory, maxBytes: 1e6 });
+    const names = Array.from({ length: 12 }, (_, i) => `${i}`);
+    for (const [i, name] of names.entries()) {
+      await before.put(keyOf(name), tile);
+      const path = join(directory, keyOf(name).slice(0, 2), `${keyOf(name)}.tile`);
+      // The first is the youngest.
+      await utimes(path, 1e9 - i, 1e9 - i);
+    }
+    await mkdir(join(directory, 'notes'));
+    await writeFile(join(directory, 'notes', `${keyOf('x')}.tile`), Buffer.alloc(50_000));
+    const store = await openDiskStore({ directory, maxBytes: 8500 });
+    await store.scanned;
+    const kept: string[] = [];
+    for (const name of names) if ((await store.get(keyOf(name))) !== undefined) kept.push(name);
+    expect(kept).toEqual(names.slice(0, 7));
+    expect(await readdir(join(directory, 'notes'))).toHaveLength(1);
+    await store.close();
+  });
+
+  it('and were never finished go after an hour, for others may be writing theirs', async () => {
+    const directory = await directoryOf();
+    const folder = join(directory, 'ab');
+    await mkdir(folder);
+    const hour = 3600;
+    const now = Date.now() / 1000;
+    for (const [name, age] of [
+      ['old', 1.1 * hour],
+      ['young', 0.9 * hour],
+    ] as const) {
+      const path = join(folder, `${keyOf(name)}.tile.${name}.writing`);
+      await writeFile(path, 'half');
+      await utimes(path, now - age, now - age);
+    }
+    const store = await openDiskStore({ directory, maxBytes: 1e6 });
+    await store.scanned;
+    expect(await readdir(folder)).toEqual([expect.stringMatching(/\.young\.writing$/)]);
+    await store.close();
+  });
+
   it('are given before all of them are known, and those that were used meanwhile stay longest', async () => {
     const directory = await directoryOf();
     const before = await openDiskStore({ directory, maxBytes: 1e6 });
