@@ -1,7 +1,9 @@
+import dns from 'node:dns';
 import { createServer, type Server } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { Agent } from 'undici';
-import { afterAll, describe, expect, it } from 'vitest';
+import { Agent, fetch } from 'undici';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { addressCheck, guardedAgent } from '../../../src/server/pictures/addresses.ts';
 import { encoded, eventually, picture, pixelsOf, startServer } from '../server-fixture.ts';
 
@@ -92,6 +94,33 @@ describe('addresses', () => {
     expect(addressCheck([])(address)).toBe(false);
   });
 
+  it.each([
+    // Not global by IANA's registries, whatever library says otherwise, and the neighbors of their bounds.
+    ['192.0.0.0', '192.0.0.255', '191.255.255.255', '192.0.1.0'],
+    ['192.31.196.0', '192.31.196.255', '192.31.195.255', '192.31.197.0'],
+    ['192.52.193.0', '192.52.193.255', '192.52.192.255', '192.52.194.0'],
+    ['192.175.48.0', '192.175.48.255', '192.175.47.255', '192.175.49.0'],
+    ['198.18.0.0', '198.19.255.255', '198.17.255.255', '198.20.0.0'],
+    ['2001::', '2001:1ff:ffff::', '2000::1', '2001:200::'],
+    ['2001:db8::', '2001:db8:ffff::', '2001:db7:ffff::', '2001:db9::'],
+    ['2002::', '2002:ffff::', '2001:ffff::', '2003::'],
+    ['3fff::', '3fff:fff:ffff::', '3ffe:ffff::', '3fff:1000::'],
+  ])('from %s to %s may not, and those beside them may', (first, last, before, after) => {
+    expect([first, last, before, after].map(addressCheck([]))).toEqual([false, false, true, true]);
+  });
+
+  it('of IPv6 may only where addresses are given out, and not where they carry others', () => {
+    const check = addressCheck([]);
+    for (const address of ['1fff::1', '4000::1', '5f00::1', '8000::1', 'c000::1', 'e000::1', '1000::1'])
+      expect([address, check(address)]).toEqual([address, false]);
+  });
+
+  it('of one family are not in ranges of the other, and IPv4 in IPv6 is IPv4', () => {
+    const check = addressCheck(['::/0']);
+    expect(['10.0.0.1', '::ffff:10.0.0.1', 'fd00::1'].map(check)).toEqual([false, false, true]);
+    expect(addressCheck(['0.0.0.0/0'])('fd00::1')).toBe(false);
+  });
+
   it('in a given range may', () => {
     const check = addressCheck(['127.0.0.0/8', 'fd00::/8']);
     expect(['127.1.1.1', '::ffff:127.0.0.1', 'fd00::1', '10.0.0.1'].map(check)).toEqual([
@@ -102,6 +131,34 @@ describe('addresses', () => {
     ]);
     expect(() => addressCheck(['127.0.0.1'])).toThrow(/range/);
   });
+});
+
+it.each([
+  ['a name', (port: number) => `http://liif.test:${port}/`],
+  ['an address', (port: number) => `http://127.0.0.1:${port}/`],
+])('%s that may be connected to is, by one address or by all that a name has', async (_kind, urlOf) => {
+  const files = await fileServer();
+  const found = [
+    { address: '192.0.2.1', family: 4 },
+    { address: '127.0.0.1', family: 4 },
+  ];
+  const lookup = vi.spyOn(dns, 'lookup').mockImplementation(((...given: unknown[]) => {
+    const callback = given.at(-1) as (error: null, addresses: typeof found) => void;
+    callback(null, found);
+  }) as never);
+  syncBuiltinESMExports();
+  const agent = guardedAgent(addressCheck(['127.0.0.0/8']), 10_000);
+  try {
+    const answer = await fetch(`${urlOf(Number(new URL(files.url).port))}a.liif`, {
+      dispatcher: agent,
+      headers: { range: 'bytes=0-9' },
+    });
+    expect([answer.status, (await answer.arrayBuffer()).byteLength]).toEqual([206, 10]);
+  } finally {
+    lookup.mockRestore();
+    syncBuiltinESMExports();
+    await agent.destroy();
+  }
 });
 
 it('are not promised where undici is another: there is no remote folder then', () => {
