@@ -230,3 +230,13 @@ def _far(catalogue):
         "far-reductions", "A picture that is a speck of its region: blocks of up to 2^36 grid pixels, of which nearly all are border", "4.7", w, h,
         scales, seed=24, alpha=True, levels=2, overviewFactor=2,
     )  # fmt: skip
+
+    third = Fraction(1, 3)
+    catalogue.add_sized(
+        "one-axis-reduced", "Regions across the border whose rows or columns alone are reduced: the border counts for both", "4.7", w, h,
+        [
+            query((-9 - third, 0, 15, h), (30, 6)), query((w - 6, 2, 15, 20), (40, 9), 16),
+            query((0, -7 - third, w, 12), (9, 24)), query((0, h - 5, w, 12 + third), (3, 30), 16),
+        ],
+        seed=25,
+    )  # fmt: skip
