@@ -40,7 +40,7 @@ export interface ImageBands {
 export interface WriteOptions {
   /** Default: by the ending of the path. */
   readonly format?: ImageFormat;
-  /** 1..100, for JPEG (default 90), WebP (90) and AVIF (70). */
+  /** 1..100, for JPEG (default 90; colors are whole above it), WebP (90) and AVIF (70). */
   readonly quality?: number;
   /** Converts colors of Display P3 to sRGB, where those beyond it end. Default false: they are kept, with their profile. */
   readonly srgb?: boolean;
@@ -81,6 +81,8 @@ export const IMAGE_FORMATS = Object.keys(FORMATS) as readonly ImageFormat[];
 const MEMORY_BYTES = 256 * 2 ** 20;
 /** AVIF's default of 4 takes many times as long for a few percent. */
 const AVIF_EFFORT = 2;
+/** The largest quality at which a JPEG has half as many columns and rows of color: what is asked for beyond the default is more than such a one can show. */
+const JPEG_HALVED_COLORS = 90;
 /** Beyond this, JPEG's optimized Huffman tables would hold a whole picture of coefficients in memory. */
 const JPEG_TWO_PASS_PIXELS = 64e6;
 
@@ -277,7 +279,11 @@ async function pipelineOf(
         onWarning?.('JPEG has no alpha: the picture is laid on white');
         pipeline.flatten({ background: '#ffffff' });
       }
-      return pipeline.jpeg({ quality, optimiseCoding: width * height <= JPEG_TWO_PASS_PIXELS });
+      return pipeline.jpeg({
+        quality,
+        optimiseCoding: width * height <= JPEG_TWO_PASS_PIXELS,
+        chromaSubsampling: quality! > JPEG_HALVED_COLORS ? '4:4:4' : '4:2:0',
+      });
   }
 }
 

@@ -201,6 +201,18 @@ describe('writeImage', () => {
     await expect(formatImage(long(side + 1), 'jpeg')).rejects.toThrow(/JPEG holds at most 65500 pixels/);
   });
 
+  it('halves the colors of a JPEG up to the default quality only', async () => {
+    const subsampling = async (quality?: number) =>
+      (await sharp(await formatImage(picture(3, 8), 'jpeg', { ...(quality && { quality }) })).metadata())
+        .chromaSubsampling;
+    expect(await Promise.all([undefined, 90, 91, 100].map(subsampling))).toEqual([
+      '4:2:0',
+      '4:2:0',
+      '4:4:4',
+      '4:4:4',
+    ]);
+  });
+
   it('takes the quality it is given', async () => {
     for (const format of ['jpeg', 'webp', 'avif'] as const) {
       const small = await formatImage(picture(3, 8), format, { quality: 10 });
