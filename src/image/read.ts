@@ -62,6 +62,7 @@ export interface ReadOptions {
 /** An image: the path or `file:` URL of its file, or its bytes. */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob;
 
+const IN_EIGHT_BITS = 'is read in 8 bits a sample';
 const MAX_SVG_BYTES = 64 * 2 ** 20;
 /** Of a byte of DEFLATE, which is what pixels of a PNG are in. */
 const MOST_PNG_BYTES = 1032;
@@ -122,11 +123,12 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
     const { plan: colors, stated } = await colorsOf(input, metadata, options.srgb ?? false);
     const unknown = stated && (metadata.icc === undefined || isHdr(stated)) && unknownColors(stated);
     if (unknown) warnings.push(unknown);
+    if (metadata.space === 'cmyk' && metadata.depth !== 'uchar') warnings.push(IN_EIGHT_BITS);
     const premultiplied = metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(input));
     let samples = metadata;
     if (metadata.compression === 'hevc') {
       expectPixels(metadata, name, options);
-      if ((metadata.bitsPerSample ?? 8) > 8) warnings.push('is read in 8 bits a sample');
+      if ((metadata.bitsPerSample ?? 8) > 8) warnings.push(IN_EIGHT_BITS);
       const bytes = typeof input === 'string' ? await readFile(input) : input;
       input = await heicAsTiff(bytes, metadata, name, signal);
       samples = await open().metadata();

@@ -259,6 +259,16 @@ describe('readImage', () => {
     expect(b).toBeLessThan(80);
   });
 
+  it('says that CMYK of 16 bits is read in 8', async () => {
+    for (const [depth, warnings] of [
+      [8, []],
+      [16, ['is read in 8 bits a sample']],
+    ] as const) {
+      const found = await readImage(plainTiff({ photometric: 5, samples: [1, 2, 3, 4], depth, extra: [] }));
+      expect([found.depth, found.warnings]).toEqual([8, warnings]);
+    }
+  });
+
   it('converts Lab to sRGB', async () => {
     const bytes = await sharp({ create: { width: 4, height: 4, channels: 3, background: '#c83c28' } })
       .toColorspace('lab')
