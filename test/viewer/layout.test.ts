@@ -122,6 +122,25 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     await page.close();
   });
 
+  it('leaves names to read on a phone whose text is twice as large', async () => {
+    const options = { viewport: { width: 360, height: 640 } };
+    const large = 'html { font-size: 200% }';
+    const page = await open(`view?id=${encodeURIComponent(LONG)}`, options);
+    const widthOfWords = () =>
+      page.locator('h1').evaluate((it) => it.clientWidth / Number.parseFloat(getComputedStyle(it).fontSize));
+    expect(await widthOfWords()).toBeGreaterThan(6);
+    const height = (await page.locator('.title').boundingBox())!.height;
+    await page.addStyleTag({ content: large });
+    expect(await widthOfWords()).toBeGreaterThan(6);
+    expect((await page.locator('.title').boundingBox())!.height).toBeLessThan(4 * height);
+    expect(await collisions(page)).toEqual([]);
+    await page.close();
+    const gallery = await open('', options);
+    await gallery.addStyleTag({ content: large });
+    expect((await gallery.getByTitle(LONG).boundingBox())!.width).toBeGreaterThan(180);
+    await gallery.close();
+  });
+
   it('has a place for the longest values of a pixel in small windows', async () => {
     const page = await open('view?id=clear#x=200.123&y=150.456&z=40&compare=bicubic&at=0.5');
     await page.keyboard.press('i');
