@@ -166,3 +166,28 @@ describe('renderQuery', () => {
     expect([...renderQuery(white, features, at(8))]).toEqual([255, 0, 101]);
   });
 });
+
+it('gives samples of the depth that is asked for, rounded to the nearest', () => {
+  // Hidden unit 0 weighs nothing here: what is seen is the bias, in 256ths of a level.
+  const sampled = (value: number, depth: 8 | 16) =>
+    renderQuery(
+      plainHead({ outputWeight: new Int16Array(3 * HIDDEN), outputBias: new Int32Array(3).fill(value << 6) }),
+      sites(2, 2, () => 0),
+      { rows: axis([0], [0]), columns: axis([0], [0]), depth },
+    );
+  expect(sampled(128, 8)).toEqual(new Uint8Array(3).fill(1));
+  for (const value of [-1, 0, 126, 127, 128, 383, 40_319, 65_279, 65_280, 65_281])
+    expect(sampled(value, 16)).toEqual(
+      new Uint16Array(3).fill(Math.floor((Math.max(0, Math.min(65_280, value)) * 257 + 128) / 256)),
+    );
+});
+
+it('rounds a blend of sites that is just short of a half down', () => {
+  const units = (value: number) => sites(2, 2, (row) => (row === 1 ? value : 0));
+  const query = { rows: axis([0], [8191]), columns: axis([0], [0]), depth: 8 } as const;
+  const outputWeight = new Int16Array(3 * HIDDEN).fill(1);
+  const head = plainHead({ outputWeight, outputShift: 1 });
+  // 8 units of 1 or 2, of which 8191 / 16384 count.
+  expect([...renderQuery(head, units(1), query)]).toEqual([0, 0, 0]);
+  expect([...renderQuery(head, units(2), query)]).toEqual([4, 4, 4]);
+});

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { gridSpan, planSampling, sampleAxis } from '../../src/head/query.ts';
+import {
+  blockOf,
+  gridSpan,
+  isReduction,
+  nativeAxis,
+  planSampling,
+  sampleAxis,
+  tapsOf,
+} from '../../src/head/query.ts';
 import { parseDecimal, toNumber, toRational } from '../../src/head/rational.ts';
 
 describe('exact numbers', () => {
@@ -89,6 +97,22 @@ describe('sample positions', () => {
       expect(axis).toEqual(sampleAxis(longer, length, count, reduction, 700, -3, count + 5));
     }
   });
+  it('does so where doubles begin to be too short for it', () => {
+    const long = 10n ** 30n;
+    for (let bits = 15n; bits < 55n; bits++) {
+      for (const sign of [1n, -1n]) {
+        const [numerator, denominator] = [sign * ((1n << bits) / 3n), 7n];
+        const length = { numerator: (1n << bits) + 1n, denominator: 7n };
+        const sites = 2 ** 31 - 1;
+        const axis = sampleAxis({ numerator, denominator }, length, 100, 1n, sites);
+        const longer = { numerator: numerator * long, denominator: denominator * long };
+        expect(axis).toEqual(sampleAxis(longer, length, 100, 1n, sites));
+      }
+    }
+  });
+  it('lies on the sites at native scale', () => {
+    expect(nativeAxis(5, 3)).toEqual(sampleAxis(5, 3, 3, 1n, 16));
+  });
   it('joins without a gap when a region is cut', () => {
     const whole = sampleAxis(
       { numerator: 1n, denominator: 3n },
@@ -149,8 +173,24 @@ describe('level choice', () => {
     const both = planSampling({ x: 0, y: 0, width: 100, height: 300 }, 100, 100, 1, 4);
     expect(both.density).toEqual({ rows: 4, columns: 1 });
   });
+  it('is a reduction where one axis is one', () => {
+    const reduces = (width: number, height: number) =>
+      isReduction(planSampling({ x: 0, y: 0, width, height }, 100, 100, 1, 4));
+    expect([reduces(100, 100), reduces(200, 100), reduces(100, 101), reduces(50, 100)]).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+  it('filters blocks of more grid pixels rather than more than four blocks', () => {
+    expect([1, 2, 4, 8, 16].map(blockOf)).toEqual([1, 1, 1, 2, 4]);
+    expect([1, 2, 4, 8, 16].map(tapsOf)).toEqual([1, 2, 4, 4, 4]);
+  });
   it('refuses what no grid could hold', () => {
-    expect(() => planSampling(region(1e30), 1, 1, 3, 4)).toThrow(/reduction/);
+    expect(planSampling(region(2 ** 28), 1, 1, 1, 4).density.rows).toBe(2 ** 28);
+    for (const size of [2 ** 28 + 1, 1e30])
+      expect(() => planSampling(region(size), 1, 1, 1, 4)).toThrow('to less than 1/268435456 is beyond');
   });
 });
 
@@ -166,6 +206,8 @@ describe('the grid of a reduction', () => {
   it('is one pixel far outside', () => {
     expect(gridSpan(1000, 20, 10, 2, 100n, 0, 10)).toMatchObject({ first: -901n, count: 1, wanted: 26 });
     expect(gridSpan(-(10n ** 20n), 20, 10, 2, 100n, 0, 10)).toMatchObject({ first: 10n ** 20n, count: 1 });
+    const shiftAt = (start: bigint) => gridSpan(start, 20, 10, 2, 100n, 0, 10).shift;
+    expect([shiftAt(-(10n ** 20n)), shiftAt(10n ** 20n)]).toEqual([-(2 ** 31 - 1), 2 ** 31 - 1]);
   });
 });
 
