@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { searchQuality, type Target } from '../../src/analysis/rate-control.ts';
+import { psnrTarget, searchQuality, sizeTarget, type Target } from '../../src/analysis/rate-control.ts';
 
 const size = async (quality: number) => quality * 100;
 const atMost = (limit: number): Target<number> => ({
@@ -89,4 +89,34 @@ describe('the search for a quality', () => {
       for (let wanted = 1; wanted <= 100; wanted++)
         expect(await trialsFor((quality) => 2 ** quality, wanted, 50, wrong)).toBeLessThanOrEqual(12);
   });
+});
+
+it('aims at sizes and PSNRs that are met exactly, and tells by about how many qualities results are short', () => {
+  const size = sizeTarget(1000);
+  const bytesOf = (length: number) => ({ bytes: new Uint8Array(length) });
+  expect(size.wanted).toBe('highest');
+  expect([999, 1000, 1001].map((length) => size.meets(bytesOf(length)))).toEqual([true, true, false]);
+  expect(size.shortBy(bytesOf(1000))).toBe(0);
+  // A quality adds 2.8 % to the size of a photograph, and 0.14 dB to its PSNR.
+  expect(size.shortBy(bytesOf(756))).toBeCloseTo(10, 0);
+  expect(size.shortBy(bytesOf(1323))).toBeCloseTo(-10, 0);
+  const psnr = psnrTarget(40);
+  expect(psnr.wanted).toBe('lowest');
+  expect([39.9, 40, 40.1].map((value) => psnr.meets({ psnr: value }))).toEqual([false, true, true]);
+  expect(psnr.shortBy({ psnr: 38.6 })).toBeCloseTo(10);
+  expect(psnr.shortBy({ psnr: 41.4 })).toBeCloseTo(-10);
+});
+
+it('tells of each trial before it is made, those below the top too, and makes none twice', async () => {
+  const tried: number[] = [];
+  let told = 0;
+  // As good at 97 as at 100, and never good enough.
+  const trial = async (quality: number) => {
+    tried.push(quality);
+    expect(told).toBe(tried.length);
+    return quality >= 97 ? 41 : 40;
+  };
+  const found = await searchQuality(trial, atLeast(42), () => told++, 97);
+  expect(found).toEqual({ quality: 97, result: 41, met: false });
+  expect(tried).toEqual([97, 98, 99, 100, 95, 93, 90, 87, 84, 81, 78, 75, 70]);
 });

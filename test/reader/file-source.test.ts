@@ -29,6 +29,18 @@ const sources: [string, () => Source | Promise<Source>][] = [
   ['fileSource', () => fileSource(path)],
 ];
 describe.each(sources)('%s', (_, openSource) => {
+  it('stops with the reason of the signal, also where it is only to look for changes', async () => {
+    const source = await openSource();
+    const signal = AbortSignal.abort('enough');
+    await expect(source.getBytes(0, 10, signal)).rejects.toBe('enough');
+    if (source.expectUnchanged) await expect(source.expectUnchanged(signal)).rejects.toBe('enough');
+    const controller = new AbortController();
+    const reading = source.getBytes(0, 10, controller.signal);
+    controller.abort('enough');
+    if (source.name !== 'memory') await expect(reading).rejects.toBe('enough');
+    await source.close();
+  });
+
   it('gives ranges, and fewer bytes only where the file ends', async () => {
     const source = await openSource();
     expect(source.size).toBe(100_000);
