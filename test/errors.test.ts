@@ -1,5 +1,13 @@
 import { expect, expectTypeOf, it } from 'vitest';
-import { FormatError, isLiifError, kindOf, type LiifErrorTag, SourceError, shown } from '../src/errors.ts';
+import {
+  FormatError,
+  isLiifError,
+  kindOf,
+  type LiifErrorTag,
+  messageOf,
+  SourceError,
+  shown,
+} from '../src/errors.ts';
 
 it('tells errors of the library apart, and their types', () => {
   const changed: unknown = new SourceError('another file', { code: 'changed' });
@@ -43,4 +51,14 @@ it('shows any value, and what any value is, in one short word', () => {
 it('cuts what is long', () => {
   expect(shown('x'.repeat(1000))).toBe(`"${'x'.repeat(99)}…`);
   expect(shown(10n ** 1000n)).toBe(`1${'0'.repeat(99)}…`);
+});
+
+it('says what went wrong in the words of whatever was thrown, and where apart from why', () => {
+  expect([messageOf(new TypeError('no')), messageOf('no'), messageOf(undefined)]).toEqual([
+    'no',
+    'no',
+    'undefined',
+  ]);
+  const damaged = new FormatError('chunk', 7, 'damaged');
+  expect([damaged.message, damaged.reason]).toEqual(['chunk at byte 7: damaged', 'damaged']);
 });
