@@ -4,7 +4,6 @@ import {
   type Map as LeafletMap,
   Point,
   type PointExpression,
-  point,
   type ZoomPanOptions,
 } from 'leaflet';
 import type { FloatingOrigin } from './floating-origin.ts';
@@ -81,7 +80,7 @@ export class DeepView {
   /** What lies under a point of the map's element, in CSS pixels from its upper left corner. */
   positionAt(containerPoint: PointExpression): Position {
     const { x, y } = this.center;
-    const offset = point(containerPoint).subtract(this.map.getSize().divideBy(2));
+    const offset = this.#offset(containerPoint);
     const exponent = this.origin.nativeZoom - this.zoom;
     return { x: x + toFixed(offset.x, exponent), y: y + toFixed(offset.y, exponent) };
   }
@@ -161,7 +160,7 @@ export class DeepView {
     const { map } = this;
     const local = zoom - this.origin.root.z;
     // From the exact center: what the map's element knows is rounded to pixels, and frames would add that up.
-    const offset = point(containerPoint).subtract(map.getSize().divideBy(2));
+    const offset = this.#offset(containerPoint);
     const at = map.unproject(map.project(map.getCenter()).add(offset));
     const center = map.unproject(map.project(at, local).subtract(offset), local);
     // As in a pinch: layers load when their whole zoom changes, not in each frame.
@@ -191,6 +190,12 @@ export class DeepView {
     this.#limitZoom();
     for (const layer of this.#layers) internalsOf(layer)._setZoomTransforms(latLng, local);
     map.fire('rebase');
+  }
+
+  /** Of a point of the map's element from its middle. */
+  #offset(containerPoint: PointExpression): Point {
+    const [x, y] = Array.isArray(containerPoint) ? containerPoint : [containerPoint.x, containerPoint.y];
+    return new Point(x, y).subtract(this.map.getSize().divideBy(2));
   }
 
   #limitZoom(): void {

@@ -1,4 +1,4 @@
-import { CRS, LatLng, Point, Transformation, Util } from 'leaflet';
+import { CRS, LatLng, Point, Transformation } from 'leaflet';
 
 // The only place where y is flipped or zoom becomes scale: Leaflet's latitude goes up, rows of pixels go down.
 
@@ -7,13 +7,14 @@ import { CRS, LatLng, Point, Transformation, Util } from 'leaflet';
  * root tile smaller, from that tile's corner). Zoom `nativeZoom` shows them one to one.
  */
 export function imageCrs(nativeZoom: number): CRS {
-  return Util.extend({}, CRS.Simple, {
+  // In version 2 of Leaflet they are classes, whose functions cannot be copied out of them.
+  return Object.assign(Object.create(CRS.Simple) as CRS, {
     transformation: new Transformation(1, 0, -1, 0),
     infinite: true,
     scale: (zoom: number) => 2 ** (zoom - nativeZoom),
     zoom: (scale: number) => Math.log2(scale) + nativeZoom,
     distance: (a: LatLng, b: LatLng) => Math.hypot(b.lng - a.lng, b.lat - a.lat),
-  }) as unknown as CRS;
+  });
 }
 
 /** Pixels to Leaflet's coordinates. */

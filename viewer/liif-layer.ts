@@ -8,9 +8,7 @@ import {
   type GridLayerOptions,
   type LatLng,
   LatLngBounds,
-  type LatLngBoundsLiteral,
   type Map as LeafletMap,
-  latLngBounds,
   Point,
 } from 'leaflet';
 import { FloatingOrigin, type RootTile, rootDistance } from './floating-origin.ts';
@@ -66,7 +64,8 @@ export class LiifLayer extends GridLayer {
     this.#source = source;
     this.origin = origin ?? new FloatingOrigin(source.nativeZoom);
     this.#pixelRatio = pixelRatio;
-    this.#bounds = rest.bounds && latLngBounds(rest.bounds as LatLngBoundsLiteral);
+    const { bounds } = rest;
+    this.#bounds = bounds && (bounds instanceof LatLngBounds ? bounds : new LatLngBounds(bounds));
     this.#loads = new TileLoads({
       ask: (tile, signal) => this.#ask(tile, signal),
       distance: (tile) => this.#distance(tile),

@@ -1,4 +1,4 @@
-import { Bounds, type Point, point } from 'leaflet';
+import { Bounds, Point } from 'leaflet';
 import { TILE_SIZE } from './tile-source.ts';
 
 /** So much of the way ahead of a moving view is made ready, in milliseconds, and at most so many tiles. */
@@ -32,10 +32,10 @@ export class Lookahead {
     if (Math.abs(moved.x) > size.x || Math.abs(moved.y) > size.y) return ring;
     const ahead = (way: number) =>
       Math.max(-MAX_AHEAD, Math.min(MAX_AHEAD, (way * AHEAD_MS) / (time - last.time)));
-    const way = point(ahead(moved.x), ahead(moved.y));
+    const way = new Point(ahead(moved.x), ahead(moved.y));
     return new Bounds(
-      point(Math.min(ring.min!.x, view.min!.x + way.x), Math.min(ring.min!.y, view.min!.y + way.y)),
-      point(Math.max(ring.max!.x, view.max!.x + way.x), Math.max(ring.max!.y, view.max!.y + way.y)),
+      new Point(Math.min(ring.min!.x, view.min!.x + way.x), Math.min(ring.min!.y, view.min!.y + way.y)),
+      new Point(Math.max(ring.max!.x, view.max!.x + way.x), Math.max(ring.max!.y, view.max!.y + way.y)),
     );
   }
 }

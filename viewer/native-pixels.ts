@@ -1,4 +1,4 @@
-import { type Map as LeafletMap, type Point, point } from 'leaflet';
+import { type Map as LeafletMap, Point } from 'leaflet';
 import { internalsOf } from './leaflet-internals.ts';
 import { sharpnessOf } from './scale.ts';
 
@@ -28,5 +28,5 @@ export function onScreenPixel(map: LeafletMap, place: Point): Point {
   const pane = internalsOf(map)._getMapPanePos();
   const whole = (at: number, from: number) =>
     Math.round((from + at) * devicePixelRatio) / devicePixelRatio - from;
-  return point(whole(place.x, pane.x) || BARELY_MOVED, whole(place.y, pane.y));
+  return new Point(whole(place.x, pane.x) || BARELY_MOVED, whole(place.y, pane.y));
 }

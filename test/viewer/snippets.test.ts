@@ -87,10 +87,13 @@ async function pageWith(
   return Object.assign(page, { asked });
 }
 
-const IMPORTS = `<link rel="stylesheet" href="/clients/leaflet/dist/leaflet.css">
+/** `leaflet`: which version, by the module of it. */
+const imports = (leaflet: string) => `<link rel="stylesheet" href="/clients/leaflet/dist/leaflet.css">
   <script type="importmap">{"imports":{
-    "leaflet":"/clients/leaflet/dist/leaflet-src.esm.js","liif/leaflet":"/layer/liif-leaflet.js",
+    "leaflet":"/clients/${leaflet}","liif/leaflet":"/layer/liif-leaflet.js",
     "maplibre-gl":"/clients/maplibre-gl/dist/maplibre-gl.mjs"}}</script>`;
+const IMPORTS = imports('leaflet/dist/leaflet-src.esm.js');
+const LEAFLET_2 = 'leaflet-2/dist/leaflet-src.js';
 
 /** Whether the middle of the page shows the picture: not one flat color. */
 async function showsPicture(page: Page): Promise<void> {
@@ -142,8 +145,14 @@ describe.skipIf(!there)(`the README of the viewer${missing ? ` (${missing})` : '
     await page.close();
   });
 
-  it('dives to 2^60 with Leaflet and DeepView, by its own controls too', async () => {
-    const page = await pageWith('deep', IMPORTS);
+  it('dives to 2^60 with Leaflet and DeepView, by its own controls too', () => divesWith(IMPORTS));
+
+  it.skipIf(!existsSync(join(clients, LEAFLET_2)))('dives to 2^60 with version 2 of Leaflet, too', () =>
+    divesWith(imports(LEAFLET_2)),
+  );
+
+  async function divesWith(head: string): Promise<void> {
+    const page = await pageWith('deep', head);
     await showsPicture(page);
     for (let i = 0; i < 3; i++) {
       await page.click('.leaflet-control-zoom-in');
@@ -167,7 +176,7 @@ describe.skipIf(!there)(`the README of the viewer${missing ? ` (${missing})` : '
     await expect.poll(deepest).toBeGreaterThan(64);
     expect(page.faults).toEqual([]);
     await page.close();
-  });
+  }
 
   it('zooms past native with OpenSeadragon', async () => {
     const page = await pageWith(
