@@ -140,7 +140,10 @@ export class LiifLayer extends GridLayer {
     map.off('zoomanim zoomend viewreset', this.#overlap, this);
     map.off('move', this.#placeLevels, this);
     map.off('moveend', this.#rest, this);
-    return super.onRemove(map);
+    super.onRemove(map);
+    // Nothing is waited for any more, and who adds the layer anew is told that tiles are loading.
+    this.#tellLoading();
+    return this;
   }
 
   /** Asks for all failed tiles now. */

@@ -159,6 +159,27 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     await page.close();
   });
 
+  it('is done when it is removed before its tiles have come, and begins anew when it is added again', async () => {
+    const page = await open();
+    await page.route(/\/photo\/\d/, () => {});
+    const told = await page.evaluate(async () => {
+      const { L, liif } = window as unknown as LeafletWindow;
+      const layer = await liif.LiifLayer.open('/', 'photo');
+      const events: unknown[] = [];
+      for (const name of ['loading', 'load'] as const) layer.on(name, () => events.push(name));
+      const map = L.map('map', { crs: L.CRS.Simple, center: [-75, 100], zoom: 2 });
+      layer.addTo(map).remove();
+      events.push(layer.isLoading());
+      layer.addTo(map);
+      events.push(layer.isLoading());
+      map.remove();
+      return [...events, layer.isLoading()];
+    });
+    expect(told).toEqual(['loading', 'load', false, 'loading', true, 'load', false]);
+    expect(page.faults).toEqual([]);
+    await page.close();
+  });
+
   it('has no lines between its tiles on pages that are read from the right', async () => {
     const page = await open({ deviceScaleFactor: 1.25 });
     const create = { width: 512, height: 512, channels: 3, background: 'red' } as const;
