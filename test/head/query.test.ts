@@ -188,9 +188,16 @@ describe('level choice', () => {
     expect([1, 2, 4, 8, 16].map(tapsOf)).toEqual([1, 2, 4, 4, 4]);
   });
   it('refuses what no grid could hold', () => {
-    expect(planSampling(region(2 ** 28), 1, 1, 1, 4).density.rows).toBe(2 ** 28);
+    const tall = (size: number) => ({ ...region(1), height: size });
+    expect(planSampling(tall(2 ** 28), 1, 1, 1, 4).density.rows).toBe(2 ** 28);
     for (const size of [2 ** 28 + 1, 1e30])
-      expect(() => planSampling(region(size), 1, 1, 1, 4)).toThrow('to less than 1/268435456 is beyond');
+      expect(() => planSampling(tall(size), 1, 1, 1, 4)).toThrow('to less than 1/268435456 is not computed');
+  });
+  it('refuses what no sum could hold', () => {
+    expect(planSampling(region(2 ** 20), 1, 1, 1, 4).density).toEqual({ rows: 2 ** 20, columns: 2 ** 20 });
+    expect(() => planSampling(region(2 ** 20 + 1), 1, 1, 1, 4)).toThrow(
+      'to less than 1/524288 is not computed',
+    );
   });
 });
 
