@@ -9,7 +9,7 @@ import { UnsupportedError } from './errors.ts';
 import { givenOptions, refuse } from './given.ts';
 import type { Raster } from './image/raster.ts';
 import { toSrgb } from './image/to-srgb.ts';
-import { DECODER_HASHES } from './model/decoder-hashes.ts';
+import { RELEASED_DECODER_HASH } from './model/decoder-hashes.ts';
 import { browserModelCache } from './network/browser-cache.ts';
 import { loadDecoderModel, type ModelCache } from './network/decoder-model.ts';
 import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
@@ -42,14 +42,13 @@ export interface EngineOptions extends BrowserEngineOptions {
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { signal, cache = browserModelCache, onProgress } = givenOptions(options);
-  const hashes = [...DECODER_HASHES.values()];
   // Chromium's cache breaks off and repeats ranges that are asked for side by side; weights are kept by their hash instead.
   const source = httpSource(addressOf(options.model, 'model'), {
     fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),
   });
   try {
     const loading = loadDecoderModel((...range) => source.getBytes(...range), {
-      decoderHash: options.decoderHash ?? hashes.at(-1)!,
+      decoderHash: options.decoderHash ?? RELEASED_DECODER_HASH,
       ...(cache && { cache }),
       ...(signal && { signal }),
       ...(onProgress && { onProgress }),

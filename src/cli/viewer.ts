@@ -8,7 +8,7 @@ import { RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
 import { OutputError } from '../image/errors.ts';
 import { isSameFile } from '../image/same-file.ts';
-import { DECODER_HASHES } from '../model/decoder-hashes.ts';
+import { DECODER_HASHES, RELEASED_DECODER_HASH } from '../model/decoder-hashes.ts';
 import { readModelFile } from '../model/model-file.ts';
 import {
   type ListedModel,
@@ -39,7 +39,7 @@ Browsers fetch what is shown of a picture and decode it: the host needs to send 
 the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, threads share their memory.`;
 
 /** The released weights; the viewer looks for them there. */
-const MODEL = 'model/liif-1.safetensors';
+const MODEL = 'liif-1.safetensors';
 
 const PAGE = 'index.html';
 
@@ -102,11 +102,14 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   try {
     await mkdir(join(output, 'model'), { recursive: true });
     await replacePage(viewer, output, signal);
-    await copy(RELEASED_MODEL, join(output, MODEL), signal);
-    await putPacked(output, [...DECODER_HASHES.values()].at(-1)!, await readFile(RELEASED_MODEL));
-    for (const { listed, bytes } of added) {
+    const released = {
+      listed: { file: MODEL, decoderHash: RELEASED_DECODER_HASH },
+      bytes: await readFile(RELEASED_MODEL, { signal }),
+    };
+    for (const { listed, bytes } of [released, ...added]) {
       await put(join(output, 'model', listed.file), bytes);
-      await putPacked(output, listed.decoderHash, bytes);
+      // What browsers fetch of it; the file itself is for those that cannot.
+      await put(join(output, 'model', packedFileOf(listed.decoderHash)), await packDecoderPart(bytes));
     }
     if (models.size > 0) await put(join(output, 'model', MODEL_LIST), modelListText([...models.values()]));
     for (const input of inputs) {
@@ -193,12 +196,7 @@ async function put(path: string, content: string | Uint8Array): Promise<void> {
   );
 }
 
-/** What browsers fetch of a model file; the file itself is for those that cannot. */
-async function putPacked(output: string, decoderHash: string, modelFile: Uint8Array): Promise<void> {
-  await put(join(output, 'model', packedFileOf(decoderHash)), await packDecoderPart(modelFile));
-}
-
-async function copy(from: string | URL, to: string, signal: AbortSignal): Promise<void> {
+async function copy(from: string, to: string, signal: AbortSignal): Promise<void> {
   await writeAtomically(to, async (file) => {
     for await (const part of createReadStream(from, { signal })) await file.write(part as Buffer);
   });

@@ -9,3 +9,6 @@ export const DECODER_HASHES: ReadonlyMap<string, string> = new Map([
     '7b105ca4d2f40d980c6460575850a0e780d79db4ef636df30da3e96a18389a00',
   ],
 ]);
+
+/** Of the model that comes with the package. */
+export const RELEASED_DECODER_HASH = [...DECODER_HASHES.values()].at(-1)!;

@@ -20,6 +20,17 @@ function cacheOf(maxBytes: number, bytes = 10) {
   return { cache, closed };
 }
 const make = (name: string) => async (): Promise<Thing> => ({ name, open: true });
+/** A load that ends when `finish` gives its value. */
+function slowLoad() {
+  let resolve = (_: Thing) => {};
+  return {
+    load: () =>
+      new Promise<Thing>((settle) => {
+        resolve = settle;
+      }),
+    finish: (thing: Thing) => resolve(thing),
+  };
+}
 
 describe('a cache of leases', () => {
   it('loads once for callers at the same time and again for none', async () => {
@@ -87,8 +98,8 @@ describe('a cache of leases', () => {
 
   it('closes what arrives after it was closed itself, once nobody uses it', async () => {
     const { cache, closed } = cacheOf(100);
-    let finish = (_: Thing) => {};
-    const leasing = cache.lease('a', () => new Promise<Thing>((resolve) => (finish = resolve)));
+    const { load, finish } = slowLoad();
+    const leasing = cache.lease('a', load);
     cache.close();
     finish({ name: 'late', open: true });
     const lease = await leasing;
@@ -142,12 +153,8 @@ describe('a cache of leases', () => {
   it('closes a value that arrives after everybody left', async () => {
     const { cache, closed } = cacheOf(5);
     const controller = new AbortController();
-    let finish = (_: Thing) => {};
-    const lease = cache.lease(
-      'a',
-      () => new Promise<Thing>((resolve) => (finish = resolve)),
-      controller.signal,
-    );
+    const { load, finish } = slowLoad();
+    const lease = cache.lease('a', load, controller.signal);
     controller.abort(new Error('gone'));
     await expect(lease).rejects.toThrow('gone');
     finish({ name: 'late', open: true });
@@ -168,13 +175,9 @@ describe('a cache of leases', () => {
 
   it('loads anew for who comes after everybody has given up, though that load is slow to stop, and keeps one value', async () => {
     const { cache, closed } = cacheOf(100);
-    let finish = (_: Thing) => {};
+    const { load, finish } = slowLoad();
     const controller = new AbortController();
-    const gone = cache.lease(
-      'a',
-      () => new Promise<Thing>((resolve) => (finish = resolve)),
-      controller.signal,
-    );
+    const gone = cache.lease('a', load, controller.signal);
     controller.abort(new Error('gone'));
     await expect(gone).rejects.toThrow('gone');
     (await cache.lease('a', make('fresh'))).release();

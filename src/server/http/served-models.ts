@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, type Response } from 'express';
-import { DECODER_HASHES } from '../../model/decoder-hashes.ts';
+import { RELEASED_DECODER_HASH } from '../../model/decoder-hashes.ts';
 import { readModelFile } from '../../model/model-file.ts';
 import { type ListedModel, listedModel, MODEL_LIST, modelListText } from '../../model/model-list.ts';
 import { RELEASED_MODEL } from '../../model/released-model.ts';
@@ -14,7 +14,7 @@ import { inTurn } from './answer-turn.ts';
 /** Weights for browsers that decode by themselves: what they need of them, packed, and the files, by ranges. */
 const FOLDER = '/model';
 const RELEASED = fileURLToPath(RELEASED_MODEL);
-const RELEASED_PART = { decoderHash: [...DECODER_HASHES.values()].at(-1)!, file: basename(RELEASED) };
+const RELEASED_PART = { decoderHash: RELEASED_DECODER_HASH, file: basename(RELEASED) };
 
 /** The models that settings name, and the address of each one's weights. */
 export class ServedModels {
