@@ -119,7 +119,7 @@ async function startServer(
       'serve',
       folder,
       ...settings,
-      ...['--feature-cache-mb', '1024', '--max-wait-ms', '60000'],
+      ...['--feature-cache-mb', '1024', '--max-wait-ms', '60000', '--max-turn-ms', '60000'],
       ...(threads === undefined ? [] : ['--threads', String(threads)]),
       ...(model === undefined ? [] : ['--model', model]),
     ],

@@ -82,7 +82,7 @@ export interface ConfigInput {
   readonly regionQueue?: number | undefined;
   /** Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait three times as long. Default 10000. */
   readonly maxWaitMs?: number | undefined;
-  /** Longest turn of a busy event loop; while turns are longer and follow each other without pause, a part of all requests gets 503 before anything is done for them. Default 20. */
+  /** Longest turn of a busy event loop; while turns are longer and follow each other without pause, a part of all requests gets 503 before anything is done for them. Default 100. */
   readonly maxTurnMs?: number | undefined;
   /** Longest work for one request; beyond it, 503. Default 30000. */
   readonly timeoutMs?: number | undefined;

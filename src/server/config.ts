@@ -233,7 +233,7 @@ export const configSchema = z.strictObject({
       'Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait three times as long.',
     ),
   maxTurnMs: whole(1, 60_000)
-    .default(20)
+    .default(100)
     .describe(
       'Longest turn of a busy event loop; while turns are longer and follow each other without pause, a part of all requests gets 503 before anything is done for them.',
     ),

@@ -64,7 +64,7 @@ export class Shedding {
   look({ elapsedMs, utilization, processorMs, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
     const used = Math.min(utilization, processorMs / elapsedMs);
     const saturated = utilization > SATURATED && used >= RUNNING;
-    const queueing = turns > 1 && newcomers >= QUEUEING * turns && elapsedMs / turns > this.#maxTurnMs / 4;
+    const queueing = turns > 1 && newcomers >= QUEUEING * turns && elapsedMs / turns > this.#maxTurnMs / 20;
     const late = saturated && (longestTurnMs > this.#maxTurnMs || queueing);
     this.#late = late ? this.#late + 1 : 0;
     if (this.#part === 1) {
