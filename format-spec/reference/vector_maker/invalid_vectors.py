@@ -63,7 +63,7 @@ class _File:
 
 def invalid_vectors(models):
     file = _File(models[MODEL])
-    faults = [*_prefix(file), *_header(file), *_sections_of_header(file), *_messagepack(file), *_index(file), *_chunks(file), *_ends(file), *_colors(file)]
+    faults = [*_prefix(file), *_header(file), *_sections_of_header(file), *_messagepack(file), *_index(file), *_chunks(file), *_ends(file), *_colors(file), *_types(file)]
     return [replace(fault, name=f"{i:02}-{fault.name}") for i, fault in enumerate(faults, 1)]
 
 
@@ -252,6 +252,56 @@ def _ends(file):
 def _colors(file):
     data = file.with_header(colorSpace=1)
     yield Fault("color-space-integer", "A color space that is no string", "1.3", data, "header", (16, 20 + struct.unpack_from("<I", data, 12)[0]))
+
+
+def _types(file):
+    """Types and encodings that a lenient MessagePack library lets pass."""
+    icc, text = file.header["sections"]
+
+    def fault(name, about, data):
+        return Fault(name, about, "1.3", data, "header", (16, 20 + struct.unpack_from("<I", data, 12)[0]))
+
+    def field(name, about, **changes):
+        return fault(name, about, file.with_header(**changes))
+
+    def later(name, about, raw):
+        return field(name, about, later=Raw(raw))
+
+    for key in ("height", "channels", "depth", "quality", "chunkSize", "levels", "overviewFactor"):
+        as_float = Raw(b"\xca" + struct.pack(">f", file.header[key]))
+        yield field(f"{key}-float".lower(), f"{key} is a float of 32 bits", **{key: as_float})
+    yield field("section-length-float", "The length of a section is a float", sections=[icc, [text[0], float(text[1]), text[2]]])
+    yield field("section-crc-float", "The CRC of a section is a float", sections=[icc, [*text[:2], float(text[2])]])
+    yield field("width-bool", "A width of true: a bool is no integer", width=True)
+    yield field("channels-bool", "channels is true", channels=True)
+    yield field("section-length-bool", "The length of an empty section is false", sections=[icc, text, ["later", False, 0]])
+    yield field("sections-nil", "sections is nil", sections=Raw(b"\xc0"))
+    yield field("section-map", "A section that is a map", sections=[icc, {"type": "text", "length": text[1], "crc": text[2]}])
+    yield field("color-space-nil", "A color space of nil: a key that may be left out has no nil", colorSpace=Raw(b"\xc0"))
+    yield field("encoder-not-utf8", "An encoder's name that is not UTF-8", encoder=Raw(b"\xa2\xc3\x28"))
+    pairs = bytearray(pack(file.header))
+    yield fault("key-twice-encodings", "width twice, in two encodings of a str", file.with_header_bytes(_one_more(pairs) + b"\xd9\x05width\x28"))
+    yield fault("pair-missing", "A map that says it has a pair more", file.with_header_bytes(bytes(_one_more(pairs))))
+    yield fault("value-missing", "A map that ends with a key", file.with_header_bytes(_one_more(pairs) + pack("later")))
+    yield fault("key-binary", "A key that is bin", file.with_header_bytes(_one_more(pairs) + pack(b"later") + b"\xc0"))
+    yield fault("key-nil", "A key that is nil", file.with_header_bytes(_one_more(pairs) + b"\xc0\xc0"))
+    yield fault("second-map", "A second map behind the header's", file.with_header_bytes(bytes(pairs) + b"\x80"))
+    yield later("map-of-2-32", "A map that says it has 2^32 - 1 pairs", b"\xdf\xff\xff\xff\xff")
+    yield later("binary-of-4-gib", "A bin that says it has 4 GiB", b"\xc6\xff\xff\xff\xff")
+    yield later("float-cut", "The header ends within a float", b"\xcb\x3f\xf0")
+    yield later("maps-9-deep", "Maps nested 9 deep, the outermost included", b"\x81\xa0" * 7 + b"\x80")
+    yield later("text-overlong", "A string with an overlong encoding, which is not UTF-8", b"\xa2\xc0\xaf")
+    yield later("text-beyond-unicode", "A string with a code point beyond U+10FFFF", b"\xa4\xf4\x90\x80\x80")
+    yield later("text-cut", "A string that ends within a character", b"\xa2\xe2\x82")
+    yield later("extension-of-0", "An extension type of no bytes", b"\xc7\x00\x00")
+    yield later("extension-of-16", "An extension type of 16 bytes", b"\xd8\x01" + bytes(16))
+    yield later("timestamp", "A timestamp, which is an extension type", b"\xd6\xff\x00\x00\x00\x00")
+    yield later("extension-deep", "An extension type in an array of an unknown key", b"\x91\xd4\x01\x00")
+
+
+def _one_more(header):
+    """The bytes of a header whose map says that it has a pair more."""
+    return bytes([header[0] + 1]) + header[1:]
 
 
 def unsupported_vectors(models):

@@ -8,12 +8,12 @@ import struct
 import numpy as np
 from small_models import MODELS
 
-SMALL, EDGE = MODELS
+SMALL, EDGE = "small.safetensors", "edge.safetensors"
 
 
 def model_faults():
     """(name, about, clause, model's file, bytes) of each."""
-    faults = [*_files(), *_listings(), *_graphs(), *_layers(), *_bounds(), *_tables()]
+    faults = [*_files(), *_grammar(), *_listings(), *_graphs(), *_layers(), *_chains(), *_bounds(), *_tables()]
     return [(f"model-{name}", *rest) for name, *rest in faults]
 
 
@@ -54,18 +54,85 @@ def _files():
     yield metadata("name-too-long", "A name of 65 characters", name="x" * 65)
     yield metadata("hash", "A hash that is not the file's", hash="0" * 64)
     yield metadata("hash-in-capitals", "A hash in capital letters", hash=json.loads(good[8 : 8 + n])["__metadata__"]["hash"].upper())
+    yield metadata("name-empty", "A name of no characters", name="")
+    yield metadata("name-newline", "A name with a newline at its end", name="small\n")
+    yield metadata("version-number", "A version that is a number", version=1)
+    yield metadata("metadata-number", "An unknown key of __metadata__ that holds a number", note=1)
+    yield metadata("metadata-null", "An unknown key of __metadata__ that holds null", note=None)
     yield metadata("unpaired-surrogate", "Half of a surrogate pair in a key that nobody knows", note="\ud83d")
-    listing = json.loads(good[8 : 8 + n])
-    del listing["__metadata__"]["name"]
-    yield "no-name", "The name is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
-    listing = json.loads(good[8 : 8 + n])
-    del listing["__metadata__"]["version"]
-    yield "no-version", "The version is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
+    for key in ("name", "version", "format", "hash", "graph"):
+        listing = json.loads(good[8 : 8 + n])
+        del listing["__metadata__"][key]
+        yield f"no-{key}", f"The {key} is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
+    listing["__metadata__"] = ["liif-model"]
+    yield "metadata-array", "__metadata__ is an array", "3.2", SMALL, with_text(json.dumps(listing).encode())
     del listing["__metadata__"]
     yield "no-metadata", "__metadata__ is missing", "3.2", SMALL, with_text(json.dumps(listing).encode())
     changed = parts.copy()
     changed.graph = "{"
     yield "graph-not-json", "The graph is not JSON", "3.2", SMALL, changed.write()
+
+
+def _grammar():
+    """What a lenient parser of JSON lets pass, in the list of tensors and in the graph."""
+    parts = MODELS[SMALL]()
+    good = parts.write()
+    n = struct.unpack_from("<Q", good)[0]
+    text, body = good[8 : 8 + n].rstrip(), good[8 + n :]
+
+    def changed(name, about, text):
+        return name, about, "3.2", SMALL, struct.pack("<Q", len(text)) + text + body
+
+    def noted(name, about, value):
+        """An unknown key of a tensor; its value is not JSON."""
+        return changed(name, about, text.replace(b'"dtype"', b'"note":' + value + b',"dtype"', 1))
+
+    def sized(name, about, size):
+        """The one size of the shape of head.bias, written otherwise."""
+        return changed(name, about, text.replace(b'"shape":[3]', b'"shape":[' + size + b"]", 1))
+
+    yield changed("json-empty", "JSON of no bytes", b"")
+    yield changed("json-comma-at-end", "A comma after the last pair", text[:-1] + b",}")
+    yield changed("json-comment", "A comment before the JSON", b"/**/" + text)
+    yield changed("json-single-quotes", "A key in single quotes", text.replace(b'"dtype"', b"'dtype'", 1))
+    yield changed("json-bare-key", "A key without quotes", text.replace(b'"dtype"', b"dtype", 1))
+    yield changed("json-twice", "A second value after the JSON", text + b"{}")
+    yield changed("json-nul-at-end", "Zeros fill up the JSON, not spaces", text + b"\0" * 8)
+    yield sized("number-leading-zero", "A number that begins with 0", b"03")
+    yield sized("number-plus", "A number with a plus", b"+3")
+    yield sized("number-point-at-end", "A number that ends with a point", b"3.")
+    yield sized("number-point-first", "A number that begins with a point", b".3e1")
+    yield sized("number-no-exponent", "A number whose exponent has no digits", b"3e")
+    yield sized("number-hexadecimal", "A hexadecimal number", b"0x3")
+    yield sized("number-spaced", "A number with a space after its sign", b"- 0,3")
+    yield noted("json-nan", "NaN as the value of an unknown key", b"NaN")
+    yield noted("json-infinity", "-Infinity as the value of an unknown key", b"-Infinity")
+    yield noted("json-true-capital", "True, not true", b"True")
+    yield noted("json-nothing", "A key without a value", b"")
+    yield noted("string-tab", "A tab in a string that is not an escape", b'"\t"')
+    yield noted("string-newline", "A newline in a string that is not an escape", b'"\n"')
+    yield noted("string-escape-x", "An escape that JSON does not have", b'"\\x41"')
+    yield noted("string-escape-quote", "An escaped single quote", b'"\\\'"')
+    yield noted("string-escape-short", "An escape of two hexadecimal digits", b'"\\u41"')
+    yield noted("string-overlong", "A string with an overlong encoding, which is not UTF-8", b'"\xc0\xaf"')
+    yield noted("string-surrogate", "A string with a surrogate in UTF-8", b'"\xed\xa0\x80"')
+
+    graph = json.dumps(parts.graph, separators=(",", ":"))
+
+    def graphed(name, about, text):
+        other = parts.copy()
+        other.graph = text
+        return f"graph-{name}", about, "3.2", SMALL, other.write()
+
+    yield graphed("array", "The graph is an array", "[" + graph + "]")
+    yield graphed("null", "The graph is null", "null")
+    yield graphed("empty", "The graph has no bytes", "")
+    yield graphed("after-bom", "A byte order mark before the graph", "\ufeff" + graph)
+    yield graphed("comma-at-end", "A comma after the graph's last pair", graph[:-1] + ",}")
+    yield graphed("comment", "A comment in the graph", graph[:-1] + "/**/}")
+    yield graphed("nan", "NaN as the value of a key of the graph that is unknown", graph[:-1] + ',"note":NaN}')
+    yield graphed("twice", "A second value after the graph", graph + "{}")
+    yield graphed("last-key-counts", "A key of the graph twice: the last one is wrong", graph[:-1] + ',"qualities":99}')
 
 
 def _listings():
@@ -89,10 +156,41 @@ def _listings():
     yield entry("tensor-5-dimensions", "Five dimensions", "head.bias", "shape", lambda _: [1, 1, 1, 1, 3])
     yield entry("tensor-offset", "A tensor that begins two bytes late", "head.bias", "data_offsets", lambda at: [at[0] + 2, at[1] + 2])
 
+    yield entry("tensor-type-small", "A type in small letters", "head.bias", "dtype", lambda _: "i32")
+    yield entry("tensor-type-null", "A type that is no string", "head.bias", "dtype", lambda _: None)
+    yield entry("tensor-shape-number", "A shape that is a number", "head.bias", "shape", lambda _: 3)
+    yield entry("tensor-shape-text", "A size that is a string", "head.bias", "shape", lambda _: ["3"])
+    yield entry("tensor-shape-bool", "A size that is true", "head.bias", "shape", lambda _: [3, True])
+    yield entry("tensor-shape-of-1", "A second dimension of 1", "head.bias", "shape", lambda _: [3, 1])
+    yield entry("tensor-no-dimensions", "No dimensions", "head.bias", "shape", lambda _: [])
+    yield entry("tensor-offsets-of-3", "Three offsets", "head.bias", "data_offsets", lambda at: [*at, at[1]])
+    yield entry("tensor-offset-text", "An offset that is a string", "head.bias", "data_offsets", lambda at: [at[0], str(at[1])])
+
+    def no_entry(entries):
+        entries["head.bias"] = None
+
+    yield listing("tensor-null", "A tensor that is null", no_entry)
+    for key in ("dtype", "shape", "data_offsets"):
+        yield listing(f"tensor-no-{key.replace('_', '-')}", f"A tensor without {key}", lambda entries, key=key: entries["head.bias"].pop(key))
+
+    def swapped(entries):
+        first, second = entries["head.cellColumn"], entries["head.cellRow"]
+        first["data_offsets"], second["data_offsets"] = second["data_offsets"], first["data_offsets"]
+
+    yield listing("tensor-order", "Two tensors that do not lie in the order of their names", swapped)
     def renamed(entries):
         entries["a b"] = entries.pop("a0.bias")
 
     yield listing("tensor-name", "A name with a space", renamed)
+    names = (
+        ("tensor-name-spaced", "A name with a space, which the graph uses", "a b"), ("tensor-name-long", "A name of 129 characters", "a" * 129),
+        ("tensor-name-not-ascii", "A name with a letter that is not ASCII", "a\u00e4"), ("tensor-name-newline", "A name with a newline at its end", "a\n"),
+    )  # fmt: skip
+    for name, about, tensor in names:
+        other = parts.copy()
+        other.tensors[tensor] = other.tensors.pop("a0.bias")
+        other.graph["analysis"][1]["bias"] = tensor
+        yield name, about, "3.2", SMALL, other.write()
     changed = parts.copy()
     changed.tensors["unused"] = np.zeros(2, "<i2")
     yield "tensor-unused", "A tensor that the graph does not name", "3.2", SMALL, changed.write()
@@ -149,6 +247,16 @@ def _graphs():
     yield _set("output-shift-31", "outputShift 31", ["head", "outputShift"], 31)
     yield _set("limit-0", "A limit of 0", ["latent", "limit"], 0)
     yield _set("limit-32768", "A limit of 32768", ["head", "limit"], 32768)
+
+    for value, kind in ((True, "bool"), ("16", "text"), ([16], "array")):
+        yield _set(f"latent-stride-{kind}", f"latentStride is {json.dumps(value)}", ["latentStride"], value)
+    for key in ("prior", "analysis", "hyperAnalysis", "tables", "latent", "hyper"):
+        yield _set(f"no-{key}".lower(), f"No {key}", [key], None)
+    yield _set("synthesis-object", "A list of layers that is an object", ["synthesis"], {"op": "row"})
+    yield _set("step-array", "A step of the prior that is an array", ["prior", 1], [])
+    yield _set("no-trunk", "A step of the prior without a trunk", ["prior", 1, "trunk"], None)
+    yield _set("no-mean", "A step of the prior without a mean", ["prior", 1, "mean"], None)
+    yield _set("tensor-number", "A number where the name of a tensor belongs", ["head", "rowWeight"], 0)
 
     def three_steps(graph, tensors):
         for name in [name for name in tensors if name.startswith("p3.")]:
@@ -238,6 +346,137 @@ def _layers():
         tensors["c2.weight"] = np.repeat(tensors["c2.weight"], 4, axis=3)
 
     yield _change(SMALL, "resolution", "hyperSynthesis that doubles the resolution only", "3.2", no_last_shuffle)
+
+
+# ---------------------------------------------------------------- 3.3 Layers that do not fit each other
+
+
+def _chains():
+    """Weights and `inputs` agree in each: what is wrong is the layer before."""
+
+    def chain(name, about, change, clause="3.3"):
+        return _change(SMALL, name, about, clause, change)
+
+    def narrow(place, channels, *, rows=False):
+        """Takes a conv down to so many inputs, or with `rows` outputs, its weights with it."""
+
+        def change(graph, tensors):
+            conv = graph
+            for step in place:
+                conv = conv[step]
+            conv["outputs" if rows else "inputs"] = channels
+            tensors[conv["weight"]] = tensors[conv["weight"]].take(range(channels), 0 if rows else 3)
+            if rows:
+                tensors[conv["bias"]] = tensors[conv["bias"]].take(range(channels), -1)
+
+        return change
+
+    yield chain("inputs-after-conv", "A conv for fewer channels than the conv before it makes", narrow(["hyperSynthesis", 3], 6))
+    yield chain("inputs-after-residual", "A conv for fewer channels than the residual before it makes", narrow(["synthesis", 2], 30))
+    yield chain("inputs-after-shuffle", "A conv for fewer channels than the shuffle before it makes", narrow(["hyperSynthesis", 2], 6))
+    yield chain("inputs-after-unshuffle", "A conv for fewer channels than the unshuffle before it makes", narrow(["analysis", 1], 46))
+    yield chain("inputs-of-hyper-latents", "hyperSynthesis for fewer channels than z has", narrow(["hyperSynthesis", 0], 6))
+    yield chain("inputs-of-trunk", "The second trunk reads h alone", narrow(["prior", 1, "trunk", 0], 8))
+    yield chain("inputs-of-mean", "A mean for fewer channels than its trunk makes", narrow(["prior", 1, "mean"], 6))
+    yield chain("inputs-of-residual", "A residual for fewer channels than it gets", narrow(["synthesis", 1, "first"], 30))
+    yield chain("inputs-of-second", "A second conv for fewer channels than the first makes", narrow(["synthesis", 1, "second"], 6))
+    yield chain("outputs-of-second", "A residual whose second conv makes fewer channels than the first reads", narrow(["synthesis", 1, "second"], 24, rows=True))
+    yield chain("outputs-of-analysis", "analysis that does not end with Cy channels", narrow(["analysis", -1], 24, rows=True), "3.2")
+    yield chain("outputs-of-deviation", "A deviation of fewer than Cy channels", narrow(["prior", 2, "deviation"], 24, rows=True))
+
+    def wide_synthesis(graph, tensors):
+        conv = graph["synthesis"][-1]
+        conv["outputs"] = 16
+        for key, axis in (("weight", 0), ("bias", -1)):
+            tensors[conv[key]] = np.concatenate([tensors[conv[key]]] * 2, axis)
+
+    yield chain("outputs-of-synthesis", "synthesis that ends with more channels than the head reads", wide_synthesis, "3.2")
+
+    def wide_hyper(graph, tensors):
+        conv = graph["hyperAnalysis"][-1]
+        conv["outputs"] = 16
+        for key in ("weight", "bias"):
+            tensors[conv[key]] = np.concatenate([tensors[conv[key]]] * 2)
+
+    yield chain("outputs-of-hyper-analysis", "hyperAnalysis that does not end with Cz channels", wide_hyper, "3.2")
+
+    def narrow_row(graph, tensors):
+        tensors["s0"] = tensors["s0"][:, :24]
+
+    yield chain("row-of-24", "A row for fewer channels than it gets", narrow_row)
+
+    def narrow_shuffle(graph, tensors):
+        narrow(["synthesis", 5], 64, rows=True)(graph, tensors)
+        narrow(["synthesis", 7], 4)(graph, tensors)
+
+    yield chain("shuffle-to-4", "A shuffle that makes 4 channels, no multiple of 8", narrow_shuffle)
+
+    def odd_inputs(graph, tensors):
+        tensors["extra.weight"], tensors["extra.bias"] = np.ones((8, 1, 1, 3), "<i2"), np.zeros(8, "<i4")
+        extra = {"op": "conv", "kernel": 1, "inputs": 3, "outputs": 8, "weight": "extra.weight", "bias": "extra.bias", "shift": 2, "limit": 8192, "leaky": False}
+        graph["analysis"].insert(0, extra)
+        graph["analysis"][2]["inputs"] = 128
+        tensors["a0.weight"] = np.ones((8, 1, 1, 128), "<i2")
+
+    yield chain("inputs-3", "A conv of the picture's 3 channels: an odd number", odd_inputs)
+
+    def bare_unshuffle(graph, tensors):
+        """hyperAnalysis that ends with an unshuffle of 2 channels to Cz = 8."""
+        narrow(["hyperAnalysis", 1], 2, rows=True)(graph, tensors)
+        graph["hyperAnalysis"].pop()
+        del tensors["b1.weight"], tensors["b1.bias"]
+
+    yield chain("unshuffle-last", "A list that ends with an unshuffle", bare_unshuffle)
+
+    def without(name, about, path, *tensors_of):
+        def change(graph, tensors):
+            *way, last = path
+            place = graph
+            for step in way:
+                place = place[step]
+            removed = place.pop(last)
+            for key in tensors_of:
+                del tensors[removed[key]]
+
+        return chain(name, about, change)
+
+    yield without("residual-no-first", "A residual without first", ["synthesis", 1, "first"], "weight", "bias")
+    yield without("residual-no-second", "A residual without second", ["synthesis", 1, "second"], "weight", "bias")
+    yield without("residual-no-limit", "A residual without a limit", ["synthesis", 1, "limit"])
+    yield without("row-no-limit", "A row without a limit", ["synthesis", 0, "limit"])
+    yield without("conv-no-limit", "A conv without a limit", ["synthesis", 2, "limit"])
+    yield without("conv-no-leaky", "A conv that does not say whether it is leaky", ["synthesis", 2, "leaky"])
+    yield without("conv-no-shift", "A conv without a shift", ["synthesis", 2, "shift"])
+    yield without("shuffle-no-factor", "A shuffle without a factor", ["synthesis", 3, "factor"])
+    yield without("layer-no-op", "A layer without an op", ["synthesis", 2, "op"])
+
+    def first_null(graph, tensors):
+        for key in ("weight", "bias"):
+            del tensors[graph["synthesis"][1]["first"][key]]
+        graph["synthesis"][1]["first"] = None
+
+    yield chain("residual-first-null", "A residual whose first is null", first_null)
+
+    def kernel_of(name, about, place, kernel):
+        def change(graph, tensors):
+            conv = graph
+            for step in place:
+                conv = conv[step]
+            conv["kernel"] = kernel
+            weight = tensors[conv["weight"]]
+            tensors[conv["weight"]] = np.ascontiguousarray(np.broadcast_to(weight[:, :1, :1], (weight.shape[0], kernel, kernel, weight.shape[3])) // 9)
+
+        return chain(name, about, change)
+
+    yield kernel_of("residual-first-1x1", "A residual whose first conv is 1x1", ["synthesis", 1, "first"], 1)
+    yield kernel_of("residual-second-1x1", "A residual whose second conv is 1x1", ["synthesis", 1, "second"], 1)
+    yield kernel_of("mean-3x3", "A mean that is 3x3", ["prior", 0, "mean"], 3)
+    yield kernel_of("shuffle-after-3x3", "A shuffle that follows a 3x3 conv", ["hyperSynthesis", 3], 3)
+    yield kernel_of("unshuffle-before-3x3", "An unshuffle that a 3x3 conv follows", ["hyperAnalysis", 3], 3)
+    yield kernel_of("kernel-5", "A kernel of 5", ["synthesis", 7], 5)
+    yield _set("kernel-bool", "A kernel of true", ["synthesis", 2, "kernel"], True, "3.3")
+    yield _set("residual-as-conv", "A residual in the place of a residual's first conv", ["synthesis", 1, "first", "op"], "residual", "3.3")
+    yield chain("layer-null", "A layer that is null", lambda graph, _: graph["synthesis"].insert(2, None))
 
 
 # ---------------------------------------------------------------- 3.8 Bounds, 3.9 Tables

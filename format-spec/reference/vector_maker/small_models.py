@@ -1,12 +1,14 @@
 """Model files of the vectors: random networks, as small as chapter 3 allows, that have every kind of layer.
 
-`small` has tables like those of a real model; `edge` has whatever is largest or most extreme among what 3.8 and 3.9 allow.
+`small` has tables like those of a real model. `edge` has the largest and most extreme values that 3.8 and 3.9 allow. `unusual` is the network
+of `small`, written with every liberty that JSON and 3.2 leave to a writer.
 """
 
 import copy
 import functools
 import hashlib
 import json
+import math
 import random
 import struct
 
@@ -39,12 +41,60 @@ class Parts:
         body = body if data is None else data(body)
         if listing:
             listing(entries)
-        graph = json.dumps(self.graph, separators=(",", ":")) if type(self.graph) is not str else self.graph
+        graph = self.json(self.graph) if type(self.graph) is not str else self.graph
         digest = hashlib.sha256(graph.encode() + body).hexdigest()
         metadata = {"graph": graph, "hash": digest, **self.metadata}
-        text = json.dumps({"__metadata__": metadata, **entries}, separators=(",", ":"))
-        text += " " * (-len(text) % 8)
-        return struct.pack("<Q", len(text)) + text.encode() + body
+        text = self.json({"__metadata__": metadata, **entries}).encode()
+        text += b" " * (-len(text) % 8)
+        return struct.pack("<Q", len(text)) + text + body
+
+    def json(self, value):
+        """The JSON text of the graph and of the list of tensors."""
+        return json.dumps(value, separators=(",", ":"))
+
+
+class _UnusualParts(Parts):
+    """Parts whose JSON has whitespace everywhere, keys twice, escapes, numbers in every notation, and unknown keys."""
+
+    def write(self, listing=None, data=None):
+        def with_notes(entries):
+            for entry in entries.values():
+                entry["note"] = [math.inf, -0.5]
+            if listing:
+                listing(entries)
+
+        return super().write(with_notes, data)
+
+    def json(self, value):
+        return _UnusualJson().text(value)
+
+
+class _UnusualJson:
+    """Takes the next notation for every value."""
+
+    def __init__(self):
+        self.turn = 0
+
+    def text(self, value):
+        self.turn += 1
+        turn = self.turn
+        space = ("", " ", "\t", "\n", "\r\n  ")[turn % 5]
+        if type(value) is dict:
+            pairs = [*reversed(value.items())]
+            # "Of a key that occurs twice the last one counts."
+            twice = [(key, None) for key in list(value)[:1]]
+            inner = [f"{space}{self.text(key)}{space}:{space}{self.text(item)}" for key, item in twice + pairs]
+            return "{" + ",".join(inner) + space + "}"
+        if type(value) is list:
+            return "[" + ",".join(f"{space}{self.text(item)}{space}" for item in value) + "]"
+        if type(value) is int:
+            return ("-0", "0.0", "0e5", "0")[turn % 4] if value == 0 else (f"{value}.0", f"{value}e0", f"{value}00E-2", f"{value}")[turn % 4]
+        if type(value) is float:
+            return "1e400" if math.isinf(value) else str(value)
+        if type(value) is str and len(value) < 64 and turn % 2:
+            units = struct.unpack(f">{len(value.encode('utf-16-be')) // 2}H", value.encode("utf-16-be"))
+            return '"' + "".join(f"\\u{unit:04{'xX'[i % 2]}}" for i, unit in enumerate(units)) + '"'
+        return json.dumps(value, ensure_ascii=False).replace("/", "\\/")
 
 
 class _Maker:
@@ -260,10 +310,32 @@ def edge_model():
     return maker.parts
 
 
+def unusual_model():
+    parts = _UnusualParts("")
+    parts.graph, parts.tensors = (copy.deepcopy(part) for part in (small_model().graph, small_model().tensors))
+    parts.metadata["name"] = ("unusual." + "0123456789-" * 6)[:64]
+    parts.metadata["note"] = "\0/\U0001f600"
+    # Names that sort otherwise by letters than by bytes, that need escapes, and that mean something to a language.
+    names = {"a0.bias": "~", "a0.weight": "!", "a1.bias": "Z", "b0.bias": '"', "b0.weight": "\\", "b1.bias": "__proto__", "b1.weight": "x" * 128}
+    for old, new in names.items():
+        parts.tensors[new] = parts.tensors.pop(old)
+    for layer in parts.graph["analysis"] + parts.graph["hyperAnalysis"]:
+        for key in ("weight", "bias"):
+            if layer.get(key) in names:
+                layer[key] = names[layer[key]]
+    deep = []
+    for _ in range(98):  # with the graph itself, 100 deep
+        deep = [deep]
+    parts.graph.update({"later": deep, "__proto__": {"qualities": 99}, "Qualities": 99})
+    return parts
+
+
 @functools.cache
 def _made(make):
     return make()
 
 
 # Each call gives parts of its own.
-MODELS = {"small.safetensors": lambda: _made(small_model).copy(), "edge.safetensors": lambda: _made(edge_model).copy()}
+MODELS = {
+    f"{make.__name__.removesuffix('_model')}.safetensors": lambda make=make: _made(make).copy() for make in (small_model, edge_model, unusual_model)
+}

@@ -1,5 +1,6 @@
 """The files that every decoder must decode. Each is as small as what it tests allows."""
 
+import math
 import random
 from fractions import Fraction
 
@@ -54,6 +55,7 @@ def valid_vectors(models):
     _containers(catalogue)
     _symbols(catalogue)
     _far(catalogue)
+    _liberties(catalogue)
     return catalogue.vectors
 
 
@@ -239,4 +241,30 @@ def _far(catalogue):
             query((0, -7 - third, w, 12), (9, 24)), query((0, h - 5, w, 12 + third), (3, 30), 16),
         ],
         seed=25,
+    )  # fmt: skip
+
+
+def _liberties(catalogue):
+    third = Fraction(1, 3)
+    catalogue.add_sized(
+        "cell-saturation", "Cell terms beyond 16 bits, between sites: each sat16 of 4.4 that can show", "4.4", 40, 24,
+        [query((third, 1 - third, 30, 20), (30, 20)), query((third, 1 - third, 30, 20), (30, 20), 16)], "edge.safetensors", seed=26,
+    )  # fmt: skip
+
+    parts = write_parts(catalogue.models["small.safetensors"], 20, 12, seed=27)
+    bom = "\ufeff"
+    parts.header["encoder"] = bom + "\U0001f600\0" + "x" * 56
+    # Each of these is another key than any of 1.3, and none equals another.
+    parts.header.update({bom + "width": 0, "Width": 0, "width\0": 0, "\u00e9": 0, "e\u0301": 1, "constructor": -1, "floats": [math.nan, math.inf, -0.0]})
+    numbers = [(1 << 64) - 1, -(1 << 63), Raw(b"\xca\x7f\xc0\0\0"), Raw(b"\xd3" + b"\xff" * 8), Raw(b"\xc6\0\0\0\0"), Raw(b"\xdf\0\0\0\0")]
+    six = {}
+    for _ in range(5):
+        six = {"": six}
+    parts.header.update({"numbers": numbers, "deep": {"": six}, "utf-8": "\x7f\x80\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"})
+    parts.sections = [("icc", b"\0"), (bom + "icc", b"\1"), ("ICC", b"")]
+    catalogue.add("header-liberties", "Values of unknown keys that are easily refused, and names that are easily taken for one", "1.3", [whole(20, 12)], parts)
+
+    catalogue.add_sized(
+        "unusual-model", "A model file with every liberty that JSON and 3.2 leave to a writer", "3.2", 20, 12, [whole(20, 12)], "unusual.safetensors",
+        seed=27,
     )  # fmt: skip
