@@ -12,7 +12,7 @@ from errors import UnsupportedError, check
 
 
 def _crc_table():
-    # "CRC is CRC-32C (Castagnoli, reflected polynomial 0x82F63B78 ..."
+    # "CRC-32C [CRC]: reflected polynomial 0x82F63B78 ..."
     table = []
     for value in range(256):
         for _ in range(8):
@@ -68,16 +68,16 @@ class File:
 
 
 def open_file(data):
-    """1.5: "On opening: magic, version, flags, header CRC and all of 1.3, then the index' CRC and all of 1.4 [...], and [...] that the
-    file ends with the last section."
+    """1.5: "magic; version; flags; N; CRC of the header; all of 1.3; the number of chunks; CRC of the index; all of 1.4, but for the limit of 2.1;
+    the end of the file"
     """
     check(data[:8] == MAGIC[: len(data)], "1.2", "prefix", 0, "not a liif file: wrong magic")
     check(len(data) >= 16, "1.2", "prefix", 0, "the file ends within its first 16 bytes")
     version, flags, n = struct.unpack_from("<HHI", data, 8)
-    # "A decoder refuses any other as unsupported"
+    # "A decoder MUST refuse any other version as unsupported"
     if version != VERSION:
         raise UnsupportedError(f"version {version} of the format (specification 1.2)")
-    # "A decoder refuses a file with any bit set as unsupported"
+    # "A decoder MUST refuse a file with any flag set as unsupported"
     if flags != 0:
         raise UnsupportedError(f"flags {flags:#06x} (specification 1.2)")
     check(1 <= n <= 65536, "1.2", "prefix", 12, f"header of {n} bytes")
@@ -101,7 +101,7 @@ def open_file(data):
         check(len(data) >= end + length, "1.2", "section", end, f"the file ends within section {kind}")
         sections[kind] = (end, length, crc)
         end += length
-    # "Bytes after the last section make the file invalid."
+    # "Bytes after that end make the file invalid."
     check(len(data) == end, "1.2", "section", end, "bytes after the last section")
     return File(data, header, chunks, sections)
 
@@ -122,7 +122,7 @@ def check_header(condition, clause, message):
 
 def read_header(data):
     """The checked header as a dict."""
-    # "One MessagePack map, exactly N bytes long."
+    # "The header is one MessagePack [MSGPACK] map of exactly N bytes."
     value, end = read_messagepack(data, 0, 1)
     check_header(type(value) is dict, "1.3", "the header is not a map")
     check_header(end == len(data), "1.3", "bytes after the header's map")
@@ -131,7 +131,7 @@ def read_header(data):
         v = value[key]
         check_header(type(v) is int and low <= v <= high, "1.3", f"{key} must be an integer from {low} to {high}")
 
-    # "All but `colorSpace` are required." "Unknown keys are ignored."
+    # "All keys but `colorSpace` are required." "Unknown keys of the outermost map are ignored."
     for key in (
         "width", "height", "channels", "alpha", "depth", "quality", "model", "encoder", "chunkSize", "levels", "overviewFactor",
         "sections",
@@ -144,7 +144,7 @@ def read_header(data):
     check_header(type(value["alpha"]) is bool, "1.3", "alpha must be a bool")
     integer("depth", 8, 16)
     check_header(value["depth"] in (8, 16), "1.3", "depth must be 8 or 16")
-    # "A string of any other value is unsupported."
+    # "A decoder MUST refuse any other str as unsupported."
     if "colorSpace" in value:
         check_header(type(value["colorSpace"]) is str, "1.3", "colorSpace must be a string")
         if value["colorSpace"] not in ("srgb", "display-p3"):
@@ -167,10 +167,10 @@ def read_header(data):
         check_header(type(kind) is str and 1 <= len(kind.encode()) <= 16, "1.3", "a section's type must have 1 to 16 bytes")
         check_header(type(length) is int and 0 <= length <= 1 << 28, "1.3", f"length of section {kind}")
         check_header(type(crc) is int and 0 <= crc < 1 << 32, "1.3", f"crc of section {kind}")
-        # "a type occurs at most once"
+        # "No two sections have the same type"
         check_header(kind not in kinds, "1.3", f"section {kind} occurs twice")
         kinds.add(kind)
-    # "A header in which a level beyond the first one of 1x1 pixels exists is invalid."
+    # "if `levels` is above 1, level `levels - 2` is larger than 1 x 1"
     if value["levels"] > 1:
         check_header(level_size(value, value["levels"] - 2) != (1, 1), "1.3", "a level beyond the first of 1x1 pixels")
     return value
@@ -189,7 +189,7 @@ def latent_size(header, level):
 
 
 def plane_count(header):
-    # "Plane 0 is color, plane 1 alpha."
+    # "Plane 0 is color. Plane 1 is alpha, and exists if `alpha` is true."
     return 2 if header["alpha"] else 1
 
 
@@ -207,10 +207,10 @@ def chunk_places(header):
         rows, columns = latent_size(header, level)
         grids.append((ceil_div(rows, size), ceil_div(columns, size)))
         total += grids[level][0] * grids[level][1] * plane_count(header)
-    # "More than 2^20 chunks in a file are invalid."
+    # "A header that yields more than 2^20 chunks in all levels and planes is invalid."
     check_header(total <= MAX_CHUNKS, "1.4", f"{total} chunks")
-    # "Chunks are ordered by level, the smallest (highest n) first; within a level by plane; within a plane by chunk row, then chunk
-    # column"
+    # "Chunks are ordered by level, the smallest level (the highest n) first; within a level by plane; within a plane by chunk row; within a
+    # row by chunk column"
     return [
         (level, plane, row, column)
         for level in reversed(range(header["levels"]))
@@ -226,9 +226,9 @@ def read_index(data, start, places, first_offset):
     chunks = []
     for i, place in enumerate(places):
         offset, length, crc = struct.unpack_from("<QII", data, i * ENTRY_BYTES)
-        # "The first chunk begins right after the index' CRC, every other at the end of the one before it; anything else is invalid."
+        # "The first chunk begins right after the CRC of the index. Every other chunk begins at the end of the chunk before it."
         check(offset == expected, "1.4", "index", start + i * ENTRY_BYTES, f"chunk {i} is at {offset}, not at {expected}")
-        # "length: even, 16 to 142,606,352"
+        # "length of the chunk: even, 16 .. 142,606,352"
         fits = length % 2 == 0 and 16 <= length <= 142_606_352
         check(fits, "1.4", "index", start + i * ENTRY_BYTES + 8, f"chunk {i} has {length} bytes")
         chunks.append(Chunk(*place, offset, length, crc))
@@ -237,7 +237,7 @@ def read_index(data, start, places, first_offset):
 
 
 def chunk_bytes(file, chunk):
-    # 1.5: "When it uses a chunk or section: its CRC"
+    # 1.5: "before it uses a chunk"
     data = file.data[chunk.offset : chunk.offset + chunk.length]
     check(crc32c(data) == chunk.crc, "1.5", "chunk", chunk.offset, "CRC of the chunk")
     return data
@@ -326,6 +326,6 @@ def read_messagepack(data, at, depth):
     elif kind in (0xDE, 0xDF):
         value = mapping(number(2 << (kind - 0xDE)))
     else:
-        # "extension types make the header invalid" (0xC1 is not used by MessagePack)
+        # "Extension types make the header invalid" (0xC1 is not used by MessagePack)
         check_header(False, "1.3", f"MessagePack type {kind:#x}")
     return value, at

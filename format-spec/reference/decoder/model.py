@@ -97,8 +97,8 @@ class Model:
 
 
 def load_model(data):
-    """A checked model from the bytes of its file. "A loader checks the hash, every field, every shape, and section 3.8" """
-    check(8 <= len(data) <= 1 << 28, "3.2", f"a model file of {len(data)} bytes")  # "A file has at most 2^28 bytes"
+    """A checked model from the bytes of its file. Raises FormatError, or UnsupportedError for another version."""
+    check(8 <= len(data) <= 1 << 28, "3.2", f"a model file of {len(data)} bytes")  # "It has at most 2^28 bytes"
     (n,) = struct.unpack_from("<Q", data)
     check(n <= 1 << 20 and 8 + n <= len(data), "3.2", f"a model header of {n} bytes")  # "N is at most 2^20"
     listing = _json(data[8 : 8 + n], "the model's header")
@@ -112,18 +112,18 @@ def load_model(data):
     for key in ("format", "version", "name", "graph", "hash"):
         check(key in metadata, "3.2", f"__metadata__.{key} is missing")
     check(metadata["format"] == "liif-model", "3.2", "not a liif model")
-    # "a file of another version is unsupported"
+    # "A loader MUST refuse another string as unsupported"
     if metadata["version"] != "1":
         raise UnsupportedError(f"version {metadata['version']!r} of model files (specification 3.2)")
     check(re.fullmatch("[a-z0-9.-]{1,64}", metadata["name"]), "3.2", "name of the model")
-    # "lower-case hexadecimal SHA-256 of the UTF-8 bytes of graph followed by the whole data section"
+    # "SHA-256 [SHA] of the UTF-8 bytes of graph followed by the data; 64 lower-case hexadecimal digits"
     digest = hashlib.sha256(metadata["graph"].encode() + body)
     check(metadata["hash"] == digest.hexdigest(), "3.2", "hash of the model")
 
     graph = _json(metadata["graph"].encode(), "the graph")
     tensors = _Tensors(listing, body)
     model = _Graph(graph, tensors).read(digest.digest(), metadata["name"])
-    # "the graph names each of them"
+    # "The graph names each tensor exactly once."
     check(tensors.unused == set(), "3.2", f"tensors that the graph does not name: {sorted(tensors.unused)}")
     return model
 
@@ -151,10 +151,10 @@ class _Tensors:
     def __init__(self, listing, body):
         self.arrays = {}
         end = 0
-        # "tensors are stored in the order of their names (by bytes), without gaps, and cover the data exactly"
+        # "Tensors lie in the order of their names, compared by bytes. The first begins at 0, every other at the end of the one before it"
         for name in sorted(listing, key=lambda name: name.encode("utf-8", "surrogatepass")):
             entry = listing[name]
-            # "Names are 1 to 128 printable ASCII characters without spaces"
+            # "A name is 1 to 128 characters in ! .. ~ (printable ASCII without the space)."
             check(re.fullmatch("[!-~]{1,128}", name), "3.2", f"name of tensor {name!r}")
             check(type(entry) is dict, "3.2", f"entry of tensor {name}")
             kind = self.TYPES.get(entry.get("dtype")) if type(entry.get("dtype")) is str else None
@@ -175,7 +175,7 @@ class _Tensors:
         check(array.dtype == self.TYPES[kind], "3.2", f"tensor {name} must be {kind}")
         if shapes:
             check(array.shape in shapes, "3.2", f"tensor {name} has shape {array.shape}, not {' or '.join(map(str, shapes))}")
-        # "the graph names each of them once"
+        # "The graph names each tensor exactly once."
         check(name in self.unused, "3.2", f"tensor {name} is named twice")
         self.unused.remove(name)
         return array
@@ -227,14 +227,14 @@ class _Graph:
         prior = []
         for t, step in enumerate(steps):
             check(type(step) is dict, "3.2", "a step of the prior is not an object")
-            # 3.6: "trunk input: h for t = 0; for t > 0 the channels of h followed by those of y"
+            # 3.6: "The trunk reads h for t = 0. For t > 0 it reads the channels of h followed by those of y."
             trunk, out, _ = self._layers(_list(step, "trunk"), h if t == 0 else np.concatenate([h, latents]), "level")
             mean = self._conv(_object(step, "mean"), out)
             deviation = self._conv(_object(step, "deviation"), out)
             for conv in (mean, deviation):
                 # 3.3: "mean and deviation are 1x1 and not leaky"
                 check(conv.kernel == 1 and not conv.leaky and conv.outputs == cy, "3.3", "mean and deviation must be 1x1 to Cy")
-            # 3.8: "the limit of mean is at most latent.limit"
+            # 3.8: "The limit of each mean is at most latent.limit."
             check(mean.limit <= latent["limit"], "3.8", "the limit of mean")
             # 3.8: "deviation: max |offset| + limit < 2^31"
             check(_peak(latent["deviation_offset"]) + deviation.limit < SUM_LIMIT, "3.8", "deviation can overflow")
@@ -242,7 +242,7 @@ class _Graph:
 
         synthesis, out, scale = self._layers(_list(graph, "synthesis"), latents, "up")
         check(len(out) == head["hidden"] and scale == 16, "3.2", "synthesis must map (h,w,Cy) to (16h,16w,hidden)")
-        # 3.8: "the last layer of synthesis has head.limit"
+        # 3.8: "The limit of the last layer of synthesis equals head.limit."
         check(out[0] == head["limit"], "3.8", "the limit of the last layer of synthesis must be head.limit")
 
         return Model(
@@ -266,7 +266,7 @@ class _Graph:
             elif op == "residual":
                 first = self._conv(_object(layer, "first"), limits)
                 second = self._conv(_object(layer, "second"), np.full(first.outputs, first.limit))
-                # "first is leaky, second is not, both 3x3; the outputs of second equal the inputs of first"
+                # "first and second are 3x3. first is leaky, second is not. The outputs of second equal the inputs of first"
                 check(first.leaky and not second.leaky, "3.3", "of a residual's convs the first is leaky, the second is not")
                 check(first.kernel == 3 and second.kernel == 3, "3.3", "a residual's convs are 3x3")
                 check(second.outputs == first.inputs, "3.3", "a residual keeps its channels")
@@ -276,7 +276,7 @@ class _Graph:
             elif op == "unshuffle":
                 factor = self._factor(layer)
                 check(direction == "down", "3.3", "unshuffle occurs in analysis and hyperAnalysis only")
-                # "unshuffle is followed by a 1x1 conv"
+                # "An unshuffle is followed by a 1x1 conv."
                 after = layers[i + 1] if i + 1 < len(layers) else None
                 check(_is_pointwise(after), "3.3", "unshuffle must be followed by a 1x1 conv")
                 limits = np.tile(limits, factor * factor)
@@ -285,7 +285,7 @@ class _Graph:
             elif op == "shuffle":
                 factor = self._factor(layer)
                 check(direction == "up", "3.3", "shuffle occurs in hyperSynthesis and synthesis only")
-                # "shuffle follows a 1x1 conv, and the C that shuffle makes is a multiple of 8"
+                # "A shuffle follows a 1x1 conv, and the C that it makes is a multiple of 8."
                 check(i > 0 and _is_pointwise(layers[i - 1]), "3.3", "shuffle must follow a 1x1 conv")
                 check(len(limits) % (8 * factor * factor) == 0, "3.3", "channels of a shuffle")
                 limits = limits[: len(limits) // (factor * factor)]
@@ -314,11 +314,11 @@ class _Graph:
         check(kernel != 2, "3.3", "kernel must be 1 or 3")
         inputs, outputs = _integer(layer, "inputs", 1, 4096), _integer(layer, "outputs", 1, 4096)
         check(inputs == len(limits), "3.3", f"a conv of {inputs} inputs gets {len(limits)}")
-        # "O is a multiple of 8, I is even."
+        # "I is the number of channels of the tensor that the layer reads, and is even. O is a multiple of 8."
         check(outputs % 8 == 0 and inputs % 2 == 0, "3.3", f"a conv from {inputs} to {outputs} channels")
         weight = self.tensors.take(layer.get("weight"), "I16", (outputs, kernel, kernel, inputs))
         bias = self.tensors.take(layer.get("bias"), "I32", (outputs,), (QUALITIES, outputs))
-        # "0 <= s <= 30, 1 <= A <= 32767"
+        # "s is in 0 .. 30." "Every limit of the graph is in 1 .. 32767."
         shift, limit = _integer(layer, "shift", 0, 30, "3.3"), _integer(layer, "limit", 1, 32767, "3.3")
         check(type(layer.get("leaky")) is bool, "3.3", "leaky must be a boolean")
         # 3.8: "conv: max |bias| + sum |weight|*A(in) + (1 << s >> 1) < 2^31"
@@ -361,12 +361,12 @@ class _Graph:
         start = self.tensors.take(tables.get("start"), "I32")
         frequency = self.tensors.take(tables.get("frequency"), "I16")
         check(start.ndim == 1 and frequency.ndim == 1, "3.9", "tables.start and tables.frequency have one dimension")
-        # "there are 1 to 256 tables"
+        # "tables has 1 to 256 tables."
         count = len(start) - 1
         check(1 <= count <= 256, "3.9", f"{count} tables")
         minimum = self.tensors.take(tables.get("minimum"), "I16", (count,))
         raw_bits = self.tensors.take(tables.get("rawBits"), "I16", (count,))
-        # "one more than there are tables, first 0, not decreasing, last = number of frequencies"
+        # "the first is 0, none is less than the one before, the last is the number of frequencies"
         check(start[0] == 0 and start[-1] == len(frequency), "3.9", "tables.start must run from 0 to the number of frequencies")
         check(all(int(a) <= int(b) for a, b in zip(start, start[1:])), "3.9", "tables.start decreases")
         result = []
@@ -375,11 +375,11 @@ class _Graph:
             m, b = int(minimum[i]), int(raw_bits[i])
             check(0 <= b <= 12, "3.9", f"rawBits of table {i}")
             if f:
-                # "Any other has 2 to 1024 frequencies, each at least 1, with sum exactly 2^precision"
+                # "Any other table has 2 to 1024 frequencies. Each of them is at least 1, and their sum is exactly 2^precision."
                 check(2 <= len(f) <= 1024, "3.9", f"table {i} has {len(f)} frequencies")
                 check(min(f) >= 1, "3.9", f"a frequency of table {i} is below 1")
                 check(sum(f) == 1 << precision, "3.9", f"the frequencies of table {i} have sum {sum(f)}")
-                # 2.3: "A model whose table can yield n outside the range is refused on loading."
+                # "Every symbol that a table can express is in -32768 .. 32767."
                 largest = ((m + len(f) - 2) << b) + (1 << b) - 1
                 check(m << b >= -32768 and largest <= 32767, "2.3", f"table {i} can yield symbols beyond 16 bits")
             cumulative = [0]

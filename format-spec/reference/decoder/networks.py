@@ -13,7 +13,7 @@ from model import Conv, Residual, Row, Shuffle, Unshuffle
 
 
 def round_shift(v, s):
-    # "round(v, s) is (v + (1 << (s-1))) >> s for s > 0, and v for s = 0"
+    # "(v + (1 << (s-1))) >> s for s > 0; v for s = 0"
     return (v + (1 << (s - 1))) >> s if s > 0 else v
 
 
@@ -76,7 +76,7 @@ def run(layers, x, quality):
         elif isinstance(layer, Shuffle):
             x = shuffle(layer.factor, x)
         elif isinstance(layer, Row):
-            # "out = clamp(in + row[q-1][c], A)"
+            # "out[y][x][c] = clamp(in[y][x][c] + row[q-1][c], A)"
             x = clamp(x.astype(np.int64) + layer.row[quality - 1], layer.limit).astype(np.int16)
     return x
 
@@ -86,7 +86,7 @@ def run(layers, x, quality):
 
 def hyper_latents(model, symbols, quality):
     """z of a chunk from its symbols (hz, wz, Cz)."""
-    # "z = clamp(round(n*hyper.step[q-1][c] + hyper.offset[q-1][c], K), A) with hyper's K and A"
+    # "z[y][x][c] = clamp(round(n*hyper.step[q-1][c] + hyper.offset[q-1][c], K), A)"
     hyper = model.hyper
     q = quality - 1
     product = symbols.astype(np.int64) * hyper["step"][q] + hyper["offset"][q]
@@ -101,32 +101,31 @@ def chunk_latents(model, quality, h, w, next_symbol):
     cy, cz = model.latent_channels, model.hyper_channels
     hz, wz = -(-h // 4), -(-w // 4)
 
-    # 2.4: "the hyper latents: rows, then columns, then channels 0..Cz-1; table hyper.table[q-1][c]"
+    # 2.4: "The hyper latents: by row, then by column, then by channel, 0 .. Cz-1. Their table is hyper.table[q-1][c]."
     tables = [model.tables[i] for i in model.hyper["table"][q]]
     symbols = np.array([next_symbol(c, tables[c], None) for _ in range(hz * wz) for c in range(cz)])
     z = hyper_latents(model, symbols.reshape(hz, wz, cz), quality)
 
-    # "h = hyperSynthesis(z), (4*hz, 4*wz, Ch), cropped to the first h rows and w columns"
+    # "h = hyperSynthesis(z) is (4*hz,4*wz,Ch). It is cropped to the first h rows and w columns."
     context = run(model.hyper_synthesis, z, quality)[:h, :w]
 
-    # "y starts as zeros, (h,w,Cy). For step t = 0..3:"
+    # "y is (h,w,Cy) and begins as zeros. For each step t = 0 .. 3 of the prior"
     y = np.zeros((h, w, cy), np.int16)
     latent = model.latent
     for t, (trunk, mean_conv, deviation_conv) in enumerate(model.prior):
-        # "trunk input: h for t = 0; for t > 0 the channels of h followed by those of y"
+        # "The trunk reads h for t = 0. For t > 0 it reads the channels of h followed by those of y."
         x = run(trunk, context if t == 0 else np.concatenate([context, y], axis=2), quality)
         mean = conv(mean_conv, x, quality)
         deviation = conv(deviation_conv, x, quality).astype(np.int64)
-        # "table index clamp((deviation + latent.deviationOffset[q-1][c]) >> latent.deviationShift, 0, tables-1)"
+        # "clamp((deviation[r][x][c] + latent.deviationOffset[q-1][c]) >> latent.deviationShift, 0, tables-1)"
         index = (deviation + latent["deviation_offset"][q]) >> latent["deviation_shift"]
         index = np.clip(index, 0, len(model.tables) - 1)
-        # 2.4: "for step t = 0..3: rows, then columns of the h x w latents, then the channels of the position's group (3.6) in increasing
-        # order"
+        # 2.4: "by row, then by column of the h x w latents, then the channels of the position's group (3.6) in increasing order"
         symbols = np.zeros((h, w, cy), np.int64)
         coded = np.zeros((h, w, cy), bool)
         for row in range(h):
             for column in range(w):
-                # "Position [r][x] has parity p = 2*(r mod 2) + (x mod 2). Step t codes there the channels of group g = (p - t) mod 4"
+                # "Position [r][x] has the parity p = 2*(r mod 2) + (x mod 2). Step t codes there the channels of group g = (p - t) mod 4"
                 group = (2 * (row % 2) + column % 2 - t) % 4
                 channels = slice(group * cy // 4, (group + 1) * cy // 4)
                 symbols[row, column, channels] = [
@@ -138,7 +137,7 @@ def chunk_latents(model, quality, h, w, next_symbol):
                     )
                 ]
                 coded[row, column, channels] = True
-        # "y[r][x][c] = clamp(mean + round(n*latent.step[q-1][c], K), A) with latent's K and A"
+        # "y[r][x][c] = clamp(mean[r][x][c] + round(n*latent.step[q-1][c], K), A)"
         value = clamp(mean + round_shift(symbols * latent["step"][q], latent["step_bits"]), latent["limit"])
         y[coded] = value[coded]
     return y

@@ -9,7 +9,7 @@ from errors import RequestError, UnsupportedError
 from networks import decode_chunk, synthesize
 from rendering import level_of, render
 
-# 1.5: "A decoder MAY refuse, as unsupported, pictures beyond limits of its own": this one decodes whole levels.
+# 1.5: "A decoder MAY refuse pictures beyond limits of its own as unsupported": this one decodes whole levels.
 MAX_LEVEL_LATENTS = 1 << 16
 
 

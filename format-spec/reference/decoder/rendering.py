@@ -43,7 +43,7 @@ def level_of(query, header):
 
 def density(step):
     """m of an axis, from its step in sites."""
-    # "Let mX be the smallest of 1, 2, 4, … with stepX / F^n / mX <= 1"
+    # "mX is the smallest of 1, 2, 4, … with stepX / F^n / mX <= 1"
     m = 1
     while step / m > 1:
         m *= 2
@@ -77,12 +77,11 @@ def hidden_terms(head, rows, columns, cell_row, cell_column):
     c = sat16(round_shift(w["cellRowWeight"] * cell_row + w["cellColumnWeight"] * cell_column, head["cellShift"]))
     row_terms, column_terms = [], []
     for d in (0, 1):
-        # "r = f - d*2^14 where f is that of the row, or of the column"
+        # "rowTerm[d][k] = sat16(sat16((rowWeight[k]*(f_row - d*2^14) + 2^13) >> 14) + c[k])"
         r = np.array(rows, np.int64)[:, None] - (d << 14)
-        # "rowTerm[d][k] = sat16(sat16((rowWeight[k]*r + 2^13) >> 14) + c[k])"
         row_terms.append(sat16(sat16(round_shift(w["rowWeight"] * r, 14)) + c))
+        # "colTerm[d][k] = sat16((columnWeight[k]*(f_column - d*2^14) + 2^13) >> 14)"
         r = np.array(columns, np.int64)[:, None] - (d << 14)
-        # "colTerm[d][k] = sat16((columnWeight[k]*r + 2^13) >> 14)"
         column_terms.append(sat16(round_shift(w["columnWeight"] * r, 14)))
     return row_terms, column_terms
 
@@ -101,7 +100,7 @@ def render_color(head, sites, rows, columns, depth):
     row_terms, column_terms = hidden_terms(head, row_f, column_f, cell_row, cell_column)
 
     def nearest(indexes, d, count):
-        # "Site (r, c) outside is replaced by the nearest inside"
+        # "A site outside of P is replaced by the nearest site inside"
         return np.array([min(max(i + d, 0), count - 1) for i in indexes])
 
     row_sites = [nearest(row_index, d, sites.shape[0]) for d in (0, 1)]
@@ -141,7 +140,7 @@ def grey(rgb):
 
 # ---------------------------------------------------------------- 4.7 Reduction
 
-# "the cubic convolution kernel of Keys with a = -1/2, widened k times, at (t - 2*k + 1/2) / k, Q12"
+# "the cubic convolution kernel of Keys [KEYS] with a = -1/2, widened k times, at (t - 2*k + 1/2) / k"
 WEIGHTS = {
     1: [4096],
     2: [-48, -144, 464, 1776, 1776, 464, -144, -48],
@@ -151,13 +150,13 @@ WEIGHTS = {
 
 def grid_span(m, count):
     """First grid pixel that `count` output pixels need, and how many."""
-    # "The first weight of output column j belongs to block column k*j - 3*k/2, with k = 1 to column j"
+    # "The first weight of output column j belongs to block column start(j): start(j) = k*j - 3*k/2 for k above 1, start(j) = j for k = 1."
     return (0, count) if m == 1 else (-3 * m // 2, m * (count + 3))
 
 
 def inside(start, d, extent, indices):
     """Each grid pixel, or the nearest inside the picture, whose level covers 0 .. extent."""
-    # "first is the smallest i with X_i >= 0, last the largest with X_i < ceil(width/F^n) * F^n"
+    # "first is the smallest i with X_i >= 0. last is the largest i with X_i < ceil(width/F^n) * F^n"
     first = ceil(-start / d - Fraction(1, 2))
     last = ceil((extent - start) / d - Fraction(1, 2)) - 1
     return [min(max(i, first), last) for i in indices]
@@ -195,7 +194,7 @@ def reduce(t, k_rows, k_columns, depth):
     along = filtered(t.swapaxes(0, 1), k_columns)
     h = (along + (1 << (11 - e))) >> (12 - e)
     down = filtered(h.swapaxes(0, 1), k_rows)
-    # "clamp((sum over t of w[t] * H[v + t][j] + (1 << (11 + e))) >> (12 + e), 0, 255 or 65535)"
+    # "clamp((sum over t of wY[t] * H[startY(i) + t][j] + (1 << (11 + e))) >> (12 + e), 0, max)"
     return np.clip((down + (1 << (11 + e))) >> (12 + e), 0, 255 if depth == 8 else 65535)
 
 
@@ -216,7 +215,7 @@ def render(head, query, header, planes, depth):
         return m, start, extent / count / m, (first, first + length), ceil(Fraction(side, reduction)) * reduction
 
     axes = grid(query.y, query.height, query.rows, header["height"]), grid(query.x, query.width, query.columns, header["width"])
-    # "If mX = mY = 1 those of the columns 0 .. W-1 and rows 0 .. H-1 are the output"
+    # "If mX = mY = 1, those of the columns 0 .. W-1 and rows 0 .. H-1 are the output."
     reduced = any(m > 1 for m, *_ in axes)
     lines = []  # those of the grid that have samples of their own
     for _, start, d, (first, end), side in axes:

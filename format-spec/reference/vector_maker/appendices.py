@@ -1,4 +1,4 @@
-"""Appendix A from A.3 on, and appendix B: what can be computed is, so that it is right."""
+"""Writes the computed parts of the appendices: appendix A from A.3 on, and all of appendix B."""
 
 import hashlib
 import json
@@ -33,7 +33,8 @@ def _sha256(data):
 
 def tables_text(released):
     lines = ["", "## A.3 CRC-32C", ""]
-    lines += ["Remainders of the bytes 0 to 255: `crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]`. SHA-256 of the table as 1024 little-endian bytes:"]
+    lines += ["The table has the remainder of each byte, 0 to 255. With it, a CRC (1.1) takes each byte in by"]
+    lines += ["`crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]`. The SHA-256 of the table, as 1024 little-endian bytes, is"]
     lines += [f"`{_sha256(struct.pack('<256I', *_CRC_TABLE))}`.", "", "```"]
     for i in range(0, 256, 8):
         lines.append(" ".join(f"{value:08X}" for value in _CRC_TABLE[i : i + 8]))
@@ -49,9 +50,10 @@ def _model_text(number, name, data):
     model = load_model(data)
     body = data[8 + n :]
     lines = [f"## A.{number} Model `{name}`", ""]
-    lines += [f"{len(data):,} bytes, SHA-256 `{_sha256(data)}`. Its hash, by which files name it (3.2):", f"`{model.hash.hex()}`.", ""]
-    lines += [f"Cy = {model.latent_channels}, Cz = {model.hyper_channels}, hidden = {model.head['hidden']}, precision {model.precision}. The file is the machine-readable"]
-    lines += ["copy of all tables; these are the tensors behind quantizers, tables and head, with the SHA-256 of their bytes.", "", "| tensor | type | shape | SHA-256 |", "|---|---|---|---|"]
+    lines += ["| | |", "|---|---|", f"| size | {len(data):,} bytes |", f"| SHA-256 of the file | `{_sha256(data)}` |", f"| hash (3.2) | `{model.hash.hex()}` |"]
+    lines += [f"| Cy, Cz, hidden | {model.latent_channels}, {model.hyper_channels}, {model.head['hidden']} |", f"| precision | {model.precision} |", ""]
+    lines += ["The model file itself is the machine-readable copy of all tables. These are its tensors of quantizers, tables and head,"]
+    lines += ["with the SHA-256 of their bytes:", "", "| tensor | type | shape | SHA-256 |", "|---|---|---|---|"]
     graph = json.loads(listing["__metadata__"]["graph"])
     for part in ("latent", "hyper", "tables", "head"):
         for key, tensor in graph[part].items():
@@ -59,7 +61,7 @@ def _model_text(number, name, data):
             if entry:
                 first, end = entry["data_offsets"]
                 lines.append(f"| {part}.{key} | {entry['dtype']} | {entry['shape']} | `{_sha256(body[first:end])}` |")
-    lines += ["", "Its CDF tables: F frequencies, the smallest high part, raw bits, and the frequencies of the most frequent one and of the bypass.", ""]
+    lines += ["", "These are its CDF tables (3.9). `largest` is the largest frequency, `bypass` the frequency of the bypass.", ""]
     lines += ["| table | F | minimum | rawBits | largest | bypass |", "|---:|---:|---:|---:|---:|---:|"]
     for i, table in enumerate(model.tables):
         if table.empty:
@@ -78,8 +80,9 @@ def walkthrough(data, model):
     lines = [
         "# Appendix B. One pixel, byte by byte",
         "",
-        f"`vectors/valid/01-one-pixel.liif` has {len(data)} bytes and one pixel. Its model is `vectors/models/small.safetensors`: 8 hyper channels, 32 latent channels,",
-        "8 hidden units, random weights. So the picture means nothing, but every step is the same as in a real one.",
+        f"This appendix follows `vectors/valid/01-one-pixel.liif` from its first byte to its pixel. The file has {len(data)} bytes and one",
+        "pixel. Its model is `vectors/models/small.safetensors`, with Cz = 8, Cy = 32, 8 hidden units and random weights: the picture",
+        "means nothing, but every step is that of a real one.",
         "",
         "## B.1 Container",
         "",
@@ -87,7 +90,8 @@ def walkthrough(data, model):
         "|---:|---|---|",
         *_container_rows(data, file),
         "",
-        "1 x 1 pixel is 1 x 1 latent and 1 x 1 hyper latent, so there is one chunk. The CRC of the header is that of all bytes before it.",
+        "1 x 1 pixels have 1 x 1 latents and 1 x 1 hyper latents, so there is one chunk. The CRC of the header covers all bytes before",
+        "it.",
         "",
     ]
     chunk = file.chunks[0]
@@ -154,8 +158,8 @@ def _symbol_lines(model, quality, body):
     states = struct.unpack_from("<4I", body)
     y = chunk_latents(model, quality, 1, 1, next_symbol)
     reader.finish()
-    lines = ["## B.2 Hyper latents", "", f"Quality {quality}: row {q} of every table by quality. The states begin at " + ", ".join(f"{s:08X}" for s in states) + "."]
-    lines += [f"Symbol by symbol (2.2; P = {model.precision}; the state is that of channel mod 4):", ""]
+    lines = ["## B.2 Hyper latents", "", f"At quality {quality}, row {q} of every tensor by quality is used. The states begin at"]
+    lines += [", ".join(f"{s:08X}" for s in states) + f". Each symbol is decoded by 2.2 with P = {model.precision}. The state in the table is the one of", "channel mod 4.", ""]
     lines += ["| channel | table | state before | slot | k | C[k] | f[k] | n | words read | state after |", "|---:|---:|---|---:|---:|---:|---:|---:|---|---|"]
     numbers = {id(table): i for i, table in enumerate(model.tables)}
     cz = model.hyper_channels
@@ -165,12 +169,12 @@ def _symbol_lines(model, quality, body):
     z = networks.hyper_latents(model, symbols, quality)
     bits = model.hyper["step_bits"]
     step, offset = model.hyper["step"][q], model.hyper["offset"][q]
-    lines += ["", f"`z = clamp(round(n*step + offset, {bits}), {model.hyper['limit']})` (3.6). Channel 0: `round({symbols[0, 0, 0]}*{step[0]} + {offset[0]}, {bits}) = {z[0, 0, 0]}`; all of z:"]
-    lines += [f"{_list(z[0, 0])}.", "", "## B.3 Latents", ""]
+    lines += ["", f"By 3.6, `z = clamp(round(n*step + offset, {bits}), {model.hyper['limit']})`. For channel 0 this is"]
+    lines += [f"`round({symbols[0, 0, 0]}*{step[0]} + {offset[0]}, {bits}) = {z[0, 0, 0]}`. All of z:", f"{_list(z[0, 0])}.", "", "## B.3 Latents", ""]
     context = run(model.hyper_synthesis, z, quality)
-    lines += [f"`hyperSynthesis` makes 4 x 4 positions of it, of which the first counts: h = {_list(context[0, 0])}.", ""]
-    lines += ["The only position has parity 0, so step t codes group (0 - t) mod 4: channels 0 to 7, then 24 to 31, 16 to 23 and 8 to 15. Step 0 reads h alone, the others h and the"]
-    lines += [f"latents so far. `y = clamp(mean + round(n*step, {model.latent['step_bits']}), {model.latent['limit']})`:", ""]
+    lines += ["`hyperSynthesis` makes 4 x 4 positions of z. The chunk has one latent, so h is the first of them:", f"{_list(context[0, 0])}.", ""]
+    lines += ["The only position has parity 0, so step t codes group (0 - t) mod 4: channels 0 to 7, then 24 to 31, 16 to 23 and 8 to 15."]
+    lines += ["Step 0 reads h alone, the others h and the latents so far. By 3.6,", f"`y = clamp(mean + round(n*step, {model.latent['step_bits']}), {model.latent['limit']})`:", ""]
     lines += ["| step | channel | mean | deviation | + offset | table | n | y |", "|---:|---:|---:|---:|---:|---:|---:|---:|"]
     deviations = _deviations(model, quality, context[:1, :1], y)
     for i, (channel, table, _, n, _, _) in enumerate(reader.trace[cz:]):
@@ -178,7 +182,7 @@ def _symbol_lines(model, quality, body):
         offset = model.latent["deviation_offset"][q][channel]
         lines.append(f"| {i // 8} | {channel} | {means[cz + i]} | {deviation} | {deviation + offset} | {numbers[id(table)]} | {n} | {y[0, 0, channel]} |")
     read = reader.position
-    return [*lines, "", f"All {read} words have been read, and every state is 00010000: the chunk is right.", ""]
+    return [*lines, "", f"All {read} words have been read, and every state is 00010000: the chunk is valid.", ""]
 
 
 def _trace_row(channel, number, table, before, n, after, words, precision):
@@ -210,7 +214,7 @@ def _list(values):
 
 def _pixel_lines(model, quality, body):
     y = networks.decode_chunk(model, quality, 1, 1, body, 0)
-    lines = ["## B.4 Feature map", "", "`synthesis` (3.7) layer by layer; values at row 0, column 0, at most the first eight channels:", ""]
+    lines = ["## B.4 Feature map", "", "These are the layers of `synthesis` (3.7), with the first eight channels of what each makes at row 0, column 0:", ""]
     lines += ["| layer | shape | values |", "|---|---|---|"]
     for i, layer in enumerate(model.synthesis):
         x = run(model.synthesis[: i + 1], y, quality)
@@ -227,12 +231,13 @@ def _pixel_lines(model, quality, body):
     acc = head["outputWeight"].astype(np.int64) @ hidden + head["outputBias"]
     rgb = render_color(head, sites, whole, whole, 8)[0, 0]
     weights = ensemble_weights(f, f)
-    lines += ["", "The last line is P at the first of 16 x 16 sites; the other 255 are padding.", "", "## B.5 The pixel", ""]
-    lines += [f"At its own size the region is (0, 0, 1, 1) and the output 1 x 1: step 1, u = 0 + 1/2 - 1/2, index {index}, f = {f}, cell {cell}, for rows and columns alike (4.2). The ensemble's weights"]
-    lines += [f"are {_list(weights)}: the first site alone counts. By 4.4, for hidden units 0 to 7:", "", "| | |", "|---|---|"]
+    lines += ["", "The last line is P at the first of its 16 x 16 sites. The other 255 are padding.", "", "## B.5 The pixel", ""]
+    lines += ["At its own size, the region of the picture is (0, 0, 1, 1) and the output 1 x 1. For rows and columns alike, 4.2 gives step 1,"]
+    lines += [f"u = 0 + 1/2 - 1/2, index {index}, f = {f} and cell {cell}. The weights of the local ensemble are {_list(weights)}: the first site alone"]
+    lines += ["counts. By 4.4, for hidden units 0 to 7:", "", "| | |", "|---|---|"]
     for name, values in (("c", c), ("rowTerm[0]", rows[0][0]), ("colTerm[0]", columns[0][0]), ("P", p), ("hidden[0][0] = blended", hidden)):
         lines.append(f"| {name} | {_list(values)} |")
-    lines += ["", f"By 4.5, with outputShift {head['outputShift']}, `outputBias + sum of outputWeight*blended` is {_list(acc)}, and the pixel"]
+    lines += ["", f"By 4.5, acc is {_list(acc)}. With outputShift {head['outputShift']}, the pixel is"]
     lines += [f"`clamp(round(acc, {head['outputShift']}), 0, 255)`: **{_list(rgb)}**."]
     assert [int(v) for v in np.clip(networks.round_shift(acc, head["outputShift"]), 0, 255)] == [int(v) for v in rgb]
     return lines

@@ -63,7 +63,7 @@ class _File:
 
 def invalid_vectors(models):
     file = _File(models[MODEL])
-    faults = [*_prefix(file), *_header(file), *_sections_of_header(file), *_messagepack(file), *_index(file), *_chunks(file), *_ends(file), *_colors(file), *_types(file)]
+    faults = [*_prefix(file), *_header(file), *_sections_of_header(file), *_messagepack(file), *_index(file), *_chunks(file), *_ends(file), *_colors(file), *_types(file), *_crcs(file)]
     return [replace(fault, name=f"{i:02}-{fault.name}") for i, fault in enumerate(faults, 1)]
 
 
@@ -297,6 +297,21 @@ def _types(file):
     yield later("extension-of-16", "An extension type of 16 bytes", b"\xd8\x01" + bytes(16))
     yield later("timestamp", "A timestamp, which is an extension type", b"\xd6\xff\x00\x00\x00\x00")
     yield later("extension-deep", "An extension type in an array of an unknown key", b"\x91\xd4\x01\x00")
+
+
+def _crcs(file):
+    """The bytes are right, their CRC is another."""
+
+    def wrong(entries):
+        entries[-1][2] ^= 1
+
+    last = file.chunks[-1]
+    data = file.with_entries(wrong)
+    yield Fault("chunk-crc-alone", "The index has another CRC than that of a chunk that is right", "1.5", data, "chunk", (last.offset, last.offset + last.length))
+    icc, (kind, length, crc) = file.header["sections"]
+    data = file.with_header(sections=[icc, [kind, length, crc ^ 1]])
+    first = len(data) - length
+    yield Fault("section-crc-alone", "The header has another CRC than that of a section that is right", "1.5", data, "section", (first, len(data)))
 
 
 def _one_more(header):

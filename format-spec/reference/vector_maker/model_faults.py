@@ -42,6 +42,7 @@ def _files():
 
     yield "of-7-bytes", "A file of 7 bytes", "3.2", SMALL, good[:7]
     yield "ends-early", "The file ends within its data", "3.2", SMALL, good[:-1]
+    yield "data-left", "Two bytes of data behind the last tensor, of which the hash knows", "3.2", SMALL, parts.write(data=lambda body: body + bytes(2))
     yield "byte-after-end", "A byte after the data", "3.2", SMALL, good + b"\0"
     yield "header-beyond-end", "N says more than the file has", "3.2", SMALL, struct.pack("<Q", len(good)) + good[8:]
     yield "header-2-64", "N is 2^64 - 1", "3.2", SMALL, b"\xff" * 8 + good[8:]
@@ -178,6 +179,13 @@ def _listings():
         first["data_offsets"], second["data_offsets"] = second["data_offsets"], first["data_offsets"]
 
     yield listing("tensor-order", "Two tensors that do not lie in the order of their names", swapped)
+    other = parts.copy()
+    other.tensors["head.bias"] = other.tensors["head.bias"].astype("<i2")
+    yield "tensor-of-16-bits", "A tensor that is stored with 16 bits where 32 are needed", "3.2", SMALL, other.write()
+    other = parts.copy()
+    other.tensors["head.row"] = other.tensors["head.row"].astype("<i4")
+    yield "tensor-of-32-bits", "A tensor that is stored with 32 bits where 16 are needed", "3.2", SMALL, other.write()
+
     def renamed(entries):
         entries["a b"] = entries.pop("a0.bias")
 
@@ -380,7 +388,12 @@ def _chains():
     yield chain("inputs-of-mean", "A mean for fewer channels than its trunk makes", narrow(["prior", 1, "mean"], 6))
     yield chain("inputs-of-residual", "A residual for fewer channels than it gets", narrow(["synthesis", 1, "first"], 30))
     yield chain("inputs-of-second", "A second conv for fewer channels than the first makes", narrow(["synthesis", 1, "second"], 6))
-    yield chain("outputs-of-second", "A residual whose second conv makes fewer channels than the first reads", narrow(["synthesis", 1, "second"], 24, rows=True))
+
+    def narrow_second(graph, tensors):
+        narrow(["synthesis", 1, "second"], 24, rows=True)(graph, tensors)
+        narrow(["synthesis", 2], 24)(graph, tensors)
+
+    yield chain("outputs-of-second", "A residual whose second conv makes fewer channels than the first reads", narrow_second)
     yield chain("outputs-of-analysis", "analysis that does not end with Cy channels", narrow(["analysis", -1], 24, rows=True), "3.2")
     yield chain("outputs-of-deviation", "A deviation of fewer than Cy channels", narrow(["prior", 2, "deviation"], 24, rows=True))
 
@@ -428,6 +441,22 @@ def _chains():
 
     yield chain("unshuffle-last", "A list that ends with an unshuffle", bare_unshuffle)
 
+    def analysis_by_8(graph, tensors):
+        graph["analysis"][2]["factor"] = 2
+        narrow(["analysis", 3], 32)(graph, tensors)
+
+    def hyper_analysis_by_2(graph, tensors):
+        del graph["hyperAnalysis"][2]
+        narrow(["hyperAnalysis", 2], 8)(graph, tensors)
+
+    def synthesis_by_8(graph, tensors):
+        narrow(["synthesis", 5], 32, rows=True)(graph, tensors)
+        graph["synthesis"][6]["factor"] = 2
+
+    yield chain("analysis-by-8", "analysis that reduces by 8", analysis_by_8, "3.2")
+    yield chain("hyper-analysis-by-2", "hyperAnalysis that reduces by 2", hyper_analysis_by_2, "3.2")
+    yield chain("synthesis-by-8", "synthesis that enlarges by 8", synthesis_by_8, "3.2")
+
     def without(name, about, path, *tensors_of):
         def change(graph, tensors):
             *way, last = path
@@ -473,6 +502,7 @@ def _chains():
     yield kernel_of("mean-3x3", "A mean that is 3x3", ["prior", 0, "mean"], 3)
     yield kernel_of("shuffle-after-3x3", "A shuffle that follows a 3x3 conv", ["hyperSynthesis", 3], 3)
     yield kernel_of("unshuffle-before-3x3", "An unshuffle that a 3x3 conv follows", ["hyperAnalysis", 3], 3)
+    yield kernel_of("kernel-2-whole", "A kernel of 2 with weights of that shape", ["synthesis", 7], 2)
     yield kernel_of("kernel-5", "A kernel of 5", ["synthesis", 7], 5)
     yield _set("kernel-bool", "A kernel of true", ["synthesis", 2, "kernel"], True, "3.3")
     yield _set("residual-as-conv", "A residual in the place of a residual's first conv", ["synthesis", 1, "first", "op"], "residual", "3.3")
