@@ -72,8 +72,7 @@ export function problemOf(error: unknown): Problem {
       retryAfter: 1,
       cause: error,
     });
-  if (error instanceof OutputError)
-    return new Problem(507, 'not-written', 'The server cannot write the picture.', { cause: error });
+  if (error instanceof OutputError) return notWritten(error);
   if (isDamage(error))
     return new Problem(500, 'damaged-file', 'The file of this picture is damaged.', { cause: error });
   if (isLiifError(error)) {
@@ -116,6 +115,18 @@ export function problemOf(error: unknown): Problem {
   return new Problem(500, 'internal-error', 'The server has made a mistake.', { cause: error });
 }
 
+/** 507 is for a full disk alone (RFC 4918, 11.5); a directory that refuses to be written to is a fault of how the server is set up. */
+function notWritten(error: OutputError): Problem {
+  const code = systemCodeOf(error.cause);
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new Problem(507, 'not-written', 'The server has no space left for the picture.', { cause: error });
+  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
+    return new Problem(500, 'not-writable', 'The server may not write to its directory of pictures.', {
+      cause: error,
+    });
+  return new Problem(500, 'not-written', 'The server cannot write the picture.', { cause: error });
+}
+
 /** The error of a picture whose file has changed at `modified`: damage of one that may still be being written is none yet, and trying again may help. */
 export function unlessBeingWritten(error: unknown, modified: number | undefined): unknown {
   if (modified === undefined || !isDamage(error)) return error;
@@ -125,7 +136,13 @@ export function unlessBeingWritten(error: unknown, modified: number | undefined)
 
 /** Whether the process, or the system, may open no more files now, whichever they are. */
 function isOutOfFiles(error: unknown): boolean {
-  return ['EMFILE', 'ENFILE'].includes(String((error as NodeJS.ErrnoException | undefined)?.code));
+  const code = systemCodeOf(error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
+/** What Node calls an error of the system, such as `ENOSPC`. */
+function systemCodeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code;
 }
 
 /** Whether a file is not what it should be. */

@@ -1,6 +1,8 @@
 import { utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { unwritable } from '../../../src/image/atomic-file.ts';
+import { problemOf } from '../../../src/server/problem.ts';
 import { directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
 
 const whole = await encoded(picture(120, 80));
@@ -72,4 +74,17 @@ it('a file that is damaged and was changed just now may still be being written: 
   const before = new Date(Date.now() - 3_600_000);
   await utimes(join(folder, 'a.liif'), before, before);
   await eventually(async () => (await server.get('/a/0/0/0.png')).status === 500);
+});
+
+it.each([
+  ['ENOSPC', 507, 'not-written', /no space/],
+  ['EDQUOT', 507, 'not-written', /no space/],
+  ['EROFS', 500, 'not-writable', /may not write/],
+  ['EACCES', 500, 'not-writable', /may not write/],
+  ['EIO', 500, 'not-written', /cannot write/],
+])('a picture that cannot be written because of %s is a %d', (code, status, name, message) => {
+  const problem = problemOf(unwritable('/srv/photos/a.liif', Object.assign(new Error(code), { code })));
+  expect([problem.status, problem.code]).toEqual([status, name]);
+  expect(problem.message).toMatch(message);
+  expect(problem.message).not.toContain('/srv');
 });
