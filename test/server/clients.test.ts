@@ -36,11 +36,8 @@ describe.skipIf(missing !== undefined)(title, () => {
     // Another origin than that of the tiles, as on other people's pages.
     const app = express();
     app.use('/modules', express.static(MODULES));
-    app.get('/manifest.json', (_request, response) => {
-      response.json(manifestOf(host, server));
-    });
     app.get('/:page', (request, response) => {
-      response.type('html').send(PAGES[request.params.page as keyof typeof PAGES](server, host));
+      response.type('html').send(PAGES[request.params.page as keyof typeof PAGES](server));
     });
     const pages = await new Promise<ReturnType<typeof app.listen>>((resolve) => {
       const listening = app.listen(0, '127.0.0.1', () => resolve(listening));
@@ -193,57 +190,16 @@ const PAGES = {
   openlayers: (server: string) => page(OPENLAYERS, openlayers(server, 'photo', '')),
   'openlayers-64x': (server: string) =>
     page(OPENLAYERS, openlayers(server, 'photo@64x', 'view.setResolution(1); window.zoomedIn = true;')),
-  mirador: (_server: string, host: string) =>
+  mirador: (server: string) =>
     page(
       script('mirador/dist/mirador.min.js'),
-      `Mirador.viewer({ id: 'view', windows: [{ manifestId: '${host}/manifest.json' }] });`,
+      `Mirador.viewer({ id: 'view', windows: [{ manifestId: '${server}/iiif/3/photo/manifest.json' }] });`,
     ),
-  universalviewer: (_server: string, host: string) =>
+  universalviewer: (server: string) =>
     page(
       style('universalviewer/dist/uv.css') + script('universalviewer/dist/umd/UV.js'),
-      `const uv = UV.init('view', { manifest: '${host}/manifest.json', embedded: true });
+      `const uv = UV.init('view', { manifest: '${server}/iiif/3/photo/manifest.json', embedded: true });
        document.getElementById('view').style.cssText = 'width:800px;height:600px';
        uv.resize();`,
     ),
 };
-
-/** IIIF Presentation 3.0: one canvas with the picture on it, which is what Mirador and Universal Viewer open. */
-function manifestOf(host: string, server: string): object {
-  const canvas = `${host}/canvas`;
-  return {
-    '@context': 'http://iiif.io/api/presentation/3/context.json',
-    id: `${host}/manifest.json`,
-    type: 'Manifest',
-    label: { en: ['Photo'] },
-    items: [
-      {
-        id: canvas,
-        type: 'Canvas',
-        width: WIDTH,
-        height: HEIGHT,
-        items: [
-          {
-            id: `${canvas}/page`,
-            type: 'AnnotationPage',
-            items: [
-              {
-                id: `${canvas}/annotation`,
-                type: 'Annotation',
-                motivation: 'painting',
-                target: canvas,
-                body: {
-                  id: `${server}/iiif/3/photo/full/max/0/default.jpg`,
-                  type: 'Image',
-                  format: 'image/jpeg',
-                  width: WIDTH,
-                  height: HEIGHT,
-                  service: [{ id: `${server}/iiif/3/photo`, type: 'ImageService3', profile: 'level2' }],
-                },
-              },
-            ],
-          },
-        ],
-      },
-    ],
-  };
-}

@@ -8,14 +8,17 @@ import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictur
 import { notFound, PictureChanged, problemOf, unlessBeingWritten } from '../problem.ts';
 import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
 import {
+  type IiifDocument,
   iiifCanonical,
   iiifContextLink,
   iiifInfo,
-  iiifInfoType,
   iiifLink,
   iiifRendering,
+  iiifType,
+  type Offer,
   type OutputLimits,
 } from '../protocols/iiif.ts';
+import { iiifManifest } from '../protocols/iiif-manifest.ts';
 import type { ImageFormat } from '../protocols/image-format.ts';
 import { MIME_TYPES, type Rendering } from '../protocols/rendering.ts';
 import { tileJson } from '../protocols/tilejson.ts';
@@ -130,19 +133,20 @@ export class Handlers {
   }
 
   async iiifInfo(request: Request, response: Response, wanted: Of<'iiif-info'>, signal: AbortSignal) {
-    const { hosts, limits, service } = this.#options;
+    const { hosts, limits } = this.#options;
     const id = `${hosts.baseOf(request, request.baseUrl)}/iiif/${wanted.iiif}/${wanted.path}`;
     await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const picture = found.lease.value;
-      const region = { x: 0, y: 0, width: picture.width, height: picture.height };
-      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, {
-        alpha: picture.alpha,
-        served: ({ width, height }) => service.allows(picture, { region, width, height, depth: 8 }),
-      });
-      const type = iiifInfoType(wanted.iiif, request.headers.accept);
-      response.set('Vary', 'Accept');
-      if (type === 'application/json') response.set('Link', iiifContextLink(wanted.iiif));
-      this.#json(request, response, info, type);
+      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, this.#offerOf(found));
+      this.#linkedData(request, response, info);
+    });
+  }
+
+  async iiifManifest(request: Request, response: Response, wanted: Of<'iiif-manifest'>, signal: AbortSignal) {
+    const { hosts, limits } = this.#options;
+    const service = `${hosts.baseOf(request, request.baseUrl)}/iiif/3/${wanted.path}`;
+    await this.#withPicture(response, wanted.id, signal, async (found) => {
+      const manifest = iiifManifest(service, found.title, canvasOf(found), limits, this.#offerOf(found));
+      this.#linkedData(request, response, manifest);
     });
   }
 
@@ -227,6 +231,23 @@ export class Handlers {
       'Server-Timing': timings.map(({ stage, ms }) => `${stage};dur=${ms.toFixed(1)}`).join(', '),
     });
     response.end(bytes);
+  }
+
+  /** What descriptions promise of a picture: no size that would be refused. */
+  #offerOf({ lease: { value: picture } }: FoundPicture): Offer {
+    const region = { x: 0, y: 0, width: picture.width, height: picture.height };
+    return {
+      alpha: picture.alpha,
+      served: ({ width, height }) =>
+        this.#options.service.allows(picture, { region, width, height, depth: 8 }),
+    };
+  }
+
+  #linkedData(request: Request, response: Response, document: IiifDocument) {
+    const type = iiifType(document, request.headers.accept);
+    response.set('Vary', 'Accept');
+    if (type === 'application/json') response.set('Link', iiifContextLink(document));
+    this.#json(request, response, document, type);
   }
 
   #json(request: Request, response: Response, value: object, type = 'application/json') {

@@ -2,6 +2,7 @@ import type { ColorSpace } from '../../color-space.ts';
 import { nativeZoom } from '../../pixels/tile.ts';
 import type { CatalogEntry } from '../pictures/directory-listing.ts';
 import type { FoundPicture } from '../pictures/open-pictures.ts';
+import { THUMBNAIL_SIDE } from '../protocols/iiif-manifest.ts';
 import { picturePath } from './picture-path.ts';
 
 /** What clients are told of a picture. URLs are relative to the root of the server. */
@@ -35,9 +36,6 @@ export interface ImageInfo {
   /** Of the file, in milliseconds since 1970. */
   readonly modified?: number;
 }
-
-/** Pixels on the longer side of a thumbnail, at most. */
-const THUMBNAIL_SIDE = 320;
 
 export function versionOf(identity: string): string {
   return identity.slice(0, 12);

@@ -79,6 +79,7 @@ const description = (what: string, ...others: readonly string[]) => ({
   ...ofPicture,
 });
 const iiifInfo = description('info.json, of the type that Accept prefers.', 'application/ld+json');
+const iiifManifest = description('The manifest, of the type that Accept prefers.', 'application/ld+json');
 const redirect = {
   '303': { description: 'To info.json.', headers: { Location: { schema: { type: 'string' } } } },
   ...ofPicture,
@@ -233,6 +234,11 @@ export function openApiDocument(server: string): Record<string, unknown> {
         'IIIF Image API 3.0: image',
         [id, ...iiif, version],
         iiifImage,
+      ),
+      '/iiif/3/{id}/manifest.json': get(
+        'IIIF Presentation API 3.0: manifest of one picture, for viewers such as Mirador',
+        [id],
+        iiifManifest,
       ),
       '/iiif/2/{id}': get('IIIF Image API 2.1: base of a picture', [id], redirect),
       '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], iiifInfo),

@@ -43,6 +43,7 @@ export type ServerRequest =
     }
   | { readonly kind: 'iiif-base'; readonly iiif: IiifVersion; readonly id: PictureId; readonly path: string }
   | { readonly kind: 'iiif-info'; readonly iiif: IiifVersion; readonly id: PictureId; readonly path: string }
+  | { readonly kind: 'iiif-manifest'; readonly id: PictureId; readonly path: string }
   | ({
       readonly kind: 'iiif-image';
       readonly iiif: IiifVersion;
@@ -210,10 +211,12 @@ function parseDzi(parts: readonly string[], query: URLSearchParams): ServerReque
 function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearchParams): ServerRequest {
   const last = parts.at(-1);
   if (last === undefined) throw notFound();
-  // Alone it is the base of a picture of this name.
-  if (last === 'info.json' && parts.length > 1) {
+  // Alone, either name is the id of a picture.
+  if (parts.length > 1) {
     const idParts = parts.slice(0, -1);
-    return { kind: 'iiif-info', iiif, id: parseId(idParts), path: idParts.join('/') };
+    const path = idParts.join('/');
+    if (last === 'info.json') return { kind: 'iiif-info', iiif, id: parseId(idParts), path };
+    if (last === 'manifest.json' && iiif === 3) return { kind: 'iiif-manifest', id: parseId(idParts), path };
   }
   const dot = last.lastIndexOf('.');
   // Five parts are an image request; fewer are the base of a picture (an id with literal slashes needs its slashes encoded here).

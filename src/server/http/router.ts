@@ -16,6 +16,7 @@ const TEXTS: ReadonlySet<ServerRequest['kind']> = new Set([
   'images',
   'image',
   'iiif-info',
+  'iiif-manifest',
   'tilejson',
   'dzi',
   'pixel',
@@ -81,6 +82,8 @@ export function router(
         return handlers.image(request, response, wanted, signal);
       case 'iiif-info':
         return handlers.iiifInfo(request, response, wanted, signal);
+      case 'iiif-manifest':
+        return handlers.iiifManifest(request, response, wanted, signal);
       case 'tilejson':
         return handlers.tilejson(request, response, wanted, signal);
       case 'dzi':

@@ -152,7 +152,7 @@ function clipped(size: Size, box: Box): Box {
 }
 
 /** The limits, within what the format of a request allows. */
-function boundsOf(
+export function boundsOf(
   limits: OutputLimits,
   { format, rotation }: Pick<IiifParameters, 'format' | 'rotation'>,
 ): Bounds {
@@ -262,6 +262,24 @@ export interface Offer {
   served?(size: Size): boolean;
 }
 
+/** A document of linked data. */
+export type IiifDocument = { readonly '@context': string } & Readonly<Record<string, unknown>>;
+
+/** Powers of two from 1 to the one that brings the whole canvas into a tile. */
+function scaleFactorsOf({ width, height }: Size): number[] {
+  const factors = [1];
+  while (Math.max(width, height) / factors.at(-1)! > IIIF_TILE_SIZE) factors.push(factors.at(-1)! * 2);
+  return factors;
+}
+
+/** Sizes at which the whole canvas is to be had, reduced by powers of two; the largest is the last. */
+export function iiifSizes(size: Size, limits: OutputLimits, served: (size: Size) => boolean): Size[] {
+  return scaleFactorsOf(size)
+    .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
+    .filter((reduced) => within(reduced, limits) && served(reduced))
+    .reverse();
+}
+
 /** info.json of either version. `id`: the URL of the picture without a slash at its end. */
 export function iiifInfo(
   iiif: IiifVersion,
@@ -269,16 +287,10 @@ export function iiifInfo(
   canvas: Canvas,
   limits: OutputLimits,
   { alpha = false, served = () => true }: Offer = {},
-): Record<string, unknown> {
+): IiifDocument {
   const size = canvasSize(canvas);
-  const longer = Math.max(size.width, size.height);
-  const scaleFactors: number[] = [1];
-  while (longer / scaleFactors.at(-1)! > IIIF_TILE_SIZE) scaleFactors.push(scaleFactors.at(-1)! * 2);
-  const sizes = scaleFactors
-    .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
-    .filter((reduced) => within(reduced, limits) && served(reduced))
-    .reverse();
-  const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors }];
+  const sizes = iiifSizes(size, limits, served);
+  const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors: scaleFactorsOf(size) }];
   // A client may ask for all that the limits allow in the first of them.
   const asWebp = boundsOf(limits, { format: 'webp', rotation: 0 });
   const common = alpha ? 'png' : 'jpg';
@@ -340,15 +352,17 @@ export function iiifLink(iiif: IiifVersion, canonicalUrl: string): string {
   return `<${canonicalUrl}>;rel="canonical", <${PROFILE[iiif]}>;rel="profile"`;
 }
 
-/** The Link field of an info.json that is sent as plain JSON: where its terms are explained (version 2.1, section 5; JSON-LD, 6.1). */
-export function iiifContextLink(iiif: IiifVersion): string {
-  return `<${CONTEXT[iiif]}>;rel="http://www.w3.org/ns/json-ld#context";type="application/ld+json"`;
+/** The Link field of a document that is sent as plain JSON: it says where the terms are explained (Image API 2.1, section 5; JSON-LD, 6.1). */
+export function iiifContextLink(document: IiifDocument): string {
+  return `<${document['@context']}>;rel="http://www.w3.org/ns/json-ld#context";type="application/ld+json"`;
 }
 
-/** Content type of info.json for an Accept header. */
-export function iiifInfoType(iiif: IiifVersion, accept: string | undefined): string {
-  const linked = `application/ld+json;profile="${CONTEXT[iiif]}"`;
-  if (iiif === 3)
-    return accept?.includes('application/json') && !accept.includes('ld+json') ? 'application/json' : linked;
-  return accept?.includes('application/ld+json') ? 'application/ld+json' : 'application/json';
+/** Content type of a document for an Accept header. Version 2 is plain JSON unless linked data is asked for, later documents the other way round. */
+export function iiifType(document: IiifDocument, accept = ''): string {
+  const context = document['@context'];
+  if (context === CONTEXT[2])
+    return accept.includes('application/ld+json') ? 'application/ld+json' : 'application/json';
+  return accept.includes('application/json') && !accept.includes('ld+json')
+    ? 'application/json'
+    : `application/ld+json;profile="${context}"`;
 }

@@ -127,13 +127,22 @@ describe('an id', () => {
 });
 
 describe('an IIIF request', () => {
-  it('is one for a picture of any name, info.json too', () => {
-    for (const path of ['info.json', 'info%2Ejson', 'info.json/'])
-      expect(parseRequest(`/iiif/3/${path}`)).toMatchObject({ kind: 'iiif-base', id: { name: 'info.json' } });
-    expect(parseRequest('/iiif/3/info.json/info.json')).toMatchObject({
-      kind: 'iiif-info',
-      id: { name: 'info.json' },
+  it.each([
+    ['info.json', 'iiif-info'],
+    ['manifest.json', 'iiif-manifest'],
+  ])('is one for a picture of any name, %s too', (name, kind) => {
+    for (const path of [name, name.replace('.', '%2E'), `${name}/`])
+      expect(parseRequest(`/iiif/3/${path}`)).toMatchObject({ kind: 'iiif-base', id: { name } });
+    expect(parseRequest(`/iiif/3/${name}/${name}`)).toMatchObject({ kind, id: { name } });
+  });
+
+  it('is one for a manifest in version 3 alone, with the id as it was written', () => {
+    expect(parseRequest('/iiif/3/a/b%2fc/manifest.json')).toEqual({
+      kind: 'iiif-manifest',
+      id: { name: 'a/b/c' },
+      path: 'a/b%2fc',
     });
+    expect(parseRequest('/iiif/2/a/manifest.json')).toMatchObject({ kind: 'iiif-base' });
   });
 
   it('gives region, size, rotation, quality and format', () => {

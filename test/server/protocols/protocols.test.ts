@@ -115,6 +115,7 @@ describe('the canonical form', () => {
 describe('info.json', () => {
   it('offers factors down to one tile and only sizes that are served', () => {
     const info = iiifInfo(3, 'http://h/iiif/3/a', { picture: size, factor: 64 }, limits) as {
+      '@context': string;
       width: number;
       tiles: { scaleFactors: number[] }[];
       sizes: { width: number; height: number }[];
