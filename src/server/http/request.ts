@@ -189,7 +189,8 @@ function parseDzi(parts: readonly string[], query: URLSearchParams): ServerReque
       id: parseId([...parts.slice(0, -1), last.slice(0, -4)]),
       format: optionalFormat(query),
     };
-  const tile = /^(\d{1,9})_(\d{1,9})\.([a-z]{3,4})$/.exec(last);
+  // The largest virtual canvas, of 2^44 pixels a side, has some 7 * 10^10 columns.
+  const tile = /^(\d{1,11})_(\d{1,11})\.([a-z]{3,4})$/.exec(last);
   const level = parts.at(-2) ?? '';
   const folder = parts.at(-3) ?? '';
   if (folder.endsWith('_files')) {

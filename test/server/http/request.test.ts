@@ -11,6 +11,8 @@ function statusOf(url: string): number | string {
   }
 }
 
+import { dziRendering } from '../../../src/server/protocols/dzi.ts';
+
 describe('a tile address', () => {
   it('gives zoom, column, row, pixel ratio and format', () => {
     expect(parseRequest('/a%2Fb/3/5/2@2x.webp?v=abc')).toEqual({
@@ -215,11 +217,20 @@ describe('a Deep Zoom request', () => {
     });
   });
 
+  it('reaches the last column of the largest virtual canvas, 2^44 pixels wide', () => {
+    const column = Math.ceil(2 ** 44 / 254) - 1;
+    expect(parseRequest(`/dzi/a@1048576x_files/44/${column}_0.jpg`)).toMatchObject({ column });
+    const canvas = { picture: { width: 2 ** 24, height: 1 }, factor: 2 ** 20 };
+    const { region, width } = dziRendering(canvas, { level: 44, column, row: 0, format: 'jpg' }).query;
+    expect(column * 254 - 1 + width).toBe(2 ** 44);
+    expect(region.x).toEqual({ numerator: BigInt(column) * 254n - 1n, denominator: 2n ** 20n });
+  });
+
   it.each([
     '/dzi/a_files/1e3/0_0.jpg',
     '/dzi/a_files/0/-1_0.jpg',
     '/dzi/a_files/9999/0_0.jpg',
-    '/dzi/a_files/0/9999999999_0.jpg',
+    '/dzi/a_files/0/999999999999_0.jpg',
   ])('%s is a 400', (url) => {
     expect(statusOf(url)).toBe(400);
   });
