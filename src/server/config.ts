@@ -81,20 +81,20 @@ export const configSchema = z.strictObject({
     )
     .default([])
     .describe(
-      'Directories and files to serve. `liif serve` takes its arguments first; where there are no roots and no remotes, it serves the working directory.',
+      'Directories and files to serve. `liif serve` prefers its arguments; without any roots and remotes it serves the working directory.',
     ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` for all.'),
   port: whole(0, 65_535).default(8080).describe('Port to listen on; 0 for any free one.'),
   healthPort: whole(0, 65_535)
     .optional()
     .describe(
-      'Port on which a thread of its own answers /health and /ready, however busy the event loop is; 0 for any free one. Opened by `serve`, not by `createApp`.',
+      'Second port for /health and /ready, which a thread of its own answers even while the event loop is busy; 0 for any free one. `serve` opens it, `createApp` does not.',
     ),
   publicUrl: httpUrl()
     .refine((url) => !/[?#@]/.test(url), 'expected a URL without query, fragment and credentials')
     .optional()
     .describe(
-      'URL that clients use, where a proxy stands before the server; otherwise the Host header is believed, if it is allowed.',
+      'URL of this server as clients see it, for servers behind a proxy. Without it, addresses in answers follow the Host header.',
     ),
   allowedHosts: list
     .refine((names) => names.every(isHostName), {
@@ -103,11 +103,13 @@ export const configSchema = z.strictObject({
     })
     .default([])
     .describe(
-      'Host names that are answered besides localhost, IP addresses and the name of this machine; `*` for all.',
+      'Host names to answer for, besides localhost, IP addresses and the name of this machine; `*` for all.',
     ),
   trustProxy: flag
     .default(false)
-    .describe('Believe X-Forwarded-Host and X-Forwarded-Proto, and for the log X-Forwarded-For.'),
+    .describe(
+      'Believe the headers of a proxy: X-Forwarded-Host and X-Forwarded-Proto for addresses, X-Forwarded-For for the log.',
+    ),
   allowOrigin: z
     .string()
     .regex(/^(\*|https?:\/\/[^\s,]+)$/, 'expected * or an origin')
@@ -126,29 +128,31 @@ export const configSchema = z.strictObject({
     )
     .default([])
     .describe(
-      'Origins whose pages may show those of this server in frames, beside itself: `https://example.org`, `https://*.example.org`; `*` for all.',
+      'Other origins whose pages may show the viewer in a frame: `https://example.org`, `https://*.example.org`; `*` for all.',
     ),
   watch: flag.default(true).describe('Notice added, changed and removed files.'),
   plain: flag.default(true).describe('Serve PNG, JPEG, TIFF and WebP files too.'),
-  allowUpload: flag.default(false).describe('Let clients encode images into the first directory.'),
-  uploadMb: whole(1, 4096).default(64).describe('Largest image that may be uploaded.'),
+  allowUpload: flag
+    .default(false)
+    .describe('Let clients upload images, which are encoded into the first directory.'),
+  uploadMb: whole(1, 4096).default(64).describe('Largest upload, in MB.'),
   remotes: list
     .default([])
     .describe(
-      'Remote folders of .liif files as `NAME=https://host/path/` or `NAME=s3://bucket/path/`; nothing else is ever fetched.',
+      'Remote folders of .liif files: `NAME=https://host/path/` or `NAME=s3://bucket/path/`. Nothing else is ever fetched.',
     ),
-  allowAddresses: list
-    .default([])
-    .describe('Address ranges (CIDR) that remotes may have although they are not public.'),
-  s3Endpoint: httpUrl().optional().describe('Endpoint of an S3 service that is not AWS, addressed by path.'),
+  allowAddresses: list.default([]).describe('Private address ranges (CIDR) in which remotes may be.'),
+  s3Endpoint: httpUrl()
+    .optional()
+    .describe('Endpoint of an S3 service other than AWS; the bucket goes into the path.'),
   s3Region: z
     .string()
     .default('us-east-1')
     .describe('Region of the S3 service. Keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'),
-  remoteTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for an answer of a remote.'),
+  remoteTimeoutMs: whole(100, 600_000).default(10_000).describe('Longest wait for a remote to answer.'),
   remoteFreshMs: whole(0, 86_400_000)
     .default(60_000)
-    .describe('How long a remote file is taken to be the same without asking.'),
+    .describe('How long a remote file is used before the server asks whether it has changed.'),
   engine: z
     .enum(ENGINE_CHOICES)
     .refine(
@@ -157,56 +161,60 @@ export const configSchema = z.strictObject({
     )
     .default('auto')
     .describe(
-      `What computes the networks: ${ENGINES.join(', ')}, or with auto the fastest here; \`liif engines\` lists them.`,
+      `What computes the networks: ${ENGINES.join(', ')}, or auto for the fastest here. \`liif engines\` lists them.`,
     ),
   threads: whole(1, 256)
     .default(PROCESSORS)
     .describe(
-      'Threads of the engine. The default is one per processor, of a container as many as its quota is worth.',
+      'Threads of the engine. The default is one per processor, or what the quota of a container is worth.',
     ),
   models: list
     .default([])
     .describe(
-      'Model files (weights of one’s own) that pictures may name, beside the released model; as a flag, one at a time. Each in use has an engine of its own. Uploads are encoded with the released model.',
+      'Model files (your own weights) that pictures may name besides the released model. The flag takes one file and may be repeated.',
     ),
   encodingThreads: whole(0, 64)
     .default(ENCODING_THREADS)
     .describe(
-      'Threads that hand images to their encoders, so that the event loop need not; 0: it does. The default is one for eight processors, none on fewer than four.',
+      'Threads that hand images to their encoders; with 0 the event loop does it. The default is one per eight processors, none on fewer than four.',
     ),
   featureCacheMb: whole(0, 65_536)
     .default(FEATURE_CACHE_MB)
-    .describe('Memory for decoded features. The default is a tenth of the machine or container, 64 to 2048.'),
+    .describe(
+      'Memory for decoded features. The default is a tenth of the memory of the machine or container, within 64 and 2048.',
+    ),
   latentCacheMb: whole(0, 65_536)
     .default(64)
     .describe(
-      'Memory for decoded latents, from which features are computed again in half the time. 64 MB are those of 24 megapixels.',
+      'Memory for decoded latents, with which features are computed again in half the time. 64 MB hold 24 megapixels.',
     ),
   pixelCacheMb: whole(0, 65_536)
     .default(64)
     .describe(
-      'Memory for native pixels, of which tiles at native scale and reductions are made: a twentieth of what their features take. 64 MB are 22 megapixels.',
+      'Memory for native pixels, from which tiles at native scale and below are made. 64 MB hold 22 megapixels, whose features take twenty times as much.',
     ),
   tileCacheMb: whole(0, 65_536).default(128).describe('Memory for finished images.'),
   plainCacheMb: whole(0, 65_536)
     .default(256)
     .describe(
-      'Memory for decoded plain images; as much more as a single one of them needs: 400 MB for 100 megapixels.',
+      'Memory for decoded plain images. A single image is kept even if it needs more: 100 megapixels take 400 MB.',
     ),
   diskCache: z
     .string()
     .min(1)
     .optional()
-    .describe('Directory for finished images; several servers may share it, each with a bound of its own.'),
+    .describe('Directory for finished images. Several servers may share it.'),
   diskCacheMb: whole(1, 2 ** 30)
     .default(1024)
     .describe(
-      'Bound of what this server finds in that directory at the start, and what it puts there; other servers have theirs.',
+      'Most MB of `diskCache` that this server keeps: what it finds at the start and what it adds. Other servers have bounds of their own.',
     ),
   redis: z
     .url({ protocol: /^rediss?$/, error: 'expected a URL that begins with redis:// or rediss://' })
     .optional()
-    .describe('Redis for finished images of up to 1 MiB, shared by several servers. Goes before diskCache.'),
+    .describe(
+      'Redis for finished images of up to 1 MiB, shared by several servers. It is asked before `diskCache`.',
+    ),
   redisTtlSeconds: whole(1, 2 ** 31)
     .default(604_800)
     .describe('How long an image stays in Redis.'),
@@ -219,28 +227,32 @@ export const configSchema = z.strictObject({
     .describe('Most pixels of a plain image that is served.'),
   maxWork: whole(1000, 2 ** 31)
     .default(120_000)
-    .describe('Most work of one request, in estimated milliseconds of a core; beyond it, 413.'),
+    .describe(
+      'Most work for one request, in estimated milliseconds of one core; a request that needs more gets 413.',
+    ),
   regionMemoryMb: whole(16, 65_536)
     .default(512)
     .describe(
-      'Memory that large images under way may need together, which decides how many run side by side; one that needs more before it is encoded gets 413. As much again is for plain images that are being decoded; one that needs more is decoded alone.',
+      'Memory for the pixels of all large images under way. An image that needs more gets 413. As much again is for decoding plain images; one that needs more is decoded alone.',
     ),
-  tileQueue: whole(1, 100_000).default(256).describe('Tiles that may wait; beyond it, 503.'),
-  regionQueue: whole(1, 10_000).default(16).describe('Large images that may wait; beyond it, 503.'),
+  tileQueue: whole(1, 100_000).default(256).describe('Most tiles that wait; further ones get 503.'),
+  regionQueue: whole(1, 10_000).default(16).describe('Most large images that wait; further ones get 503.'),
   maxWaitMs: whole(10, 600_000)
     .default(10_000)
     .describe(
-      'Longest wait of a tile; one that would wait longer gets 503 at once. Large images may wait three times as long.',
+      'Longest wait of a tile. One that would wait longer gets 503 at once. Large images may wait three times as long.',
     ),
   maxTurnMs: whole(1, 60_000)
     .default(100)
     .describe(
-      'Longest turn of a busy event loop; while turns are longer and follow each other without pause, a part of all requests gets 503 before anything is done for them.',
+      'Longest turn of a busy event loop. While turns are longer and leave no pause, a part of all requests gets 503 before any work.',
     ),
-  timeoutMs: whole(100, 3_600_000).default(30_000).describe('Longest work for one request; beyond it, 503.'),
+  timeoutMs: whole(100, 3_600_000)
+    .default(30_000)
+    .describe('Longest time of work for one request, which then gets 503.'),
   stopMs: whole(0, 600_000)
     .default(20_000)
-    .describe('How long running requests may take after a request to stop; then they get 503.'),
+    .describe('Longest time that running requests get when the server is to stop; then they get 503.'),
   jpegQuality: whole(1, 100).default(85).describe('Quality of JPEG answers.'),
   webpQuality: whole(1, 100).default(85).describe('Quality of WebP answers.'),
   avifQuality: whole(1, 100).default(60).describe('Quality of AVIF answers.'),
@@ -249,7 +261,7 @@ export const configSchema = z.strictObject({
     .enum(LOG_LEVELS)
     .default('info')
     .describe(
-      `What is logged: ${LOG_LEVELS.join(', ')}; single requests are at debug, answers of 503 at warn, of 500, 501, 502 and 507 at error.`,
+      `Least level that is logged: ${LOG_LEVELS.join(', ')}. Single requests are at debug, answers of 503 at warn, all others from 500 on at error.`,
     ),
 });
 
