@@ -89,12 +89,11 @@ export function serveCommand(): Command {
         }),
     });
     const { app, url, localUrl, healthUrl } = running;
-    const { isTTY } = process.stdout;
-    // A person at a terminal is told in words alone.
-    if (!isTTY) app.log.info({ url, localUrl, healthUrl }, 'listening');
+    // A person who sees the log on a terminal reads the address below.
+    if (!process.stderr.isTTY) app.log.info({ url, localUrl, healthUrl }, 'listening');
     process.stdout.write(`${url}\n`);
     if (healthUrl) process.stdout.write(`health: ${healthUrl}health\n`);
-    if (isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
+    if (process.stdout.isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
     await requests.first();
     await running.stop();
   });

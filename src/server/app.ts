@@ -15,7 +15,7 @@ import { requestTarget } from './http/request-target.ts';
 import { router, type ServerState } from './http/router.ts';
 import { securityHeaders } from './http/security-headers.ts';
 import { viewerDirectory, viewerFiles } from './http/viewer-files.ts';
-import { standardOutput } from './log-output.ts';
+import { standardError } from './log-output.ts';
 import type { Credentials } from './pictures/remotes.ts';
 import { openServices } from './services.ts';
 
@@ -61,7 +61,7 @@ export function checkOptions(options: AppOptions) {
     if (typeof root !== 'string') refuse('roots', 'paths of directories and files', root);
   expectListener(openEngine, 'openEngine');
   const config = checkConfig(input);
-  const log = logger ?? pino({ level: config.logLevel }, standardOutput());
+  const log = logger ?? pino({ level: config.logLevel }, standardError());
   return { openEngine, credentials, viewer, config, log };
 }
 

@@ -6,6 +6,7 @@ const MAX_WAITING = 2 ** 20;
 const PIECE = 2 ** 16;
 /** When the next attempt is made after one that failed. */
 const PAUSE_MS = 100;
+const STDERR = 2;
 
 export interface Destination {
   readonly fd: number;
@@ -109,12 +110,12 @@ export class LogOutput {
 let output: LogOutput | undefined;
 
 /**
- * Standard output, one for the whole process. While it takes nothing, as where nobody reads a pipe or the disk is full, lines wait, the last of too many are
- * lost and counted, and the server goes on.
+ * Standard error, one `LogOutput` for the whole process. Standard output stays free for what scripts read: the addresses that `liif serve` prints.
+ * While nobody reads the pipe, or the disk is full, lines wait; beyond MAX_WAITING bytes they are lost and counted.
  */
-export function standardOutput(): LogOutput {
+export function standardError(): LogOutput {
   if (!output) {
-    const opened = new LogOutput(ownStandardOutput());
+    const opened = new LogOutput(destinationOf(STDERR));
     process.once('exit', () => opened.flush());
     output = opened;
   }
@@ -122,19 +123,19 @@ export function standardOutput(): LogOutput {
 }
 
 /**
- * Pipes and terminals are opened once more, so that this descriptor, and no other, refuses what there is no room for: a write that waits in one of Node's threads
- * would keep the process from ending.
+ * Opens pipes and terminals a second time, without blocking: only this new descriptor refuses a write that has no room. A blocking write would wait in
+ * one of Node's threads and keep the process from ending.
  */
-function ownStandardOutput(): Destination {
+function destinationOf(fd: number): Destination {
   try {
-    const about = fstatSync(1);
-    if (about.isFile()) return { fd: 1, prompt: true };
+    const about = fstatSync(fd);
+    if (about.isFile()) return { fd, prompt: true };
     if (about.isFIFO() || about.isCharacterDevice()) {
       const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-      return { fd: openSync('/proc/self/fd/1', flags), prompt: true };
+      return { fd: openSync(`/proc/self/fd/${fd}`, flags), prompt: true };
     }
   } catch {
-    // Not Linux, or another user's.
+    // Not Linux, or the pipe belongs to another user.
   }
-  return { fd: 1, prompt: false };
+  return { fd, prompt: false };
 }

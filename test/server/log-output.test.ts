@@ -58,7 +58,7 @@ describe.skipIf(process.platform !== 'linux')('lines of the log', () => {
     `;
     const handle = await open(await pipe(), 'r+');
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
-      stdio: ['ignore', handle.fd, 'inherit'],
+      stdio: ['ignore', 'inherit', handle.fd],
       timeout: 100_000,
       killSignal: 'SIGKILL',
     });
@@ -75,10 +75,10 @@ describe.skipIf(process.platform !== 'linux')('lines of the log', () => {
       process.exit();
     `;
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'inherit', 'pipe'],
     });
     let text = '';
-    child.stdout.on('data', (part: Buffer) => {
+    child.stderr.on('data', (part: Buffer) => {
       text += part;
     });
     await once(child, 'close');
