@@ -12,12 +12,12 @@ import { withParts } from './parts.ts';
 import { isPremultiplied, unpremultiply } from './premultiplied.ts';
 import { asSixteenBits, type ColorPlan, colorsOf } from './profiled.ts';
 import { depthOf, type Raster } from './raster.ts';
-import { hasDefinedRange, isGray } from './sample-types.ts';
+import { isGray, unreadableSamples } from './sample-types.ts';
 import { convertByShaper } from './shaper.ts';
 import { loadSharp } from './sharp.ts';
 import { explained, MAX_PIXELS, tooManyPixels } from './sharp-errors.ts';
 import { isHdr, unknownColors } from './stated-colors.ts';
-import { tiffDirectory } from './tiff-directory.ts';
+import { tiffDirectory, unreadableTiff } from './tiff-directory.ts';
 import { uprightXmp } from './xmp.ts';
 
 /** A picture of any format that sharp reads, as the codec wants it. */
@@ -106,18 +106,10 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
     const { pages = 1 } = metadata;
     if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
     if (metadata.format === 'tiff') {
-      const { reduced, exif, bareYcc } = await withParts(input, tiffDirectory);
-      // Raw images of cameras: sharp would read their thumbnail.
-      if (reduced && metadata.subifds)
-        throw new UnsupportedError(
-          `${name}: its first picture is a thumbnail, and what it is of cannot be read; develop the raw image first, and save it as TIFF or JPEG`,
-        );
-      // sharp would take it for red, green and blue.
-      if (bareYcc)
-        throw new UnsupportedError(
-          `${name}: YCbCr that is not compressed by JPEG cannot be read; convert the image to RGB first`,
-        );
-      if (exif && options.needsMetadata)
+      const directory = await withParts(input, tiffDirectory);
+      const problem = unreadableTiff(directory, metadata);
+      if (problem) throw new UnsupportedError(`${name}: ${problem}`);
+      if (directory.exif && options.needsMetadata)
         warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
     }
     const { plan: colors, stated } = await colorsOf(input, metadata, options.srgb ?? false);
@@ -157,15 +149,8 @@ async function decode(
   name: string,
 ): Promise<Raster> {
   const { channels, space, depth, hasAlpha } = metadata;
-  if (!hasDefinedRange(metadata))
-    throw new UnsupportedError(
-      `${name}: samples of type ${depth} have no defined range; convert the image to 8 or 16 bits first`,
-    );
-  if (hasAlpha && (space === 'labs' || (space === 'cmyk' && depth === 'ushort')))
-    // sharp takes its range for another, and makes opaque what is not, or the other way round.
-    throw new UnsupportedError(
-      `${name}: alpha beside ${space === 'cmyk' ? 'CMYK of 16 bits' : 'Lab'} cannot be read; convert the image to RGB first`,
-    );
+  const problem = unreadableSamples(metadata);
+  if (problem) throw new UnsupportedError(`${name}: ${problem}`);
   // What sharp converts by the profile of a CMYK image has 8 bits.
   const wide = depth !== 'uchar' && space !== 'cmyk';
   const gray = isGray(metadata);

@@ -1,3 +1,4 @@
+import type { Metadata } from 'sharp';
 import type { Parts } from './parts.ts';
 
 /** What the first directory of a TIFF says that sharp does not. */
@@ -49,4 +50,17 @@ export async function tiffDirectory(parts: Parts): Promise<TiffDirectory> {
     exif: found.has(EXIF_DIRECTORY),
     bareYcc: found.get(PHOTOMETRIC) === YCC && found.get(COMPRESSION) !== JPEG,
   };
+}
+
+/** Why sharp does not read the picture that a TIFF is of, for a message to end with; undefined where it does. */
+export function unreadableTiff(
+  { reduced, bareYcc }: TiffDirectory,
+  { subifds }: Pick<Metadata, 'subifds'>,
+): string | undefined {
+  // Raw images of cameras: sharp would read their thumbnail.
+  if (reduced && subifds)
+    return 'its first picture is a thumbnail, and what it is of cannot be read; develop the raw image first, and save it as TIFF or JPEG';
+  // sharp would take the samples for red, green and blue.
+  if (bareYcc) return 'YCbCr that is not compressed by JPEG cannot be read; convert the image to RGB first';
+  return undefined;
 }

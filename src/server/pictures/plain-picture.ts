@@ -5,10 +5,12 @@ import { SourceError } from '../../errors.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
 import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
+import { withParts } from '../../image/parts.ts';
 import { asSixteenBits, type ColorPlan, colorsOf, toEightBits } from '../../image/profiled.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
-import { hasDefinedRange, isGray } from '../../image/sample-types.ts';
+import { isGray, unreadableSamples } from '../../image/sample-types.ts';
 import { convertByShaper } from '../../image/shaper.ts';
+import { tiffDirectory, unreadableTiff } from '../../image/tiff-directory.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { PictureChanged, Problem } from '../problem.ts';
 import type { Leave } from '../render/admission.ts';
@@ -87,10 +89,10 @@ async function pictureOf(path: string, file: WholeFile, options: PlainOptions): 
   }
   if (!PLAIN_FORMATS.includes(metadata.format))
     throw unsupported('The plain images served here are PNG, JPEG, TIFF and WebP.');
-  if (!hasDefinedRange(metadata))
-    throw unsupported(
-      `Samples of type ${metadata.depth} have no defined range; convert the image to 8 or 16 bits first.`,
-    );
+  const problem =
+    (metadata.format === 'tiff' && unreadableTiff(await withParts(file.bytes, tiffDirectory), metadata)) ||
+    unreadableSamples(metadata);
+  if (problem) throw unsupported(`The image cannot be served: ${problem}.`);
   if (decodedChannels(metadata) > 4)
     throw unsupported('The image has channels beside its colors and alpha; convert it to RGB first.');
   const { width, height } = metadata.autoOrient;

@@ -19,14 +19,21 @@ const gray16 = () =>
   ).toColorspace('grey16');
 
 /** A TIFF of one strip without compression, as programs of scientists write them. */
-function tiff(channels: number, bits: number, format: 1 | 2 | 3, data: Uint8Array, [w, h]: [number, number]) {
+function tiff(
+  channels: number,
+  bits: number,
+  format: 1 | 2 | 3,
+  data: Uint8Array,
+  [w, h]: [number, number],
+  photometric = channels < 3 ? 1 : 2,
+) {
   const extra = channels < 3 ? channels - 1 : channels - 3;
   const entries: [number, number, number[]][] = [
     [256, 4, [w]],
     [257, 4, [h]],
     [258, 3, Array(channels).fill(bits)],
     [259, 3, [1]],
-    [262, 3, [channels < 3 ? 1 : 2]],
+    [262, 3, [photometric]],
     [273, 4, [0]],
     [277, 3, [channels]],
     [278, 4, [h]],
@@ -69,6 +76,8 @@ const server = await startServer({
       'gray8.tif': tiff(2, 8, 1, samples, [width, height]),
       'extra.tif': tiff(5, 8, 1, new Uint8Array(4 * 4 * 5).fill(9), four),
       'alpha.tif': tiff(4, 8, 1, new Uint8Array(4 * 4 * 4).fill(9), four),
+      'lab.tif': tiff(4, 16, 1, new Uint8Array(4 * 4 * 8).fill(9), four, 8),
+      'ycc.tif': tiff(3, 8, 1, new Uint8Array(4 * 4 * 3).fill(9), four, 6),
       'float.tif': tiff(1, 32, 3, new Uint8Array(new Float32Array(16).fill(0.5).buffer), four),
       'long.tif': tiff(1, 32, 1, new Uint8Array(new Uint32Array(16).fill(1e9).buffer), four),
       'signed.tif': tiff(1, 16, 2, new Uint8Array(new Int16Array(16).fill(-9).buffer), four),
@@ -100,6 +109,8 @@ describe.each(['gray8.png', 'gray16.png', 'gray8.tif'])('%s, gray with alpha', (
 
 it.each([
   ['extra.tif', 'channels beside its colors'],
+  ['lab.tif', 'alpha beside Lab'],
+  ['ycc.tif', 'YCbCr that is not compressed by JPEG'],
   ['float.tif', 'type float'],
   ['long.tif', 'type uint'],
   ['signed.tif', 'type short'],
