@@ -12,6 +12,7 @@ import { toSrgb } from './image/to-srgb.ts';
 import { RELEASED_DECODER_HASH } from './model/decoder-hashes.ts';
 import { browserModelCache } from './network/browser-cache.ts';
 import { loadDecoderModel, type ModelCache } from './network/decoder-model.ts';
+import { largestBlock } from './pixels/render.ts';
 import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
 import { blobSource } from './reader/blob-source.ts';
 import { httpSource } from './reader/http-source.ts';
@@ -95,7 +96,9 @@ export async function renderTile(
   signal?: AbortSignal,
 ): Promise<ImageData> {
   const query = tileQuery(image, z, x, y, size);
-  const raster = await image.renderRows(query, 0, query.height, BLOCKS, signal);
+  // Features are made and kept in squares, as in the tile server.
+  const blocks = { size: Math.min(512, largestBlock(image.engine.model.head.hidden)), fitted: false };
+  const raster = await image.renderRows(query, 0, query.height, blocks, signal);
   return toImageData(raster, size, size);
 }
 
@@ -138,5 +141,3 @@ function addressOf(url: string | URL, name: string, expected = 'an address'): UR
 }
 
 const FEATURE_CACHE_BYTES = 256 * 2 ** 20;
-/** Features are made and kept in squares, as in the tile server. */
-const BLOCKS = { size: 512, fitted: false };

@@ -17,7 +17,13 @@ import {
   toRational,
 } from './head/rational.ts';
 import { channelsOf, type Raster } from './image/raster.ts';
-import { type BlockOptions, type RenderPicture, type RenderQuery, renderBand } from './pixels/render.ts';
+import {
+  type BlockOptions,
+  largestBlock,
+  type RenderPicture,
+  type RenderQuery,
+  renderBand,
+} from './pixels/render.ts';
 import { memorySource } from './reader/memory-source.ts';
 import { openReader, type Reader } from './reader/reader.ts';
 import type { Source } from './reader/source.ts';
@@ -76,8 +82,6 @@ const REDUCED_BAND_BYTES = 128 * 2 ** 20;
 const MIN_REDUCED_ROWS = 32;
 /** Rows of sites that a band takes from one window of features. */
 const WINDOW_SITES = 1024;
-/** Values of P in a window, at most: 64 MiB, which are 1024 x 1024 sites of the released models. */
-const WINDOW_VALUES = 2 ** 25;
 const LATENT_CACHE_BYTES = 64 * 2 ** 20;
 
 /** An opened picture: its header is read and checked, its pixels are decoded as they are asked for. Close it when done. */
@@ -181,7 +185,7 @@ export class LiifImage {
 
   async *#bands(query: RenderQuery, options: CallOptions): AsyncGenerator<Raster, void, undefined> {
     const rows = Math.min(query.height, this.#bandRows(query));
-    const size = (WINDOW_VALUES / this.engine.model.head.hidden) ** 0.5;
+    const size = largestBlock(this.engine.model.head.hidden);
     options.onProgress?.({ stage: 'decode', done: 0, total: query.height });
     for (let from = 0; from < query.height; from += rows) {
       const to = Math.min(query.height, from + rows);

@@ -49,6 +49,11 @@ export interface BlockOptions {
   readonly fitted: boolean;
 }
 
+/** Side of a square of sites whose features, of `hidden` values each, take 64 MiB: the largest window of P that is asked for at once. */
+export function largestBlock(hidden: number): number {
+  return Math.floor((2 ** 25 / hidden) ** 0.5);
+}
+
 /** Output pixels handed to the engine in one query, so that its threads share a block. */
 const PIXELS_PER_QUERY = 1 << 16;
 /** Pixels that are filtered in one turn of the event loop: about 10 ms. */

@@ -9,6 +9,7 @@ import { gridCount, isReduction, planSampling, type SamplingPlan } from '../../h
 import { type Exact, toNumber, toRational } from '../../head/rational.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
 import {
+  largestBlock,
   MAX_STRIP_PIXELS,
   type RenderPicture,
   type RenderQuery,
@@ -23,8 +24,9 @@ import type { Estimate, ServedPicture } from './picture.ts';
 import { HASHED_PIECE } from './whole-file.ts';
 
 /**
- * Sites on the side of a block of features: the unit that is computed, cached and shared. One native tile: blocks of 512 take 18 % less
- * arithmetic for the same area, but a first tile has to wait for more than three times as much.
+ * Sites on the side of a block of features, the unit that is computed, cached and shared; fewer where a model has so many hidden units that such a block
+ * would take too much memory. 256 is one native tile: blocks of 512 take 18 % less arithmetic for the same area, but a first tile has to wait for
+ * more than three times as much.
  */
 const BLOCK_SITES = 256;
 /** Blocks of a query up to which it is seen which of them are kept: those of a tile of 1024 pixels at half of a level's scale, color and alpha. */
@@ -141,6 +143,7 @@ class LiifPicture implements ServedPicture {
   readonly #latents: LatentStore;
   readonly #options: LiifOptions;
   readonly #picture: RenderPicture;
+  readonly #blockSide: number;
   /** Of a file that lies elsewhere. */
   readonly #validator: string | undefined;
   #fileHash: Promise<string> | undefined;
@@ -157,6 +160,7 @@ class LiifPicture implements ServedPicture {
     const { header } = reader;
     this.#reader = reader;
     this.#options = options;
+    this.#blockSide = Math.min(BLOCK_SITES, largestBlock(options.engine.model.head.hidden));
     this.#latents = new LatentStore(reader, options.engine, options.chunks, this.cacheName);
     this.identity = identity;
     this.width = header.width;
@@ -203,7 +207,7 @@ class LiifPicture implements ServedPicture {
       const step = toNumber(toRational(length)) / (count * m);
       const blockOf = (position: number) => {
         const site = Math.floor(position / Number(reduction) - 0.5);
-        return Math.floor(Math.min(side - 1, Math.max(0, site)) / BLOCK_SITES);
+        return Math.floor(Math.min(side - 1, Math.max(0, site)) / this.#blockSide);
       };
       const first = toNumber(toRational(start));
       const beyond = m > 1 ? margin * m : 0;
@@ -244,7 +248,10 @@ class LiifPicture implements ServedPicture {
       for (let row = rows.from; row <= rows.to; row++)
         for (let column = columns.from; column <= columns.to; column++)
           for (let plane = 0; plane < planes; plane++) {
-            const key = this.#key(level, plane, { top: row * BLOCK_SITES, left: column * BLOCK_SITES });
+            const key = this.#key(level, plane, {
+              top: row * this.#blockSide,
+              left: column * this.#blockSide,
+            });
             if (keepable && pixels?.has(key)) kept++;
             else if (!features.has(key)) cold++;
           }
@@ -257,7 +264,7 @@ class LiifPicture implements ServedPicture {
       const { from, to } = blocks(axis, FILTER_MARGIN);
       return Math.min(to - from + 1, Math.ceil(((to - from + 1) * piece) / axis.count) + 1);
     };
-    const held = sharesOf(down) * sharesOf(across) * BLOCK_SITES ** 2;
+    const held = sharesOf(down) * sharesOf(across) * this.#blockSide ** 2;
     const pieceGrid = gridCount(density.rows, height + 4) * gridCount(density.columns, width + 4);
     // An engine that reduces holds the features of a whole piece; otherwise there is a strip of the grid, and up to 16 bytes for each sample.
     const byEngine = reduced && reducesAtOnce(engine, pieceGrid, held);
@@ -279,7 +286,7 @@ class LiifPicture implements ServedPicture {
     const reduced = isReduction(this.#plan(query));
     const rows = reduced ? REDUCED_PIECE : BAND_ROWS;
     const columns = reduced ? REDUCED_PIECE : query.width;
-    const blocks = { size: BLOCK_SITES, fitted: false };
+    const blocks = { size: this.#blockSide, fitted: false };
     const render = (piece: Rect, memory?: Uint8Array) =>
       renderPiece(this.#picture, engine, query, piece, blocks, signal, memory);
     try {
