@@ -93,11 +93,16 @@ export class LeasedCache<V> {
     this.#closeIfUnused(entry);
   }
 
-  /** Drops everything that is not leased; what is leased closes with its last lease. Loads under way are aborted, for this reason. */
+  /** Drops all values that are kept; leased ones close with their last lease. */
+  clear(): void {
+    this.#evict(0);
+  }
+
+  /** As `clear`, for good. Loads under way are aborted, for this reason. */
   close(reason?: unknown): void {
     this.#closed = true;
     for (const pending of this.#pending.values()) pending.controller.abort(reason);
-    this.#evict(0);
+    this.clear();
   }
 
   /** The last waiter has left: with a lease, or because it gave up, and then nobody wants the value. */

@@ -97,7 +97,7 @@ export function problemOf(error: unknown): Problem {
           cause: error,
         });
       case 'EngineError':
-        return new Problem(503, 'engine-failed', 'The decoder has failed and is being replaced; try again.', {
+        return new Problem(503, 'engine-failed', 'The decoder has failed; try again.', {
           retryAfter: 1,
           cause: error,
         });

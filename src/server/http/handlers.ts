@@ -296,7 +296,7 @@ export class Handlers {
         const error = unlessBeingWritten(thrown, pictures.modifiedOf(id));
         if (isEngineFailure(error)) {
           const generation = found?.generation;
-          if (generation) await engines.replace(generation, error);
+          if (generation) await engines.recover(generation, error);
         } else if (error instanceof PictureChanged) pictures.forget(found?.id ?? id.canvas?.name ?? id.name);
         else throw error;
         // Half of the old file is with the client already.

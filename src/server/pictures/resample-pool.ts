@@ -1,9 +1,8 @@
 import type { Worker } from 'node:worker_threads';
-import { EngineError } from '../../errors.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 import { startWorker } from '../../start-worker.ts';
-import { stopping } from '../problem.ts';
+import { Problem, stopping } from '../problem.ts';
 import type { Samples } from './resample.ts';
 
 export interface ResampleTask {
@@ -37,7 +36,7 @@ export class ResamplePool {
     this.#size = size;
   }
 
-  /** `resample` of a task; its samples are handed over. Rejects with EngineError, with Problem when the server is stopping, or with the signal's reason. */
+  /** `resample` of a task; its samples are handed over. Rejects with Problem when its thread has died or the server is stopping, or with the signal's reason. */
   run(task: ResampleTask, signal: AbortSignal): Promise<Raster> {
     if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
@@ -75,12 +74,16 @@ export class ResamplePool {
       settle();
       this.#idle.push(worker);
       if ('raster' in answer) resolve(answer.raster);
-      else reject(new EngineError(`resampling failed: ${answer.error}`));
+      else reject(new Error(`resampling failed: ${answer.error}`));
       this.#next();
     };
     const died = () => {
       settle();
-      reject(new EngineError('a resampling thread has died'));
+      reject(
+        new Problem(503, 'resampler-failed', 'A thread that resamples has failed; try again.', {
+          retryAfter: 1,
+        }),
+      );
       this.#next();
     };
     worker.on('message', answered);

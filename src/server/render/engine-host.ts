@@ -4,6 +4,7 @@ import { decodedChunks } from '../../features/latents.ts';
 import type { LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { Model } from '../../network/model.ts';
+import { sitesOf, whole } from '../../network/window.ts';
 import { closeAll } from '../close-all.ts';
 import { featureBlocks, pixelBlocks } from '../pictures/liif-picture.ts';
 import { stopping } from '../problem.ts';
@@ -21,6 +22,14 @@ export interface RunningEngine extends Decoded {
   readonly engine: Engine;
 }
 
+export interface CacheCounts {
+  /** Kept now. */
+  readonly bytes: number;
+  /** Look-ups since the start of the server. */
+  readonly hits: number;
+  readonly misses: number;
+}
+
 /** Engines with what they have decoded; all of it goes together. */
 interface Generation extends Decoded {
   readonly number: number;
@@ -29,6 +38,8 @@ interface Generation extends Decoded {
 }
 
 const OWN = 'own';
+/** How long an engine may take for the smallest call before it counts as dead. */
+const PROBE_MS = 5000;
 
 export interface EngineHostOptions {
   /** An engine of the server's own model, the released one; with a model, one of that. */
@@ -43,15 +54,15 @@ export interface EngineHostOptions {
   /** Told each time that none can be opened. */
   readonly onUnopened?: (error: unknown) => void;
   readonly onBatch?: (requests: number) => void;
-  /** Shortest time between two replacements, default 2 s. */
+  /** Shortest time between two looks at engines after failed calls, default 2 s. */
   readonly pauseMs?: number;
   /** How long after a failure to open an engine it is tried again without a request, default 5 s. */
   readonly retryMs?: number;
 }
 
 /**
- * Keeps engines running, one for each model in use. Where one fails, all are replaced, with what they have decoded: they may share a device, and pictures are
- * opened again with the new ones.
+ * Keeps engines running, one for each model in use. When one has died, all are replaced, together with what they have decoded: they may share a device.
+ * Pictures are then opened again with the new engines.
  */
 export class EngineHost {
   readonly #options: EngineHostOptions;
@@ -60,7 +71,10 @@ export class EngineHost {
   readonly #failing = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
   #current: Generation;
-  #replacedAt = Number.NEGATIVE_INFINITY;
+  /** What `caches` said when the engines were last replaced. */
+  #before: Readonly<Record<string, CacheCounts>> = {};
+  #looking: Promise<void> | undefined;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: EngineHostOptions) {
@@ -79,10 +93,16 @@ export class EngineHost {
     return this.#failing.size === 0;
   }
 
-  /** The caches of what is decoded, by what they keep; those of the engines that run now. */
-  get caches(): Readonly<Record<string, LeasedCache<unknown>>> {
+  /** What the caches of decoded data hold now, and how often they were asked since the start, by what they keep. */
+  get caches(): Readonly<Record<string, CacheCounts>> {
     const { features, chunks, pixels } = this.#current;
-    return { features, latents: chunks, ...(pixels && { pixels }) };
+    const now = { features, latents: chunks, ...(pixels && { pixels }) };
+    return Object.fromEntries(
+      Object.entries(now).map(([name, { bytes, hits, misses }]) => {
+        const before = this.#before[name];
+        return [name, { bytes, hits: hits + (before?.hits ?? 0), misses: misses + (before?.misses ?? 0) }];
+      }),
+    );
   }
 
   /**
@@ -112,22 +132,41 @@ export class EngineHost {
     return { engine: await opening, features, chunks, pixels };
   }
 
-  /** Replaces the engines of this generation after one of them has failed. Others that saw it fail get the same new ones. */
-  async replace(generation: number, reason: unknown): Promise<void> {
-    const old = this.#current;
-    if (this.#closed || old.number !== generation || old.engines.size === 0) return;
-    if (performance.now() - this.#replacedAt < (this.#options.pauseMs ?? 2000)) return;
-    this.#replacedAt = performance.now();
-    this.#current = this.#begin(generation + 1);
-    this.#options.onReplaced?.(messageOf(reason));
-    // Who waits for it may ask the next one.
-    await end(old, new EngineError('the engine has been replaced')).catch(() => {});
+  /**
+   * After a call of this generation has failed: replaces its engines if one of them is dead. If all are alive, the failure was that call's alone, for
+   * want of memory for example, and only the kept features go. All who saw a failure get the same new engines.
+   */
+  async recover(generation: number, reason: unknown): Promise<void> {
+    if (this.#closed || this.#current.number !== generation || this.#current.engines.size === 0) return;
+    if (!this.#looking) {
+      if (performance.now() - this.#lookedAt < (this.#options.pauseMs ?? 2000)) return;
+      this.#lookedAt = performance.now();
+      this.#looking = this.#look(reason).finally(() => {
+        this.#looking = undefined;
+      });
+    }
+    await this.#looking;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
     await end(this.#current, stopping());
+  }
+
+  async #look(reason: unknown): Promise<void> {
+    const old = this.#current;
+    const alive = await Promise.all([...old.engines.values()].map(isAlive));
+    if (this.#closed) return;
+    if (alive.every(Boolean)) {
+      old.features.clear();
+      return;
+    }
+    this.#before = this.caches;
+    this.#current = this.#begin(old.number + 1);
+    this.#options.onReplaced?.(messageOf(reason));
+    // Whoever waits for an old engine may ask the next one.
+    await end(old, new EngineError('the engine has been replaced')).catch(() => {});
   }
 
   #retryLater(): void {
@@ -160,6 +199,24 @@ export class EngineHost {
       throw new EngineError(`The ${engine.name} engine is not exact; a server needs one that is`);
     }
     return batchPixels(engine, this.#options.onBatch);
+  }
+}
+
+/** Whether an engine still computes: features of the smallest level there is. */
+async function isAlive(opening: Promise<Engine>): Promise<boolean> {
+  const engine = await opening.catch(() => undefined);
+  if (!engine) return true; // the next request opens another one
+  const { model } = engine;
+  const channels = model.latentChannels;
+  const level = { height: 1, width: 1 };
+  const latents = { rect: whole(level), channels, data: new Int16Array(channels) };
+  const sites = sitesOf(model, latents.rect);
+  try {
+    const map = await engine.features(latents, level, sites, 1, AbortSignal.timeout(PROBE_MS));
+    map.close();
+    return true;
+  } catch {
+    return false;
   }
 }
 
