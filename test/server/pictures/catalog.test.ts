@@ -1,8 +1,9 @@
+import { EventEmitter } from 'node:events';
 import fs, { writeFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { Catalog } from '../../../src/server/pictures/catalog.ts';
 import { directoryOf, eventually } from '../server-fixture.ts';
 
@@ -388,4 +389,171 @@ it('pictures that links lead to through names with a dot are seen when those cha
   await rm(join(root, '..v1'), { recursive: true });
   await eventually(() => catalog.get('a.png')?.path === join(root, '..v2/a.png'));
   await catalog.close();
+});
+
+it('a picture is found by its whole name before a virtual canvas, and beside its originals, which plain images alone are', async () => {
+  const root = await directoryOf({
+    'a.liif': 'x',
+    'a.png': 'x',
+    'a.jpg': 'x',
+    'b@2x.png': 'x',
+    'b.png': 'x',
+    'c.liif': 'x',
+    'c.png.liif': 'x',
+    'd.txt.png': 'x',
+    'one/e.png': 'x',
+  });
+  const catalog = await Catalog.open({ roots: [join(root, 'b.png'), root], plain: true, watch: false });
+  const find = (name: string, factor: number) => {
+    const found = catalog.find({ name: `${name}@${factor}x.png`, canvas: { name: `${name}.png`, factor } });
+    return found && [found.entry.id, found.factor];
+  };
+  expect([find('b', 2), find('b', 4), find('z', 2)]).toEqual([['b@2x.png', 1], ['b.png', 4], undefined]);
+  expect(catalog.find({ name: 'a' })).toEqual({ entry: catalog.get('a'), factor: 1 });
+  expect(catalog.find({ name: 'z' })).toBeUndefined();
+  const originals = ['a', 'c', 'c.png', 'a.png'].map((id) => catalog.originalOf(catalog.get(id)!)?.id);
+  expect(originals).toEqual(['a.png', undefined, undefined, undefined]);
+  expect(catalog.originalsIn(catalog.list())).toBe(1);
+  expect(catalog.originalsIn(catalog.list('c'))).toBe(0);
+  // Uploads go to a directory, whatever stands before it.
+  expect(catalog.directory).toBe(root);
+  await catalog.close();
+});
+
+it('of two pictures with one id the .liif is served, else that of the first root, and one warning says so', async () => {
+  const liif = await directoryOf({ 'a.png.liif': 'x' });
+  const plain = await directoryOf({ 'a.png': 'x' });
+  const other = await directoryOf({ 'a.png': 'x', 'b.png': 'x' });
+  for (const [roots, first] of [
+    [[liif, plain], liif],
+    [[plain, liif], liif],
+    [[plain, other], plain],
+    [[other, plain], other],
+  ] as const) {
+    const warnings: string[] = [];
+    const onWarning = (message: string) => warnings.push(message);
+    const catalog = await Catalog.open({ roots, plain: true, watch: false, onWarning });
+    await catalog.rescan();
+    expect(catalog.get('a.png')!.root).toBe(first);
+    expect(warnings).toEqual(['two pictures have the id a.png; one of them is not served']);
+    await catalog.close();
+  }
+});
+
+/** What becomes of a catalog by the clock, which stands still, while the system tells of nothing by itself. */
+async function atRest(
+  files: Readonly<Record<string, string>>,
+  whenRead: (catalogs: number) => void = () => {},
+) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const tell: fs.WatchListener<string>[] = [];
+  const watch = vi.spyOn(fs, 'watch').mockImplementation(((...given: Parameters<typeof fs.watch>) => {
+    tell.push(given.at(-1) as fs.WatchListener<string>);
+    return Object.assign(new EventEmitter(), { close: () => {} });
+  }) as unknown as typeof fs.watch);
+  syncBuiltinESMExports();
+  const root = await directoryOf(files);
+  let reads = 0;
+  const happens = (name: string) => {
+    for (const listener of tell) listener('rename', name);
+  };
+  const onChange = () => whenRead(++reads);
+  const catalog = await Catalog.open({ roots: [root], plain: true, watch: true, onChange }).finally(() => {
+    watch.mockRestore();
+    syncBuiltinESMExports();
+  });
+  const looks = vi.spyOn(catalog, 'rescan');
+  return { catalog, root, happens, looks, readings: () => reads };
+}
+
+it('a look begins when events have ceased for a moment, or have gone on for a second, and not after the end', async () => {
+  const { catalog, happens, looks } = await atRest({ 'a.png': 'x' });
+  for (let ended = 1; ended <= 2; ended++) {
+    happens('a.png');
+    vi.advanceTimersByTime(100);
+    happens('a.png');
+    vi.advanceTimersByTime(149);
+    expect(looks).toHaveBeenCalledTimes(ended - 1);
+    vi.advanceTimersByTime(1);
+    expect(looks).toHaveBeenCalledTimes(ended);
+    await looks.mock.results.at(-1)!.value;
+  }
+  for (let event = 0; event < 10; event++) {
+    happens('a.png');
+    expect(looks).toHaveBeenCalledTimes(2);
+    vi.advanceTimersByTime(100);
+  }
+  expect(looks).toHaveBeenCalledTimes(3);
+  await looks.mock.results.at(-1)!.value;
+  happens('a.png');
+  expect(vi.getTimerCount()).toBe(2); // the one for the event, and that of the root
+  await catalog.close();
+  happens('a.png');
+  catalog.missing(catalog.get('a.png')!);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it('after a look that took long events wait four times as long, but not after the first', async () => {
+  const { catalog, happens, looks } = await atRest({ 'a.png': 'x' }, () => vi.advanceTimersByTime(100));
+  happens('a.png');
+  vi.advanceTimersByTime(150);
+  expect(looks).toHaveBeenCalledTimes(1);
+  await looks.mock.results[0]!.value;
+  happens('a.png');
+  vi.advanceTimersByTime(399);
+  expect(looks).toHaveBeenCalledTimes(1);
+  vi.advanceTimersByTime(1);
+  expect(looks).toHaveBeenCalledTimes(2);
+  await catalog.close();
+});
+
+it('what happens during a look is seen to by one more look, soon also after the first', async () => {
+  let during: (() => void) | undefined;
+  const { catalog, happens, looks } = await atRest({ 'a.png': 'x' }, () => {
+    vi.advanceTimersByTime(100);
+    during?.();
+  });
+  during = () => happens('a.png');
+  await catalog.rescan();
+  during = undefined;
+  vi.advanceTimersByTime(400);
+  expect(looks).toHaveBeenCalledTimes(2);
+  await looks.mock.results[1]!.value;
+  vi.advanceTimersByTime(5000);
+  expect(looks).toHaveBeenCalledTimes(2);
+  await catalog.close();
+});
+
+it('a directory that is named, and that of a missing picture, is read though the system has told of nothing', async () => {
+  const { catalog, root, looks } = await atRest({ 'a.png': 'x' });
+  await writeFile(join(root, 'b.png'), 'x');
+  await catalog.rescan();
+  expect(catalog.size).toBe(1);
+  await catalog.rescan(root);
+  expect(catalog.size).toBe(2);
+  await rm(join(root, 'b.png'));
+  catalog.missing(catalog.get('b.png')!);
+  vi.advanceTimersByTime(150);
+  await looks.mock.results.at(-1)!.value;
+  expect(catalog.list().map(({ id }) => id)).toEqual(['a.png']);
+  await catalog.close();
+});
+
+it('looks do not overlap, those asked for meanwhile are one, and closing waits for the one that runs and lets no other begin', async () => {
+  const { catalog, readings } = await atRest({ 'a.png': 'x' });
+  const first = catalog.rescan();
+  await new Promise(setImmediate);
+  const [second, third] = [catalog.rescan(), catalog.rescan()];
+  expect([second === first, second === third]).toEqual([false, true]);
+  await first;
+  expect(readings()).toBe(2);
+  await second;
+  expect(readings()).toBe(3);
+  void catalog.rescan();
+  await new Promise(setImmediate);
+  await catalog.close();
+  expect(readings()).toBe(4);
+  await catalog.rescan();
+  expect(readings()).toBe(4);
 });
