@@ -55,12 +55,16 @@ function contains(outer: Rect, inner: Rect): boolean {
   );
 }
 
-/** The parts of a reduction with the feature maps that an engine keeps behind those it has given. Throws what `inner` throws. */
+/** The parts of a reduction with the feature maps that an engine keeps behind those it has given. `inner` is called for all of them at once. */
 export function withInnerMaps<M extends FeatureMap>(
   parts: readonly GridPart[],
-  inner: (map: FeatureMap) => M,
-): (SamplePart | (FeaturePart & { readonly features: M }))[] {
-  return parts.map((part) => ('features' in part ? { ...part, features: inner(part.features) } : part));
+  inner: (map: FeatureMap) => M | Promise<M>,
+): Promise<(SamplePart | (FeaturePart & { readonly features: M }))[]> {
+  return Promise.all(
+    parts.map(async (part) =>
+      'features' in part ? { ...part, features: await inner(part.features) } : part,
+    ),
+  );
 }
 
 /** Throws UnsupportedError when the model came without what encoding needs. */

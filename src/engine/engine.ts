@@ -118,6 +118,8 @@ export interface Engine {
   readonly threads: number;
   /** What it computes on, as the system names it; absent: the processor. */
   readonly device?: string;
+  /** Whether every call fails from now on: a thread has died, say. Absent: unknown, so a call that rejects with EngineError may mean it. */
+  readonly broken?: boolean | undefined;
 
   /** Spec 3.4. Pixels (H,W,3), already padded and shifted to int16, covering `pixels.rect` of a padded picture of `picture` pixels -> analysis output covering the latents of `latents`. `pixels.rect` holds everything that `analysisWindow` asks for. */
   analyze(

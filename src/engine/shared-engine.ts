@@ -1,5 +1,6 @@
-import { hasFailed } from './arguments.ts';
-import type { Engine, FeatureMap, GridPart, Reduction } from './engine.ts';
+import { hasFailed, withInnerMaps } from './arguments.ts';
+import type { Engine, Reduction } from './engine.ts';
+import { PortableFeatures } from './portable-features.ts';
 
 export interface SharedEngineOptions {
   readonly open: () => Promise<Engine>;
@@ -41,8 +42,10 @@ export class SharedEngine {
       encodeChunk: (...call) => this.#use((engine) => engine.encodeChunk(...call), call),
       decodeChunk: (...call) => this.#use((engine) => engine.decodeChunk(...call), call),
       features: (...call) => this.#features(...call),
-      pixels: (map, ...call) =>
-        this.#use(async (engine) => engine.pixels(await innerOf(map, engine), ...call), call),
+      pixels: (features, ...call) =>
+        features instanceof PortableFeatures
+          ? features.use((engine, map) => engine.pixels(map, ...call), call)
+          : this.#use((engine) => engine.pixels(features, ...call), call),
       gradient: (...call) => this.#use((engine) => engine.gradient(...call), call),
       // It belongs to everybody.
       close: async () => {},
@@ -52,7 +55,9 @@ export class SharedEngine {
   #reduce(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array> {
     return this.#use(
       async (engine) => {
-        const parts = await Promise.all(reduction.parts.map((part) => innerPart(part, engine)));
+        const parts = await withInnerMaps(reduction.parts, (map) =>
+          map instanceof PortableFeatures ? map.on(engine) : map,
+        );
         return engine.reduce!({ ...reduction, parts }, signal);
       },
       [signal],
@@ -60,33 +65,30 @@ export class SharedEngine {
   }
 
   /** A map lives in its engine, which therefore stays open as long as the map. */
-  readonly #features: Engine['features'] = (latents, level, sites, quality, signal) => {
-    const make = (engine: Engine, stop?: AbortSignal) =>
-      engine.features(latents, level, sites, quality, stop);
-    return this.#use(
-      async (engine) => {
-        const map = await make(engine, signal);
-        this.#enter();
-        return new HeldMap(map, engine, {
-          keptBytes: latents.data.byteLength,
-          make,
-          use: (work) => this.#use(work, []),
-          release: () => this.#leave(),
-        });
-      },
-      [signal],
-    );
-  };
+  readonly #features: Engine['features'] = (...call) =>
+    this.#use(async (engine) => {
+      const map = await engine.features(...call);
+      this.#enter();
+      return new PortableFeatures(map, engine, {
+        call,
+        use: (work, args) => this.#use(work, args),
+        oneAtATime: true,
+        onClose: () => this.#leave(),
+      });
+    }, call);
 
   async #use<T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[]): Promise<T> {
     this.#enter();
     const opening = this.#open();
     try {
-      return await work(await opening);
-    } catch (error) {
-      // It has failed, and what it holds with it: the next call gets another.
-      if (hasFailed(error, call) && this.#opening === opening) this.#release();
-      throw error;
+      const engine = await opening;
+      try {
+        return await work(engine);
+      } catch (error) {
+        // A call may also be too large for an engine that works. One that is broken gives way: the next call gets another.
+        if (hasFailed(error, call) && engine.broken !== false && this.#opening === opening) this.#release();
+        throw error;
+      }
     } finally {
       this.#leave();
     }
@@ -119,74 +121,6 @@ export class SharedEngine {
     opening?.then(
       (engine) => engine.close().catch(() => {}),
       () => {}, // it never opened
-    );
-  }
-}
-
-/** The map that `engine` has behind one that was given out. */
-async function innerOf(map: FeatureMap, engine: Engine): Promise<FeatureMap> {
-  return map instanceof HeldMap ? map.on(engine) : map;
-}
-
-async function innerPart(part: GridPart, engine: Engine): Promise<GridPart> {
-  return 'features' in part ? { ...part, features: await innerOf(part.features, engine) } : part;
-}
-
-interface Holding {
-  /** Bytes of the latents. */
-  readonly keptBytes: number;
-  make(engine: Engine): Promise<FeatureMap>;
-  /** Does something with the engine that is open now. */
-  use<T>(work: (engine: Engine) => Promise<T>): Promise<T>;
-  release(): void;
-}
-
-class HeldMap implements FeatureMap {
-  readonly rect: FeatureMap['rect'];
-  readonly level: FeatureMap['level'];
-  readonly byteLength: number;
-  readonly #holding: Holding;
-  #engine: Engine | undefined;
-  #map: Promise<FeatureMap>;
-  #closed = false;
-
-  constructor(map: FeatureMap, engine: Engine, holding: Holding) {
-    this.rect = map.rect;
-    this.level = map.level;
-    this.byteLength = map.byteLength + holding.keptBytes;
-    this.#holding = holding;
-    this.#engine = engine;
-    this.#map = Promise.resolve(map);
-  }
-
-  /** The map on this engine. Where it is of one that has failed since, it is made again, once. */
-  on(engine: Engine): Promise<FeatureMap> {
-    if (engine === this.#engine || this.#closed) return this.#map;
-    this.#drop();
-    const making = this.#holding.make(engine);
-    this.#engine = engine;
-    this.#map = making;
-    making.catch(() => {
-      if (this.#map === making) this.#engine = undefined;
-    });
-    return making;
-  }
-
-  read(): Promise<Int16Array> {
-    return this.#holding.use(async (engine) => (await this.on(engine)).read());
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#drop();
-    this.#holding.release();
-  }
-
-  #drop(): void {
-    this.#map.then(
-      (map) => map.close(),
-      () => {}, // it was never made
     );
   }
 }

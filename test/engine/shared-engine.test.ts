@@ -3,6 +3,9 @@ import { expect, it } from 'vitest';
 import type { Engine, FeatureMap, Query, Reduction } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { SharedEngine } from '../../src/engine/shared-engine.ts';
+import type { Thread } from '../../src/engine/wasm/host.ts';
+import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import { EngineError, RequestError, UnsupportedError } from '../../src/errors.ts';
 import { latents, level, model, query, sites } from '../fixtures/one-latent.ts';
 
@@ -67,6 +70,53 @@ it('replaces an engine that has failed', async () => {
   await expect(analyze()).rejects.toThrow('a thread died');
   await engine.decodeChunk(...call);
   expect(log).toEqual(['open 1', 'close 1', 'open 2', 'decode 2']);
+});
+
+it('keeps an engine that works, though a call was too large for it or came with a map that is closed', async () => {
+  let opened = 0;
+  const open = async () => {
+    opened++;
+    return openWasmEngine(model, { host: nodeHost, threads: 1, maxMemoryBytes: 16 * 2 ** 20 });
+  };
+  const shared = new SharedEngine({ open, idleMs: 0 });
+  const engine = await shared.engine();
+  const map = await engine.features(...window);
+  const [expected] = await engine.pixels(map, [query]);
+  const side = 256;
+  const large = { height: side, width: side };
+  const rect = { top: 0, left: 0, ...large };
+  const data = new Int16Array(side * side * model.latentChannels);
+  const everything = { top: 0, left: 0, height: 16 * side, width: 16 * side };
+  const tooLarge = engine.features({ ...latents, rect, data }, large, everything, 50);
+  const others = Array.from({ length: 3 }, () => engine.pixels(map, [query]));
+  await expect(tooLarge).rejects.toThrow('no memory');
+  expect(await Promise.all(others)).toEqual([[expected], [expected], [expected]]);
+  expect(await engine.pixels(map, [query])).toEqual([expected]);
+  const closed = await engine.features(...window);
+  closed.close();
+  await expect(engine.pixels(closed, [query])).rejects.toThrow('the feature map is closed');
+  expect(await engine.pixels(map, [query])).toEqual([expected]);
+  expect(opened).toBe(1);
+  map.close();
+});
+
+it('replaces a wasm engine of which a thread has died', async () => {
+  const threads: Thread[] = [];
+  let fail = (_reason: Error) => {};
+  const startThread = () => {
+    const thread = nodeHost.startThread();
+    threads.push(thread);
+    return { ...thread, onFailure: (callback: (reason: unknown) => void) => (fail = callback) };
+  };
+  const open = () => openWasmEngine(model, { host: { ...nodeHost, startThread }, threads: 1 });
+  const shared = new SharedEngine({ open, idleMs: 0 });
+  const engine = await shared.engine();
+  const map = await engine.features(...window);
+  fail(new Error('it ran out of stack'));
+  await expect(engine.pixels(map, [query])).rejects.toThrow('has died');
+  expect(await engine.pixels(map, [query])).toHaveLength(1);
+  expect(threads).toHaveLength(2);
+  map.close();
 });
 
 it('keeps an engine whose caller gives up, even with an error of engines for a reason', async () => {

@@ -45,6 +45,11 @@ export class ThreadPool {
     }
   }
 
+  /** Whether nothing is run any more. */
+  get failed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   run<T>(job: Job<T>, signal: AbortSignal | undefined): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#failure !== undefined) {

@@ -158,6 +158,9 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     exact: true,
     model,
     threads: threads.length,
+    get broken() {
+      return pool.failed;
+    },
 
     async decodeChunk(bytes, chunk, quality, signal) {
       enter(quality, signal);
@@ -199,10 +202,13 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
 
     async reduce(reduction, signal) {
       signal?.throwIfAborted();
-      const parts = withInnerMaps(reduction.parts, mine);
       const letGo: (() => void)[] = [];
       try {
-        for (const part of parts) if ('features' in part) letGo.push(part.features.use());
+        const parts = await withInnerMaps(reduction.parts, (features) => {
+          const map = mine(features);
+          letGo.push(map.use());
+          return map;
+        });
         return await pool.run(reduceJob(heap, model.head, { ...reduction, parts }, threads.length), signal);
       } finally {
         for (const free of letGo) free();
