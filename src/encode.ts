@@ -91,9 +91,10 @@ export async function encodeImageTo(
   const { signal } = options;
   const picture = await withoutOpaqueAlpha(raster, signal);
   const covered = options.keepHiddenColors ? picture : await coverHiddenColors(picture, signal);
+  const rasters = await withOverviews(covered, options);
   if (options.targetSize === undefined && options.targetPsnr === undefined)
-    return encodeAt(engine, covered, sink, options.quality ?? DEFAULT_QUALITY, options);
-  const found = await encodeToTarget(engine, covered, options);
+    return encodeAt(engine, rasters, sink, options.quality ?? DEFAULT_QUALITY, options);
+  const found = await encodeToTarget(engine, rasters, options);
   await sink.write(found.bytes);
   return found.summary;
 }
@@ -105,7 +106,11 @@ interface Encoded {
   readonly psnr: number;
 }
 
-async function encodeToTarget(engine: Engine, raster: Raster, options: EncodeOptions): Promise<Encoded> {
+async function encodeToTarget(
+  engine: Engine,
+  rasters: readonly Raster[],
+  options: EncodeOptions,
+): Promise<Encoded> {
   const { targetSize, targetPsnr, onProgress, ...rest } = options;
   if (targetPsnr !== undefined && !engine.exact)
     throw new RequestError(
@@ -113,9 +118,10 @@ async function encodeToTarget(engine: Engine, raster: Raster, options: EncodeOpt
     );
   const trial = async (quality: number, how: EncodeOptions): Promise<Encoded> => {
     const sink = new MemorySink();
-    const summary = await encodeAt(engine, raster, sink, quality, how);
+    const summary = await encodeAt(engine, rasters, sink, quality, how);
     const bytes = sink.bytes();
     if (targetPsnr === undefined) return { bytes, summary, psnr: Number.NaN };
+    const raster = rasters[0]!;
     const decoded = await decodeImage(bytes, {
       engine,
       depth: depthOf(raster),
@@ -151,14 +157,15 @@ function decibels(psnr: number): string {
   return `${Math.round(psnr * 1000) / 1000} dB`;
 }
 
+/** `rasters`: the picture and its overviews. */
 async function encodeAt(
   engine: Engine,
-  raster: Raster,
+  rasters: readonly Raster[],
   sink: Sink,
   quality: number,
   options: EncodeOptions,
 ): Promise<EncodeSummary> {
-  const rasters = await withOverviews(raster, options);
+  const raster = rasters[0]!;
   const header = headerOf(engine.model, rasters, quality, options);
   const writer = await ContainerWriter.begin(sink, header, sectionsOf(options));
   const order = chunkList(header);
