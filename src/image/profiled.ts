@@ -3,7 +3,7 @@ import type { ColorSpace } from '../color-space.ts';
 import { profiledColors, type Shaper, shaperOf, tagsOf } from './icc.ts';
 import { isGray } from './sample-types.ts';
 import { loadSharp } from './sharp.ts';
-import { isDisplayP3, isKnown, type StatedColors, statedColors } from './stated-colors.ts';
+import { type ColorCodes, isDisplayP3, isKnown, statedColors } from './stated-colors.ts';
 import { statedShaper } from './stated-shaper.ts';
 import { inTurns } from './turns.ts';
 
@@ -18,22 +18,22 @@ export interface ColorPlan {
 }
 
 /**
- * Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `stated`: where there is no profile, or beside that of a PNG, before which it goes if it is known. `instead`: what
- * stands in for a profile where there is neither.
+ * Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. `codes`: those of an image without a profile, or those beside the profile of a
+ * PNG, which they outrank if they are known. `instead`: what stands in for a profile where there are neither.
  */
 function colorPlan(
   { icc, space, channels, format }: Pick<Metadata, 'icc' | 'space' | 'channels' | 'format'>,
   srgb: boolean,
-  stated?: StatedColors,
+  codes?: ColorCodes,
   instead?: Shaper,
 ): ColorPlan {
   // A profile of another kind than the samples says nothing of them.
   const rgb = space === 'srgb' || space === 'rgb' || space === 'rgb16';
   const gray = isGray({ space }) && channels <= 2;
-  const counts = icc !== undefined && !(format === 'png' && stated && isKnown(stated));
+  const counts = icc !== undefined && !(format === 'png' && codes && isKnown(codes));
   const shaper = counts ? shaperOf(icc) : instead;
   if (!counts && !shaper)
-    return { colorSpace: rgb && isDisplayP3(stated) ? 'display-p3' : 'srgb', converts: false };
+    return { colorSpace: rgb && isDisplayP3(codes) ? 'display-p3' : 'srgb', converts: false };
   const { colorSpace: stored, wide } = profiledColors(shaper);
   const colorSpace = wide && rgb && !srgb ? 'display-p3' : 'srgb';
   if (stored === colorSpace) return { colorSpace, converts: false };
@@ -41,16 +41,16 @@ function colorPlan(
   return { colorSpace, converts: counts };
 }
 
-/** `colorPlan` by all that an image says, and what it states by numbers where that counts. */
+/** `colorPlan` by everything that an image says, and its color codes where those count. */
 export async function colorsOf(
   image: string | Uint8Array,
   metadata: Metadata,
   srgb: boolean,
-): Promise<{ readonly plan: ColorPlan; readonly stated?: StatedColors | undefined }> {
+): Promise<{ readonly plan: ColorPlan; readonly codes?: ColorCodes | undefined }> {
   const { icc, format } = metadata;
-  const stated = icc === undefined || format === 'png' ? await statedColors(image) : undefined;
-  const instead = icc === undefined && stated === undefined ? await statedShaper(image, metadata) : undefined;
-  return { plan: colorPlan(metadata, srgb, stated, instead), stated };
+  const { codes, gamma } = icc === undefined || format === 'png' ? await statedColors(image) : {};
+  const instead = icc === undefined && codes === undefined ? statedShaper(metadata, gamma) : undefined;
+  return { plan: colorPlan(metadata, srgb, codes, instead), codes };
 }
 
 /** Asks for sRGB of 16 bits, by the image's profile: without this, sharp makes Display P3 of 16 bits. Not for images of 8 bits. */

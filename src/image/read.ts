@@ -112,8 +112,8 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
       if (directory.exif && options.needsMetadata)
         warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
     }
-    const { plan: colors, stated } = await colorsOf(input, metadata, options.srgb ?? false);
-    const unknown = stated && (metadata.icc === undefined || isHdr(stated)) && unknownColors(stated);
+    const { plan: colors, codes } = await colorsOf(input, metadata, options.srgb ?? false);
+    const unknown = codes && (metadata.icc === undefined || isHdr(codes)) && unknownColors(codes);
     if (unknown) warnings.push(unknown);
     if (metadata.space === 'cmyk' && metadata.depth !== 'uchar') warnings.push(IN_EIGHT_BITS);
     const premultiplied = metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(input));

@@ -1,8 +1,6 @@
 import type { Metadata } from 'sharp';
 import { isAdobeRgb } from './exif.ts';
 import type { Shaper } from './icc.ts';
-import { withParts } from './parts.ts';
-import { pngChunks } from './png-chunks.ts';
 import { isGray } from './sample-types.ts';
 import { type Matrix, PRIMARIES } from './shaper.ts';
 
@@ -13,43 +11,26 @@ const ADOBE_RGB: Matrix = [
   [0.14919, 0.06322, 0.74457],
 ];
 const ADOBE_GAMMA = 563 / 256;
-/** What a gamma may differ from that of screens and still be sRGB's curve: as libpng has it. */
+/** A gamma this close to that of screens stands for sRGB's curve: as libpng has it. */
 const GAMMA_TOLERANCE = 0.05;
 const SCREEN_GAMMA = 2.2;
 
 /**
- * What stands in for a profile in an image that has none and states nothing by numbers (`statedColors`), and sharp passes over: the gamma of a PNG (`gAMA`, PNG 3, 11.3.2.2), and the
- * Adobe RGB of cameras, which only EXIF tells.
+ * What stands in for a profile in an image that has none and states no color codes: the Adobe RGB of cameras, which only EXIF tells, or the gamma of a
+ * PNG (`gamma` of `statedColors`). sharp passes over both.
  */
-export async function statedShaper(
-  image: string | Uint8Array,
-  metadata: Pick<Metadata, 'format' | 'space' | 'exif'>,
-): Promise<Shaper | undefined> {
+export function statedShaper(
+  metadata: Pick<Metadata, 'space' | 'exif'>,
+  gamma: number | undefined,
+): Shaper | undefined {
   const gray = isGray(metadata);
   if (!gray && metadata.exif && isAdobeRgb(metadata.exif)) return shaperOfGamma(ADOBE_GAMMA, ADOBE_RGB);
-  if (metadata.format !== 'png') return undefined;
-  const gamma = await pngGamma(image);
-  return gamma === undefined ? undefined : shaperOfGamma(gamma, gray ? undefined : PRIMARIES.srgb);
+  if (!gamma || Math.abs(gamma * SCREEN_GAMMA - 1) <= GAMMA_TOLERANCE) return undefined;
+  return shaperOfGamma(1 / gamma, gray ? undefined : PRIMARIES.srgb);
 }
 
+/** `gamma`: the exponent from samples to light. */
 function shaperOfGamma(gamma: number, columns?: Matrix): Shaper {
   const curve = (x: number) => x ** gamma;
   return columns ? { curves: [curve, curve, curve], columns } : { curves: [curve] };
-}
-
-/** From samples to light; undefined where it is sRGB's curve, or nothing is said. */
-function pngGamma(image: string | Uint8Array): Promise<number | undefined> {
-  return withParts(image, async (parts) => {
-    let encoding = 0;
-    try {
-      for await (const { type, at } of pngChunks(parts)) {
-        if (type === 'sRGB') return undefined; // which goes before it
-        if (type === 'gAMA') encoding = (await parts(at, 4)).getUint32(0) / 100_000;
-      }
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error; // it goes on beyond what is there
-    }
-    const isScreens = Math.abs(encoding * SCREEN_GAMMA - 1) <= GAMMA_TOLERANCE;
-    return encoding === 0 || isScreens ? undefined : 1 / encoding;
-  });
 }

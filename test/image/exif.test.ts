@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { uprightExif } from '../../src/image/exif.ts';
+import { isAdobeRgb, uprightExif } from '../../src/image/exif.ts';
 
 /** An EXIF block of an orientation alone. */
 function exif(type: 3 | 4, little: boolean): Buffer {
@@ -38,4 +38,17 @@ it('what it is made from stays as it is', () => {
     uprightExif(given);
     expect(given.toString('hex')).toBe(before);
   }
+});
+
+it('a block without a byte order mark says nothing, and is copied as it is', () => {
+  const block = exif(3, false);
+  block.write('XX', 'latin1');
+  expect(Buffer.from(uprightExif(block)).equals(block)).toBe(true);
+  expect(isAdobeRgb(block)).toBe(false);
+});
+
+it('a directory that is cut off has the entries that are there', () => {
+  const block = exif(3, true);
+  block.writeUInt16LE(9, 8);
+  expect(uprightExif(block.subarray(0, 22))[18]).toBe(1);
 });

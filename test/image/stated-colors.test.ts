@@ -32,7 +32,7 @@ describe.each([
   ['PNG', pngStating],
 ])('what %s states of its colors by numbers', (_, stating) => {
   it('is found', async () => {
-    expect(await statedColors(stating(9, 16))).toEqual({ primaries: 9, transfer: 16 });
+    expect(await statedColors(stating(9, 16))).toEqual({ codes: { primaries: 9, transfer: 16 } });
   });
 
   it('makes samples of Display P3 what they are', async () => {
@@ -69,7 +69,7 @@ describe.each([
 
 it('says nothing of other images', async () => {
   for (const image of [sharp(red).jpeg(), sharp(red).webp(), sharp(red).tiff(), sharp(red).png()])
-    expect(await statedColors(await image.toBuffer())).toBeUndefined();
+    expect(await statedColors(await image.toBuffer())).toEqual({});
 });
 
 it('what a PNG states goes before its profile, where it is known, and is found behind much else', async () => {
