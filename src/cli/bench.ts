@@ -8,7 +8,7 @@ import type { EngineEntry } from '../engine/engine-entry.ts';
 import { ENGINES } from '../engine/open-engine.ts';
 import { isLiifError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import { commandModel, type ModelOption, modelOption, threadsOption } from './engine.ts';
+import { addThreadsAndModel, commandModel, type ModelOption, modelOption } from './engine.ts';
 import { interruption } from './interruption.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
 import { positive, wholeNumber } from './values.ts';
@@ -22,33 +22,33 @@ interface Options extends OutputOptions, ModelOption {
 }
 
 const NOTES = `
-Everything is warm, on a synthetic picture, the fastest of several calls.
-The plain kernel is a dense product, the plain copy one of large buffers, both on the same device.
-Arithmetic counts the products that a model asks for; wasm gets by with half of them in most convolutions.
---server runs liif serve as a process of its own; clients and server share the processors.
-
 Examples:
   liif bench
   liif bench --json --server > figures.json
-  liif bench --engine webgpu --seconds 5`;
+  liif bench --engine webgpu --seconds 5
+
+Figures are of a synthetic picture, warm, from the fastest of several calls. Two
+kernels on the same device show what it can do at best: a dense matrix product,
+and a copy of large buffers. Arithmetic counts the products that a model asks
+for; wasm needs half of them in most convolutions. With --server, liif serve
+runs as a process of its own, and clients share the processors with it.`;
 
 export function benchCommand(): Command {
   const command = new Command('bench')
-    .addOption(
-      new Option('--engine <name>', 'only this one (default: all but reference)').choices(
-        ENGINES.map(({ name }) => name),
-      ),
-    )
-    .addOption(threadsOption())
-    .addOption(modelOption('to measure with'))
-    .addOption(new Option('--seconds <number>', 'for each figure').argParser(seconds).default(1))
-    .option('--server', 'also JPEG tiles per second of the tile server, end to end')
+    .addOption(new Option('--seconds <number>', 'time for each figure').argParser(seconds).default(1))
+    .option('--server', 'measure JPEG tiles per second of liif serve, too')
     .addOption(
       new Option('--connections <n>', 'clients of the server').argParser(wholeNumber(1, 1000)).default(32),
     )
+    .optionsGroup('Engine options:')
+    .addOption(
+      new Option('--engine <name>', 'measure this engine only')
+        .choices(ENGINES.map(({ name }) => name))
+        .default(undefined, 'all but reference'),
+    )
     .addHelpText('after', NOTES)
     .action(run);
-  return addOutputOptions(command);
+  return addOutputOptions(addThreadsAndModel(command, modelOption('to measure with')));
 }
 
 async function run(options: Options): Promise<void> {

@@ -32,9 +32,10 @@ Examples:
   liif compare photo.png photo.jpg --json
   liif compare released.liif mine.liif --model mine.safetensors
 
-PSNR: over all samples, in dB, higher is closer. MS-SSIM: 0 to 1, mean of R, G and B, 5 scales (fewer for
-pictures under 161 pixels on a side). Both of what shows: colors count as far as they are opaque, and alpha
-itself counts where anything is not; a picture without alpha is opaque.`;
+PSNR is in dB, over all samples; higher is closer. MS-SSIM is 0 to 1, the mean
+of R, G and B, over 5 scales (fewer for sides under 161 pixels). Both judge what
+shows: colors count by their opacity, and alpha counts where anything is not
+opaque. A picture without alpha is opaque.`;
 
 export function compareCommand(): Command {
   const command = new Command('compare')

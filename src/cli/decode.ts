@@ -13,7 +13,7 @@ import {
   writeImage,
   writeImageTo,
 } from '../image/write.ts';
-import { expandInputs, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, LIIF_INPUTS, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { type Job, planJobs } from './jobs.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
@@ -44,63 +44,60 @@ const EXAMPLES = `
 Examples:
   liif decode photo.liif -o photo.png
   liif decode photo.liif -o large.jpg --scale 4 --quality 95
-  liif decode photo.liif -o thumbnail.webp --width 320      the height follows
+  liif decode photo.liif -o thumbnail.webp --width 320
   liif decode map.liif -o detail.png --region 1200,800,64,48 --width 1920
   liif decode scan.liif -o scan.tif --depth 16
-  liif decode "photos/*.liif" -o out/ --format jpeg         every file of a folder
+  liif decode "photos/*.liif" -o out/ --format jpeg    every file of a folder
+  liif decode page.liif -o page.png --model my.safetensors
   liif decode https://example.org/photo.liif -o - > photo.png
-  liif decode scan.liif -o scan.png --model scans.safetensors     encoded with weights of one's own
 
-Any region can be decoded at any size: what lies between the pixels is computed by the network.`;
+Any region can be decoded at any size: the network computes what lies between
+the pixels.`;
 
 export function decodeCommand(): Command {
+  const size = wholeNumber(1, 2 ** 24);
   const command = new Command('decode')
-    .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
+    .argument('<input...>', LIIF_INPUTS)
     .addOption(
-      new Option('-o, --output <path>', 'image file or folder, or - for standard output').argParser(
+      new Option('-o, --output <path>', 'file or folder, or - for standard output; required').argParser(
         outputPath,
       ),
     )
+    .optionsGroup('Picture options:')
     .addOption(
-      new Option(
-        '--format <name>',
-        'default: by the ending; png in a folder and for standard output',
-      ).choices(IMAGE_FORMATS),
-    )
-    .addOption(
-      new Option('--scale <number>', 'output pixels per picture pixel, e.g. 4, 0.5 or 1/3 (default: 1)')
+      new Option('--scale <number>', 'output pixels per pixel of the picture, e.g. 4, 0.5 or 1/3')
         .argParser(positive)
+        .default(undefined, '1')
         .conflicts(['width', 'height']),
     )
     .addOption(
-      new Option('--width <pixels>', 'output width; alone, the height follows').argParser(
-        wholeNumber(1, 2 ** 24),
-      ),
+      new Option('--width <pixels>', 'width of the output; alone, the height follows').argParser(size),
     )
     .addOption(
-      new Option('--height <pixels>', 'output height; alone, the width follows').argParser(
-        wholeNumber(1, 2 ** 24),
-      ),
+      new Option('--height <pixels>', 'height of the output; alone, the width follows').argParser(size),
     )
     .addOption(
-      new Option(
-        '--region <x,y,w,h>',
-        'part of the picture, in its pixels; fractions allowed (default: all of it)',
-      ).argParser(region),
+      new Option('--region <x,y,w,h>', 'part of the picture in its pixels, fractions allowed')
+        .argParser(region)
+        .default(undefined, 'all'),
+    )
+    .optionsGroup('Format options:')
+    .addOption(
+      new Option('--format <name>', 'format of the output')
+        .choices(IMAGE_FORMATS)
+        .default(undefined, "by the file's ending, else png"),
     )
     .addOption(
-      new Option(
-        '--depth <8|16>',
-        'bits a sample (default: those of the source, if the format holds them)',
-      ).choices(['8', '16']),
+      new Option('--depth <8|16>', 'bits per sample')
+        .choices(['8', '16'])
+        .default(undefined, "the source's if the format has them, else 8"),
     )
     .addOption(
-      new Option(
-        '--quality <1-100>',
-        'of the output: JPEG and WebP (default: 90), AVIF (default: 70)',
-      ).argParser(wholeNumber(1, 100)),
+      new Option('--quality <1-100>', 'quality of a JPEG, WebP or AVIF')
+        .argParser(wholeNumber(1, 100))
+        .default(undefined, '90; AVIF 70'),
     )
-    .option('--srgb', 'convert colors of Display P3 to sRGB (default: they are kept, with their profile)')
+    .option('--srgb', 'convert Display P3 to sRGB')
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(addPictureEngineOptions(command));

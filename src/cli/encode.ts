@@ -56,64 +56,72 @@ interface Options extends OutputOptions, EngineOptions, ModelOption {
 
 const EXAMPLES = `
 Examples:
-  liif encode photo.jpg                          photo.liif, at quality ${DEFAULT_QUALITY}
+  liif encode photo.jpg                      writes photo.liif
   liif encode photo.jpg -q 80 -o better.liif
-  liif encode "scans/*.tif" -o out/ --icc        every file of a folder, with its profile
-  liif encode photo.png --target-size 150k       the best picture in at most 150,000 bytes
-  liif encode photo.png --target-psnr 38         a small file of at least 38 dB
-  liif encode scan.png --model scans.safetensors weights of one's own, e.g. those of liif tune
+  liif encode "scans/*.tif" -o out/ --icc    every file of a folder
+  liif encode photo.png --target-size 150k   at most 150,000 bytes
+  liif encode photo.png --target-psnr 38     a small file of at least 38 dB
+  liif encode page.png --model my.safetensors
   cat photo.webp | liif encode - > photo.liif
 
-EXIF orientation is applied and color converted to sRGB, or to Display P3 where its profile goes beyond that; alpha, gray and
-16 bits are kept. Alpha that is opaque everywhere is left out.`;
+Orientation by EXIF is applied. Colors become sRGB, or Display P3 where the
+profile of the image goes beyond sRGB. Gray, alpha and 16 bits are kept; alpha
+that is opaque everywhere is left out. EXIF of a TIFF cannot be carried along.
+
+--optimize gives a better picture at the same quality and about the same size.
+With a lower quality, or a target, it gives a smaller file. ms-ssim is nearer to
+what eyes see than psnr.`;
 
 export function encodeCommand(): Command {
   const command = new Command('encode')
-    .argument('<input...>', 'image files or globs, or - for standard input')
-    .addOption(
-      new Option(
-        '-o, --output <path>',
-        'file or folder, or - for standard output (default: beside the input)',
-      ).argParser(outputPath),
+    .argument(
+      '<input...>',
+      'images (JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, SVG) or globs, or - for standard input',
     )
     .addOption(
-      new Option(
-        '-q, --quality <1-100>',
-        `1 is the smallest file, 100 the closest picture (default: ${DEFAULT_QUALITY})`,
-      )
+      new Option('-o, --output <path>', 'file or folder, or - for standard output')
+        .argParser(outputPath)
+        .default(undefined, 'beside the input'),
+    )
+    .optionsGroup('Quality options:')
+    .addOption(
+      new Option('-q, --quality <1-100>', '100 is closest to the original')
         .argParser(wholeNumber(1, 100))
+        .default(undefined, String(DEFAULT_QUALITY))
         .conflicts(['targetSize', 'targetPsnr']),
     )
     .addOption(
-      new Option('--target-size <bytes>', 'the best quality whose file has at most this size, e.g. 80k, 1.5M')
+      new Option('--target-size <bytes>', 'the best quality of at most this size, e.g. 80k')
         .argParser(byteCount)
         .conflicts(['quality', 'targetPsnr']),
     )
     .addOption(
-      new Option(
-        '--target-psnr <dB>',
-        'the lowest quality with at least this PSNR, of the few that are tried',
-      )
+      new Option('--target-psnr <dB>', 'the lowest quality tried of at least this PSNR')
         .argParser(decimal(1, 99))
         .conflicts(['quality', 'targetSize']),
     )
-    .option(
-      '--optimize',
-      'a better picture in about the same bytes: with a lower -q or a target, a smaller file of the same likeness; ten times the time',
-    )
+    .option('--optimize', 'improve the picture; takes ten times as long')
     .addOption(
-      new Option('--optimize-steps <count>', 'the same in so many steps; 4 by default, 12 go further')
+      new Option('--optimize-steps <n>', '--optimize in n steps; 12 go further')
         .argParser(wholeNumber(1, 100))
+        .default(undefined, '4')
         .implies({ optimize: true }),
     )
     .addOption(
-      new Option(
-        '--optimize-for <measure>',
-        'likeness by ms-ssim, nearer to what eyes see and the default, or by psnr',
-      )
+      new Option('--optimize-for <measure>', 'measure that --optimize improves')
         .choices(MEASURES)
+        .default(undefined, 'ms-ssim')
         .implies({ optimize: true }),
     )
+    .optionsGroup('Color and metadata options:')
+    .option('--srgb', 'convert all colors to sRGB')
+    .option('--keep-hidden-colors', 'keep the colors of fully transparent pixels')
+    .option('--icc', 'carry the ICC profile along')
+    .option('--exif', 'carry EXIF along')
+    .option('--xmp', 'carry XMP along')
+    .option('--keep-metadata', 'carry ICC profile, EXIF and XMP along')
+    .option('--tolerant', 'read damaged images as far as possible')
+    .optionsGroup('Layout options:')
     .addOption(
       new Option(
         '--overview-factor <2|4>',
@@ -124,25 +132,13 @@ export function encodeCommand(): Command {
     )
     .option('--no-overviews', 'no reduced copies of pictures over 1024 pixels')
     .addOption(
-      new Option(
-        '--chunk-size <8-64>',
-        'side of a chunk in units of 16 pixels, a multiple of 8 (default: 32; 16 beyond 8 megapixels)',
-      ).argParser(wholeNumber(8, 64, 8)),
+      new Option('--chunk-size <8-64>', 'side of a chunk in units of 16 pixels, a multiple of 8')
+        .argParser(wholeNumber(8, 64, 8))
+        .default(undefined, '32; 16 beyond 8 megapixels'),
     )
-    .option(
-      '--keep-hidden-colors',
-      'keep the colors of transparent pixels (default: those of their surroundings)',
-    )
-    .option('--keep-metadata', 'carry ICC profile, EXIF (but of a TIFF) and XMP along')
-    .option('--icc', 'carry the ICC profile along')
-    .option('--exif', 'carry EXIF along (but of a TIFF)')
-    .option('--xmp', 'carry XMP along')
-    .option('--srgb', 'convert colors beyond sRGB to it, too (default: they are kept, in Display P3)')
-    .option('--tolerant', 'read damaged images as far as they go')
-    .addOption(modelOption('to encode with, which decoding needs too'))
     .addHelpText('after', EXAMPLES)
     .action(run);
-  return addOutputOptions(addEngineOptions(command));
+  return addOutputOptions(addEngineOptions(command, modelOption('to encode with; decoding needs them too')));
 }
 
 async function run(args: string[], options: Options): Promise<void> {

@@ -13,34 +13,42 @@ export interface EngineOptions {
   readonly threads?: number;
 }
 
-export function addEngineOptions(command: Command): Command {
-  return command.addOption(engineOption()).addOption(threadsOption());
+/** `model`: the command's `--model` option. */
+export function addEngineOptions(command: Command, model: Option): Command {
+  return addThreadsAndModel(
+    command
+      .optionsGroup(ENGINE_GROUP)
+      .addOption(
+        new Option('--engine <name>', 'what computes the networks').choices(ENGINE_CHOICES).default('auto'),
+      ),
+    model,
+  );
 }
 
-function engineOption(): Option {
-  return new Option('--engine <name>', 'what computes the networks; see liif engines')
-    .choices(ENGINE_CHOICES)
-    .default('auto');
+/** For commands that measure several engines. */
+export function addThreadsAndModel(command: Command, model: Option): Command {
+  return command
+    .optionsGroup(ENGINE_GROUP)
+    .addOption(
+      new Option('--threads <n>', 'threads of the engine')
+        .argParser(wholeNumber(1, 256))
+        .default(undefined, 'one per processor'),
+    )
+    .addOption(model);
 }
 
-export function threadsOption(): Option {
-  return new Option(
-    '--threads <n>',
-    'threads of the engine, where it has threads (default: one per processor)',
-  ).argParser(wholeNumber(1, 256));
-}
+const ENGINE_GROUP = 'Engine options:';
 
 /** Of commands that compute with one model. */
 export interface ModelOption {
   readonly model?: string;
 }
 
-/** `what` completes "weights ...". */
-export function modelOption(what: string): Option {
-  return new Option(
-    '--model <file>',
-    `weights ${what}: a model file (default: those that come with liif)`,
-  ).argParser(once);
+/** `use`: what the weights are for, e.g. `to measure with`. */
+export function modelOption(use: string): Option {
+  return new Option('--model <file>', `weights ${use}`)
+    .argParser(once)
+    .default(undefined, 'the released weights');
 }
 
 function once(file: string, before: string | undefined): string {
@@ -48,22 +56,21 @@ function once(file: string, before: string | undefined): string {
   return file;
 }
 
-/** Of commands whose pictures may name several. */
+/** For commands whose pictures may name several models. */
 export function modelsOption(): Option {
-  return new Option(
-    '--model <file>',
-    'weights that pictures may name, beside those that come with liif; may be repeated',
-  ).argParser(collected);
+  return new Option('--model <file>', 'further weights that pictures may need; may be repeated').argParser(
+    collected,
+  );
 }
 
-/** The weights of `--model`, or those of this version. Rejects as `readModel` does. */
+/** The model of `--model`, or the released one. Rejects as `readModel` does. */
 export function commandModel({ model }: ModelOption): Promise<Model> {
   return model === undefined ? releasedModel() : readModel(model, interruption());
 }
 
 /**
- * An engine with this model, by default that of this version. Rejects with UnsupportedError or EngineError, saying why, when the engine that was asked for
- * does not run here.
+ * Opens the engine of `--engine` with `model`, by default the released one, and warns on standard error where it is slow or approximate. Rejects with
+ * UnsupportedError or EngineError where that engine does not run here.
  */
 export async function openCommandEngine({ engine, threads }: EngineOptions, model?: Model): Promise<Engine> {
   const opened = await openEngine(model ?? (await releasedModel()), {
@@ -73,9 +80,7 @@ export async function openCommandEngine({ engine, threads }: EngineOptions, mode
     ...(threads !== undefined && { threads }),
   });
   if (engine === 'auto' && opened.name === 'reference')
-    process.emitWarning(
-      'no fast engine runs here, so this takes a hundred times as long; liif engines says why',
-    );
+    process.emitWarning('no fast engine runs here, so this takes a hundred times as long; see liif engines');
   if (!opened.exact)
     process.emitWarning(
       `${opened.name} is approximate: samples may be off by 1 of 255 from those of other engines`,

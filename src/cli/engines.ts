@@ -7,7 +7,7 @@ import { ENGINES } from '../engine/open-engine.ts';
 import { type EngineSpeed, measureSpeed } from '../engine/speed.ts';
 import { isLiifError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import { commandModel, type ModelOption, modelOption, threadsOption } from './engine.ts';
+import { addThreadsAndModel, commandModel, type ModelOption, modelOption } from './engine.ts';
 import { interruption } from './interruption.ts';
 import { addOutputOptions, type OutputOptions, Terminal } from './terminal.ts';
 
@@ -33,18 +33,15 @@ const SECONDS = 0.5;
 /** A slow engine is reported without figures rather than waited for. */
 const PATIENCE_MS = 10_000;
 
+const NOTES = `
+Measures each engine, and remembers the fastest exact one for --engine auto.
+Two speeds are printed. Megapixels of features per second: how fast a picture
+decodes. Tiles of 256 x 256 pixels per second, from decoded features: how fast a
+viewer pans and zooms.`;
+
 export function enginesCommand(): Command {
-  const command = new Command('engines')
-    .addOption(threadsOption())
-    .addOption(modelOption('to measure with'))
-    .addHelpText(
-      'after',
-      `
-Measures anew, and auto keeps to the result. Speeds: megapixels of features per second (decoding), and
-tiles of 256 x 256 per second where features are there (panning, zooming).`,
-    )
-    .action(run);
-  return addOutputOptions(command);
+  const command = new Command('engines').addHelpText('after', NOTES).action(run);
+  return addOutputOptions(addThreadsAndModel(command, modelOption('to measure with')));
 }
 
 async function run(options: Options): Promise<void> {

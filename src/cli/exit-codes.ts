@@ -4,7 +4,7 @@ import { ImageError, OutputError } from '../image/errors.ts';
 import { Interruption } from './interruption.ts';
 import { InputFailure, ReportedFailure } from './several.ts';
 
-/** What the process exits with. These numbers are part of the command line's interface. */
+/** Exit codes of the process. They are part of the command line's interface. */
 export const EXIT = {
   ok: 0,
   unexpected: 1,
@@ -20,14 +20,14 @@ export const EXIT_CODES_HELP = `
 Exit codes:
   0  done
   1  unexpected failure: a fault of this program
-  2  wrong usage: an unknown option, a value out of range, a region outside the picture
+  2  wrong usage: unknown option, value out of range, region outside the picture
   3  the input did not arrive: missing file, no permission, network failure
   4  the input is damaged or invalid
-  5  the input is valid but not supported: unknown format, version or model, too large
+  5  the input is not supported: unknown format, version or model, too large
   6  the output cannot be written
   7  the engine failed or is not available here
   130, 143  interrupted (Ctrl-C), terminated; unfinished files are removed
-Of several inputs all are tried; the code is that of the first that failed.`;
+Of several inputs all are tried; the first failure decides the code.`;
 
 const TAG_CODES: Readonly<Record<LiifErrorTag, number>> = {
   RequestError: EXIT.request,

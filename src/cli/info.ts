@@ -3,7 +3,7 @@ import { chunkGrid, levelSize, planeCount } from '../container/chunks.ts';
 import { modelHash } from '../container/header.ts';
 import { RequestError } from '../errors.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
-import { expandInputs, openSource, titleOf } from './inputs.ts';
+import { expandInputs, LIIF_INPUTS, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { forEachInput } from './several.ts';
 import {
@@ -19,7 +19,7 @@ const EXAMPLES = `
 Examples:
   liif info photo.liif
   liif info *.liif --json | jq .quality
-  liif info https://example.org/map.liif      reads the header and the index only
+  liif info https://example.org/map.liif     reads header and index only
   liif info photo.liif --section exif > photo.exif`;
 
 interface Options extends OutputOptions {
@@ -28,11 +28,11 @@ interface Options extends OutputOptions {
 
 export function infoCommand(): Command {
   const command = new Command('info')
-    .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
+    .argument('<input...>', LIIF_INPUTS)
     .addOption(
       new Option(
         '--section <type>',
-        'write the bytes of a section to standard output instead: icc, exif, xmp, text or what else there is',
+        'write a section (icc, exif, xmp, text, ...) to standard output instead',
       ).conflicts('json'),
     )
     .addHelpText('after', EXAMPLES)

@@ -13,6 +13,8 @@ import type { Source } from '../reader/source.ts';
 
 /** As an argument: standard input or output. */
 export const STANDARD = '-';
+/** What the commands take that read .liif files, for their help. */
+export const LIIF_INPUTS = '.liif files, globs or http(s) URLs, or - for standard input';
 /** Its other names. What goes to standard output by any of them is told of on standard error. */
 const STANDARD_OUTPUTS: readonly string[] = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
 /** Icons of packages are nobody's pictures. */

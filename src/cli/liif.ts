@@ -4,20 +4,21 @@ import { EngineError, messageOf } from '../errors.ts';
 import { unwritable } from '../image/atomic-file.ts';
 import { VERSION } from '../version.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOf } from './exit-codes.ts';
+import { styleHelp } from './help.ts';
 import { ReportedFailure } from './several.ts';
 import { printError, tellProcessWarnings } from './terminal.ts';
 
 interface Entry {
   readonly name: string;
   readonly description: string;
-  /** Options, and what is done. Loaded for the command that is called: `liif --help` needs no image library. */
+  /** Imports the command. Only the one that is called is imported, so that `liif --help` needs no image library. */
   readonly load: () => Promise<Command>;
 }
 
 const COMMANDS: readonly Entry[] = [
   {
     name: 'encode',
-    description: 'make .liif files from images (JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, SVG)',
+    description: 'make .liif files from images',
     load: async () => (await import('./encode.ts')).encodeCommand(),
   },
   {
@@ -27,27 +28,27 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'info',
-    description: 'print what the header and index of .liif files say',
+    description: 'print size, quality and model of .liif files',
     load: async () => (await import('./info.ts')).infoCommand(),
   },
   {
     name: 'verify',
-    description: 'check .liif files: every checksum, and that every chunk decodes',
+    description: 'check that .liif files are undamaged and decode',
     load: async () => (await import('./verify.ts')).verifyCommand(),
   },
   {
     name: 'compare',
-    description: 'PSNR, MS-SSIM and bits per pixel of two pictures of the same size',
+    description: 'measure PSNR and MS-SSIM between two pictures of the same size',
     load: async () => (await import('./compare.ts')).compareCommand(),
   },
   {
     name: 'serve',
-    description: 'serve pictures and a viewer over HTTP: XYZ tiles, IIIF, Deep Zoom',
+    description: 'serve pictures and a viewer over HTTP (tiles, IIIF, Deep Zoom)',
     load: async () => (await import('./serve.ts')).serveCommand(),
   },
   {
     name: 'viewer',
-    description: 'copy the viewer and pictures into a folder for any static host: browsers decode',
+    description: 'write the viewer and pictures into a folder for a static host',
     load: async () => (await import('./viewer.ts')).viewerCommand(),
   },
   {
@@ -57,42 +58,49 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'engines',
-    description: 'list what can compute the networks here, and how fast each is',
+    description: 'list the engines, and how fast each is here',
     load: async () => (await import('./engines.ts')).enginesCommand(),
   },
   {
     name: 'bench',
-    description: 'measure every engine that runs here, beside plain kernels on the same device',
+    description: 'measure the engines that run here in detail',
     load: async () => (await import('./bench.ts')).benchCommand(),
   },
 ];
 
+const EXAMPLES = `
+Examples:
+  liif encode photo.jpg                       writes photo.liif
+  liif decode photo.liif -o large.png --scale 4
+  liif serve photos/                          zoom into pictures in a browser
+  liif help encode`;
+
 async function program(args: readonly string[]): Promise<Command> {
   const liif = new Command('liif')
-    .description('A learned image format that decodes at any scale')
-    .version(VERSION, '-V, --version')
-    .helpCommand('help [command]', 'help for a command')
-    .configureHelp({ subcommandTerm: (command) => command.name() })
-    .addHelpText('after', `\nHelp for one command, with examples: liif help encode\n${EXIT_CODES_HELP}`);
+    .description('a learned image format that decodes at any scale')
+    .usage('<command> [options]')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'print the options and examples of a command')
+    .addHelpText('after', `${EXAMPLES}\n${EXIT_CODES_HELP}`);
   for (const { name, description, load } of COMMANDS) {
     const command = args.includes(name) ? await load().catch(notLoaded) : new Command(name);
     liif.addCommand(command.description(description));
   }
-  // Errors become exceptions and one line of our own.
+  // Errors become exceptions; `main` prints each as one line.
   for (const command of [liif, ...liif.commands])
-    command
+    styleHelp(command)
       .exitOverride()
       .configureOutput({ outputError: () => {} })
       .showSuggestionAfterError(true);
   return liif;
 }
 
-/** For one, sharp's library is missing where optional dependencies were left out, or there is none for the system. */
+/** For example, the binaries of sharp are missing: optional dependencies were left out, or there are none for this system. */
 function notLoaded(cause: unknown): never {
   throw new EngineError(`Not installed as it should be: ${messageOf(cause)}`, { cause });
 }
 
-/** Commander's message as a sentence, with where to look further. */
+/** Commander's message on one line, with the help that lists what is right. */
 function usageText(error: CommanderError): string {
   const command = COMMANDS.find(({ name }) => name === process.argv[2]);
   const message = error.message
@@ -102,7 +110,7 @@ function usageText(error: CommanderError): string {
   return `${message}; see liif ${command ? `${command.name} ` : ''}--help`;
 }
 
-/** Older than `engines` of package.json: sharp and undici cannot be loaded. */
+/** Whether this Node is older than `engines` of package.json says. Such a version cannot load sharp and undici. */
 function nodeIsTooOld(): boolean {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   return major < 20 || (major === 20 && minor < 19);
@@ -111,13 +119,13 @@ function nodeIsTooOld(): boolean {
 async function main(): Promise<number> {
   const args = process.argv.slice(2);
   const debug = args.includes('--debug');
-  let told = false;
+  let isReported = false;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Where the reader of a pipe has gone there is nobody to tell more.
-    if (error.code !== 'EPIPE' && !told) printError(unwritable('standard output', error), debug);
+    // EPIPE: the reader of the pipe has left, as `head` does. That is no error.
+    if (error.code !== 'EPIPE' && !isReported) printError(unwritable('standard output', error), debug);
     process.exit(EXIT.output);
   });
-  // What cannot be told still is done, and the exit code says how it went.
+  // Messages are lost, the work goes on, and the exit code tells the outcome.
   process.stderr.on('error', () => {});
   tellProcessWarnings(args.includes('--quiet'));
   if (nodeIsTooOld()) {
@@ -138,8 +146,8 @@ async function main(): Promise<number> {
     return EXIT.ok;
   } catch (error) {
     if (error instanceof ReportedFailure) return exitCodeOf(error);
-    if (exitCodeOf(error) === EXIT.ok) return EXIT.ok; // help and version are such exceptions
-    told = true;
+    if (exitCodeOf(error) === EXIT.ok) return EXIT.ok; // commander throws after help and version, too
+    isReported = true;
     printError(
       error instanceof CommanderError ? new Error(usageText(error), { cause: error }) : error,
       debug,

@@ -15,7 +15,7 @@ export interface PictureEngineOptions extends EngineOptions {
 }
 
 export function addPictureEngineOptions(command: Command): Command {
-  return addEngineOptions(command).addOption(modelsOption());
+  return addEngineOptions(command, modelsOption());
 }
 
 /** The models that a command knows, and an engine for each that a picture has named so far. */

@@ -1,9 +1,9 @@
 import type { SingleBar } from 'cli-progress';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { messageOf } from '../errors.ts';
 import { unwritable } from '../image/atomic-file.ts';
 
-/** Options that every command has. */
+/** Options of every command but `serve`, which has a log instead. */
 export interface OutputOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -12,9 +12,17 @@ export interface OutputOptions {
 
 export function addOutputOptions(command: Command): Command {
   return command
-    .option('--json', 'print results as JSON, one object a line')
+    .optionsGroup(GENERAL_GROUP)
+    .option('--json', 'print results as JSON, one object per line')
     .option('--quiet', 'print errors only')
-    .option('--debug', 'print the stack of errors');
+    .addOption(debugOption());
+}
+
+/** The last group of options; commander adds `--help` to it. */
+export const GENERAL_GROUP = 'General options:';
+
+export function debugOption(): Option {
+  return new Option('--debug', 'print the stack of an error');
 }
 
 /** How far work is; a title takes the place of the one before. */

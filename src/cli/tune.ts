@@ -59,17 +59,19 @@ interface Options extends OutputOptions, ModelOption {
 
 const EXAMPLES = `
 Examples:
-  liif tune scans/ -o scans.safetensors                    half an hour on all pictures of a folder
-  liif tune "maps/*.png" -o maps.safetensors --minutes 240
-  liif tune scans/ -o scans.safetensors --quality 60-90    for these qualities only
-  liif tune scans/ -o scans.safetensors --resume           go on after Ctrl-C
-  liif encode page.png --model scans.safetensors           files name their weights by hash,
-  liif decode page.liif -o a.png --model scans.safetensors so that decoders need them, too
+  liif tune scans/ -o my.safetensors                   half an hour
+  liif tune "maps/*.png" -o my.safetensors --minutes 240
+  liif tune scans/ -o my.safetensors --quality 60-90   for these qualities only
+  liif tune scans/ -o my.safetensors --resume          go on after Ctrl-C
+  liif encode page.png --model my.safetensors
+  liif decode page.liif -o page.png --model my.safetensors
 
-Training needs TensorFlow.js, which is not installed by default: npm install @tensorflow/tfjs-node-gpu for NVIDIA
-GPUs, or @tensorflow/tfjs-node. Some hundred pictures of one kind pay; one in ten is held out, and at the end
-real files of those are compared: sizes at equal PSNR and at equal MS-SSIM, with the weights from before and
-the new ones.`;
+Training needs TensorFlow.js, which is not installed by default:
+npm install @tensorflow/tfjs-node-gpu (NVIDIA GPUs) or @tensorflow/tfjs-node
+
+Learning pays from some hundred pictures of one kind. One in ten is held out. At
+the end these are encoded with the old and the new weights, and the sizes of the
+files are compared at equal PSNR and at equal MS-SSIM.`;
 
 /** Beside the output while a run is under way. */
 const STATE_SUFFIX = '.state';
@@ -80,24 +82,29 @@ const SLOW_BACKENDS: readonly TensorFlowBackend[] = ['wasm', 'cpu'];
 const NOTE_EVERY_SECONDS = 60;
 /** Of the newest step in the figures that are shown. */
 const MEAN_SHARE = 1 / 50;
+
 export function tuneCommand(): Command {
   const { batch, side, rate, seed } = DEFAULT_SETTINGS;
   const command = new Command('tune')
     .argument('<picture...>', 'images, globs or folders to learn from')
     .addOption(
-      new Option('-o, --output <file>', 'the new weights, e.g. mine.safetensors')
+      new Option('-o, --output <file>', 'the new weights, e.g. my.safetensors; required')
         .argParser(weightsPath)
         .makeOptionMandatory(),
     )
     .addOption(modelOption('to start from'))
     .addOption(
-      new Option('--name <name>', 'what the weights are called (default: after the file)').argParser(
-        modelName,
-      ),
+      new Option('--name <name>', 'name of the new weights')
+        .argParser(modelName)
+        .default(undefined, "by the file's name"),
     )
+    .option('--resume', 'go on with a run that was interrupted')
+    .option('--no-compare', 'hold no pictures out, and compare nothing')
+    .optionsGroup('Training options:')
     .addOption(
-      new Option('--minutes <n>', 'how long to train (default: 30)')
+      new Option('--minutes <n>', 'how long to train')
         .argParser(decimal(0.1, 100_000))
+        .default(undefined, '30')
         .conflicts('steps'),
     )
     .addOption(
@@ -110,21 +117,23 @@ export function tuneCommand(): Command {
         .argParser(qualityRange)
         .default([1, 100], '1-100'),
     )
-    .addOption(new Option('--batch <n>', 'pictures of a step').argParser(wholeNumber(1, 256)).default(batch))
+    .addOption(new Option('--batch <n>', 'pictures per step').argParser(wholeNumber(1, 256)).default(batch))
     .addOption(
-      new Option('--side <pixels>', 'their side: 128, 256, 384 or 512').argParser(sideLength).default(side),
-    )
-    .addOption(new Option('--rate <x>', 'learning rate at its highest').argParser(learningRate).default(rate))
-    .addOption(
-      new Option('--seed <n>', 'for other random choices').argParser(wholeNumber(0, 2 ** 20)).default(seed),
+      new Option('--side <pixels>', 'side of these pictures: 128, 256, 384 or 512')
+        .argParser(sideLength)
+        .default(side),
     )
     .addOption(
-      new Option('--backend <name>', 'of TensorFlow.js (default: the first that is installed)').choices(
-        TENSORFLOW_BACKENDS,
-      ),
+      new Option('--rate <x>', 'highest learning rate').argParser(learningRate).default(rate, '2e-5'),
     )
-    .option('--resume', 'go on with a run that was interrupted')
-    .option('--no-compare', 'learn from all pictures; compare nothing')
+    .addOption(
+      new Option('--seed <n>', 'seed of all random choices').argParser(wholeNumber(0, 2 ** 20)).default(seed),
+    )
+    .addOption(
+      new Option('--backend <name>', 'backend of TensorFlow.js')
+        .choices(TENSORFLOW_BACKENDS)
+        .default(undefined, 'the first installed'),
+    )
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(command);

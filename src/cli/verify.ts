@@ -5,7 +5,7 @@ import { modelHash } from '../container/header.ts';
 import type { Engine } from '../engine/engine.ts';
 import { inParallel } from '../parallel.ts';
 import { openReader, type Reader } from '../reader/reader.ts';
-import { expandInputs, openSource, titleOf } from './inputs.ts';
+import { expandInputs, LIIF_INPUTS, openSource, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
 import { forEachInput } from './several.ts';
@@ -27,12 +27,14 @@ interface Options extends OutputOptions, PictureEngineOptions {
 const EXAMPLES = `
 Examples:
   liif verify photo.liif
-  liif verify "archive/**/*.liif" --quick --quiet && echo all well`;
+  liif verify "archive/**/*.liif" --quick --quiet && echo all well
+
+The exit code is 0 when all files are valid.`;
 
 export function verifyCommand(): Command {
   const command = new Command('verify')
-    .argument('<input...>', '.liif files, globs or http(s) URLs, or - for standard input')
-    .option('--quick', 'checksums only')
+    .argument('<input...>', LIIF_INPUTS)
+    .option('--quick', 'check the checksums only, and decode nothing')
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(addPictureEngineOptions(command));

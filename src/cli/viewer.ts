@@ -31,12 +31,15 @@ import { addOutputOptions, countText, type OutputOptions, Terminal, valueText } 
 
 const EXAMPLES = `
 Examples:
-  liif viewer -o site photo.liif       then copy site/ to any web host, and open it there
-  liif viewer -o site more/*.liif      adds pictures to those that are there
-  liif viewer -o site scan.liif --model scans.safetensors    with weights of one's own
+  liif viewer -o site photo.liif         copy site/ to a web host, and open it
+  liif viewer -o site more/*.liif        adds pictures
+  liif viewer -o site scan.liif --model my.safetensors
 
-Browsers fetch what is shown of a picture and decode it: the host needs to send files, better with ranges. Where it also sends
-the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp, threads share their memory.`;
+The host needs to send files only; it should answer range requests. Browsers
+fetch the parts of a picture that are in view, and decode them. Their threads
+share memory where the host also sends these headers:
+  Cross-Origin-Opener-Policy: same-origin
+  Cross-Origin-Embedder-Policy: require-corp`;
 
 /** The released weights; the viewer looks for them there. */
 const MODEL = 'liif-1.safetensors';
@@ -62,8 +65,8 @@ export interface ListedPicture {
 
 export function viewerCommand(): Command {
   const command = new Command('viewer')
-    .argument('[pictures...]', '.liif files or globs to put beside the viewer')
-    .requiredOption('-o, --output <folder>', 'folder for page, weights (19 MB) and pictures')
+    .argument('[picture...]', '.liif files or globs')
+    .requiredOption('-o, --output <folder>', 'for page, weights (19 MB) and pictures; required')
     .addOption(modelsOption())
     .addHelpText('after', EXAMPLES)
     .action(run);

@@ -49,6 +49,27 @@ describe('liif', () => {
       expect(stdout.toString()).toContain(text);
   });
 
+  it.each([
+    'encode',
+    'decode',
+    'info',
+    'verify',
+    'compare',
+    'serve',
+    'viewer',
+    'tune',
+    'engines',
+    'bench',
+    '',
+  ])('prints the help of "%s" in lines of at most 80 columns, with one style of defaults', async (name) => {
+    const { code, stdout } = await runLiif(['help', ...(name ? [name] : [])]);
+    expect(code).toBe(0);
+    const lines = stdout.toString().split('\n');
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(lines.at(-2)).not.toBe('');
+    expect(stdout.toString()).not.toMatch(/default: ("|'|\[)|choices:|default:[^)]*default:/);
+  });
+
   it('takes help for a command', async () => {
     const [{ code, stdout }, help] = await Promise.all([runLiif(['help', 'help']), runLiif(['--help'])]);
     expect([code, stdout.toString()]).toEqual([0, help.stdout.toString()]);

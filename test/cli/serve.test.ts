@@ -51,6 +51,14 @@ it('liif serve that cannot start ends, and says why', async () => {
   }
 });
 
+it('liif serve prints the stack of an error that ends it with --debug', async () => {
+  const { code, stderr } = await runLiif(['serve', '--port', 'none', '--debug']);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringMatching(/^liif: setting port: .*\nRequestError: .*\n\s+at /),
+  });
+});
+
 it('liif serve takes several models, and ends where one cannot be used', async () => {
   const folder = await directoryOf({ 'bad.safetensors': 'no model' });
   const models = ['--model', 'a,b.safetensors', '--model', 'c.safetensors'];
