@@ -1,10 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { RequestError } from '../errors.ts';
 import { unwritable } from '../image/atomic-file.ts';
 import { isSameFile } from '../image/same-file.ts';
 import { isUrl, placeOf, STANDARD } from './inputs.ts';
+import { makeFolder } from './make-folder.ts';
 
 export interface Job {
   readonly input: string;
@@ -33,7 +33,10 @@ export async function planJobs(
     return { input, output: join(dirname(input), nameOf(input) + ending) };
   });
   await expectApart(jobs);
-  if (folder !== undefined) await makeFolder(folder);
+  if (folder !== undefined)
+    await makeFolder(folder).catch((cause: unknown) => {
+      throw unwritable(folder, cause);
+    });
   return jobs;
 }
 
@@ -92,13 +95,5 @@ async function expectApart(jobs: readonly Job[]): Promise<void> {
     taken.set(place, input);
     if (await isSameFile(input, output))
       throw new RequestError(`${output}: is the input; name another file with -o`);
-  }
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (cause) {
-    throw unwritable(path, cause);
   }
 }

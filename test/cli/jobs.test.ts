@@ -27,6 +27,17 @@ it('puts outputs beside their inputs where nothing is said', async () => {
   ]);
 });
 
+it('makes folders within folders', async () => {
+  await planJobs(['a.png', 'b.png'], join(folder, 'new/inside/'), '.liif');
+  expect(await readdir(join(folder, 'new'))).toEqual(['inside']);
+});
+
+it.skipIf(process.platform !== 'linux')('refuses a folder where none can be made', async () => {
+  await expect(planJobs(['a.png'], '/proc/liif/out/', '.liif')).rejects.toThrow(
+    '/proc/liif/out/: cannot be written: no folder can be made in /proc',
+  );
+});
+
 it('makes no folder where an output has no name', async () => {
   await expect(planJobs(['https://example.org/'], join(folder, 'new/'), '.png')).rejects.toThrow(
     /names no file/,
