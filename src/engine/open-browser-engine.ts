@@ -35,18 +35,22 @@ export async function openBrowserEngine(
   const { engine = 'auto', softwareAdapter = false, onWarning = (text) => console.warn(text) } = options;
   const { gpu: api } = globalThis.navigator ?? {};
   const withoutGraphics = engine === 'wasm' || (engine === 'auto' && api === undefined);
-  const graphics = withoutGraphics ? undefined : import('./webgpu/webgpu-engine.ts');
+  const opening = openWasm(loading, options);
+  const graphics = withoutGraphics
+    ? undefined
+    : import('./webgpu/webgpu-engine.ts').then(({ openWebGpuEngine }) =>
+        openWebGpuEngine(loading, {
+          gpu: api,
+          readAsset: fetchAsset,
+          software: softwareAdapter,
+          cpu: opening,
+        }),
+      );
   // Whoever waits for them hears of what fails.
   graphics?.catch(() => {});
   loading.catch(() => {});
-  const cpu = await openWasm(loading, options);
-  if (!graphics) return cpu;
-  const open = async () => {
-    const { openWebGpuEngine } = await graphics;
-    const model = await loading;
-    return openWebGpuEngine(model, { gpu: api, readAsset: fetchAsset, software: softwareAdapter, cpu });
-  };
-  return withGraphics(open, cpu, engine === 'webgpu', onWarning);
+  const cpu = await opening;
+  return graphics ? withGraphics(() => graphics, cpu, engine === 'webgpu', onWarning) : cpu;
 }
 
 /** The engine of a graphics card where that was asked for, or is faster; `cpu` where it is not, and whatever the other fails by. */

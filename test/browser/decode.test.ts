@@ -193,12 +193,13 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
   });
 
   it.each([
-    ['isolated', true],
-    ['not isolated', false],
+    ['wasm', 'isolated', 3],
+    ['wasm', 'not isolated', 3],
+    ['webgpu', 'isolated', 12],
   ] as const)(
-    'fetches its code while the weights are on their way, and ends its workers where they do not come, in a page that is %s',
-    async (_title, isolate) => {
-      const host = isolate ? isolated : plain;
+    'fetches the code of %s while the weights are on their way, and ends its workers where they do not come, in a page that is %s',
+    async (name, isolation, files) => {
+      const host = isolation === 'isolated' ? isolated : plain;
       const page = await newPage(host);
       host.sent.clear();
       let release = () => {};
@@ -209,11 +210,12 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing ? ` (${missing})` :
         await released;
         await route.fulfill({ status: 404 });
       });
-      const opening = page.evaluate(openInPage, 'wasm' as const).catch((error) => error.message);
-      const others = isolate ? ONLY_OTHERS : ONLY_ISOLATED;
-      const code = [...bundle.keys()].filter((name) => /wasm|worker|thread/.test(name) && !others.test(name));
-      expect(code).toHaveLength(3);
-      await expect.poll(() => code.filter((name) => !host.sent.has(name)), { timeout: 20_000 }).toEqual([]);
+      const opening = page.evaluate(openInPage, name).catch((error) => error.message);
+      const others = isolation === 'isolated' ? ONLY_OTHERS : ONLY_ISOLATED;
+      const wanted = name === 'wasm' ? /wasm|worker|thread/ : /wasm|worker|thread|wgsl|webgpu/;
+      const code = [...bundle.keys()].filter((file) => wanted.test(file) && !others.test(file));
+      expect(code).toHaveLength(files);
+      await expect.poll(() => code.filter((file) => !host.sent.has(file)), { timeout: 20_000 }).toEqual([]);
       await expect.poll(() => page.workers().length).toBeGreaterThan(0);
       release();
       expect(await opening).toMatch(/liif-1\.safetensors: the server answered 404/);

@@ -62,17 +62,24 @@ const SCRATCH_BYTES = 256 * 2 ** 20;
 /** Samples of one dispatch. */
 const BATCH_BYTES = 32 * 2 ** 20;
 
+/** What `openWebGpuEngine` takes: `cpu` may still be on its way. */
+export interface WebGpuOpening extends Omit<WebGpuOptions, 'cpu'>, KernelOptions {
+  /** It stays the caller's. */
+  readonly cpu: ChunkCoder | Promise<ChunkCoder>;
+}
+
 /**
- * The engine on WebGPU: all of analysis, synthesis and head in int32 arithmetic, so its bytes are those of the reference. Rejects with EngineError when
- * there is no adapter that serves; calls reject with it once the device is lost or out of memory (`fallback.ts` has an answer to that).
+ * The engine on WebGPU: all of analysis, synthesis and head in int32 arithmetic, so its bytes are those of the reference. The device is opened while model and
+ * `cpu` are on their way. Rejects as these do, and with EngineError when there is no adapter that serves; calls reject with it once the device is lost or out
+ * of memory (`fallback.ts` has an answer to that).
  */
 export async function openWebGpuEngine(
-  model: Model,
-  options: WebGpuOptions & KernelOptions,
+  model: Model | Promise<Model>,
+  options: WebGpuOpening,
 ): Promise<WebGpuEngine> {
   const kernels = await openKernels(options);
   try {
-    const engine = webGpuEngine(model, kernels, options);
+    const engine = webGpuEngine(await model, kernels, { ...options, cpu: await options.cpu });
     const close = engine.close.bind(engine);
     engine.close = async () => {
       await close();
