@@ -54,6 +54,7 @@ describe('the package', () => {
       'dist/engine/wasm/gradient-kernels-shared.wasm',
       'dist/viewer/index.html',
       'dist/leaflet/liif-leaflet.js',
+      'src/BROWSER.md',
       'src/server/README.md',
     ])
       expect(paths).toContain(path);
@@ -128,9 +129,9 @@ describe('the package', () => {
     expect(JSON.parse(stdout)).toEqual([200, true, 200]);
   });
 
-  it('is bundled by esbuild as the README says: every file that is named is there', async () => {
-    const readme = await readFile(join(root, 'README.md'), 'utf8');
-    const [, commands] = /^```sh\n(esbuild .*?)^```/ms.exec(readme)!;
+  it('is bundled by esbuild as BROWSER.md says: every file that is named is there', async () => {
+    const document = await readFile(join(root, 'src/BROWSER.md'), 'utf8');
+    const [, commands] = /^```sh\n(esbuild .*?)^```/ms.exec(document)!;
     await writeFile(join(project, 'page.js'), "console.log(await import('liif/browser'));");
     const PATH = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`;
     await run('bash', ['-ec', commands!], { cwd: project, env: { ...process.env, PATH } });
@@ -146,9 +147,9 @@ describe('the package', () => {
   });
 
   it('has the same entries for Rollup as for esbuild, and they are there', async () => {
-    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const document = await readFile(join(root, 'src/BROWSER.md'), 'utf8');
     const [esbuild, rollup] = [/^esbuild .*?^```/ms, /^rollup .*?^```/ms].map((commands) => {
-      const entries = commands.exec(readme)![0].matchAll(/(\S+)=(node_modules\/liif\/\S+\.js)/g);
+      const entries = commands.exec(document)![0].matchAll(/(\S+)=(node_modules\/liif\/\S+\.js)/g);
       return [...entries].map(([, name, file]) => ({ name, file }));
     });
     expect(rollup).toHaveLength(2);
