@@ -1,11 +1,11 @@
-// The main job: a photograph becomes a .liif file and comes back larger; then a viewer for all samples. `npm run demo`
-// Options: --no-serve ends after the figures, --port N.
+// `npm run demo`: a photograph becomes a .liif file and comes back larger, then a viewer shows all samples.
+// Options: --no-serve ends after the figures; --port N.
 import { mkdtemp, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { decodeFile, encode, encodeFile, open, psnr, readImage, VERSION } from 'liif';
+import { decodeFile, encode, encodeFile, isLiifError, open, psnr, readImage, VERSION } from 'liif';
 import { serve } from 'liif/server';
 import sharp from 'sharp';
 
@@ -29,10 +29,9 @@ const file = join(folder, 'strawberries.liif');
 const enlarged = join(folder, 'strawberries-4x.png');
 
 const { raster } = await readImage(photograph);
-const { width, height } = raster;
 line(
   'photograph',
-  `${width} x ${height} pixels, ${kilobytes(raster.data.length)} of samples, ${kilobytes((await stat(photograph)).size)} as it came`,
+  `${raster.width} x ${raster.height} pixels, a JPEG of ${kilobytes((await stat(photograph)).size)}`,
 );
 
 // The first call of all starts the engine; it does not count.
@@ -44,43 +43,45 @@ const image = await open(file);
 const [native, nativeTime] = await timed(() => image.render());
 await image.close();
 line('decoded', `PSNR ${psnr(raster, native).toFixed(2)} dB, in ${nativeTime}`);
-line('', `(a JPEG of that size: ${(await jpegPsnr(raster, bytes)).toFixed(2)} dB)`);
+line('', `(the best mozjpeg of that size: ${(await jpegPsnr(raster, bytes)).toFixed(2)} dB)`);
 
 const [large, largeTime] = await timed(() => decodeFile(file, enlarged, { scale: 4 }));
-line('enlarged 4x', `${large.width} x ${large.height} pixels, in ${largeTime} with writing the PNG`);
-line('files', folder);
+line('enlarged 4x', `${large.width} x ${large.height} pixels, in ${largeTime}, PNG included`);
+
+console.log(`\nThe files:\n  ${file}\n  ${enlarged}`);
 
 if (!options['no-serve']) {
   const { url, stop } = await start();
-  // npx finds it in the clone alone.
-  const program = `node "${sample('../dist/cli/liif.js')}"`;
   console.log(`
-Infinite zoom     ${url}
-  Open it in a browser, choose a picture, and scroll in as far as you like. Ctrl-C stops.
+With pictures of your own, after npm link:
+  liif encode photo.jpg                          makes photo.liif
+  liif decode photo.liif -o large.png --scale 8  makes it eight times as large
+  liif serve .                                   zooms into every picture of this folder
+  liif help
+Without npm link, liif is node "${sample('../dist/cli/liif.js')}"
 
-Next, with pictures of your own:
-  ${program} encode photo.jpg      makes photo.liif
-  ${program} decode photo.liif -o large.png --scale 8
-  ${program} serve .               zoom into everything in this folder
-  ${program} --help
-After npm link in the clone it is called liif.
+Zoom without end: ${url}
+Open this address in a browser, choose a picture, and scroll in as far as you like. Ctrl-C ends the demo.
 `);
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
 }
 
-/** The best JPEG that is no larger. */
-async function jpegPsnr({ data, width, height, channels }, most) {
+/** PSNR of the best JPEG that has at most `mostBytes`. */
+async function jpegPsnr(original, mostBytes) {
+  const { data, width, height, channels } = original;
   const picture = sharp(data, { raw: { width, height, channels } });
   let best;
   for (let low = 1, high = 100; low <= high; ) {
     const quality = (low + high) >> 1;
     const jpeg = await picture.jpeg({ quality, mozjpeg: true }).toBuffer();
-    if (jpeg.length <= most) best = jpeg;
-    if (jpeg.length <= most) low = quality + 1;
-    else high = quality - 1;
+    if (jpeg.length > mostBytes) high = quality - 1;
+    else {
+      best = jpeg;
+      low = quality + 1;
+    }
   }
-  return psnr(raster, (await readImage(best)).raster);
+  return psnr(original, (await readImage(best)).raster);
 }
 
 /** On any free port where the usual one is taken. */
@@ -89,7 +90,7 @@ async function start() {
   try {
     return await serve({ ...settings, port: Number(options.port) });
   } catch (error) {
-    if (error._tag !== 'SourceError') throw error;
+    if (!isLiifError(error, 'SourceError')) throw error;
     return serve({ ...settings, port: 0 });
   }
 }
