@@ -202,10 +202,11 @@ export class EngineHost {
   }
 }
 
-/** Whether an engine still computes: features of the smallest level there is. */
+/** Whether an engine still computes, which one that cannot say so shows by the features of the smallest level there is. */
 async function isAlive(opening: Promise<Engine>): Promise<boolean> {
   const engine = await opening.catch(() => undefined);
   if (!engine) return true; // the next request opens another one
+  if (engine.broken !== undefined) return !engine.broken;
   const { model } = engine;
   const channels = model.latentChannels;
   const level = { height: 1, width: 1 };

@@ -52,6 +52,9 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
     exact: engine.exact,
     model: engine.model,
     threads: engine.threads,
+    get broken() {
+      return engine.broken;
+    },
     analyze: (...call) => engine.analyze(...call),
     encodeChunk: (...call) => engine.encodeChunk(...call),
     decodeChunk: (...call) => engine.decodeChunk(...call),

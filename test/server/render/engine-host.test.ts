@@ -63,6 +63,26 @@ it('an engine that is dead is replaced once for all who saw it fail, and look-up
   expect(engines).toHaveLength(2);
 });
 
+it('an engine that knows whether it is broken is not asked for features to find out', async () => {
+  let broken = false;
+  const { host } = hosted({
+    pauseMs: 0,
+    openEngine: async () => ({
+      ...(await testEngine()),
+      get broken() {
+        return broken;
+      },
+      features: () => Promise.reject(new EngineError('busy for a minute')),
+    }),
+  });
+  await host.running();
+  await host.recover(1, new EngineError('no memory for so much'));
+  expect(host.generation).toBe(1);
+  broken = true;
+  await host.recover(1, new EngineError('a thread has died'));
+  expect(host.generation).toBe(2);
+});
+
 it('an engine that no longer answers is looked at again only after a pause', async () => {
   const { host, engines } = hosted({ pauseMs: 60_000 });
   await host.running();
