@@ -21,7 +21,8 @@ from appendices import write_appendices  # noqa: E402
 from container import VERSION, open_file  # noqa: E402
 from invalid_vectors import invalid_vectors, unsupported_vectors  # noqa: E402
 from model import load_model  # noqa: E402
-from model_faults import edits_between, model_faults, unsupported_models  # noqa: E402
+from model_edits import edits_between  # noqa: E402
+from model_faults import model_faults, unsupported_models  # noqa: E402
 from picture import Picture  # noqa: E402
 from small_models import MODELS  # noqa: E402
 from stage_inputs import stage_inputs  # noqa: E402

@@ -335,7 +335,10 @@ def _made(make):
     return make()
 
 
+SMALL, EDGE, UNUSUAL = "small.safetensors", "edge.safetensors", "unusual.safetensors"
 # Each call gives parts of its own.
 MODELS = {
-    f"{make.__name__.removesuffix('_model')}.safetensors": lambda make=make: _made(make).copy() for make in (small_model, edge_model, unusual_model)
+    SMALL: lambda: _made(small_model).copy(),
+    EDGE: lambda: _made(edge_model).copy(),
+    UNUSUAL: lambda: _made(unusual_model).copy(),
 }
