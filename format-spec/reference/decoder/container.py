@@ -21,13 +21,13 @@ def _crc_table():
     return table
 
 
-_CRC_TABLE = _crc_table()
+CRC_TABLE = _crc_table()
 
 
 def crc32c(data):
     # "... initial value and final xor 0xFFFFFFFF"
     crc = 0xFFFFFFFF
-    table = _CRC_TABLE
+    table = CRC_TABLE
     for byte in data:
         crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
@@ -123,9 +123,10 @@ def check_header(condition, clause, message):
 def read_header(data):
     """The checked header as a dict."""
     # "The header is one MessagePack [MSGPACK] map of exactly N bytes."
-    value, end = read_messagepack(data, 0, 1)
+    reader = MessagePackReader(data)
+    value = reader.value(1)
     check_header(type(value) is dict, "1.3", "the header is not a map")
-    check_header(end == len(data), "1.3", "bytes after the header's map")
+    check_header(reader.at == len(data), "1.3", "bytes after the header's map")
 
     def integer(key, low, high):
         v = value[key]
@@ -255,77 +256,72 @@ def section_bytes(file, kind):
 MAX_DEPTH = 8
 
 
-def read_messagepack(data, at, depth):
-    """(value, end). bin becomes bytes, nil None; integers, floats and bools stay apart by their Python types."""
+class MessagePackReader:
+    """Reads values one after the other from `at` on. bin becomes bytes, nil None; integers, floats and bools stay apart by their Python types."""
 
-    def take(n):
-        nonlocal at
-        check_header(at + n <= len(data), "1.3", "the header's MessagePack is cut off")
-        at += n
-        return data[at - n : at]
+    def __init__(self, data, at=0):
+        self.data = data
+        self.at = at
 
-    def number(n):
-        return int.from_bytes(take(n), "big")
+    def value(self, depth):
+        """The next value. `depth`: that of a map or array here, 1 for the outermost."""
+        kind = self._number(1)
+        if kind <= 0x7F:
+            return kind
+        if kind <= 0x8F:
+            return self._map(kind & 0x0F, depth)
+        if kind <= 0x9F:
+            return self._array(kind & 0x0F, depth)
+        if kind <= 0xBF:
+            return self._text(kind & 0x1F)
+        if kind >= 0xE0:
+            return kind - 256
+        if kind == 0xC0:
+            return None
+        if kind in (0xC2, 0xC3):
+            return kind == 0xC3
+        if kind in (0xC4, 0xC5, 0xC6):
+            return bytes(self._take(self._number(1 << (kind - 0xC4))))
+        if kind in (0xCA, 0xCB):
+            return struct.unpack(">f", self._take(4))[0] if kind == 0xCA else struct.unpack(">d", self._take(8))[0]
+        if 0xCC <= kind <= 0xCF:
+            return self._number(1 << (kind - 0xCC))
+        if 0xD0 <= kind <= 0xD3:
+            return self._number(1 << (kind - 0xD0), signed=True)
+        if kind in (0xD9, 0xDA, 0xDB):
+            return self._text(self._number(1 << (kind - 0xD9)))
+        if kind in (0xDC, 0xDD):
+            return self._array(self._number(2 << (kind - 0xDC)), depth)
+        if kind in (0xDE, 0xDF):
+            return self._map(self._number(2 << (kind - 0xDE)), depth)
+        # "Extension types make the header invalid" (0xC1 is not used by MessagePack)
+        check_header(False, "1.3", f"MessagePack type {kind:#x}")
 
-    def text(n):
+    def _take(self, n):
+        check_header(self.at + n <= len(self.data), "1.3", "the header's MessagePack is cut off")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def _number(self, n, signed=False):
+        return int.from_bytes(self._take(n), "big", signed=signed)
+
+    def _text(self, n):
         try:
-            return take(n).decode("utf-8")  # "Strings are valid UTF-8."
+            return self._take(n).decode("utf-8")  # "A str is valid UTF-8"
         except UnicodeDecodeError:
             check_header(False, "1.3", "a string is not UTF-8")
 
-    def array(n):
-        nonlocal at
+    def _array(self, n, depth):
         # "Maps and arrays nest at most 8 deep, the outermost map included."
         check_header(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
-        items = []
-        for _ in range(n):
-            item, at = read_messagepack(data, at, depth + 1)
-            items.append(item)
-        return items
+        return [self.value(depth + 1) for _ in range(n)]
 
-    def mapping(n):
-        nonlocal at
+    def _map(self, n, depth):
         check_header(depth <= MAX_DEPTH, "1.3", "more than 8 levels of nesting")
         result = {}
         for _ in range(n):
-            key, at = read_messagepack(data, at, depth + 1)
-            check_header(type(key) is str, "1.3", "a key is not a string")  # "Keys are strings."
-            check_header(key not in result, "1.3", f"key {key} occurs twice")  # "A map with a key twice is invalid, at any depth."
-            result[key], at = read_messagepack(data, at, depth + 1)
+            key = self.value(depth + 1)
+            check_header(type(key) is str, "1.3", "a key is not a string")  # "The keys of a map are str."
+            check_header(key not in result, "1.3", f"key {key} occurs twice")  # "A key that occurs twice in a map makes the header invalid."
+            result[key] = self.value(depth + 1)
         return result
-
-    kind = number(1)
-    if kind <= 0x7F:
-        value = kind
-    elif kind <= 0x8F:
-        value = mapping(kind & 0x0F)
-    elif kind <= 0x9F:
-        value = array(kind & 0x0F)
-    elif kind <= 0xBF:
-        value = text(kind & 0x1F)
-    elif kind >= 0xE0:
-        value = kind - 256
-    elif kind == 0xC0:
-        value = None
-    elif kind in (0xC2, 0xC3):
-        value = kind == 0xC3
-    elif kind in (0xC4, 0xC5, 0xC6):
-        value = bytes(take(number(1 << (kind - 0xC4))))
-    elif kind == 0xCA:
-        value = struct.unpack(">f", take(4))[0]
-    elif kind == 0xCB:
-        value = struct.unpack(">d", take(8))[0]
-    elif 0xCC <= kind <= 0xCF:
-        value = number(1 << (kind - 0xCC))
-    elif 0xD0 <= kind <= 0xD3:
-        value = int.from_bytes(take(1 << (kind - 0xD0)), "big", signed=True)
-    elif kind in (0xD9, 0xDA, 0xDB):
-        value = text(number(1 << (kind - 0xD9)))
-    elif kind in (0xDC, 0xDD):
-        value = array(number(2 << (kind - 0xDC)))
-    elif kind in (0xDE, 0xDF):
-        value = mapping(number(2 << (kind - 0xDE)))
-    else:
-        # "Extension types make the header invalid" (0xC1 is not used by MessagePack)
-        check_header(False, "1.3", f"MessagePack type {kind:#x}")
-    return value, at

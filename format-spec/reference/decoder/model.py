@@ -18,8 +18,8 @@ QUALITIES = 100
 SUM_LIMIT = 1 << 31  # 3.8: every accumulator stays below this
 
 
-
 def check(condition, clause, message):
+    """Refuses the model file unless the condition holds. 5.3: the first byte of the part is always a right offset."""
     if not condition:
         raise FormatError(clause, "model", 0, message)
 
@@ -75,22 +75,60 @@ class Table:
 
 
 @dataclass
+class Latent:
+    """3.6: how symbols become latents."""
+
+    limit: int
+    step_bits: int
+    step: np.ndarray  # int32 (100, Cy)
+    deviation_shift: int
+    deviation_offset: np.ndarray  # int32 (100, Cy)
+
+
+@dataclass
+class Hyper:
+    """3.6: how symbols become hyper latents, and with which tables they are coded."""
+
+    limit: int
+    step_bits: int
+    step: np.ndarray  # int32 (100, Cz)
+    offset: np.ndarray  # int32 (100, Cz)
+    table: np.ndarray  # int16 (100, Cz)
+
+
+@dataclass
+class Head:
+    """Chapter 4: the last two layers, from P to samples."""
+
+    hidden: int
+    limit: int
+    row_weight: np.ndarray  # int16 (hidden,), like the next three
+    column_weight: np.ndarray
+    cell_row_weight: np.ndarray
+    cell_column_weight: np.ndarray
+    cell_shift: int
+    output_weight: np.ndarray  # int16 (3, hidden)
+    output_bias: np.ndarray  # int32 (3,)
+    output_shift: int
+
+
+@dataclass
 class Model:
     hash: bytes
     name: str
     latent_channels: int  # Cy
     hyper_channels: int  # Cz
     image_shift: int
-    analysis: list
+    analysis: list  # of layers, as are the other lists but prior
     hyper_analysis: list
     hyper_synthesis: list
     prior: list  # four of (trunk, mean, deviation)
     synthesis: list
-    latent: dict
-    hyper: dict
+    latent: Latent
+    hyper: Hyper
     precision: int
-    tables: list
-    head: dict
+    tables: list  # of Table
+    head: Head
 
 
 # ---------------------------------------------------------------- 3.2 The file
@@ -210,16 +248,16 @@ class _Graph:
         latent = self._latent(_object(graph, "latent"), cy)
         hyper = self._hyper(_object(graph, "hyper"), cz, len(tables))
         head = self._head(_object(graph, "head"))
-        latents = np.full(cy, latent["limit"])  # A(in) of y and of the analysis output
+        latents = np.full(cy, latent.limit)  # A(in) of y and of the analysis output
 
         analysis, out, scale = self._layers(_list(graph, "analysis"), np.full(3, 1 << (16 - image_shift)), "down")
         check(len(out) == cy and scale == 16, "3.2", "analysis must map (H,W,3) to (H/16,W/16,Cy)")
-        check(out[0] == latent["limit"], "3.8", "the limit of the last layer of analysis must be latent.limit")
+        check(out[0] == latent.limit, "3.8", "the limit of the last layer of analysis must be latent.limit")
 
         hyper_analysis, out, scale = self._layers(_list(graph, "hyperAnalysis"), latents, "down")
         check(len(out) == cz and scale == 4, "3.2", "hyperAnalysis must map (h,w,Cy) to (h/4,w/4,Cz)")
 
-        hyper_synthesis, h, scale = self._layers(_list(graph, "hyperSynthesis"), np.full(cz, hyper["limit"]), "up")
+        hyper_synthesis, h, scale = self._layers(_list(graph, "hyperSynthesis"), np.full(cz, hyper.limit), "up")
         check(scale == 4, "3.2", "hyperSynthesis must map (h/4,w/4,Cz) to (h,w,Ch)")
 
         steps = graph.get("prior")
@@ -235,15 +273,15 @@ class _Graph:
                 # 3.3: "mean and deviation are 1x1 and not leaky"
                 check(conv.kernel == 1 and not conv.leaky and conv.outputs == cy, "3.3", "mean and deviation must be 1x1 to Cy")
             # 3.8: "The limit of each mean is at most latent.limit."
-            check(mean.limit <= latent["limit"], "3.8", "the limit of mean")
+            check(mean.limit <= latent.limit, "3.8", "the limit of mean")
             # 3.8: "deviation: max |offset| + limit < 2^31"
-            check(_peak(latent["deviation_offset"]) + deviation.limit < SUM_LIMIT, "3.8", "deviation can overflow")
+            check(_peak(latent.deviation_offset) + deviation.limit < SUM_LIMIT, "3.8", "deviation can overflow")
             prior.append((trunk, mean, deviation))
 
         synthesis, out, scale = self._layers(_list(graph, "synthesis"), latents, "up")
-        check(len(out) == head["hidden"] and scale == 16, "3.2", "synthesis must map (h,w,Cy) to (16h,16w,hidden)")
+        check(len(out) == head.hidden and scale == 16, "3.2", "synthesis must map (h,w,Cy) to (16h,16w,hidden)")
         # 3.8: "The limit of the last layer of synthesis equals head.limit."
-        check(out[0] == head["limit"], "3.8", "the limit of the last layer of synthesis must be head.limit")
+        check(out[0] == head.limit, "3.8", "the limit of the last layer of synthesis must be head.limit")
 
         return Model(
             digest, name, cy, cz, image_shift, analysis, hyper_analysis, hyper_synthesis, prior, synthesis, latent, hyper, precision,
@@ -334,13 +372,13 @@ class _Graph:
         step = self.tensors.take(latent.get("step"), "I32", (QUALITIES, cy))
         # 3.8: "latent: 32768*max step + (1 << K >> 1) < 2^31, step >= 1"
         check(step.min() >= 1 and 32768 * _peak(step) + (1 << bits >> 1) < SUM_LIMIT, "3.8", "a step of the latents")
-        return {
-            "limit": _integer(latent, "limit", 1, 32767),
-            "step_bits": bits,
-            "step": step,
-            "deviation_shift": _integer(latent, "deviationShift", 0, 15),
-            "deviation_offset": self.tensors.take(latent.get("deviationOffset"), "I32", (QUALITIES, cy)),
-        }
+        return Latent(
+            limit=_integer(latent, "limit", 1, 32767),
+            step_bits=bits,
+            step=step,
+            deviation_shift=_integer(latent, "deviationShift", 0, 15),
+            deviation_offset=self.tensors.take(latent.get("deviationOffset"), "I32", (QUALITIES, cy)),
+        )
 
     def _hyper(self, hyper, cz, table_count):
         bits = _integer(hyper, "stepBits", 1, 24)
@@ -352,7 +390,7 @@ class _Graph:
         worst = 32768 * step.max(axis=0).astype(np.int64) + np.abs(offset.astype(np.int64)).max(axis=0) + (1 << bits >> 1)
         check(step.min() >= 1 and int(worst.max()) < SUM_LIMIT, "3.8", "a step of the hyper latents")
         check(table.min() >= 0 and table.max() < table_count, "3.9", "hyper.table names a table that is not there")
-        return {"limit": _integer(hyper, "limit", 1, 32767), "step_bits": bits, "step": step, "offset": offset, "table": table}
+        return Hyper(_integer(hyper, "limit", 1, 32767), bits, step, offset, table)
 
     # ---- 3.9 CDF tables
 
@@ -393,28 +431,19 @@ class _Graph:
     def _head(self, head):
         hidden = _integer(head, "hidden", 8, 4096)
         check(hidden % 8 == 0, "3.2", "head.hidden must be a multiple of 8")
-        tensors = {key: self.tensors.take(head.get(key), "I16", (hidden,)) for key in _HEAD_VECTORS}
+        keys = ("rowWeight", "columnWeight", "cellRowWeight", "cellColumnWeight")
+        row, column, cell_row, cell_column = (self.tensors.take(head.get(key), "I16", (hidden,)) for key in keys)
         weight = self.tensors.take(head.get("outputWeight"), "I16", (3, hidden))
         bias = self.tensors.take(head.get("outputBias"), "I32", (3,))
         cell_shift, output_shift = _integer(head, "cellShift", 1, 24), _integer(head, "outputShift", 9, 30)
         # 3.8: "cell: (|cellRowWeight| + |cellColumnWeight|)*2^14 + (1 << k >> 1) < 2^31"
-        cell = np.abs(tensors["cellRowWeight"].astype(np.int64)) + np.abs(tensors["cellColumnWeight"].astype(np.int64))
+        cell = np.abs(cell_row.astype(np.int64)) + np.abs(cell_column.astype(np.int64))
         check(int(cell.max()) * (1 << 14) + (1 << cell_shift >> 1) < SUM_LIMIT, "3.8", "the cell's term can overflow")
         # 3.8: "output: max |outputBias| + sum |outputWeight|*32767 + (1 << k >> 1) < 2^31"
         sums = np.abs(bias.astype(np.int64)) + 32767 * np.abs(weight.astype(np.int64)).sum(axis=1)
         check(int(sums.max()) + (1 << output_shift >> 1) < SUM_LIMIT, "3.8", "the output can overflow")
-        return {
-            "hidden": hidden,
-            "limit": _integer(head, "limit", 1, 32767),
-            **tensors,
-            "cellShift": cell_shift,
-            "outputWeight": weight,
-            "outputBias": bias,
-            "outputShift": output_shift,
-        }
-
-
-_HEAD_VECTORS = ("rowWeight", "columnWeight", "cellRowWeight", "cellColumnWeight")
+        limit = _integer(head, "limit", 1, 32767)
+        return Head(hidden, limit, row, column, cell_row, cell_column, cell_shift, weight, bias, output_shift)
 
 
 def _is_pointwise(layer):

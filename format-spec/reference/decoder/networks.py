@@ -89,8 +89,8 @@ def hyper_latents(model, symbols, quality):
     # "z[y][x][c] = clamp(round(n*hyper.step[q-1][c] + hyper.offset[q-1][c], K), A)"
     hyper = model.hyper
     q = quality - 1
-    product = symbols.astype(np.int64) * hyper["step"][q] + hyper["offset"][q]
-    return clamp(round_shift(product, hyper["step_bits"]), hyper["limit"]).astype(np.int16)
+    product = symbols.astype(np.int64) * hyper.step[q] + hyper.offset[q]
+    return clamp(round_shift(product, hyper.step_bits), hyper.limit).astype(np.int16)
 
 
 def chunk_latents(model, quality, h, w, next_symbol):
@@ -102,7 +102,7 @@ def chunk_latents(model, quality, h, w, next_symbol):
     hz, wz = -(-h // 4), -(-w // 4)
 
     # 2.4: "The hyper latents: by row, then by column, then by channel, 0 .. Cz-1. Their table is hyper.table[q-1][c]."
-    tables = [model.tables[i] for i in model.hyper["table"][q]]
+    tables = [model.tables[i] for i in model.hyper.table[q]]
     symbols = np.array([next_symbol(c, tables[c], None) for _ in range(hz * wz) for c in range(cz)])
     z = hyper_latents(model, symbols.reshape(hz, wz, cz), quality)
 
@@ -118,7 +118,7 @@ def chunk_latents(model, quality, h, w, next_symbol):
         mean = conv(mean_conv, x, quality)
         deviation = conv(deviation_conv, x, quality).astype(np.int64)
         # "clamp((deviation[r][x][c] + latent.deviationOffset[q-1][c]) >> latent.deviationShift, 0, tables-1)"
-        index = (deviation + latent["deviation_offset"][q]) >> latent["deviation_shift"]
+        index = (deviation + latent.deviation_offset[q]) >> latent.deviation_shift
         index = np.clip(index, 0, len(model.tables) - 1)
         # 2.4: "by row, then by column of the h x w latents, then the channels of the position's group (3.6) in increasing order"
         symbols = np.zeros((h, w, cy), np.int64)
@@ -138,7 +138,7 @@ def chunk_latents(model, quality, h, w, next_symbol):
                 ]
                 coded[row, column, channels] = True
         # "y[r][x][c] = clamp(mean[r][x][c] + round(n*latent.step[q-1][c], K), A)"
-        value = clamp(mean + round_shift(symbols * latent["step"][q], latent["step_bits"]), latent["limit"])
+        value = clamp(mean + round_shift(symbols * latent.step[q], latent.step_bits), latent.limit)
         y[coded] = value[coded]
     return y
 

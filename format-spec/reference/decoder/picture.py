@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from container import ceil_div, chunk_bytes, latent_size, open_file, plane_count
+from container import ceil_div, chunk_bytes, latent_size, open_file, plane_count, section_bytes
 from errors import RequestError, UnsupportedError
 from networks import decode_chunk, synthesize
 from rendering import level_of, render
@@ -60,10 +60,12 @@ class Picture:
         return render(self.model.head, query, self.header, planes, depth)
 
     def check_all(self):
-        """Reads every chunk of every level."""
+        """Reads every chunk and every section; raises what is wrong with the first that is wrong."""
         for level in reversed(range(self.header["levels"])):
             for plane in range(plane_count(self.header)):
                 self.latents(level, plane)
+        for kind in self.file.sections:
+            section_bytes(self.file, kind)
 
 
 def digest(array):

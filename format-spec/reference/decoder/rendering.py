@@ -63,6 +63,42 @@ def axis(start, d, indices, reduction):
     return indexes, fractions, max(1024, floor(d / reduction * (1 << 12) + Fraction(1, 2)))
 
 
+@dataclass
+class Grid:
+    """One axis of a query's grid: its rows, or its columns, each called a line."""
+
+    start: Fraction  # x or y of the query
+    d: Fraction  # from line to line, in pixels of level 0
+    m: int  # lines for each pixel of the output
+    wanted: range  # the lines that the output needs
+    extent: int  # pixels of level 0 that the level covers
+    reduction: int  # F^n
+
+    def nearest_inside(self, i):
+        # 4.7: "first is the smallest i with X_i >= 0. last is the largest i with X_i < ceil(width/F^n) * F^n"
+        first = ceil(-self.start / self.d - Fraction(1, 2))
+        last = ceil((self.extent - self.start) / self.d - Fraction(1, 2)) - 1
+        return min(max(i, first), last)
+
+    def inside(self):
+        """The lines that have samples of their own: `wanted`, brought inside the picture."""
+        return range(self.nearest_inside(self.wanted.start), self.nearest_inside(self.wanted.stop - 1) + 1)
+
+
+def grids_of(query, header):
+    """(rows, columns) of a query's grid."""
+    reduction = header["overviewFactor"] ** level_of(query, header)
+
+    def grid(start, length, count, side):
+        m = density(length / count / reduction)
+        first, lines = grid_span(m, count)
+        extent = ceil(Fraction(side, reduction)) * reduction
+        return Grid(start, length / count / m, m, range(first, first + lines), extent, reduction)
+
+    rows = grid(query.y, query.height, query.rows, header["height"])
+    return rows, grid(query.x, query.width, query.columns, header["width"])
+
+
 # ---------------------------------------------------------------- 4.3 Sites, 4.4 Hidden vector
 
 
@@ -72,17 +108,18 @@ def sat16(v):
 
 def hidden_terms(head, rows, columns, cell_row, cell_column):
     """(rowTerm, colTerm), each a pair for d = 0, 1 of arrays (pixels, hidden)."""
-    w = {key: np.asarray(head[key]).astype(np.int64) for key in ("rowWeight", "columnWeight", "cellRowWeight", "cellColumnWeight")}
+    row_weight, column_weight = head.row_weight.astype(np.int64), head.column_weight.astype(np.int64)
+    cell_row_weight, cell_column_weight = head.cell_row_weight.astype(np.int64), head.cell_column_weight.astype(np.int64)
     # "c[k] = sat16((cellRowWeight[k]*cell_row + cellColumnWeight[k]*cell_column + (1 << (cellShift-1))) >> cellShift)"
-    c = sat16(round_shift(w["cellRowWeight"] * cell_row + w["cellColumnWeight"] * cell_column, head["cellShift"]))
+    c = sat16(round_shift(cell_row_weight * cell_row + cell_column_weight * cell_column, head.cell_shift))
     row_terms, column_terms = [], []
     for d in (0, 1):
         # "rowTerm[d][k] = sat16(sat16((rowWeight[k]*(f_row - d*2^14) + 2^13) >> 14) + c[k])"
         r = np.array(rows, np.int64)[:, None] - (d << 14)
-        row_terms.append(sat16(sat16(round_shift(w["rowWeight"] * r, 14)) + c))
+        row_terms.append(sat16(sat16(round_shift(row_weight * r, 14)) + c))
         # "colTerm[d][k] = sat16((columnWeight[k]*(f_column - d*2^14) + 2^13) >> 14)"
         r = np.array(columns, np.int64)[:, None] - (d << 14)
-        column_terms.append(sat16(round_shift(w["columnWeight"] * r, 14)))
+        column_terms.append(sat16(round_shift(column_weight * r, 14)))
     return row_terms, column_terms
 
 
@@ -105,12 +142,12 @@ def render_color(head, sites, rows, columns, depth):
 
     row_sites = [nearest(row_index, d, sites.shape[0]) for d in (0, 1)]
     column_sites = [nearest(column_index, d, sites.shape[1]) for d in (0, 1)]
-    weight = head["outputWeight"].astype(np.int64)
+    weight = head.output_weight.astype(np.int64)
     fc = np.array(column_f, np.int64)
     out = np.empty((len(row_f), len(column_f), 3), np.int64)
     for i in range(len(row_f)):
         weights = dict(zip(((0, 0), (0, 1), (1, 0), (1, 1)), ensemble_weights(row_f[i], fc)))
-        blended = np.full((len(column_f), head["hidden"]), 1 << 13, np.int64)
+        blended = np.full((len(column_f), head.hidden), 1 << 13, np.int64)
         for (dy, dx), share in weights.items():
             p = sites[row_sites[dy][i], column_sites[dx]].astype(np.int64)
             # "hidden[dy][dx][k] = max(0, sat16(sat16(P[site][k] + rowTerm[dy][k]) + colTerm[dx][k]))"
@@ -118,7 +155,7 @@ def render_color(head, sites, rows, columns, depth):
             blended += share[:, None] * hidden
         blended >>= 14
         # 4.5: "acc = outputBias[o] + sum over k of outputWeight[o][k] * blended[k]"
-        out[i] = samples(blended @ weight.T + head["outputBias"], head["outputShift"], depth)
+        out[i] = samples(blended @ weight.T + head.output_bias, head.output_shift, depth)
     return out
 
 
@@ -150,16 +187,9 @@ WEIGHTS = {
 
 def grid_span(m, count):
     """First grid pixel that `count` output pixels need, and how many."""
-    # "The first weight of output column j belongs to block column start(j): start(j) = k*j - 3*k/2 for k above 1, start(j) = j for k = 1."
+    # "The first weight of output column j belongs to block column start(j): start(j) = k*j - 3*k/2 for k above 1, start(j) = j for
+    # k = 1."
     return (0, count) if m == 1 else (-3 * m // 2, m * (count + 3))
-
-
-def inside(start, d, extent, indices):
-    """Each grid pixel, or the nearest inside the picture, whose level covers 0 .. extent."""
-    # "first is the smallest i with X_i >= 0. last is the largest i with X_i < ceil(width/F^n) * F^n"
-    first = ceil(-start / d - Fraction(1, 2))
-    last = ceil((extent - start) / d - Fraction(1, 2)) - 1
-    return [min(max(i, first), last) for i in indices]
 
 
 def block(m):
@@ -167,20 +197,24 @@ def block(m):
     return max(1, m // 4)  # "b = max(1, m/4)"
 
 
-def shares(m, grid, lines):
-    """(blocks, lines): how many grid pixels of each block of `grid` have the samples of each of `lines`, of which the outer ones stand for all outside."""
+def shares(m, wanted, own):
+    """(blocks, own lines): how many of the grid lines `wanted` of each block have the samples of each of `own`.
+
+    Lines before the first of `own` count as the first, lines behind the last as the last.
+    """
     b = block(m)
-    counts = np.zeros((len(range(grid[0], grid[1], b)), len(lines)), object)
-    for row, start in zip(counts, range(grid[0], grid[1], b)):
+    starts = range(wanted.start, wanted.stop, b)
+    counts = np.zeros((len(starts), len(own)), object)
+    for row, start in zip(counts, starts):
         end = start + b
-        row[max(start, lines.start) - lines.start : max(0, min(end, lines.stop) - lines.start)] = 1
-        row[0] += max(0, min(end, lines.start) - start)
-        row[-1] += max(0, end - max(start, lines.stop))
+        row[max(start, own.start) - own.start : max(0, min(end, own.stop) - own.start)] = 1
+        row[0] += max(0, min(end, own.start) - start)
+        row[-1] += max(0, end - max(start, own.stop))
     return counts
 
 
 def means(samples, rows, columns):
-    """T: (blocks, blocks, channels) of samples (lines, lines, channels) and the shares that blocks have of them."""
+    """T (blocks, blocks, channels) of samples (lines, lines, channels) and of the shares that blocks have of rows and columns."""
     n = rows[0].sum() * columns[0].sum()
     if n < 1 << 46:  # sums of 16 bits then have 62; beyond, integers are Python's
         rows, columns = rows.astype(np.int64), columns.astype(np.int64)
@@ -207,28 +241,18 @@ def filtered(values, k):
 
 def render(head, query, header, planes, depth):
     """Pixels (H, W, channels) of a query: color, then alpha if `planes` has two. `planes` are P of the query's level."""
-    reduction = header["overviewFactor"] ** level_of(query, header)
-
-    def grid(start, extent, count, side):
-        m = density(extent / count / reduction)
-        first, length = grid_span(m, count)
-        return m, start, extent / count / m, (first, first + length), ceil(Fraction(side, reduction)) * reduction
-
-    axes = grid(query.y, query.height, query.rows, header["height"]), grid(query.x, query.width, query.columns, header["width"])
+    grids = grids_of(query, header)
     # "If mX = mY = 1, those of the columns 0 .. W-1 and rows 0 .. H-1 are the output."
-    reduced = any(m > 1 for m, *_ in axes)
-    lines = []  # those of the grid that have samples of their own
-    for _, start, d, (first, end), side in axes:
-        first, last = inside(start, d, side, (first, end - 1)) if reduced else (first, end - 1)
-        lines.append(range(first, last + 1))
-    row_axis, column_axis = (axis(start, d, each, reduction) for (_, start, d, *_), each in zip(axes, lines))
+    reduced = any(grid.m > 1 for grid in grids)
+    own = [grid.inside() if reduced else grid.wanted for grid in grids]
+    row_axis, column_axis = (axis(grid.start, grid.d, lines, grid.reduction) for grid, lines in zip(grids, own))
     result = []
     for plane, sites in enumerate(planes):
         pixels = render_color(head, sites, row_axis, column_axis, depth)
         if plane == 1 or header["channels"] == 1:
             pixels = grey(pixels)
         if reduced:
-            t = means(pixels, *(shares(m, span, each) for (m, _, _, span, _), each in zip(axes, lines)))
-            pixels = reduce(t, *(m // block(m) for m, *_ in axes), depth)
+            t = means(pixels, *(shares(grid.m, grid.wanted, lines) for grid, lines in zip(grids, own)))
+            pixels = reduce(t, *(grid.m // block(grid.m) for grid in grids), depth)
         result.append(pixels)
     return np.concatenate(result, axis=2)

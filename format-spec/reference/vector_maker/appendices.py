@@ -8,7 +8,7 @@ from fractions import Fraction
 import entropy
 import networks
 import numpy as np
-from container import _CRC_TABLE, open_file, read_messagepack
+from container import CRC_TABLE, MessagePackReader, open_file
 from model import load_model
 from networks import chunk_latents, conv, run, synthesize
 from rendering import axis, ensemble_weights, hidden_terms, render_color, sat16
@@ -35,9 +35,9 @@ def tables_text(released):
     lines = ["", "## A.3 CRC-32C", ""]
     lines += ["The table has the remainder of each byte, 0 to 255. With it, a CRC (1.1) takes each byte in by"]
     lines += ["`crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]`. The SHA-256 of the table, as 1024 little-endian bytes, is"]
-    lines += [f"`{_sha256(struct.pack('<256I', *_CRC_TABLE))}`.", "", "```"]
+    lines += [f"`{_sha256(struct.pack('<256I', *CRC_TABLE))}`.", "", "```"]
     for i in range(0, 256, 8):
-        lines.append(" ".join(f"{value:08X}" for value in _CRC_TABLE[i : i + 8]))
+        lines.append(" ".join(f"{value:08X}" for value in CRC_TABLE[i : i + 8]))
     lines += ["```", ""]
     for number, (name, data) in enumerate(released, 4):
         lines += _model_text(number, name, data)
@@ -51,7 +51,7 @@ def _model_text(number, name, data):
     body = data[8 + n :]
     lines = [f"## A.{number} Model `{name}`", ""]
     lines += ["| | |", "|---|---|", f"| size | {len(data):,} bytes |", f"| SHA-256 of the file | `{_sha256(data)}` |", f"| hash (3.2) | `{model.hash.hex()}` |"]
-    lines += [f"| Cy, Cz, hidden | {model.latent_channels}, {model.hyper_channels}, {model.head['hidden']} |", f"| precision | {model.precision} |", ""]
+    lines += [f"| Cy, Cz, hidden | {model.latent_channels}, {model.hyper_channels}, {model.head.hidden} |", f"| precision | {model.precision} |", ""]
     lines += ["The model file itself is the machine-readable copy of all tables. These are its tensors of quantizers, tables and head,"]
     lines += ["with the SHA-256 of their bytes:", "", "| tensor | type | shape | SHA-256 |", "|---|---|---|---|"]
     graph = json.loads(listing["__metadata__"]["graph"])
@@ -116,13 +116,13 @@ def _container_rows(data, file):
     yield row(10, 2, "no flags")
     yield row(12, 4, f"header of {n} bytes")
     yield row(16, 1, f"map of {data[16] & 15} pairs")
-    at = 17
-    while at < 16 + n:
-        key, after_key = read_messagepack(data, at, 2)
-        value, end = read_messagepack(data, after_key, 2)
+    reader = MessagePackReader(data, 17)
+    while reader.at < 16 + n:
+        begin = reader.at
+        key, value = reader.value(2), reader.value(2)
         shown = "32 bytes" if type(value) is bytes else json.dumps(value)
-        yield row(at, end - at, f"`{key}`: {shown}")
-        at = end
+        yield row(begin, reader.at - begin, f"`{key}`: {shown}")
+    at = reader.at
     yield row(at, 4, "CRC of bytes 0 to %d" % (at - 1))
     chunk = file.chunks[0]
     yield row(at + 4, 8, f"index: the chunk begins at {chunk.offset}")
@@ -167,19 +167,19 @@ def _symbol_lines(model, quality, body):
         lines.append(_trace_row(channel, numbers[id(table)], table, before, n, after, words, model.precision))
     symbols = np.array([entry[3] for entry in reader.trace[:cz]]).reshape(1, 1, cz)
     z = networks.hyper_latents(model, symbols, quality)
-    bits = model.hyper["step_bits"]
-    step, offset = model.hyper["step"][q], model.hyper["offset"][q]
-    lines += ["", f"By 3.6, `z = clamp(round(n*step + offset, {bits}), {model.hyper['limit']})`. For channel 0 this is"]
+    bits = model.hyper.step_bits
+    step, offset = model.hyper.step[q], model.hyper.offset[q]
+    lines += ["", f"By 3.6, `z = clamp(round(n*step + offset, {bits}), {model.hyper.limit})`. For channel 0 this is"]
     lines += [f"`round({symbols[0, 0, 0]}*{step[0]} + {offset[0]}, {bits}) = {z[0, 0, 0]}`. All of z:", f"{_list(z[0, 0])}.", "", "## B.3 Latents", ""]
     context = run(model.hyper_synthesis, z, quality)
     lines += ["`hyperSynthesis` makes 4 x 4 positions of z. The chunk has one latent, so h is the first of them:", f"{_list(context[0, 0])}.", ""]
     lines += ["The only position has parity 0, so step t codes group (0 - t) mod 4: channels 0 to 7, then 24 to 31, 16 to 23 and 8 to 15."]
-    lines += ["Step 0 reads h alone, the others h and the latents so far. By 3.6,", f"`y = clamp(mean + round(n*step, {model.latent['step_bits']}), {model.latent['limit']})`:", ""]
+    lines += ["Step 0 reads h alone, the others h and the latents so far. By 3.6,", f"`y = clamp(mean + round(n*step, {model.latent.step_bits}), {model.latent.limit})`:", ""]
     lines += ["| step | channel | mean | deviation | + offset | table | n | y |", "|---:|---:|---:|---:|---:|---:|---:|---:|"]
     deviations = _deviations(model, quality, context[:1, :1], y)
     for i, (channel, table, _, n, _, _) in enumerate(reader.trace[cz:]):
         deviation = deviations[i // 8][channel]
-        offset = model.latent["deviation_offset"][q][channel]
+        offset = model.latent.deviation_offset[q][channel]
         lines.append(f"| {i // 8} | {channel} | {means[cz + i]} | {deviation} | {deviation + offset} | {numbers[id(table)]} | {n} | {y[0, 0, channel]} |")
     read = reader.position
     return [*lines, "", f"All {read} words have been read, and every state is 00010000: the chunk is valid.", ""]
@@ -226,9 +226,9 @@ def _pixel_lines(model, quality, body):
     rows, columns = hidden_terms(head, [f], [f], cell, cell)
     p = sites[0, 0].astype(np.int64)
     hidden = np.maximum(0, sat16(sat16(p + rows[0][0]) + columns[0][0]))
-    cells = head["cellRowWeight"].astype(np.int64) * cell + head["cellColumnWeight"].astype(np.int64) * cell
-    c = sat16(networks.round_shift(cells, head["cellShift"]))
-    acc = head["outputWeight"].astype(np.int64) @ hidden + head["outputBias"]
+    cells = head.cell_row_weight.astype(np.int64) * cell + head.cell_column_weight.astype(np.int64) * cell
+    c = sat16(networks.round_shift(cells, head.cell_shift))
+    acc = head.output_weight.astype(np.int64) @ hidden + head.output_bias
     rgb = render_color(head, sites, whole, whole, 8)[0, 0]
     weights = ensemble_weights(f, f)
     lines += ["", "The last line is P at the first of its 16 x 16 sites. The other 255 are padding.", "", "## B.5 The pixel", ""]
@@ -237,7 +237,7 @@ def _pixel_lines(model, quality, body):
     lines += ["counts. By 4.4, for hidden units 0 to 7:", "", "| | |", "|---|---|"]
     for name, values in (("c", c), ("rowTerm[0]", rows[0][0]), ("colTerm[0]", columns[0][0]), ("P", p), ("hidden[0][0] = blended", hidden)):
         lines.append(f"| {name} | {_list(values)} |")
-    lines += ["", f"By 4.5, acc is {_list(acc)}. With outputShift {head['outputShift']}, the pixel is"]
-    lines += [f"`clamp(round(acc, {head['outputShift']}), 0, 255)`: **{_list(rgb)}**."]
-    assert [int(v) for v in np.clip(networks.round_shift(acc, head["outputShift"]), 0, 255)] == [int(v) for v in rgb]
+    lines += ["", f"By 4.5, acc is {_list(acc)}. With outputShift {head.output_shift}, the pixel is"]
+    lines += [f"`clamp(round(acc, {head.output_shift}), 0, 255)`: **{_list(rgb)}**."]
+    assert [int(v) for v in np.clip(networks.round_shift(acc, head.output_shift), 0, 255)] == [int(v) for v in rgb]
     return lines

@@ -95,14 +95,6 @@ class Parts:
         return head + index + b"".join(self.chunks) + b"".join(data for _, data in self.sections) + self.trailing
 
 
-def read_parts(data, file):
-    """The parts of an opened valid file."""
-    header = {key: value for key, value in file.header.items() if key != "sections"}
-    chunks = [data[chunk.offset : chunk.offset + chunk.length] for chunk in file.chunks]
-    sections = [(kind, data[offset : offset + length]) for kind, (offset, length, _) in file.sections.items()]
-    return Parts(header, chunks, sections)
-
-
 def header_of(model, width, height, **changes):
     header = {
         "width": width,

@@ -255,7 +255,8 @@ def _liberties(catalogue):
     bom = "\ufeff"
     parts.header["encoder"] = bom + "\U0001f600\0" + "x" * 56
     # Each of these is another key than any of 1.3, and none equals another.
-    parts.header.update({bom + "width": 0, "Width": 0, "width\0": 0, "\u00e9": 0, "e\u0301": 1, "constructor": -1, "floats": [math.nan, math.inf, -0.0]})
+    parts.header.update({bom + "width": 0, "Width": 0, "width\0": 0, "\u00e9": 0, "e\u0301": 1, "constructor": -1})
+    parts.header["floats"] = [math.nan, math.inf, -0.0]
     numbers = [(1 << 64) - 1, -(1 << 63), Raw(b"\xca\x7f\xc0\0\0"), Raw(b"\xd3" + b"\xff" * 8), Raw(b"\xc6\0\0\0\0"), Raw(b"\xdf\0\0\0\0")]
     six = {}
     for _ in range(5):
