@@ -1,9 +1,9 @@
-"""How many hidden units of each residual block are in use: of a model file, over pictures of a folder.
+"""How many hidden units of each residual block of a model file are in use, over the pictures of a folder.
 
     python3 active_units.py ../../src/model/liif-1.safetensors --images pictures/
 
-A unit is active where it is above zero. Blocks that died in training show here, and nowhere in the loss: the main path is a
-codec of its own. Ends with status 1 if less than half of a block's units are ever active.
+A unit is active at a site where its value is above zero. Blocks that died in training show here, and not in the loss: the
+main path is a codec of its own. Ends with status 1 if less than half of a block's units are ever active.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from integer_model import IntegerModel
-from pictures import centre_crop, choose, list_pictures
+from pictures import center_crop, choose, list_pictures
 
 CROP = 256
 QUALITIES = (1, 25, 50, 75, 100)
 BAR = 0.5
+"""A block with a smaller share of units that are ever active is dead."""
 
 
 class ObservedModel(IntegerModel):
@@ -64,7 +65,7 @@ def main() -> None:
         model = ObservedModel(read.name, read.graph, read.tensors)
         files = choose(list_pictures(args.images), args.pictures)
         for file in files:
-            pixels = centre_crop(file.read(), CROP)
+            pixels = center_crop(file.read(), CROP)
             for quality in QUALITIES:
                 model.render(model.code(model.analyze(pixels, quality), quality).latents, quality)
     except (OSError, ValueError) as error:

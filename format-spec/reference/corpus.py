@@ -16,12 +16,15 @@ from torch.nn import functional as F
 from pictures import to_inputs
 
 PICTURE_SIZE = 512
-"""Pictures of the archives are that wide and high; others are left out."""
+"""Width and height of the pictures in the archives. Pictures of another size are left out."""
 DECODING_THREADS = 8
 
 
 class Corpus:
-    """Pictures of train-*.tar: (N, 512, 512, 3), 8 bits. An archive with "graphics" in its name is drawn from more or less often."""
+    """Pictures of train-*.tar: (N, 512, 512, 3), uint8.
+
+    Pictures of an archive with "graphics" in its name are drawn `graphics_weight` times as often as others.
+    """
 
     def __init__(self, folder: Path, device: torch.device, graphics_weight: float) -> None:
         pictures, weights = [], []
@@ -77,6 +80,7 @@ def read_archive(path: Path) -> np.ndarray:
 
 
 def resize(x: Tensor, size: int) -> Tensor:
+    """(N, 3, H, H) -> (N, 3, size, size), -0.5..0.5, bicubic and antialiased."""
     if x.shape[-1] == size:
         return x
     return F.interpolate(x, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(-0.5, 0.5)

@@ -1,4 +1,4 @@
-"""`Network.head` in the form in which it is trained: of whole windows, as matrix products."""
+"""`Network.head` in the form in which it is trained: for whole windows, as matrix products."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from network import Network
 
 
 def _chosen_sites(sites: Tensor, count: int) -> Tensor:
-    """(n,) indices -> (n, count): row i has its one at the site nearest to sites[i] inside."""
+    """(n,) indices -> (n, count): row i is 1 at sites[i], clamped to 0..count-1, and 0 elsewhere."""
     return F.one_hot(sites.long().clamp(0, count - 1), count).float()
 
 
 class Enlargement:
-    """A window of an enlarged picture: what `Network.head` needs of it, as tensors that a graph can read.
+    """What `Network.head` needs for a window of an enlarged picture, in tensors that a CUDA graph reads.
 
-    Sites are chosen by matrices of zeros and ones, (window, sites): the gradient is a matrix product, not a scattered sum.
+    Matrices of zeros and ones, (window, sites), choose the sites. So the gradient is a matrix product, not a scattered sum.
     """
 
     def __init__(self, sites: int, window: int, device: torch.device) -> None:
@@ -27,18 +27,18 @@ class Enlargement:
         self.cell = torch.zeros((), device=device)
 
     def set(self, scale: float, top: int, left: int) -> None:
-        """The window's first output pixel, and output pixels a site."""
+        """`scale`: output pixels a site. `top`, `left`: the window's first output pixel."""
         line = torch.arange(len(self.down), device=self.down.device).float()
         for chosen, fraction, first in ((self.rows, self.down, top), (self.columns, self.right, left)):
-            centre = (line + first + 0.5) / scale - 0.5
-            site = torch.floor(centre)
-            fraction.copy_(centre - site)
+            center = (line + first + 0.5) / scale - 0.5
+            site = torch.floor(center)
+            fraction.copy_(center - site)
             for d in (0, 1):
                 chosen[d].copy_(_chosen_sites(site + d, self.sites))
         self.cell.fill_(1 / scale)
 
     def head(self, network: Network, p: Tensor) -> Tensor:
-        """`Network.head`, blended before the last layer, which is linear."""
+        """P (B, hid, sites, sites) -> samples (B, 3, window, window). Blends before the last layer, which is linear."""
         rel = network.rel
         cell = (rel[:, 2] + rel[:, 3]) * self.cell
         blended = 0

@@ -1,4 +1,4 @@
-"""Estimated bits and PSNR of the float network, picture by picture: what files of the integer model are measured against.
+"""Estimated bits and PSNR of the float network, picture by picture, to measure files of the integer model against.
 
     python3 evaluate.py checkpoint.safetensors --images kodak/ --qualities 1,20,40,60,80,100 -o float.json
 

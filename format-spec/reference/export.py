@@ -23,7 +23,7 @@ from torch import Tensor
 from integer_model import Coded, IntegerModel
 from layers import HEAD, HYPER, LATENT, PICTURE, QUALITIES, FloatModel, run, run_prior_step, to_layers
 from network import Network, coding_masks, load_checkpoint
-from pictures import centre_crop, choose, list_pictures, test_patterns, to_input
+from pictures import center_crop, choose, list_pictures, test_patterns, to_input
 from quantize import ExportError, Quantizer, Ranges, set_tables
 from tables import Counts, Tables, code_lengths, fit_tables
 
@@ -43,6 +43,8 @@ def say(text: str) -> None:
 
 
 class Progress:
+    """Says every ten seconds how many of `total` are done."""
+
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.done = what, total, 0
         self.begin = self.said = time.monotonic()
@@ -209,7 +211,7 @@ def main() -> None:
         network = load_checkpoint(args.checkpoint)
         files = list_pictures(args.calibrate)
         chosen = choose(files, args.pictures)
-        crops = [centre_crop(file.read(), COUNT_CROP) for file in chosen]
+        crops = [center_crop(file.read(), COUNT_CROP) for file in chosen]
         provenance = {
             "provenance": {
                 "exporter": VERSION,
@@ -227,7 +229,7 @@ def main() -> None:
     if args.report:
         unseen = [file for file in files if file not in set(chosen)] or chosen
         say("report: pictures not used above" if unseen is not chosen else "report: the pictures used above")
-        report(network, model, tables, [centre_crop(file.read(), COUNT_CROP) for file in choose(unseen, 12)])
+        report(network, model, tables, [center_crop(file.read(), COUNT_CROP) for file in choose(unseen, 12)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes a checkpoint in float16, half the size: the form in which the released one is kept.
+"""Writes a checkpoint in float16, at half the size. The released checkpoint is kept in this form.
 
     python3 halve.py checkpoint.safetensors -o liif-1-float16.safetensors
 """

@@ -23,11 +23,13 @@ from layers import HYPER_STRIDE, shuffle, unshuffle
 from network import coding_masks
 
 Tensors = dict[str, np.ndarray]
-"""By name; int16 or int32."""
+"""Name to tensor, int16 or int32."""
 
 
 @dataclass
 class IntegerModel:
+    """A model file: its name, the graph of 3.2 and its tensors."""
+
     name: str
     graph: dict[str, Any]
     tensors: Tensors
@@ -59,7 +61,7 @@ class IntegerModel:
         return len(text).to_bytes(8, "little") + text + data
 
     def hash(self) -> str:
-        """Of graph and data: files name their model by it."""
+        """The hash by which files name the model (3.2), in hexadecimal."""
         digest = hashlib.sha256(self._graph_text().encode())
         for _, blob in self._blobs():
             digest.update(blob)
@@ -133,13 +135,13 @@ class IntegerModel:
     # --- pictures and latents, 3.4 to 3.6 ---
 
     def analyze(self, pixels: np.ndarray, quality: int) -> Tensor:
-        """uint8 (rows, columns, 3), multiples of 16 -> latents."""
+        """uint8 (rows, columns, 3), rows and columns multiples of 16 -> the analysis output (1, Cy, rows/16, columns/16)."""
         shift = self.graph["imageShift"]
         samples = torch.from_numpy(pixels.astype(np.int32) * 257).permute(2, 0, 1)[None]
         return self.run(self.graph["analysis"], round_shift(2 * samples - 65535, shift), quality)
 
     def code(self, y: Tensor, quality: int) -> Coded:
-        """What an encoder writes for one chunk, and what a decoder makes of it."""
+        """Analysis output (1, Cy, h, w) of one chunk -> the symbols that an encoder writes and the latents that a decoder reads."""
         g = self.graph
         hyper, latent = g["hyper"], g["latent"]
         rows, columns = y.shape[2:]
@@ -175,7 +177,7 @@ class IntegerModel:
     # --- head at native scale, chapter 4 ---
 
     def render(self, latents: Tensor, quality: int) -> np.ndarray:
-        """Dequantised latents -> uint8 (rows, columns, 3)."""
+        """Dequantized latents (1, Cy, h, w) -> uint8 (16*h, 16*w, 3)."""
         head = self.graph["head"]
         names = {key: value for key, value in head.items() if isinstance(value, str)}
         tensors = {key: torch.from_numpy(self.tensors[name].astype(np.int32)) for key, name in names.items()}
@@ -191,7 +193,7 @@ class IntegerModel:
 
 @dataclass
 class Coded:
-    """One chunk: symbols of z, symbols of y with their table indices, dequantised latents."""
+    """One chunk. `hyper_symbols` (1, Cz, h/4, w/4); symbols of y, their table indices and dequantized latents (1, Cy, h, w)."""
 
     hyper_symbols: Tensor
     symbols: Tensor

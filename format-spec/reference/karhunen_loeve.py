@@ -1,4 +1,4 @@
-"""Where training starts: a network whose main path is a linear codec that works."""
+"""The start of training: a network whose main path is a linear codec that works."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def pca_start(network: Network, pictures: Tensor) -> None:
 
 
 def _principal_basis(x: Tensor, block: int) -> tuple[Tensor, Tensor]:
-    """Of blocks of x: columns by descending power, and the powers."""
+    """x (N, C, H, W) -> the principal components of its blocks, (C * block * block, the same), by descending power, and the powers."""
     blocks = F.unfold(x, block, stride=block).permute(0, 2, 1).flatten(0, 1)
-    centred = blocks - blocks.mean(0)
-    power, basis = torch.linalg.eigh((centred.T @ centred / len(blocks)).double())
+    centerd = blocks - blocks.mean(0)
+    power, basis = torch.linalg.eigh((centerd.T @ centerd / len(blocks)).double())
     return basis.flip(1).float(), power.flip(0).clamp_min(1e-9).float()

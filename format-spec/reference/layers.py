@@ -1,11 +1,12 @@
 """The float network written as the layers of the specification (3.3), still in floats.
 
-Here channels are reordered (PyTorch's pixel shuffles count (channel, dy, dx), the format (dy, dx, channel)) and whatever
-depends on quality becomes rows for all 100 qualities. `quantize.py` turns these layers into integers; running them shows
-the range of every activation.
+Here channels are reordered, since PyTorch's pixel shuffles count (channel, dy, dx) and the format (dy, dx, channel).
+Parameters that depend on quality become rows for all 100 qualities. `quantize.py` turns these layers into integers. Running
+them shows the range of every activation.
 
-Weights are float64 arrays [outputs][kernel][kernel][inputs]. A *site* is an activation tensor, named; layers that add to
-a tensor (`residual`, `row`) or move its values (`shuffle`, `unshuffle`) stay on its site, so all of them share one scale.
+Weights are float64 arrays [outputs][kernel][kernel][inputs]. In this and the following files, a *site* is the name of an
+activation tensor. Layers that add to a tensor (`residual`, `row`) or move its values (`shuffle`, `unshuffle`) stay on its
+site, so all of them share one scale.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python3 mix.py liif-1-float16.safetensors run/average.safetensors --share 0.6 -o between.safetensors
 
-Each weight goes that share of the way from the first to the second. Between weights and what further training made of them
-lie some that have most of what was gained, and little of what a short run could not learn again.
+Each weight goes the given share of the way from the first checkpoint to the second. Part of the way from weights to what
+further training made from them, weights can have most of the gain and little of the loss.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The float network of liif, as it is trained. `export.py` turns it into the integers of a model file.
 
 Tensors are (batch, channels, rows, columns). Pictures are RGB / 255 - 0.5, padded to a multiple of 64.
-Quality enters as `s = (quality - 1) / 99`, a tensor (batch,) of 0..1. Whatever depends on quality is kept at
+Quality enters as `s = (quality - 1) / 99`, a tensor (batch,) of 0..1. Parameters that depend on quality are kept at
 ANCHORS points and interpolated linearly in s. Logarithms are natural unless a name says otherwise.
 
 The names of modules and parameters are those of the checkpoints: a checkpoint is their state dict as safetensors of
@@ -26,10 +26,10 @@ LEAK = 0.125
 """Slope of the activation below zero; integers compute max(x, x >> 3)."""
 
 LAMBDA_LOW, LAMBDA_HIGH = 0.0016, 0.36
-"""Bits a pixel that one unit of squared error (8-bit units) is worth, at quality 1 and 100."""
+"""Bits a pixel that one unit of squared error (in squares of 8-bit levels) is worth, at quality 1 and 100."""
 
 SMALLEST_DEVIATION, LARGEST_DEVIATION = 0.11, 3000.0
-"""Deviations of symbols, in steps, that training tells apart."""
+"""Deviations of symbols, in steps, are held in this range."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def leaky(x: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """x + b(leaky(a(x) + q[quality])), convolutions 3x3."""
+    """x + b(leaky(a(x) + q[quality])), with 3x3 convolutions: (B, channels, H, W) -> the same shape."""
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Residual(nn.Module):
 
 
 class Down(nn.Conv2d):
-    """A convolution of k x k and stride k, computed as pixel unshuffle and 1x1, which is faster."""
+    """A convolution of k x k and stride k: (B, inputs, H, W) -> (B, outputs, H/k, W/k). Pixel unshuffle and 1x1 are faster."""
 
     def __init__(self, inputs: int, outputs: int, factor: int) -> None:
         super().__init__(inputs, outputs, factor, stride=factor)
@@ -112,7 +112,7 @@ class Down(nn.Conv2d):
 
 
 class Up(nn.Module):
-    """1x1 convolution to factor * factor * outputs channels, then pixel shuffle that keeps channels last in memory."""
+    """A 1x1 convolution and a pixel shuffle that keeps channels last in memory: (B, inputs, H, W) -> (B, outputs, H*factor, W*factor)."""
 
     def __init__(self, inputs: int, outputs: int, factor: int = 2) -> None:
         super().__init__()
@@ -128,6 +128,12 @@ class Up(nn.Module):
 
 
 class Network(nn.Module):
+    """Analysis, hyper networks, prior, synthesis and head.
+
+    picture (B, 3, H, W) -analyze-> y (B, cy, H/16, W/16) -entropy-> the same, dequantized, and bits -features-> P (B, hid, H, W)
+    -head-> samples.
+    """
+
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
         self.config = c = config
@@ -146,7 +152,7 @@ class Network(nn.Module):
             *residuals(c.nd[0], c.c4, c.c4), Up(c.c4, c.cm, 4),
         )  # fmt: skip
         self.qdec = nn.Parameter(torch.zeros(ANCHORS, c.cy))
-        """Added to the dequantised latents."""
+        """Added to the dequantized latents."""
 
         self.unfold = nn.Conv2d(c.cm, c.hid, 3, padding=1)
         """The paper's feature unfolding (3x3 sites joined) and the first layer of its MLP, in one."""
@@ -205,7 +211,7 @@ class Network(nn.Module):
         return _run(self.enc, picture, s)
 
     def entropy(self, y: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents -> dequantised latents and estimated bits (B,). Rows and columns of y are multiples of 4.
+        """Latents y (B, cy, h, w) -> dequantized latents (B, cy, h, w) and estimated bits (B,). h and w are multiples of 4.
 
         Step t of the prior sees h and what earlier steps decoded, and codes at each position the channel group of 3.6.
         While training, bits are estimated with uniform noise instead of rounding.
@@ -234,16 +240,17 @@ class Network(nn.Module):
         return decoded / rate, bits
 
     def features(self, latents: Tensor, s: Tensor) -> Tensor:
-        """Dequantised latents -> P (B, hid, H, W): for each site, the MLP's first layer without the query's part."""
+        """Dequantized latents -> P (B, hid, H, W): for each site, the MLP's first layer without the query's part."""
         x = _run(self.dec[:-1], latents + by_quality(self.qdec, s), s)
         # Always in float32: rounded to eight bits, P's values around one would be off by two levels of a picture's samples.
         with torch.autocast(x.device.type, enabled=False):
             return self.unfold(self.dec[-1](x.float())) + by_quality(self.qhead, s)
 
     def head(self, p: Tensor, rows: Tensor, columns: Tensor, cell_height: float, cell_width: float) -> Tensor:
-        """P, output pixel centres (site i's centre at i) and cell in sites -> (B, 3, len(rows), len(columns)).
+        """P (B, hid, H, W) -> samples (B, 3, len(rows), len(columns)).
 
-        The local ensemble: each of the four nearest sites predicts, weighted by the area of the opposite rectangle.
+        `rows` and `columns` are the centers of output pixels, in sites: site i has its center at i. So is the cell. By the
+        local ensemble, each of the four nearest sites predicts, weighted by the area of the opposite rectangle.
         """
         height, width = p.shape[-2:]
         top, left = torch.floor(rows), torch.floor(columns)
@@ -274,8 +281,8 @@ class Network(nn.Module):
         return F.conv2d(hidden, self.out.weight[:, :, None, None], self.out.bias)
 
 
-def pixel_centres(count: int, scale: float, first: float = 0.0) -> Tensor:
-    """Centres of output pixels first, first + 1, … of a picture enlarged by `scale`, in sites."""
+def pixel_centers(count: int, scale: float, first: float = 0.0) -> Tensor:
+    """Centers of output pixels first, first + 1, … of a picture enlarged by `scale`, in sites."""
     return (torch.arange(count).float() + first + 0.5) / scale - 0.5
 
 
@@ -366,7 +373,7 @@ class _LowerBound(torch.autograd.Function):
 
 
 def _round(x: Tensor) -> Tensor:
-    """Rounding whose gradient is 1."""
+    """Rounds to the nearest integer; the gradient is 1."""
     return x + (torch.round(x) - x).detach()
 
 

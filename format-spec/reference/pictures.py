@@ -65,7 +65,7 @@ def choose(files: list[PictureFile], count: int) -> list[PictureFile]:
     return [files[(2 * i + 1) * len(files) // (2 * count)] for i in range(count)]
 
 
-def centre_crop(picture: Image.Image, size: int) -> np.ndarray:
+def center_crop(picture: Image.Image, size: int) -> np.ndarray:
     """The middle `size` x `size` pixels, uint8 (rows, columns, 3); smaller pictures repeat their edge."""
     width, height = picture.size
     left, top = max(0, (width - size) // 2), max(0, (height - size) // 2)

@@ -1,8 +1,8 @@
 """Float layers to integers: scales, weights, biases, and the proof that no accumulator can overflow (3.8).
 
-An activation's integer is its real value times the scale of its site and channel. Scales differ by channel: every
-channel then fills its int16 alike, which the bound of a convolution, sum |weight| * limit, rewards with larger
-weights. The network stays the same function; to its decoder this is just other weights.
+An activation's integer is its real value times the scale of its site and channel. Each channel has a scale of its own, so
+that all channels fill their range alike: the bound of a convolution, sum |weight| * limit, then leaves room for larger
+weights. The network stays the same function; scales are part of the weights that a decoder sees.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ from tables import PRECISION, TABLES_PER_OCTAVE, Tables, latent_table
 ACCUMULATOR = 2**31
 LARGEST_INT16 = 32767
 INNER_LIMIT = 8191
-"""Of activations inside the network. 14 bits: an accumulator's 31 are then shared about evenly between the error of rounded
-activations and that of rounded weights."""
+"""Limit of activations inside the network: 14 bits with the sign. The 31 bits of an accumulator are then shared about evenly
+between the error of rounded activations and the error of rounded weights."""
 MARGIN = 1.5
 """Room above the largest activation seen."""
 EVENING = 4.0
-"""How much more a weak channel may be scaled than the strongest of its site."""
+"""Largest ratio between the scales of a site's channels: weak channels are not scaled up further."""
 IMAGE_SHIFT = 3
 DEVIATION_SHIFT = 7
 STEPS_OF_ROOM = 4
-"""A latent reaches at least as many of its largest steps: otherwise a step alone would leave 16 bits."""
+"""A latent's range is at least this many of its largest steps. Otherwise a single step could leave 16 bits."""
 CELL_BITS = 12
+"""Fraction bits of a cell (specification 4.2)."""
 
 Ranges = dict[str, np.ndarray]
 """By site: the largest magnitude of each channel."""
@@ -57,7 +58,7 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class Scale:
-    """integer = value * factors[channel], within -limit .. limit."""
+    """The integers of a site: value * factors[channel], rounded, within -limit .. limit. `factors` is (channels,)."""
 
     factors: np.ndarray
     limit: int
@@ -68,7 +69,7 @@ class Scale:
 
     @property
     def exponent(self) -> int:
-        """Of the least scaled channel: for people who read the model."""
+        """log2 of the smallest factor, rounded down. Information for readers of the model."""
         return math.floor(math.log2(self.factors.min()))
 
 

@@ -1,4 +1,4 @@
-"""An error that counts structure too, as eyes see it: what `train.py --structure` follows in the place of squared error."""
+"""The error of `train.py`. Its value is squared error; with --structure, a part of its derivative follows MS-SSIM."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the scales: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003."""
 C1 = (0.01 * 255) ** 2
 C2 = 12 * (0.03 * 255) ** 2
-"""Twelve times that of the metric, by which flat windows would be pulled so hard that nothing else counted."""
+"""Twelve times the constant of the metric: with that one, flat windows are pulled so hard that nothing else counts."""
 BLOCK, WINDOW = 4, 8
+"""Distance and side of the windows of MS-SSIM, in pixels."""
 FRAME = (5.0, 2.0, 1.5, 1.5)
 """Weights of the outermost pixels, from the border inwards."""
 LUMA = (0.299, 0.587, 0.114)
@@ -19,7 +20,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def luma(samples: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, 1, H, W)."""
+    """RGB (N, 3, H, W) -> luma (N, 1, H, W), in the same units."""
     return sum(part * samples[:, i : i + 1] for i, part in enumerate(LUMA))
 
 
@@ -29,8 +30,7 @@ def levels(samples: Tensor) -> Tensor:
 
 
 def similarity(shown: Tensor, wanted: Tensor) -> Tensor:
-    """Multi-scale structural similarity of planes of 0..255, (N, 1, H, W), by windows of 8 x 8, one every 4 pixels: (N,).
-    Sides of 8 pixels or more."""
+    """MS-SSIM of planes of 0..255: (N, 1, H, W) twice -> (N,). H and W are 8 or more. Windows are 8 x 8 pixels, one every 4."""
     scales = min(len(WEIGHTS), (min(shown.shape[2:]) // WINDOW).bit_length())
     total = sum(WEIGHTS[:scales])
     product = torch.ones(len(shown), device=shown.device)
@@ -46,25 +46,34 @@ def similarity(shown: Tensor, wanted: Tensor) -> Tensor:
 
 
 def share_at(s: Tensor, share: float) -> Tensor:
-    """The share at each quality `s` of 0..1, (N,): all of it at the lowest, none at the highest, where structure is right
-    whatever the error follows and squared error is what is left to gain."""
+    """The share at each quality `s` of 0..1, (N,) -> (N,): all of `share` at the lowest quality, none at the highest.
+
+    At high qualities structure is right whatever the error follows, and squared error is what is left to gain.
+    """
     return share * (1 - s * s)
 
 
 def frame_weights(size: int, device: torch.device) -> Tensor:
-    """(size, size): what the error of a picture's outermost pixels counts for, 1 inside. Zeros stand for what lies beyond the
-    picture, so these are off by more, and white paper gets a gray frame."""
+    """(size, size): weights of the pixels of a picture, FRAME at its border and 1 inside.
+
+    Convolutions read zeros beyond the picture, so its outermost pixels are off by more: white paper gets a gray frame.
+    """
     at = torch.arange(size)
     inwards = torch.minimum(at, size - 1 - at).clamp_max(len(FRAME))
     return torch.tensor([*FRAME, 1.0])[torch.minimum(inwards[:, None], inwards)].to(device)
 
 
 def error(shown: Tensor, wanted: Tensor, share: Tensor | float, weights: Tensor | float = 1.0) -> Tensor:
-    """Mean squared error in squares of 8-bit levels, (N,), whose derivative is another one: `share`, (N,) or one for all,
-    of the pull on luma is that of similarity, made as strong, on the mean over a picture, as what it stands for. So bits
-    stay worth what they are by squared error, at every quality and in rough pictures and smooth ones. `--optimize` pulls
-    latents alike (`src/analysis/sample-errors.ts`). `shown` and `wanted`: (N, 3, H, W), -0.5..0.5; `weights`: of pixels,
-    (H, W)."""
+    """Mean squared error (N,), in squares of 8-bit levels, with a derivative of its own.
+
+    `shown` and `wanted` are (N, 3, H, W), -0.5..0.5. `share` is (N,), or one number for all. `weights` are those of pixels,
+    (H, W).
+
+    In the derivative, the pull of MS-SSIM replaces `share` of the pull of squared error on luma. It is made as strong as the
+    pull that it replaces, on the mean over each picture. So bits stay worth what they are worth by squared error, at every
+    quality, in rough pictures and in smooth ones. The encoder's `--optimize` pulls latents in the same way
+    (`src/analysis/sample-errors.ts`).
+    """
     shown, wanted = shown.float(), wanted.float()
     squared = (weights * (shown - wanted).square()).mean((1, 2, 3)) * 255**2
     if isinstance(share, Tensor):

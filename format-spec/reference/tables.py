@@ -1,10 +1,11 @@
 """CDF tables (specification 3.9): which there are, and their frequencies from counts of symbols.
 
-Table 0 is empty: symbols of smaller deviation than FIRST_DEVIATION are 0 and cost nothing. Measured, one in some
-15 000 of them would be another symbol; coding them would cost more than that error is worth.
-Tables 1, 2, … are for latents whose deviation is FIRST_DEVIATION steps, and TABLES_PER_OCTAVE to the octave more.
-Behind them lie tables of hyper latents, whose tails are heavier. (A latent's index would reach them only at a
-deviation beyond LARGEST_DEVIATION; any symbol can be coded there too.)
+- Table 0 is empty: symbols of smaller deviation than FIRST_DEVIATION are 0 and cost nothing. Measured, one in some
+  15 000 of them would be another symbol; coding them would cost more than that error is worth.
+- Table 1 is for latents whose deviation is FIRST_DEVIATION steps. Each table behind it is for a larger deviation,
+  TABLES_PER_OCTAVE to the octave.
+- Behind these lie the tables of hyper latents, whose tails are heavier. A latent's index reaches them only at a deviation
+  beyond LARGEST_DEVIATION; any symbol can be coded there, too.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ LATENT_TABLES = 1 + math.ceil(math.log2(LARGEST_DEVIATION / FIRST_DEVIATION) * T
 HYPER_TABLES_PER_OCTAVE = 3
 
 PRIOR_WEIGHT = 60.0
-"""Symbols that the assumed shape counts for, beside the counted ones."""
+"""How many symbols the assumed shape counts for, beside the counted ones."""
 ENTRIES = 62
 """About how many frequencies a table may have."""
 LARGEST_CODED = 7.0
-"""Deviation of high parts up to which a table takes no further raw bit."""
+"""Largest deviation of high parts. A table takes raw bits until it is not exceeded."""
 
 SYMBOLS = np.arange(-32768, 32768)
 

@@ -15,7 +15,7 @@ import structure
 from enlargement import Enlargement
 from integer_model import IntegerModel, _exact_conv
 from layers import LATENT, PICTURE, FloatConv, run, to_layers
-from network import Config, Network, by_quality, pixel_centres
+from network import Config, Network, by_quality, pixel_centers
 from quantize import ExportError, Quantizer, Scale, conv_bounds, fit_conv
 from tables import PRECISION, SYMBOLS, Table, code_lengths, fit_table, fit_tables, integer_frequencies
 
@@ -38,7 +38,7 @@ def small_network(seed: int = 1) -> Network:
 
 
 def random_pictures(count: int, size: int) -> list[np.ndarray]:
-    """Smooth colours with edges."""
+    """Smooth colors with edges."""
     random = np.random.default_rng(5)
     pictures = []
     for _ in range(count):
@@ -232,10 +232,10 @@ def test_the_head_of_training_is_the_head() -> None:
     window, scale, top, left = 8, 1.7, 3, 7
     enlargement = Enlargement(9, window, torch.device("cpu"))
     enlargement.set(scale, top, left)
-    centres = pixel_centres(window, scale, top), pixel_centres(window, scale, left)
+    centers = pixel_centers(window, scale, top), pixel_centers(window, scale, left)
     results = []
     for head in (
-        lambda source: network.head(source, *centres, 1 / scale, 1 / scale),
+        lambda source: network.head(source, *centers, 1 / scale, 1 / scale),
         lambda source: enlargement.head(network, source),
     ):
         network.zero_grad()

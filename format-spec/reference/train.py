@@ -3,26 +3,33 @@
     python3 train.py --data DIR --out RUN --minutes 600
     python3 train.py --data DIR --out RUN --minutes 600 --resume RUN/last.pt
 
-DIR holds tar archives of pictures of 512 x 512 pixels: train-*.tar, and validation-*.tar for the figures printed on the
-way. Archives that come later are read in when a file `reload` appears beside them. RUN receives `average.safetensors`,
-the moving average of the weights (what `export.py` reads), and `last.pt`, everything needed to go on.
+DIR holds tar archives of pictures of 512 x 512 pixels: train-*.tar for training, validation-*.tar for the figures that
+are printed on the way. When a file `reload` appears in DIR, train-*.tar are read again. RUN receives
+`average.safetensors`, the moving average of the weights, which `export.py` reads, and `last.pt`, from which a run goes
+on.
 
-The recipe. All qualities are trained at once: each picture of a batch gets a random one, and the loss is its bits a
-pixel plus lambda(quality) times the squared error. As in the paper, scale is random: a picture reduced by 1..4 is
-coded, and a window of the original asked for; most often the picture itself is. A reduction is never asked of the head:
-decoders render at a scale of 1 or more and filter (specification 4.7). With --structure a part of the pull on luma is
-that of MS-SSIM, less of it the higher the quality; outermost pixels count more (`structure.py`). The main path starts
-as a Karhunen-Loeve block transform and the head as bilinear interpolation, so training starts from a working linear
-codec.
+The recipe:
 
-On a GPU each of the two shapes of batch is captured as a CUDA graph, forward and backward: a thousand small kernels
-would wait for Python otherwise. Convolutions are of float16 there, those behind P excepted; on processors they are of
-float32.
+- *Start.* The main path is a Karhunen-Loeve block transform, the head bilinear interpolation: a linear codec that works
+  (`karhunen_loeve.py`).
+- *Quality.* All qualities are trained at once. Each picture of a batch gets a random one. Its loss is bits a pixel plus
+  lambda(quality) times the squared error.
+- *Scale.* As in the paper, scale is random. ENLARGED_SHARE of the batches code pictures reduced by 1 to 4, and take the
+  error of a window of the original. The others take the error of the coded picture itself. The head never reduces:
+  decoders render at a scale of 1 or more and filter (specification 4.7).
+- *Structure.* With --structure, MS-SSIM replaces a part of the pull on luma, a smaller part at higher qualities. The
+  outermost pixels of a picture count more (`structure.py`).
+- *Numbers.* On a GPU, convolutions are of float16, those behind P excepted. On processors they are of float32.
+- *Speed.* On a GPU, each of the two shapes of batch is captured as a CUDA graph, forward and backward. A thousand small
+  kernels would wait for Python otherwise.
 
-What was learned on the way: plain ReLU at a rate of 1e-3 kills most residuals within minutes, and the linear path hides
-it from the loss (watch the share of active units); 8e-4 is unstable, 4.5e-4 is fine; P rounded to the eight bits of
-bfloat16 costs 0.1 dB at quality 100, and with them before P, further training loses at high qualities where it gains in
-float32.
+What was learned on the way:
+
+- Plain ReLU at a rate of 1e-3 kills most residuals within minutes. The linear path hides it from the loss: watch the
+  share of active units (`active_units.py`).
+- A rate of 8e-4 is unstable, 4.5e-4 is fine.
+- P rounded to the eight bits of bfloat16 costs 0.1 dB at quality 100. With bfloat16 before P, further training loses at
+  high qualities where it gains in float32.
 """
 
 from __future__ import annotations
@@ -45,32 +52,35 @@ from corpus import Corpus, held_out, resize
 from enlargement import Enlargement
 from karhunen_loeve import pca_start
 from network import (
-    LAMBDA_LOW, Config, Network, load_checkpoint, pixel_centres, rate_distortion_weight, save_checkpoint,
+    LAMBDA_LOW, Config, Network, load_checkpoint, pixel_centers, rate_distortion_weight, save_checkpoint,
 )  # fmt: skip
 
 NATIVE_SIZE = 256
 ENLARGED_SIZE = 128
-"""Twice as many pictures of that size are coded where an enlargement is asked for."""
+"""Side of the pictures that are coded for an enlargement, twice as many in a batch."""
 WINDOW = 128
-"""Output pixels a side of which an enlargement's error is taken."""
+"""Side, in output pixels, of the window in which an enlargement's error is taken."""
 ENLARGED_SHARE = 0.30
+"""Of all batches, those with an enlargement."""
 RAW_SHARE = 0.6
-"""Of native batches, those whose pictures are coded as they are; others are reduced by 1..2 first, for more kinds of detail."""
+"""Of the other batches, those whose pictures are coded as they are. The rest are reduced by 1 to 2 first, for more kinds of detail."""
 FLATTENING = 0.35
 """Losses are divided by (lambda / lowest lambda) to this power, so that high qualities do not drown low ones."""
 AVERAGE_DECAY = 0.999
+"""Of the moving average of the weights, a step."""
 WARM_UP_STEPS = 500
 QUALITY_PARAMETERS = {"lgy", "lgz", "zlogs", "zmu", "qemb", "qdec", "qhead", "q"}
 QUALITY_RATE = 3.0
-"""Learning rate of those, relative to weights."""
+"""Learning rate of QUALITY_PARAMETERS, relative to that of weights."""
 LONGEST_STEP = 5.0
 """Seconds. A longer one is a pause of the process, and not counted."""
 SAVE_SECONDS = 60
 LOOK_SECONDS = 5
+"""How often to look for the file `reload`."""
 
 
 class Batch:
-    """One shape of batch: its pictures, and forward and backward."""
+    """One shape of batch: pictures (count, 3, size, size), what their error is taken against, and a step forward and backward."""
 
     def __init__(self, trainer: Trainer, count: int, size: int, enlarged: bool) -> None:
         device, shown = trainer.device, WINDOW if enlarged else size
@@ -100,7 +110,7 @@ class Batch:
         self.s.uniform_()
 
     def run(self) -> None:
-        """Gradients into the parameters, means into `loss` and `bits`."""
+        """Leaves gradients in the parameters, and means over the batch in `loss` and `bits`."""
         if not self.trainer.graphs:
             self._forward_and_backward()
             return
@@ -130,7 +140,7 @@ class Batch:
         self.gradients = [parameter.grad for parameter in self.trainer.parameters]
 
     def losses(self) -> tuple[Tensor, Tensor]:
-        """-> the loss, and bits a pixel."""
+        """-> the loss and bits a pixel, both means over the batch."""
         network, s, half = self.trainer.network, self.s, self.trainer.half
         with torch.autocast(self.s.device.type, torch.float16, enabled=half, cache_enabled=False):
             latents, bits = network.entropy(network.analyze(self.picture, s), s)
@@ -145,6 +155,8 @@ class Batch:
 
 
 class Trainer:
+    """The network in training, its optimizer and moving average, and the two shapes of batch."""
+
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.device = args, torch.device(args.device)
         on_gpu = self.device.type == "cuda"
@@ -190,6 +202,7 @@ class Trainer:
         return (last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))) * min(1, (steps + 1) / WARM_UP_STEPS)
 
     def step(self, rate: float) -> Batch:
+        """Trains on one random batch, and returns it. Gradients that are not finite leave the weights as they are."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         batch = self.enlarged if random.random() < ENLARGED_SHARE else self.native
@@ -246,11 +259,11 @@ def validate(network: Network, pictures: Tensor) -> str:
             rows.append((bits.mean().item() / 256**2, psnr(network.native(p), x)))
         figures.append("s {:.2f}: {:.3f} bpp {:.2f} dB".format(quality, *np.mean(rows, 0)))
     for scale in (2, 4):
-        centres = pixel_centres(512, scale).to(pictures.device)
+        centers = pixel_centers(512, scale).to(pictures.device)
         rows = []
         for x in pictures.split(4):
             p, _ = decode(resize(x, 512 // scale), 0.9)
-            enlarged = network.head(p, centres, centres, 1 / scale, 1 / scale)
+            enlarged = network.head(p, centers, centers, 1 / scale, 1 / scale)
             native = network.native(p).clamp(-0.5, 0.5)
             bicubic = F.interpolate(native, scale_factor=scale, mode="bicubic", align_corners=False)
             rows.append((psnr(enlarged, x), psnr(bicubic, x)))

@@ -170,7 +170,7 @@ def samples(acc, s, depth):
     return (np.clip(round_shift(acc, s - 8), 0, 65280) * 257 + 128) >> 8
 
 
-def grey(rgb):
+def gray(rgb):
     # "(R + 2*G + B + 2) >> 2 of the three samples of 4.5, at either depth"
     return (rgb[..., :1] + 2 * rgb[..., 1:2] + rgb[..., 2:] + 2) >> 2
 
@@ -250,7 +250,7 @@ def render(head, query, header, planes, depth):
     for plane, sites in enumerate(planes):
         pixels = render_color(head, sites, row_axis, column_axis, depth)
         if plane == 1 or header["channels"] == 1:
-            pixels = grey(pixels)
+            pixels = gray(pixels)
         if reduced:
             t = means(pixels, *(shares(grid.m, grid.wanted, lines) for grid, lines in zip(grids, own)))
             pixels = reduce(t, *(grid.m // block(grid.m) for grid in grids), depth)

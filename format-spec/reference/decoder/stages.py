@@ -8,7 +8,7 @@ from entropy import SymbolReader
 from model import Table
 from networks import clamp, decode_chunk, round_shift, run
 from picture import digest
-from rendering import Query, axis, block, ensemble_weights, grey, grids_of, level_of, means, reduce, render_color, sat16, shares
+from rendering import Query, axis, block, ensemble_weights, gray, grids_of, level_of, means, reduce, render_color, sat16, shares
 
 
 def run_stage(name, given, load):
@@ -77,7 +77,7 @@ def _head(given, load):
         rows = axis(query.y, query.height / query.rows, range(query.rows), 1)
         columns = axis(query.x, query.width / query.columns, range(query.columns), 1)
         samples.append(render_color(head, sites, rows, columns, described["depth"]))
-    return {"samples": [s.ravel().tolist() for s in samples], "grey": [grey(s).ravel().tolist() for s in samples]}
+    return {"samples": [s.ravel().tolist() for s in samples], "grey": [gray(s).ravel().tolist() for s in samples]}
 
 
 def _reduction(given, _load):
