@@ -116,78 +116,95 @@ function fieldsWith(key: string, value: unknown): Map<string, unknown> {
   return fields;
 }
 
-/** One file, and how it was made. */
-async function changedFile(
-  engine: Engine,
-  next: () => number,
-  round: number,
-): Promise<{ what: string; bytes: Uint8Array }> {
-  const below = (limit: number) => Math.floor(next() * limit);
-  const flip = (bytes: Uint8Array) => {
-    const changed = Uint8Array.from(bytes);
-    changed[below(changed.length)]! ^= 1 + below(255);
-    return changed;
-  };
+interface ChangedFile {
+  /** How the file was made. */
+  readonly what: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What a change draws from: the engine of the file, chance, and the number of the round. */
+interface Draw {
+  readonly engine: Engine;
+  readonly next: () => number;
+  readonly round: number;
+  readonly below: (limit: number) => number;
+}
+
+/** The file with another chunk in the place of one of its two. */
+function withChunk({ below }: Draw, change: (chunk: Uint8Array) => Uint8Array): Uint8Array {
   const which = below(2);
-  const withChunk = (chunk: Uint8Array) =>
-    assemble(
-      header,
-      chunks.map((old, i) => (i === which ? chunk : old)),
+  return assemble(
+    header,
+    chunks.map((chunk, i) => (i === which ? change(chunk) : chunk)),
+  );
+}
+
+function flip({ below }: Draw, bytes: Uint8Array): Uint8Array {
+  const changed = Uint8Array.from(bytes);
+  changed[below(changed.length)]! ^= 1 + below(255);
+  return changed;
+}
+
+const CHANGES: readonly ((draw: Draw) => ChangedFile | Promise<ChangedFile>)[] = [
+  ({ below }) => {
+    const key = FIELDS[below(FIELDS.length)]!;
+    const value = VALUES[below(VALUES.length)];
+    return {
+      what: `${key} = ${JSON.stringify(value)}`,
+      bytes: assemble(pack(fieldsWith(key, value)), chunks),
+    };
+  },
+  (draw) => ({ what: 'a byte of the header', bytes: assemble(flip(draw, header), chunks) }),
+  ({ below }) => {
+    const line = below(2);
+    let i = 0;
+    const at = below(12);
+    const add = 1 + below(255);
+    const change = (entry: Uint8Array) => {
+      if (i++ === line) entry[at]! += add;
+    };
+    return { what: `byte ${at} of line ${line} of the index`, bytes: assemble(header, chunks, change) };
+  },
+  (draw) => ({ what: 'a byte of a chunk', bytes: withChunk(draw, (chunk) => flip(draw, chunk)) }),
+  (draw) => ({
+    what: 'noise for a chunk',
+    bytes: withChunk(draw, () => noise(16 + 2 * draw.below(80), draw.round)),
+  }),
+  (draw) => {
+    const length = 16 + 2 * draw.below(40);
+    const resized = (chunk: Uint8Array) => {
+      const changed = new Uint8Array(length);
+      changed.set(chunk.subarray(0, length));
+      return changed;
+    };
+    return { what: `a chunk of ${length} bytes`, bytes: withChunk(draw, resized) };
+  },
+  ({ below }) => ({ what: 'cut', bytes: original.slice(0, below(original.length)) }),
+  async (draw) => {
+    // Symbols of another encoder, some of them beyond what tables express.
+    const { engine, next } = draw;
+    const scale = 300 * 4 ** draw.below(6);
+    const analysis = Int16Array.from({ length: 6 * engine.model.latentChannels }, () =>
+      Math.max(-32768, Math.min(32767, (next() + next() - 1) * scale)),
     );
-  const chunk = chunks[which]!;
-  switch (round % 9) {
-    case 0: {
-      const key = FIELDS[below(FIELDS.length)]!;
-      const value = VALUES[below(VALUES.length)];
-      return {
-        what: `${key} = ${JSON.stringify(value)}`,
-        bytes: assemble(pack(fieldsWith(key, value)), chunks),
-      };
-    }
-    case 1:
-      return { what: 'a byte of the header', bytes: assemble(flip(header), chunks) };
-    case 2: {
-      const line = below(2);
-      let i = 0;
-      const at = below(12);
-      const add = 1 + below(255);
-      const change = (entry: Uint8Array) => {
-        if (i++ === line) entry[at]! += add;
-      };
-      return { what: `byte ${at} of line ${line} of the index`, bytes: assemble(header, chunks, change) };
-    }
-    case 3:
-      return { what: 'a byte of a chunk', bytes: withChunk(flip(chunk)) };
-    case 4:
-      return { what: 'noise for a chunk', bytes: withChunk(noise(16 + 2 * below(80), round)) };
-    case 5: {
-      const length = 16 + 2 * below(40);
-      const longer = new Uint8Array(length);
-      longer.set(chunk.subarray(0, length));
-      return { what: `a chunk of ${length} bytes`, bytes: withChunk(longer) };
-    }
-    case 6:
-      return { what: 'cut', bytes: original.slice(0, below(original.length)) };
-    case 7: {
-      // Whatever another encoder may write, now and then beyond what tables express.
-      const scale = 300 * 4 ** below(6);
-      const analysis = Int16Array.from({ length: 6 * engine.model.latentChannels }, () =>
-        Math.max(-32768, Math.min(32767, (next() + next() - 1) * scale)),
-      );
-      const { bytes } = await engine.encodeChunk(
-        analysis,
-        { height: 2, width: 3 },
-        source.header.quality as number,
-      );
-      return { what: 'another chunk', bytes: withChunk(bytes) };
-    }
-    default: {
-      // States alone, and words of few values: long ways through the tables.
-      const changed = chunk.slice();
-      for (let i = 16; i < changed.length; i++) changed[i] = [0, 255, 1, 128][below(4)]!;
-      return { what: 'extreme words', bytes: withChunk(changed) };
-    }
-  }
+    const { bytes } = await engine.encodeChunk(
+      analysis,
+      { height: 2, width: 3 },
+      source.header.quality as number,
+    );
+    return { what: 'another chunk', bytes: withChunk(draw, () => bytes) };
+  },
+  (draw) => {
+    // Few different words: long ways through the tables.
+    const extreme = (chunk: Uint8Array) =>
+      chunk.map((byte, i) => (i < 16 ? byte : [0, 255, 1, 128][draw.below(4)]!));
+    return { what: 'extreme words', bytes: withChunk(draw, extreme) };
+  },
+];
+
+function changedFile(engine: Engine, next: () => number, round: number): ChangedFile | Promise<ChangedFile> {
+  const below = (limit: number) => Math.floor(next() * limit);
+  return CHANGES[round % CHANGES.length]!({ engine, next, round, below });
 }
 
 const sha256 = (data: Int16Array | Uint8Array | Uint16Array) =>

@@ -6,6 +6,7 @@ import { hashModel, loadModel } from '../../src/network/load.ts';
 import type { Model } from '../../src/network/model.ts';
 import { noise, seeded } from '../container/sample-file.ts';
 import { type ModelParts, tinyModelBytes, tinyModelParts, writeModel } from '../fixtures/tiny-model.ts';
+import { withinMemory, withinTime } from './bounded.ts';
 
 /**
  * Model files that somebody has damaged or made to do harm: each is refused with a FormatError of section `model`, or with an
@@ -16,26 +17,20 @@ const options = { seed: 11, priorChannels: 8, hidden: 8 };
 const whole = tinyModelBytes(options);
 const jsonEnd = 8 + Number(new DataView(whole.buffer, whole.byteOffset).getBigUint64(0, true));
 const MAX_LOAD_MS = 2000;
-const MAX_MEMORY = 256 * 2 ** 20;
 
 /** The model, or undefined where it is refused as it should be. */
-async function outcome(bytes: Uint8Array): Promise<Model | undefined> {
-  const start = process.cpuUsage();
-  try {
-    return await loadModel(bytes);
-  } catch (error) {
-    if (isLiifError(error, 'UnsupportedError')) return undefined;
-    expect(error).toMatchObject({ _tag: 'FormatError', section: 'model' });
-    const { byteOffset } = error as unknown as { byteOffset: number };
-    expect(byteOffset).toBeGreaterThanOrEqual(0);
-    // A fault in the listing is named by the listing's beginning, however little of it is there.
-    expect(byteOffset).toBeLessThanOrEqual(Math.max(8, bytes.length));
-    return undefined;
-  } finally {
-    // Of a processor: other programs may hold it.
-    const { user, system } = process.cpuUsage(start);
-    expect((user + system) / 1000).toBeLessThan(MAX_LOAD_MS);
-  }
+function outcome(bytes: Uint8Array): Promise<Model | undefined> {
+  return withinTime(MAX_LOAD_MS, () =>
+    loadModel(bytes).catch((error: unknown) => {
+      if (isLiifError(error, 'UnsupportedError')) return undefined;
+      expect(error).toMatchObject({ _tag: 'FormatError', section: 'model' });
+      const { byteOffset } = error as { byteOffset: number };
+      expect(byteOffset).toBeGreaterThanOrEqual(0);
+      // A fault in the listing is named by the listing's beginning, however little of it is there.
+      expect(byteOffset).toBeLessThanOrEqual(Math.max(8, bytes.length));
+      return undefined;
+    }),
+  );
 }
 
 /** What a model that has loaded must be able to do: decode chunks, make features, render. */
@@ -71,12 +66,6 @@ async function exercise(model: Model, seed: number): Promise<void> {
     map.close();
   }
   await engine.close();
-}
-
-async function withinMemory(test: () => Promise<void>): Promise<void> {
-  const before = process.resourceUsage().maxRSS;
-  await test();
-  expect((process.resourceUsage().maxRSS - before) * 1024).toBeLessThan(MAX_MEMORY);
 }
 
 describe('a damaged model file', () => {

@@ -14,6 +14,7 @@ import { memorySource } from '../../src/reader/memory-source.ts';
 import { openReader } from '../../src/reader/reader.ts';
 import { littleEndian, noise, seeded } from '../container/sample-file.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { withinMemory, withinTime } from './bounded.ts';
 
 /**
  * Whole decodes of files that somebody has damaged, by accident or with all CRCs made right: each ends soon, in bounded memory, with
@@ -21,7 +22,6 @@ import { tinyModelBytes } from '../fixtures/tiny-model.ts';
  */
 
 const engine = openReferenceEngine(parseModel(tinyModelBytes({ seed: 5 })));
-const MAX_MEMORY = 256 * 2 ** 20;
 const MAX_DECODE_MS = 5000;
 
 interface Sample {
@@ -69,16 +69,13 @@ beforeAll(async () => {
 
 /** What became of a file: its picture, or the error, which is one of those allowed. */
 async function outcome(bytes: Uint8Array): Promise<Raster | FormatError | UnsupportedError> {
-  const start = process.cpuUsage();
-  const result = await decodeImage(bytes, { engine }).catch((error: unknown) => {
-    if (isLiifError(error, 'FormatError') || isLiifError(error, 'UnsupportedError'))
-      return error as FormatError | UnsupportedError;
-    throw error;
-  });
-  // Of a processor: other programs may hold it.
-  const { user, system } = process.cpuUsage(start);
-  expect((user + system) / 1000).toBeLessThan(MAX_DECODE_MS);
-  return result;
+  return withinTime(MAX_DECODE_MS, () =>
+    decodeImage(bytes, { engine }).catch((error: unknown) => {
+      if (isLiifError(error, 'FormatError') || isLiifError(error, 'UnsupportedError'))
+        return error as FormatError | UnsupportedError;
+      throw error;
+    }),
+  );
 }
 
 /** A file that is right but for what stands in its chunks. */
@@ -96,13 +93,6 @@ function repair(bytes: Uint8Array, { headerLength, prefixLength }: Sample): void
   bytes.set(littleEndian(crcOf(bytes.subarray(0, headerEnd)), 4), headerEnd);
   const indexEnd = prefixLength - CRC_LENGTH;
   bytes.set(littleEndian(crcOf(bytes.subarray(headerEnd + CRC_LENGTH, indexEnd)), 4), indexEnd);
-}
-
-/** Peak memory of the process that a test adds. */
-async function withinMemory(test: () => Promise<void>): Promise<void> {
-  const before = process.resourceUsage().maxRSS;
-  await test();
-  expect((process.resourceUsage().maxRSS - before) * 1024).toBeLessThan(MAX_MEMORY);
 }
 
 describe('a damaged file', () => {
