@@ -1,9 +1,10 @@
-"""Writes all vectors but the files of the released model, which its encoder makes, what is expected of every one, and the appendices.
+"""Writes the vectors, what is expected of each, and the computed parts of the appendices.
 
     python3 vector_maker [FOLDER]
 
-What the decoder beside this folder computes is what the vectors expect. A valid vector whose model is the same as before must not change
-unless the format's version does: the run ends with an error and changes nothing. Delete a vector's files to replace it on purpose.
+The files of the released model (`valid/released-*.liif`) must be there: its encoder makes them. The decoder beside this folder computes
+what is expected. A valid vector must not change unless its model or the format's version does. Otherwise the run ends with an error and
+changes nothing. Delete the files of a vector to replace it on purpose.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from model import load_model  # noqa: E402
 from model_edits import edits_between  # noqa: E402
 from model_faults import model_faults, unsupported_models  # noqa: E402
 from picture import Picture  # noqa: E402
-from small_models import MODELS  # noqa: E402
+from small_models import MODELS, SMALL  # noqa: E402
 from stage_inputs import stage_inputs  # noqa: E402
 from stages import run_stage  # noqa: E402
 from valid_vectors import query, valid_vectors, whole  # noqa: E402
@@ -63,33 +64,46 @@ def make(fresh, folder):
 
     for name, about, clause, model, data, queries in valid_vectors(models):
         write_valid(fresh, name, about, clause, model, models[model], data, queries)
-    released = load_model((RELEASED_MODELS / RELEASED).read_bytes())
+    make_released(fresh, folder)
+    make_faulty(fresh, models)
+    make_faulty_models(fresh, small)
+    for name, given in stage_inputs(models).items():
+        write_json(fresh / "stages" / name, {**given, "expected": run_stage(name, given, models.get)})
+
+
+def make_released(fresh, folder):
+    """What is expected of the files of the released model, which `folder` holds."""
+    model = load_model((RELEASED_MODELS / RELEASED).read_bytes())
     for path in sorted((folder / "valid").glob("released-*.liif")):
         data = path.read_bytes()
         about = f"The released model: {path.stem.removeprefix('released-').replace('-', ' ')}"
         header = open_file(data).header
         size = header["width"], header["height"]
         x, y = size[0] // 3, size[1] // 3
-        queries = [whole(*size), whole(*size, 16), query((x, y, 10, 7), (80, 56)), query((0, 0, *size), (size[0] // 3, size[1] // 3))]
-        write_valid(fresh, path.stem, about, "3.7", RELEASED, released, data, queries)
+        queries = [whole(*size), whole(*size, 16), query((x, y, 10, 7), (80, 56)), query((0, 0, *size), (x, y))]
+        write_valid(fresh, path.stem, about, "3.7", RELEASED, model, data, queries)
 
+
+def make_faulty(fresh, models):
     for group, faults in (("invalid", invalid_vectors(models)), ("unsupported", unsupported_vectors(models))):
         for fault in faults:
             error = {"tag": "UnsupportedError"}
             if fault.part:
                 error = {"tag": "FormatError", "part": fault.part, "offset": list(fault.offset)}
             (fresh / group / f"{fault.name}.liif").write_bytes(fault.data)
-            write_json(fresh / group / fault.name, {"about": fault.about, "clause": fault.clause, "model": "small.safetensors", "error": error})
+            write_json(fresh / group / fault.name, {"about": fault.about, "clause": fault.clause, "model": SMALL, "error": error})
 
+
+def make_faulty_models(fresh, models):
+    """`models`: name to bytes of the models that are right."""
     for group, faults in (("invalid", model_faults()), ("unsupported", unsupported_models())):
         for name, about, clause, model, data in faults:
-            edits = edits_between(small[model], data)
-            assert apply_edits(small[model], edits) == data != small[model], name
-            error = {"tag": "FormatError", "part": "model", "offset": [0, len(data)]} if group == "invalid" else {"tag": "UnsupportedError"}
+            edits = edits_between(models[model], data)
+            assert apply_edits(models[model], edits) == data != models[model], name
+            error = {"tag": "UnsupportedError"}
+            if group == "invalid":
+                error = {"tag": "FormatError", "part": "model", "offset": [0, len(data)]}
             write_json(fresh / group / name, {"about": about, "clause": clause, "model": model, "modelEdits": edits, "error": error})
-
-    for name, given in stage_inputs(models).items():
-        write_json(fresh / "stages" / name, {**given, "expected": run_stage(name, given, models.get)})
 
 
 def write_valid(fresh, name, about, clause, model_name, model, data, queries):
