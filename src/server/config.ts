@@ -8,7 +8,7 @@ import { RequestError } from '../errors.ts';
 
 export type { ConfigInput } from './config-input.ts';
 
-/** Text from flags and environment, or what a file or a program gives. */
+/** Words for true and false in flags and the environment. */
 const WORDS: Readonly<Record<string, boolean>> = {
   true: true,
   '1': true,
@@ -31,10 +31,10 @@ const whole = (low: number, high: number) => {
     z.number({ error }).int({ error }).min(low, { error }).max(high, { error }),
   );
 };
-/** Without the value, which may hold a password. */
+/** Its error leaves out the value, which may hold a password. */
 const httpUrl = () =>
   z.url({ protocol: /^https?$/, error: 'expected a URL that begins with http:// or https://' });
-/** Items as flags and the environment have them, with commas between them. */
+/** The items of a flag or variable, which have commas between them. */
 export function listed(text: string): string[] {
   return text
     .split(',')
@@ -52,7 +52,7 @@ function isHostName(name: string): boolean {
 
 const PROCESSORS = processors();
 
-/** Bytes that this process may use: all of the machine, or what a container is given, of which Node says 0 where it knows no limit. */
+/** Bytes that this process may use: those of the machine or of its container. Node says 0 for a container without a limit. */
 const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 
 /** Engines that give the same tiles on every server. */
@@ -63,15 +63,15 @@ const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'
 const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, memory / 2 ** 20 / 10)));
 
 /**
- * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 a second at best. Up to three, the event loop is not what
- * bounds: on two, such a thread made a lone client's tiles 5 to 25 % slower and nothing faster.
+ * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 tiles a second at best. On fewer than four the event loop is not the
+ * bottleneck: on two, such a thread made a lone client's tiles 5 to 25 % slower and nothing faster.
  */
 const ENCODING_THREADS = PROCESSORS < 4 ? 0 : Math.ceil(PROCESSORS / 8);
 
 /**
- * All settings of the server: the one place that names, checks and documents them. As a flag `tileCacheMb` is `--tile-cache-mb`, in the
- * environment LIIF_TILE_CACHE_MB, in a file and in `createApp` it is itself. `models` is `--model`, which may be repeated, as with the other commands, and
- * `roots` are the arguments of the command line.
+ * All settings of the server: the one place that names, checks and documents them. `tileCacheMb` is the flag `--tile-cache-mb`, the variable
+ * LIIF_TILE_CACHE_MB, and `tileCacheMb` in a file and in `createApp`. The flag of `models` is `--model`, as with the other commands, and `roots` are the
+ * arguments of the command line.
  */
 export const configSchema = z.strictObject({
   roots: z
@@ -265,7 +265,7 @@ export const configSchema = z.strictObject({
     ),
 });
 
-/** The schema with what settings demand of each other. */
+/** The schema, with the conditions between settings. */
 const checkedSchema = configSchema.refine(({ port, healthPort }) => port === 0 || port !== healthPort, {
   path: ['healthPort'],
   error: 'is the same as port, and each listens on its own',
@@ -280,22 +280,22 @@ export interface Setting {
   readonly variable: string;
   readonly description: string;
   readonly default: unknown;
-  /** Flags of these need no value, and have a second one that begins with `--no-`. */
+  /** Whether the flag needs no value, and has a second form that begins with `--no-`. */
   readonly boolean: boolean;
   /**
-   * Flags of these may be repeated, and take `several` items with commas between them or `one`; `arguments` of the command line have no flag. Undefined for
-   * what is no list.
+   * For lists. The flag may be repeated and takes `several` items, with commas between them, or `one`; `arguments` of the command line have no flag.
+   * Undefined for other settings.
    */
   readonly items: 'several' | 'one' | 'arguments' | undefined;
 }
 
-/** Lists that the command line has in another way than as flags of several items. */
+/** Lists that are no flags of several items on the command line. */
 const LISTS: { readonly [Name in keyof Config]?: Pick<Setting, 'flag' | 'items'> } = {
   models: { flag: '--model', items: 'one' },
   roots: { flag: 'PATH...', items: 'arguments' },
 };
 
-/** Every setting with its names, from the schema. */
+/** All settings with their names, from the schema. */
 export function settings(): Setting[] {
   return (Object.keys(configSchema.shape) as (keyof Config)[]).map((name) => {
     const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -314,7 +314,7 @@ export function settings(): Setting[] {
   });
 }
 
-/** Settings from a file (JSON), the environment and flags, the later ones first. Throws RequestError that names what is wrong. */
+/** Settings from a JSON file, the environment and flags, of which the later override the earlier. Rejects with RequestError that names what is wrong. */
 export async function readConfig(
   flags: Readonly<Record<string, unknown>>,
   environment: Readonly<Record<string, string | undefined>> = {},
@@ -328,7 +328,7 @@ export async function readConfig(
     sources[name] = source;
   };
   for (const { name, variable, flag } of settings()) {
-    // Compose and the like hand on as empty what is not set.
+    // Docker Compose and similar tools hand on variables that are not set as empty ones.
     if (environment[variable]) give(name, environment[variable], variable);
     if (flags[name] !== undefined) give(name, flags[name], flag);
   }
@@ -338,7 +338,7 @@ export async function readConfig(
 /** Variables that other parts of the program read. */
 const OTHER_VARIABLES = ['LIIF_GPU', 'LIIF_GPU_CHUNKS', 'LIIF_GPU_MATRICES'];
 
-/** Variables that look like settings and are none. */
+/** Names of variables that begin with `LIIF_` and are no settings. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set([...OTHER_VARIABLES, ...settings().map(({ variable }) => variable)]);
   return Object.keys(environment).filter(
@@ -369,7 +369,7 @@ export function shownConfig(config: Config): Record<string, unknown> {
 async function readConfigFile(path: string): Promise<Record<string, unknown>> {
   let value: unknown;
   try {
-    // Editors of Windows begin a file with a mark.
+    // Some editors begin a file with a byte order mark.
     value = JSON.parse((await readFile(path, 'utf8')).replace(/^\uFEFF/, ''));
   } catch (cause) {
     throw new RequestError(`${path}: ${(cause as Error).message}`, { cause });

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Problem } from '../problem.ts';
 import { readBody } from './request-body.ts';
 
-/** Who gives its place to others: bodies that come at less than this, if they have had some time. */
+/** Bodies that have come more slowly than this for some time give their places to others. */
 interface Slowness {
   readonly afterMs: number;
   readonly bytesPerSecond: number;
@@ -16,7 +16,7 @@ interface Coming {
   rate(): number;
 }
 
-/** Places for bodies that are coming. While all are taken, the slowest gives way to the next that comes: nobody keeps the others out by sending slowly. */
+/** Places for bodies that are coming. While all are taken, the slowest body gives way to a new one, so that nobody keeps others out by sending slowly. */
 export class BodyPlaces {
   readonly #places: number;
   readonly #slowness: Slowness;
@@ -27,7 +27,7 @@ export class BodyPlaces {
     this.#slowness = slowness;
   }
 
-  /** The body of a request. Rejects as `readBody` does, and with Problem 503 where there is no place, or none any more. */
+  /** The body of a request. Rejects as `readBody` does, and with Problem 503 where there is no place, or the body has lost its place. */
   async read(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
     if (this.#coming.size >= this.#places) this.#makePlace();
     const coming = this.#comingOf(request);

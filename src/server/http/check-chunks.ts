@@ -11,13 +11,13 @@ export interface ChunkCheck {
   readonly signal: AbortSignal;
   /** Told how much is done, 0 .. 1. */
   readonly onProgress: (progress: number) => void;
-  /** Time for all chunks. Those that are left then are believed: a file may promise more than can be decoded in a day. Default 60 000. */
+  /** Time for all chunks, default 60 000. Those left after it are not checked: a file may hold more than can be decoded in a day. */
   readonly maxMs?: number;
 }
 
 /**
- * Checks a .liif as long as there is time, each chunk by its checksum and by decoding it: checksums may be right by intent. Rejects with Problem 415, with
- * EngineError, and with the signal's reason.
+ * Checks the chunks of a .liif as long as there is time. Each is decoded, because the checksums of a file that is bad on purpose may be right. Rejects with
+ * Problem 415, with EngineError, and with the signal's reason.
  */
 export async function checkChunks(bytes: Uint8Array, name: string, options: ChunkCheck): Promise<void> {
   const { engines, signal, onProgress, maxMs = 60_000 } = options;
@@ -28,7 +28,7 @@ export async function checkChunks(bytes: Uint8Array, name: string, options: Chun
     for (const { type } of header.sections) await reader.readSection(type, signal);
     const { engine } = await engines.running(modelHash(header));
     let done = 0;
-    // One at a time: those who look at pictures go on meanwhile.
+    // One at a time, so that clients who look at pictures get the engine meanwhile.
     for (const id of chunkList(header)) {
       if (performance.now() > until) break;
       const chunk = await reader.readChunk(id, signal);

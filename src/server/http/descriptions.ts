@@ -7,7 +7,7 @@ import { type ImageInfo, imageInfo } from './image-info.ts';
 /** Descriptions that are remembered. */
 const MOST_KNOWN = 100_000;
 
-/** What clients are told of pictures; of those of the catalog it is remembered until their files change. */
+/** Describes pictures to clients. Descriptions of pictures of the catalog are remembered until their files change. */
 export class Descriptions {
   readonly #catalog: Catalog;
   readonly #pictures: OpenPictures;
@@ -27,7 +27,7 @@ export class Descriptions {
 
   async of(entry: CatalogEntry, signal: AbortSignal): Promise<ImageInfo> {
     const original = this.#catalog.originalOf(entry);
-    // What it is told from.
+    // The files that the description is made of.
     const files = [entry, original].map((file) => file && `${file.id}\n${file.stamp}`).join('\n');
     const known = this.#known.get(entry.id);
     if (known?.files === files) return known.info;

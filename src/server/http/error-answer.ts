@@ -4,7 +4,7 @@ import { messageOf } from '../../errors.ts';
 import { ClientGone, type Problem, problemDocument, problemOf } from '../problem.ts';
 import { RepeatedLines } from './repeated-lines.ts';
 
-/** Comes last: what was thrown, as problem+json (RFC 9457) that leaks nothing of the machine. */
+/** Comes last: answers with what was thrown as problem+json (RFC 9457), which tells nothing of the machine, and logs failures of the server. */
 export function errorAnswer(log: Logger): ErrorRequestHandler {
   const lines = new RepeatedLines(log);
   return (error: unknown, request, response, _next) => {
@@ -30,7 +30,7 @@ export function errorAnswer(log: Logger): ErrorRequestHandler {
       'Cache-Control': 'no-store',
       'Content-Type': 'application/problem+json; charset=utf-8',
     });
-    // The rest of the request may never come.
+    // The rest of the body may never come.
     if (problem.status === 408) response.set('Connection', 'close');
     if (problem.retryAfter !== undefined) response.set('Retry-After', String(problem.retryAfter));
     const document = { ...problemDocument(problem), instance: `urn:liif:request:${encodeURIComponent(id)}` };
@@ -38,7 +38,7 @@ export function errorAnswer(log: Logger): ErrorRequestHandler {
   };
 }
 
-/** A full server, or one that stops, is one kind of trouble; else each picture and cause has lines of its own. */
+/** Logs a failure. All answers of a full or stopping server are one kind of line; otherwise each picture and cause is a kind of its own. */
 function tell(
   lines: RepeatedLines,
   problem: Problem,

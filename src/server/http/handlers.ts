@@ -41,17 +41,17 @@ export interface HandlerOptions {
   readonly hosts: Hosts;
   readonly limits: OutputLimits;
   readonly upload: boolean;
-  /** Told of pictures of a list that cannot be opened; whoever asks for a single one gets the error. */
+  /** Called for each picture of a list that cannot be opened. A request for a single picture gets the error instead. */
   readonly onDamaged?: (id: string, error: unknown) => void;
 }
 
 type Of<K extends ServerRequest['kind']> = Extract<ServerRequest, { readonly kind: K }>;
 
-/** Addresses that name the pixels they stand for never change what they give. */
+/** For addresses with the current version of a picture: they never give other pixels. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 const PIXELS = 'public, max-age=3600, stale-while-revalidate=86400';
 const FILE = 'public, max-age=3600';
-/** Descriptions: keep, but ask whether they are still true. */
+/** For descriptions: clients keep them, and ask each time whether they are still true. */
 const DESCRIPTION = 'no-cache';
 
 /** Answers to parsed requests. Each sends its answer or throws. */
@@ -85,7 +85,7 @@ export class Handlers {
       version: 1,
       upload,
       total: found.length,
-      // Without originals, which stand behind their pictures; by name only, for nobody opens all files for a number.
+      // Without originals, which stand behind their pictures. Names alone tell: opening all files would take too long for a number.
       pictures: found.length - catalog.originalsIn(found),
       // In the order of the catalog, or the same list would have several ETags.
       images: entries.flatMap(({ id }) => infos.get(id) ?? []),
@@ -224,7 +224,7 @@ export class Handlers {
       response.status(304).end();
       return;
     }
-    // For HEAD, too: whether there is an image is known when it is made.
+    // HEAD makes the image, too: only then is it known whether there is one.
     const { bytes, timings } = await service.image(found.lease, rendering, key, signal);
     response.set({
       'Content-Length': String(bytes.length),
@@ -270,8 +270,8 @@ export class Handlers {
   }
 
   /**
-   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. The lease is released when `use` has ended, if
-   * nobody else has done so, to whom it was handed on.
+   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. Releases the lease at the end; `use` may have
+   * handed it on to somebody who has released it already.
    */
   async #withPicture(
     response: Response,
@@ -280,14 +280,14 @@ export class Handlers {
     use: (found: FoundPicture) => Promise<void>,
   ): Promise<void> {
     const { pictures, engines } = this.#options;
-    // As it was asked for, until it is found.
+    // For the log: the name in the address, until the picture is found.
     response.locals.picture = id.name;
     for (let attempt = 0; ; attempt++) {
       let found: FoundPicture | undefined;
       try {
         found = await pictures.find(id, signal);
         response.locals.picture = found.id;
-        // Whoever holds an address of another version is told so, by refusals too.
+        // In refusals, too: it tells clients that hold an address of another version.
         response.set('Picture-Version', versionOf(found.lease.value.identity));
         await use(found);
         return;
@@ -299,7 +299,7 @@ export class Handlers {
           if (generation) await engines.recover(generation, error);
         } else if (error instanceof PictureChanged) pictures.forget(found?.id ?? id.canvas?.name ?? id.name);
         else throw error;
-        // Half of the old file is with the client already.
+        // After the first bytes the client has a part of the old file.
         if (attempt >= 1 || response.headersSent) throw error;
       } finally {
         found?.lease.release();
@@ -313,13 +313,13 @@ function canvasOf(found: FoundPicture): Canvas {
   return { picture: { width, height }, factor: found.factor };
 }
 
-/** A stale version gets the pixels of today, and nobody may keep them under it. */
+/** An address with an old version gives the pixels of today, which may not be kept under it. */
 function cacheControl(version: string | undefined, identity: string): string {
   if (version === undefined) return PIXELS;
   return version === versionOf(identity) ? IMMUTABLE : 'no-cache';
 }
 
-/** The version is that of the pixels: bytes that are damaged have the one of those that they should be. */
+/** An hour even with the current version: it names the pixels, and a damaged file has the version of the sound one. */
 function fileCacheControl(version: string | undefined, identity: string): string {
   return version === undefined || version === versionOf(identity) ? FILE : 'no-cache';
 }

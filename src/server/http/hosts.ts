@@ -9,7 +9,7 @@ export interface HostOptions {
   readonly trustProxy: boolean;
 }
 
-/** Where this server is for its clients, and whom it answers. Names from the Host header go into answers only if they are allowed. */
+/** The addresses at which clients reach this server, and the hosts that it answers for. A name from the Host header goes into answers only if it is allowed. */
 export class Hosts {
   readonly #options: HostOptions;
   readonly #allowed: ReadonlySet<string>;
@@ -33,8 +33,8 @@ export class Hosts {
   }
 
   /**
-   * As `baseOf`, for answers that caches keep, some of them without regard to the host: without one where that is an address which only the client says is this
-   * server's. Anybody may name any, and a cache would tell others of it.
+   * As `baseOf`, for answers that caches keep, some of them without regard to the host. Leaves out a host that is an IP address unless the connection came to
+   * that address: a client may name any address, and a cache would hand it on to others.
    */
   lastingBaseOf(request: IncomingMessage, mount: string): string {
     const base = this.baseOf(request, mount);

@@ -5,7 +5,7 @@ import type { FoundPicture } from '../pictures/open-pictures.ts';
 import { THUMBNAIL_SIDE } from '../protocols/iiif-manifest.ts';
 import { picturePath } from './picture-path.ts';
 
-/** What clients are told of a picture. URLs are relative to the root of the server. */
+/** A picture as `/api/images` describes it. URLs are relative to the root of the server. */
 export interface ImageInfo {
   readonly id: string;
   readonly title: string;
@@ -13,7 +13,7 @@ export interface ImageInfo {
   readonly width: number;
   readonly height: number;
   readonly alpha: boolean;
-  /** Color space of its images, which carry the profile; absent: sRGB. */
+  /** Color space of its images, which have its profile. Absent for sRGB. */
   readonly colorSpace?: ColorSpace;
   readonly bytes: number;
   readonly bitsPerPixel: number;

@@ -28,13 +28,13 @@ const busy = {
   description: 'The server is busy; try again after the time that Retry-After tells.',
   headers: { 'Retry-After': { schema: { type: 'integer' } } },
 };
-/** What may be said before anybody looks at what is asked for. */
+/** Answers that every address may give, before it is looked at. */
 const ofServer = {
   '421': { ...problem, description: 'The server does not answer for that host.' },
   '503': busy,
 };
 const errors = { '400': problem, '404': problem, '414': problem, ...ofServer };
-/** What is asked of a picture, which may be remote. */
+/** Failures of addresses of a picture, which may be remote. */
 const ofPicture = {
   ...errors,
   '403': { ...problem, description: 'The picture is at a remote to whose address the server does not go.' },
@@ -97,11 +97,17 @@ const file = (type: string) => ({
   '416': problem,
 });
 const alive = {
-  '200': { description: 'It does.', content: { 'application/json': { schema: { type: 'object' } } } },
+  '200': {
+    description: 'The process lives.',
+    content: { 'application/json': { schema: { type: 'object' } } },
+  },
 };
 const ready = {
-  '200': { ...alive['200'], description: 'They should.' },
-  '503': { ...alive['200'], description: 'They should not: the server is stopping.' },
+  '200': { ...alive['200'], description: 'Requests should be sent here.' },
+  '503': {
+    ...alive['200'],
+    description: 'Requests should not be sent here: the server is not ready yet, or is stopping.',
+  },
 };
 const get = (summary: string, parameters: readonly object[], responses: object) => ({
   get: { summary, parameters, responses },

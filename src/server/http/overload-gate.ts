@@ -8,13 +8,13 @@ import { toOriginForm } from './request-target.ts';
 import { Shedding } from './shedding.ts';
 
 const LOOK_MS = 50;
-/** A busy server says so this often, not for each request. */
+/** Time between two lines of the log while requests are refused. */
 const LOG_MS = 10_000;
 const RETRY_SECONDS = 1;
 const BODY = JSON.stringify(
   problemDocument(new Problem(503, 'overloaded', 'The server is busy; try again soon.')),
 );
-/** Balancers and those who look after the server always get through. */
+/** Addresses for balancers and monitoring always pass. */
 const ALWAYS = /^\/(health|ready|metrics)\/?(\?|$)/;
 
 export interface OverloadGateOptions {
@@ -25,8 +25,8 @@ export interface OverloadGateOptions {
 }
 
 /**
- * Stands before an application: while the event loop cannot keep up, it refuses a part of the requests with an answer that costs next to
- * nothing. Connections stay open, because each new one waits for a turn of the loop to be accepted. Stops by itself when no requests come.
+ * Stands before an application. While the event loop cannot keep up, it refuses a part of the requests with an answer that costs next to nothing.
+ * Connections stay open, because each new one waits for a turn of the loop to be accepted. The gate's timer stops when no requests come.
  */
 export function overloadGate(options: OverloadGateOptions, app: RequestListener): RequestListener {
   const shedding = new Shedding(options.maxTurnMs);
@@ -98,7 +98,7 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
     refused++;
     answered.inc();
     shed.inc();
-    // A body that nobody reads is in the way of the next request.
+    // The next request would come behind a body that nobody reads.
     if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
     response.writeHead(503, headers);
     response.end(request.method === 'HEAD' ? undefined : BODY);

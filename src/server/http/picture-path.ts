@@ -1,6 +1,6 @@
-/** First parts that `parseRequest` takes for something else than an id, as they are written. */
+/** First parts of addresses that `parseRequest` takes for something else than an id. */
 const TAKEN: ReadonlySet<string> = new Set(['api', 'dzi', 'iiif']);
-/** Names that no upload gets: addresses of the server's own begin with them. */
+/** Names that no upload gets, because the server's own addresses begin with them. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...TAKEN,
   'assets',
@@ -11,7 +11,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   'ready',
 ]);
 
-/** The part of an address that names a picture. An id that would be taken for another address has its first letter escaped: `%61pi`. */
+/** The part of an address that names a picture. In an id that would be taken for another address the first letter is escaped: `%61pi`. */
 export function picturePath(id: string): string {
   const path = encodeURIComponent(id);
   return TAKEN.has(path) ? `%${path.charCodeAt(0).toString(16)}${path.slice(1)}` : path;

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 export const MAX_RUNNING = 16;
 /** Requests of one connection that have no answer yet. */
 export const MAX_SENT = 128;
-/** Bytes of answers that wait for others of their connection, beyond which no further request of it is begun. */
+/** Bytes of answers that wait on a connection, beyond which none of its further requests is begun. */
 const MAX_UNSENT_BYTES = 2 ** 20;
 
 interface Line {
@@ -14,8 +14,8 @@ interface Line {
 }
 
 /**
- * Stands before an application: of requests that a client sends without waiting for answers, few are begun at a time, and its connection is closed where it has
- * sent too many. Node hands over all that it reads, a thousand at a time, and goes on reading as long as answers are small or still to come.
+ * Stands before an application, and bounds what a client gets by sending requests without waiting for answers: few are begun at a time, and the connection is
+ * closed after too many. Node by itself hands over all requests that it reads, a thousand at a time, and goes on reading while answers are small or still to come.
  */
 export function boundPipelining(listener: RequestListener): RequestListener {
   const lines = new WeakMap<Socket, Line>();
@@ -40,7 +40,7 @@ export function boundPipelining(listener: RequestListener): RequestListener {
 
   return (request, response) => {
     const { socket } = request;
-    // What was read before the connection was closed.
+    // The request was read before the connection was closed.
     if (socket.destroyed) return;
     const line = lineOf(socket);
     if (line.running.size + line.waiting.length >= MAX_SENT) {

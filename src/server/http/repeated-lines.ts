@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
 const EVERY_MS = 60_000;
-/** Kinds that are told apart at a time; further ones are one kind together. */
+/** Kinds that are told apart at a time. Further kinds share one. */
 const MAX_KINDS = 1000;
 
 interface Told {
@@ -12,8 +12,8 @@ interface Told {
 }
 
 /**
- * Lines of a log that requests may bring about as often as they like, such as those of a damaged picture: of each kind the first at once, and then one a minute, with
- * the number of those it stands for.
+ * Lines of a log that clients can cause as often as they like, such as those of a damaged picture. The first line of a kind is written at once, then one a
+ * minute with the number of lines that it stands for.
  */
 export class RepeatedLines {
   readonly #log: Logger;

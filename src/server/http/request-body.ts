@@ -13,12 +13,13 @@ interface Pace {
 }
 
 const PACE: Pace = { idleMs: 30_000, graceMs: 60_000, bytesPerSecond: 4096 };
-/** How long the rest of a body may take that nobody reads, after the answer. */
+/** Longest time, after the answer, for the rest of a body that nobody reads. */
 const UNREAD_MS = 60_000;
 
 /**
- * The body of a request, however long it takes as long as it comes. Rejects with Problem: 413 beyond `maxBytes`, 408 where it comes too slowly, 400 where
- * there is none, 500 where somebody has read it before; and with the signal's reason. What comes after that is thrown away, so that the client gets to read its answer.
+ * Reads the body of a request, without a bound for its time as long as it keeps the pace. Rejects with the signal's reason, and with Problem: 413 beyond
+ * `maxBytes`, 408 where the body comes too slowly, 400 where it is empty, 500 where somebody has read it before. The rest of a refused body is thrown away, so
+ * that the client gets to read its answer.
  */
 export function readBody(
   request: IncomingMessage,
@@ -41,7 +42,7 @@ export function readBody(
     let length = 0;
     const tooSlow = (detail: string) => fail(new Problem(408, 'body-too-slow', detail));
     let settled = false;
-    // When this loop was held, what came meanwhile is heard only after the timers.
+    // After a long turn of the event loop timers run before the bytes that came meanwhile are heard, so the check waits for these.
     const heard = (check: () => void) => void setImmediate(() => settled || check());
     const idle = setTimeout(() => {
       const before = length;
@@ -85,8 +86,8 @@ export function readBody(
 }
 
 /**
- * Reads what comes of a body after the answer, and ends connections on which that comes too slowly: for servers without a bound for whole requests. Node would
- * close those at once that a client wants closed, and many clients that cannot send on never read that their body is too large.
+ * For servers without a time limit for whole requests. Reads the rest of a body after the answer, and closes the connection where that takes longer than
+ * `unreadMs`. With `Connection: close` Node would close it at once, and many clients that cannot send on never read that their body is too large.
  */
 export function boundUnreadBodies(server: Server, unreadMs = UNREAD_MS): void {
   server.on('request', (request, response) => {
@@ -102,7 +103,7 @@ export function boundUnreadBodies(server: Server, unreadMs = UNREAD_MS): void {
   });
 }
 
-/** Where Node would destroy the connection after the answer: not before the body has come. */
+/** Delays the end of a connection that Node closes after the answer until the body has come. */
 function closeBehindBody(request: IncomingMessage): void {
   const { socket, headers } = request;
   if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;

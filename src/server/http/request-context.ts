@@ -7,14 +7,14 @@ import type { Metrics } from '../metrics.ts';
 import { ClientGone } from '../problem.ts';
 import { onAnswerOver } from './answer-turn.ts';
 
-/** Answers that are kept from nobody: what clients of other origins may read. */
+/** Headers of answers that pages of other origins may read. */
 const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range, X-Request-Id';
-/** Names of requests that proxies give. */
+/** Names of requests that are taken from proxies. */
 const SANE_ID = /^[\w.:/+=@-]{1,128}$/;
 
 /**
- * Comes first: gives every request a name, that of `X-Request-Id` where it has one, a signal that aborts when its client has gone, and the headers for other
- * origins; counts and logs what became of it. Leaves `id`, `client`, `signal` and `route` in `response.locals`; whoever answers names the route.
+ * Comes first. Gives every request a name (that of `X-Request-Id`, if it has one), a signal that aborts when its client has gone, and the headers for other
+ * origins. Counts and logs what became of the request. Leaves `id`, `client`, `signal` and `route` in `response.locals`; handlers set the route.
  */
 export function requestContext(
   metrics: Metrics,
@@ -53,13 +53,13 @@ export function requestContext(
           'request',
         );
     };
-    // What a site does before may take longer than its client waits; then nobody is told of the end any more.
+    // Middleware of the site may have taken longer than the client waits. The connection has then closed before anybody listened.
     if (request.socket.destroyed) {
       over();
       response.destroy();
       return;
     }
-    // Koa has 404 there until something else is said.
+    // Koa sets 404 before its middleware runs.
     response.statusCode = 200;
     onAnswerOver(request, response, over);
     response.set({
@@ -72,7 +72,7 @@ export function requestContext(
   };
 }
 
-/** Address of the client: what a proxy that is trusted has written last, or where the connection comes from. */
+/** Address of the client: the last one that a trusted proxy has written, or that of the connection. */
 function clientOf({ headers, socket }: IncomingMessage, trustProxy: boolean): string | undefined {
   const forwarded = headers['x-forwarded-for'];
   const last = trustProxy

@@ -5,13 +5,13 @@ import type { PixelRatio } from '../protocols/xyz.ts';
 import { type IiifParameters, type IiifVersion, parseIiifParameters } from './iiif-parameters.ts';
 import { wholeNumber } from './numbers.ts';
 
-// Everything that a client can write is parsed and bounded here, in iiif-parameters.ts, and nowhere else.
+// This file and iiif-parameters.ts parse and bound all that clients write in addresses; nothing else does.
 
 /** A picture as a URL names it: its name in the catalog, or that name enlarged to a virtual canvas. */
 export interface PictureId {
   /** As it stands in the URL, decoded. */
   readonly name: string;
-  /** Where the name ends in `@<factor>x`: the rest and the factor. A picture of the whole name goes first. */
+  /** Where the name ends in `@<factor>x`: the part before it, and the factor. A picture of the whole name goes before it. */
   readonly canvas?: { readonly name: string; readonly factor: number };
 }
 
@@ -65,18 +65,18 @@ export type ServerRequest =
 /** Room for any id, escaped, and for the longest tile; Node takes 16 KiB with all headers. */
 const MAX_URL_LENGTH = 12_288;
 export const MAX_ZOOM = 1024;
-/** Of a picture; a factor may follow. */
+/** Characters of a picture's id, without the factor of a virtual canvas. */
 export const MAX_ID_LENGTH = 1024;
-/** `@1048576x` */
+/** Characters of the longest factor: `@1048576x`. */
 const MAX_FACTOR_LENGTH = 9;
 const MAX_SEGMENT_LENGTH = 255;
 /** Digits of a tile's column or row: 2^1024 has 309. */
 const MAX_TILE_DIGITS = 310;
 const MAX_CANVAS_FACTOR = 2 ** 20;
 const MAX_LISTED = 1000;
-/** File systems allow 255, of which `.liif` and a number that tells it from others take some. */
+/** Bytes of an uploaded picture's name. File systems allow 255; the ending `.liif` and a number such as `-2` need some of them. */
 const MAX_NAME_BYTES = 200;
-/** Characters of a name with its endings. */
+/** Characters of the name that an upload comes with, its endings included. */
 const MAX_GIVEN_NAME = 255;
 
 /**
@@ -136,7 +136,7 @@ function parseTile(parts: readonly string[], query: URLSearchParams): ServerRequ
   const [zText, xText, file] = parts.slice(-3) as [string, string, string];
   const match = /^(\d+)(?:@([1-9])x)?\.([a-z]{3,4})$/.exec(file);
   if (!/^\d+$/.test(zText) || !/^\d+$/.test(xText) || match === null) {
-    // Near misses are told apart from addresses that mean something else.
+    // Something close to a tile's address is told what is wrong with it.
     if (/^-?[\d.]+(e[+-]?\d+)?$/i.test(zText) || /^-?\d/.test(file))
       throw badRequest('invalid-tile', 'Tiles are addressed as z/x/y.format with whole numbers.');
     throw notFound();
@@ -251,11 +251,11 @@ export function parseUpload(url: string): { readonly name: string; readonly qual
   const mark = url.indexOf('?');
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
   const given = query.get('name') ?? 'image';
-  // An image's own ending goes, and one before it: the picture gets another. Of a long row of endings each would be tried as the first.
+  // The image's endings go, since the picture gets `.liif`. The length is bounded first: the expression takes quadratic time for a long row of endings.
   const name = (given.length > MAX_GIVEN_NAME ? '' : given)
     .replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|heic|heif|liif))+$/i, '')
     .trim();
-  // Letters, digits and a few marks: file names everywhere, and ids as well.
+  // Valid as a file name on every system, and as an id.
   if (
     !/^[\p{L}\p{N}_][\p{L}\p{N}\p{M} ._()+-]{0,99}$/u.test(name) ||
     Buffer.byteLength(name) > MAX_NAME_BYTES

@@ -11,7 +11,7 @@ import { PAGE } from './viewer-files.ts';
 /** `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be opened. */
 export type ServerState = 'ready' | 'no-engine' | 'draining' | 'closed';
 
-/** What is answered with text that is worth compressing; pixels are compressed already. */
+/** Requests whose answers are texts worth compressing. */
 const TEXTS: ReadonlySet<ServerRequest['kind']> = new Set([
   'images',
   'image',
@@ -23,7 +23,7 @@ const TEXTS: ReadonlySet<ServerRequest['kind']> = new Set([
   'openapi',
 ]);
 
-/** From parsed requests to those who answer them. Throws Problem and what they throw. */
+/** Hands each request to the handler of its kind. Rejects with Problem, and as the handlers do. */
 export function router(
   { catalog, handlers, hosts, metrics, stores, uploads }: Services,
   config: Config,
@@ -58,7 +58,7 @@ export function router(
         response.end(await metrics.text());
         return;
     }
-    // From here on names of hosts go into answers, or pages of other sites might be tricked into asking.
+    // Checks the Host header for all that follows: its name goes into answers, and a page of another site may have its own name point here.
     const base = hosts.baseOf(request, request.baseUrl);
     if (stateNow() === 'closed') throw stopping();
     if (TEXTS.has(wanted.kind))

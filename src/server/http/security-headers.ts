@@ -4,8 +4,8 @@ import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 
 /**
- * Headers that keep pages safe and pictures usable by pages of other sites. `https`: browsers are told to come by TLS only. `frameAncestors`: origins that may
- * show pages in frames, as this one may.
+ * Headers that keep pages safe and pictures usable by pages of other sites. `https` tells browsers to come by TLS only. `frameAncestors` are the other origins
+ * that may show pages in frames.
  */
 export function securityHeaders(https: boolean, frameAncestors: readonly string[]): RequestHandler {
   const setHeaders = helmet({
@@ -14,7 +14,7 @@ export function securityHeaders(https: boolean, frameAncestors: readonly string[
     // The viewer's own page may share memory with its workers, where it decodes by itself.
     crossOriginEmbedderPolicy: true,
     strictTransportSecurity: https,
-    // The older header knows no list: it would refuse what the policy allows.
+    // The older header knows no list, and would refuse what the policy allows.
     xFrameOptions: frameAncestors.length === 0,
     contentSecurityPolicy: {
       useDefaults: false,
@@ -31,7 +31,7 @@ export function securityHeaders(https: boolean, frameAncestors: readonly string[
       },
     },
   });
-  // All answers have the same ones, so helmet is asked once: its functions, one for each header, would take as long for every tile.
+  // All answers have the same headers, so helmet makes them once. Its functions, one for each header, would cost time for every tile.
   const headers: [string, number | string | readonly string[]][] = [];
   const sample = new ServerResponse(new IncomingMessage(new Socket()));
   sample.setHeader = (...header) => {

@@ -11,7 +11,7 @@ import { packDecoderPart, packedFileOf } from '../../network/packed-part.ts';
 import { Problem } from '../problem.ts';
 import { inTurn } from './answer-turn.ts';
 
-/** Weights for browsers that decode by themselves: what they need of them, packed, and the files, by ranges. */
+/** Where browsers that decode by themselves get weights: whole files with ranges, and packed parts with what decoding needs. */
 const FOLDER = '/model';
 const RELEASED = fileURLToPath(RELEASED_MODEL);
 const RELEASED_PART = { decoderHash: RELEASED_DECODER_HASH, file: basename(RELEASED) };
@@ -22,7 +22,7 @@ export class ServedModels {
   readonly #listed: readonly ListedModel[];
   /** Where a file of `/model` lies on this machine. */
   readonly #paths: ReadonlyMap<string, string>;
-  /** What browsers fetch of a model file, by its path. */
+  /** Packed parts of model files, by path. */
   readonly #parts = new Map<string, Promise<Buffer>>();
 
   private constructor(
@@ -53,7 +53,7 @@ export class ServedModels {
     return new ServedModels(all, listed, paths);
   }
 
-  /** Answers `/model/models.json`, the files that it lists, and what browsers fetch of these; other requests pass. */
+  /** Answers requests for `/model/models.json`, for the files that it lists and for their packed parts; other requests pass. */
   handler(): RequestHandler {
     const router = express.Router();
     router.get(`${FOLDER}/${MODEL_LIST}`, (_request, response) => {
@@ -78,7 +78,7 @@ export class ServedModels {
     return router;
   }
 
-  /** Packed by the first who asks, and kept: a few megabytes for each model. */
+  /** The packed part of a model file. It is made at the first request and kept: a few megabytes for each model. */
   #packed(path: string): Promise<Buffer> {
     let part = this.#parts.get(path);
     if (!part) {

@@ -17,22 +17,22 @@ export interface LoopLook {
 /** Busier than this, the loop is taken to have no time left. */
 const SATURATED = 0.95;
 /**
- * With less processor time than this in a unit of time it is not the loop that is slow: other processes or a quota keep it from running (load, CFS, steal),
- * and requests turned away would not let it run sooner.
+ * With less processor time than this in a unit of time, other processes or a quota keep the loop from running (load, CFS, steal). Turning requests away
+ * would not let it run sooner.
  */
 const RUNNING = 0.5;
-/** While requests are refused, so much of the loop's time is used: in the rest it gets to connections that are still to be accepted. */
+/** Part of the loop's time that is used while requests are refused. In the rest it accepts connections. */
 const AIMED_AT = 0.75;
 /** Looks in a row that must find the loop saturated: a garbage collection or a burst is no overload. */
 const LOOKS = 2;
-/** With fewer requests in a look it is not they that keep the loop busy. */
+/** With fewer requests in a look, something else keeps the loop busy. */
 const MANY = 16;
 /**
  * One connection is accepted a turn: where nearly every turn has a newcomer, others are waiting behind it. Two clients that take a new connection
  * for each request are enough for that, so it counts only where turns are long on average; a single long one is a garbage collection.
  */
 const QUEUEING = 0.8;
-/** What passes at first when requests begin to be refused: thousands may be waiting by then. */
+/** Part that passes when refusing begins: thousands of requests may be waiting by then. */
 const FIRST = 0.1;
 /** Some always pass, or nobody could tell that the load is gone. */
 const LEAST = 0.02;
@@ -58,8 +58,8 @@ export class Shedding {
   }
 
   /**
-   * To be called every few hundredths of a second while requests come. Falls fast, rises slowly. Also rises while the loop is busy with short
-   * turns: those may be a few clients that ask again as soon as they are refused, and would be refused for ever.
+   * To be called every few hundredths of a second while requests come. `part` falls fast and rises slowly. It also rises while the loop is busy with
+   * short turns: a few clients that ask again as soon as they are refused may cause these, and would otherwise be refused for ever.
    */
   look({ elapsedMs, utilization, processorMs, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
     const used = Math.min(utilization, processorMs / elapsedMs);

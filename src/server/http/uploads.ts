@@ -22,10 +22,10 @@ import type { ImageInfo } from './image-info.ts';
 import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
 
-/** What clients are told of an encoding. */
+/** A job as clients see it. */
 export interface JobState {
   readonly job: string;
-  /** Of the picture to be. */
+  /** Id that the picture will have. */
   readonly id: string;
   readonly state: 'queued' | 'running' | 'done' | 'failed';
   /** 0 .. 1 */
@@ -48,11 +48,11 @@ interface Job {
   readonly changed: Set<() => void>;
   /** Aborted when the picture is not wanted any more, or the server stops. */
   readonly stop: AbortController;
-  /** Its file gets its name: too late to stop. */
+  /** The file is getting its name, and it is too late to stop. */
   kept: boolean;
 }
 
-/** Encodings that wait, with the one that runs. */
+/** Encodings that wait, and the one that runs. */
 const MAX_QUEUED = 8;
 /** Images that are being sent. */
 const MAX_COMING = 8;
@@ -60,7 +60,7 @@ const MAX_COMING = 8;
 const MAX_REMEMBERED = 200;
 const FORMATS = ['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'];
 
-/** Images that clients send are encoded one after another into the first directory, .liif files kept there; nothing is ever overwritten. */
+/** Encodes uploaded images, one after another, into the first directory, and keeps uploaded .liif files there. Nothing is ever overwritten. */
 export class Uploads {
   readonly #options: UploadsOptions;
   readonly #jobs = new Map<string, Job>();
@@ -73,7 +73,7 @@ export class Uploads {
     this.#options = options;
   }
 
-  /** Answers POST /api/images. `base`: where this server is for its clients. */
+  /** Answers POST /api/images. `base`: URL of this server for its clients. */
   async receive(request: Request, response: Response, base: string, signal: AbortSignal): Promise<void> {
     const { catalog, maxBytes } = this.#options;
     checkOrigin(request, base);
@@ -83,7 +83,7 @@ export class Uploads {
     const { name, quality } = parseUpload(request.url);
     this.#checkQueue();
     const bytes = await this.#bodies.read(request, maxBytes, AbortSignal.any([signal, this.#stop.signal]));
-    // Others may have been quicker.
+    // Other uploads may have filled the queue meanwhile.
     this.#checkQueue();
     this.#queued++;
     let job: Job;
@@ -113,7 +113,7 @@ export class Uploads {
       });
   }
 
-  /** Answers GET /api/jobs/{job}: its state, or its states as they change. */
+  /** Answers GET /api/jobs/{job}: with the state, or with a stream of states as they change. */
   async report(request: Request, response: Response, number: string, signal: AbortSignal): Promise<void> {
     const job = this.#jobs.get(number);
     if (!job) throw notFound('There is no such job.');
@@ -141,25 +141,25 @@ export class Uploads {
     });
   }
 
-  /** Answers DELETE /api/jobs/{job}: what is not done yet is given up, and its unfinished file goes. */
+  /** Answers DELETE /api/jobs/{job}: gives up a job that is not done, and removes its unfinished file. */
   cancel(request: Request, response: Response, base: string, number: string): void {
     checkOrigin(request, base);
     const job = this.#jobs.get(number);
     if (!job) throw notFound('There is no such job.');
     if (job.kept) throw new Problem(409, 'done', 'The picture is there already.');
     job.stop.abort(canceled());
-    // Its turn may be long in coming.
+    // A waiting job fails now, not when its turn comes.
     if (job.state.state === 'queued') tell(job, { state: 'failed', problem: problemDocument(canceled()) });
     response.status(204).set('Cache-Control', 'no-store').end();
   }
 
-  /** Stops the running encoding; its unfinished file goes. */
+  /** Gives up all jobs, and removes the unfinished file of the one that runs. */
   async close(): Promise<void> {
     this.#stop.abort(stopping());
     await this.#last;
   }
 
-  /** The name, or the first of `name-2`, `name-3`, ... that neither a picture of any root, a file nor a job has, and no other address begins with. */
+  /** The first of `name`, `name-2`, `name-3`, ... that is not reserved and belongs to no picture of any root, no file of the directory and no unfinished job. */
   #freeName(directory: string, name: string): string {
     const promised = new Set(
       [...this.#jobs.values()].flatMap(({ state }) =>
@@ -170,7 +170,7 @@ export class Uploads {
       isReserved(id) ||
       promised.has(id) ||
       this.#options.catalog.get(id) !== undefined ||
-      // What the catalog has not seen yet.
+      // A file that the catalog has not seen yet.
       lstatSync(join(directory, `${id}.liif`), { throwIfNoEntry: false }) !== undefined;
     for (let i = 1; ; i++) {
       const candidate = i === 1 ? name : `${name}-${i}`;
@@ -192,7 +192,7 @@ export class Uploads {
       throw new Problem(415, 'not-an-image', `Images come as ${FORMATS.join(', ')}.`);
   }
 
-  /** Whether a .liif, which is kept as it is, is one that this server can show, as far as header and index tell. */
+  /** Checks that this server can show a .liif, as far as header and index tell. Rejects with Problem 415. */
   async #checkEncoded(bytes: Uint8Array, name: string, signal: AbortSignal): Promise<void> {
     let model: string;
     try {
@@ -229,7 +229,7 @@ export class Uploads {
     return job;
   }
 
-  /** Tells of a job while `write` makes its file, which gets another name where somebody else has used that of the job meanwhile, another server for instance. */
+  /** Runs a job, whose file `write` makes, and tells of its states. The file gets another name where somebody, such as another server, has used the job's name meanwhile. */
   async #keep(
     job: Job,
     directory: string,
@@ -279,7 +279,7 @@ export class Uploads {
   async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
     const { engines, maxPixels } = this.#options;
     const { signal } = job.stop;
-    // What sharp has begun cannot be interrupted. A server that stops does not wait for it; others do, or who gives up one image after the other would fill the memory.
+    // sharp cannot be interrupted. Only a server that stops does not wait for it: a client that gave up one image after the other would fill the memory.
     const { raster } = await unlessAborted(
       this.#stop.signal,
       readImage(bytes, { name: job.state.id, maxPixels, signal }),
@@ -319,7 +319,7 @@ function pathOf(url: string): string {
   return new URL(url).pathname.replace(/\/$/, '');
 }
 
-/** Pages of other sites may read pictures, but not make visitors of theirs write here. Pages of this one come from `base`, or from where it was asked. */
+/** Throws Problem 403 for pages of other sites, which must not make their visitors write here. A page of this server has the origin of `base`, or the host that the request names. */
 function checkOrigin(request: Request, base: string): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;

@@ -6,7 +6,7 @@ import type { Hosts } from './hosts.ts';
 
 /** The viewer's page of one picture: /view?id=… */
 const PICTURE_PAGE = /^\/view(\?|$)/;
-/** Both pages of the viewer: the gallery and that one. */
+/** Both pages of the viewer: the gallery and the page of one picture. */
 export const PAGE = /^\/(view|index\.html)?(\?|$)/;
 
 /** The files of the built viewer in `directory`; other requests pass. */
@@ -26,18 +26,18 @@ export function viewerFiles(directory: string, hosts: Hosts, compress: RequestHa
   return (request, response, next) => {
     if (!/^\/(assets\/[^/?]+|[^/?]*)(\?|$)/.test(request.url)) return next();
     if (PAGE.test(request.url)) hosts.baseOf(request, request.baseUrl);
-    // Its own addresses are relative, so that it can be mounted anywhere; they need the slash.
+    // The page's own addresses are relative, so that it can be mounted anywhere. They need the slash.
     if (request.originalUrl.split('?')[0] === request.baseUrl) {
       response.redirect(308, `${request.baseUrl}/`);
       return;
     }
-    // The page of a picture is the same file.
+    // Both pages are one file.
     if (PICTURE_PAGE.test(request.url)) request.url = '/index.html';
     compress(request, response, () => inTurn(response, () => files(request, response, next)));
   };
 }
 
-/** The built viewer: beside the compiled server, or where the build of a checkout puts it when the sources run. */
+/** The directory of the built viewer: the given one, the one beside the compiled server, or the one in `dist` when the sources run. */
 export function viewerDirectory(given: string | undefined): string | undefined {
   const built = ['../../viewer', '../../../dist/viewer'].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),

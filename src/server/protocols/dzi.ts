@@ -47,7 +47,7 @@ export function dziRendering(canvas: Canvas, address: DziAddress): Rendering {
   const reduction = 2 ** (maxLevel - level);
   const across = dziSpan(Math.ceil(size.width / reduction), column);
   const down = dziSpan(Math.ceil(size.height / reduction), row);
-  // Positions on the canvas are whole numbers below 2^53 (24 bits of side, 20 of factor); on the picture they are over `factor`.
+  // Positions on the canvas are whole numbers below 2^53 (24 bits of side, 20 of factor). Divided by `factor` they are positions on the picture.
   const onPicture = (position: number) => ({
     numerator: BigInt(position) * BigInt(reduction),
     denominator: BigInt(canvas.factor),
@@ -73,9 +73,9 @@ export function dziRendering(canvas: Canvas, address: DziAddress): Rendering {
   };
 }
 
-/** Pixels start .. start+length-1 of a level that a column (or row) of tiles shows. */
+/** The pixels of a level that a column (or row) of tiles shows. Throws Problem 404 where there is none. */
 function dziSpan(side: number, index: number): { start: number; length: number } {
-  // Like libvips: there is a tile wherever its square without overlap begins inside.
+  // As with libvips, there is a tile wherever its square without overlap begins inside.
   if (index * DZI_TILE_SIZE >= side) throw notFound('The tile lies outside the picture.');
   const start = Math.max(0, index * DZI_TILE_SIZE - DZI_OVERLAP);
   const end = Math.min(side, (index + 1) * DZI_TILE_SIZE + DZI_OVERLAP);

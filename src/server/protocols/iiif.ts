@@ -12,12 +12,12 @@ export interface OutputLimits {
   readonly maxArea: number;
 }
 
-/** Within what a format allows. What is turned by `rotation` is within them before and after it. */
+/** Limits within those of a format. An image must keep them before and after it is turned by `rotation`. */
 interface Bounds extends OutputLimits {
   readonly rotation: number;
 }
 
-/** Longest sides of images, where the format or its encoder has a bound. */
+/** Longest sides in pixels, for formats with a bound of their own or of their encoder. */
 const LONGEST_SIDE: Readonly<Partial<Record<ImageFormat, number>>> = {
   webp: 16_383,
   avif: 16_384,
@@ -41,7 +41,7 @@ interface Box extends Size {
   readonly y: number;
 }
 
-/** What an image request means for this canvas. Throws Problem 400, or 413 beyond the limits. */
+/** The pixels and the look that an image request asks of this canvas. Throws Problem 400, or 413 beyond the limits. */
 export function iiifRendering(canvas: Canvas, parameters: IiifParameters, limits: OutputLimits): Rendering {
   const size = canvasSize(canvas);
   const box = boxOf(size, parameters.region);
@@ -92,7 +92,7 @@ export function iiifCanonical(
   }.${parameters.format}`;
 }
 
-/** Without an exponent, which no request may have; requests have ten decimals at most. */
+/** As requests write it: without an exponent, with at most ten decimals. */
 function degrees(rotation: number): string {
   return String(Number.isInteger(rotation) ? rotation : rotation.toFixed(10).replace(/0+$/, ''));
 }
@@ -151,7 +151,7 @@ function clipped(size: Size, box: Box): Box {
   };
 }
 
-/** The limits, within what the format of a request allows. */
+/** The limits, tightened to those of a request's format. */
 export function boundsOf(
   limits: OutputLimits,
   { format, rotation }: Pick<IiifParameters, 'format' | 'rotation'>,
@@ -168,11 +168,11 @@ export function boundsOf(
 function outputSize(box: Size, size: IiifSize, limits: Bounds): Size {
   if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
   const out = requestedSize(box, size);
-  // Of `!w,h` too, though 4.2 of version 3 could be read as the region then: the validator demands it, and other servers do so.
+  // For `!w,h`, too. Section 4.2 of version 3 could be read to give the region itself, but the validator demands 400, and other servers do so.
   if (!size.upscale && (out.width > box.width || out.height > box.height))
     throw badRequest('invalid-size', 'The size is larger than the region; put ^ before it to enlarge.');
   if (!fits(out, limits)) {
-    // `!w,h` is as large as it can be.
+    // `!w,h` gets the largest size within the limits.
     if (size.kind === 'pixels' && size.fit) return enlarged(box, limits);
     const { maxWidth, maxHeight, maxArea, rotation } = limits;
     const turned = turnedSize(out, rotation);
@@ -229,7 +229,7 @@ function enlarged(box: Size, limits: Bounds): Size {
   let scale = largestScale(box, limits);
   if (rotation % 90 !== 0) scale = Math.min(scale, largestScale(turnedSides(box, rotation), limits));
   let size = scaled(box, scale);
-  // Whole sides may have corners a pixel further out.
+  // Rounded to whole sides, a turned image may be a pixel too large.
   while (!fits(size, limits) && Math.max(size.width, size.height) > 1) {
     scale -= 1 / Math.max(box.width, box.height);
     size = scaled(box, scale);
@@ -245,7 +245,7 @@ function scaled({ width, height }: Size, scale: number): Size {
   return { width: atLeastOne(Math.floor(width * scale)), height: atLeastOne(Math.floor(height * scale)) };
 }
 
-/** Whole numbers, halves up. Sides of canvases and outputs stay below 2^53; larger is refused before it matters. */
+/** Rounds to a whole number, halves up. Sides of canvases and outputs stay below 2^53, and larger numbers are refused before they matter. */
 function rounded(value: Rational): number {
   return Number(floorDivide(2n * value.numerator + value.denominator, 2n * value.denominator));
 }
@@ -254,11 +254,11 @@ function atLeastOne(value: number): number {
   return Math.max(1, value);
 }
 
-/** What info.json depends on beside the size of the picture. */
+/** What descriptions depend on beside the size of the picture. */
 export interface Offer {
-  /** Whether what is behind the picture shines through. */
+  /** Whether the picture has an alpha channel. */
   readonly alpha?: boolean;
-  /** Whether the whole picture is to be had at a size. */
+  /** Whether the server gives the whole picture at a size. */
   served?(size: Size): boolean;
 }
 
@@ -272,7 +272,7 @@ function scaleFactorsOf({ width, height }: Size): number[] {
   return factors;
 }
 
-/** Sizes at which the whole canvas is to be had, reduced by powers of two; the largest is the last. */
+/** Sizes at which the server gives the whole canvas, reduced by powers of two. The largest is the last. */
 export function iiifSizes(size: Size, limits: OutputLimits, served: (size: Size) => boolean): Size[] {
   return scaleFactorsOf(size)
     .map((factor) => ({ width: Math.ceil(size.width / factor), height: Math.ceil(size.height / factor) }))
@@ -291,7 +291,7 @@ export function iiifInfo(
   const size = canvasSize(canvas);
   const sizes = iiifSizes(size, limits, served);
   const tiles = [{ width: IIIF_TILE_SIZE, height: IIIF_TILE_SIZE, scaleFactors: scaleFactorsOf(size) }];
-  // A client may ask for all that the limits allow in the first of them.
+  // A client may ask for the largest image in the first of these formats.
   const asWebp = boundsOf(limits, { format: 'webp', rotation: 0 });
   const common = alpha ? 'png' : 'jpg';
   const preferredFormats = within(shrunk(size, { ...limits, rotation: 0 }), asWebp)
@@ -347,7 +347,7 @@ export function iiifInfo(
   };
 }
 
-/** One Link field with both relations: clients look at the first field only. */
+/** The Link field of an image. Both relations are in one field, because clients look at the first field only. */
 export function iiifLink(iiif: IiifVersion, canonicalUrl: string): string {
   return `<${canonicalUrl}>;rel="canonical", <${PROFILE[iiif]}>;rel="profile"`;
 }

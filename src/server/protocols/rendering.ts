@@ -7,9 +7,9 @@ export interface Size {
   readonly height: number;
 }
 
-/** How pixels leave as an image. */
+/** How pixels become an image. */
 export interface Look {
-  /** Tiles are full size: what the query does not fill on the right and below is transparent, or white in formats without alpha. */
+  /** Full size of a tile. The part that the query does not fill, on the right and below, is transparent, or white in formats without alpha. */
   readonly frame?: Size;
   readonly mirror: boolean;
   /** Degrees clockwise after mirroring, 0 <= rotation < 360. */
@@ -18,22 +18,22 @@ export interface Look {
   readonly format: ImageFormat;
 }
 
-/** What a protocol makes of a request: pixels to compute, and how they look. Pure data, equal for equal requests. */
+/** What a protocol makes of a request: the pixels to compute, and their look. Pure data, equal for equal requests. */
 export interface Rendering extends Look {
   readonly query: RenderQuery;
-  /** `bicubic` enlarges what native decoding gives, for comparison. */
+  /** `bicubic` enlarges the native pixels, for comparison. */
   readonly method: 'decode' | 'bicubic';
   /** All of the above as text: equal exactly for equal renderings. */
   readonly key: string;
 }
 
-/** What a size becomes when it is turned clockwise by so many degrees, rounded up: libvips may give a pixel less. */
+/** The size of an image after it is turned clockwise by so many degrees, rounded up; libvips may give a pixel less. */
 export function turnedSize(size: Size, rotation: number): Size {
   const { width, height } = turnedSides(size, rotation);
   return { width: Math.ceil(width), height: Math.ceil(height) };
 }
 
-/** As `turnedSize`, before pixels are whole. */
+/** As `turnedSize`, but not rounded. */
 export function turnedSides({ width, height }: Size, rotation: number): Size {
   // Sines of right angles are not quite 0.
   if (rotation % 90 === 0) return rotation % 180 === 0 ? { width, height } : { width: height, height: width };

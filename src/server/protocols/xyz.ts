@@ -4,7 +4,7 @@ import { badRequest, notFound } from '../problem.ts';
 import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
-/** How many times 256 pixels a tile has on its side. */
+/** A tile has so many times 256 pixels a side. */
 export type PixelRatio = 1 | 2 | 3 | 4;
 
 export interface TileAddress {
@@ -16,7 +16,7 @@ export interface TileAddress {
   readonly method: 'decode' | 'bicubic';
 }
 
-/** A tile of spec 4.8. Throws Problem: 404 outside the picture, 400 for a comparison that would enlarge nothing. */
+/** A tile of the format's specification, 4.8. Throws Problem: 404 outside the picture, 400 for a comparison that would enlarge nothing. */
 export function tileRendering(picture: Size, address: TileAddress): Rendering {
   const { z, x, y, pixelRatio, format, method } = address;
   const span = tileSpan(picture, z);
