@@ -7,17 +7,15 @@ import type { Catalog } from '../pictures/catalog.ts';
 import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
 import { notFound, PictureChanged, problemOf, unlessBeingWritten } from '../problem.ts';
 import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
+import { iiifCanonical, iiifRendering, type OutputLimits } from '../protocols/iiif.ts';
 import {
   type IiifDocument,
-  iiifCanonical,
   iiifContextLink,
   iiifInfo,
   iiifLink,
-  iiifRendering,
   iiifType,
   type Offer,
-  type OutputLimits,
-} from '../protocols/iiif.ts';
+} from '../protocols/iiif-info.ts';
 import { iiifManifest } from '../protocols/iiif-manifest.ts';
 import type { ImageFormat } from '../protocols/image-format.ts';
 import { MIME_TYPES, type Rendering } from '../protocols/rendering.ts';

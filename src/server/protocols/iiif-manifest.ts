@@ -1,7 +1,7 @@
 import type { IiifParameters, IiifSize } from '../http/iiif-parameters.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
-import type { OutputLimits } from './iiif.ts';
-import { boundsOf, type IiifDocument, iiifCanonical, iiifRendering, iiifSizes, type Offer } from './iiif.ts';
+import { boundsOf, iiifCanonical, iiifRendering, type OutputLimits } from './iiif.ts';
+import { type IiifDocument, iiifSizes, type Offer } from './iiif-info.ts';
 import { MIME_TYPES } from './rendering.ts';
 
 /** Pixels on the longer side of a thumbnail, at most. */
