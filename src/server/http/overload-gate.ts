@@ -1,9 +1,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import { Problem, problemDocument } from '../problem.ts';
+import { LoopWatch } from './loop-watch.ts';
 import { toOriginForm } from './request-target.ts';
 import { Shedding } from './shedding.ts';
 
@@ -43,55 +42,25 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
     ['X-Content-Type-Options', 'nosniff'],
   ].flat();
 
+  const watch = new LoopWatch();
   let looking: NodeJS.Timeout | undefined;
-  let before = performance.eventLoopUtilization();
-  let processorBefore = process.cpuUsage();
-  let requests = 0;
   let refused = 0;
   let lastLog = Number.NEGATIVE_INFINITY;
-  let turnBegan: number | undefined;
-  let turns = 0;
-  let longestTurnMs = 0;
-  const known = new WeakSet<Socket>();
-  let newcomers = 0;
 
   function look(): void {
-    const now = performance.eventLoopUtilization();
-    const { utilization, active, idle } = performance.eventLoopUtilization(now, before);
-    before = now;
-    const { user, system } = process.cpuUsage(processorBefore);
-    processorBefore = process.cpuUsage();
-    shedding.look({
-      elapsedMs: active + idle,
-      utilization,
-      processorMs: (user + system) / 1000,
-      requests,
-      turns,
-      longestTurnMs,
-      newcomers,
-    });
+    const seen = watch.look();
+    shedding.look(seen);
     if (refused > 0 && performance.now() - lastLog >= LOG_MS) report();
-    if (requests === 0 && shedding.part === 1) {
-      if (refused > 0) report();
-      clearInterval(looking);
-      looking = undefined;
-    }
-    requests = 0;
-    turns = 0;
-    longestTurnMs = 0;
-    newcomers = 0;
+    if (seen.requests > 0 || shedding.part < 1) return;
+    if (refused > 0) report();
+    clearInterval(looking);
+    looking = undefined;
   }
 
   function report(): void {
     options.log.warn({ refused }, 'requests are refused: the event loop is busy all the time');
     refused = 0;
     lastLog = performance.now();
-  }
-
-  function endTurn(): void {
-    turns++;
-    longestTurnMs = Math.max(longestTurnMs, performance.now() - turnBegan!);
-    turnBegan = undefined;
   }
 
   function refuse(request: IncomingMessage, response: ServerResponse): void {
@@ -105,20 +74,11 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
   }
 
   return (request, response) => {
-    requests++;
-    if (!known.has(request.socket)) {
-      known.add(request.socket);
-      newcomers++;
-    }
-    if (turnBegan === undefined) {
-      turnBegan = performance.now();
-      setImmediate(endTurn);
-    }
     if (looking === undefined) {
-      before = performance.eventLoopUtilization();
-      processorBefore = process.cpuUsage();
+      watch.begin();
       looking = setInterval(look, LOOK_MS).unref();
     }
+    watch.count(request.socket);
     toOriginForm(request);
     if (ALWAYS.test(request.url ?? '') || shedding.passes()) app(request, response);
     else refuse(request, response);

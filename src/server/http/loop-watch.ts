@@ -1,0 +1,59 @@
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { LoopLook } from './shedding.ts';
+
+/** Watches the event loop and the requests that come to it. */
+export class LoopWatch {
+  readonly #known = new WeakSet<Socket>();
+  #utilization = performance.eventLoopUtilization();
+  #processor = process.cpuUsage();
+  #inTurn = false;
+  #requests = 0;
+  #turns = 0;
+  #longestTurnMs = 0;
+  #newcomers = 0;
+
+  /** Begins a look, after a time in which nobody looked. */
+  begin(): void {
+    this.#utilization = performance.eventLoopUtilization();
+    this.#processor = process.cpuUsage();
+  }
+
+  /** Counts a request of a connection, and the turn of the loop in which it comes. */
+  count(socket: Socket): void {
+    this.#requests++;
+    if (!this.#known.has(socket)) {
+      this.#known.add(socket);
+      this.#newcomers++;
+    }
+    if (this.#inTurn) return;
+    this.#inTurn = true;
+    const began = performance.now();
+    setImmediate(() => {
+      this.#turns++;
+      this.#longestTurnMs = Math.max(this.#longestTurnMs, performance.now() - began);
+      this.#inTurn = false;
+    });
+  }
+
+  /** Ends a look and begins the next. */
+  look(): LoopLook {
+    const { utilization, active, idle } = performance.eventLoopUtilization(this.#utilization);
+    const { user, system } = process.cpuUsage(this.#processor);
+    const seen = {
+      elapsedMs: active + idle,
+      utilization,
+      processorMs: (user + system) / 1000,
+      requests: this.#requests,
+      turns: this.#turns,
+      longestTurnMs: this.#longestTurnMs,
+      newcomers: this.#newcomers,
+    };
+    this.begin();
+    this.#requests = 0;
+    this.#turns = 0;
+    this.#longestTurnMs = 0;
+    this.#newcomers = 0;
+    return seen;
+  }
+}
