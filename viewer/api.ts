@@ -1,6 +1,6 @@
 import { onAbort } from '../src/on-abort.ts';
 import type { ImageInfo } from '../src/server/http/image-info.ts';
-import type { JobState } from '../src/server/http/uploads.ts';
+import type { JobState } from '../src/server/http/upload-jobs.ts';
 
 export type { ImageInfo };
 

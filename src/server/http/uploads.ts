@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Request, Response } from 'express';
@@ -14,25 +13,14 @@ import { openReader } from '../../reader/reader.ts';
 import { unlessAborted } from '../../unless-aborted.ts';
 import type { Catalog } from '../pictures/catalog.ts';
 import { MAX_SERVED_CHUNKS } from '../pictures/liif-picture.ts';
-import { notFound, Problem, problemDocument, problemOf, stopping } from '../problem.ts';
+import { Problem, problemDocument, problemOf, stopping } from '../problem.ts';
 import type { EngineHost } from '../render/engine-host.ts';
 import { BodyPlaces } from './body-places.ts';
 import { checkChunks } from './check-chunks.ts';
 import type { ImageInfo } from './image-info.ts';
 import { isReserved } from './picture-path.ts';
 import { parseUpload } from './request.ts';
-
-/** A job as clients see it. */
-export interface JobState {
-  readonly job: string;
-  /** Id that the picture will have. */
-  readonly id: string;
-  readonly state: 'queued' | 'running' | 'done' | 'failed';
-  /** 0 .. 1 */
-  readonly progress: number;
-  readonly image?: ImageInfo;
-  readonly problem?: Record<string, unknown>;
-}
+import { type Job, Jobs } from './upload-jobs.ts';
 
 export interface UploadsOptions {
   readonly catalog: Catalog;
@@ -43,27 +31,16 @@ export interface UploadsOptions {
   readonly onFailed?: (id: string, error: unknown) => void;
 }
 
-interface Job {
-  state: JobState;
-  readonly changed: Set<() => void>;
-  /** Aborted when the picture is not wanted any more, or the server stops. */
-  readonly stop: AbortController;
-  /** The file is getting its name, and it is too late to stop. */
-  kept: boolean;
-}
-
 /** Encodings that wait, and the one that runs. */
 const MAX_QUEUED = 8;
 /** Images that are being sent. */
 const MAX_COMING = 8;
-/** Jobs that are remembered after their end. */
-const MAX_REMEMBERED = 200;
 const FORMATS = ['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'];
 
 /** Encodes uploaded images, one after another, into the first directory, and keeps uploaded .liif files there. Nothing is ever overwritten. */
 export class Uploads {
   readonly #options: UploadsOptions;
-  readonly #jobs = new Map<string, Job>();
+  readonly #jobs = new Jobs();
   readonly #stop = new AbortController();
   readonly #bodies = new BodyPlaces(MAX_COMING);
   #last: Promise<void> = Promise.resolve();
@@ -90,7 +67,7 @@ export class Uploads {
     try {
       const encoded = bytes.subarray(0, MAGIC.length).equals(MAGIC);
       await (encoded ? this.#checkEncoded(bytes, name, signal) : this.#checkImage(bytes));
-      job = this.#remember(this.#freeName(directory, name));
+      job = this.#jobs.add(this.#freeName(directory, name));
       this.#last = this.#last.then(() =>
         this.#keep(job, directory, name, (file) =>
           encoded ? this.#keepEncoded(job, bytes, file) : this.#encode(job, bytes, file, quality),
@@ -113,43 +90,15 @@ export class Uploads {
       });
   }
 
-  /** Answers GET /api/jobs/{job}: with the state, or with a stream of states as they change. */
+  /** Answers GET /api/jobs/{job}. Rejects with Problem 404. */
   async report(request: Request, response: Response, number: string, signal: AbortSignal): Promise<void> {
-    const job = this.#jobs.get(number);
-    if (!job) throw notFound('There is no such job.');
-    response.set('Cache-Control', 'no-store');
-    if (!request.headers.accept?.includes('text/event-stream') || request.method === 'HEAD') {
-      response.json(job.state);
-      return;
-    }
-    signal.throwIfAborted();
-    response.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' });
-    await new Promise<void>((resolve) => {
-      const send = () => {
-        response.write(`data: ${JSON.stringify(job.state)}\n\n`);
-        if (job.state.state === 'done' || job.state.state === 'failed') end();
-      };
-      const end = () => {
-        job.changed.delete(send);
-        forget();
-        response.end();
-        resolve();
-      };
-      job.changed.add(send);
-      const forget = onAbort(signal, end);
-      send();
-    });
+    return this.#jobs.get(number).report(request, response, signal);
   }
 
   /** Answers DELETE /api/jobs/{job}: gives up a job that is not done, and removes its unfinished file. */
   cancel(request: Request, response: Response, base: string, number: string): void {
     checkOrigin(request, base);
-    const job = this.#jobs.get(number);
-    if (!job) throw notFound('There is no such job.');
-    if (job.kept) throw new Problem(409, 'done', 'The picture is there already.');
-    job.stop.abort(canceled());
-    // A waiting job fails now, not when its turn comes.
-    if (job.state.state === 'queued') tell(job, { state: 'failed', problem: problemDocument(canceled()) });
+    this.#jobs.get(number).cancel();
     response.status(204).set('Cache-Control', 'no-store').end();
   }
 
@@ -161,14 +110,9 @@ export class Uploads {
 
   /** The first of `name`, `name-2`, `name-3`, ... that is not reserved and belongs to no picture of any root, no file of the directory and no unfinished job. */
   #freeName(directory: string, name: string): string {
-    const promised = new Set(
-      [...this.#jobs.values()].flatMap(({ state }) =>
-        state.state === 'queued' || state.state === 'running' ? state.id : [],
-      ),
-    );
     const taken = (id: string) =>
       isReserved(id) ||
-      promised.has(id) ||
+      this.#jobs.promises(id) ||
       this.#options.catalog.get(id) !== undefined ||
       // A file that the catalog has not seen yet.
       lstatSync(join(directory, `${id}.liif`), { throwIfNoEntry: false }) !== undefined;
@@ -214,21 +158,6 @@ export class Uploads {
       });
   }
 
-  #remember(id: string): Job {
-    const job: Job = {
-      state: { job: randomUUID(), id, state: 'queued', progress: 0 },
-      changed: new Set(),
-      stop: new AbortController(),
-      kept: false,
-    };
-    this.#jobs.set(job.state.job, job);
-    for (const [number, { state }] of this.#jobs) {
-      if (this.#jobs.size <= MAX_REMEMBERED) break;
-      if (state.state === 'done' || state.state === 'failed') this.#jobs.delete(number);
-    }
-    return job;
-  }
-
   /** Runs a job, whose file `write` makes, and tells of its states. The file gets another name where somebody, such as another server, has used the job's name meanwhile. */
   async #keep(
     job: Job,
@@ -242,7 +171,7 @@ export class Uploads {
     try {
       signal.throwIfAborted();
       job.stop.signal.throwIfAborted();
-      tell(job, { state: 'running' });
+      job.tell({ state: 'running' });
       const pathOfJob = () => join(directory, `${job.state.id}.liif`);
       const file = await AtomicFile.open(pathOfJob());
       try {
@@ -253,13 +182,13 @@ export class Uploads {
         throw error;
       }
       job.kept = true;
-      while (!(await file.commitNew(pathOfJob()))) tell(job, { id: this.#freeName(directory, name) });
+      while (!(await file.commitNew(pathOfJob()))) job.tell({ id: this.#freeName(directory, name) });
       await catalog.rescan(directory);
-      tell(job, { state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
+      job.tell({ state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {
       const problem = problemOf(error);
       if (problem.code !== 'canceled') onFailed?.(job.state.id, error);
-      tell(job, { state: 'failed', problem: problemDocument(problem) });
+      job.tell({ state: 'failed', problem: problemDocument(problem) });
     } finally {
       forget();
       this.#queued--;
@@ -271,7 +200,7 @@ export class Uploads {
     await checkChunks(bytes, job.state.id, {
       engines,
       signal: job.stop.signal,
-      onProgress: progressOf(job),
+      onProgress: job.progress(),
     });
     await file.write(bytes);
   }
@@ -286,32 +215,13 @@ export class Uploads {
     );
     const { engine } = await engines.running();
     signal.throwIfAborted();
-    const told = progressOf(job);
+    const told = job.progress();
     await encodeImageTo(engine, raster, file, {
       signal,
       ...(quality !== undefined && { quality }),
       onProgress: ({ done, total }) => told(Math.min(1, done / total)),
     });
   }
-}
-
-function tell(job: Job, change: Partial<JobState>): void {
-  job.state = { ...job.state, ...change };
-  for (const send of [...job.changed]) send();
-}
-
-/** Tells of progress by the hundredth. */
-function progressOf(job: Job): (progress: number) => void {
-  let told = 0;
-  return (progress) => {
-    if (progress < told + 0.01) return;
-    told = progress;
-    tell(job, { progress });
-  };
-}
-
-function canceled(): Problem {
-  return new Problem(409, 'canceled', 'The picture was not wanted any more.');
 }
 
 /** The path of a URL, without a slash at its end. */
