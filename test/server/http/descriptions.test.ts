@@ -5,7 +5,7 @@ import { directoryOf, encoded, eventually, imageOf, picture, startServer } from 
 
 const png = await imageOf(picture(100, 80)).png().toBuffer();
 
-it('the list of pictures follows a file that another of the same time takes the place of', async () => {
+it('the list of pictures notices a file that is replaced by another of the same time', async () => {
   const directory = await directoryOf({ 'a.liif': await encoded(picture(100, 80)) });
   const path = join(directory, 'a.liif');
   const time = new Date('2024-01-01T00:00:00Z');

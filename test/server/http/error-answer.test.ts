@@ -8,7 +8,7 @@ import { directoryOf, encoded, eventually, picture, startServer } from '../serve
 const whole = await encoded(picture(120, 80));
 const directory = await directoryOf({ 'broken.liif': whole.slice(0, 60), 'a.liif': whole });
 
-describe('the log of an answer that says of a failure', () => {
+describe('the log of a failure', () => {
   it('names picture, address, client and request, once for many', async () => {
     const server = await startServer({ roots: [directory] });
     const answers = [];

@@ -32,7 +32,7 @@ it('a damaged .liif and the sound one have the same version and other ETags, and
   expect((await other.get('/b/file?v=old')).headers['cache-control']).toBe('no-cache');
 });
 
-it('the ETag of a remote .liif goes by what its server says, and it is not fetched whole for that', async () => {
+it('the ETag of a remote .liif depends on what its server says, so that the file is not fetched whole', async () => {
   let tag = '"one"';
   let given = 0;
   const files = createServer((request, response) => {

@@ -11,7 +11,7 @@ function lines() {
   return { written, lines: new RepeatedLines(log) };
 }
 
-it('of each kind the first line is written at once, and the last in a minute, with their number', () => {
+it('the first line of a kind is written at once, and the last of each minute with the number of lines', () => {
   const { written, lines: repeated } = lines();
   for (let i = 0; i < 5; i++) repeated.write('warn', 'busy', { i }, 'busy');
   repeated.write('error', 'damaged a', {}, 'damaged');
@@ -24,7 +24,7 @@ it('of each kind the first line is written at once, and the last in a minute, wi
   expect(written.slice(2)).toMatchObject([{ level: 40, i: 4, repeated: 4, msg: 'busy' }]);
 });
 
-it('what has been quiet for a minute is written at once again', () => {
+it('a kind that has been quiet for a minute is written at once again', () => {
   const { written, lines: repeated } = lines();
   repeated.write('warn', 'busy', {}, 'busy');
   vi.advanceTimersByTime(60_000);

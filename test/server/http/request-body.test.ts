@@ -47,7 +47,7 @@ function begun(head: string): { socket: Socket; said(): string; closed(): boolea
 }
 
 describe('a body', () => {
-  it('may take longer than any pause, and than the first time that it is given', async () => {
+  it('may take longer than the longest pause and the time of grace, as long as it keeps coming', async () => {
     const { socket, said } = begun('POST / HTTP/1.1');
     socket.write('Content-Length: 32\r\n\r\n');
     for (let i = 0; i < 8; i++) {
@@ -63,7 +63,7 @@ describe('a body', () => {
     await expect.poll(said).toContain('body-taken');
   });
 
-  it('that comes a byte at a time, so as never to pause for long, is given up', async () => {
+  it('that comes a byte at a time, without long pauses, is given up', async () => {
     const { socket, said } = begun('POST / HTTP/1.1');
     socket.write('Content-Length: 1000\r\n\r\n');
     const dripping = setInterval(() => socket.write('x'), 200);
@@ -96,7 +96,7 @@ describe('a body', () => {
     expect(socket.destroyed).toBe(false);
   });
 
-  it('that is refused gets its answer to a client that reads only when all is sent, and wants to be hung up on', async () => {
+  it('that is refused is answered to a client that reads only after sending all and asks for Connection: close', async () => {
     const { socket, said, closed, failures } = begun('POST / HTTP/1.1');
     socket.pause();
     const part = 'x'.repeat(100_000);
@@ -112,7 +112,7 @@ describe('a body', () => {
     expect(said()).toContain('Connection: close');
   });
 
-  it('that goes on after the answer does not keep its connection', async () => {
+  it('that goes on for too long after the answer loses its connection', async () => {
     for (const connection of ['keep-alive', 'close']) {
       const { socket, said, closed } = begun('GET / HTTP/1.1');
       socket.write(`Connection: ${connection}\r\nContent-Length: 1000\r\n\r\nx`);

@@ -59,7 +59,7 @@ describe('shedding', () => {
     expect(shedAfter(...times(100, { ...BUSY, utilization: 0.8 })).part).toBe(1);
   });
 
-  it('lets all pass while it is others that take the processor, and turns are long for that', () => {
+  it('lets all pass while turns are long because other programs take the processor', () => {
     expect(shedAfter(...times(100, { ...BUSY, processorMs: 60 })).part).toBe(1);
     expect(shedAfter(...times(100, { ...BUSY, processorMs: 60, newcomers: 2 })).part).toBe(1);
   });

@@ -52,7 +52,7 @@ async function stuckEngine(calls = Number.POSITIVE_INFINITY, onStuck = () => {})
 }
 
 describe('an image that is sent', () => {
-  it('has a place that says so', async () => {
+  it('has an address that allows POST', async () => {
     for (const method of ['OPTIONS', 'PUT'])
       expect((await server.get('/api/images', { method })).headers.allow).toBe('GET, HEAD, POST, OPTIONS');
   });
