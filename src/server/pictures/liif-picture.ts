@@ -5,21 +5,14 @@ import type { Engine, FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
-import { gridCount, isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
-import { type Exact, toNumber, toRational } from '../../head/rational.ts';
+import { isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
-import {
-  largestBlock,
-  MAX_STRIP_PIXELS,
-  type RenderPicture,
-  type RenderQuery,
-  reducesAtOnce,
-  renderPiece,
-} from '../../pixels/render.ts';
+import { largestBlock, type RenderPicture, type RenderQuery, renderPiece } from '../../pixels/render.ts';
 import { sitePixels } from '../../pixels/site-pixels.ts';
 import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
 import { PictureChanged } from '../problem.ts';
+import { BAND_ROWS, decodingCost, REDUCED_PIECE } from './liif-cost.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
 import { HASHED_PIECE } from './whole-file.ts';
 
@@ -29,41 +22,10 @@ import { HASHED_PIECE } from './whole-file.ts';
  * more than three times as much.
  */
 const BLOCK_SITES = 256;
-/** Blocks of a query up to which it is seen which of them are kept: those of a tile of 1024 pixels at half of a level's scale, color and alpha. */
-const MAX_BLOCKS_LOOKED_AT = 128;
-/** Rows computed before other requests get their turn. */
-const BAND_ROWS = 512;
-/** A reduction is computed in squares of so many pixels, which the engine reduces at once: what it leaves to this thread makes all others wait. */
-const REDUCED_PIECE = 256;
-
-/**
- * Milliseconds of one core: the way to an image and its encoder, a block of cold features, a sample from warm ones, and what it takes to filter
- * one where the engine does not.
- */
-const IMAGE_WORK = 1.5;
-const BLOCK_WORK = 100;
-const SAMPLE_WORK = 1 / 30_000;
-const FILTER_WORK = 1 / 42_000;
-/** And to copy or reduce one that is kept. */
-const KEPT_WORK = 1 / 300_000;
-/** Output pixels beyond its own that a reduction's filter reaches. */
-const FILTER_MARGIN = 2;
 /** Chunks of a file: it keeps 12 bytes for each while it is open, and as many files may be as there are requests that wait. By default chunks have 512 pixels a side. */
 export const MAX_SERVED_CHUNKS = 2 ** 18;
 /** Fewer pixels of a block than these are not worth computing, and keeping, all of it. */
 const MIN_KEPT_PIXELS = 1024;
-
-/** Rows or columns of a query, as its cost is estimated. */
-interface EstimatedAxis {
-  readonly start: Exact;
-  readonly length: Exact;
-  /** Output pixels. */
-  readonly count: number;
-  /** Sites of the level. */
-  readonly side: number;
-  /** Density of the grid. */
-  readonly m: number;
-}
 
 export interface LiifOptions {
   readonly engine: Engine;
@@ -192,93 +154,18 @@ class LiifPicture implements ServedPicture {
   }
 
   estimate(query: RenderQuery): Estimate {
-    const { region } = query;
-    const plan = this.#plan(query);
-    const { level, reduction, density } = plan;
-    const planes = this.alpha ? 2 : 1;
-    const grid = {
-      rows: gridCount(density.rows, query.height),
-      columns: gridCount(density.columns, query.width),
-    };
-    const samples = grid.rows * grid.columns * planes;
-    const sites = this.#latents.sites(level);
-    // Where the first and the last sample lie, as `sampleAxis` has it; doubles are good enough to guess with.
-    const blocks = ({ start, length, count, side, m }: EstimatedAxis, margin = 0) => {
-      const step = toNumber(toRational(length)) / (count * m);
-      const blockOf = (position: number) => {
-        const site = Math.floor(position / Number(reduction) - 0.5);
-        return Math.floor(Math.min(side - 1, Math.max(0, site)) / this.#blockSide);
-      };
-      const first = toNumber(toRational(start));
-      const beyond = m > 1 ? margin * m : 0;
-      return {
-        from: blockOf(first + step * (0.5 - beyond)),
-        to: blockOf(first + step * (count * m + beyond - 0.5)),
-      };
-    };
-    const { x, y } = region;
-    const down = {
-      start: y,
-      length: region.height,
-      count: query.height,
-      side: sites.height,
-      m: density.rows,
-    };
-    const across = {
-      start: x,
-      length: region.width,
-      count: query.width,
-      side: sites.width,
-      m: density.columns,
-    };
-    // Blocks that only a reduction's filter needs are counted with the neighbors to whom they belong: most often these are asked for as well.
-    const rows = blocks(down);
-    const columns = blocks(across);
-    const all = (rows.to - rows.from + 1) * (columns.to - columns.from + 1) * planes;
     const { engine, features, pixels } = this.#options;
-    const onSites = ({ start, length, count, m }: EstimatedAxis) =>
-      toNumber(toRational(length)) === count * m * Number(reduction) &&
-      Number.isInteger(toNumber(toRational(start)) / Number(reduction));
-    const keepable = onSites(across) && onSites(down);
-    let cold = all;
-    let kept = 0;
-    // For tiles it is worth looking which blocks are there, or being made for others.
-    if (all <= MAX_BLOCKS_LOOKED_AT) {
-      cold = 0;
-      for (let row = rows.from; row <= rows.to; row++)
-        for (let column = columns.from; column <= columns.to; column++)
-          for (let plane = 0; plane < planes; plane++) {
-            const key = this.#key(level, plane, {
-              top: row * this.#blockSide,
-              left: column * this.#blockSide,
-            });
-            if (keepable && pixels?.has(key)) kept++;
-            else if (!features.has(key)) cold++;
-          }
-    }
-    const reduced = isReduction(plan);
-    const piece = reduced ? REDUCED_PIECE : BAND_ROWS;
-    const height = Math.min(query.height, piece);
-    const width = reduced ? Math.min(query.width, piece) : query.width;
-    const sharesOf = (axis: EstimatedAxis) => {
-      const { from, to } = blocks(axis, FILTER_MARGIN);
-      return Math.min(to - from + 1, Math.ceil(((to - from + 1) * piece) / axis.count) + 1);
-    };
-    const held = sharesOf(down) * sharesOf(across) * this.#blockSide ** 2;
-    const pieceGrid = gridCount(density.rows, height + 4) * gridCount(density.columns, width + 4);
-    // An engine that reduces holds the features of a whole piece; otherwise there is a strip of the grid, and up to 16 bytes for each sample.
-    const byEngine = reduced && reducesAtOnce(engine, pieceGrid, held);
-    const band = byEngine
-      ? held * engine.model.head.hidden * 2
-      : reduced
-        ? Math.min(pieceGrid, MAX_STRIP_PIXELS) * 4 + height * width * 68
-        : height * width * 4;
-    const sampled = samples * (SAMPLE_WORK + (KEPT_WORK - SAMPLE_WORK) * (kept / all));
-    const filter = reduced && !byEngine ? samples * FILTER_WORK : 0;
-    return {
-      bytes: query.width * query.height * 8 + band,
-      work: IMAGE_WORK + cold * BLOCK_WORK + sampled + filter,
-    };
+    const plan = this.#plan(query);
+    const { level } = plan;
+    return decodingCost(query, {
+      engine,
+      plan,
+      sites: this.#latents.sites(level),
+      planes: this.alpha ? 2 : 1,
+      blockSide: this.#blockSide,
+      hasFeatures: (plane, corner) => features.has(this.#key(level, plane, corner)),
+      hasPixels: (plane, corner) => pixels?.has(this.#key(level, plane, corner)) ?? false,
+    });
   }
 
   async render(query: RenderQuery, signal: AbortSignal, into?: Uint8Array): Promise<Raster> {
