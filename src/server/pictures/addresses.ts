@@ -11,7 +11,7 @@ export class AddressRefused extends Error {
 
 export type AddressCheck = (address: string) => boolean;
 
-/** Whether an address may be connected to: public ones, and those in the given ranges (CIDR). Throws RequestError on ranges that are none. */
+/** A check that accepts public addresses, and addresses in the given ranges (CIDR). Throws RequestError if a range is malformed. */
 export function addressCheck(allowed: readonly string[]): AddressCheck {
   const ranges = allowed.map((range) => {
     try {
@@ -32,7 +32,7 @@ export function addressCheck(allowed: readonly string[]): AddressCheck {
   };
 }
 
-/** Not global (IANA's special-purpose registries), whatever the library says of them. */
+/** Ranges that ipaddr.js calls unicast although they are not global (IANA's special-purpose registries). */
 const OTHER_IPV4 = [
   '192.0.0.0/24',
   '192.31.196.0/24',
@@ -40,7 +40,7 @@ const OTHER_IPV4 = [
   '192.175.48.0/24',
   '198.18.0.0/15',
 ].map((range) => ipaddr.parseCIDR(range));
-/** Those that carry an IPv4 address inside, and what is not given out: only 2000::/3 is. */
+/** Ranges that contain IPv4 addresses, and everything outside of 2000::/3, the only part that is given out. */
 const OTHER_IPV6 = [
   '::/3',
   '4000::/2',
@@ -53,8 +53,8 @@ const OTHER_IPV6 = [
 ].map((range) => ipaddr.parseCIDR(range));
 
 /**
- * A client of remotes: every address is checked when it is connected to, so names that change their mind do not get through. Throws
- * UnsupportedError under Bun, which takes something of its own for undici that checks nothing.
+ * The HTTP client for remotes. It checks every address when it connects, so that a name whose DNS answer changes does not get through. Throws
+ * UnsupportedError under Bun, whose replacement of undici checks nothing.
  */
 export function guardedAgent(mayConnect: AddressCheck, timeoutMs: number): Agent {
   if (typeof Agent.prototype.destroy !== 'function')
@@ -69,7 +69,7 @@ export function guardedAgent(mayConnect: AddressCheck, timeoutMs: number): Agent
         const good = addresses.filter(({ address }) => mayConnect(address));
         if (good.length === 0)
           return callback(new AddressRefused('the name has no address that may be connected to'), '', 0);
-        // Node asks for all of them where it tries both families.
+        // Node asks for all addresses when it tries both families.
         if (options.all) return callback(null, good as unknown as string, 0);
         callback(null, good[0]!.address, good[0]!.family);
       });
@@ -81,7 +81,7 @@ export function guardedAgent(mayConnect: AddressCheck, timeoutMs: number): Agent
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     connect(options, callback) {
-      // Literal addresses are not looked up.
+      // Literal addresses do not reach `lookup`.
       const host = options.hostname.replace(/^\[|\]$/g, '');
       if (isIP(host) !== 0 && !mayConnect(host)) {
         callback(new AddressRefused('the address may not be connected to'), null);

@@ -25,53 +25,53 @@ export interface CatalogOptions {
 }
 
 const MAX_ENTRIES = 1_000_000;
-/** Events that come closer together than this are one. */
+/** A look begins this long after the last of several events. */
 const SETTLE_MS = 150;
-/** So long at most after the first of them: a directory may be filled for minutes. */
+/** And at most this long after the first of them: a directory may be filled for minutes. */
 const LONGEST_SETTLE_MS = 1000;
-/** And not before so many times as long as the last look has taken. */
+/** Between two looks passes at least so many times the duration of the first. */
 const REST = 4;
-/** Nor before this time after a look that could not read all. */
+/** A look that could not read everything is repeated after this time. */
 const RETRY_MS = 1000;
 
 interface Root {
-  /** As it was named: a link may lead elsewhere later. */
+  /** As the settings name it: a link may lead elsewhere later. */
   readonly named: string;
-  /** Where it was when it was last there. */
+  /** Real path when something was last there. */
   readonly path: string;
   readonly directory: boolean;
   readonly identity: string;
 }
 
 /**
- * The pictures that may be served. Requests are looked up here by name and never reach the file system with a text of their own. Files and
- * directories whose names begin with a dot are left out, and so are directories `node_modules` and links to directories or out of their root.
+ * The pictures that may be served. A request finds its picture here by name, so no text of a client ever reaches the file system. Left out are files and
+ * directories whose names begin with a dot, directories `node_modules`, and links to directories or out of their root.
  */
 export class Catalog {
   readonly #options: CatalogOptions;
   #roots: readonly Root[];
   #entries: ReadonlyMap<string, CatalogEntry> = new Map();
   #list: readonly CatalogEntry[] = [];
-  /** What directories held when they were last read, by root and path. */
+  /** Directories as they were last read, by root and path. */
   #listings: ReadonlyMap<string, Listing> = new Map();
-  /** Pictures with the name of a plain image, which is perhaps what they were made from. */
+  /** Ids of the pictures beside which a plain image has the same name: perhaps their original. */
   #withOriginal: ReadonlySet<string> = new Set();
   #rootWatches: readonly RootWatch[] = [];
   readonly #watches: DirectoryWatches | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When a scan must begin because of events that are not yet seen to. */
+  /** Latest time of the scan that pending events wait for. */
   #due: number | undefined;
-  /** When the next one may begin because of events. */
+  /** Earliest time of the next scan that events cause. */
   #rested = 0;
   #scanning: Promise<void> | undefined;
-  /** The scan after that. */
+  /** The scan after the running one. */
   #next: Promise<void> | undefined;
-  /** Whether there were events during a scan: it may have passed the places before. */
+  /** Whether events came during a scan, which may have passed their places before. */
   #missed = false;
-  /** Whether the last look could not read all that there is. */
+  /** Whether the last scan failed to read a directory. */
   #incomplete = false;
   #closed = false;
-  /** Warnings of the last scan and of the one that runs: each is told once, not whenever a file has changed. */
+  /** Warnings of the last scan and of the running one: a warning is given once, not at each change of a file. */
   #told: ReadonlySet<string> = new Set();
   #warnings = new Set<string>();
 
@@ -98,7 +98,7 @@ export class Catalog {
     }
     const catalog = new Catalog(options, roots);
     await catalog.rescan();
-    // The first look, at all files, says nothing of how long the next ones take.
+    // The first scan looks at all files: the next ones are faster.
     catalog.#rested = 0;
     if (catalog.#timer) catalog.#noticed();
     if (options.watch)
@@ -112,14 +112,14 @@ export class Catalog {
     return this.#entries.size;
   }
 
-  /** In the order of their ids, in which numbers go by their value: all, or those that have `part` in their id or title, in whatever case. */
+  /** Pictures in natural order of their ids: all, or those with `part` in their id or title, in any case. */
   list(part = ''): readonly CatalogEntry[] {
     if (part === '') return this.#list;
     const wanted = folded(part);
     return this.#list.filter(({ searched }) => searched.includes(wanted));
   }
 
-  /** How many of these are perhaps what others were made from: plain images with the name of a .liif. */
+  /** How many of these have an original, as `originalOf` finds it. */
   originalsIn(entries: readonly CatalogEntry[]): number {
     if (entries === this.#list) return this.#withOriginal.size;
     return entries.filter(({ id }) => this.#withOriginal.has(id)).length;
@@ -142,7 +142,7 @@ export class Catalog {
     return entry && { entry, factor: id.canvas!.factor };
   }
 
-  /** A plain image with the name of a .liif: perhaps what it was made from. */
+  /** The plain image beside a .liif that has its name: perhaps what it was made from. */
   originalOf(entry: CatalogEntry): CatalogEntry | undefined {
     if (entry.kind !== 'liif') return undefined;
     for (const extension of PLAIN_EXTENSIONS) {
@@ -153,8 +153,8 @@ export class Catalog {
   }
 
   /**
-   * Looks at the roots again: with watches only at what has changed and at `directory`, without them at everything. A call during a look, which may have passed
-   * what has changed, waits for one more, which all such calls share.
+   * Scans the roots again: with watches only `directory` and the directories that have changed, without watches everything. A running scan may have
+   * passed what has changed, so a call during it waits for one more scan, which all such calls share.
    */
   rescan(directory?: string): Promise<void> {
     if (directory !== undefined) this.#watches?.touch(directory);
@@ -168,7 +168,7 @@ export class Catalog {
     return this.#next;
   }
 
-  /** A picture is not where it was. Looks at the roots again soon: file systems of other machines, and links on the way to it, may have changed without a word. */
+  /** To be called where a picture is not at its path any more. Scans soon: network file systems, and links above the file, change without an event. */
   missing({ path }: CatalogEntry): void {
     if (!this.#watches) return;
     this.#watches.touch(dirname(path));
@@ -183,7 +183,7 @@ export class Catalog {
     this.#watches?.close();
   }
 
-  /** Looks at the roots again soon. */
+  /** Scans the roots soon. */
   #noticed(): void {
     if (this.#closed) return;
     if (this.#scanning) {
@@ -252,7 +252,7 @@ export class Catalog {
     listings: Map<string, Listing>,
   ): Promise<void> {
     const changed = this.#watches?.changed(directory.path, identity) ?? true;
-    // Below each of the roots that it lies in it has other names.
+    // A directory below two roots has a listing for each, with other names.
     const key = `${root}\n${directory.path}`;
     const known = this.#listings.get(key);
     const listing = known?.lasting && !changed ? known : await this.#read(root, directory, known);
@@ -264,7 +264,7 @@ export class Catalog {
       await this.#scanDirectory(root, child, child.identity, found, listings);
   }
 
-  /** What a directory holds; what it held, as far as that is `known`, while the system cannot read it. */
+  /** What a directory holds; while the system cannot read it, what it held when it was last `known`. */
   async #read(root: string, directory: FoundFile, known: Listing | undefined): Promise<Listing> {
     const { plain } = this.#options;
     try {
@@ -281,7 +281,7 @@ export class Catalog {
     for (const picture of pictures) {
       const { id, kind } = picture;
       if (id.length > MAX_ID_LENGTH) {
-        this.#warn(`${picture.path}: not served, for its id has more than ${MAX_ID_LENGTH} characters`);
+        this.#warn(`${picture.path}: not served: its id has more than ${MAX_ID_LENGTH} characters`);
         continue;
       }
       const other = found.get(id);
@@ -290,9 +290,9 @@ export class Catalog {
     }
   }
 
-  /** What cannot be watched is read at every look. */
+  /** Every scan reads the directories that cannot be watched. */
   #refused(code: string): void {
-    // Where it has gone, or is not ours, reading it says so.
+    // If the directory is gone or forbidden, reading it gives the warning.
     if (code === 'ENOENT' || code === 'EACCES' || code === 'EPERM') return;
     this.#warn(
       `the system lets no more directories be watched (${code}): changes in the others are noticed when something else changes; bounds of Linux are in fs.inotify`,

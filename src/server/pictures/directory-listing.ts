@@ -11,27 +11,27 @@ export interface CatalogEntry {
   /** Path below its root, `/` between parts, without `.liif`. */
   readonly id: string;
   readonly title: string;
-  /** What it is sorted by. */
+  /** Sort key, of `orderOf`. */
   readonly order: string;
-  /** What it is found by: id and title, `folded`. */
+  /** Text that searches look in: id and title, `folded`. */
   readonly searched: string;
   readonly kind: 'liif' | 'image';
   /** Real path. */
   readonly path: string;
   /** Real path of the directory that it must stay in. */
   readonly root: string;
-  /** Changes whenever the file is another. */
+  /** Of `stampOf`: changes whenever the file does. */
   readonly stamp: string;
   /** When it was looked at, by `performance.now()`. */
   readonly lookedAt: number;
 }
 
-/** What tells one file at a path from the next: a replaced one may have the time of the old. */
+/** Tells one file at a path from the next. The time alone does not: a replacement may have that of the old file. */
 export function stampOf({ ino, size, mtimeMs }: Stats): string {
   return `${ino}/${size}/${mtimeMs}`;
 }
 
-/** A name in which letters count, and neither their case nor how they are composed. */
+/** A name without differences of case and of Unicode composition. */
 export function folded(name: string): string {
   return name.normalize().toLowerCase();
 }
@@ -52,7 +52,7 @@ export interface Listing {
   /** In the order of their ids. */
   readonly pictures: readonly CatalogEntry[];
   readonly directories: readonly Subdirectory[];
-  /** Whether it holds until the directory changes: not where files are links, as what they lead to may change, nor where it could not be read. */
+  /** Whether the listing is valid until the directory changes. It is not if files are links, whose targets may change, or if the directory could not be read. */
   readonly lasting: boolean;
 }
 
@@ -64,14 +64,14 @@ export interface ListingOptions {
 }
 
 const PACKAGES = 'node_modules';
-/** What systems say of a directory that has gone, or that is not for us. Whatever else they say passes, such as too many open files, and tells nothing of what it holds. */
+/** Errors of a directory that is gone or forbidden. All others, such as too many open files, are temporary and say nothing of what the directory holds. */
 const NOTHING_THERE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'];
-/** Files that are looked at side by side; the system is asked by few threads, which encoders share. */
+/** Files that are looked at side by side. Node asks the system on few threads, which image encoders share. */
 const LOOKS = 4;
 
 /**
- * Reads a directory, without what lies in its directories. Names that begin with a dot are left out, and so are directories of packages and links to directories or out of the
- * root. One that has gone or may not be read holds nothing. Rejects where the system cannot read it just now.
+ * Reads a directory without its subdirectories. Left out are names that begin with a dot, `node_modules`, and links to directories or out of the root. A directory that
+ * is gone or forbidden holds nothing. Rejects if the system cannot read it at the moment.
  */
 export async function readListing({ path, name }: FoundFile, options: ListingOptions): Promise<Listing> {
   const files: FoundFile[] = [];
@@ -81,9 +81,9 @@ export async function readListing({ path, name }: FoundFile, options: ListingOpt
     for await (const entry of await opendir(path)) {
       if (entry.name.startsWith('.') || /[\\\p{Cc}]/u.test(entry.name)) continue;
       const file = { path: join(path, entry.name), name: name === '' ? entry.name : `${name}/${entry.name}` };
-      // Linked directories inside the root have names of their own there, and might go in circles.
+      // A link to a directory inside the root would give its pictures a second name, and might go in circles.
       if (entry.isDirectory()) {
-        // What lies there belongs to programs.
+        // Images of installed packages are no pictures of the user.
         if (entry.name !== PACKAGES) found.push(file);
       } else if (!entry.isSymbolicLink()) files.push(file);
       else {
@@ -96,12 +96,12 @@ export async function readListing({ path, name }: FoundFile, options: ListingOpt
     lasting = false;
     const { code = '' } = error as NodeJS.ErrnoException;
     if (!NOTHING_THERE.includes(code)) throw error;
-    // It may have been removed meanwhile.
+    // A directory that was removed meanwhile needs no warning.
     if (code !== 'ENOENT' && code !== 'ENOTDIR') options.onWarning(`${path} cannot be read (${code})`);
   }
   const directories: Subdirectory[] = [];
   for (const directory of found) {
-    // Node 20 on Windows has called links directories.
+    // Node 20 on Windows reports links as directories.
     const stats = await lstat(directory.path).catch(() => undefined);
     if (stats?.isDirectory()) directories.push({ ...directory, identity: identityOf(stats) });
   }
@@ -139,7 +139,7 @@ export async function picturesOf(
 
 function searchedBy(id: string, title: string): string {
   const [long, short] = [folded(id), folded(title)];
-  // The end of a word may fold otherwise where more follows.
+  // Folding looks at what follows: a sigma that ends the title becomes another letter where the id goes on.
   return long.includes(short) ? long : `${long}\n${short}`;
 }
 

@@ -2,7 +2,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { basename } from 'node:path';
 
 interface Watched {
-  /** Of what was at the path when it began: another may have come to its place. */
+  /** Of what was at the path when the watch began: something else may have taken its place. */
   readonly identity: string;
   readonly watcher: FSWatcher;
   changed: boolean;
@@ -10,19 +10,18 @@ interface Watched {
   dots: boolean;
 }
 
-/** Of more events than these between two looks the system may have kept some to itself: Linux has room for 16384. */
+/** After more events than this between two looks, some may have been lost: Linux queues 16384. */
 const FLOOD = 4096;
 
 /**
- * Knows which directories, and single files, have changed: one watch for each path, and none for what lies in a directory, for systems give out few of them:
- * libraries such as chokidar watch each file.
- * Names that begin with a dot do not count, but where links may lead through them.
+ * Knows which directories and single files have changed. Each directory has one watch, and the files in it have none: systems give out few watches, and libraries such
+ * as chokidar take one for each file. Names that begin with a dot do not count, except where links may lead through them (`countDots`).
  */
 export class DirectoryWatches {
   readonly #onChange: () => void;
   readonly #onRefused: (code: string) => void;
   readonly #watched = new Map<string, Watched>();
-  /** What was said of the paths that this look has asked for: roots may lie in each other. */
+  /** Answers of `changed` during this look: a path below two roots is asked for twice. */
   #asked = new Map<string, boolean>();
   #events = 0;
   #flooded = false;
@@ -44,8 +43,8 @@ export class DirectoryWatches {
   }
 
   /**
-   * Whether what is at a path may have changed since the last look, and has to be read again. From now on, before it is read, it is watched: what changes
-   * while it is read is seen at the next look.
+   * Whether a path may have changed since the last look and has to be read again. The watch begins now, before the caller reads: the next look sees what
+   * changes during the reading.
    */
   changed(path: string, identity: string): boolean {
     let changed = this.#asked.get(path);
@@ -63,12 +62,12 @@ export class DirectoryWatches {
     return changed;
   }
 
-  /** A look ends: paths that it did not ask for are watched no more. */
+  /** A look ends. Paths that it did not ask for lose their watch. */
   end(): void {
     for (const path of this.#watched.keys()) if (!this.#asked.has(path)) this.#forget(path);
   }
 
-  /** A path has changed, whether or not the system has told of it yet. */
+  /** Marks a path as changed, although the system has not reported it yet. */
   touch(path: string): void {
     const known = this.#watched.get(path);
     if (known) known.changed = true;
@@ -89,7 +88,7 @@ export class DirectoryWatches {
     try {
       const watcher = watch(path, { persistent: false }, (_event, name) => {
         this.#events++;
-        // Its own name is that of what happens to itself.
+        // Events of the directory itself have its own name, which may begin with a dot.
         if (name?.startsWith('.') && name !== basename(path) && !this.#watched.get(path)?.dots) return;
         this.touch(path);
         this.#onChange();

@@ -1,9 +1,9 @@
 import { problemOf } from '../problem.ts';
 
-/** How long a failure is believed. */
+/** How long a failure is remembered. */
 const REMEMBERED_MS = 3000;
 const MOST = 1000;
-/** What asking again at once does not change: of the file, and of a remote that does not give it. */
+/** Codes of problems that an immediate second attempt would meet again: the file's, and those of a remote that does not give it. */
 const LASTING: ReadonlySet<string> = new Set([
   'address-refused',
   'damaged-file',
@@ -13,7 +13,7 @@ const LASTING: ReadonlySet<string> = new Set([
   'unsupported-file',
 ]);
 
-/** What opening has failed with, for a few seconds: strangers may ask again and again, and finding out may take long, here or at a remote. */
+/** Remembers for a few seconds what could not be opened, and why. Finding out may take long, here or at a remote, and strangers may ask again and again. */
 export class Failures {
   readonly #failed = new Map<string, { readonly error: unknown; readonly until: number }>();
   readonly #ms: number;
@@ -22,7 +22,7 @@ export class Failures {
     this.#ms = Math.min(ms, REMEMBERED_MS);
   }
 
-  /** Throws what opening under this key has failed with a short while ago. */
+  /** Throws the error of this key, if opening it has failed a short while ago. */
   check(key: string): void {
     const failed = this.#failed.get(key);
     if (failed === undefined) return;
@@ -30,7 +30,7 @@ export class Failures {
     this.#failed.delete(key);
   }
 
-  /** Rejects as `open` does, and remembers it where it would fail again. */
+  /** Opens, and remembers a failure that would repeat itself. Rejects as `open` does. */
   async remember<T>(key: string, open: () => Promise<T>): Promise<T> {
     try {
       return await open();

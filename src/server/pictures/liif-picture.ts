@@ -22,9 +22,9 @@ import { HASHED_PIECE } from './whole-file.ts';
  * more than three times as much.
  */
 const BLOCK_SITES = 256;
-/** Chunks of a file: it keeps 12 bytes for each while it is open, and as many files may be as there are requests that wait. By default chunks have 512 pixels a side. */
+/** Most chunks of a file. An open file keeps 12 bytes for each, and as many files may be open as requests wait. By default a chunk has 512 pixels a side. */
 export const MAX_SERVED_CHUNKS = 2 ** 18;
-/** Fewer pixels of a block than these are not worth computing, and keeping, all of it. */
+/** A request for fewer pixels of a block does not make all of its pixels be computed and kept. */
 const MIN_KEPT_PIXELS = 1024;
 
 export interface LiifOptions {
@@ -33,27 +33,27 @@ export interface LiifOptions {
   readonly features: LeasedCache<FeatureMap>;
   /** Decoded chunks of all pictures together. */
   readonly chunks: LeasedCache<Int16Array>;
-  /** Pixels on the sites of blocks, of all pictures together; undefined: none are kept. */
+  /** Pixels on the sites of blocks of all pictures together; undefined: none are kept. */
   readonly pixels: LeasedCache<Raster> | undefined;
 }
 
 /** Bytes behind an address. */
 export interface RemoteSource extends Source {
-  /** What the address has said of the file as it is: ETag or time, once something has been read. */
+  /** The ETag or the time of the file, as its server gave it with the first bytes; undefined until then, and where the server gives neither. */
   readonly validator: string | undefined;
 }
 
-/** Bounds feature maps of all pictures together. */
+/** A cache of feature maps, for all pictures together. */
 export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
   return new LeasedCache({ maxBytes, sizeOf: (map) => map.byteLength, close: (map) => map.close() });
 }
 
-/** What a `ChunkIndex` keeps of each. */
+/** What a `ChunkIndex` keeps of each chunk. */
 const INDEXED_CHUNK_BYTES = 12;
 
 /**
- * Opens a .liif and closes the source with the picture. `id`: what caches are to know it by besides, so that what they have is never given for another file. `running` gives an engine, of the model with a hash where it is known. Rejects with FormatError,
- * UnsupportedError, SourceError or PictureChanged, and as `running` does.
+ * Opens a .liif; the picture closes the source. `id` is part of the names that caches know the picture by, so that they never give what they keep to another file.
+ * `running` gives the engine for a model, by its hash. Rejects with FormatError, UnsupportedError, SourceError or PictureChanged, and as `running` does.
  */
 export async function openLiifPicture(
   source: Source | RemoteSource,
@@ -71,7 +71,7 @@ export async function openLiifPicture(
       throw new UnsupportedError(
         `${source.name} needs model ${needed}, which this server does not have; name its file with --model FILE`,
       );
-    // Header and index hold the CRC of every chunk, and the model's hash: nothing else decides on a pixel, as long as nobody forges chunks to a CRC.
+    // Header and index hold the CRC of every chunk, and the model's hash. Pixels depend on nothing else, unless somebody forges a chunk to a CRC.
     const identity = createHash('sha256')
       .update('liif\n')
       .update(await reader.source.getBytes(0, reader.prefixLength, signal))
@@ -84,7 +84,7 @@ export async function openLiifPicture(
   }
 }
 
-/** Bounds the pixels on sites of all pictures together. */
+/** A cache of pixels on sites, for all pictures together. */
 export function pixelBlocks(maxBytes: number): LeasedCache<Raster> {
   return new LeasedCache({ maxBytes, sizeOf: ({ data }) => data.byteLength });
 }
@@ -106,7 +106,7 @@ class LiifPicture implements ServedPicture {
   readonly #options: LiifOptions;
   readonly #picture: RenderPicture;
   readonly #blockSide: number;
-  /** Of a file that lies elsewhere. */
+  /** Of a remote file; undefined for a local one. */
   readonly #validator: string | undefined;
   #fileHash: Promise<string> | undefined;
 
@@ -210,7 +210,7 @@ class LiifPicture implements ServedPicture {
     }
   }
 
-  /** Read once, and to its end, whoever goes away meanwhile. */
+  /** Hashes the file once, and to its end even if the caller gives up. */
   async fileHash(signal: AbortSignal): Promise<string> {
     this.#fileHash ??= this.#hashOfFile().catch((error: unknown) => {
       this.#fileHash = undefined;
@@ -223,7 +223,7 @@ class LiifPicture implements ServedPicture {
 
   async #hashOfFile(): Promise<string> {
     const hash = createHash('sha256');
-    // What lies elsewhere is not fetched whole for this: its server tells one file from the next.
+    // A remote file is not fetched whole for this: its server's validator tells one file from the next.
     if (this.#validator !== undefined)
       return hash.update(`${this.identity}\n${this.#validator}`).digest('hex');
     for (let at = 0; at < this.bytes; at += HASHED_PIECE)
@@ -250,7 +250,7 @@ class LiifPicture implements ServedPicture {
     return features.lease(this.#key(level, plane, rect), load, signal);
   }
 
-  /** The pixels of a block that are kept, or are worth keeping. */
+  /** The pixels of a block, if they are kept or so many are wanted that they are worth keeping. */
   #sitePixels(
     pixels: LeasedCache<Raster>,
     level: number,
@@ -262,7 +262,7 @@ class LiifPicture implements ServedPicture {
     const key = this.#key(level, plane, block);
     if (wanted < MIN_KEPT_PIXELS && !pixels.has(key)) return undefined;
     const { height, width } = this.#latents.sites(level);
-    // The ensemble's other sites, whose weight is 0 here, belong to the window as well.
+    // The window also holds the other sites of the ensemble, although their weight is 0 here.
     const rect = {
       ...block,
       height: Math.min(block.height + 1, height - block.top),

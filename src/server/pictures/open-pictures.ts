@@ -18,12 +18,12 @@ import type { Located, Remotes } from './remotes.ts';
 export interface FoundPicture {
   readonly id: string;
   readonly title: string;
-  /** Of the virtual canvas; 1 for the picture itself. */
+  /** Factor of the virtual canvas; 1 for the picture itself. */
   readonly factor: number;
-  /** Of the file, in milliseconds since 1970; undefined where nobody tells. */
+  /** Time of the file in milliseconds since 1970; undefined for remote files. */
   readonly modified: number | undefined;
   readonly lease: Lease<ServedPicture>;
-  /** Which engines it was opened with; 0 for pictures that need none. */
+  /** Generation of the engines that it was opened with; 0 for pictures that need none. */
   readonly generation: number;
 }
 
@@ -34,11 +34,11 @@ export interface OpenPicturesOptions {
   readonly plain: PlainOptions;
   /** How long a remote file is taken to be the same without asking, in milliseconds. */
   readonly remoteFreshMs: number;
-  /** Pictures, and so file handles, that stay open, fewer where they are large: each megabyte that one holds counts like another picture. Default 64. */
+  /** Pictures, and so file handles, that stay open. Each MiB that a picture holds in memory counts as one more picture. Default 64. */
   readonly maxOpen?: number;
 }
 
-/** How long what a file looks like is believed. */
+/** How long the `stat` of a file is believed. */
 const STAT_MS = 500;
 
 /** Remote files that are opened side by side: each may take as long as remotes are waited for. */
@@ -50,16 +50,15 @@ interface Seen {
   readonly modified: number;
 }
 
-/** Opened pictures, shared by requests. A file that has been replaced is another picture: whoever has the old one open finishes with it. */
+/** Opened pictures, shared by requests. A replaced file is a new picture; requests that have the old one open finish with it. */
 export class OpenPictures {
   readonly #options: OpenPicturesOptions;
   readonly #pictures: LeasedCache<ServedPicture>;
   readonly #seen = new Map<string, Seen>();
-  /** Under which key a picture of the catalog was last opened, by its id. */
+  /** Key under which a picture of the catalog was last opened, by its id. */
   readonly #keys = new Map<string, string>();
-  /** Counts changes of remote files that were noticed while reading, by address. */
+  /** Changes of remote files noticed while reading, counted by address. */
   readonly #epochs = new Map<string, number>();
-
   readonly #failures = new Failures();
   readonly #remoteFailures: Failures;
   #remoteOpenings = 0;
@@ -74,13 +73,13 @@ export class OpenPictures {
     });
   }
 
-  /** The picture of an id. Release its lease. Rejects with Problem 404, with LiifError, or with the signal's reason. */
+  /** The picture of an id; the caller releases its lease. Rejects with Problem 404, with LiifError, or with the signal's reason. */
   async find(id: PictureId, signal: AbortSignal): Promise<FoundPicture> {
     const found = this.#options.catalog.find(id);
     if (found) return this.open(found.entry, found.factor, signal);
     const whole = this.#options.remotes.locate(id.name);
     const canvas = id.canvas && this.#options.remotes.locate(id.canvas.name);
-    // A remote cannot be listed: a name with a factor is taken for a virtual canvas.
+    // A remote cannot be listed, so a name that ends in a factor always means a virtual canvas.
     const located = canvas ?? whole;
     if (!located) throw notFound('There is no such picture.');
     return this.#openRemote(
@@ -96,7 +95,7 @@ export class OpenPictures {
     const { engines } = this.#options;
     const generation = entry.kind === 'liif' ? engines.generation : 0;
     const key = `${keyStart(entry.id, stamp)}${generation}`;
-    // The handle of a file that has been replaced would keep its space on the disk.
+    // An open handle would keep the disk space of the replaced file.
     if (this.#keys.get(entry.id) !== key) this.#close(entry.id);
     this.#keys.set(entry.id, key);
     this.#failures.check(key);
@@ -108,13 +107,13 @@ export class OpenPictures {
     return { id: entry.id, title: entry.title, factor, modified, lease, generation };
   }
 
-  /** When the file of a picture had changed last as it was looked at, in milliseconds since 1970; undefined where nobody knows. */
+  /** When the file of a picture last changed, by its last `stat`, in milliseconds since 1970; undefined if there was none. */
   modifiedOf(id: PictureId): number | undefined {
     const found = this.#options.catalog.find(id);
     return found && this.#seen.get(found.entry.id)?.modified;
   }
 
-  /** What is known of a file is forgotten, so that the next look sees it as it is. */
+  /** Forgets what is known of a file, so that the next request looks at it again. */
   forget(id: string): void {
     this.#seen.delete(id);
     const located = this.#options.catalog.get(id) ? undefined : this.#options.remotes.locate(id);
@@ -124,7 +123,7 @@ export class OpenPictures {
     }
   }
 
-  /** The catalog has been read again: what it does not have any more, or as another file, is closed. */
+  /** To be called when the catalog has been read again. Closes pictures that it no longer has, or has with another file. */
   closeOld(): void {
     const { catalog } = this.#options;
     for (const id of this.#seen.keys()) if (catalog.get(id) === undefined) this.#seen.delete(id);
@@ -146,11 +145,8 @@ export class OpenPictures {
   ): Promise<FoundPicture> {
     const { generation } = this.#options.engines;
     const epoch = `${this.#epochs.get(located.url) ?? 0}/${Math.floor(performance.now() / Math.max(1, this.#options.remoteFreshMs))}`;
-    // Ids that are spelled in several ways are one picture.
-    const key = `${located.url}
-${located.signed}
-${epoch}
-${generation}`;
+    // By address: one picture may have ids of several spellings.
+    const key = [located.url, located.signed, epoch, generation].join('\n');
     this.#remoteFailures.check(key);
     const lease = await this.#pictures.lease(
       key,
@@ -161,7 +157,7 @@ ${generation}`;
     return { id, title, factor, modified: undefined, lease, generation };
   }
 
-  /** Whoever reads a picture just now keeps it open to the end. */
+  /** Requests that are reading the picture keep it open until they end. */
   #close(id: string): void {
     const key = this.#keys.get(id);
     if (key === undefined) return;
@@ -198,7 +194,7 @@ ${generation}`;
 
   async #look(entry: CatalogEntry): Promise<Seen> {
     const seen = this.#seen.get(entry.id);
-    // What the catalog has looked at since may be another file.
+    // If the catalog has looked at the file since, it may be another one.
     if (seen && seen.at >= entry.lookedAt && performance.now() - seen.at < STAT_MS) return seen;
     const at = performance.now();
     try {
@@ -209,7 +205,7 @@ ${generation}`;
     } catch (error) {
       this.#seen.delete(entry.id);
       const { code = '' } = error as NodeJS.ErrnoException;
-      // Where its folder was there may be a file now.
+      // ENOTDIR: its folder may have become a file.
       if (['ENOENT', 'ENOTDIR'].includes(code)) {
         this.#close(entry.id);
         this.#options.catalog.missing(entry);
@@ -219,7 +215,7 @@ ${generation}`;
     }
   }
 
-  /** Links may have been changed since the scan. */
+  /** Rejects with 404 if the path now leads out of its root: links may have changed since the scan. */
   async #checkRoot(entry: CatalogEntry): Promise<void> {
     const real = await realpath(entry.path).catch(() => undefined);
     const root = entry.root.endsWith(sep) ? entry.root : entry.root + sep;
@@ -227,12 +223,12 @@ ${generation}`;
   }
 }
 
-/** What the keys begin with that a file is opened under, with whatever engines. */
+/** Beginning of the keys of a file, whatever the engines. */
 function keyStart(id: string, stamp: string): string {
   return `${id}\n${stamp}\n`;
 }
 
-/** Whether opening again with another engine may help. */
+/** Whether the picture may succeed with another engine. */
 export function isEngineFailure(error: unknown): boolean {
   return isLiifError(error, 'EngineError');
 }

@@ -2,11 +2,11 @@ import type { ColorSpace } from '../../color-space.ts';
 import type { Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 
-/** What a picture costs to render, before anything is read. */
+/** What rendering costs, estimated before anything is read. */
 export interface Estimate {
-  /** Memory that the answer needs at once, outside the caches, in bytes. */
+  /** Peak memory of the answer in bytes, without the caches. */
   readonly bytes: number;
-  /** Milliseconds of one core, roughly; the queue learns how far off the guess is on this machine. */
+  /** Milliseconds of one core, roughly; `Admission` learns how far off that is on this machine. */
   readonly work: number;
 }
 
@@ -21,30 +21,31 @@ export interface ServedPicture {
   readonly colorSpace?: ColorSpace;
   /** Size of its file. */
   readonly bytes: number;
-  /** What it keeps in memory while it is open, in bytes, beside what caches keep of it. */
+  /** Memory of the open picture in bytes, without the caches. */
   readonly heldBytes: number;
   /** SHA-256, hex, of everything that its pixels depend on: equal on every machine. */
   readonly identity: string;
-  /** Names it in caches and stores, in hex. For another file may have the same identity, where that is made of checksums: made for it by a stranger. */
+  /** Names the picture in caches and stores, in hex. The identity alone is not enough where it rests on checksums: a stranger can make another file with the same ones. */
   readonly cacheName: string;
-  /** What an ImageInfo tells besides. */
+  /** Further members of its ImageInfo. */
   readonly facts: Readonly<Record<string, string | number>>;
-  /** Without what `prepare` does. */
+  /** Cost of `render`, without that of `prepare`. */
   estimate(query: RenderQuery): Estimate;
-  /** What `prepare` takes, if there is any of it to do. */
+  /** Cost of `prepare`; 0 where its result is cached. */
   preparing?(query: RenderQuery): Estimate;
   /**
-   * Does the work that all queries of this picture share, such as decoding its file, and caches the result; `render` repeats it where the cache has dropped it. Rejects like `render`, and with Problem 503 where the server has no time for it.
+   * Does the work that queries of this picture share, such as decoding its file, and caches the result; `render` repeats it after the cache has dropped that. Rejects
+   * as `render` does, and with Problem 503 if the server has no time for it.
    */
   prepare?(query: RenderQuery, signal: AbortSignal): Promise<void>;
   /**
-   * Pixels of a query, 8 bits; others may have the same ones, so nobody writes to them. `into`: memory for 3 channels that they may take instead
-   * of new memory; it may be written to even after a call has failed. Rejects with PictureChanged, LiifError, or the signal's reason.
+   * Pixels of a query, of 8 bits. Others may hold the same raster, so nobody writes to it. `into`: memory for 3 channels that the picture may use instead of
+   * new memory, and may write to even after the call has failed. Rejects with PictureChanged, LiifError, or the signal's reason.
    */
   render(query: RenderQuery, signal: AbortSignal, into?: Uint8Array): Promise<Raster>;
-  /** Bytes offset .. offset+length-1 of the file. Rejects like `render`. */
+  /** Bytes offset .. offset+length-1 of the file. Rejects as `render` does. */
   getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
-  /** Names all bytes of the file, damaged ones too, on every machine: 64 hex digits. For those of files that are given as they are; rejects like `render`. */
+  /** Hash of all bytes of the file, damaged ones too: 64 hex digits, for the ETag of the file itself. Absent: the file itself is not served. Rejects as `render` does. */
   fileHash?(signal: AbortSignal): Promise<string>;
   close(): Promise<void>;
 }

@@ -25,14 +25,14 @@ const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
 const DECODED_PIXELS = 50_000;
 /** Bytes that are read and hashed in a millisecond of a core, roughly. */
 const READ_BYTES = 300_000;
-/** What all levels of a picture take, as a multiple of the first: a third more, and some for odd sides. */
+/** Memory of all levels as a multiple of the first: a third more, and some for odd sides. */
 const ALL_LEVELS = 1.35;
 
 export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
   readonly levels: PlainLevels;
   readonly resampling: ResamplePool;
-  /** Waits until an image may be opened or decoded, which takes so much work and so many bytes beside the cache. */
+  /** Waits until an image may be opened or decoded, with so much work and so many bytes beside the cache. */
   readonly admit: (
     lane: 'open' | 'decode',
     work: number,
@@ -43,7 +43,7 @@ export interface PlainOptions {
   readonly maxFileBytes: number;
 }
 
-/** Decoded levels of all plain pictures, bounded together; those of a single one are kept in any case. */
+/** Decoded levels of all plain pictures, bounded together. The levels of a single picture are kept in any case. */
 export class PlainLevels extends LeasedCache<Raster> {
   readonly #bound: { maxBytes: number };
 
@@ -53,15 +53,15 @@ export class PlainLevels extends LeasedCache<Raster> {
     this.#bound = bound;
   }
 
-  /** Raises the bound to so many bytes, if it is lower: levels that are used together would push each other out. */
+  /** Raises the bound to so many bytes if it is lower. Otherwise levels that are used together would push each other out. */
   allow(bytes: number): void {
     this.#bound.maxBytes = Math.max(this.#bound.maxBytes, bytes);
   }
 }
 
 /**
- * A PNG, JPEG, TIFF or WebP. Its file is read whole, and again whenever its pixels have left the cache; should it have changed
- * meanwhile, that is PictureChanged. Rejects with Problem, SourceError, ImageError, or the signal's reason.
+ * Opens a PNG, JPEG, TIFF or WebP. The file is read whole, and again whenever its pixels have left the cache; if it has changed by then, calls of the
+ * picture reject with PictureChanged. Rejects with Problem, SourceError, ImageError, or the signal's reason.
  */
 export async function openPlainPicture(
   path: string,
@@ -71,7 +71,7 @@ export async function openPlainPicture(
   const { size } = await stat(path).catch((cause: Error) => {
     throw new SourceError(`${path}: ${cause.message}`, { cause });
   });
-  // As many files as are opened at a time are in memory.
+  // Each file that is being opened is in memory.
   const leave = await options.admit('open', size / READ_BYTES, 0, signal);
   try {
     return await pictureOf(path, await readWhole(path, options.maxFileBytes), options);
@@ -133,7 +133,7 @@ class PlainPicture implements ServedPicture {
     this.width = width;
     this.height = height;
     this.#gray = isGray(metadata);
-    // With alpha gray is decoded as RGB: sharp drops the alpha of raw gray.
+    // Gray with alpha is decoded as RGB: sharp drops the alpha of raw gray.
     this.channels = this.#gray && metadata.channels === 1 ? 1 : 3;
     this.alpha = metadata.hasAlpha;
     this.#colors = colors;
@@ -141,7 +141,7 @@ class PlainPicture implements ServedPicture {
     if (this.#colors.colorSpace !== 'srgb') this.colorSpace = this.#colors.colorSpace;
     this.bytes = file.bytes.length;
     this.identity = file.hash;
-    // Of all bytes: equal files may share what is kept.
+    // The hash covers all bytes, so equal files may share what is kept.
     this.cacheName = file.hash;
     this.facts = { format: metadata.format, ...(this.colorSpace && { colorSpace: this.colorSpace }) };
   }
@@ -210,13 +210,13 @@ class PlainPicture implements ServedPicture {
     return (this.width * this.height) / DECODED_PIXELS;
   }
 
-  /** Twice the samples, here and in libvips; of 16 bits they are twice as large, and become 8 bits beside that. */
+  /** The samples exist twice, here and in libvips. Samples of 16 bits are twice as large, and their 8 bits come on top. */
   get #decodingBytes(): number {
     const samples = this.width * this.height * channelsOf(this);
     return samples * (this.#sixteenBits ? 5 : 2);
   }
 
-  /** Halvings after which a pixel of the query is between one and two samples. */
+  /** Halvings after which a pixel of the query covers one to two samples. */
   #levelOf(query: RenderQuery): number {
     const { region } = query;
     const stepX = divide(toRational(region.width), toRational(query.width));
@@ -247,7 +247,7 @@ class PlainPicture implements ServedPicture {
     );
   }
 
-  /** Decodes when it is this picture's turn, and makes room for its levels: were they not kept, each tile would begin again. */
+  /** Decodes when it is this picture's turn, and makes room for its levels: without it, each tile would decode the file again. */
   async #admitted(signal: AbortSignal): Promise<Raster> {
     const leave = await this.#options.admit('decode', this.#decodingWork, this.#decodingBytes, signal);
     try {
@@ -302,7 +302,7 @@ function decoder(file: Uint8Array, options: PlainOptions, ignoreIcc = false): Sh
   return sharp(file, { limitInputPixels: options.maxPixels, failOn: 'error', ignoreIcc });
 }
 
-/** What sharp does not decode: the file is there, and damaged or too large. */
+/** The error for a file that sharp does not decode, because it is damaged or too large. */
 function undecodable(path: string, cause: unknown, options: PlainOptions): Error {
   const { message } = cause as Error;
   if (/pixel limit/i.test(message)) return tooManyPixels(options);
@@ -317,14 +317,14 @@ function unsupported(detail: string): Problem {
   return new Problem(501, 'unsupported-file', detail);
 }
 
-/** What there are once colors are RGB, or gray without more. */
+/** Channels after conversion to RGB or gray. */
 function decodedChannels(metadata: Metadata): number {
   const { channels, space } = metadata;
   if (isGray(metadata)) return channels === 1 ? 1 : channels + 2;
   return space === 'cmyk' ? channels - 1 : channels;
 }
 
-/** The query's region in samples of a level, where it is whole ones. */
+/** The query's region in samples of a level; undefined if those are not whole numbers. */
 function wholeWindow(
   query: RenderQuery,
   level: number,
@@ -350,7 +350,7 @@ async function resizeWindow(
   return { width: info.width, height: info.height, channels: info.channels as Raster['channels'], data };
 }
 
-/** Half the size, odd sides rounded up with their border repeated, so that samples stay where they are. */
+/** Half the size. The border of odd sides is repeated first, so that samples stay in place. */
 async function halved(raster: Raster): Promise<Raster> {
   const width = Math.ceil(raster.width / 2);
   const height = Math.ceil(raster.height / 2);

@@ -9,9 +9,9 @@ import type { RemoteSource } from './liif-picture.ts';
 
 interface Remote {
   readonly name: string;
-  /** What ids that are URLs begin with. */
+  /** Beginning of the ids that are URLs. */
   readonly prefix: URL;
-  /** Where the bytes are: the same, or the HTTP address of an S3 prefix. */
+  /** Where the bytes are: `prefix`, or the HTTP address of an S3 prefix. */
   readonly base: URL;
   readonly signed: boolean;
 }
@@ -30,10 +30,10 @@ export interface Located {
   readonly remote: string;
 }
 
-/** Told that a remote has refused a file; `reason`: status, and the code of an S3 service. What it refuses is not there for clients, so nobody else says so. */
+/** Hears that a remote has refused a file. `reason`: status, and the error code of an S3 service. Clients only get a 404. */
 export type OnRefused = (remote: string, reason: string) => void;
 
-/** Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, in either case without `.liif`. */
+/** Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, without `.liif` in both cases. */
 export class Remotes {
   readonly #remotes: readonly Remote[];
   readonly #agent: Agent | undefined;
@@ -55,7 +55,7 @@ export class Remotes {
       credentials && new AwsClient({ ...credentials, service: 's3', region: config.s3Region, retries: 0 });
   }
 
-  /** The address behind an id, or undefined if no remote allows it. */
+  /** The address of an id, or undefined if no remote covers it. */
   locate(id: string): Located | undefined {
     if (/^[a-z0-9]+:\/\//.test(id)) return this.#locateUrl(id);
     for (const { name, base, signed } of this.#remotes) {
@@ -70,13 +70,13 @@ export class Remotes {
     return undefined;
   }
 
-  /** Bytes behind an address that `locate` gave. */
+  /** The bytes at an address that `locate` gave. Reading rejects with PictureChanged, Problem or the signal's reason. */
   open(located: Located): RemoteSource {
     let status = 0;
     let validator: string | undefined;
     let refused = false;
     const fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-      // What became of this request, not of the one before.
+      // Of this request, not of the one before.
       status = 0;
       refused = false;
       const headers = new Headers(init.headers);
@@ -94,7 +94,7 @@ export class Remotes {
         status = response.status;
         if (this.#onRefused && (status === 401 || status === 403))
           this.#onRefused(located.remote, `${status}${await codeOf(response.body)}`);
-        // A later one is of another file, and `httpSource` says so.
+        // The first one counts: if it changes, `httpSource` rejects with SourceError `changed`.
         if (response.ok)
           validator ??= response.headers.get('etag') ?? response.headers.get('last-modified') ?? undefined;
         return response as unknown as Response;
@@ -148,10 +148,10 @@ export class Remotes {
     } catch {
       return undefined;
     }
-    // The parser has resolved dots and odd spellings of addresses; what is compared is what is fetched.
+    // The parser has resolved dots and odd spellings of addresses, so the URL that is compared is the one that is fetched.
     if (url.username || url.password || url.search || url.hash) return undefined;
     if (/%2e|%2f|%5c/i.test(url.pathname)) return undefined;
-    // Some servers take what follows a semicolon away, and then these are dots.
+    // Some servers cut path segments at a semicolon, which turns `..;x` into `..`.
     if (/\/\.+(;|%3b)/i.test(url.pathname)) return undefined;
     const path = plainlySpelled(url.pathname);
     for (const { name, prefix, base, signed } of this.#remotes) {
@@ -164,7 +164,7 @@ export class Remotes {
   }
 }
 
-/** Without escapes that nothing needs (RFC 3986, 6.2.2.2), so that a file has one address. */
+/** A path without needless escapes (RFC 3986, 6.2.2.2), so that a file has one address. */
 function plainlySpelled(path: string): string {
   return path.replace(/%[0-9a-f]{2}/gi, (code) => {
     const letter = String.fromCharCode(Number.parseInt(code.slice(1), 16));
@@ -172,7 +172,7 @@ function plainlySpelled(path: string): string {
   });
 }
 
-/** Messages go into logs: none repeats an address, which may hold a password. */
+/** Throws RequestError. Messages go into logs, so none repeats an address, which may hold a password. */
 function parseRemote(text: string, index: number, config: Pick<Config, 's3Endpoint' | 's3Region'>): Remote {
   const match = /^([\w-]+)=(.+)$/.exec(text);
   if (match === null)
@@ -201,7 +201,7 @@ function parseRemote(text: string, index: number, config: Pick<Config, 's3Endpoi
   return { name: name!, prefix, base: url, signed: true };
 }
 
-/** What an S3 service says of why it refuses: the code of its answer, with a space before it; empty where there is none. */
+/** The error code in an answer of an S3 service, after a space; empty if there is none. */
 async function codeOf(body: Awaited<ReturnType<typeof undiciFetch>>['body']): Promise<string> {
   const first = await body?.getReader().read();
   const [, code] = /<Code>(\w{1,64})<\/Code>/.exec(Buffer.from(first?.value ?? []).toString()) ?? [];

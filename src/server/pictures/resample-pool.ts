@@ -21,8 +21,8 @@ interface Pending {
 }
 
 /**
- * Resampling on threads of its own, so that the event loop stays free. A thread that dies takes its task with it and is replaced. Pools from
- * npm end a thread to abandon its task; here tasks take milliseconds and threads stay.
+ * Resamples on threads of its own, so that the event loop stays free. If a thread dies, its task fails and the next task starts a new thread. Pools from
+ * npm end a thread to abandon a task; here tasks take milliseconds and threads stay.
  */
 export class ResamplePool {
   readonly #size: number;
@@ -31,12 +31,12 @@ export class ResamplePool {
   readonly #waiting: Pending[] = [];
   #closed = false;
 
-  /** `size`: threads, started when they are needed. */
+  /** `size`: most threads; they start when they are needed. */
   constructor(size: number) {
     this.#size = size;
   }
 
-  /** `resample` of a task; its samples are handed over. Rejects with Problem when its thread has died or the server is stopping, or with the signal's reason. */
+  /** `resample` of a task, whose samples are transferred to the thread. Rejects with Problem when its thread has died or the server is stopping, or with the signal's reason. */
   run(task: ResampleTask, signal: AbortSignal): Promise<Raster> {
     if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
@@ -91,7 +91,7 @@ export class ResamplePool {
     try {
       worker.postMessage(task, [task.source.raster.data.buffer as ArrayBuffer]);
     } catch (cause) {
-      // The thread has heard nothing of it.
+      // The thread has not received the task.
       settle();
       this.#idle.push(worker);
       reject(cause);

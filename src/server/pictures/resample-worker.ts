@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import { resample } from './resample.ts';
 import type { ResampleTask } from './resample-pool.ts';
 
-// Messages in: one task at a time. Messages out: its raster, or what went wrong.
+// Messages in: one task at a time. Messages out: its raster, or an error message.
 parentPort?.on('message', ({ source, reduction, query }: ResampleTask) => {
   try {
     const raster = resample(source, reduction, query);

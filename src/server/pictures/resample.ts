@@ -3,7 +3,7 @@ import { divide, multiply, type Rational, toNumber, toRational } from '../../hea
 import { hasAlpha, type Raster } from '../../image/raster.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
 
-/** A part of a level of a picture, as samples: rows top .., columns left .. of a level of `rows` x `columns` samples. */
+/** A part of a level: rows top .. and columns left .. of `rows` x `columns` samples. */
 export interface Samples {
   readonly raster: Raster;
   readonly top: number;
@@ -12,7 +12,7 @@ export interface Samples {
   readonly columns: number;
 }
 
-/** Samples that an axis of output pixels reads, and their weights: `taps` for each, adding up to 1. */
+/** For each output pixel of an axis, `taps` samples and their weights, which add up to 1. */
 interface Filter {
   readonly taps: number;
   readonly index: Int32Array;
@@ -20,9 +20,8 @@ interface Filter {
 }
 
 /**
- * Cubic convolution (Keys, a = -1/2), widened where it reduces; positions are exact, so neighboring tiles join at any zoom.
- * The samples of `level` belong to a picture reduced by `reduction`; positions beyond the level repeat its border. `source` holds what
- * `samplesNeeded` tells. With alpha, colors are weighted by it.
+ * Cubic convolution (Keys, a = -1/2), widened for reductions. Positions are exact, so neighboring tiles join at any zoom. `source` is part of a level that
+ * reduces the picture by `reduction`, and holds the samples that `samplesNeeded` names. Positions beyond the level repeat its border. Alpha weights colors.
  */
 export function resample(source: Samples, reduction: bigint, query: RenderQuery): Raster {
   const { raster } = source;
@@ -76,7 +75,7 @@ export function resample(source: Samples, reduction: bigint, query: RenderQuery)
   return { width: query.width, height: query.height, channels, data };
 }
 
-/** The samples of a query that asks for whole ones at their own size, or undefined for all other queries. */
+/** The samples of a query that maps output pixels to whole samples one by one; undefined for all other queries. */
 export function copied(source: Raster, reduction: bigint, query: RenderQuery): Raster | undefined {
   const { region, width, height } = query;
   const at = (side: RenderQuery['region']['x']): number => {
@@ -144,7 +143,7 @@ function filterOf(
   const axis = sampleAxis(start, length, count, reduction, side);
   const step = stepOf(length, count, reduction);
   const widening = Math.max(1, step);
-  // At a whole step of 1 on whole positions a single sample is read: an exact copy.
+  // A step of 1 on whole positions reads single samples: an exact copy.
   const exact = step === 1 && axis.fraction.every((fraction) => fraction === 0);
   const taps = exact ? 1 : 2 * Math.ceil(2 * widening);
   const index = new Int32Array(count * taps);

@@ -5,12 +5,12 @@ import { realpath, stat } from 'node:fs/promises';
 const LOOK_MS = 1000;
 
 /**
- * Tells when a root goes, when another comes to its place, and when a link to it is made to lead elsewhere: what the system tells of a directory or file that is
- * watched says nothing of its place.
+ * Notices when a root disappears, when something else takes its place, and when a link to it is changed. Watches of the system follow a directory or file
+ * wherever it is moved, and do not report such changes of the path.
  */
 export class RootWatch {
   readonly #named: string;
-  /** Where that leads. */
+  /** Real path of `#named`. */
   #path: string;
   readonly #onChange: () => void;
   readonly #onWarning: ((message: string) => void) | undefined;
@@ -40,7 +40,7 @@ export class RootWatch {
     await this.#looking;
   }
 
-  /** A file system that does not answer is not asked again meanwhile. */
+  /** While a file system does not answer, it is not asked again. */
   #lookOnce(): void {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -63,7 +63,7 @@ export class RootWatch {
   }
 }
 
-/** Of the directory or file itself and who may read it, whatever it holds. Numbers of removed ones are given away again, hence the time. */
+/** Identifies a directory or file and its permissions, whatever it holds. The time of birth is in it because inode numbers are used again. */
 export function identityOf({ dev, ino, birthtimeMs, mode, uid, gid }: Stats): string {
   return [dev, ino, birthtimeMs, mode, uid, gid].join('/');
 }

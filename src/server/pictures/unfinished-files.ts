@@ -2,10 +2,10 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTemporaryName } from '../../image/atomic-file.ts';
 
-/** No encoding takes as long; of another server, or of `liif encode`, one may be under way. */
+/** No encoding takes as long. Younger files may belong to another server, or to a running `liif encode`. */
 const STALE_MS = 6 * 3_600_000;
 
-/** Removes what encodings into a directory have left there whose process was killed. Resolves with how many there were; never rejects. */
+/** Removes temporary files that killed encodings left in a directory. Resolves with their number; never rejects. */
 export async function removeUnfinished(directory: string): Promise<number> {
   let removed = 0;
   for (const name of await readdir(directory).catch(() => [])) {
@@ -16,7 +16,7 @@ export async function removeUnfinished(directory: string): Promise<number> {
       await rm(path);
       removed++;
     } catch {
-      // Somebody else has removed it, or it is not ours to remove.
+      // Another process has removed it, or it belongs to another user.
     }
   }
   return removed;

@@ -5,11 +5,11 @@ import { Problem } from '../problem.ts';
 
 export interface WholeFile {
   readonly bytes: Uint8Array;
-  /** SHA-256, hex, of its kind and all of its bytes. */
+  /** SHA-256, hex, of the word `image`, a line feed and all bytes. */
   readonly hash: string;
 }
 
-/** Bytes that are hashed in a turn of the event loop: a millisecond's worth. */
+/** Bytes that are hashed in one turn of the event loop, in about a millisecond. */
 export const HASHED_PIECE = 2 ** 19;
 
 /** Reads a plain image. Rejects with Problem 501 where it is larger than `maxBytes`, and with SourceError where it cannot be read. */
@@ -29,7 +29,7 @@ export async function readWhole(path: string, maxBytes: number): Promise<WholeFi
     let length = 0;
     while (length < size) {
       const { bytesRead } = await handle.read(bytes, length, Math.min(HASHED_PIECE, size - length), length);
-      // It has been cut off meanwhile.
+      // The file has been truncated since `stat`.
       if (bytesRead === 0) break;
       hash.update(bytes.subarray(length, length + bytesRead));
       length += bytesRead;

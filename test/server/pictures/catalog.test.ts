@@ -75,7 +75,7 @@ it('folders of packages are left out, and pictures whose ids no request may have
   expect(catalog.list().map(({ id }) => id)).toEqual(['a.png', 'sub/node_modules.png']);
   expect(warnings.sort()).toEqual(
     [`${deep}.png`, `${deep}/1.png`].map(
-      (name) => `${join(root, name)}: not served, for its id has more than 1024 characters`,
+      (name) => `${join(root, name)}: not served: its id has more than 1024 characters`,
     ),
   );
   await catalog.close();
