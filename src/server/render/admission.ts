@@ -1,7 +1,7 @@
 import { onAbort } from '../../on-abort.ts';
 import { Problem } from '../problem.ts';
 
-/** `open`, `decode`: plain images are read, and decoded, for all who wait for them, before these come to their own lane. */
+/** `open` and `decode` read and decode plain images, once for all requests that wait for them. These requests then enter `tile` or `region`. */
 export type Lane = 'open' | 'decode' | 'tile' | 'region';
 
 export interface LaneLimits {
@@ -9,15 +9,15 @@ export interface LaneLimits {
   readonly running: number;
   /** Requests that may wait. */
   readonly waiting: number;
-  /** None is admitted that would wait longer, in milliseconds. */
+  /** Milliseconds. A request that would wait longer is turned away. */
   readonly maxWaitMs: number;
 }
 
 export interface AdmissionOptions {
   readonly lanes: Readonly<Record<Lane, LaneLimits>>;
-  /** Bytes that all running requests of the region lane may need together, and those of the decode lane; there one that needs more runs alone. */
+  /** Bytes that the running requests of the region lane may need together, and as many those of the decode lane, where a request that needs more runs alone. */
   readonly regionBytes: number;
-  /** Milliseconds that a lane takes for one of estimated work, until that is known. Default 1: estimates are right, and one request runs at a time. */
+  /** Milliseconds that a lane takes for a millisecond of estimated work, before any is measured. Default 1: estimates are right, and one request runs at a time. */
   readonly firstPace?: number;
   /** Called for each request that is turned away. */
   readonly onShed?: (lane: Lane, reason: 'queue-full' | 'wait-too-long' | 'too-large') => void;
@@ -40,29 +40,29 @@ interface LaneState {
   readonly waiting: Set<Waiting>;
   readonly running: Set<Running>;
   waitingWork: number;
-  /** That running requests need. */
+  /** Memory of the running requests. */
   bytes: number;
-  /** Estimated work that got done, and the milliseconds that the lane was busy with it; what is long ago counts less. */
+  /** Estimated work that is done, and the milliseconds that the lane was busy with it. Both decay with a half-life of HALF_LIFE_MS. */
   doneWork: number;
   busyMs: number;
-  /** Until when `busyMs` has been counted. */
+  /** Time up to which `busyMs` is counted. */
   countedTo: number;
 }
 
-/** What is taken to be done in the beginning. */
+/** `doneWork` at the start. */
 const FIRST_WORK = 20;
 /** Busy time after which an observation counts half. */
 const HALF_LIFE_MS = 2000;
 
-/** A tile that would not be done after so many of the longest waits is turned away, unless the lane is empty. */
+/** A tile that would take longer than so many times `maxWaitMs` to be done is turned away, unless nothing runs in its lane. */
 const MOST_WAITS = 1.5;
 
-/** Called when the work is over; `done`: how much of it was, 0 to 1, where its client has gone. */
+/** To be called when the work is over. `done`: the part of the work that was done, 0 to 1, if its client hung up. Default 1. */
 export type Leave = (done?: number) => void;
 
 /**
- * Who may start, who waits, and who is told to come back: tiles and regions in lanes of their own, so that a large region never stands before
- * a tile. Requests are counted by estimated work, so a short queue of expensive ones is as full as a long one of cheap ones.
+ * Decides which requests start, wait, or are turned away. Each kind has a lane of its own, so that a tile never waits behind a large region. Queues are
+ * measured by estimated work: a short queue of expensive requests is as full as a long one of cheap requests.
  */
 export class Admission {
   readonly #lanes: Readonly<Record<Lane, LaneState>>;
@@ -95,7 +95,7 @@ export class Admission {
     return this.#options.regionBytes;
   }
 
-  /** Requests running and waiting, and milliseconds that the lane needs for a millisecond of estimated work, for metrics. */
+  /** For metrics: requests that run and wait, and milliseconds that the lane needs for a millisecond of estimated work. */
   counts(lane: Lane): { running: number; waiting: number; pace: number } {
     const state = this.#lanes[lane];
     return { running: state.running.size, waiting: state.waiting.size, pace: paceOf(state) };
@@ -120,7 +120,7 @@ export class Admission {
         },
       );
     }
-    // What runs shares the processors, so a tile that finds a place may still make all others late.
+    // Running requests share the processors, so one more tile may make all others late although there is a place for it.
     if (lane === 'tile' && state.running.size > 0) {
       const end = (runningWork(state) + state.waitingWork + work) * paceOf(state);
       if (end > limits.maxWaitMs * MOST_WAITS) {
@@ -149,7 +149,7 @@ export class Admission {
           resolve(this.#start(state, lane, work, bytes));
         },
       };
-      // The expected wait is a guess; this bounds the real one.
+      // The expected wait is a guess; the timer bounds the real one.
       const timer = setTimeout(() => {
         leave();
         this.#options.onShed?.(lane, 'wait-too-long');
@@ -194,7 +194,7 @@ export class Admission {
     }
   }
 
-  /** Milliseconds until a request that comes now would start: half of what runs, and all that waits. */
+  /** Milliseconds until a new request would start: half of the running work, and all of the waiting work. */
   #expectedWait(state: LaneState): number {
     return (runningWork(state) / 2 + state.waitingWork) * paceOf(state);
   }
@@ -206,16 +206,16 @@ function runningWork({ running }: LaneState): number {
   return sum;
 }
 
-/** How long the lane takes for a unit of estimated work, whatever number of requests shares it: its throughput, not its latency. */
+/** Milliseconds that the lane takes for a millisecond of estimated work: its throughput over all requests that share it, not its latency. */
 function paceOf({ firstPace, busyMs, doneWork, running, countedTo }: LaneState): number {
-  // A half of what runs may be done. Else the first requests of all, while code is being compiled, would make a lane look slow, and so would
-  // those that run side by side when the first of them ends.
+  // Up to half of each running request counts as done. Otherwise a lane would look slow during its first requests, when code is compiled, and when the
+  // first of several parallel requests ends.
   let partly = 0;
   for (const { work, begun } of running) partly += Math.min(work / 2, (countedTo - begun) / firstPace);
   return Math.min(100, Math.max(0.01, busyMs / Math.max(1e-3, doneWork + partly)));
 }
 
-/** To be called before a change of what runs. */
+/** Counts the time since the last call as busy if anything runs. To be called before `running` changes. */
 function countBusy(state: LaneState): void {
   const now = performance.now();
   if (state.running.size > 0) {

@@ -2,7 +2,7 @@ import type { Estimate } from '../pictures/picture.ts';
 import type { ImageFormat } from '../protocols/image-format.ts';
 import { type Look, type Size, turnedSize } from '../protocols/rendering.ts';
 
-/** Bytes and nanoseconds of a core for each pixel of an image, its samples included: measured at 8 and 9 megapixels, opaque and turned. */
+/** Bytes and nanoseconds of a core for each pixel of an image, including its samples. Measured at 8 and 9 megapixels, opaque and turned. */
 const COSTS: Readonly<Record<ImageFormat, { readonly bytes: number; readonly nanoseconds: number }>> = {
   jpg: { bytes: 4, nanoseconds: 10 },
   png: { bytes: 8, nanoseconds: 80 },
@@ -12,7 +12,7 @@ const COSTS: Readonly<Record<ImageFormat, { readonly bytes: number; readonly nan
   avif: { bytes: 40, nanoseconds: 150 },
 };
 
-/** Pixels of the image that samples of a size become. */
+/** Pixels of the image that is made of `width` x `height` samples. */
 export function imagePixels(
   { width, height }: Size,
   { frame, rotation }: Pick<Look, 'frame' | 'rotation'>,
@@ -21,7 +21,7 @@ export function imagePixels(
   return image.width * image.height;
 }
 
-/** What it costs to turn and encode so many pixels. */
+/** Cost of turning and encoding so many pixels. */
 export function encodingCost(pixels: number, format: ImageFormat): Estimate {
   const { bytes, nanoseconds } = COSTS[format];
   return { bytes: pixels * bytes, work: (pixels * nanoseconds) / 1e6 };

@@ -7,22 +7,22 @@ import { type EncoderQuality, imageBytes } from './image-bytes.ts';
 
 export interface EncodingTask {
   readonly id: number;
-  /** Its samples are in shared memory that nobody else uses meanwhile: an image that is no longer than they goes there. */
+  /** Its samples lie in shared memory that nobody else uses meanwhile. An image that is not longer than the samples is written over them. */
   readonly raster: Raster;
   readonly look: Look;
 }
 
-/** `length`: of the image in the memory of the samples. */
+/** An image in the memory of the samples, with its length; a longer image as bytes; or an error message. */
 export type EncodingAnswer =
   | { readonly id: number; readonly length: number }
   | { readonly id: number; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly id: number; readonly error: string };
 
-/** Says that tasks may come, once, or what became of some of them. */
+/** `ready` once, when the thread takes tasks; then answers, several at a time. */
 export type FromEncodingThread = 'ready' | readonly EncodingAnswer[];
 
 const quality = workerData as EncoderQuality;
-/** Of this turn of the event loop: a message wakes another thread, which takes longer than to send one more answer with it. */
+/** Answers of this turn of the event loop. They go in one message, because waking the other thread costs more than an answer. */
 let answers: EncodingAnswer[] = [];
 
 async function encode({ id, raster, look }: EncodingTask): Promise<EncodingAnswer> {
@@ -42,7 +42,7 @@ function send(): void {
   answers = [];
 }
 
-// libvips as the server has set it: loading sharp anew may change that.
+// The settings of the server: loading sharp in this thread may have changed them.
 sharp.cache(false);
 sharp.concurrency(1);
 parentPort?.on('message', (tasks: readonly EncodingTask[]) => {

@@ -8,19 +8,19 @@ import { type EncoderQuality, imageBytes } from './image-bytes.ts';
 import { RasterMemory } from './raster-memory.ts';
 
 export interface EncodingOptions {
-  /** Threads that hand images to their encoders; 0: the calling one does. */
+  /** Threads that hand images to their encoders; 0: the calling thread does. */
   readonly threads: number;
   readonly quality: EncoderQuality;
-  /** Told why a thread has ended that should not have. */
+  /** Hears why a thread has ended unexpectedly. */
   readonly onDied?: (reason: unknown) => void;
-  /** How long the calling thread does without one after that, default 2 s. */
+  /** Time until a thread that died is replaced, default 2 s. */
   readonly pauseMs?: number;
 }
 
 /**
- * From rasters to images. libvips encodes on threads of its own in any case, but to describe an image to it takes a quarter of a millisecond: the
- * largest part of what a tile costs the event loop. So other threads do that, which are started by the first image; until they are ready, and for
- * large images, the calling one does.
+ * Encodes rasters as images. libvips always encodes on threads of its own, but describing an image to it takes a quarter of a millisecond, the largest part of a
+ * tile's cost to the event loop. Threads of this class take that over. The first image starts them; until they are ready, and for large images, the
+ * calling thread does it.
  */
 export class Encoding {
   readonly #options: EncodingOptions;
@@ -33,19 +33,19 @@ export class Encoding {
     this.#options = options;
   }
 
-  /** Whether rasters should be in memory that threads share, so that they need not be copied to be encoded. */
+  /** Whether rasters should lie in shared memory, so that they can be encoded without a copy. */
   get shared(): boolean {
     return this.#options.threads > 0;
   }
 
-  /** Threads that take images now. */
+  /** Threads that can take images now. */
   get ready(): number {
     return [...this.#threads].filter(({ ready }) => ready).length;
   }
 
   /**
-   * The bytes of an image. `memory`: as much as the raster takes, shared, and nobody else's until the result is there; the raster may lie in it, and
-   * it is written over. Rejects with Problem when the server is stopping or a thread has died, with Error where the encoder refuses.
+   * The bytes of an image. `memory`: shared memory of the raster's length, which is overwritten and which nobody else uses until the promise settles; the
+   * raster may lie in it. Rejects with Problem when the server is stopping or a thread has died, with Error where the encoder refuses.
    */
   async encode(raster: Raster, look: Look, memory: Uint8Array | undefined): Promise<Buffer> {
     if (this.#closed) throw stopping();
@@ -56,7 +56,7 @@ export class Encoding {
     if (lent === undefined) return imageBytes(raster, look, this.#options.quality);
     if (raster.data !== lent) lent.set(raster.data);
     const image = await thread.encode({ ...raster, data: lent }, look);
-    // Not after a failure: then the thread may still use it.
+    // After a failure the memory is not used again: the thread may still write to it.
     if (lent !== memory) this.#memory.give(lent);
     return image;
   }
@@ -66,7 +66,7 @@ export class Encoding {
     await Promise.all([...this.#threads].map((thread) => thread.close()));
   }
 
-  /** The one that has least to do of those that are ready. */
+  /** The ready thread with the fewest tasks. Starts threads that are missing. */
   #thread(): EncodingThread | undefined {
     if (this.#threads.size < this.#options.threads && performance.now() >= this.#startAfter) this.#start();
     let best: EncodingThread | undefined;
@@ -95,7 +95,7 @@ interface Pending {
 class EncodingThread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
-  /** Tasks of this turn of the event loop, sent together. */
+  /** Tasks of this turn of the event loop, sent in one message. */
   #tasks: EncodingTask[] = [];
   #last = 0;
   #closed = false;
@@ -133,12 +133,12 @@ class EncodingThread {
     });
   }
 
-  /** How many it has not answered. */
+  /** Tasks without an answer. */
   get tasks(): number {
     return this.#pending.size;
   }
 
-  /** `raster`: in shared memory. */
+  /** The raster lies in shared memory. Rejects as `Encoding.encode` does. */
   encode(raster: Raster & { readonly data: Uint8Array }, look: Look): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const id = ++this.#last;

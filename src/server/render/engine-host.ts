@@ -10,7 +10,7 @@ import { featureBlocks, pixelBlocks } from '../pictures/liif-picture.ts';
 import { stopping } from '../problem.ts';
 import { batchPixels } from './pixel-batches.ts';
 
-/** What engines have decoded: of all pictures, whatever model they name, within one bound. */
+/** What engines have decoded. Pictures of all models share the caches and their bounds. */
 interface Decoded {
   readonly features: LeasedCache<FeatureMap>;
   readonly chunks: LeasedCache<Int16Array>;
@@ -30,10 +30,10 @@ export interface CacheCounts {
   readonly misses: number;
 }
 
-/** Engines with what they have decoded; all of it goes together. */
+/** Engines and what they have decoded, replaced together. */
 interface Generation extends Decoded {
   readonly number: number;
-  /** One for each model that a picture has named so far, by its hash; the server's own as `OWN`. */
+  /** One for each model that a picture has named so far, by the model's hash; under `OWN` that of the server's own model. */
   readonly engines: Map<string, Promise<Engine>>;
 }
 
@@ -42,21 +42,21 @@ const OWN = 'own';
 const PROBE_MS = 5000;
 
 export interface EngineHostOptions {
-  /** An engine of the server's own model, the released one; with a model, one of that. */
+  /** Opens an engine of this model, or of the server's own, the released one. */
   readonly openEngine: (model?: Model) => Promise<Engine>;
-  /** Models beside it. */
+  /** Models beside the server's own. */
   readonly models?: readonly Model[];
   readonly featureCacheBytes: number;
   readonly latentCacheBytes: number;
   /** Bound of the pixels on sites; 0: none are kept. */
   readonly pixelCacheBytes: number;
   readonly onReplaced?: (reason: string) => void;
-  /** Told each time that none can be opened. */
+  /** Hears of each failure to open an engine. */
   readonly onUnopened?: (error: unknown) => void;
   readonly onBatch?: (requests: number) => void;
   /** Shortest time between two looks at engines after failed calls, default 2 s. */
   readonly pauseMs?: number;
-  /** How long after a failure to open an engine it is tried again without a request, default 5 s. */
+  /** Time after a failure to open an engine until it is tried again without a request, default 5 s. */
   readonly retryMs?: number;
 }
 
@@ -67,7 +67,7 @@ export interface EngineHostOptions {
 export class EngineHost {
   readonly #options: EngineHostOptions;
   readonly #models: ReadonlyMap<string, Model>;
-  /** Models, by their keys, for which no engine could be opened when one was last wanted. */
+  /** Keys of models whose engine could not be opened when it was last wanted. */
   readonly #failing = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
   #current: Generation;
@@ -83,12 +83,12 @@ export class EngineHost {
     this.#current = this.#begin(1);
   }
 
-  /** Counts the engines of this server, from 1. */
+  /** Counts replacements of the engines, from 1. */
   get generation(): number {
     return this.#current.number;
   }
 
-  /** False while an engine that was wanted cannot be opened. It is tried again from time to time, for balancers send nobody meanwhile. */
+  /** False while an engine that was wanted cannot be opened. Opening is tried again without a request: balancers send none meanwhile. */
   get healthy(): boolean {
     return this.#failing.size === 0;
   }
@@ -106,8 +106,8 @@ export class EngineHost {
   }
 
   /**
-   * The engine for files that name this model, opened on first use; for models that are not known, and without one, the engine of the server's own. Rejects
-   * with EngineError while it cannot be opened, with Problem when the server is stopping.
+   * The engine for files that name this model, opened on first use. Without a hash, and for unknown models, the engine of the server's own model. Rejects
+   * with EngineError while the engine cannot be opened, and with Problem when the server is stopping.
    */
   async running(hash?: string): Promise<RunningEngine> {
     if (this.#closed) throw stopping();
@@ -121,7 +121,7 @@ export class EngineHost {
       opening.then(
         () => this.#failing.delete(key),
         (error: unknown) => {
-          // A failure is not kept: the next request tries again.
+          // The next request tries again.
           engines.delete(key);
           this.#failing.add(key);
           this.#retryLater();
@@ -221,7 +221,7 @@ async function isAlive(opening: Promise<Engine>): Promise<boolean> {
   }
 }
 
-/** `reason`: what those get who wait for something of these engines. */
+/** Closes a generation. Loads that wait for it reject with `reason`. */
 async function end({ engines, features, chunks, pixels }: Generation, reason: Error): Promise<void> {
   features.close(reason);
   chunks.close(reason);

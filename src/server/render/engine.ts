@@ -5,10 +5,10 @@ import { releasedModel } from '../../model/released-model.ts';
 import type { Model } from '../../network/model.ts';
 import type { Config } from '../config.ts';
 
-/** Decoding has what the event loop leaves of the processors: the loop has to be on time, and the more often it is late, the less it hands on. */
+/** Decoding takes the processor time that the event loop leaves: a late loop hands on less work. */
 const NICENESS = 15;
 
-/** The engine that the settings name, with this model or the released one. Tiles are the same on every server, so it has to be exact. */
+/** Opens the engine that the settings name, with this model or the released one. The engine has to be exact, so that every server gives the same tiles. */
 export async function openServerEngine(
   { engine, threads }: Pick<Config, 'engine' | 'threads'>,
   model?: Model,

@@ -13,7 +13,7 @@ export interface EncoderQuality {
   readonly avifQuality: number;
 }
 
-/** Part of every ETag: who turns pixels into bytes. */
+/** The software that turns pixels into bytes: part of every ETag. */
 export const ENCODER = `liif ${VERSION}, sharp ${sharp.versions.sharp}`;
 
 const FORMATS_WITHOUT_ALPHA: readonly string[] = ['jpg'];
@@ -21,17 +21,17 @@ const FORMATS_WITHOUT_PROFILE: readonly string[] = ['gif'];
 const WHITE = { r: 255, g: 255, b: 255, alpha: 1 };
 const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
-/** A raster as the bytes of an image file: framed, mirrored, turned, colored; with a profile where it is not sRGB. Runs on libvips' threads. */
+/** Encodes a raster, framed, mirrored, turned and colored as `look` says, with a profile if it is not sRGB. libvips works on threads of its own. */
 export async function imageBytes(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
   const { colorSpace, ...samples } = raster;
   if (colorSpace === undefined || look.format !== 'jpg' || look.color !== 'default')
     return drawn(raster, look, quality);
-  // Nothing on the way changes colors, so the profile can come last, which is faster.
+  // Nothing in between changes colors, and to attach the profile at the end is faster.
   return withProfile(await drawn(samples, look, quality), await profileOf(colorSpace));
 }
 
 async function drawn(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
-  // Gray, and what can have no profile, is sRGB: libvips converts.
+  // Gray images, and formats without profiles, are sRGB: libvips converts.
   const profiled = look.color === 'default' && !FORMATS_WITHOUT_PROFILE.includes(look.format);
   const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
   const framed = look.frame ? framedRaster(raster, look.frame, opaque) : raster;
@@ -42,7 +42,7 @@ async function drawn(raster: Raster, look: Look, quality: EncoderQuality): Promi
   if (look.rotation % 90 === 0) {
     if (look.rotation !== 0) image = image.rotate(look.rotation);
   } else {
-    // sharp mirrors after turning by other angles, so the mirrored picture is made first.
+    // By other angles, sharp turns before it mirrors. So the mirrored picture is made first.
     if (look.mirror) image = await settled(image, profiled ? raster.colorSpace : undefined);
     image = image.rotate(look.rotation, { background: opaque ? WHITE : CLEAR });
   }
@@ -61,7 +61,7 @@ async function settled(image: Sharp, colorSpace: ColorSpace | undefined): Promis
   return opened({ width, height, channels, data, ...(colorSpace && { colorSpace }) }, true);
 }
 
-/** Raw samples have no profile: those of Display P3 come as a TIFF, whose profile is kept, or converted by. */
+/** Opens a raster in sharp. Raw samples have no profile, so Display P3 comes as a TIFF: with `profiled` its profile is kept, otherwise libvips converts to sRGB. */
 async function opened(
   { width, height, channels, data, colorSpace }: Raster,
   profiled: boolean,
@@ -74,7 +74,7 @@ async function opened(
   return profiled ? image.keepIccProfile() : image;
 }
 
-/** Settings that favor speed: thousands of tiles, each looked at once or twice. */
+/** Settings favor speed over size: there are thousands of tiles, and each is looked at once or twice. */
 function encoded(image: Sharp, look: Look, quality: EncoderQuality): Sharp {
   switch (look.format) {
     case 'jpg':
@@ -97,7 +97,7 @@ function encoded(image: Sharp, look: Look, quality: EncoderQuality): Sharp {
   }
 }
 
-/** The raster in the upper left corner of a frame, the rest white or transparent. */
+/** The raster in the upper left corner of a frame. The rest is white in opaque formats, otherwise transparent. */
 function framedRaster(
   raster: Raster,
   frame: { readonly width: number; readonly height: number },

@@ -9,15 +9,15 @@ interface Request {
 }
 
 /**
- * The same engine, but queries that wait for one feature map at the same moment go to it in one call. Each batch of a map begins when the
- * one before it has ended, so batches grow with the load and cost nothing without it.
+ * The same engine, but `pixels` joins queries that wait for the same feature map into one call. A map's next batch begins when the one before it has ended, so
+ * batches grow with the load, and cost nothing without load.
  */
 export function batchPixels(engine: Engine, onBatch?: (requests: number) => void): Engine {
   const waiting = new Map<FeatureMap, Request[]>();
 
   async function run(map: FeatureMap, batch: readonly Request[]): Promise<void> {
     onBatch?.(batch.length);
-    // The work goes on while anybody wants it.
+    // The work goes on while any request of the batch wants it.
     const controller = new AbortController();
     const leave = () => {
       if (batch.every(({ signal }) => signal?.aborted)) controller.abort(batch[0]!.signal!.reason);
@@ -73,7 +73,7 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
         }
         const started = [request];
         waiting.set(map, started);
-        // What comes in the same turn of the event loop joins the first batch.
+        // Requests of the same turn of the event loop join the first batch.
         setImmediate(() => void drain(map, started));
       });
     },

@@ -1,23 +1,23 @@
-/** Bytes of what is kept at most: 20 tiles of 256 pixels. */
+/** Most bytes that are kept: 20 tiles of 256 pixels. */
 const MAX_BYTES = 4 * 2 ** 20;
-/** Larger rasters come seldom, and get new memory. */
+/** Larger rasters are rare, and get new memory. */
 const MAX_LENGTH = 2 ** 20;
 
 /**
- * Memory of rasters, used again. Memory outside the JavaScript heap makes V8 collect all garbage every few dozen tiles: a fifth of the time that a
- * tile takes.
+ * Memory for rasters that is used again. New memory outside the JavaScript heap would make V8 collect all garbage every few dozen tiles, which takes
+ * a fifth of the time of a tile.
  */
 export class RasterMemory {
   readonly #shared: boolean;
   readonly #free: Uint8Array[] = [];
   #bytes = 0;
 
-  /** `shared`: other threads may have it too. */
+  /** `shared`: gives SharedArrayBuffers, which other threads can use. */
   constructor(shared = false) {
     this.#shared = shared;
   }
 
-  /** So many bytes, with anything in them; undefined for more than a megabyte. */
+  /** So many bytes with arbitrary contents; undefined for more than MAX_LENGTH. */
   take(length: number): Uint8Array | undefined {
     if (length > MAX_LENGTH) return undefined;
     const at = this.#free.findLastIndex((memory) => memory.length === length);
@@ -26,7 +26,7 @@ export class RasterMemory {
     return this.#free.splice(at, 1)[0]!;
   }
 
-  /** Takes back what nobody reads or writes any more. What is unused for longest goes for it, if need be. */
+  /** Takes back memory that nobody reads or writes any more. Beyond MAX_BYTES, the memory that is unused for longest is dropped. */
   give(memory: Uint8Array | undefined): void {
     if (memory === undefined) return;
     this.#free.push(memory);

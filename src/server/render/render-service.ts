@@ -32,7 +32,7 @@ export interface RenderServiceOptions {
   readonly resampling: ResamplePool;
 }
 
-/** How an image came about: milliseconds of its stages, for Server-Timing. */
+/** Duration of one stage of making an image, for Server-Timing. */
 export interface Timing {
   readonly stage: 'memory' | 'store' | 'decode' | 'queue' | 'render' | 'encode';
   readonly ms: number;
@@ -43,17 +43,17 @@ export interface ServedImage {
   readonly timings: readonly Timing[];
 }
 
-/** Images with no more pixels, and less work to decode them, than this go with the tiles: one of 1024 pixels at half of a picture's scale has a work of 9,900. */
+/** Images of at most so many pixels, and at most so much work to decode, go to the lane of tiles. A tile of 1024 pixels at half scale has a work of 9,900. */
 const TILE_PIXELS = 1024 * 1024;
 const TILE_WORK = 10_000;
-/** After a failure somebody may still write to the memory of an image. */
+/** After a failure, an encoder may still write to the memory: it is not used again. */
 const FAILED = () => {};
-/** How much of a piece of work is done, on average, when nobody wants it any more. */
+/** Part of a piece of work that is done, on average, when its last client hangs up. */
 const ABANDONED = 0.5;
 
 /**
- * From a rendering to the bytes of an image: caches first, then admission, then the picture. One piece of work at a time for each image,
- * however many ask for it, and none when all who asked have gone.
+ * Makes images of renderings: looks in the caches, waits for admission, then renders and encodes. All requests for the same image share one piece of work, which stops
+ * when the last of them has gone.
  */
 export class RenderService {
   readonly #options: RenderServiceOptions;
@@ -73,7 +73,7 @@ export class RenderService {
     return this.#images;
   }
 
-  /** Names the bytes of a rendering, on every machine with the same software: 64 hex digits. For clients; caches have names of their own. */
+  /** Names the bytes of a rendering, the same on every machine with this software: 64 hex digits. It is the ETag; caches use names of their own. */
   keyOf(picture: ServedPicture, rendering: Rendering): string {
     const { jpegQuality, webpQuality, avifQuality } = this.#options.quality;
     const quality = { jpg: jpegQuality, webp: webpQuality, avif: avifQuality, png: 0, tif: 0, gif: 0 };
@@ -83,8 +83,8 @@ export class RenderService {
   }
 
   /**
-   * The image of a rendering, whose key `keyOf` gives. `lease` holds the picture open and is taken over: it is released when nobody needs it. Rejects with
-   * Problem, LiifError, PictureChanged, or the signal's reason.
+   * The image of a rendering. `key` is of `keyOf`. Takes `lease` over, which holds the picture open, and releases it when nobody needs it any more. Rejects
+   * with Problem, LiifError, PictureChanged, or the signal's reason.
    */
   async image(
     lease: Lease<ServedPicture>,
@@ -115,7 +115,7 @@ export class RenderService {
     }
   }
 
-  /** Bare pixels of a query, for those who want numbers. Takes the lease over, and rejects, as `image` does. */
+  /** Pixels of a query, not encoded. Takes the lease over, and rejects, as `image` does. */
   async pixels(lease: Lease<ServedPicture>, query: RenderQuery, signal: AbortSignal): Promise<Raster> {
     const { admission, timeoutMs } = this.#options;
     try {
@@ -134,13 +134,13 @@ export class RenderService {
     }
   }
 
-  /** Whether a query is not more than the server ever does at once, as a JPEG. */
+  /** Whether a query, encoded as JPEG, is within the work that the server allows for one request. */
   allows(picture: ServedPicture, query: RenderQuery): boolean {
     const { work } = encodingCost(query.width * query.height, 'jpg');
     return picture.estimate(query).work + work <= this.#options.maxWork;
   }
 
-  /** Whoever waits for an image is told that the server is stopping. */
+  /** Rejects all requests that wait for an image with the Problem that the server is stopping. */
   close(): void {
     this.#images.close(stopping());
   }
@@ -177,7 +177,7 @@ export class RenderService {
     return { bytes, timings };
   }
 
-  /** What a rendering costs. Throws Problem 413 where it is more than the server ever does at once. */
+  /** What a rendering costs. Throws Problem 413 if that is more than the server allows for one request. */
   #estimate(picture: ServedPicture, rendering: Rendering): Estimate & { readonly lane: Lane } {
     const { maxWork, admission } = this.#options;
     const decoding = picture.estimate(rendering.query);
@@ -192,10 +192,10 @@ export class RenderService {
         'This much is not decoded at once; ask for a smaller region or size.',
         { members: { limit: Math.round(maxWork), requested: Math.round(work) } },
       );
-    // Regions are prepared in their own lane.
+    // Regions are prepared while they run, so their lane has that cost too.
     const shared = (lane === 'region' && picture.preparing?.(rendering.query)) || { bytes: 0, work: 0 };
     return {
-      // An image within the limits has what its encoder and its picture need besides, however much that is: it may have to be alone.
+      // Only `decoding.bytes` may exceed the limit and be refused. An image whose encoder or preparation needs more runs alone.
       bytes: Math.max(decoding.bytes, Math.min(encoding.bytes + shared.bytes, admission.regionBytes)),
       work: work + shared.work,
       lane,
@@ -210,8 +210,8 @@ export class RenderService {
   ): Promise<Buffer> {
     const { query } = rendering;
     const estimate = this.#estimate(picture, rendering);
-    // Tiles before the queue: those who wait for the same image to be decoded take nobody's place there. Regions wait for long, and what is made ready for all
-    // of them is more than can be kept.
+    // Tiles are prepared before the queue, so that tiles that wait for the same decoding take no places in it. Regions wait for long, and what is prepared for
+    // all of them would be more than the cache keeps.
     if (picture.prepare && estimate.lane === 'tile')
       await timed('decode', () => this.#prepare(picture, query, signal));
     return this.#queued(picture, rendering, estimate, signal, timed);
@@ -248,7 +248,7 @@ export class RenderService {
     } finally {
       limit.end();
       if (encoded === undefined) leave(signal.aborted ? ABANDONED : 1);
-      // Encoders cannot be interrupted: whoever waits is told in time, the place in the queue and the memory are free when they are done.
+      // Encoders cannot be interrupted. The client is answered in time, but the place in the queue and the memory are free only when the encoder is done.
       else encoded.then(() => this.#memory.give(memory), FAILED).finally(() => leave());
     }
   }
@@ -266,7 +266,7 @@ export class RenderService {
     return colorSpace ? { ...raster, colorSpace } : raster;
   }
 
-  /** What plain cubic enlargement makes of the native pixels, at the very places of a query. */
+  /** Plain cubic enlargement of the native pixels, at the positions of a query. */
   async #enlarge(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
     const { query } = rendering;
     const rows = samplesNeeded(query.region.y, query.region.height, query.height, 1n, picture.height);
@@ -280,7 +280,7 @@ export class RenderService {
     return this.#options.resampling.run(
       {
         source: {
-          // Its memory goes to another thread, and others may have the same pixels.
+          // A copy: the memory is transferred to another thread, and other requests may hold the same pixels.
           raster: { ...raster, data: raster.data.slice() },
           top: rows.first,
           left: columns.first,
@@ -295,7 +295,7 @@ export class RenderService {
   }
 }
 
-/** Aborted with the signal, or when the time is over. */
+/** A signal that aborts with `signal`, or with Problem 503 after `timeoutMs`. Call `end` when it is no longer needed. */
 function limited(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; end: () => void } {
   const controller = new AbortController();
   const timer = setTimeout(
