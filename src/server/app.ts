@@ -19,19 +19,20 @@ import { standardError } from './log-output.ts';
 import type { Credentials } from './pictures/remotes.ts';
 import { openServices } from './services.ts';
 
-/** Settings of the server, as `readConfig` takes them, and what only programs can give. */
+/** Settings of the server, as `readConfig` takes them, and options that only programs can give. */
 export interface AppOptions extends ConfigInput {
   /** Directories and files to serve. */
   readonly roots: readonly string[];
   /**
-   * Instead of the engine that the settings name with the released model; engines of `models` are opened as the settings say. It is called again when an
-   * engine has failed; the server closes what it gives.
+   * Opens the engine of the released model, instead of the one that the settings name. Called again when that engine has died. The server closes the engines. The
+   * settings still decide on the engines of `models`.
    */
   readonly openEngine?: () => Promise<Engine>;
+  /** Default: lines of JSON on standard error, from `logLevel` on. */
   readonly logger?: Logger;
   /** Keys of the S3 service; without them requests are not signed. */
   readonly credentials?: Credentials;
-  /** Directory of the built viewer; by default the one that comes with the package. */
+  /** Directory of the built viewer; default: that of the package. */
   readonly viewer?: string;
 }
 
@@ -41,7 +42,7 @@ export type LiifApp = Express & {
   readonly log: Logger;
   /** The application behind a gate that refuses requests early while the event loop cannot keep up: mount it instead of the application, or give it to `createServer`. */
   readonly guarded: RequestListener;
-  /** What /ready says. */
+  /** The state that /ready gives. */
   state(): ServerState;
   /** Answers /ready with 503 from now on, so that balancers go elsewhere. */
   drain(): void;
@@ -49,12 +50,12 @@ export type LiifApp = Express & {
   close(): Promise<void>;
 };
 
-/** The settings in force and the log, apart from what else the options hold. Throws RequestError on settings that are none, and on roots that are no list. */
+/** Splits options into the settings in force, the log, and the rest. Throws RequestError on wrong settings. */
 export function checkOptions(options: AppOptions) {
   expectObject(options, 'options');
   const { openEngine, logger, credentials, viewer, ...input } = options;
   const { roots } = input;
-  // A string has letters.
+  // A string would pass for a list of letters.
   if (!Array.isArray(roots))
     throw new RequestError(`Expected roots as a list of directories and files but received ${kindOf(roots)}`);
   for (const root of roots)
@@ -66,8 +67,8 @@ export function checkOptions(options: AppOptions) {
 }
 
 /**
- * The tile server as an Express application: `express().use('/pictures', await createApp({ roots: ['photos'] }))`. Rejects with RequestError
- * on settings that are none, with SourceError where a root or a model file is not there, with FormatError or UnsupportedError where a model file cannot be used.
+ * The tile server as an Express application: `express().use('/pictures', await createApp({ roots: ['photos'] }))`. Rejects with RequestError on wrong
+ * settings, with SourceError if a root or a model file is not there, and with FormatError or UnsupportedError if a model file cannot be used.
  */
 export async function createApp(options: AppOptions): Promise<LiifApp> {
   const { openEngine, credentials, viewer, config, log } = checkOptions(options);

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.ts';
 
-/** Closes all, one after the other, whichever of them fail. Rejects with what one has failed with, or with an AggregateError that names them all. */
+/** Calls all, one after the other, even if some fail. Rejects with the failure, or with an AggregateError of several. */
 export async function closeAll(closings: readonly (() => unknown)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const close of closings) {

@@ -2,22 +2,22 @@ import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 
-/** Time between two looks at what has come and what has gone. */
+/** Time between two looks at connections and requests. */
 const LOOK_MS = 25;
-/** So many looks in a row that find nothing new, and whatever was sent before has arrived. */
+/** After so many looks in a row without anything new, all that was sent before has arrived. */
 const QUIET_LOOKS = 2;
-/** The part of the time to end in which new connections are still accepted, if they keep coming. */
+/** Part of the time to end in which new connections are accepted, if they keep coming. */
 const ACCEPTING = 0.25;
-/** How long those may take to take their answer whose work was cut off. */
+/** Time for clients to take the answers of work that was cut off. */
 const LAST_ANSWERS_MS = 500;
 
 /**
- * The connections of a server that nobody listens to yet, so that it can end without failing anybody. `server.close()` alone would reset what the kernel
- * has accepted and this process has not, since the loop accepts one connection a turn; and connections whose next request is already here.
+ * Knows the connections of a server, so that it can end without failing a request. Create it before the server listens. `server.close()` alone would reset
+ * connections whose next request is already here, and those that the kernel has accepted and the event loop, which takes one a turn, has not.
  */
 export class Connections {
   readonly #server: Server;
-  /** With their answers under way, in the order of the requests. */
+  /** Open connections with their unfinished answers, in the order of the requests. */
   readonly #open = new Map<Socket, Set<ServerResponse>>();
   /** Connections and requests so far. */
   #arrivals = 0;
@@ -28,7 +28,7 @@ export class Connections {
     server.on('connection', (socket: Socket) => {
       this.#arrivals++;
       this.#open.set(socket, new Set());
-      // Answers that wait for others of their connection are not told that it has ended: they go with it.
+      // An answer that waits for another one of its connection gets no 'close' of its own.
       socket.once('close', () => this.#open.delete(socket));
     });
     server.on('request', (request, response: ServerResponse) => {
@@ -41,15 +41,14 @@ export class Connections {
   }
 
   /**
-   * Accepts until nothing comes any more, for a quarter of `ms` at most, and resolves when all has been answered and no connection is left. Answers
-   * close their connection from now on. When `ms` are over, `cutOff` is to have those under way answered at once; connections that are left soon after
-   * are reset.
+   * Ends the server; resolves when no connection is left. From now on each answer closes its connection. New connections are accepted until none comes any
+   * more, for a quarter of `ms` at most. After `ms`, `cutOff` has to make all unfinished answers end at once; connections that are left half a second later are reset.
    */
   async end(ms: number, cutOff: () => void): Promise<void> {
     this.#ending = true;
     const over = performance.now() + ms;
     for (const answers of this.#open.values()) {
-      // Of requests that follow each other on a connection without waiting, the last.
+      // The last answer of pipelined requests closes the connection.
       const last = [...answers].at(-1);
       if (last && !last.headersSent) last.shouldKeepAlive = false;
     }
@@ -69,13 +68,13 @@ export class Connections {
     for (let looks = 0; looks < QUIET_LOOKS && performance.now() < until; ) {
       const before = this.#arrivals;
       await pause(LOOK_MS);
-      // However late the timer was: the loop has asked the kernel once more.
+      // One more turn: even after a late timer the loop has asked the kernel for new connections.
       await turn();
       looks = this.#arrivals === before ? looks + 1 : 0;
     }
   }
 
-  /** Whether all connections have ended in time: when their answers are known to have gone, not when the server forgets them. */
+  /** Waits until all connections have ended, and tells whether they have by then. */
   async #gone(until: number): Promise<boolean> {
     while (this.#open.size > 0 && performance.now() < until) {
       this.#server.closeIdleConnections();

@@ -1,26 +1,26 @@
 import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 
-/** Bytes of lines that wait; beyond it, new ones are lost. */
+/** Bytes of lines that may wait. Further lines are lost. */
 const MAX_WAITING = 2 ** 20;
-/** Bytes that are written at a time: what Linux keeps in a pipe. */
+/** Bytes that are written at a time: the size of a pipe on Linux. */
 const PIECE = 2 ** 16;
-/** When the next attempt is made after one that failed. */
+/** Time from a failed write to the next attempt. */
 const PAUSE_MS = 100;
 const STDERR = 2;
 
 export interface Destination {
   readonly fd: number;
-  /** Whether a write to it fails, or is over, at once. Others are made in Node's threads. */
+  /** Whether a write never blocks. Otherwise Node's threads write. */
   readonly prompt: boolean;
 }
 
-/** Where lines of the log go, as pino wants it: it never makes the event loop wait for whoever reads them. */
+/** A destination for pino that never makes the event loop wait for the reader of the log. */
 export class LogOutput {
   readonly #to: Destination;
   #waiting: Buffer[] = [];
   #bytes = 0;
   #lost = 0;
-  /** Whether a write is under way, or is to be tried again. */
+  /** Whether a write is under way, or waits for its next attempt. */
   #busy = false;
 
   constructor(to: Destination) {
@@ -33,7 +33,7 @@ export class LogOutput {
     if (!this.#busy) this.#continue();
   }
 
-  /** Writes what waits, for the end of the process; what is not taken at once is lost. */
+  /** Writes all waiting lines, for the end of the process. Lines that are not taken at once are lost. */
   flush(): void {
     try {
       while (this.#bytes > 0) {
@@ -41,7 +41,7 @@ export class LogOutput {
         this.#putBack(piece.subarray(writeSync(this.#to.fd, piece)));
       }
     } catch {
-      // Nobody hears of it.
+      // There is nowhere to report it.
     }
   }
 
@@ -52,7 +52,7 @@ export class LogOutput {
     const over = (error: unknown, length: number) => {
       this.#busy = false;
       if (error) {
-        // A pipe is full (EAGAIN), or a disk.
+        // The pipe is full (EAGAIN), or the disk.
         this.#putBack(piece);
         this.#busy = true;
         setTimeout(() => this.#continue(), PAUSE_MS).unref();

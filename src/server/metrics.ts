@@ -4,12 +4,12 @@ import type { Admission, Lane } from './render/admission.ts';
 import type { TileStore } from './stores/tile-store.ts';
 
 /**
- * Memory, processor, event loop, garbage collection: of the process, so one for all applications in it. What measures them cannot be taken
- * back, and would keep the memory of every application that has been closed.
+ * Memory, processor, event loop, garbage collection: of the process, so one registry for all applications in it. The collectors cannot be removed, and
+ * would keep every closed application in memory.
  */
 let ofProcess: Registry | undefined;
 
-/** What is counted. Labels have few values: routes, lanes, stores; never ids. */
+/** The metrics of one application. Labels have few values: routes, lanes, stores; never ids. */
 export class Metrics {
   readonly registry = new Registry();
   readonly requests = new Counter({
@@ -83,7 +83,7 @@ export class Metrics {
     return this.registry.contentType;
   }
 
-  /** All of it, in the text format of Prometheus. */
+  /** All metrics in the text format of Prometheus. */
   async text(): Promise<string> {
     const parts = await Promise.all([this.registry, ofProcess!].map((registry) => registry.metrics()));
     return parts.join('\n');

@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 
-/** Connections beyond what the queues can hold only cost memory. */
+/** More connections than the queues can hold would only cost memory. */
 const MOST_CONNECTIONS = 10_000;
-/** Files that may be open beside connections: pictures, tiles of the disk cache, directories that are read. */
+/** Files reserved beside connections: pictures, tiles of the disk cache, directories. */
 const OTHER_FILES = 256;
 
-/** Connections that a server accepts: so many that files can still be opened, or whoever opens connections and leaves them idle would make pictures fail. */
+/** Most connections of a server, given the files that the process may open. Some files are left for pictures, or idle connections could make them fail. */
 export function mostConnections(files = mostFiles()): number {
   return Math.min(MOST_CONNECTIONS, Math.max(Math.ceil(files / 2), files - OTHER_FILES));
 }
 
-/** Files and connections that the system lets this process have open; infinite where it does not say. */
+/** Files and connections that this process may have open; infinite where the system does not say. */
 function mostFiles(): number {
   try {
     const [, most] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];

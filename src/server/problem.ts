@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { isLiifError } from '../errors.ts';
 import { ImageError, OutputError } from '../image/errors.ts';
 
-/** Why a request was not served, as RFC 9457 has it. Nothing here may name a path of this machine. */
+/** Why a request was not served, by RFC 9457. Clients see it, so nothing in it may name a path of this machine. */
 export class Problem extends Error {
   readonly status: number;
   /** Short and stable, for programs: the last part of the problem's type. */
@@ -22,7 +22,7 @@ export class Problem extends Error {
       readonly cause?: unknown;
     } = {},
   ) {
-    // A full server makes thousands of these: a trace would be a tenth of what a refusal costs, and its code says where it comes from.
+    // No stack trace: an overloaded server makes thousands of these, a trace would be a tenth of their cost, and the code says where they come from.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
@@ -34,10 +34,10 @@ export class Problem extends Error {
   }
 }
 
-/** Files that have changed so lately may still be being written. */
+/** A file that has changed within this time may still be being written. */
 const BEING_WRITTEN_MS = 5000;
 
-/** As RFC 9110 has them; older versions of Node call 413 otherwise. */
+/** Titles of RFC 9110. Older versions of Node have another one for 413. */
 const TITLES: Readonly<Record<number, string | undefined>> = { ...STATUS_CODES, 413: 'Content Too Large' };
 
 export function badRequest(code: string, detail: string): Problem {
@@ -57,13 +57,13 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** A file is not the one that was opened any more. Opening it again may help. */
+/** The file is not the one that was opened any more. Opening it again may help. */
 export class PictureChanged extends Error {
   override readonly name = 'PictureChanged';
 }
 
 /**
- * The one table from errors to statuses. Messages of the codec may name files of this machine, so only those of RequestError pass on.
+ * The one table from errors to statuses. Messages of the codec may name files of this machine, so clients see only those of RequestError.
  */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
@@ -103,7 +103,7 @@ export function problemOf(error: unknown): Problem {
         });
     }
   }
-  // What express and its parsers throw: an error with a status of 4xx.
+  // Express and its parsers throw errors with a status of 4xx.
   const status = (error as { status?: unknown } | null)?.status;
   if (typeof status === 'number' && status >= 400 && status < 500)
     return new Problem(
@@ -127,14 +127,14 @@ function notWritten(error: OutputError): Problem {
   return new Problem(500, 'not-written', 'The server cannot write the picture.', { cause: error });
 }
 
-/** The error of a picture whose file has changed at `modified`: damage of one that may still be being written is none yet, and trying again may help. */
+/** The error of a picture whose file changed at `modified`. Damage of a file that may still be being written becomes PictureChanged: trying again may help. */
 export function unlessBeingWritten(error: unknown, modified: number | undefined): unknown {
   if (modified === undefined || !isDamage(error)) return error;
   if (Math.abs(Date.now() - modified) > BEING_WRITTEN_MS) return error;
   return new PictureChanged('the file is damaged, or still being written', { cause: error });
 }
 
-/** Whether the process, or the system, may open no more files now, whichever they are. */
+/** Whether the process or the system has too many files open. */
 function isOutOfFiles(error: unknown): boolean {
   const code = systemCodeOf(error);
   return code === 'EMFILE' || code === 'ENFILE';
@@ -145,7 +145,7 @@ function systemCodeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code;
 }
 
-/** Whether a file is not what it should be. */
+/** Whether the file is damaged. */
 function isDamage(error: unknown): boolean {
   return error instanceof ImageError || isLiifError(error, 'FormatError');
 }

@@ -12,32 +12,32 @@ import { dropUnreadAnswers } from './unread-answers.ts';
 export interface RunningServer {
   readonly app: LiifApp;
   readonly server: Server;
-  /** What to open in a browser. */
+  /** Address of the viewer, for a browser. */
   readonly url: string;
   /** Where it listens on this machine. */
   readonly localUrl: string;
-  /** Where /health and /ready are answered beside it, if a health port was asked for. */
+  /** Address of the health port, if the settings ask for one. */
   readonly healthUrl?: string;
   /**
-   * Answers what has been sent so far, then ends; requests that take longer than `stopMs` get 503. Rejects with what closing has failed with, when
-   * everything else is closed.
+   * Answers all requests sent so far, then ends. Requests that take longer than `stopMs` get 503. If closing a part fails, rejects with that failure when
+   * all others are closed.
    */
   stop(): Promise<void>;
 }
 
 /**
- * Opens the health port, creates the application and listens. Until then the health port says `starting`: many pictures take long to find. Rejects with
- * SourceError where a port is taken, and as `createApp` does.
+ * Opens the health port, creates the application and listens. Until the main port listens, the health port says `starting`: finding many pictures takes long.
+ * Rejects with SourceError if a port is taken, and as `createApp` does.
  */
 export async function serve(options: AppOptions): Promise<RunningServer> {
   const { config, log } = checkOptions(options);
   const { host, stopMs, healthPort } = config;
   const server = createServer({
     keepAlive: true,
-    // Of a whole request: a large image takes longer, and is given up only when it stops coming.
+    // For a whole request. Uploads may take longer: `boundUnreadBodies` ends those that stop coming.
     requestTimeout: config.allowUpload ? 0 : 60_000,
     headersTimeout: 20_000,
-    // Longer than proxies keep theirs, usually 60 s, or they send a request into a connection that is being closed.
+    // Longer than that of proxies, usually 60 s: otherwise they send requests into connections that are being closed.
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16_384,
   });
@@ -59,7 +59,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
     server.on('request', app.guarded);
     port = await listen(server, 'port', { host, port: config.port, backlog: 4096 });
   } catch (error) {
-    // What closing may fail with is not why it did not start.
+    // A failure to close would hide why the server did not start.
     await Promise.allSettled([health?.close(), app?.close()]);
     throw error;
   }
@@ -81,7 +81,7 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
       stopping ??= (async () => {
         app.drain();
         health?.beat();
-        // Its failure is told below; meanwhile nobody waits for it.
+        // `closeAll` below reports a failure.
         await connections.end(stopMs, () => void app.close().catch(() => {}));
         await closeAll([() => app.close(), () => health?.close()]);
       })();

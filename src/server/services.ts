@@ -37,7 +37,7 @@ export interface ServiceOptions {
   readonly credentials: Credentials | undefined;
 }
 
-/** What answers requests are made with: one of each in a server. */
+/** The parts that answer requests. A server has one of each. */
 export interface Services {
   readonly catalog: Catalog;
   readonly engines: EngineHost;
@@ -51,16 +51,16 @@ export interface Services {
   close(): Promise<void>;
 }
 
-/** Puts a server together from its settings. Rejects with SourceError where a root is not there, and as `readModel` does. */
+/** Puts a server together from its settings. Rejects with SourceError if a root is not there, and as `readModel` does. */
 export async function openServices(options: ServiceOptions): Promise<Services> {
   const { config, log, openEngine, credentials } = options;
   const metrics = new Metrics();
   const lines = new RepeatedLines(log);
-  // libvips' own cache would keep pixels of files that have been replaced, and its threads gain nothing on tiles.
+  // libvips' own cache would keep pixels of replaced files, and more threads gain nothing on tiles.
   sharp.cache(false);
   sharp.concurrency(1);
 
-  // Whatever may fail goes before what would have to be closed then.
+  // Parts that may fail are opened before parts that would have to be closed.
   const remotes = new Remotes(config, credentials, (remote, reason) =>
     lines.write(
       'warn',
@@ -166,7 +166,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     uploads,
     close: () =>
       closeAll([
-        // Those who wait for an image are told first, and the engine goes when nobody asks it for anything.
+        // Waiting requests are answered first, and the engine goes when nobody uses it any more.
         () => service.close(),
         () => uploads.close(),
         () => catalog.close(),
@@ -210,13 +210,13 @@ function openAdmission(config: Config, metrics: Metrics): Admission {
         waiting: config.regionQueue,
         maxWaitMs: config.maxWaitMs * 3,
       },
-      // Images that are decoded are as large as any, and there are not many of them.
+      // Plain images may be large, so few are decoded at a time.
       decode: {
         running: Math.min(4, Math.max(1, Math.floor(config.threads / 2))),
         waiting: config.tileQueue,
         maxWaitMs: config.maxWaitMs * 3,
       },
-      // Each has a file of up to 256 MB in memory.
+      // Each holds a file of up to 256 MB in memory.
       open: { running: 2, waiting: Math.max(config.tileQueue, 1000), maxWaitMs: config.maxWaitMs * 3 },
     },
     regionBytes: config.regionMemoryMb * MB,

@@ -2,8 +2,8 @@ import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Drops connections on which bytes of an answer wait and none has been taken for `ms`. Answers that are still being made, and streams of events without
- * news, stay.
+ * Drops connections whose client has not taken any waiting bytes of an answer for `ms`. Connections without waiting bytes stay: answers that are still being
+ * made, and event streams without news.
  */
 export function dropUnreadAnswers(server: Server, ms: number): void {
   server.setTimeout(ms);

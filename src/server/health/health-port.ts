@@ -4,7 +4,7 @@ import { SourceError } from '../../errors.ts';
 import { startWorker } from '../../start-worker.ts';
 import { Heartbeat, type HeartState } from './heartbeat.ts';
 
-/** What the thread is started with. */
+/** `workerData` of the thread. */
 export interface HealthData {
   readonly buffer: SharedArrayBuffer;
   readonly host: string;
@@ -12,15 +12,15 @@ export interface HealthData {
   readonly staleMs: number;
 }
 
-/** What it says: once, when it listens or cannot. */
+/** The one message of the thread: that it listens, or why it cannot. */
 export type HealthMessage =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly message: string };
 
 export interface HealthPort {
-  /** Where it listens; the free one that was found, if 0 was asked for. */
+  /** The port that it listens on; for 0 the free port that was found. */
   readonly port: number;
-  /** Looks at the state at once; otherwise it does four times a second. */
+  /** Passes the state to the thread now. Otherwise that happens four times a second. */
   beat(): void;
   close(): Promise<void>;
 }
@@ -32,20 +32,20 @@ export interface HealthPortOptions {
   readonly state: () => HeartState;
   /** Hears of a thread that has died. */
   readonly log: Logger;
-  /** Milliseconds without a sign of the server's thread after which it counts as stuck. */
+  /** Milliseconds without a beat after which the event loop counts as stuck. */
   readonly staleMs?: number;
 }
 
 const BEAT_MS = 250;
 const STALE_MS = 10_000;
-/** Between the end of a thread and the next one, doubled as long as none can listen. */
+/** Pause between the end of a thread and the start of the next, doubled while none can listen. */
 const SHORTEST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Answers /health and /ready on a port and a thread of their own, so that a busy event loop makes no balancer take the server for a dead one:
- * 200 while this thread gives signs of life, 503 when it has given none for `staleMs`; /ready also 503 unless the state is `ready`. A thread
- * that dies is logged and replaced. Rejects with SourceError where the port is taken.
+ * Answers /health and /ready on a port and a thread of their own, so that no balancer takes a server with a busy event loop for a dead one. Both give
+ * 200 while the calling thread beats, and 503 when it has not for `staleMs`; /ready also gives 503 unless the state is `ready`. A thread that
+ * dies is logged and replaced. Rejects with SourceError if the port is taken.
  */
 export async function openHealthPort(options: HealthPortOptions): Promise<HealthPort> {
   const { host, state, log, staleMs = STALE_MS } = options;
@@ -101,12 +101,12 @@ export async function openHealthPort(options: HealthPortOptions): Promise<Health
 
 interface HealthThread {
   readonly port: number;
-  /** Why it has ended, once it has. */
+  /** Resolves with the reason when the thread has ended. */
   readonly ended: Promise<Error>;
   terminate(): Promise<unknown>;
 }
 
-/** Resolves when the thread listens. Rejects with SourceError where it cannot. */
+/** Resolves when the thread listens. Rejects with SourceError if it cannot. */
 async function startThread(data: HealthData): Promise<HealthThread> {
   const worker = startWorker(new URL('./health-worker', import.meta.url), { workerData: data });
   const ended = new Promise<Error>((resolve) => {
@@ -120,7 +120,7 @@ async function startThread(data: HealthData): Promise<HealthThread> {
     await worker.terminate();
     throw new SourceError(first.message);
   }
-  // Neither this thread nor that one keeps the process.
+  // The thread does not keep the process alive.
   worker.unref();
   return { port: first.port, ended, terminate: () => worker.terminate() };
 }

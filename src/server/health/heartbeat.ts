@@ -1,11 +1,10 @@
-/** What the server's thread tells the thread that answers for it: a time and a state, in memory that both have. */
-
 const STATES = ['starting', 'ready', 'no-engine', 'draining', 'closed'] as const;
 export type HeartState = (typeof STATES)[number];
 
 const TIME = 0;
 const STATE = 1;
 
+/** Time and state of the server's thread, in memory that it shares with the thread of the health port. */
 export class Heartbeat {
   readonly buffer: SharedArrayBuffer;
   readonly #words: BigInt64Array;

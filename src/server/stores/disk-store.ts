@@ -13,25 +13,24 @@ export interface DiskStoreOptions extends StoreEvents {
   readonly pauseMs?: number;
 }
 
-/** Below this part of the bound nothing more is removed. */
+/** Tiles are removed until this part of the bound is left. */
 const LOW_WATER = 0.9;
-/** What systems say where nothing more can be written. */
+/** Errors of a full disk, or of an exhausted quota. */
 const NO_ROOM = ['ENOSPC', 'EDQUOT'];
-/** Left behind by a process that was killed while it wrote. */
+/** A temporary file of this age was left by a killed process. */
 const STALE_MS = 3_600_000;
-
-/** Tiles that are looked at side by side; the system is asked by few threads, which encoders share. */
+/** Tiles that are looked at side by side. Node asks the system on few threads, which image encoders share. */
 const LOOKS = 4;
 
 export interface DiskTileStore extends TileStore {
-  /** Resolves when what was there at the start is known, or could not be read. */
+  /** Resolves when the tiles that were there at the start are known, or could not be read. */
   readonly scanned: Promise<void>;
 }
 
 /**
- * Tiles as files: `ab/abcd….tile`, written under another name and renamed, with a checksum, the least recently used removed; of those that were there at the start,
- * the least recently written. Several servers may share a directory; each bounds what it knows of. What was there is looked through behind the back of
- * requests, which have all of it from the beginning.
+ * Tiles as files with a checksum, `ab/abcd….tile`, written under a temporary name and renamed. The least recently used tiles are removed; tiles that were
+ * there at the start count as used when they were written. Several servers may share a directory, and each bounds the tiles that it knows of. The
+ * directory is scanned in the background, while requests find all of its tiles from the beginning.
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskTileStore> {
   const store = new DiskStore(options);
@@ -84,7 +83,7 @@ class DiskStore implements DiskTileStore {
         if (/^[0-9a-f]{2}$/.test(name)) await this.#scanFolder(join(this.#options.directory, name), found);
       }
       found.sort((a, b) => a.written - b.written);
-      // What has been used meanwhile goes last.
+      // Tiles that were used during the scan are the most recent.
       const used = [...this.#sizes];
       for (const { key, size } of found) if (!this.#sizes.has(key)) this.#know(key, size);
       for (const [key, size] of used) this.#know(key, size);
@@ -95,7 +94,7 @@ class DiskStore implements DiskTileStore {
   }
 
   async #scanFolder(folder: string, found: Found[]): Promise<void> {
-    // Another server may have removed it, or any of its tiles.
+    // Another server may have removed the folder, or any of its tiles.
     const names = await readdir(folder).catch(() => []);
     await inParallel(LOOKS, names, async (name) => {
       const path = join(folder, name);
@@ -113,7 +112,7 @@ class DiskStore implements DiskTileStore {
     try {
       bytes = await readFile(this.#path(key));
     } catch (error) {
-      // A tile that is not there is not a failure; neither is a directory that was removed.
+      // A missing tile is no failure, and neither is a removed directory.
       if (codeOf(error) !== 'ENOENT') this.#breaker.failed(codeOf(error));
       this.#forget(key);
       return undefined;
@@ -146,7 +145,7 @@ class DiskStore implements DiskTileStore {
       await rm(written, { force: true }).catch(() => {});
       const code = codeOf(error);
       this.#breaker.failed(code);
-      // The disk has less room than the bound: by the next attempt there is some.
+      // The disk has less room than the bound. This makes some for the next attempt.
       if (NO_ROOM.includes(code)) await this.#shrink(this.#bytes * LOW_WATER).catch(() => {});
     } finally {
       this.#writes--;
@@ -175,14 +174,14 @@ class DiskStore implements DiskTileStore {
     this.#bytes -= size;
   }
 
-  /** Removes tiles where there are more bytes than the bound, or than `most`. */
+  /** Removes tiles if they take more than `most` bytes. */
   async #shrink(most = this.#options.maxBytes): Promise<void> {
     if (this.#removing || this.#bytes <= most) return;
     this.#removing = true;
     try {
       for (const key of this.#sizes.keys()) {
         if (this.#bytes <= Math.min(most, this.#options.maxBytes * LOW_WATER)) break;
-        // What cannot be removed still counts.
+        // A tile that cannot be removed still counts.
         await rm(this.#path(key), { force: true });
         this.#forget(key);
       }
@@ -198,7 +197,7 @@ interface Found {
   readonly written: number;
 }
 
-/** Makes a directory and those above it. Below /proc, `mkdir` of Node 20 tries for ever to do so by itself. */
+/** Makes a directory and its parents. Node 20's own recursive `mkdir` never returns for a path below /proc. */
 async function makeDirectory(path: string): Promise<void> {
   try {
     await mkdir(path);

@@ -6,7 +6,7 @@ import { openDiskStore } from './disk-store.ts';
 import { openRedisStore } from './redis-store.ts';
 import type { StoreEvents, TileStore } from './tile-store.ts';
 
-/** The tile stores of the settings, the nearest first; what becomes of them is counted and logged. */
+/** Opens the tile stores of the settings, the fastest first. Failures are counted and logged. */
 export async function openStores(config: Config, metrics: Metrics, log: Logger): Promise<TileStore[]> {
   const lines = new RepeatedLines(log);
   const storeEvents: StoreEvents = {

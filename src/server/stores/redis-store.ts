@@ -9,22 +9,22 @@ export interface RedisStoreOptions extends StoreEvents {
   /** Longest wait for an answer, default 150 ms: decoding is not much slower. */
   readonly timeoutMs?: number;
   readonly pauseMs?: number;
-  /** How long nothing is written after Redis has refused to keep something, default a minute. */
+  /** How long nothing is written after Redis has refused to store something, default a minute. */
   readonly refusedPauseMs?: number;
 }
 
 const REFUSED_PAUSE_MS = 60_000;
 const PREFIX = 'liif:1:';
 const MAX_COMMANDS = 256;
-/** Larger images would come back later than their answer is waited for, and then nobody would ask for others either. */
+/** Larger images would arrive after `timeoutMs`, and that failure would pause the use of Redis for all images. */
 const MAX_IMAGE_BYTES = 2 ** 20;
-/** Bytes of images that Redis has not said to have: while it hangs, they stay in this process. */
+/** Most bytes of images whose storing Redis has not confirmed. While Redis hangs, they stay in the memory of this process. */
 const MAX_UNANSWERED_BYTES = 2 ** 24;
 
-/** Tiles in Redis, shared by several servers, of up to 1 MiB each. Starts whether or not Redis is there, and uses it whenever it is. Rejects with RequestError where the URL is none. */
+/** Tiles of up to 1 MiB in Redis, shared by several servers. Opens whether or not Redis answers, and uses it whenever it does. Rejects with RequestError if the URL is malformed. */
 export async function openRedisStore(options: RedisStoreOptions): Promise<TileStore> {
   const breaker = new Breaker('redis', options.pauseMs ?? 1000, options);
-  /** What it refuses to keep, it still gives. */
+  /** For writing alone: a Redis that refuses to store still answers. */
   const writing = new Breaker('redis', options.refusedPauseMs ?? REFUSED_PAUSE_MS, options);
   const ttl = options.ttlSeconds ?? 604_800;
   const timeoutMs = options.timeoutMs ?? 150;
@@ -119,10 +119,10 @@ function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
   });
 }
 
-/** Redis has taken longer than a tile is worth. */
+/** Redis has not answered within `timeoutMs`. */
 class NoAnswerError extends Error {}
 
-/** Messages may hold the URL and with it a password; codes, kinds of errors, and the word that a reply of Redis begins with (WRONGPASS, OOM) do not. */
+/** A reason for the log. Messages may hold the URL with its password; error codes, class names, and the first word of a Redis reply (WRONGPASS, OOM) do not. */
 function reasonOf(error: Error): string {
   const word = error instanceof ErrorReply ? /^[A-Z]+(?= |$)/.exec(error.message)?.[0] : undefined;
   return (error as NodeJS.ErrnoException).code ?? word ?? error.constructor.name;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** A second level of cache for finished images, outside the process. Never throws: a store that fails is a store without the image. */
+/** A second level of cache for finished images, outside the process. It never rejects: a store that fails has no images. */
 export interface TileStore {
   readonly name: string;
-  /** The bytes under a key of hex digits, or undefined. */
+  /** The bytes under a key of 64 hex digits, or undefined. */
   get(key: string): Promise<Buffer | undefined>;
   put(key: string, bytes: Buffer): Promise<void>;
   /** Whether it works now, for /ready and metrics. */
@@ -19,7 +19,7 @@ export function sealTile(key: string, payload: Buffer): Buffer {
   return Buffer.concat([MAGIC, sumOf(key, payload), payload]);
 }
 
-/** The payload, or undefined where the bytes are not a tile sealed under this key. */
+/** The payload, or undefined if the bytes are not a tile sealed under this key. */
 export function unsealTile(key: string, bytes: Buffer): Buffer | undefined {
   if (bytes.length < MAGIC.length + SUM_LENGTH || !bytes.subarray(0, MAGIC.length).equals(MAGIC))
     return undefined;
@@ -33,12 +33,12 @@ function sumOf(key: string, payload: Buffer): Buffer {
 }
 
 export interface StoreEvents {
-  /** A problem, or its end; called once for each change, not for each request. */
+  /** A store has begun to fail, or works again. Called once for each change, not for each request. */
   readonly onChange?: (store: string, healthy: boolean, reason: string) => void;
   readonly onCorrupt?: (store: string) => void;
 }
 
-/** Whether a store is to be used: after a failure it is left alone for a while. */
+/** Decides whether a store is used: after a failure it is left alone for `pauseMs`. */
 export class Breaker {
   readonly #name: string;
   readonly #pauseMs: number;
