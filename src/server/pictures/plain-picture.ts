@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
-import sharp, { type Metadata, type Raw, type Sharp } from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
 import { SourceError } from '../../errors.ts';
 import { LeasedCache } from '../../features/leased-cache.ts';
-import { compare, divide, toNumber, toRational } from '../../head/rational.ts';
+import { compare, divide, toRational } from '../../head/rational.ts';
 import { ImageError } from '../../image/errors.ts';
 import { withParts } from '../../image/parts.ts';
 import { asSixteenBits, type ColorPlan, colorsOf, toEightBits } from '../../image/profiled.ts';
@@ -17,6 +17,7 @@ import type { Leave } from '../render/admission.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
 import { copied, windowOf } from './resample.ts';
 import type { ResamplePool } from './resample-pool.ts';
+import { halved, shrunk } from './shrink.ts';
 import { readWhole, type WholeFile } from './whole-file.ts';
 
 export const PLAIN_EXTENSIONS = ['png', 'jpg', 'jpeg', 'tif', 'tiff', 'webp'] as const;
@@ -169,21 +170,8 @@ class PlainPicture implements ServedPicture {
     try {
       const { value: raster } = lease;
       const reduction = 2n ** BigInt(level);
-      const whole = wholeWindow(query, level);
-      const inside =
-        whole !== undefined &&
-        whole.x >= 0 &&
-        whole.y >= 0 &&
-        whole.x + whole.width <= raster.width &&
-        whole.y + whole.height <= raster.height;
-      // Reductions of whole samples need no neighbors; larger ones go to libvips' threads.
-      if (
-        inside &&
-        query.width * query.height > 512 * 512 &&
-        whole.width >= query.width &&
-        whole.height >= query.height
-      )
-        return await resizeWindow(raster, whole, query);
+      const small = shrunk(raster, level, query);
+      if (small) return await small;
       const copy = copied(raster, reduction, query);
       if (copy) return copy;
       return await this.#options.resampling.run(
@@ -322,55 +310,4 @@ function decodedChannels(metadata: Metadata): number {
   const { channels, space } = metadata;
   if (isGray(metadata)) return channels === 1 ? 1 : channels + 2;
   return space === 'cmyk' ? channels - 1 : channels;
-}
-
-/** The query's region in samples of a level; undefined if those are not whole numbers. */
-function wholeWindow(
-  query: RenderQuery,
-  level: number,
-): { x: number; y: number; width: number; height: number } | undefined {
-  const { region } = query;
-  const [x, y, width, height] = [region.x, region.y, region.width, region.height].map((side) => {
-    const value = toRational(side);
-    return toNumber({ numerator: value.numerator, denominator: value.denominator << BigInt(level) });
-  }) as [number, number, number, number];
-  return [x, y, width, height].every(Number.isSafeInteger) ? { x, y, width, height } : undefined;
-}
-
-async function resizeWindow(
-  raster: Raster,
-  window: { x: number; y: number; width: number; height: number },
-  query: RenderQuery,
-): Promise<Raster> {
-  const { data, info } = await sharp(raster.data, { raw: rawOf(raster) })
-    .extract({ left: window.x, top: window.y, width: window.width, height: window.height })
-    .resize(query.width, query.height, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, channels: info.channels as Raster['channels'], data };
-}
-
-/** Half the size. The border of odd sides is repeated first, so that samples stay in place. */
-async function halved(raster: Raster): Promise<Raster> {
-  const width = Math.ceil(raster.width / 2);
-  const height = Math.ceil(raster.height / 2);
-  let image = sharp(raster.data, { raw: rawOf(raster) });
-  if (raster.width % 2 === 1 || raster.height % 2 === 1) {
-    const padded = await image
-      .extend({ right: raster.width % 2, bottom: raster.height % 2, extendWith: 'copy' })
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    image = sharp(padded.data, {
-      raw: { width: padded.info.width, height: padded.info.height, channels: raster.channels },
-    });
-  }
-  const { data, info } = await image
-    .resize(width, height, { fit: 'fill', kernel: 'cubic' })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, channels: info.channels as Raster['channels'], data };
-}
-
-function rawOf(raster: Raster): Raw {
-  return { width: raster.width, height: raster.height, channels: raster.channels };
 }

@@ -1,3 +1,4 @@
+import type { Extent, Rect } from '../../engine/engine.ts';
 import { sampleAxis } from '../../head/query.ts';
 import { divide, multiply, type Rational, toNumber, toRational } from '../../head/rational.ts';
 import { hasAlpha, type Raster } from '../../image/raster.ts';
@@ -21,7 +22,7 @@ interface Filter {
 
 /**
  * Cubic convolution (Keys, a = -1/2), widened for reductions. Positions are exact, so neighboring tiles join at any zoom. `source` is part of a level that
- * reduces the picture by `reduction`, and holds the samples that `samplesNeeded` names. Positions beyond the level repeat its border. Alpha weights colors.
+ * reduces the picture by `reduction`, and holds the samples of `rectNeeded`. Positions beyond the level repeat its border. Alpha weights colors.
  */
 export function resample(source: Samples, reduction: bigint, query: RenderQuery): Raster {
   const { raster } = source;
@@ -87,6 +88,30 @@ export function copied(source: Raster, reduction: bigint, query: RenderQuery): R
   const top = at(region.y);
   if (left < 0 || top < 0 || at(region.width) !== width || at(region.height) !== height) return undefined;
   if (left + width > source.width || top + height > source.height) return undefined;
+  return cutOut(source, { top, left, height, width });
+}
+
+/** The part of a level that a query reads, in memory of its own. */
+export function windowOf(source: Raster, reduction: bigint, query: RenderQuery): Samples {
+  const rect = rectNeeded(query, reduction, source);
+  const { top, left } = rect;
+  return { raster: cutOut(source, rect), top, left, rows: source.height, columns: source.width };
+}
+
+/** The samples of a level of `height` x `width` that a query reads. */
+export function rectNeeded(query: RenderQuery, reduction: bigint, { height, width }: Extent): Rect {
+  const { region } = query;
+  const rows = samplesNeeded(region.y, region.height, query.height, reduction, height);
+  const columns = samplesNeeded(region.x, region.width, query.width, reduction, width);
+  return {
+    top: rows.first,
+    left: columns.first,
+    height: rows.last - rows.first + 1,
+    width: columns.last - columns.first + 1,
+  };
+}
+
+function cutOut(source: Raster, { top, left, height, width }: Rect): Raster {
   const { channels } = source;
   const data = new Uint8Array(width * height * channels);
   for (let row = 0; row < height; row++) {
@@ -96,30 +121,8 @@ export function copied(source: Raster, reduction: bigint, query: RenderQuery): R
   return { width, height, channels, data };
 }
 
-/** The part of a level that a query reads, in memory of its own. */
-export function windowOf(source: Raster, reduction: bigint, query: RenderQuery): Samples {
-  const { region } = query;
-  const rows = samplesNeeded(region.y, region.height, query.height, reduction, source.height);
-  const columns = samplesNeeded(region.x, region.width, query.width, reduction, source.width);
-  const { channels } = source;
-  const width = columns.last - columns.first + 1;
-  const height = rows.last - rows.first + 1;
-  const data = new Uint8Array(width * height * channels);
-  for (let row = 0; row < height; row++) {
-    const start = ((rows.first + row) * source.width + columns.first) * channels;
-    data.set(source.data.subarray(start, start + width * channels), row * width * channels);
-  }
-  return {
-    raster: { width, height, channels, data },
-    top: rows.first,
-    left: columns.first,
-    rows: source.height,
-    columns: source.width,
-  };
-}
-
 /** First and last row (or column) of a level that a query reads. */
-export function samplesNeeded(
+function samplesNeeded(
   start: RenderQuery['region']['x'],
   length: RenderQuery['region']['x'],
   count: number,

@@ -6,7 +6,7 @@ import type { RenderQuery } from '../../pixels/render.ts';
 import { unlessAborted } from '../../unless-aborted.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Estimate, ServedPicture } from '../pictures/picture.ts';
-import { samplesNeeded } from '../pictures/resample.ts';
+import { rectNeeded } from '../pictures/resample.ts';
 import type { ResamplePool } from '../pictures/resample-pool.ts';
 import { Problem, stopping } from '../problem.ts';
 import type { Rendering } from '../protocols/rendering.ts';
@@ -269,12 +269,9 @@ export class RenderService {
   /** Plain cubic enlargement of the native pixels, at the positions of a query. */
   async #enlarge(picture: ServedPicture, rendering: Rendering, signal: AbortSignal): Promise<Raster> {
     const { query } = rendering;
-    const rows = samplesNeeded(query.region.y, query.region.height, query.height, 1n, picture.height);
-    const columns = samplesNeeded(query.region.x, query.region.width, query.width, 1n, picture.width);
-    const width = columns.last - columns.first + 1;
-    const height = rows.last - rows.first + 1;
+    const { top, left, height, width } = rectNeeded(query, 1n, picture);
     const raster = await picture.render(
-      { region: { x: columns.first, y: rows.first, width, height }, width, height, depth: 8 },
+      { region: { x: left, y: top, width, height }, width, height, depth: 8 },
       signal,
     );
     return this.#options.resampling.run(
@@ -282,8 +279,8 @@ export class RenderService {
         source: {
           // A copy: the memory is transferred to another thread, and other requests may hold the same pixels.
           raster: { ...raster, data: raster.data.slice() },
-          top: rows.first,
-          left: columns.first,
+          top,
+          left,
           rows: picture.height,
           columns: picture.width,
         },
