@@ -1,34 +1,32 @@
 import type { Model } from '../../network/model.ts';
 import { analysisWindow, paddedExtent } from '../../network/window.ts';
 import { expectCover, expectEncoder, expectErrors } from '../arguments.ts';
-import type { EncodedChunk, Engine, Extent } from '../engine.ts';
+import type { EncodedChunk, Engine } from '../engine.ts';
+import type { ChunkJobs } from './chunk-job.ts';
 import { gradientJobs } from './gradient-job.ts';
 import { headJob } from './head-job.ts';
 import type { Region, WasmHeap } from './heap.ts';
-import type { Job } from './job.ts';
 import { layersJob } from './layers-job.ts';
 import type { PackedNetworks } from './pack.ts';
-import type { EncodeMessage } from './thread.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
 /** The calls of an engine that only encoders need. */
 export type Encoding = Pick<Engine, 'analyze' | 'encodeChunk' | 'gradient'>;
 
-/** What they take of the engine that they belong to. */
+/** The engine that these calls belong to, as far as they use it. */
 export interface EngineParts {
   readonly model: Model;
   readonly heap: WasmHeap;
   readonly networks: PackedNetworks;
   readonly pool: ThreadPool;
   readonly threads: number;
+  readonly chunkJob: ChunkJobs;
   /** Throws what a call with this quality and signal rejects with. */
   enter(quality: number, signal: AbortSignal | undefined): void;
-  /** A chunk, which threads that have nothing else to do help to code. */
-  chunkJob<T>(chunk: Extent, quality: number, work: Pick<EncodeMessage, 'kind' | 'analysis'>): Job<T>;
 }
 
-/** Apart from the engine, so that pages, which do not encode, need not fetch it. */
-export function encoding({ model, heap, networks, pool, threads, enter, chunkJob }: EngineParts): Encoding {
+/** A file apart from the engine, so that pages, which do not encode, need not fetch it. */
+export function encoding({ model, heap, networks, pool, threads, chunkJob, enter }: EngineParts): Encoding {
   return {
     async analyze(pixels, picture, latents, quality, signal) {
       enter(quality, signal);
