@@ -4,26 +4,27 @@ import type { Engine, EngineName } from './engine.ts';
 import type { EngineEntry, EngineOptions } from './engine-entry.ts';
 import { type EngineSpeed, measureSpeed, TILE_SIDE } from './speed.ts';
 
-/** What `auto` found on a machine. */
+/** The engine that `auto` took on a machine. */
 export interface Choice {
   readonly engine: EngineName;
   /** The device it ran on, where the engine names one. */
   readonly device?: string;
 }
 
-/** Keeps choices between processes. It never fails: what cannot be read is not there, what cannot be written is lost. */
+/** Keeps choices between processes. Neither call rejects: a choice that cannot be read counts as none, one that cannot be written is lost. */
 export interface ChoiceMemory {
   recall(model: Model): Promise<Choice | undefined>;
   remember(model: Model, choice: Choice): Promise<void>;
 }
 
-/** An engine that takes longer for one measurement than this is not the fastest. */
+/** An engine that has not been measured after this time is not taken. */
 const PATIENCE_MS = 3000;
+/** Time for each of the two measurements of an engine. */
 const MEASURE_SECONDS = 0.25;
 
 /**
- * Opens the fastest exact engine: the one remembered, the only one that runs, or the one that wins a short measurement. The reference engine
- * is taken when no other runs. Rejects with EngineError when none does.
+ * Opens the fastest exact engine: the one remembered, the only one that runs, or the one that wins a short measurement. The reference engine is
+ * too slow to be measured and is taken only when no other runs. Rejects with EngineError when no engine runs.
  */
 export async function chooseEngine(
   entries: readonly EngineEntry[],
@@ -38,7 +39,7 @@ export async function chooseEngine(
 
   const best = await openFastest(fast, model, options, problems);
   if (best) {
-    // Also where the others do not run: to find that out takes time as well.
+    // Also where no other engine runs: to find that out takes time as well.
     if (fast.length > 1)
       await memory?.remember(model, {
         engine: best.name,
@@ -53,7 +54,7 @@ export async function chooseEngine(
   throw new EngineError(`No engine runs here: ${problems.join('; ')}`);
 }
 
-/** The fastest of those that run here, if any does. The others are closed, and all of them where it rejects. */
+/** Opens the fastest of those that run here, if any does. Closes the others, and all of them if it rejects. */
 async function openFastest(
   entries: readonly EngineEntry[],
   model: Model,
@@ -75,7 +76,7 @@ async function openFastest(
   return best;
 }
 
-/** The remembered engine, if it still runs, on the same device. */
+/** Opens the remembered engine, if it still runs, and on the same device. */
 async function openRemembered(
   entries: readonly EngineEntry[],
   model: Model,
@@ -92,7 +93,7 @@ async function openRemembered(
   return { problems };
 }
 
-/** Undefined, with a line in `problems`, when it does not run here. */
+/** Opens an engine. Undefined, with a line in `problems`, if it does not run here. */
 async function openOrNote(
   entry: EngineEntry,
   model: Model,
@@ -118,7 +119,7 @@ async function fastest(engines: readonly Engine[], signal: AbortSignal | undefin
   return best!.engine;
 }
 
-/** Megapixels per second from latents to pixels; 0 when it fails or takes too long. */
+/** Megapixels per second from latents to pixels; 0 for an engine that fails or takes too long. */
 async function scoreOf(engine: Engine, signal: AbortSignal | undefined): Promise<number> {
   const patience = AbortSignal.timeout(PATIENCE_MS);
   const either = signal ? AbortSignal.any([signal, patience]) : patience;
@@ -131,7 +132,7 @@ async function scoreOf(engine: Engine, signal: AbortSignal | undefined): Promise
   }
 }
 
-/** Both stages one after the other: 1 / (1/features + 1/head). */
+/** Megapixels per second of both stages, one after the other: 1 / (1/features + 1/head). */
 export function scoreOfSpeed({ megapixels, tiles }: EngineSpeed): number {
   return 1 / (1 / megapixels + 1 / (tiles * (TILE_SIDE ** 2 / 1e6)));
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { type Choice, type ChoiceMemory, chooseEngine } from '../../src/engine/auto.ts';
+import { type Choice, type ChoiceMemory, chooseEngine, scoreOfSpeed } from '../../src/engine/auto.ts';
 import type { Engine, EngineName } from '../../src/engine/engine.ts';
 import type { EngineEntry } from '../../src/engine/engine-entry.ts';
 import { ENGINE_CHOICES, ENGINES, openEngine } from '../../src/engine/open-engine.ts';
@@ -65,8 +65,46 @@ describe('auto', () => {
   });
 
   it('passes over an engine that fails while it is measured', async () => {
-    const entries = [entry('webgpu', { fails: true }), entry('wasm', { slowMs: 30 })];
+    const failure = new EngineError('out of memory');
+    const entries = [entry('webgpu', { failure }), entry('wasm', { slowMs: 30 })];
     expect((await chooseEngine(entries, model, {})).name).toBe('wasm');
+  });
+
+  it('passes over an engine that takes too long to be measured', async () => {
+    const { signal } = new AbortController();
+    const entries = [entry('webgpu', { slowMs: Number.POSITIVE_INFINITY }), entry('wasm', { slowMs: 30 })];
+    expect((await chooseEngine(entries, model, { signal })).name).toBe('wasm');
+  });
+
+  it('hides no defect of an engine that shows while it is measured, and leaves none open', async () => {
+    const entries = [entry('webgpu', { failure: new TypeError('not a function') }), entry('wasm', {})];
+    await expect(chooseEngine(entries, model, {})).rejects.toThrow('not a function');
+    expect(opened.map(({ closed }) => closed)).toEqual([true, true]);
+  });
+
+  it('remembers the device, and nothing where there is no choice', async () => {
+    const memory = new MapMemory();
+    const card = entry('webgpu', { device: 'card' });
+    await chooseEngine([card, reference()], model, {}, memory);
+    expect([memory.recalled, memory.choice]).toEqual([0, undefined]);
+    await chooseEngine([card, missing('wasm')], model, {}, memory);
+    expect([memory.recalled, memory.choice]).toEqual([1, { engine: 'webgpu', device: 'card' }]);
+  });
+
+  it('says once why each engine does not run, the remembered one too', async () => {
+    const memory = new MapMemory({ engine: 'wasm' });
+    await expect(chooseEngine([missing('webgpu'), missing('wasm')], model, {}, memory)).rejects.toMatchObject(
+      {
+        message: 'No engine runs here: webgpu: webgpu is not installed; wasm: wasm is not installed',
+      },
+    );
+  });
+
+  it('opens nothing for a caller who has given up', async () => {
+    const signal = AbortSignal.abort(new Error('enough'));
+    const entries = [entry('webgpu', {}), entry('wasm', {})];
+    await expect(chooseEngine(entries, model, { signal })).rejects.toThrow('enough');
+    expect(opened).toEqual([]);
   });
 
   it('takes the reference engine when no other runs, and never one that is not exact', async () => {
@@ -131,6 +169,13 @@ describe('openEngine', () => {
   });
 });
 
+it('scores an engine by the time of both stages, one after the other', () => {
+  const tiles = 1e6 / 256 ** 2; // a megapixel
+  expect(scoreOfSpeed({ megapixels: 1, tiles })).toBeCloseTo(1 / 2);
+  expect(scoreOfSpeed({ megapixels: 0.5, tiles })).toBeCloseTo(1 / 3);
+  expect(scoreOfSpeed({ megapixels: 1, tiles: tiles / 3 })).toBeCloseTo(1 / 4);
+});
+
 it('measures an engine in about the time it was given', async () => {
   const engine = openReferenceEngine(model);
   const start = performance.now();
@@ -142,10 +187,12 @@ it('measures an engine in about the time it was given', async () => {
 
 class MapMemory implements ChoiceMemory {
   choice: Choice | undefined;
+  recalled = 0;
   constructor(choice?: Choice) {
     this.choice = choice;
   }
   async recall(): Promise<Choice | undefined> {
+    this.recalled++;
     return this.choice;
   }
   async remember(_model: unknown, choice: Choice): Promise<void> {
@@ -159,14 +206,15 @@ interface FakeEngine extends Engine {
 }
 
 interface Manner {
-  /** What every call takes. */
+  /** What every call takes, unless it is aborted. */
   readonly slowMs?: number;
   readonly device?: string;
-  readonly fails?: boolean;
+  /** What every call rejects with. */
+  readonly failure?: Error;
 }
 
 /** An engine that does nothing, in a given time: what is under test is the choice. */
-function entry(name: EngineName, { slowMs = 0, device, fails = false }: Manner): EngineEntry {
+function entry(name: EngineName, { slowMs = 0, device, failure }: Manner): EngineEntry {
   return {
     name,
     exact: true,
@@ -174,8 +222,9 @@ function entry(name: EngineName, { slowMs = 0, device, fails = false }: Manner):
       const reference = openReferenceEngine(model);
       const work = async (signal?: AbortSignal) => {
         engine.calls++;
-        if (fails) throw new EngineError('out of memory');
-        await new Promise((resolve) => setTimeout(resolve, slowMs));
+        if (failure) throw failure;
+        if (slowMs < Number.POSITIVE_INFINITY) await new Promise((resolve) => setTimeout(resolve, slowMs));
+        else await new Promise((resolve) => signal?.addEventListener('abort', resolve));
         signal?.throwIfAborted();
       };
       const engine: FakeEngine = {
