@@ -1,8 +1,12 @@
-// AssemblyScript: the head of specification 4.3 to 4.5 where pixels lie on sites, one after the other: no ensemble, no terms of the columns.
+// AssemblyScript: the head (specification 4.3 to 4.5) at native scale, where each pixel lies on a site. Fractions are 0, so one site of the local ensemble has
+// all the weight, and the term of the column is 0.
 
 /**
- * `columns` (at least 4) pixels of the sites from `sites` on, `bytes` each; row: rowTerm of 4.4. The rest as in `head`, but not 16 bits. Four
- * pixels at a time; where columns is no multiple of 4 the last four overlap the ones before.
+ * One row of `columns` (at least 4) pixels, on the sites from address `sites` on, of `bytes` each. row: rowTerm of 4.4. The other arguments are those
+ * of `head`, without form 1.
+ *
+ * Four pixels at a time: their 3 sums of four lanes each are 12 vectors, so two pixels are summed up and folded before the other two, which fits the 16
+ * registers. Where `columns` is no multiple of 4, the last four pixels overlap the ones before.
  */
 export function alignedRow(
   sites: usize, row: usize, weights: usize, biases: usize, bytes: usize,
@@ -16,7 +20,7 @@ export function alignedRow(
   for (let x = 0; x < columns; x += 4) {
     if (x > columns - 4) x = columns - 4;
     let a0 = i32x4.splat(0), a1 = a0, a2 = a0, b0 = a0, b1 = a0, b2 = a0;
-    // Sums over the lanes of two pixels, then of the other two: 12 sums at once would not fit the registers.
+    // Folded sums of the first two pixels.
     let s0 = a0, s1 = a0, s2 = a0;
     let p = sites + <usize>x * bytes;
     for (let two = 0; ; two++) {
@@ -48,7 +52,7 @@ export function alignedRow(
     const red = i32x4.shr_s(i32x4.add(sums(s0, halves(a0, b0)), bias0), shift);
     const green = i32x4.shr_s(i32x4.add(sums(s1, halves(a1, b1)), bias1), shift);
     const blue = i32x4.shr_s(i32x4.add(sums(s2, halves(a2, b2)), bias2), shift);
-    // R R R R G G G G B B B B: clamped to 0 .. 255
+    // R R R R G G G G B B B B, clamped to 0 .. 255.
     const bytesOf = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(red, green), i16x8.narrow_i32x4_s(blue, blue));
     const out = output + <usize>x * pixel;
     if (form == 0) {
@@ -71,14 +75,14 @@ export function alignedRow(
   }
 }
 
-/** a0 + a2, b0 + b2, a1 + a3, b1 + b3 */
+/** a0 + a2, b0 + b2, a1 + a3, b1 + b3: the first half of the sums over the lanes of a and of b. */
 // @ts-ignore: decorator
 @inline
 function halves(a: v128, b: v128): v128 {
   return i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
 }
 
-/** The sums of four vectors, of which `halves` has made two. */
+/** The sums of the lanes of four vectors, which `halves` has folded into two. */
 // @ts-ignore: decorator
 @inline
 function sums(a: v128, b: v128): v128 {

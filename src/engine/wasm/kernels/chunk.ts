@@ -1,17 +1,21 @@
-// AssemblyScript: what lies between the networks of a chunk (specification 2.2, 2.3, 3.6), symbol for symbol what src/entropy does.
+// AssemblyScript: what lies between the networks of a chunk: symbols (specification 2.2, 2.3), latents and the input of a prior step (3.6). Symbol for symbol
+// the same as src/entropy.
+//
+// stream   int32: four rANS states, address of the next word, address behind the chunk's last word. Behind the words lie 16 bytes, which a truncated chunk
+//          may read before it is refused.
+// tables   int32: precision, address of `coarse` (src/entropy/cdf-table.ts); then 16 bytes for each table: address of its cumulative frequencies (uint16; 0: an
+//          empty table), address of the bypass among them, `minimum`, `rawBits`.
+//
+// No stream leads outside the tables: an index is below the number of tables, and a slot below the last cumulative frequency, 2^precision.
 
-/**
- * A stream: four states, the address of the next word, and the address behind the chunk's last word, int32 each. Behind that are 16 bytes that a
- * truncated chunk may read before it is refused.
- *
- * Tables: precision and the address of `coarse` (as in src/entropy/cdf-table.ts), then 16 bytes for each: address of its cumulative frequencies
- * (uint16; 0: an empty table), address of the bypass among them, `minimum`, `rawBits`. No stream leads out of them: a table is one of the model's,
- * and a slot lies below the last cumulative frequency.
- */
+/** Bytes before the tables. */
 const HEADER: usize = 8;
 const COARSE_BITS = 7;
 
-/** `count` symbols, a multiple of four, with table indices[i] (uint8) each, to int16. 0 if the chunk ends before them. */
+/**
+ * Specification 2.2 and 2.3: `count` symbols, a multiple of four, to int16. indices: the table of each, uint8. Symbol i belongs to state i mod 4. Returns 0 if the
+ * chunk ends before them. `coarse` gives the place in a table where the search for a slot begins.
+ */
 export function decodeSymbols(stream: usize, tables: usize, indices: usize, symbols: usize, count: usize): i32 {
   const precision = load<i32>(tables);
   const coarse: usize = load<u32>(tables, 4);
@@ -67,8 +71,11 @@ export function decodeSymbols(stream: usize, tables: usize, indices: usize, symb
 }
 
 /**
- * The latents of one step of the prior. mean, deviation, y: (height, width, channels); offsets, steps: the quality's rows of
- * latent.deviationOffset and latent.step. scratch: 3 bytes for each of a row's symbols. 0 if the chunk ends before them.
+ * Specification 3.6, step 3: the latents that prior step `step` codes, into y. Returns 0 if the chunk ends before them.
+ *
+ * mean, deviation, y: (height, width, channels) int16. offsets, steps: the quality's rows of latent.deviationOffset and latent.step, int32. scratch: 3 bytes for
+ * each symbol of a row, channels / 4 * width of them: table indices, then symbols. A row at a time: indices, symbols, latents. No product or sum overflows
+ * (3.8, `latent` and `deviation`).
  */
 export function decodeLatents(
   stream: usize, tables: usize, mean: usize, deviation: usize, y: usize, height: i32, width: i32, channels: i32, step: i32,
@@ -118,8 +125,8 @@ export function decodeLatents(
 }
 
 /**
- * Input of a step of the prior, rows from .. to-1: at each position `hBytes` of h, then those of the latents' groups that the first `coded` steps
- * have coded, `groupBytes` each, first step first; with `whole` the latents as they are, groupBytes in one.
+ * The input of a prior step, rows from .. to-1: at each position `hBytes` of h, then the latents that the first `coded` steps have coded, a group of
+ * `groupBytes` for each step in their order. With `whole` (and `coded` 1) all latents follow in one group, zeros included.
  */
 export function gather(
   h: usize, hRow: usize, hBytes: usize, y: usize, yPixel: usize, groupBytes: usize, coded: i32, whole: i32,
@@ -142,13 +149,14 @@ export function gather(
   }
 }
 
+/** The group of channels that a step codes at a position: (parity - step) mod 4 (specification 3.6). */
 // @ts-ignore: decorator
 @inline
 function groupAt(step: i32, row: i32, column: i32): usize {
   return <usize>((2 * (row & 1) + (column & 1) - step) & 3);
 }
 
-/** A multiple of 16 bytes. */
+/** Copies a multiple of 16 bytes. */
 // @ts-ignore: decorator
 @inline
 function copy(from: usize, to: usize, bytes: usize): void {

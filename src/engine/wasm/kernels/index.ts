@@ -1,7 +1,22 @@
-// AssemblyScript: int16 SIMD kernels of the wasm engine (specification 3.3, 4.4, 4.5).
-// Tensors are (rows, columns, channels) int16. All arguments that end in Row, Tap or Pixel are distances in bytes.
-// `npm run build:wasm` compiles this file twice: kernels-shared.wasm (threads over one memory) and kernels.wasm. What only encoders use,
-// gradient.ts, goes into files of its own, which pages need not fetch.
+// AssemblyScript: the SIMD kernels of the wasm engine. `src/engine/wasm/operations.ts` and the `*-job.ts` beside it plan their calls.
+//
+//   conv.ts      3x3 and 1x1 convolutions, with shuffles                  specification 3.3
+//   winograd.ts  3x3 convolutions by fewer products                       3.3
+//   this file    rows (3.3); the head                                     4.3 to 4.5
+//   aligned.ts   the head where pixels lie on sites                       4.3 to 4.5
+//   reduce.ts    reductions                                               4.7
+//   chunk.ts     symbols, latents, inputs of the prior                    2.2, 2.3, 3.6
+//   gradient.ts  derivatives, for encoders                                not of the specification
+//
+// Tensors are (rows, columns, channels) of int16: element (y, x, c) lies (y * width + x) * channels + c elements behind the first. Channels are a multiple of 8,
+// 16 bytes, unless a kernel says otherwise. Arguments whose names end in Row, Tap, Pixel or Plane are distances in bytes; `from` and `to` are the rows that a call
+// makes, so that threads can share a tensor.
+//
+// Sums are int32. A loader has proved that none of a network or of the head can overflow (specification 3.8), so the order of additions does not matter, and
+// i32x4.dot_i16x8_s, two products and their sum, is exact. Saturating operations on int16 are the sat16 and the clamps of the specification.
+//
+// `npm run build:wasm` compiles this file twice: kernels-shared.wasm for threads over one memory, kernels.wasm for one thread. gradient.ts becomes
+// files of its own, which pages, where nothing is encoded, need not fetch.
 
 import { alignedRow } from './aligned';
 
@@ -10,7 +25,10 @@ export { conv } from './conv';
 export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 export { useScratch, winograd } from './winograd';
 
-/** clamp(in + row[c], limit) over rows from .. to-1; row: int32. */
+/**
+ * The layer `row` of specification 3.3: clamp(in + row[c], limit). row: int32 (channels). channels: any number, since a row may come before the first unshuffle,
+ * where channels are the three colors.
+ */
 export function addRow(
   input: usize, inputRow: usize, output: usize, outputRow: usize,
   row: usize, from: i32, to: i32, width: i32, channels: i32, limit: i32,
@@ -31,7 +49,6 @@ export function addRow(
         source += 16;
         target += 16;
       }
-      // The three colors, before an unshuffle.
       for (let c = eights; c < channels; c++) {
         const v: i32 = load<i16>(source) + load<i32>(row + (<usize>c << 2));
         store<i16>(target, min(max(v, -limit), limit));
@@ -42,19 +59,25 @@ export function addRow(
   }
 }
 
-/** Zeros `rows` runs of `bytes` each, `pitch` bytes apart. */
+/** Zeros `rows` runs of `bytes` each, `pitch` bytes apart: the border of a tensor, so that convolutions read zeros beyond the picture. */
 export function clear(start: usize, bytes: usize, rows: i32, pitch: usize): void {
   for (let i = 0; i < rows; i++) memory.fill(start + <usize>i * pitch, 0, bytes);
 }
 
 /**
- * The head, spec 4.3 to 4.5, for output rows from .. to-1 of a query.
+ * The head, specification 4.3 to 4.5: samples of output rows from .. to-1 of a query, from P.
  *
- * features: P over a window whose first site is (top, left), of a level of levelHeight x levelWidth sites; sitePixel = hidden * 2 bytes.
- * axes: index int32 and fraction int16 for each row and column. terms: scratch of (2 + 2 * columns) * hidden int16.
- * head: rowWeight, columnWeight, cell (int16, hidden each), then outputWeight (3 * hidden int16), then outputBias (3 int32, rounding for
- * `shift` added). output: outputRow bytes a row; by `form` 0: RGB of 8 bits, 1: RGB of 16 bits, 2: for a reduction, 8 bits as int16, the colors
- * `plane` bytes apart, 3: the same, gray (4.6).
+ *   features   P, (rows, columns, hidden) int16, a window whose first site is (top, left), of a level of levelHeight x levelWidth sites
+ *   rowIndex, rowFraction, columnIndex, columnFraction
+ *              positions of output rows and columns: site index int32, not yet clamped, and fraction int16 in Q14
+ *   weights    rowWeight, columnWeight, cell term c of 4.4 (int16, `hidden` each); outputWeight (int16, 3 * hidden); outputBias (3 int32, with the
+ *              rounding for `shift` added): see pack-head.ts
+ *   terms      scratch: (2 + 2 * columns) * hidden int16
+ *   output     rows of outputRow bytes. `form` 0: RGB, uint8. 1: RGB, uint16. 2, for a reduction: samples of 8 bits as int16, the colors `plane` bytes
+ *              apart. 3, for a reduction: the gray sample of 4.6 as int16
+ *
+ * A pixel is made eight hidden units at a time. Terms of columns are computed once a call, terms of rows once a row. Q14: 16384 is 1, 8192 one half.
+ * The weights of the local ensemble are below 2^15 and sum up to 2^14, hidden units are 0 .. 32767, so their weighed sum stays below 2^29.
  */
 export function head(
   features: usize, featureRow: usize, top: i32, left: i32, levelHeight: i32, levelWidth: i32,
@@ -74,7 +97,7 @@ export function head(
   const rowTerm0 = terms;
   const rowTerm1 = terms + bytes;
   const columnTerms = terms + 2 * bytes;
-  // The usual grid: a pixel for each site, in a row.
+  // Native scale: a pixel on each site, one after the other.
   const first = load<i32>(columnIndex);
   let aligned = form != 1 && columns >= 4 && first >= 0 && first + columns <= levelWidth;
   for (let j = 0; j < columns; j++)
@@ -183,7 +206,7 @@ export function head(
   }
 }
 
-/** sat16((weight[k] * r + 2^13) >> 14), for r of -2^14 .. 2^14-1. */
+/** sat16((weight[k] * r + 2^13) >> 14) for all k, with r of -2^14 .. 2^14-1: rowTerm before the cell is added, or colTerm (4.4). */
 function position(weight: usize, r: i32, target: usize, bytes: usize): void {
   const factor = i16x8.splat(<i16>r);
   const half = i32x4.splat(8192);

@@ -1,9 +1,12 @@
-// AssemblyScript: the reduction of specification 4.7 for samples of 8 bits, after `head` has filled the grid.
-// A tensor of a reduction is (rows, channels, columns) int16, with room behind the columns for what the last sums of eight read.
+// AssemblyScript: the reduction of specification 4.7 for samples of 8 bits. `head` and `spread` fill a grid; then, in this order, `joinBlocks` where blocks have
+// more than one pixel, `reduceRows`, `reduceColumns`.
+//
+// Tensors of a reduction are (rows, channels, columns) of int16, so that neighbors along a row lie next to each other. Behind the columns there is room for what
+// the last vectors read and write.
 
 /**
- * Rows from .. to-1 of interleaved samples, `pitch` bytes a row, into `columns` columns of the grid. Up to 32 bytes are read from where a row's
- * last samples begin. channels: 1 or 3.
+ * Samples that are known already, into `columns` columns of the grid, rows from .. to-1. samples: interleaved, 8 bits, `pitch` bytes a row; up to 32 bytes are
+ * read from where the last eight pixels of a row begin. channels: 1 or 3.
  */
 export function spread(
   samples: usize, pitch: usize, columns: i32, channels: i32,
@@ -29,15 +32,17 @@ export function spread(
       v128.store(out + 2 * gridPlane, i16x8.extend_low_i8x16_u(blue));
       line += 24;
     }
-    // Other threads write what lies behind.
+    // One by one: other threads write the columns behind.
     for (; x < columns; x++, out += 2)
       for (let c = 0; c < channels; c++) store<i16>(out + <usize>c * gridPlane, <i16>load<u8>(line++));
   }
 }
 
 /**
- * Means of blocks of `side` rows and `width` columns, rows from .. to-1. Row i and column j of what the reduction reads are row
- * clamp(i + rowShift, rows - 1) and column clamp(j + columnShift, columns - 1) of the grid, which begins at its first column inside.
+ * T of 4.7, the means of blocks of `side` rows and `width` columns: rows from .. to-1 of (blocks' rows, channels, `blocks` columns).
+ *
+ * The grid holds `rows` rows and `columns` columns, those inside the picture. Row i that the reduction reads is row clamp(i + rowShift, 0, rows - 1) of the
+ * grid, columns alike: pixels outside have the samples of the nearest inside.
  */
 export function joinBlocks(
   grid: usize, gridRow: usize, gridPlane: usize, rows: i32, columns: i32, rowShift: i32, columnShift: i32,
@@ -64,9 +69,11 @@ export function joinBlocks(
 }
 
 /**
- * H of 4.7 (6 fraction bits), rows from .. to-1: row i is made of row clamp(i + rowShift, rows - 1) of the grid, whose columns
- * `before` .. before+inside-1 of `wanted` are there; the others are filled in here. k: 1, 2 or 4. `count` output columns; up to three more are
- * written.
+ * H of 4.7, the filter along rows, with 6 fraction bits: rows from .. to-1 of `count` columns (up to three more are written). Row i is made of row
+ * clamp(i + rowShift, 0, rows - 1) of the grid.
+ *
+ * k: 1, 2 or 4. Of the `wanted` columns that the filter reads, the grid has before .. before+inside-1; the first and the last of these are repeated into
+ * the others here. Weights sum up to 4096 and their magnitudes to 4864 at most, samples are 8 bits, so H fits int16.
  */
 export function reduceRows(
   grid: usize, gridRow: usize, gridPlane: usize, rows: i32, rowShift: i32,
@@ -105,8 +112,8 @@ export function reduceRows(
 }
 
 /**
- * Output rows from .. to-1 of H, (channels, columns) a row, `plane` bytes between channels. k: 1, 2 or 4. `count` columns; up to seven more
- * are written. output: interleaved, 8 bits.
+ * The output of 4.7, the filter down columns: rows from .. to-1 of `count` columns (up to seven more are written), interleaved, 8 bits. rows: H, `row`
+ * bytes a row, `plane` bytes between its channels. k: 1, 2 or 4.
  */
 export function reduceColumns(
   rows: usize, row: usize, plane: usize, k: i32, count: i32, channels: i32,
@@ -133,7 +140,7 @@ export function reduceColumns(
   }
 }
 
-/** Eight samples, not yet within 0 .. 255. */
+/** Eight samples of one channel, not yet clamped to 0 .. 255. */
 function down(line: usize, row: usize, k: i32): v128 {
   if (k == 1) return i16x8.shr_s(i16x8.add(v128.load(line), i16x8.splat(32)), 6);
   let low = i32x4.splat(1 << 17);
@@ -153,7 +160,7 @@ function down(line: usize, row: usize, k: i32): v128 {
 const WEIGHTS_2 = memory.data<i16>([-48, -144, 464, 1776, 1776, 464, -144, -48]);
 const WEIGHTS_4 = memory.data<i16>([-7, -45, -75, -49, 93, 399, 745, 987, 987, 745, 399, 93, -49, -75, -45, -7]);
 
-/** The value at `place`, in all places from .. to-1. */
+/** Writes the value at `place` to the places from .. to-1. */
 function repeat(line: usize, place: i32, from: i32, to: i32): void {
   const value = load<i16>(line + (<usize>place << 1));
   for (let i = from; i < to; i++) store<i16>(line + (<usize>i << 1), value);

@@ -1,13 +1,17 @@
-// AssemblyScript: 3x3 convolutions with 16 products instead of 36 for 2 x 2 outputs (Lavin and Gray, arXiv 1509.09308, F(2x2, 3x3)).
+// AssemblyScript: 3x3 convolutions by Winograd's method, F(2x2, 3x3) of Lavin and Gray (arXiv 1509.09308): 16 products instead of 36 for 2 x 2 outputs.
+//
+//   Y = A' [ (G g G') * (B' d B) ] A      g: filter, 3 x 3; d: tile of activations, 4 x 4; *: element by element; ': transposed
+//
+// In integers: G has halves, so filters are (2G) g (2G)', and Y comes out times 4. Bias and shift are scaled alike: `4 * bias`, `shift + 2`.
 
 import { add, conv, finish, leak } from './conv';
 
-/** Tiles of 2 x 2 outputs that are made at a time: a multiple of 4. */
+/** Tiles of 2 x 2 outputs in a strip: a multiple of 4. */
 const TILES: i32 = 16;
-/** Bytes of the channels of an input, at most. */
+/** Most bytes of an input's channels. */
 const MAX_RUN: usize = 1024;
 
-/** This thread's scratch memory, 16 * (TILES * (MAX_RUN + 32) + 64) bytes. */
+/** This thread's scratch memory, 16 * (TILES * (MAX_RUN + 32) + 64) bytes: 16 matrices of activations, then 16 of sums. */
 let scratch: usize = 0;
 
 export function useScratch(address: usize): void {
@@ -15,12 +19,21 @@ export function useScratch(address: usize): void {
 }
 
 /**
- * What `conv` makes of a 3x3 convolution, to the bit, for pairs of rows from .. to-1 of `height` by `width` outputs, both at least 2.
+ * What `conv` makes of a 3x3 convolution, to the bit, for pairs of rows from .. to-1 of `height` by `width` outputs, both at least 2. The arguments
+ * up to residualLimit are those of `conv`, with `direct` for its weights.
  *
- * Filters g are (2G) g (2G)', four times what the paper has, so that they are integers; weight: [outputs / 8][16][inputs / 2][2 halves][4 outputs]
- * [2 activations] int16. Activations d are 8191 at most, so that B' d B fits int16. What comes out is four times the accumulator modulo 2^32: all of
- * it where the accumulator is below 2^29, which the sum of squares of a tile's activations shows (Cauchy and Schwarz). Where 1/64 of that is above
- * `energyLimit` the tiles are left to `conv`, whose weights are `direct`: hardly ever, but where noise or stripes have full contrast.
+ * weight: the transformed filters, [outputs / 8][16][inputs / 2][2 halves][4 outputs][2 activations] int16 (pack-winograd.ts).
+ *
+ * Why the result is exact:
+ *   - Activations are at most 8191, so B' d B, sums of four of them, fits int16.
+ *   - Sums of products may wrap around int32. What comes out is 4 times the accumulator of `conv` modulo 2^32, so it is right wherever that accumulator
+ *     is below 2^29.
+ *   - |sum of w * d| <= |w| |d| (Cauchy and Schwarz): the sum of squares of a tile's activations bounds its accumulators. Where 1/64 of it is above
+ *     `energyLimit` for any tile of a strip, `conv` makes the strip. That is rare: noise or stripes of full contrast.
+ *
+ * Blocking: strips of up to 16 tiles of a pair of rows. A strip is transformed once, into 16 matrices (tiles, inputs), one for each place of a tile;
+ * then, for each eight outputs, each matrix is multiplied by the filters of its place, four tiles at a time as in `conv`, and the 16 products are
+ * transformed back. The last tiles of a row, and the last pair of an odd height, overlap the ones before.
  */
 export function winograd(
   input: usize, inputRow: usize, inputTap: usize, inputPixel: usize,
@@ -41,7 +54,7 @@ export function winograd(
     for (let left = 0; left < width; left += 2 * TILES) {
       const columns = min(width - left, 2 * TILES);
       const tiles = (columns + 7) >> 3 << 2;
-      // Not a multiple of 4096, which would put all 16 into the same lines of a cache.
+      // 64 more, since a multiple of 4096 would put all 16 matrices into the same lines of the cache.
       const pitch = <usize>tiles * run + 64;
       let most: i64 = 0;
       for (let t = 0; t < tiles; t++) {
@@ -64,7 +77,7 @@ export function winograd(
         for (let p = 0; p < 16; p++) {
           let v = scratch + <usize>p * pitch;
           let b0 = i32x4.splat(0), b1 = i32x4.splat(0);
-          // What lies at (1, 1) counts once in each of the four outputs.
+          // Place (1, 1) counts once in each of the four outputs, so the bias goes there.
           if (p == 5) {
             b0 = i32x4.shl(v128.load(bias + (<usize>b << 5)), 2);
             b1 = i32x4.shl(v128.load(bias + (<usize>b << 5), 16), 2);
@@ -90,7 +103,7 @@ export function winograd(
   }
 }
 
-/** B' d B of the 4 x 4 activations at `input`, the 16 parts `pitch` bytes apart. The sum of their squares / 64, rounded down lane by lane. */
+/** Writes B' d B of the 4 x 4 activations d at `input`, its 16 places `pitch` bytes apart. Returns the sum of squares of d / 64, rounded down in each lane. */
 // @ts-ignore: decorator
 @inline
 function transform(input: usize, inputRow: usize, run: usize, target: usize, pitch: usize): i64 {
@@ -117,6 +130,7 @@ function transform(input: usize, inputRow: usize, run: usize, target: usize, pit
   return lanes(e);
 }
 
+/** The sum of four lanes, which are unsigned. */
 // @ts-ignore: decorator
 @inline
 function lanes(e: v128): i64 {
@@ -124,6 +138,7 @@ function lanes(e: v128): i64 {
     + <i64><u32>i32x4.extract_lane(e, 2) + <i64><u32>i32x4.extract_lane(e, 3);
 }
 
+/** Adds squares / 64. A square is below 2^26, a lane sums up two: with 512 channels at most, a lane's sum for a tile stays below 2^31. */
 // @ts-ignore: decorator
 @inline
 function energy(sum: v128, a: v128): v128 {
@@ -140,7 +155,7 @@ function transformFour(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3
   v128.store(to + 3 * pitch, i16x8.sub(u1, u3));
 }
 
-/** Sums over the channels for four tiles and eight outputs, [4 tiles][8 outputs] int32. As in `conv`. */
+/** One place of four tiles: sums over the channels for eight outputs, [4 tiles][8 outputs] int32. The loop is that of `conv`. */
 // @ts-ignore: decorator
 @inline
 function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: v128): void {
@@ -182,7 +197,7 @@ function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: 
   v128.store(to, a31, 112);
 }
 
-/** A' m A, 2 x 2 pixels of eight outputs, from sums `pitch` bytes apart; then as at the end of `conv`. */
+/** A' m A: 2 x 2 pixels of eight outputs from the sums m of a tile's 16 places, `pitch` bytes apart. Then the end of `conv`: shift, clamp, leaky, residual. */
 // @ts-ignore: decorator
 @inline
 function outputs(
@@ -229,13 +244,14 @@ function outputs(
   v128.store(output + outputRow + outputPixel, v3);
 }
 
-/** The two rows of A' m, from the four of a column of m. */
+/** The first row of A' m, for one column of m. */
 // @ts-ignore: decorator
 @inline
 function upper(m: usize, pitch: usize): v128 {
   return i32x4.add(i32x4.add(v128.load(m), v128.load(m + 4 * pitch)), v128.load(m + 8 * pitch));
 }
 
+/** The second row. */
 // @ts-ignore: decorator
 @inline
 function lower(m: usize, pitch: usize): v128 {

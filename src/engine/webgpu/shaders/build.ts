@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compact } from './compact.ts';
 
-/** `npm run build:assets`: the shaders of the package. */
+/** Part of `npm run build:assets`: writes the shaders of the package. */
 
 const from = fileURLToPath(new URL('.', import.meta.url));
 const to = fileURLToPath(new URL('../../../../dist/engine/webgpu/shaders', import.meta.url));

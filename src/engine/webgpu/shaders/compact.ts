@@ -1,18 +1,18 @@
 import type { Plugin } from 'vite';
 
-/** A shader as it is shipped, without comments and most spaces: every visitor of a page that decodes fetches it. */
+/** A shader as it is shipped: without comments and most spaces, since every visitor of a page that decodes fetches it. */
 export function compact(wgsl: string): string {
   return (
     wgsl
       .replace(/\/\/.*/g, '')
-      // Not around what another space away would be another token: `- -`, or `> =` behind a type.
+      // Keeps spaces that part tokens: `- -` is not `--`, and `> =` behind a type is not `>=`.
       .replace(/\s*([,;:(){}*+]|(?<!>\s)=)\s*/g, '$1')
       .replace(/\s+/g, ' ')
       .trim()
   );
 }
 
-/** The same for what Vite bundles. */
+/** The same, for shaders that Vite bundles. */
 export const compactShaders: Plugin = {
   name: 'compact-shaders',
   generateBundle(_, bundle) {

@@ -1,11 +1,18 @@
-// 1x1 convolution of 128 sites that follow each other in the window. weights: [32 outputs][pair][output], pairs filled up to whole slices.
+// 1x1 convolution (specification 3.3). A workgroup makes 128 sites, one after the other in the window, row by row, of 32 outputs.
+//
+// weights: [outputs / 32][slice][pair][32 outputs], a pair of inputs in each word, 0 beyond the last output or channel (packWeights).
+//
+// Channels pass in slices of 16 pairs, 32 channels. An invocation makes 8 sites that follow each other.
 
+// Pairs of channels in a slice.
 const PAIRS = 16u;
 const SITES = 128u;
-// Apart, so that the pairs of a site lie in different banks.
+// Words from one pair to the next: 2 more than SITES, so that the pairs of a site lie in different banks.
 const STRIDE = 130u;
 
+// [pair][site]
 var<workgroup> sites: array<u32, 2080>;
+// [pair][group of four outputs]
 var<workgroup> taps: array<vec4<u32>, 128>;
 
 @compute @workgroup_size(128)
@@ -45,7 +52,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     taps[local] = weights[(block * slices + slice) * THREADS + local];
     workgroupBarrier();
-    // Where windows end, many have nothing to make.
+    // At the ends of a window many invocations have nothing to make.
     if (needed) {
       for (var pair = 0u; pair < PAIRS; pair++) {
         let low = low_halves(taps[pair * GROUPS + group]);

@@ -1,12 +1,21 @@
-// 3x3 convolution of 8 x 16 sites. weights: [32 outputs][slice][tap][pair][output].
+// 3x3 convolution (specification 3.3). A workgroup makes 8 x 16 sites of 32 outputs, from 10 x 18 sites of the input.
+//
+// weights: [outputs / 32][slice][tap][pair][32 outputs], a pair of inputs in each word, 0 beyond the last output or channel (packWeights).
+//
+// Channels pass in slices of 8 pairs, 16 channels: 180 sites and 9 taps of them, 14,976 bytes of workgroup memory. An invocation makes 8 sites in a row: for a
+// pair and a row of taps it reads 10 sites, which it shifts through registers from tap to tap, and 3 vectors of weights.
 
+// Pairs of channels in a slice.
 const PAIRS = 8u;
 const TILE_HEIGHT = 8u;
 const TILE_WIDTH = 16u;
+// Sites that are read: in a row, and all.
 const ROW = 18u;
 const SITES = 180u;
 
+// [pair][site]
 var<workgroup> sites: array<u32, 1440>;
+// [tap][pair][group of four outputs]
 var<workgroup> taps: array<vec4<u32>, 576>;
 
 @compute @workgroup_size(128)
@@ -51,7 +60,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
       taps[i] = weights[first_weight + i];
     }
     workgroupBarrier();
-    // Where windows end, many have nothing to make.
+    // At the ends of a window many invocations have nothing to make.
     if (needed) {
       for (var pair = 0u; pair < PAIRS; pair++) {
         for (var ky = 0u; ky < 3u; ky++) {

@@ -1,15 +1,17 @@
-// The common parts of convolutions. A workgroup makes 128 sites of 32 outputs. Inputs and weights pass through workgroup memory in slices of a few channels.
+// Common to the kernels of convolutions: biases, and what follows the sums. A workgroup makes 128 sites of 32 outputs, a block; inputs and weights pass through
+// workgroup memory in slices of channels.
 
 @group(0) @binding(3) var<storage, read> bias: array<i32>;
 @group(0) @binding(4) var<storage, read> residual: array<u32>;
 
 const OUTPUTS = 32u;
 
-// Workgroup z makes these outputs of a window: the blocks of 32 of the first one, then those of the next.
+// Blocks of a window. Workgroups with z = 0 .. blocks() - 1 make those of the first window, the next ones those of the second.
 fn blocks() -> u32 {
   return (layers[0].outputs + OUTPUTS - 1u) / OUTPUTS;
 }
 
+// Biases of four outputs: what their sums begin with.
 fn first_bias(layer: Layer, first_output: u32) -> vec4<i32> {
   if (first_output >= layer.outputs) {
     return vec4<i32>();
@@ -18,7 +20,7 @@ fn first_bias(layer: Layer, first_output: u32) -> vec4<i32> {
   return vec4<i32>(bias[at], bias[at + 1u], bias[at + 2u], bias[at + 3u]);
 }
 
-// Rounds, clamps, activates, adds, shuffles and writes four outputs of site (y, x) of the window.
+// The end of `conv` and of `residual`: rounds, clamps, applies leaky, adds the residual, shuffles, and writes four outputs of site (y, x) of the window.
 fn store(layer: Layer, acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
   if (y >= layer.height || x >= layer.width || first_output >= layer.outputs) {
     return;
@@ -40,7 +42,7 @@ fn store(layer: Layer, acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
   let factor = i32(layer.shuffle);
   let row = layer.output_top + y * factor + i32(part / layer.shuffle);
   let column = layer.output_left + x * factor + i32(part % layer.shuffle);
-  // A shuffle may make sites beside the window.
+  // The window of a shuffle is made of whole groups of sites, some of which may lie outside the output.
   if (row < 0 || row >= layer.output_height || column < 0 || column >= layer.output_width) {
     return;
   }

@@ -1,15 +1,21 @@
-// The LIIF head (spec 4.3 to 4.5): four sites, local ensemble, output layer and rounding, one invocation an output pixel.
-// Workgroup (x, y) makes pixels 64x .. 64x+63, row by row, of query y.
+// The LIIF head (specification 4.3 to 4.5): samples of output pixels from P. Four sites of each pixel give hidden vectors, the local ensemble blends them, the
+// output layer follows.
+//
+// One invocation makes a pixel, eight hidden units (an *octet*) at a time: the even units in one vector, the odd ones in another, since that is how
+// words unpack. Workgroup (x, y) makes pixels 64x .. 64x+63, row by row, of query y, and packs their samples into words.
+//
+// Fractions and the ensemble's weights are Q14. Products of a weight and a relative coordinate are below 2^30; weights of the ensemble sum up to 2^14 and hidden
+// units are at most 32767, so a blended sum is below 2^29; sums of the output layer fit i32 (3.8).
 
 struct Features {
-  // First site of the window of P, and how many a row has.
+  // First site of the window of P, and its width in sites.
   top: i32,
   left: i32,
   width: i32,
   // Last row and column of the level.
   last_row: i32,
   last_column: i32,
-  // Hidden units in eights.
+  // Hidden units / 8.
   octets: u32,
   output_shift: u32,
   first_query: u32,
@@ -19,31 +25,31 @@ struct Features {
 struct Query {
   height: u32,
   width: u32,
-  // Where its rows and columns begin in `axes`.
+  // First elements of its rows and columns in `axes`.
   rows: u32,
   columns: u32,
-  // Where its samples begin in `samples`, in words.
+  // First word of its samples in `samples`.
   samples: u32,
   depth: u32,
-  // Where its cell terms begin in `terms`, in vectors.
+  // First vector of its cell terms in `terms`.
   cell: u32,
   unused: u32,
 }
 
 @group(0) @binding(0) var<uniform> features: Features;
-// (rows, columns, octets): eight int16.
+// P: (rows, columns, octets), eight int16 each.
 @group(0) @binding(1) var<storage, read> sites: array<vec4<u32>>;
 // For each octet the even and the odd units of: row weight, column weight, output weight of red, green, blue.
 @group(0) @binding(2) var<storage, read> head: array<vec4<i32>>;
 @group(0) @binding(3) var<storage, read> queries: array<Query>;
-// (site index, fraction) of output rows and columns.
+// (site index, not yet clamped; fraction) of output rows and columns.
 @group(0) @binding(4) var<storage, read> axes: array<vec2<i32>>;
 // c of spec 4.4: for each octet the even and the odd units.
 @group(0) @binding(5) var<storage, read> terms: array<vec4<i32>>;
 @group(0) @binding(6) var<storage, read_write> samples: array<u32>;
 
 const ONE = 16384i;
-// The vectors of an octet in `head`.
+// Vectors of an octet in `head`.
 const HEAD_STRIDE = 10u;
 
 var<workgroup> colors: array<u32, 192>;
@@ -64,6 +70,7 @@ fn odd_units(words: vec4<u32>) -> vec4<i32> {
   return bitcast<vec4<i32>>(words) >> vec4<u32>(16u);
 }
 
+// hidden[dy][dx] of 4.4 for four units.
 fn hidden(site: vec4<i32>, row_term: vec4<i32>, column_term: vec4<i32>) -> vec4<i32> {
   return max(sat16(sat16(site + row_term) + column_term), vec4<i32>());
 }
@@ -71,10 +78,11 @@ fn hidden(site: vec4<i32>, row_term: vec4<i32>, column_term: vec4<i32>) -> vec4<
 struct Pixel {
   row_fraction: i32,
   column_fraction: i32,
+  // s00, s01, s10, s11 of 4.4.
   weights: vec4<i32>,
 }
 
-// Four hidden units of the four sites, blended.
+// blended[k] of 4.4 for four units; pXX: their values of P at the four sites.
 fn blend(
   pixel: Pixel,
   row_weight: vec4<i32>,
@@ -94,7 +102,7 @@ fn blend(
   return round14(sum);
 }
 
-// What the hidden units of an octet, whose vectors begin at `weight`, add to the outputs.
+// Adds an octet's part of the output layer; its vectors begin at head[weight]. The lanes are summed up at the end.
 fn add_outputs(
   red: ptr<function, vec4<i32>>,
   green: ptr<function, vec4<i32>>,
@@ -112,6 +120,7 @@ fn sum_of(v: vec4<i32>) -> i32 {
   return v.x + v.y + v.z + v.w;
 }
 
+// The samples of output pixel (row i, column j).
 fn color(query: Query, i: u32, j: u32) -> vec3<u32> {
   let row = axes[query.rows + i];
   let column = axes[query.columns + j];
@@ -189,7 +198,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   if (first >= count) {
     return;
   }
-  // 64 pixels are 48 words of bytes, or 96 of 16 bits; what lies behind the last pixel is not read.
+  // 64 pixels are 48 words of 8-bit samples, or 96 of 16 bits. Behind the last pixel words are arbitrary, and nobody reads them.
   if (query.depth == 8u) {
     if (local < 48u) {
       let c = 4u * local;

@@ -1,10 +1,10 @@
-// A tap is one site, with a slice of 32 channels.
+// Taps of a 3x3 convolution of more than 16 channels: one site each, with a slice of 32 channels. Follows matrix3x3.wgsl.
 
-// Of a tap, how many are of the same site.
+// Quads of a tap that belong to one site.
 const SITE_QUADS = 8u;
 const TAPS = 9u;
 
-// How many sites further on than the first tap another one sees.
+// Sites from the first tap to this one, among those read.
 fn further(tap: u32) -> u32 {
   return (tap / 3u) * ROW + tap % 3u;
 }

@@ -1,29 +1,40 @@
-// Convolutions by matrices of signed bytes, which a subgroup multiplies together. An int16 is two of them: an input 256 h + 128 + l, a weight
-// 256 h + l. So a product is 65536 hh + 256 (hl + lh) + ll + 128 w, and what does not depend on the input stands in the bias already.
-// A subgroup of SUBGROUP invocations makes 2 x 2 results of M sites and N outputs, from K channels at a time: matrix-subgroup.wgsl. What the sites and taps
-// are is a matter of the files after this one.
+// Convolutions (specification 3.3) by matrices of signed bytes, which a subgroup multiplies together. As in convolution.wgsl, a workgroup makes 128 sites of 32
+// outputs.
+//
+// An int16 is two signed bytes: an input x = 256 xh + xl + 128, a weight w = 256 wh + wl. So
+//
+//   x * w = 65536 xh wh + 256 (xh wl + xl wh) + xl wl + 128 w
+//
+// The kernel keeps three sums, of the high, the middle and the low products, and joins them at the end. 128 w does not depend on the input: it is part of the
+// bias (matrix/pack.ts). Each sum fits int32: it has at most 2 * 9 * 4096 products, of at most 2^14. Shifted and added up they may wrap around on the way; the result
+// fits (3.8), so it is right modulo 2^32.
+//
+// A subgroup of SUBGROUP invocations makes 2 x 2 results of M sites x N outputs, K channels at a time (matrix-subgroup.wgsl): each matrix that is loaded
+// serves four products. The file that follows this one, matrix1x1.wgsl or matrix3x3.wgsl with its taps, says which sites those are:
+//   SITES, TAPS, SITE_QUADS   sites that are read, taps of a site, quads of a tap that belong to one site
+//   input_site, first_read, further, position
 
 const SUBGROUPS = 1024u / (M * N);
 const THREADS = SUBGROUPS * SUBGROUP;
-// Subgroups that make the same outputs of other sites.
+// Subgroups side by side, with the same outputs and other sites.
 const ACROSS = 64u / M;
 const RIGHT_BYTES = N * K;
-// A tap has 32 channels: quads of them, each two pairs of the input and a word here.
+// A tap has 32 channels, 8 quads. A quad of channels is two words of the input, and a word here for its high and one for its low bytes.
 const STEPS = 32u / K;
 const QUADS = 8u;
-// More than they take, so that sites lie in different banks.
+// Words of a site: more than the 8 that it takes, so that sites lie in different banks.
 const SITE_WORDS = 12u;
 const SITE_BYTES = 4u * SITE_WORDS;
 
-// The high bytes of a slice, then the low ones; in the end the parts of a result of each subgroup.
+// The high bytes of a slice, then the low ones; at the end the three sums of one result of each subgroup.
 const LOW = SITES * SITE_WORDS;
 const PART = M * N;
 var<workgroup> memory: array<i32, max(2u * LOW, SUBGROUPS * 3u * PART)>;
 
-// [32 outputs][slice][tap][step of K channels][N outputs][high, low]: matrices, the channels of an output together.
+// [outputs / 32][slice][tap][32 / K steps][32 / N][high, low][N outputs][K channels], a byte each.
 @group(0) @binding(2) var<storage, read> weights: array<i32>;
 
-// Which invocation of its subgroup this is.
+// Number of this invocation in its subgroup.
 var<private> lane: u32;
 
 @compute @workgroup_size(THREADS)
@@ -37,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   let output0 = (subgroup / ACROSS) * 2u * N;
   let output1 = output0 + N;
 
-  // Sites, then outputs.
+  // Digits: which M sites, which N outputs.
   var high00: Result;
   var high01: Result;
   var high10: Result;
@@ -113,21 +124,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   add_parts(layer, workgroup, parts, site1, block * OUTPUTS + output1);
 }
 
-// Of four channels of a site.
+// High bytes of a quad.
 fn high_bytes(words: vec2<u32>) -> i32 {
   let first = ((words.x >> 8u) & 0xffu) | ((words.x >> 16u) & 0xff00u);
   let second = ((words.y << 8u) & 0xff0000u) | (words.y & 0xff000000u);
   return bitcast<i32>(first | second);
 }
 
+// Its low bytes, less 128: signed.
 fn low_bytes(words: vec2<u32>) -> i32 {
   let first = (words.x & 0xffu) | ((words.x >> 8u) & 0xff00u);
   let second = ((words.y << 16u) & 0xff0000u) | ((words.y << 8u) & 0xff000000u);
-  // Less 128.
   return bitcast<i32>((first | second) ^ 0x80808080u);
 }
 
-// Adds up the parts of a result, which lie from this word on, and writes the outputs of M sites from this one on.
+// Joins the three sums of a result, from word `at` on, and writes its outputs: N from first_output on, of M sites from first_site on.
 fn add_parts(layer: Layer, workgroup: vec3<u32>, at: u32, first_site: u32, first_output: u32) {
   for (var i = 4u * lane; i < PART; i += 4u * SUBGROUP) {
     let made = first_output + i % N;

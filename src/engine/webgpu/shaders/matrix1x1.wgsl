@@ -1,7 +1,7 @@
-// What a 1x1 convolution by matrices makes: 128 sites that follow each other in the window.
+// The sites of a 1x1 convolution by matrices: 128, one after the other in the window, row by row. Those that are made are those that are read.
 
 const SITES = 128u;
-// Of a tap, how many are of the same site.
+// Quads of a tap that belong to one site.
 const SITE_QUADS = 8u;
 const TAPS = 1u;
 

@@ -1,11 +1,12 @@
-// What a 3x3 convolution by matrices makes: 8 x 16 sites, from 10 x 18.
+// The sites of a 3x3 convolution by matrices: 8 x 16, from 10 x 18 of the input.
 
 const TILE_HEIGHT = 8u;
 const TILE_WIDTH = 16u;
+// Sites that are read: in a row, and all.
 const ROW = 18u;
 const SITES = 180u;
 
-// Site of the input that is the i-th of those read; -1 where there is none.
+// Index in the input of the i-th site read; -1: outside, zero.
 fn input_site(layer: Layer, workgroup: vec3<u32>, i: u32) -> i32 {
   let y = layer.input_top + i32(workgroup.y * TILE_HEIGHT + i / ROW) - 1;
   let x = layer.input_left + i32(workgroup.x * TILE_WIDTH + i % ROW) - 1;
@@ -13,7 +14,7 @@ fn input_site(layer: Layer, workgroup: vec3<u32>, i: u32) -> i32 {
   return select(-1, y * layer.input_width + x, inside);
 }
 
-// Which of the sites read the first tap of a site sees.
+// The site read that the first tap of a site sees.
 fn first_read(site: u32) -> u32 {
   return (site / TILE_WIDTH) * ROW + site % TILE_WIDTH;
 }

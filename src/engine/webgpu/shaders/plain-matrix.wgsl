@@ -1,4 +1,4 @@
-// What matrices get out of the device: eight sums of each of four subgroups on registers, and nothing else.
+// For benchmarks: products of matrices on registers, and nothing else, for the most that matrices reach on the device. Each of four subgroups keeps eight sums.
 
 const SUBGROUPS = 4u;
 const SITE_BYTES = 32u;
@@ -46,7 +46,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(local_invocation_
     sum12 = multiply_add(a1, b2, sum12);
     sum13 = multiply_add(a1, b3, sum13);
   }
-  // Read by nobody, but no compiler knows.
+  // Nobody reads the result, but a compiler cannot know, so it keeps the products.
   let at = (local / SUBGROUP) * 3u * PART;
   store_parts(at, sum00, sum01, sum02);
   let first = memory[at + lane];

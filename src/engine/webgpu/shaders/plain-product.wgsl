@@ -1,4 +1,4 @@
-// What plain code gets out of the device: int32 multiply-adds on registers, 16 chains an invocation, and nothing else.
+// For benchmarks: int32 multiply-adds on registers, and nothing else, for the most that multiply-adds reach on the device. Each invocation has 16 independent chains.
 
 @group(0) @binding(0) var<storage, read_write> result: array<i32>;
 
@@ -18,7 +18,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     d = d * factor + a;
   }
   let sum = a + b + c + d;
-  // Read by nobody, but no compiler knows.
+  // Nobody reads the result, but a compiler cannot know, so it keeps the products.
   if (sum.x == 12345 && sum.y == 54321) {
     result[0] = sum.z + sum.w;
   }
