@@ -3,7 +3,7 @@ import type { Model } from '../network/model.ts';
 import { latentWindow, sitesOf } from '../network/window.ts';
 import type { Extent, FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
 
-/** How engines look at what they are called with: what each of them refuses, in the same words. */
+/** Checks of arguments that all engines make, so that all refuse the same calls in the same words. */
 
 /** Throws RequestError. */
 export function expectQuality({ qualities }: Model, quality: number): void {
@@ -11,7 +11,7 @@ export function expectQuality({ qualities }: Model, quality: number): void {
     throw new RequestError(`Expected a quality from 1 to ${qualities} but received ${quality}`);
 }
 
-/** Throws RequestError when `patch`, which is called `what`, does not hold all of `window`. */
+/** Throws RequestError unless `patch` has so many channels and covers all of `window`. `what`: the patch, in the message. */
 export function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
   const { rect } = patch;
   if (!contains(rect, window) || patch.channels !== channels)
@@ -38,8 +38,8 @@ export function expectErrors(errors: Int16Array, { height, width }: Rect): Int16
 }
 
 /**
- * Whether it is the engine that has failed at a call with these arguments. A caller who gives up may do so with any reason, an EngineError too, and the
- * engine rejects with that.
+ * Whether a call with these arguments has rejected because the engine failed (EngineError). A caller may abort with an EngineError as the reason, and the
+ * call rejects with it: that is no failure of the engine. The last argument is the signal, if any.
  */
 export function hasFailed(error: unknown, call: readonly unknown[]): error is EngineError {
   const signal = call.at(-1) as Partial<AbortSignal> | undefined;
@@ -55,7 +55,7 @@ function contains(outer: Rect, inner: Rect): boolean {
   );
 }
 
-/** The parts of a reduction with the feature maps that an engine keeps behind those it has given. `inner` is called for all of them at once. */
+/** The parts of a reduction with each feature map replaced by `inner` of it: the map that an engine keeps behind the one it has given out. `inner` is called for all maps before any is waited for. */
 export function withInnerMaps<M extends FeatureMap>(
   parts: readonly GridPart[],
   inner: (map: FeatureMap) => M | Promise<M>,
@@ -67,13 +67,13 @@ export function withInnerMaps<M extends FeatureMap>(
   );
 }
 
-/** Throws UnsupportedError when the model came without what encoding needs. */
+/** Throws UnsupportedError for a model that was loaded without the tensors that encoding needs. */
 export function expectEncoder({ analysis }: Model): void {
   if (analysis.length === 0)
     throw new UnsupportedError('The model was loaded for decoding alone: it cannot encode');
 }
 
-/** In the place of calls that only encoders need, where their code is not. */
+/** Stands for `analyze`, `encodeChunk` and `gradient` where their code is left out, as in pages. Rejects with UnsupportedError. */
 export async function refuseEncoding(): Promise<never> {
   throw new UnsupportedError('Nothing is encoded here');
 }

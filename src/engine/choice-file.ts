@@ -12,7 +12,7 @@ import { processors } from './processors.ts';
 const NAMES: readonly EngineName[] = ['reference', 'wasm', 'webgpu', 'tensorflow'];
 /** Older entries are dropped when one is added. */
 const MOST_ENTRIES = 32;
-/** Drivers come and go: now and then it is measured anew. */
+/** Older choices do not count: drivers change. */
 const KEPT_DAYS = 30;
 
 interface Entry extends Choice {
@@ -20,8 +20,8 @@ interface Entry extends Choice {
 }
 
 /**
- * Choices in a JSON file of the user's cache directory, one for each machine, version and model. A file that is missing or damaged is as
- * good as empty. Undefined where there is no such directory.
+ * Keeps choices in `engines.json` in the user's cache directory, one for each machine, version and model. A file that is missing or damaged counts as
+ * empty. Undefined where there is no such directory.
  */
 export function choiceFile(directory: string | undefined = cacheDirectory()): ChoiceMemory | undefined {
   if (directory === undefined) return undefined;
@@ -46,19 +46,19 @@ export function choiceFile(directory: string | undefined = cacheDirectory()): Ch
         await mkdir(directory, { recursive: true });
         await writeAtomically(path, (file) => file.write(Buffer.from(text)));
       } catch {
-        // A read-only home: the next process measures again.
+        // A read-only home, say: the next process measures again.
       }
     },
   };
 }
 
-/** `liif` in the directory that the system has for caches of users. Undefined for a user without a home, as in containers: nothing is to be left in the current folder. */
+/** `liif` in the system's directory for caches of this user. Undefined for a user without a home, as in containers: nothing is to be left in the current folder. */
 export function cacheDirectory(
   environment: NodeJS.ProcessEnv = process.env,
   homeOf: () => string = homedir,
 ): string | undefined {
   const { XDG_CACHE_HOME: caches = '' } = environment;
-  // Relative ones are to be ignored, says the specification.
+  // The XDG specification has relative paths ignored.
   if (isAbsolute(caches)) return join(caches, 'liif');
   let home: string;
   try {
@@ -73,7 +73,7 @@ export function cacheDirectory(
   return join(home, '.cache', 'liif');
 }
 
-/** What decides speed, as far as it is known without starting an engine. */
+/** All that decides speed and is known without starting an engine. */
 function keyOf(model: Model): string {
   const processor = cpus()[0]?.model.trim() ?? 'unknown';
   return [
@@ -81,7 +81,7 @@ function keyOf(model: Model): string {
     `Node ${process.versions.node}`,
     `${process.platform} ${process.arch}`,
     `${processors()} x ${processor}`,
-    // Installing it, or naming another adapter, changes what there is to choose from.
+    // Installing webgpu, or naming another adapter, changes the engines to choose from.
     `webgpu ${isInstalled('webgpu') ? (process.env.LIIF_GPU ?? 'installed') : 'not installed'}`,
     model.hash.slice(0, 16),
   ].join(', ');

@@ -14,28 +14,30 @@ export interface Extent {
   readonly width: number;
 }
 
-/** An int16 tensor (height, width, channels) that covers `rect` of some larger one. */
+/** An int16 tensor (rect.height, rect.width, channels): the part `rect` of a larger tensor. */
 export interface Patch {
   readonly rect: Rect;
   readonly channels: number;
   readonly data: Int16Array;
 }
 
-/** A window of P (spec 3.7), wherever the engine keeps it. Close it when done: engines hold it outside the JavaScript heap. */
+/** A window of the feature map P (spec 3.7), wherever the engine keeps it. Close it when done: engines hold it outside the JavaScript heap. */
 export interface FeatureMap {
   /** Sites covered. */
   readonly rect: Rect;
   /** Sites of the whole level: a multiple of 16 each way. */
   readonly level: Extent;
   readonly byteLength: number;
-  /** (rect.height, rect.width, hidden). */
+  /** P as (rect.height, rect.width, hidden). Rejects with EngineError once it is closed. */
   read(): Promise<Int16Array>;
   close(): void;
 }
 
-/** Sample positions along one axis, exact (spec 4.2): for each output row (or column) the site index, unclamped, and the fraction in Q14. */
+/** Sample positions along one axis (spec 4.2): for each output row, or column, the site before it and the fraction of the way to the next site. */
 export interface Axis {
+  /** Sites, which may lie outside the level: spec 4.3 clamps them. */
   readonly index: Int32Array;
+  /** Q14, 0 .. 16383. */
   readonly fraction: Int16Array;
   /** Size of an output pixel in sites, Q12, 1024 .. 16384. */
   readonly cell: number;
@@ -46,21 +48,21 @@ export interface Query {
   readonly rows: Axis;
   readonly columns: Axis;
   readonly depth: 8 | 16;
-  /** Memory for the samples, of their length: an engine may return it, filled, instead of new memory. It may be written to even after a call was aborted. */
+  /** Memory for samples of 8 bits: if it has their length, an engine may fill and return it instead of new memory. An aborted call may still write to it. */
   readonly into?: Uint8Array | undefined;
 }
 
-/** One axis of a reduction. */
+/** One axis of a reduction (spec 4.7). */
 export interface ReducedAxis {
   /** m of spec 4.7. */
   readonly density: number;
-  /** Grid pixels: `count` inside the picture of `wanted` that are read; number i is the one at clamp(i + shift, 0, count - 1). */
+  /** Grid pixels: the filter reads `wanted` of them, `count` lie inside the picture. Number i of those wanted is number clamp(i + shift, 0, count - 1) of those inside. */
   readonly span: { readonly count: number; readonly wanted: number; readonly shift: number };
   /** Output pixels. */
   readonly count: number;
 }
 
-/** A grid of head pixels that spec 4.7 makes an output of. */
+/** A grid of pixels of the head, to be reduced to an output (spec 4.7). */
 export interface Reduction {
   /** Positions of the grid pixels inside the picture, of 8 bits. */
   readonly grid: Query;
@@ -68,13 +70,13 @@ export interface Reduction {
   readonly columns: ReducedAxis;
   /** One channel, spec 4.6, instead of R, G and B. */
   readonly gray: boolean;
-  /** As that of a query. */
+  /** As for a query. */
   readonly into?: Uint8Array | undefined;
-  /** Each pixel of the grid is in one of them. */
+  /** Each pixel of the grid is in exactly one part. */
   readonly parts: readonly GridPart[];
 }
 
-/** Some rectangle of a grid's pixels: to be computed, or known already. */
+/** A rectangle of a grid's pixels: to be computed, or known already. */
 export type GridPart = FeaturePart | SamplePart;
 
 /** Pixels of a grid whose sites, once clamped to the level, lie inside one feature map. */
@@ -83,9 +85,9 @@ export interface FeaturePart {
   readonly rect: Rect;
 }
 
-/** Pixels of a grid that `pixels` has given before. */
+/** Pixels of a grid that a call of `pixels` has made before. */
 export interface SamplePart {
-  /** Of 3 channels, or 1 for a gray reduction: from the part's first sample on, each row `pitch` bytes behind the one before. */
+  /** Interleaved, 3 channels, or 1 for a gray reduction. The part's first sample comes first; rows are `pitch` bytes apart. */
   readonly samples: Uint8Array;
   readonly pitch: number;
   readonly rect: Rect;
@@ -96,13 +98,13 @@ export type Samples = Uint8Array | Uint16Array;
 
 export interface EncodedChunk {
   readonly bytes: Uint8Array;
-  /** What a decoder gets from `bytes`: dequantized latents (height, width, latentChannels). */
+  /** The latents that a decoder gets from `bytes`: (height, width, latentChannels), dequantized. */
   readonly latents: Int16Array;
-  /** What one symbol more would cost, in 1/256 bit, for each of those latents: encoders follow it. */
+  /** For each of those latents, how much more a symbol larger by 1 would cost, in 1/256 bit. `--optimize` follows these slopes. */
   readonly slopes: Int16Array;
 }
 
-/** Of the engines that come with this package. */
+/** Names of the engines that come with this package. */
 export type EngineName = 'reference' | 'wasm' | 'webgpu' | 'tensorflow';
 
 /**
@@ -116,12 +118,15 @@ export interface Engine {
   readonly model: Model;
   /** How many calls make progress at the same time. */
   readonly threads: number;
-  /** What it computes on, as the system names it; absent: the processor. */
+  /** The device it computes on, as the system names it. Absent: the processor. */
   readonly device?: string;
   /** Whether every call fails from now on: a thread has died, say. Absent: unknown, so a call that rejects with EngineError may mean it. */
   readonly broken?: boolean | undefined;
 
-  /** Spec 3.4. Pixels (H,W,3), already padded and shifted to int16, covering `pixels.rect` of a padded picture of `picture` pixels -> analysis output covering the latents of `latents`. `pixels.rect` holds everything that `analysisWindow` asks for. */
+  /**
+   * Spec 3.4: pixels -> analysis output (latents.height, latents.width, latentChannels). `pixels` has 3 channels, is padded and shifted to int16, and covers
+   * at least `analysisWindow(model, latents, picture)` of a picture of `picture` pixels.
+   */
   analyze(
     pixels: Patch,
     picture: Extent,
@@ -138,10 +143,13 @@ export interface Engine {
     signal?: AbortSignal,
   ): Promise<EncodedChunk>;
 
-  /** Bytes of one chunk -> dequantized latents (height, width, latentChannels). Rejects with FormatError (section `chunk`, offsets relative to the chunk) on bytes that break chapter 2. */
+  /**
+   * Bytes of one chunk -> dequantized latents (height, width, latentChannels). Rejects with FormatError (section `chunk`, offsets counted from the start of
+   * the chunk) for bytes that break chapter 2.
+   */
   decodeChunk(bytes: Uint8Array, chunk: Extent, quality: number, signal?: AbortSignal): Promise<Int16Array>;
 
-  /** Spec 3.7: latents covering at least `latentWindow(model, sites, level)` of a level of `level` latents -> P over `sites`. */
+  /** Spec 3.7: latents -> P over `sites`. `latents` covers at least `latentWindow(model, sites, level)` of a level of `level` latents. */
   features(
     latents: Patch,
     level: Extent,
@@ -154,17 +162,20 @@ export interface Engine {
   pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]>;
 
   /**
-   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). Absent: whoever wants a reduction asks for the grid's pixels
-   * and filters them with `pixels/reduce.ts`, to the same bytes. For as many grid pixels, those outside the picture included, as `reducesAtOnce` allows.
+   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). `reducesAtOnce` (pixels/render.ts) says how many grid pixels, those outside
+   * the picture included, a call may have. Absent: callers ask for the grid's pixels and filter them with pixels/reduce.ts, to the same bytes.
    */
   reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;
 
   /**
-   * For encoders, not of the specification: how an error of the decoder's pixels depends on latents. `coded` covers at least `latentWindow(model, sites, level)`
-   * for the sites of `latents`, among which `pixels` lie. `errorsOf` is shown their samples (H,W,3) at native scale in 16 bits, and says by how much
-   * each is off, or half the derivative by it of another error, as `analyze` counts samples and held within -ERROR_LIMIT .. ERROR_LIMIT. -> half
-   * the derivative by latents (latents.height, latents.width, latentChannels), in units of `gradientNetwork(model).unit`, as if the latents
-   * of `latents` alone could change.
+   * For encoders, and not part of the specification: how an error of the decoder's pixels depends on the latents of `latents`, the others being fixed.
+   *
+   *   coded     latents, covering at least `latentWindow(model, sites, level)` for the sites of `latents`
+   *   pixels    the pixels whose error counts; they lie among those sites
+   *   errorsOf  gets the samples of `pixels` (H,W,3), at native scale, 16 bits. Returns the error of each sample, or half the derivative of another measure by
+   *             it: in the units of `analyze`, within -ERROR_LIMIT .. ERROR_LIMIT
+   *
+   * -> half the derivative by latents (latents.height, latents.width, latentChannels), in units of `gradientNetwork(model).unit`.
    */
   gradient(
     coded: Patch,
@@ -176,15 +187,15 @@ export interface Engine {
     signal?: AbortSignal,
   ): Promise<Int16Array>;
 
-  /** For benchmarks: what plain kernels reach on the same device. Absent: the processor's threads. */
+  /** For benchmarks: the speed of plain kernels on the same device. Absent: the engine computes on the processor's threads. */
   plainSpeed?(signal?: AbortSignal): Promise<PlainSpeed>;
 
   close(): Promise<void>;
 }
 
-/** The most of a device that simple code gets, measured. */
+/** How fast simple code is on a device, measured. */
 export interface PlainSpeed {
-  /** Multiply-adds per second of a dense product, in 10^9; of matrices of bytes, where an engine uses those, a quarter. */
+  /** Multiply-adds per second of a dense product, in 10^9. Where an engine uses matrices of bytes, four multiply-adds of bytes count as one. */
   readonly gigaMacs: number;
   /** Bytes per second, read and written, of a copy, in 10^9. */
   readonly copyGigabytes: number;

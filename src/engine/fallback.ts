@@ -4,13 +4,13 @@ import { hasFailed } from './arguments.ts';
 import type { Engine, EngineName } from './engine.ts';
 import { PortableFeatures } from './portable-features.ts';
 
-/** So many failures in a row, and the preferred engine is not asked again. */
+/** After so many failures in a row the first engine is closed. */
 const MAX_FAILURES = 3;
 
 /**
- * The preferred engine, and another for whatever it fails at (EngineError): each such call is made again, so none is lost. Both are exact, so nobody sees
- * the difference. Feature maps keep the latents that they were made of, a fraction of their size, to be made again elsewhere. Both engines belong to
- * the result. `onWarning` is told once, the first time that the second engine stands in.
+ * Two exact engines as one: the second is asked for each call that the first fails at (EngineError), so no call is lost, and the bytes are the same.
+ * Feature maps can be made again on the second engine (PortableFeatures). Closing the result closes both. `onWarning` is called once, the first time that the
+ * second engine stands in. Throws EngineError for an engine that is not exact.
  */
 export function withFallback(first: Engine, second: Engine, onWarning: (message: string) => void): Engine {
   if (!first.exact || !second.exact) throw new EngineError('Only exact engines stand in for each other');
@@ -79,7 +79,7 @@ class FallbackEngine implements Engine {
     await Promise.all([this.#first.close(), this.#second.close()]);
   }
 
-  /** A call of the first engine, or where that fails, or is not to be asked, of the second. */
+  /** Makes a call of the first engine; if that fails, or is not asked, of the second. */
   async #either<T>(
     work: (engine: Engine) => Promise<T>,
     call: readonly unknown[],
@@ -101,7 +101,7 @@ class FallbackEngine implements Engine {
 
   #fail(error: Error): void {
     this.#failures++;
-    // Its memory is of no more use.
+    // Nobody asks it any more: give its memory back.
     if (this.#failures === MAX_FAILURES) void this.#first.close().catch(() => {});
     if (this.#warned) return;
     this.#warned = true;

@@ -13,20 +13,20 @@ export interface BrowserEngineOptions {
   readonly engine?: 'auto' | 'webgpu' | 'wasm';
   /** Threads of the wasm engine. Default: one per processor, at most 8 in an isolated page and 4 elsewhere. */
   readonly threads?: number;
-  /** Take a WebGPU adapter that computes on the processor, for tests: wasm is faster. Default false. */
+  /** Whether to take a WebGPU adapter that computes on the processor. For tests: wasm is faster. Default false. */
   readonly softwareAdapter?: boolean;
-  /** Told once when wasm stands in for WebGPU that was asked for or in use, or whose code does not load. Default: console.warn. */
+  /** Called once if wasm stands in for WebGPU: because it was asked for and does not run, fails in use, or its code does not load. Default: console.warn. */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Without shared memory each worker has weights of its own, about 20 MB. */
+/** Workers at most where no memory is shared: each has weights of its own, about 20 MB. */
 const MAX_SEPARATE_WORKERS = 4;
 
 /**
- * The fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin, COEP require-corp) get wasm threads over one
- * memory; others get workers of their own memory each. Only the code of what a page can use is fetched, while the weights are still on their way. Rejects
- * as `loading` does, and with EngineError when nothing runs here.
+ * Opens the fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin, COEP require-corp) get wasm threads over one
+ * memory; other pages get workers with a memory each. Only code that the page can use is fetched, while the weights are still loading. Rejects as
+ * `loading` does, and with EngineError if no engine runs here.
  */
 export async function openBrowserEngine(
   loading: Promise<Model>,
@@ -46,14 +46,14 @@ export async function openBrowserEngine(
           cpu: opening,
         }),
       );
-  // Whoever waits for them hears of what fails.
+  // Failures are handled where these promises are awaited.
   graphics?.catch(() => {});
   loading.catch(() => {});
   const cpu = await opening;
   return graphics ? withGraphics(() => graphics, cpu, engine === 'webgpu', onWarning) : cpu;
 }
 
-/** The engine of a graphics card where that was asked for, or is faster; `cpu` where it is not, and whatever the other fails by. */
+/** The engine of a graphics card, with `cpu` to stand in, if it was asked for or is faster; else, or if it does not open, `cpu`. */
 export async function withGraphics(
   open: () => Promise<Engine>,
   cpu: Engine,
@@ -63,11 +63,11 @@ export async function withGraphics(
   let gpu: Engine | undefined;
   try {
     gpu = await open();
-    // Graphics that are part of a processor may well be slower than its threads.
+    // Graphics integrated in a processor may be slower than its threads.
     if (asked || (await tileSeconds(gpu)) <= (await tileSeconds(cpu)))
       return withFallback(gpu, cpu, onWarning);
   } catch (error) {
-    // No card, which many have not, is worth no word.
+    // That there is no card is common: no warning unless it was asked for.
     if (asked || !isLiifError(error, 'EngineError'))
       onWarning(`${messageOf(error)}; the ${cpu.name} engine stands in`);
   }
@@ -87,7 +87,7 @@ async function openWasm(loading: Promise<Model>, { threads, signal }: BrowserEng
         ...(signal && { signal }),
       });
     } catch (error) {
-      // Isolated, and yet no memory of that size is shared: each worker gets its own.
+      // The page is isolated, but gets no shared memory of that size: each worker gets its own.
       if (!isLiifError(error, 'EngineError')) throw error;
     } finally {
       host.endUnused();

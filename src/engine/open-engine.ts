@@ -12,9 +12,9 @@ export type EngineChoice = 'auto' | EngineName;
 export interface OpenEngineOptions extends EngineOptions {
   /** Default `auto`. */
   readonly engine?: EngineChoice;
-  /** Refuses engines that are not exact. `auto` never takes one. */
+  /** Whether to refuse engines that are not exact. `auto` never takes one. Default false. */
   readonly mustBeExact?: boolean;
-  /** Where `auto` keeps what it has measured; without it, it measures every time there is a choice. */
+  /** Where `auto` keeps its choices. Absent: it measures every time. */
   readonly memory?: ChoiceMemory | undefined;
 }
 
@@ -28,14 +28,14 @@ const referenceCode = () => import('./reference/reference-engine.ts');
 const gpuApartCode = () => import('./webgpu/apart.ts');
 
 /**
- * Loads the code of all exact engines, as they are opened with `apart`. Node tries to load a module once in a process: a server has it before its files and
- * connections may leave no descriptor for it, as it would never open an engine again.
+ * Loads the code of all exact engines, as they are opened with `apart`. For servers: Node tries to load a module only once in a process, so if that happened while
+ * no file descriptor was free, no engine could be opened any more.
  */
 export async function loadExactEngines(): Promise<void> {
   for (const load of [wasmCode, referenceCode, gpuApartCode]) await load();
 }
 
-/** All engines, in order of preference. Code of one is loaded when it is opened. */
+/** All engines, in order of preference. The code of an engine is loaded when it is opened. */
 export const ENGINES: readonly EngineEntry[] = [
   {
     name: 'webgpu',
@@ -88,10 +88,10 @@ export const ENGINES: readonly EngineEntry[] = [
 
 const MAX_THREADS = 256;
 
-/** What `engine` may be. */
+/** Values of the option `engine`. */
 export const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', ...ENGINES.map(({ name }) => name)];
 
-/** `givenOptions` for an engine, whose name and threads are checked. */
+/** `givenOptions`, with the engine's name and the number of threads checked. Throws RequestError. */
 export function givenEngineOptions<T extends OpenEngineOptions>(given: T): T {
   const options = givenOptions(given);
   const { engine = 'auto', threads } = options;
@@ -105,8 +105,10 @@ export function givenEngineOptions<T extends OpenEngineOptions>(given: T): T {
 }
 
 /**
- * Opens the engine that is named, or chooses one. Rejects with UnsupportedError or EngineError, saying why, when it cannot run here, and with
- * RequestError when it is not exact and has to be, or for a name or a number of threads that is none. Instead of `webgpu` it opens wasm, with a warning, where there is no graphics device.
+ * Opens the engine that is named, or chooses one. Where `webgpu` finds no graphics device, it opens wasm instead, with a warning. Rejects with
+ *
+ * - UnsupportedError or EngineError, whose message says why, if the engine cannot run here;
+ * - RequestError for an engine that is not exact if it must be, and for a wrong name or number of threads.
  */
 export async function openEngine(model: Model, options: OpenEngineOptions = {}): Promise<Engine> {
   const { engine = 'auto', mustBeExact = false, memory, ...rest } = givenEngineOptions(options);
@@ -133,7 +135,7 @@ function entryOf(name: EngineName): EngineEntry {
   return entry;
 }
 
-/** The first of these that runs here. */
+/** Opens the first of these that runs here. Rejects as the last of them does. */
 async function openFirst(
   names: readonly EngineName[],
   model: Model,

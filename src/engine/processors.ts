@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os';
 import { join, posix } from 'node:path';
 
 /**
- * Processors for threads that compute: those that this process may run on, or as many as the quotas of its control groups are worth (cgroup v2 or v1),
- * rounded up. A container with two of 64 processors is to start two threads; Node 20 would count 64.
+ * How many threads can compute at a time: the processors that this process may run on, or, if that is less, the quota of its control groups (cgroup v2
+ * or v1) in processors, rounded up. Node 20 counts 64 in a container that has a quota of two of 64 processors.
  */
 export function processors(root = '/', available: number = availableParallelism()): number {
   return Math.max(1, Math.min(available, Math.ceil(quota(root))));
@@ -19,7 +19,7 @@ function quota(root: string): number {
       .trim()
       .split(' '),
   );
-  // Of v1 each controller has a tree, which may be mounted under several names.
+  // In v1 each controller has a tree of its own, which may be mounted under several names.
   const [, controllers, older] = /^\d+:((?:[^:\n]*,)?cpu(?:,[^:\n]*)?):(\/.*)$/m.exec(groups) ?? [];
   return Math.min(
     smallest,
@@ -33,18 +33,18 @@ function quota(root: string): number {
   );
 }
 
-/** The smallest quota of a group and those around it, each given as a time and the period that it is for. */
+/** The smallest quota of a group and the groups around it. `read` gives a group's time and the period that it is for. */
 function smallestOf(own: string | undefined, read: (group: string) => readonly string[]): number {
   let smallest = Number.POSITIVE_INFINITY;
   for (let group = own; group !== undefined; group = group === '/' ? undefined : posix.join(group, '..')) {
     const [time, period] = read(group).map(Number);
-    // `max` is no number, and -1 the same in v1.
+    // No quota is `max` in v2, -1 in v1.
     if (time! > 0 && period! > 0) smallest = Math.min(smallest, time! / period!);
   }
   return smallest;
 }
 
-/** Empty where there is no such file: on other systems, say. */
+/** The text of a file; empty if there is none, as on other systems. */
 function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8');

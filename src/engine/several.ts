@@ -3,23 +3,25 @@ import type { Model } from '../network/model.ts';
 import { hasFailed } from './arguments.ts';
 import type { Engine, EngineName, Extent, FeatureMap, Rect } from './engine.ts';
 
-/** So many failures in a row, and an engine is not asked again. */
+/** After so many failures in a row an engine is not asked any more. */
 const MAX_FAILURES = 3;
 
 /**
- * Engines of one kind, a graphics card each, as one: a call goes to the engine that has least to do, the first of them where that is equal, and pixels
- * to the one that has the features. What one fails at (EngineError) the others are asked for; features of a lost card have to be made again by the
- * caller (`fallback.ts`). All belong to the result. A single engine is returned as it is.
+ * Engines of one kind as one, for several graphics cards. A call goes to the engine with the fewest calls under way, the first of them if several have; a call for
+ * pixels goes to the engine that has the features. If an engine fails (EngineError), the others are asked, but not for pixels: features of a lost card have to be
+ * made again by the caller (fallback.ts). Closing the result closes all. A single engine is returned as it is. Throws EngineError for none.
  */
 export function severalAsOne(engines: readonly Engine[]): Engine {
   if (engines.length === 0) throw new EngineError('There is no engine to choose from');
   return engines.length === 1 ? engines[0]! : new SeveralEngines(engines);
 }
 
-/** An engine, with the calls that wait for it. */
+/** An engine, and how it is doing. */
 interface Lane {
   readonly engine: Engine;
+  /** Calls under way. */
   waiting: number;
+  /** In a row. */
   failures: number;
 }
 
@@ -80,7 +82,7 @@ class SeveralEngines implements Engine {
     await Promise.all(this.#lanes.map(({ engine }) => engine.close()));
   }
 
-  /** A call of the engine that has least to do; where it fails, of the next. */
+  /** Makes a call of the engine with the fewest under way; if it fails, of the next one. */
   async #idlest<T>(work: (lane: Lane) => Promise<T>, call: readonly unknown[]): Promise<T> {
     this.#expectOpen();
     const asked = new Set<Lane>();

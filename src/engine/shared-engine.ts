@@ -4,14 +4,13 @@ import { PortableFeatures } from './portable-features.ts';
 
 export interface SharedEngineOptions {
   readonly open: () => Promise<Engine>;
-  /** The engine is closed when it has had nothing to do for so long; the next call opens one again. */
+  /** An engine that has had nothing to do for so long is closed; the next call opens another. */
   readonly idleMs: number;
 }
 
 /**
- * One engine for callers who do not want to own any: opened by the first call, closed when no call is under way and no feature map is open any
- * more. Neither waiting for that nor an idle engine keeps the process alive. One that fails is replaced; feature maps keep the latents that they were
- * made of, a fraction of their size, to be made again on the next.
+ * One engine for callers who do not own one. The first call opens it. It is closed when no call has been under way, and no feature map open, for a while; neither
+ * that timer nor an idle engine keeps the process alive. An engine that is broken is replaced, and feature maps are made again on the next (PortableFeatures).
  */
 export class SharedEngine {
   readonly #options: SharedEngineOptions;
@@ -23,7 +22,7 @@ export class SharedEngine {
     this.#options = options;
   }
 
-  /** An engine that can be used until the process ends. Rejects as opening does; the next call tries again. */
+  /** An engine that stays usable until the process ends. Rejects as `open` does; the next call tries again. */
   async engine(): Promise<Engine> {
     return this.#use(
       async ({ name, exact, model, threads, device, reduce }) => ({
@@ -34,7 +33,7 @@ export class SharedEngine {
     );
   }
 
-  /** Passes every call on to the engine that is open at that time. All have the same model and are exact, or not, alike. */
+  /** Passes each call on to the engine that is open at the time. All engines that `open` gives have the same facts. */
   #standIn(facts: Pick<Engine, 'name' | 'exact' | 'model' | 'threads' | 'device'>): Engine {
     return {
       ...facts,
@@ -47,7 +46,7 @@ export class SharedEngine {
           ? features.use((engine, map) => engine.pixels(map, ...call), call)
           : this.#use((engine) => engine.pixels(features, ...call), call),
       gradient: (...call) => this.#use((engine) => engine.gradient(...call), call),
-      // It belongs to everybody.
+      // It belongs to all callers.
       close: async () => {},
     };
   }

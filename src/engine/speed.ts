@@ -2,7 +2,7 @@ import { sampleAxis } from '../head/query.ts';
 import type { Model } from '../network/model.ts';
 import type { Axis, Engine, Extent, FeatureMap, Patch, Query, Rect } from './engine.ts';
 
-/** What matters to whoever waits for pixels. */
+/** The speed of an engine, as somebody who waits for pixels sees it. */
 export interface EngineSpeed {
   /** Synthesis: megapixels of features per second. */
   readonly megapixels: number;
@@ -20,8 +20,8 @@ export const TILE_SIDE = 256;
 const QUALITY = 60;
 
 /**
- * A quick estimate: windows grow until a call takes long enough to be measured, so that slow engines take little more time than fast ones.
- * Rejects when the engine fails.
+ * Estimates an engine's speed. Windows grow until a call takes long enough to be measured, so that slow engines take little more time than fast ones.
+ * Rejects if the engine fails.
  */
 export async function measureSpeed(engine: Engine, options: TimingOptions): Promise<EngineSpeed> {
   const megapixels = await featureSpeed(engine, options);
@@ -34,7 +34,7 @@ export async function measureSpeed(engine: Engine, options: TimingOptions): Prom
   }
 }
 
-/** The least time of several calls, in seconds, after one that is not counted; one call if that takes as long as all were to. */
+/** Seconds of the fastest of several calls of `work`, made for `seconds` after one that does not count. If the first takes that long already, it is the only one, and counts. */
 export async function leastSeconds(
   work: () => Promise<unknown>,
   { seconds, signal }: TimingOptions,
@@ -65,7 +65,7 @@ export interface FeatureSpeed {
 
 const SMALLEST_SIDE = 32;
 
-/** Windows of P from latents that are there, as many at a time as the engine works on. */
+/** Measures synthesis of windows of P, as many at a time as the engine works on. */
 export async function featureSpeed(
   engine: Engine,
   options: TimingOptions,
@@ -75,11 +75,11 @@ export async function featureSpeed(
     const { latents, level, sites } = windowOf(engine.model, side);
     const one = async () => {
       const map = await engine.features(latents, level, sites, QUALITY, options.signal);
-      // On a GPU the work may still be under way; a pixel waits for it.
+      // A GPU may still be at work: wait for a pixel.
       await engine.pixels(map, [onePixel(map)], options.signal);
       map.close();
     };
-    // The first call of all compiles kernels and takes memory.
+    // The first call compiles kernels and allocates memory.
     if (side === SMALLEST_SIDE) await one();
     if (side < largestSide && (await seconds(one)) < options.seconds / 4) continue;
     const together = Math.max(1, engine.threads);
@@ -95,8 +95,8 @@ export function warmFeatures(engine: Engine, side: number, signal?: AbortSignal)
 }
 
 /**
- * Tiles per second from one feature map: calls of `batch` tiles, as many at a time as the engine works on, into memory that is used again, as servers do.
- * `step`: sites a pixel; 1 is native scale, smaller ones enlarge.
+ * Tiles per second from one feature map, in calls of `batch` tiles, as many calls at a time as the engine works on. As in servers, memory for samples is used again.
+ * `step`: sites per pixel; 1 is native scale, less enlarges.
  */
 export async function tileSpeed(
   engine: Engine,
@@ -120,7 +120,7 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-/** Latents that a window of side x side sites in the middle of a level needs. */
+/** A window of side x side sites in the middle of a level, and all latents of that level. */
 export function windowOf(model: Model, side: number): { latents: Patch; level: Extent; sites: Rect } {
   const stride = model.latentStride;
   const margin = 8;
@@ -128,7 +128,7 @@ export function windowOf(model: Model, side: number): { latents: Patch; level: E
   const level = { height: count, width: count };
   let state = 1;
   const data = new Int16Array(count * count * model.latentChannels);
-  // Small numbers, most of them nothing, as latents are.
+  // Like true latents: small, and most of them 0.
   for (let i = 0; i < data.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
     data[i] = (state & 0x300) === 0 ? state >> 22 : 0;
@@ -148,7 +148,7 @@ function onePixel({ rect, level }: FeatureMap): Query {
   };
 }
 
-/** 256 x 256 pixels somewhere in the window; where that is smaller, its border stands in. */
+/** A query of 256 x 256 pixels; `i` varies the place in the window. Pixels outside a smaller window get sites of its border. */
 export function tileOf({ rect, level }: FeatureMap, step: number, i: number): Query {
   const shift = step === 1 ? 0 : step / 2;
   const axis = (first: number, count: number, sites: number, offset: number): Axis => {

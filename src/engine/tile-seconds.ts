@@ -1,13 +1,13 @@
 import { nativeAxis } from '../head/query.ts';
 import type { Engine } from './engine.ts';
 
-/** Small: some graphics devices are very slow. */
+/** Pixels on the side of a tile: few, since some graphics devices are very slow. */
 const SIDE = 128;
 const TOGETHER = 4;
 
 /**
- * Seconds that an engine takes for a small tile, from latents to pixels, of some at a time: for pages to choose by, where the measurements of speed.ts would
- * be too much code. Rejects when it fails.
+ * Seconds per small tile, from latents to pixels, when an engine makes several at a time. Pages choose an engine by it: the measurements of speed.ts would be too
+ * much code for them. Rejects if the engine fails.
  */
 export async function tileSeconds(engine: Engine): Promise<number> {
   const { latentStride, latentChannels } = engine.model;
@@ -22,7 +22,7 @@ export async function tileSeconds(engine: Engine): Promise<number> {
     await engine.pixels(features, [{ rows: axis, columns: axis, depth: 8 }]);
     features.close();
   };
-  // The first one of all takes memory, and more.
+  // The first tile allocates memory and warms up.
   await tile();
   const start = performance.now();
   await Promise.all(Array.from({ length: TOGETHER }, tile));

@@ -8,7 +8,7 @@ import { expectErrors } from '../arguments.ts';
 import type { Extent, Patch, Rect, Samples } from '../engine.ts';
 import { addClamped, conv, planLayers, runLayer } from './layers.ts';
 
-/** The contract's `gradient` in plain loops: the decoder forwards, then derivatives backwards over `latents` alone. */
+/** The contract's `gradient` in plain loops: the decoder forwards, then derivatives backwards, over `latents` alone (network/gradient.ts). */
 export function latentGradient(
   model: Model,
   coded: Patch,
@@ -20,7 +20,7 @@ export function latentGradient(
 ): Int16Array {
   const network = gradientNetwork(model);
   const sites = sitesOf(model, latents);
-  /** Of the inside of each residual, the last first. */
+  /** Outputs of the first convolution of each residual, the last residual first: derivatives meet them in this order. */
   const activations: Patch[] = [];
   let patch = coded;
   let scale = 1;
@@ -38,7 +38,7 @@ export function latentGradient(
     data: expectErrors(errorsOf(show(model, patch, pixels)), pixels),
   };
 
-  // From here on the window is everything there is, and begins at (0, 0).
+  // From here on the window counts as the whole tensor, and begins at (0, 0).
   let gradient = atOrigin(headGradient(model, network, patch, errors));
   let residuals = 0;
   for (const planned of planLayers(network.layers, sites, whole(latents))) {
@@ -52,7 +52,7 @@ export function latentGradient(
   return gradient.data;
 }
 
-/** clamp(in + second(slope * first(in))), the slope being that of the activation that made `activations`. */
+/** A residual backwards: clamp(in + second(slope * first(in))). The slope of the leaky activation that made `activations` is 1 above 0, else 1/8. */
 function backwards(layer: Residual, input: Patch, extent: Extent, activations: Patch): Patch {
   const inner = conv(layer.first, input, extent, input.rect, 1);
   for (let i = 0; i < inner.data.length; i++)
@@ -60,6 +60,7 @@ function backwards(layer: Residual, input: Patch, extent: Extent, activations: P
   return addClamped(input, conv(layer.second, inner, extent, input.rect, 1), layer.limit);
 }
 
+/** The samples of `pixels` at native scale, from P. */
 function show({ head }: Model, p: Patch, { top, left, height, width }: Rect): Samples {
   return renderQuery(
     head,

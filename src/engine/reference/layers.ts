@@ -4,13 +4,13 @@ import { cut, grow, layerExtents, layerWindows } from '../../network/window.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
 
 /**
- * The layers of spec 3.3 in plain loops: the meaning of the integer networks, to be read, and the measure of the fast engines.
+ * The layers of spec 3.3 in plain loops. Fast engines are measured against them.
  *
- * Patches are (H,W,C), windows of a tensor of rows and columns `extent`; beyond the extent everything is zero, inside it a patch holds
- * all that is asked for.
+ * A patch is (H,W,C), a window of a tensor of `extent` rows and columns. Beyond the extent everything is zero (3.5); inside it, callers give patches that
+ * hold all that a layer reads. No accumulator leaves int32 (3.8): `| 0` only tells the compiler so.
  */
 
-/** The last layer's output over `output`. `input` covers what `layerWindows` says, of a tensor of `extent`. */
+/** The output of the last layer over `output`. `input`: what `layerWindows` says that the first layer reads, of a tensor of `extent`. */
 export function runLayers(
   layers: readonly Layer[],
   input: Patch,
@@ -23,19 +23,21 @@ export function runLayers(
   return patch;
 }
 
-/** One layer, the extent of what it reads, and what it has to make. */
+/** One layer, the extent of the tensor that it reads, and the window of its output that it makes. */
 export interface PlannedLayer {
   readonly layer: Layer;
   readonly extent: Extent;
   readonly output: Rect;
 }
 
+/** What each layer reads and makes, so that the last one makes `output`. `extent`: of the tensor that the first layer reads. */
 export function planLayers(layers: readonly Layer[], extent: Extent, output: Rect): PlannedLayer[] {
   const extents = layerExtents(layers, extent);
   const windows = layerWindows(layers, output, extent);
   return layers.map((layer, i) => ({ layer, extent: extents[i]!, output: windows[i + 1]! }));
 }
 
+/** One layer, whose input covers the window that it reads. */
 export function runLayer({ layer, extent, output }: PlannedLayer, input: Patch, quality: number): Patch {
   switch (layer.op) {
     case 'conv':
@@ -51,7 +53,7 @@ export function runLayer({ layer, extent, output }: PlannedLayer, input: Patch, 
   }
 }
 
-/** Spec 3.3: a window of all channels is gathered once per site, in the order of the weights. */
+/** `conv` of spec 3.3. For each site the activations that it reads are gathered once, in the order of the weights: [ky][kx][i]. */
 export function conv(layer: Conv, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
   const { kernel, inputs, outputs, weight, bias, shift, limit } = layer;
   const out = emptyPatch(output, outputs);
@@ -72,7 +74,7 @@ export function conv(layer: Conv, input: Patch, extent: Extent, output: Rect, qu
   return out;
 }
 
-/** The kernel x kernel sites around (y, x), row by row, zeros outside the extent. */
+/** All channels of the kernel x kernel sites around (y, x), row by row; zeros outside the extent. */
 function gather(taps: Int16Array, kernel: number, input: Patch, extent: Extent, y: number, x: number): void {
   const radius = (kernel - 1) / 2;
   const { rect, channels, data } = input;
@@ -89,6 +91,7 @@ function gather(taps: Int16Array, kernel: number, input: Patch, extent: Extent, 
   }
 }
 
+/** `residual` of spec 3.3: clamp(in + second(first(in))). `second` reads one site more on each side than it makes. */
 function residual(layer: Residual, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
   const inner = conv(layer.first, input, extent, grow(output, 1, extent), quality);
   return addClamped(crop(input, output), conv(layer.second, inner, extent, output, quality), layer.limit);
@@ -100,6 +103,7 @@ export function addClamped(a: Patch, b: Patch, limit: number): Patch {
   return a;
 }
 
+/** `row` of spec 3.3: clamp(in + row[q-1][c]). */
 export function row(layer: Row, input: Patch, output: Rect, quality: number): Patch {
   const out = crop(input, output);
   const values = layer.row.subarray((quality - 1) * layer.channels, quality * layer.channels);
@@ -109,7 +113,7 @@ export function row(layer: Row, input: Patch, output: Rect, quality: number): Pa
   return out;
 }
 
-/** out[y][x][(dy*k + dx)*C + c] = in[y*k + dy][x*k + dx][c] */
+/** `unshuffle` of spec 3.3: out[y][x][(dy*k + dx)*C + c] = in[y*k + dy][x*k + dx][c] */
 export function unshuffle(k: number, input: Patch, output: Rect): Patch {
   const { channels } = input;
   const out = emptyPatch(output, k * k * channels);
@@ -125,7 +129,7 @@ export function unshuffle(k: number, input: Patch, output: Rect): Patch {
   return out;
 }
 
-/** out[y*k + dy][x*k + dx][c] = in[y][x][(dy*k + dx)*C + c] */
+/** `shuffle` of spec 3.3: out[y*k + dy][x*k + dx][c] = in[y][x][(dy*k + dx)*C + c] */
 function shuffle(k: number, input: Patch, output: Rect): Patch {
   const channels = input.channels / (k * k);
   const out = emptyPatch(output, channels);

@@ -16,8 +16,8 @@ import { latentGradient } from './gradient.ts';
 import { crop, joinChannels, planLayers, runLayer, runLayers } from './layers.ts';
 
 /**
- * The reference engine: the specification in TypeScript, plain loops on the calling thread. It lets other work run between layers, and
- * never skips a step for speed.
+ * The reference engine: the specification in TypeScript, plain loops on the calling thread, no shortcuts for speed. Layers are in layers.ts, chunks in
+ * src/entropy, the head in src/head/ensemble.ts. Other work runs between layers.
  */
 export function openReferenceEngine(model: Model): Engine {
   let closed = false;
@@ -112,7 +112,7 @@ export function openReferenceEngine(model: Model): Engine {
   };
 }
 
-/** The networks of a chunk in plain loops: here the chunk is the whole picture. */
+/** The networks of a chunk (spec 3.6) in plain loops. For them the chunk is the whole picture (3.5). */
 function chunkNetworks(model: Model): ChunkNetworks {
   const run = (
     layers: readonly Layer[],
@@ -167,7 +167,7 @@ class HeldFeatures implements FeatureMap {
   }
 }
 
-/** Lets other work run, then throws the signal's reason if it was aborted. */
+/** Lets other work run. Rejects with the signal's reason if it was aborted by then. */
 async function breathe(signal: AbortSignal | undefined): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   signal?.throwIfAborted();

@@ -4,11 +4,11 @@ import { cellTerm, relativeCoordinateTerm, saturate16, uploadCoordinateWeights }
 import { ensembleMembers, ensembleWeight, gatherSites } from './local-ensemble.ts';
 import type { BatchPositions, QueryBatch } from './query-batch.ts';
 
-/** The LIIF head of spec 4.3 to 4.5 on the device. B = pieces, n, m = rows and columns of a piece, K = hidden units. */
+/** The LIIF head of spec 4.3 to 4.5 on the device. Shapes: B pieces, n rows and m columns of a piece, K hidden units. */
 export interface DeviceHead {
   /**
-   * P as (sites,K) -> one number a sample, (B*n*m,3), or for 8 bits one a pixel, R + 256 G + 65536 B, (B*n*m,1): a float32 holds it, and a
-   * third of the bytes have to come back.
+   * P as (sites,K) -> samples. For 16 bits one number per sample, (B*n*m,3). For 8 bits one number per pixel, R + 256 G + 65536 B, (B*n*m,1): float32 holds
+   * it, and a third of the bytes have to be read back.
    */
   render(sites: Tensor, batch: QueryBatch, positions: BatchPositions): Tensor;
   dispose(): void;

@@ -4,8 +4,8 @@ import type { Extent, Rect } from '../engine.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './backend.ts';
 
 /**
- * The layers of spec 3.3 in TensorFlow.js operations, on float32 that hold the integers of the exact engines: weights are divided by the
- * layer's 2^shift beforehand, results are rounded down and clamped as there. What differs is the sum, which float32 rounds beyond 2^24.
+ * The layers of spec 3.3 in TensorFlow.js operations, on float32 that hold integers. Weights are divided by the layer's 2^shift beforehand; results are rounded
+ * and clamped as in exact engines. Only sums differ: float32 rounds them beyond 2^24.
  *
  * Tensors are (1,H,W,C) and cover `rect` of a larger one.
  */
@@ -14,7 +14,7 @@ export interface DevicePatch {
   readonly tensor: Tensor4D;
 }
 
-/** One layer on the device. `run` makes what `output` holds from `input`, which covers what `layerWindows` says of `extent`. */
+/** One layer on the device. `run` makes `output` of the layer from `input`, which covers what `layerWindows` says; `extent`: of the whole input. */
 export interface DeviceLayer {
   run(input: DevicePatch, extent: Extent, output: Rect, quality: number): Tensor4D;
   dispose(): void;
@@ -57,7 +57,7 @@ export function uploadConv(tf: TensorFlow, conv: Conv): DeviceLayer {
   const { kernel, outputs, biasRows, limit, leaky } = conv;
   const scale = 2 ** -conv.shift;
   const filter = tf.tensor(filterOf(conv, scale), [kernel, kernel, conv.inputs, outputs]) as Tensor4D;
-  // One half makes rounding down rounding to nearest, ties upward.
+  // Adding one half makes of rounding down rounding to nearest, ties upward.
   const half = conv.shift > 0 ? 0.5 : 0;
   const bias = tf.tensor(
     Float32Array.from(conv.bias, (b) => b * scale + half),
@@ -136,7 +136,7 @@ function shuffle(tf: TensorFlow, factor: 2 | 4): DeviceLayer {
   };
 }
 
-/** `rect`, which lies inside the patch. */
+/** The part `rect` of a patch. */
 function cropTo(tf: TensorFlow, { rect: from, tensor }: DevicePatch, rect: Rect): Tensor4D {
   if (rect.height === from.height && rect.width === from.width) return tensor;
   const [, , , channels] = tensor.shape;
@@ -144,7 +144,7 @@ function cropTo(tf: TensorFlow, { rect: from, tensor }: DevicePatch, rect: Rect)
   return tf.slice(tensor as Tensor, begin, [1, rect.height, rect.width, channels]) as Tensor4D;
 }
 
-/** Zeros where `output` grown by `radius` reaches beyond `window`: there the picture ends. */
+/** Adds zeros where `output`, grown by `radius`, reaches beyond `window`: there the picture ends. */
 function padBeyond(tf: TensorFlow, tensor: Tensor4D, window: Rect, output: Rect, radius: number): Tensor4D {
   const above = window.top - (output.top - radius);
   const left = window.left - (output.left - radius);

@@ -17,7 +17,7 @@ import { batchPositions, planBatches, type QueryBatch } from './query-batch.ts';
 import { uploadUnfoldedLayer } from './unfold.ts';
 
 export interface TensorFlowEngineOptions {
-  /** Codes chunks and analyzes pictures, which takes exact integers. Closed with this engine. */
+  /** An exact engine, which codes chunks, analyzes pictures and computes gradients. Closed with this engine. */
   readonly exact: Engine;
   /** Default: the first that is installed and works. */
   readonly backend?: TensorFlowBackend;
@@ -33,8 +33,8 @@ export interface TensorFlowEngine extends Engine {
 const GPU_BACKENDS: readonly TensorFlowBackend[] = ['node-gpu', 'webgpu', 'webgl'];
 
 /**
- * Synthesis and head in TensorFlow.js, from the integers of the model, within 1 of 255 of the exact pixels; everything that has to be exact
- * is done by `options.exact`. Rejects with EngineError when TensorFlow.js is not installed, saying what to install.
+ * Synthesis and head in TensorFlow.js, from the integers of the model, within 1 of 255 of the exact pixels. `options.exact` does all that has to be
+ * exact. Rejects with EngineError if TensorFlow.js is not installed or does not work; its message says what to install.
  */
 export async function openTensorFlowEngine(
   model: Model,
@@ -79,7 +79,7 @@ class DeviceEngine implements TensorFlowEngine {
     this.#head = uploadHead(tf, model.head);
   }
 
-  /** Those of the exact engine: the device runs one graph after the other. */
+  /** Threads of the exact engine: the device runs one graph after the other. */
   get threads(): number {
     return this.#exact.threads;
   }
@@ -223,10 +223,10 @@ class DeviceEngine implements TensorFlowEngine {
     await this.#exact.close();
   }
 
-  /** TensorFlow.js has one current backend; others in this process may have chosen another one in the meantime. */
+  /** Makes this engine's backend current: TensorFlow.js has one current backend, and other code in this process may have chosen another. */
   #onBackend(): void {
     const { tf, registeredName } = this.#opened;
-    // Its promise is for a first start; this backend has been started, so it is current at once.
+    // Not awaited: a backend that has been started before is current at once.
     if (tf.getBackend() !== registeredName) void tf.setBackend(registeredName);
   }
 
@@ -239,7 +239,7 @@ class DeviceEngine implements TensorFlowEngine {
     if (this.#closed) throw new EngineError('the engine is closed');
   }
 
-  /** What TensorFlow.js throws becomes EngineError: another engine may serve. */
+  /** Runs work, and makes EngineErrors of what TensorFlow.js throws: another engine may serve. */
   async #failing<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -250,7 +250,7 @@ class DeviceEngine implements TensorFlowEngine {
   }
 }
 
-/** P on the device, float32 that hold integers. */
+/** P on the device: (1, rows, columns, hidden) of float32 that hold integers. */
 class DeviceFeatures implements FeatureMap {
   readonly rect: Rect;
   readonly level: Extent;

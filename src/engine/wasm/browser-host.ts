@@ -5,7 +5,7 @@ import type { FromThread, ToThread } from './thread.ts';
 
 const MAX_THREADS = 8;
 
-/** Browsers: kernels are fetched from beside this file, threads are Web Workers. Memory is shared only in pages that are cross-origin isolated. */
+/** The host in browsers: kernels are fetched from beside this file, threads are Web Workers. Memory is shared only in pages that are cross-origin isolated. */
 export const browserHost: WasmHost = {
   defaultThreads: canShareMemory() ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 0,
   compile: compileKernels,
@@ -18,10 +18,10 @@ export const browserHost: WasmHost = {
   },
 };
 
-/** The same with kernels and so many threads under way; those that nobody has taken end by `endUnused`. */
+/** `browserHost`, whose kernels and first `threads` threads are being loaded already. `endUnused` ends threads that nobody has started. */
 export function startedHost(threads: number): WasmHost & { endUnused(): void } {
   const kernels = browserHost.compile(true);
-  // Who asks for them hears of it.
+  // A failure is handled where the kernels are asked for.
   kernels.catch(() => {});
   const started = Array.from({ length: threads }, () => browserHost.startThread());
   return {

@@ -11,18 +11,18 @@ import { codedChannels } from './pack-prior.ts';
 import { barrier, growAll, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import type { Operation } from './program.ts';
 
-/** Numbers of a chunk's networks, in the order in which they run; step t of the prior is PRIOR + t. */
+/** Numbers of a chunk's networks, in the order in which they run; prior step t is PRIOR + t. */
 export const HYPER_ANALYSIS = 0;
 export const HYPER_SYNTHESIS = 1;
 export const PRIOR = 2;
 
-/** What a chunk keeps from one network to the next, at the beginning of its memory. */
+/** Addresses of what a chunk keeps from one network to the next, at the beginning of its memory. */
 export interface ChunkPlaces {
   /** Output of hyperSynthesis: (4*hz, 4*wz, Ch). */
   readonly h: Region;
   /** Latents so far: (h, w, Cy). */
   readonly y: Region;
-  /** For the kernels that decode symbols: see kernels/chunk.ts. */
+  /** `stream` and `scratch` of the kernels that decode symbols (kernels/chunk.ts). */
   readonly stream: number;
   readonly symbols: number;
   /** One beyond the last address used. */
@@ -42,11 +42,11 @@ export function chunkPlaces(model: Model, chunk: Extent, scratch: number): Chunk
   return { h, y, stream: list.allocate(STREAM_BYTES), symbols: list.allocate(3 * run), end: list.end };
 }
 
-/** A network's kernel calls, which come out the same on every thread that plans them. */
+/** A network's kernel calls. Every thread that plans them gets the same. */
 export interface NetworkPlan {
-  /** What is to be written before it runs; for a step of the prior it is gathered from `ChunkPlaces`. */
+  /** Filled before the network runs. A prior step has a kernel call that gathers it from `ChunkPlaces`. */
   readonly input: Region;
-  /** One for its result, or those for mean and deviation. */
+  /** The result; for a prior step mean and deviation. */
   readonly outputs: readonly Region[];
   readonly operations: Operation[];
   /** One beyond the last address used. */
@@ -57,7 +57,7 @@ export function networkCount(networks: PackedNetworks): number {
   return PRIOR + networks.prior.length;
 }
 
-/** Network `number` of a chunk of h x w latents, in memory from the end of `places` on, which are those of `chunkPlaces`. */
+/** Plans network `number` of a chunk, in memory from the end of its `chunkPlaces` on. */
 export function planChunkNetwork(
   networks: PackedNetworks,
   model: Model,
@@ -80,7 +80,7 @@ export interface ChunkNeeds {
   readonly operations: number;
 }
 
-/** What any network of a chunk needs, those of an encoder included. */
+/** The most that any network of a chunk needs; the hyper analysis of encoders counts, if the model has one. */
 export function chunkNeeds(networks: PackedNetworks, model: Model, chunk: Extent): ChunkNeeds {
   const needs = { scratchBytes: 0, operations: 0 };
   const places = chunkPlaces(model, chunk, 0);
@@ -113,7 +113,7 @@ function planNetwork(
   return { input, operations, outputs: [plan.output], end: list.end };
 }
 
-/** Of its input no channels are kept that are known to be zero, where the trunk allows it. */
+/** Plans a prior step. If the trunk begins with a convolution, the channels of its input that are known to be zero are left out (pack-prior.ts). */
 function planPrior(
   networks: PackedNetworks,
   model: Model,
@@ -159,7 +159,7 @@ function planPrior(
   return { input, operations, outputs, end: list.end };
 }
 
-/** A 1x1 convolution, of which each position gets the channels that the step codes there. */
+/** `mean` or `deviation`: a 1x1 convolution, of which each position gets only the group of channels that the step codes there. */
 function groupOperations(
   conv: PackedConv,
   input: Region,

@@ -3,7 +3,7 @@ import type { Extent } from '../engine.ts';
 import { type ChunkPlaces, chunkPlaces, type NetworkPlan, planChunkNetwork } from './chunk-plan.ts';
 import type { PackedNetworks } from './pack.ts';
 
-/** Most chunks are of one size, and lie where others have lain before. */
+/** Plans that are kept. Most chunks have the same size, and memory that earlier chunks had. */
 const MAX_KEPT = 16;
 
 export interface ChunkPlan {
@@ -11,7 +11,7 @@ export interface ChunkPlan {
   readonly plan: (number: number) => NetworkPlan;
 }
 
-/** Plans of chunks, the latest of them kept: making one takes a tenth of the time that it takes to decode a small chunk. */
+/** Plans of chunks. The latest are kept: to make one takes a tenth of the time to decode a small chunk. */
 export class ChunkPlans {
   readonly #networks: PackedNetworks;
   readonly #model: Model;

@@ -10,15 +10,19 @@ import {
 } from './program.ts';
 
 /**
- * One chunk on several threads. One leads: it codes the symbols, and begins a network as soon as it has what goes into it, with as many helpers as
- * have come by then. Helpers may come at any time and stay to the end.
+ * One chunk on several threads. One thread leads: it codes the symbols, and begins a network as soon as its input is there, with the helpers that have come by
+ * then. Helpers may come at any time, and stay to the end.
  *
- * Control words: ABORT, helpers that have come, and for each network the threads that run it, 0 before it begins, and its program's.
+ * Control words, int32 in shared memory:
+ *
+ *   ABORT
+ *   HELPERS                  helpers that have come
+ *   for each network         threads that run it, 0 before it begins; then the control words of its program (program.ts)
  */
 const HELPERS = 1;
 const HEADER_WORDS = 2;
 
-/** Control words of a chunk with so many networks, of at most so many kernel calls each. */
+/** Control words of a chunk with `networks` networks, of at most `operations` kernel calls each. */
 export function teamWords(networks: number, operations: number): number {
   return HEADER_WORDS + networks * networkWords(operations);
 }

@@ -14,7 +14,7 @@ import { type PackedLayer, packLayers } from './pack-layer.ts';
 import { barrier, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { controlWords, type Operation } from './program.ts';
 
-/** The networks that a gradient goes through, there and back. */
+/** The networks of a gradient, forwards and backwards. */
 interface PackedGradient {
   readonly network: GradientNetwork;
   readonly synthesis: readonly PackedLayer[];
@@ -24,7 +24,7 @@ interface PackedGradient {
 
 const packed = new WeakMap<WasmHeap, PackedGradient>();
 
-/** Few who open an engine optimize: weights in their other order are packed by the first gradient. */
+/** Packs the networks of gradients at the first gradient: few who open an engine need them. */
 function packGradient(
   heap: WasmHeap,
   network: GradientNetwork,
@@ -43,7 +43,7 @@ function packGradient(
   return networks;
 }
 
-/** What the contract's `gradient` is asked. */
+/** Arguments of the contract's `gradient`. */
 export interface GradientCall {
   readonly coded: Patch;
   readonly level: Extent;
@@ -52,13 +52,13 @@ export interface GradientCall {
   readonly quality: number;
 }
 
-/** A gradient is two programs, between which samples are shown and judged. */
+/** A gradient is two programs. Between them the caller judges the samples. */
 export interface GradientJobs {
-  /** The decoder as far as P, whose map also owns the memory of what comes after. */
+  /** The decoder up to P. The map owns the memory of both programs. */
   readonly there: Job<HeapFeatures>;
   /** The samples of that map whose errors count. */
   readonly query: Query;
-  /** From errors, half the derivative by those samples, to that by latents. */
+  /** Half the derivative by those samples -> half the derivative by latents. `shown`: the map that `there` made. */
   back(shown: HeapFeatures, errors: Int16Array): Job<Int16Array>;
 }
 
@@ -135,7 +135,7 @@ export function gradientJobs(
 }
 
 interface GradientPlan {
-  /** First in memory: whose address is freed with it, everything is. */
+  /** P. It lies first in the memory of both programs, so freeing its address frees all. */
   readonly shown: Region;
   readonly input: Region;
   readonly there: readonly Operation[];
@@ -146,7 +146,7 @@ interface GradientPlan {
   readonly output: Region;
 }
 
-/** The window is everything there is once P is known, and P and what comes of it begin at (0, 0). */
+/** Plans both programs. On the way back the window counts as the whole tensor, and P and all that follows begin at (0, 0). */
 function planGradient(
   list: FreeList,
   model: Model,
@@ -199,7 +199,7 @@ function planGradient(
     stripRows: stripRows(place.height),
     barrier: true,
   });
-  // Nobody reads it any more.
+  // Nothing reads P any more.
   list.free(p.address);
   const scales = residualScales(synthesis);
   const slope = (made: Region, window: Rect, calls: Operation[]) => {
@@ -239,7 +239,7 @@ function movedBy(region: Region, rows: number, columns: number): Region {
   return { ...region, rect: { ...rect, top: rect.top + rows, left: rect.left + columns } };
 }
 
-/** For each residual, the rows that it has for one of the latents. */
+/** For each residual, how many rows of its tensor belong to one row of latents. */
 function residualScales(layers: readonly PackedLayer[]): number[] {
   let scale = 1;
   return layers.flatMap((layer) => {

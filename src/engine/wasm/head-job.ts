@@ -7,13 +7,13 @@ import type { Job } from './job.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
 import { controlWords, type Operation } from './program.ts';
 
-/** Output pixels below which a second thread costs more than it saves. */
+/** Output pixels for each thread: with fewer, a second thread costs more than it saves. */
 const PIXELS_PER_THREAD = 1 << 13;
-/** Rows of a strip at least: each strip works out the columns' terms anew. */
+/** Rows of a strip at least: each strip computes the terms of the columns anew. */
 const MIN_STRIP_ROWS = 16;
 const STRIPS_PER_QUERY = 4;
 
-/** Where the parts of one query lie, counted from the job's memory. */
+/** Addresses of one query's parts, relative to the job's memory. */
 interface Layout {
   readonly head: number;
   readonly rowIndex: number;
@@ -79,7 +79,7 @@ export function headJob(
   };
 }
 
-/** A copy, in `into` if it has that length. */
+/** A copy of samples, in `into` if that has their length. */
 export function copied(samples: Uint8Array, into: Uint8Array | undefined): Uint8Array {
   if (into?.length !== samples.length) return samples.slice();
   into.set(samples);
@@ -142,7 +142,7 @@ function pushStrips(
   });
 }
 
-/** Addresses and numbers for the kernel `head`, as it explains them. */
+/** Arguments of the kernel `head` (kernels/index.ts). */
 export interface HeadCall {
   readonly rows: number;
   readonly columns: number;
@@ -154,7 +154,7 @@ export interface HeadCall {
   readonly shift: number;
   readonly form: number;
   readonly plane: number;
-  /** As many bytes as `termsByteLength` says. */
+  /** `termsByteLength` bytes. */
   readonly terms: number;
   readonly output: number;
   readonly outputRow: number;
@@ -162,10 +162,10 @@ export interface HeadCall {
 
 const stripRowsOf = (rows: number): number => Math.max(MIN_STRIP_ROWS, Math.ceil(rows / STRIPS_PER_QUERY));
 
-/** Operations of one head call. */
+/** How many strips, and so operations, one head call has. */
 export const headStrips = (rows: number): number => Math.ceil(rows / stripRowsOf(rows));
 
-/** Scratch of the strips of one head call. */
+/** Bytes of `terms` for all strips of one head call. */
 export function termsByteLength(head: Head, rows: number, columns: number): number {
   return stripTerms(head, columns) * headStrips(rows);
 }
@@ -221,7 +221,7 @@ export function pushHead(
 /** Position of `from` among the arguments of the kernel `head`. */
 const HEAD_FROM = 19;
 
-/** Threads that a head over so many pixels is worth. */
+/** Threads for a head over so many pixels. */
 export function headThreads(pixels: number, threads: number): number {
   return Math.max(1, Math.min(threads, Math.floor(pixels / PIXELS_PER_THREAD)));
 }

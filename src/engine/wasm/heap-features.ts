@@ -2,7 +2,7 @@ import { EngineError } from '../../errors.ts';
 import type { Extent, FeatureMap, Rect } from '../engine.ts';
 import type { Region, WasmHeap } from './heap.ts';
 
-/** P in wasm memory, which goes back when the map is closed and nothing reads it any more. */
+/** P in wasm memory. The memory is freed when the map is closed and no job uses it. */
 export class HeapFeatures implements FeatureMap {
   readonly rect: Rect;
   readonly level: Extent;
@@ -11,7 +11,7 @@ export class HeapFeatures implements FeatureMap {
   #users = 0;
   #closed = false;
 
-  /** Takes over the memory of `region`, which covers `rect`. */
+  /** Owns the memory of `region` from now on. `region` covers `rect`. */
   constructor(heap: WasmHeap, region: Region, rect: Rect, level: Extent) {
     this.#heap = heap;
     this.region = region;
@@ -33,7 +33,7 @@ export class HeapFeatures implements FeatureMap {
     return this.#heap.read(this.region, this.rect);
   }
 
-  /** Keeps the memory until the returned function is called. */
+  /** Keeps the memory until the returned function is called. Throws EngineError for a closed map that nothing uses. */
   use(): () => void {
     if (this.#closed && this.#users === 0) throw new EngineError('the feature map is closed');
     this.#users++;

@@ -6,7 +6,7 @@ import { ABORT } from './program.ts';
 const PAGE = 65_536;
 const ALIGNMENT = 64;
 
-/** A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond the picture: zeros. */
+/** A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond the picture, where it holds zeros. */
 export interface Region {
   readonly address: number;
   readonly rect: Rect;
@@ -23,7 +23,7 @@ export class FreeList {
     this.#end = align(Math.max(start, ALIGNMENT));
   }
 
-  /** One beyond the highest address that was ever handed out. */
+  /** One beyond the highest address that was handed out. */
   get end(): number {
     return this.#end;
   }
@@ -77,7 +77,7 @@ export class FreeList {
   }
 }
 
-/** The engine's WebAssembly memory: weights, feature maps, scratch of running jobs. Grows on demand, never shrinks, reuses what is freed. */
+/** The engine's WebAssembly memory: weights, feature maps, scratch of running jobs. It grows on demand, never shrinks, and reuses what is freed. */
 export class WasmHeap {
   readonly memory: WebAssembly.Memory;
   readonly #list = new FreeList(PAGE);
@@ -86,11 +86,11 @@ export class WasmHeap {
   constructor(shared: boolean, maxBytes: number) {
     const maximum = Math.min(65_536, Math.ceil(maxBytes / PAGE));
     this.#maxBytes = maximum * PAGE;
-    // The kernels declare a maximum of 65536 pages; only what is grown to is ever committed.
+    // The maximum has to be the one that the kernels declare. Only pages that the memory has grown to are committed.
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared });
   }
 
-  /** Rejects what does not fit with EngineError; the caller may try again when other work has ended. */
+  /** Throws EngineError for more than fits now. It may fit when other work has ended. */
   allocate(byteLength: number): number {
     const start = this.#list.allocate(byteLength);
     const missing = this.#list.end - this.memory.buffer.byteLength;
@@ -107,7 +107,7 @@ export class WasmHeap {
     return start;
   }
 
-  /** All of these, or none. Rejects as `allocate` does. */
+  /** Allocates all of these, or none. Throws as `allocate` does. */
   allocateAll(...byteLengths: number[]): number[] {
     const addresses: number[] = [];
     try {
@@ -123,10 +123,10 @@ export class WasmHeap {
     this.#list.free(start);
   }
 
-  /** Clears the control words of a program (program.ts), and says how to abort it. */
+  /** Clears the control words of a program (program.ts). The result aborts it. */
   control(address: number, words: number): { abort(): void } {
     new Int32Array(this.memory.buffer, address, words).fill(0);
-    // A new view: growing may have replaced the buffer.
+    // A new view at each abort: growing may have replaced the buffer.
     return { abort: () => void Atomics.store(new Int32Array(this.memory.buffer, address, 1), ABORT, 1) };
   }
 
@@ -136,7 +136,7 @@ export class WasmHeap {
     return cut(source, rect, window, channels);
   }
 
-  /** Fills a region with the part of a patch that it covers, and zeros beyond the picture of `extent`. */
+  /** Fills a region: with the patch inside the picture of `extent`, with zeros beyond it. */
   write({ address, rect, channels }: Region, patch: Patch, extent: Extent): void {
     const target = new Int16Array(this.memory.buffer, address, rect.height * rect.width * channels);
     const left = Math.max(0, rect.left);

@@ -21,7 +21,7 @@ import type { Region } from './heap.ts';
 import type { PackedSymbols } from './pack-symbols.ts';
 import type { Kernels, Operation } from './program.ts';
 
-/** Where a chunk is coded. */
+/** A chunk, and where and how its networks run. */
 export interface ChunkPlace {
   readonly chunk: Extent;
   readonly quality: number;
@@ -32,10 +32,8 @@ export interface ChunkPlace {
 }
 
 /**
- * One chunk by kernels (spec 2.2, 3.6): its networks, and in decoding its symbols too. Tensors lie in wasm memory; the results of networks are views
- * of it.
- *
- * h, w = rows, columns of latents in the chunk; Cy, Ch = channels of latents and of h.
+ * One chunk by kernels (spec 2.2, 3.6): its networks, and, when it is decoded, its symbols. Tensors lie in wasm memory; the results of networks are views of it,
+ * valid until the next network runs.
  */
 export class KernelChunk implements ChunkNetworks {
   readonly #memory: WebAssembly.Memory;
@@ -56,14 +54,14 @@ export class KernelChunk implements ChunkNetworks {
     return this.#hyper(HYPER_SYNTHESIS, z, extent);
   }
 
-  /** h is still where hyperSynthesis has left it. */
+  /** h is not copied: it is still where `hyperSynthesis` has left it. */
   prior(step: number, _h: Int16Array, y: Int16Array): PriorOutput {
     this.#view(this.#place.places.y).set(y);
     const [mean, deviation] = this.#runPrior(step);
     return { mean: this.#view(mean!), deviation: this.#view(deviation!) };
   }
 
-  /** What `decodeChunk` of entropy/chunk.ts does. `words`: address of as many bytes as the chunk has, and READ_AHEAD_BYTES more. */
+  /** The same as `decodeChunk` of entropy/chunk.ts. `words`: address of memory for the chunk's bytes and READ_AHEAD_BYTES more. */
   decode(
     bytes: Uint8Array,
     kernels: Kernels,
@@ -140,7 +138,7 @@ export class KernelChunk implements ChunkNetworks {
     return new Int16Array(this.#memory.buffer, address, rect.height * rect.width * channels);
   }
 
-  /** A tensor (extent.height, extent.width, channels) into a region that has zeros around it. */
+  /** Writes a tensor (extent.height, extent.width, channels) into a region, which has a border of zeros around it. */
   #write(region: Region, data: Int16Array, extent: Extent): void {
     const target = this.#view(region);
     const { rect, channels } = region;

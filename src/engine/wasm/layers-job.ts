@@ -5,7 +5,7 @@ import type { PackedLayer } from './pack-layer.ts';
 import { inputRegionRect, outputRegionRect, planLayers, regionByteLength } from './plan.ts';
 import { controlWords } from './program.ts';
 
-/** A list of layers over a window. The output lands in a range of its own, which `take` receives before anything else is freed. */
+/** Runs layers over a window. The output has memory of its own; `take` gets it when the layers have run, and has to free it. */
 export function layersJob<T>(
   heap: WasmHeap,
   threads: number,

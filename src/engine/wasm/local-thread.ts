@@ -2,10 +2,10 @@ import type { encodeChunk } from '../../entropy/chunk.ts';
 import type { Thread } from './host.ts';
 import { type FromThread, serveThread, type ToThread } from './thread.ts';
 
-/** How long other work, and word of an abort, waits for a program. Timers that follow each other come 4 ms late in browsers. */
+/** How long a program runs before other work, and an abort, get their turn. In browsers each turn costs 4 ms, the least delay of a timer. */
 const SLICE_MS = 50;
 
-/** The calling thread in the part of a thread: one message at a time, other work between them and between the slices of a program. */
+/** The calling thread, acting as a thread: one message at a time, with other work between messages and between the slices of a program. */
 export function startLocalThread(encode?: typeof encodeChunk): Thread {
   let answer: (message: FromThread) => void = () => {};
   let closed = false;

@@ -10,10 +10,10 @@ import type { FromThread } from './thread.ts';
 
 const compiled = new Map<boolean, Promise<readonly WebAssembly.Module[]>>();
 
-/** Node: kernels from the files beside this one, threads from `worker_threads`. */
+/** The host in Node: kernels from the files beside this one, threads from `worker_threads`. */
 export const nodeHost: WasmHost = niceNodeHost(0);
 
-/** The same with threads that give way to others of the process, 0 (not at all) to 19, where the system has priorities of threads. */
+/** The same, with threads of this niceness, 0 to 19, where the system has priorities of threads (Linux). */
 export function niceNodeHost(niceness: number): WasmHost {
   return {
     defaultThreads: processors(),
@@ -58,7 +58,7 @@ export function niceNodeHost(niceness: number): WasmHost {
           await worker.terminate();
         },
         hold: (busy) => {
-          // A late answer must not let the process go while somebody waits for the end.
+          // While somebody waits for its end, a late answer must not let the process exit.
           if (ending) return;
           if (busy) worker.ref();
           else worker.unref();

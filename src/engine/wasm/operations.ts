@@ -4,9 +4,9 @@ import type { PackedConv } from './pack-layer.ts';
 import type { PackedWinograd } from './pack-winograd.ts';
 import type { Operation } from './program.ts';
 
-/** Kernel calls of single layers: addresses, strides and strips. */
+/** Kernel calls of single layers: their addresses, strides and strips. `kernels/*.ts` explains the arguments. */
 
-/** Strips an operation is cut into, so that threads finish about together. */
+/** Strips of an operation: many, so that threads finish at about the same time. */
 const STRIPS = 64;
 
 /** Kernel calls that zero the sites of a region that lie beyond `extent`. */
@@ -36,8 +36,8 @@ export function clearBorder(operations: Operation[], region: Region, extent: Ext
 }
 
 /**
- * One of `groups` equal parts of a convolution's outputs at every second row and column of `window`, from (row, column) on; `input` reaches as far
- * beyond the window as the kernel. Undefined where the window has no such site. For the prior, spec 3.6.
+ * For the prior (spec 3.6): a convolution at the sites of one parity, every second row and column of `window` from `parity` on. It makes part `group` of `groups`
+ * equal parts of the outputs. `input` reaches as far beyond the window as the kernel. Undefined if the window has no such site.
  */
 export function parityOperation(
   conv: PackedConv,
@@ -77,8 +77,8 @@ export function parityOperation(
 }
 
 /**
- * Input of a step of the prior from h, whose first rows and columns are those of `window`, and from the latents y over `window`: of these the groups
- * that so many steps have coded, or all.
+ * Gathers the input of a prior step over `window`: from h, whose first rows and columns are those of `window`, and from the latents y over `window`. Of the latents
+ * it takes the groups that the first `coded` steps have coded, or all.
  */
 export function gatherOperation(
   h: Region,
@@ -143,7 +143,7 @@ interface ConvShape {
 /** Position of `from` among the arguments of the kernels `conv` and `winograd`. */
 const CONV_FROM = 14;
 
-/** Outputs in a row below which tiles that fill up groups of four cost more than products are saved. */
+/** Least columns for `winograd`. With fewer, filling up groups of four tiles costs more than the method saves. */
 const WINOGRAD_COLUMNS = 5;
 
 function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Operation {
@@ -186,7 +186,7 @@ export function stripRows(rows: number): number {
   return Math.max(1, Math.ceil(rows / STRIPS));
 }
 
-/** A 1x1 or 3x3 convolution over `window` of the output, read from `input`, written to the same sites of `output`. */
+/** A 1x1 or 3x3 convolution over `window`, written to `outputWindow` of `output`; `residual`: added to it. */
 export function convOperation(
   conv: PackedConv,
   input: Region,
@@ -228,7 +228,7 @@ export function convOperation(
     : operation;
 }
 
-/** The same 3x3 convolution for the kernel `winograd`, which makes rows in pairs. */
+/** A 3x3 convolution by the kernel `winograd`, whose rows are pairs of rows. */
 function byWinograd(
   { args, rows: height, ...operation }: Operation,
   { weight, energyLimit }: PackedWinograd,
@@ -243,7 +243,7 @@ function byWinograd(
   };
 }
 
-/** unshuffle by k, then 1x1: k runs of k * C. */
+/** An unshuffle by k and the 1x1 convolution behind it: k runs of k * C activations. */
 export function unshuffledConv(
   conv: PackedConv,
   k: number,
@@ -272,7 +272,7 @@ export function unshuffledConv(
   });
 }
 
-/** 1x1, then shuffle by k: for each dy, a run of k * C' outputs is k sites of one row. */
+/** A 1x1 convolution and the shuffle by k behind it, as k operations: for each dy, k * C outputs of a site are k sites of C channels in one row. */
 export function pushShuffledConv(
   operations: Operation[],
   conv: PackedConv,

@@ -1,12 +1,12 @@
 import { cellTerm } from '../../head/query.ts';
 import type { Head } from '../../network/model.ts';
 
-/** The head's tensors as the kernel wants them. The part that depends on the cell comes with each query: see `writeHead`. */
+/** Bytes of the head's tensors as the kernel `head` reads them. Every query has a copy, since the cell term is part of them. */
 export function headByteLength(head: Head): number {
   return 6 * 2 * head.hidden + 16;
 }
 
-/** Writes rowWeight, columnWeight, cell term, outputWeight, outputBias at `address`. Spec 4.4, 4.5. */
+/** Writes rowWeight, columnWeight, cell term, outputWeight, outputBias (with the rounding of spec 4.5) at `address`. */
 export function writeHead(
   head: Head,
   cellRow: number,
@@ -26,6 +26,7 @@ export function writeHead(
   for (let o = 0; o < 3; o++) bias[o] = head.outputBias[o]! + rounding;
 }
 
+/** s, or s - 8, of spec 4.5. */
 export function headShift(head: Head, depth: 8 | 16): number {
   return depth === 16 ? head.outputShift - 8 : head.outputShift;
 }

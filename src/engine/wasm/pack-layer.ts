@@ -3,7 +3,7 @@ import type { Conv, Layer } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 import { type PackedWinograd, packWinograd } from './pack-winograd.ts';
 
-/** A convolution whose weights lie in wasm memory, in the kernel's order. */
+/** A convolution whose weights and biases lie in wasm memory, in the order of the kernel `conv`. */
 export interface PackedConv {
   readonly op: 'conv';
   readonly kernel: 1 | 3;
@@ -15,7 +15,7 @@ export interface PackedConv {
   readonly weight: number;
   readonly bias: number;
   readonly biasRows: number;
-  /** Where it can be computed by fewer products. */
+  /** Absent where the method cannot be used. */
   readonly winograd?: PackedWinograd | undefined;
 }
 
@@ -31,7 +31,7 @@ export type PackedLayer =
   | { readonly op: 'shuffle'; readonly factor: 2 | 4 }
   | { readonly op: 'row'; readonly row: number; readonly channels: number; readonly limit: number };
 
-/** `input`: what the first of the layers reads. */
+/** Copies the tensors of layers into wasm memory. `input`: the channels and limits that the first layer reads. */
 export function packLayers(layers: readonly Layer[], input: Flow, heap: WasmHeap): PackedLayer[] {
   let flow = input;
   return layers.map((layer) => {
@@ -64,7 +64,7 @@ function packFast(conv: Conv, input: number, heap: WasmHeap): PackedConv {
   return { ...packed, winograd: packWinograd(conv, packed.weight, input, heap) };
 }
 
-/** [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2]; biases get the rounding of the shift. */
+/** Weights [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2], where length is kernel * kernel * inputs. Biases get the rounding of the shift added. */
 export function packConv(conv: Conv, heap: WasmHeap): PackedConv {
   const { kernel, inputs, outputs, shift, limit, leaky, biasRows } = conv;
   const half = (kernel * kernel * inputs) / 2;
@@ -82,13 +82,13 @@ export function packConv(conv: Conv, heap: WasmHeap): PackedConv {
   return { op: 'conv', kernel, inputs, outputs, shift, limit, leaky, weight, bias, biasRows };
 }
 
-/** Neighboring weights, two by two; a copy only where they lie unaligned. */
+/** Weights two by two, as int32. Copies them only if they lie unaligned. */
 function pairsOf(weight: Int16Array): Int32Array {
   const { buffer, byteOffset, length } = weight.byteOffset % 4 === 0 ? weight : weight.slice();
   return new Int32Array(buffer, byteOffset, length / 2);
 }
 
-/** Values in wasm memory. */
+/** Copies values into wasm memory. */
 export function place(heap: WasmHeap, values: Int32Array): number {
   const address = heap.allocate(values.byteLength);
   new Int32Array(heap.memory.buffer, address, values.length).set(values);

@@ -5,20 +5,20 @@ import type { WasmHeap } from './heap.ts';
 import { type PackedConv, type PackedLayer, packConv, packLayers } from './pack-layer.ts';
 
 /**
- * A step of the prior without what is known to be zero: at each position step t sees the latents of t of the four groups of channels. They lie
- * behind h in the order of their steps, and since the group that a step has coded depends on the position's parity (spec 3.6), so does the order
- * of the first convolution's weights.
+ * A prior step (spec 3.6). At each position step t sees the latents of only t of the four groups of channels; the others are still zero. So the input of the first
+ * convolution holds, behind h, just the groups that are coded, in the order of their steps. Which group a step has coded at a position depends on the
+ * position's parity, and so does the order of the first convolution's weights.
  */
 export interface PackedPriorStep {
-  /** The trunk's first convolution for outputs at rows of parity r and columns of parity c: index 2r + c. None where the trunk has to see zeros. */
+  /** The trunk's first convolution for outputs at rows of parity r and columns of parity c: index 2r + c. Absent for step 0, and if the trunk does not begin with a convolution: then it reads all channels. */
   readonly first?: readonly PackedConv[];
-  /** What follows `first`. */
+  /** The layers that follow `first`. */
   readonly trunk: readonly PackedLayer[];
   readonly mean: PackedConv;
   readonly deviation: PackedConv;
 }
 
-/** `input`: what the trunk reads. */
+/** `input`: the channels and limits that the trunk reads. */
 export function packPriorStep(model: Model, step: number, input: Flow, heap: WasmHeap): PackedPriorStep {
   const { trunk, mean, deviation } = model.prior[step]!;
   const [first, ...others] = trunk;
@@ -35,12 +35,12 @@ export function packPriorStep(model: Model, step: number, input: Flow, heap: Was
   };
 }
 
-/** Channels of a step's input, without the groups that no step before it has coded. */
+/** Channels of a step's input without the groups that are still zero. */
 export function codedChannels(model: Model, step: number): number {
   return model.priorChannels + step * (model.latentChannels / 4);
 }
 
-/** The convolution over coded channels alone, for outputs at rows and columns of one parity. */
+/** The convolution with the weights of coded groups only, for outputs at rows and columns of one parity. */
 function coded(conv: Conv, model: Model, step: number, rowParity: number, columnParity: number): Conv {
   const { kernel, inputs, outputs, weight } = conv;
   const { priorChannels } = model;

@@ -3,7 +3,7 @@ import type { Model } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 import { place } from './pack-layer.ts';
 
-/** What decodes symbols, as addresses: see kernels/chunk.ts. */
+/** Addresses of the tensors that decode symbols (kernels/chunk.ts). */
 export interface PackedSymbols {
   readonly tables: number;
   /** [100][Cy] int32 each. */

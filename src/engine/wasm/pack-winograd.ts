@@ -1,10 +1,10 @@
 import type { Conv } from '../../network/model.ts';
 import type { WasmHeap } from './heap.ts';
 
-/** A 3x3 convolution for the kernel `winograd`. */
+/** A 3x3 convolution for the kernel `winograd` (kernels/winograd.ts says why it is exact). */
 export interface PackedWinograd {
   readonly weight: number;
-  /** Most that 1/64 of a tile's sum of squares may be, lane by lane rounded down, for its accumulators to stay below 2^29. */
+  /** The kernel may make tiles whose sum of squares / 64, as it counts it, is at most this: their accumulators are below 2^29. */
   readonly energyLimit: number;
 }
 
@@ -12,14 +12,14 @@ export interface PackedWinograd {
 export const SCRATCH_BYTES = 16 * (16 * (1024 + 32) + 64);
 
 const MAX_INPUTS = 512;
-/** Of activations, so that sums of four fit int16. */
+/** Largest activation: sums of four fit int16. */
 const MAX_INPUT = 8191;
 const MAX_WEIGHT = 32767;
 const ACCUMULATOR = 2 ** 29 - 1;
 
 /**
- * `direct`: the same weights as `packConv` lays them out; `input`: largest activation that the convolution reads. Undefined where its numbers are
- * too large for the method.
+ * Transforms the filters of a convolution and copies them into wasm memory. `direct`: address of its weights as `packConv` lays them out. `input`: largest
+ * activation that it reads. Undefined if it is no 3x3 convolution, or its numbers are too large for the method.
  */
 export function packWinograd(
   conv: Conv,
@@ -40,7 +40,7 @@ export function packWinograd(
   return undefined;
 }
 
-/** By Cauchy and Schwarz: |sum of w d| <= |w| |d|. */
+/** |accumulator| <= |bias| + rounding + |w| |d| (Cauchy and Schwarz), for the largest bias and the largest |w| of any output. */
 function energyLimitOf({ bias, shift, weight, inputs, outputs }: Conv): number {
   let largest = 0;
   for (const value of bias) largest = Math.max(largest, Math.abs(value));
@@ -51,13 +51,13 @@ function energyLimitOf({ bias, shift, weight, inputs, outputs }: Conv): number {
     for (let i = o * length; i < (o + 1) * length; i++) sum += weight[i]! * weight[i]!;
     squares = Math.max(squares, sum);
   }
-  // The kernel shifts by two bits more than `shift`, which is at most 29 where something is left.
+  // The kernel shifts by `shift + 2`. That is at most 31, since with a shift of 30 nothing is left here.
   const left = Math.max(0, ACCUMULATOR - largest - (1 << shift));
-  // What rounding down loses is less than 1 for each of four lanes of the 16 activations of eight channels.
+  // The kernel rounds down: it loses less than 1 in each of four lanes, for each of 16 activations, for every eight channels.
   return Math.min(2 ** 31 - 1, Math.floor(left ** 2 / squares / 64) - 8 * inputs);
 }
 
-/** (2G) g (2G)' of filters, whose 9 values lie `pitch` apart, as the 16 will. False where one of them does not fit int16. */
+/** Writes (2G) g (2G)' of filters g. Their 9 values lie `pitch` apart, the 16 results too. False if one does not fit int16. */
 function transform(filters: Int16Array, to: Int16Array, pitch: number): boolean {
   const rows = new Int32Array(12 * pitch);
   let largest = 0;
@@ -71,7 +71,7 @@ function transform(filters: Int16Array, to: Int16Array, pitch: number): boolean 
 
 type Integers = Int16Array | Int32Array;
 
-/** 2G of `count` threes, whose values lie `step` apart, to fours as far apart; their largest magnitude. */
+/** Multiplies `count` vectors of three values, `step` apart, by 2G, to vectors of four as far apart. Returns the largest magnitude. */
 function double(
   from: Integers,
   at: number,

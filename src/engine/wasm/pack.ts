@@ -5,7 +5,7 @@ import { type PackedLayer, packLayers } from './pack-layer.ts';
 import { type PackedPriorStep, packPriorStep } from './pack-prior.ts';
 import { type PackedSymbols, packSymbols } from './pack-symbols.ts';
 
-/** The model's networks as addresses in wasm memory. Plain data: it travels to workers. */
+/** The model's networks as addresses in wasm memory. Plain data, which can be sent to workers. */
 export interface PackedNetworks {
   readonly analysis: readonly PackedLayer[];
   readonly hyperAnalysis: readonly PackedLayer[];
@@ -15,7 +15,7 @@ export interface PackedNetworks {
   readonly symbols: PackedSymbols;
 }
 
-/** Copies all weights into wasm memory, where every thread finds them. */
+/** Copies all weights into wasm memory, which all threads share. */
 export function packNetworks(model: Model, heap: WasmHeap): PackedNetworks {
   const { hyperSynthesis } = model;
   const latents = uniform(model.latentChannels, model.latent.limit);

@@ -5,7 +5,7 @@ import { clearBorder, convOperation, pushShuffledConv, rowOperation, unshuffledC
 import type { PackedConv, PackedLayer } from './pack-layer.ts';
 import type { Operation } from './program.ts';
 
-/** Where a plan puts its tensors: a heap of the engine, or a range of a worker. */
+/** Gives a plan addresses for its tensors. */
 export interface Allocator {
   allocate(byteLength: number): number;
   free(address: number): void;
@@ -17,15 +17,15 @@ export interface Plan {
 }
 
 /**
- * For gradients: called inside of each residual, with what its first convolution makes over `window`, and where calls can be added. True: it is kept,
- * not freed.
+ * For gradients: called for each residual between its convolutions. `made`: the output of the first, over `window`. May add to `operations`. Returns whether
+ * `made` is kept: not freed.
  */
 export type InsideResidual = (made: Region, window: Rect, operations: Operation[]) => boolean;
 
 /**
- * Layers as kernel calls. `input` holds `inputRegion(layers, …)`, border of zeros included; intermediate tensors come from `allocator` and go back to it,
- * so a plan may reuse an address as soon as the operation that read it is done. The output is `output` if given, else allocated.
- * `extent`: rows and columns of the whole input.
+ * Layers as kernel calls that make `window` of the last layer's output. `input` covers `inputRegionRect(layers, window, extent)`, its border of zeros included;
+ * `extent`: rows and columns of the whole input. Intermediate tensors come from `allocator` and go back to it, so a plan reuses an address as soon as the
+ * operation that read it is done. The output is `output` if given, else allocated.
  */
 export function planLayers(
   layers: readonly PackedLayer[],
@@ -44,7 +44,7 @@ export function planLayers(
   for (let i = 0; i < layers.length; ) {
     const layer = layers[i]!;
     const next = layers[i + 1];
-    // unshuffle + conv and conv + shuffle are one operation each
+    // An unshuffle and the convolution behind it are one operation, a convolution and the shuffle behind it too.
     const used = layer.op === 'unshuffle' || (layer.op === 'conv' && next?.op === 'shuffle') ? 2 : 1;
     const made = windows[i + used]!;
     const last = i + used === layers.length;
@@ -84,13 +84,13 @@ export function planLayers(
   return { operations, output: current };
 }
 
-/** The rect that the input of `layers` must be stored in, zeros beyond the picture included, for an output window. */
+/** The rect that the input of `layers` must cover for an output window, zeros beyond the picture included. */
 export function inputRegionRect(layers: readonly PackedLayer[], window: Rect, extent: Extent): Rect {
   const windows = layerWindows(layers, window, extent);
   return padded(layers, 0, windows[0]!, windows, layerExtents(layers, extent));
 }
 
-/** The rect that the last of `layers` writes for an output window: a shuffle makes whole groups of sites. */
+/** The rect that the last of `layers` writes for an output window. It is larger than the window if that is a shuffle, which makes whole groups of sites. */
 export function outputRegionRect(layers: readonly PackedLayer[], window: Rect, extent: Extent): Rect {
   const last = layers.at(-1)!;
   if (last.op !== 'shuffle') return window;
@@ -102,7 +102,7 @@ export function regionByteLength(rect: Rect, channels: number): number {
   return rect.height * rect.width * channels * 2;
 }
 
-/** Marks that everything so far must be done before what follows. */
+/** Has all operations so far end before the next begins. */
 export function barrier(operations: Operation[]): void {
   const last = operations.at(-1);
   if (last && !last.barrier) operations[operations.length - 1] = { ...last, barrier: true };
@@ -112,7 +112,7 @@ function allocate(allocator: Allocator, rect: Rect, channels: number): Region {
   return { address: allocator.allocate(regionByteLength(rect, channels)), rect, channels };
 }
 
-/** The rect to store tensor `i` in: what layer i reads, with its zeros beyond the picture. */
+/** The rect that the input of layer i must cover, zeros beyond the picture included. */
 function padded(
   layers: readonly PackedLayer[],
   i: number,
@@ -142,7 +142,7 @@ function union(a: Rect, b: Rect): Rect {
   };
 }
 
-/** Channels after the first `count` layers; the last of them decides. */
+/** Channels of the output of the first `count` layers. */
 function channelsAfter(layers: readonly PackedLayer[], count: number): number {
   const layer = layers[count - 1]!;
   if (layer.op === 'conv') return layer.outputs;

@@ -1,8 +1,8 @@
-/** Exports of kernels/index.ts. */
+/** Exports of kernels/index.ts and kernels/gradient.ts, which explain the arguments. */
 export interface Kernels {
   conv(...args: number[]): void;
   winograd(...args: number[]): void;
-  /** Where the calling thread's scratch memory lies, SCRATCH_BYTES of it. */
+  /** Sets the address of the thread's scratch memory, SCRATCH_BYTES of it. */
   useScratch(address: number): void;
   addRow(...args: number[]): void;
   clear(start: number, bytes: number, rows: number, pitch: number): void;
@@ -19,8 +19,8 @@ export interface Kernels {
 }
 
 /**
- * One kernel call, cut into strips of rows that several threads take in turn. `args` are the kernel's; those at `fromArgument` and the one
- * after it are the rows of the strip.
+ * One kernel call, cut into strips of rows that several threads take in turn. `args`: the kernel's arguments. Those at `fromArgument` and `fromArgument + 1`,
+ * first and end row, are replaced by those of the strip.
  */
 export interface Operation {
   readonly kernel: Exclude<keyof Kernels, 'decodeSymbols' | 'decodeLatents' | 'useScratch'>;
@@ -39,9 +39,9 @@ const HEADER_WORDS = 1;
 /** For each operation: strips taken, threads that are done. */
 const OPERATION_WORDS = 2;
 
-/** How long a thread sleeps at most before it looks whether the program was aborted. */
+/** How long a thread sleeps at most before it checks for an abort. */
 const WAIT_MS = 50;
-/** Looks at a barrier before it sleeps: layers end within microseconds of each other. */
+/** How often a thread checks a barrier before it sleeps: the others usually arrive within microseconds. */
 const SPINS = 4000;
 
 /** Control words of a program of so many operations. */
@@ -55,9 +55,11 @@ export function runAlone(kernels: Kernels, operations: readonly Operation[]): vo
 }
 
 /**
- * Takes part in a program that `threads` threads run together, all with the same control words; `first`: where those of its operations begin. An
- * aborted program is left at once by every thread: its results are worthless. False: a thread that is alone has stopped in the middle, since it was
- * `until`, by `performance.now()`; called again with the same control words it goes on.
+ * Takes part in a program that `threads` threads run together, all with the same control words. `first`: the first control word of its operations. Every thread
+ * leaves an aborted program at once; its results are worthless.
+ *
+ * Returns false if the only thread of a program has stopped in the middle, because `performance.now()` was beyond `until`. Called again with the same control
+ * words, it goes on.
  */
 export function runTogether(
   kernels: Kernels,
@@ -82,7 +84,7 @@ export function runTogether(
   return true;
 }
 
-/** Waits until `threads` threads have come here; false when the program was aborted. */
+/** Waits until `threads` threads have come here. False if the program was aborted. */
 function meet(control: Int32Array, word: number, threads: number): boolean {
   if (Atomics.add(control, word, 1) === threads - 1) {
     Atomics.notify(control, word);
@@ -91,7 +93,7 @@ function meet(control: Int32Array, word: number, threads: number): boolean {
   return waitFor(control, word, threads);
 }
 
-/** Waits until a control word that only grows has come to `least`; false when the program was aborted. */
+/** Waits until a control word that only grows is at least `least`. False if the program was aborted. */
 export function waitFor(control: Int32Array, word: number, least: number): boolean {
   for (let spin = 0; spin < SPINS; spin++) if (Atomics.load(control, word) >= least) return true;
   while (true) {

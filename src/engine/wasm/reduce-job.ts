@@ -9,16 +9,16 @@ import type { Job } from './job.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
 import { controlWords, type Operation } from './program.ts';
 
-/** A part whose features are known to be of this engine. */
+/** A part whose features lie in this engine's memory. */
 export interface HeapPart extends FeaturePart {
   readonly features: HeapFeatures;
 }
 
-/** Rows that a thread filters, or spreads, at a time. */
+/** Rows of a strip of all kernels but `head`. */
 const STRIP_ROWS = 16;
-/** How many known pixels take as long as one that the head computes. */
+/** How many known pixels take as long as one pixel of the head. */
 const KNOWN_PIXELS = 8;
-/** What the kernel `spread` may read behind a row. */
+/** Bytes that the kernel `spread` may read behind the last row. */
 const SPREAD_BYTES = 32;
 
 /** The filter of 4.7 along one axis. */
@@ -35,7 +35,7 @@ function filterOf({ density, span }: ReducedAxis): Filter {
   return { block, blocks: span.wanted / block, k: tapsOf(density) };
 }
 
-/** Spec 4.3 to 4.7: the head over each part, or what is known of it, fills the grid, which is then filtered along its rows, then its columns. */
+/** Spec 4.3 to 4.7. The head, or known samples, fill the grid, part by part; then it is joined to blocks, and filtered along rows, then down columns (kernels/reduce.ts). */
 export function reduceJob(
   heap: WasmHeap,
   head: Head,
@@ -74,9 +74,9 @@ export function reduceJob(
   const vertical = filterOf(rows);
   const horizontal = filterOf(columns);
   const joined = vertical.block > 1 || horizontal.block > 1;
-  // Sums are made by eight.
+  // Kernels make eight columns at a time.
   const outputWidth = eights(columns.count);
-  // Columns that a row of the grid has room for: also those that the last eight sums read.
+  // Room for columns of a row, those that the last eight sums read included.
   const pitch = (count: number) => eights(Math.max(count, horizontal.k * (outputWidth + 3)));
   const gridPlane = 2 * pitch(columns.span.wanted);
   const blockPlane = 2 * pitch(horizontal.blocks);

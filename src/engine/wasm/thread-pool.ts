@@ -20,8 +20,8 @@ interface Running {
 }
 
 /**
- * Gives jobs to threads: first come, first served, all idle threads for a job that is alone. Threads for which nothing waits help with what
- * runs.
+ * Gives jobs to threads: first come, first served. Jobs that wait share the idle threads; a job that is alone gets all of them. Threads that are idle while
+ * no job waits help with jobs that run.
  */
 export class ThreadPool {
   readonly #threads: readonly Thread[];
@@ -83,7 +83,7 @@ export class ThreadPool {
     });
   }
 
-  /** Rejects everything that waits or runs, and all that comes. */
+  /** Rejects all jobs that wait or run, and all that come later, and ends the threads. */
   fail(reason: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = reason;
@@ -106,7 +106,7 @@ export class ThreadPool {
       try {
         running = waiting.job.begin(count);
       } catch (error) {
-        // Memory may come back with what runs now.
+        // Try again when a running job has freed its memory.
         if (isLiifError(error, 'EngineError') && this.#running.size > 0) return;
         this.#queue.shift();
         waiting.reject(error);
@@ -116,14 +116,14 @@ export class ThreadPool {
       this.#start(waiting, running, this.#idle.splice(-count));
     }
     if (this.#helping === undefined && this.#wantsHelp() !== undefined)
-      // Not at once: calls that come together are better off with a thread each.
+      // Later: calls that come together are faster with a thread each.
       this.#helping = setTimeout(() => {
         this.#helping = undefined;
         this.#help();
       });
   }
 
-  /** The job with the most open places, if threads are idle and nothing waits for them. */
+  /** The running job with the most open places, if threads are idle and no job waits. */
   #wantsHelp(): Running | undefined {
     if (this.#idle.length === 0 || this.#queue.length > 0 || this.#failure !== undefined) return undefined;
     const open = [...this.#running].filter((job) => job.openPlaces > 0);

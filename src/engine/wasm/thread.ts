@@ -9,14 +9,14 @@ import { KernelChunk } from './kernel-chunk.ts';
 import type { PackedNetworks } from './pack.ts';
 import { controlWords, type Kernels, type Operation, runTogether } from './program.ts';
 
-/** First message of a thread. The weights of `model` are left out: they lie in `memory`. */
+/** First message of a thread. `model` has no weights: they lie in `memory`. */
 export interface StartMessage {
   readonly kind: 'start';
   readonly modules: readonly WebAssembly.Module[];
   readonly memory: WebAssembly.Memory;
   readonly networks: PackedNetworks;
   readonly model: Model;
-  /** Address of memory of its own, SCRATCH_BYTES of it. */
+  /** Address of the thread's own memory, SCRATCH_BYTES of it. */
   readonly scratch: number;
 }
 
@@ -32,18 +32,18 @@ export interface RunMessage {
 interface ChunkMessage {
   readonly chunk: Extent;
   readonly quality: number;
-  /** Address of its scratch memory, and most kernel calls of a network: `chunkNeeds`. */
+  /** Address of its scratch memory, and the most kernel calls of a network: see `chunkNeeds`. */
   readonly scratch: number;
   readonly operations: number;
   /** Address of the control words of its team. */
   readonly control: number;
 }
 
-/** One chunk, whose symbols the thread codes. */
+/** One chunk, which the thread decodes, leading the threads that help. */
 export interface DecodeMessage extends ChunkMessage {
   readonly kind: 'decode';
   readonly bytes: Uint8Array;
-  /** Address of memory for them and READ_AHEAD_BYTES more, if the chunk may be as long. */
+  /** Address of memory for `bytes` and READ_AHEAD_BYTES more. A chunk that is longer than any of its size can be has less: it is refused before it is copied. */
   readonly words: number;
 }
 
@@ -52,7 +52,7 @@ export interface EncodeMessage extends ChunkMessage {
   readonly analysis: Int16Array;
 }
 
-/** A chunk that another thread codes, to help it. */
+/** A chunk that another thread codes, and this one helps with. */
 export interface HelpMessage extends ChunkMessage {
   readonly kind: 'help';
   readonly encodes: boolean;
@@ -63,19 +63,20 @@ export type ToThread = StartMessage | JobMessage;
 
 export type JobResult = undefined | Int16Array | EncodedChunk;
 
-/** Exactly one for every message: errors do not survive the way between threads, so their parts travel. */
+/** The answer: exactly one for every message. `postMessage` does not keep the class of an error, so its parts travel. */
 export type FromThread =
   | { readonly kind: 'done'; readonly result: JobResult }
   | { readonly kind: 'format-error'; readonly byteOffset: number; readonly reason: string }
   | { readonly kind: 'error'; readonly message: string };
 
-/** Stands for the result of a program that has stopped in the middle. */
+/** The result of a program that has stopped in the middle. */
 const UNFINISHED = Symbol('unfinished');
 
 /**
- * Handles messages one after the other. `post`: where answers go; `encode`: left out where nothing is encoded, whose code then has no encoder. The
- * result tells whether the message was answered: a program that this thread runs alone stops after `sliceMs`, and goes on when its message is
- * handled again.
+ * A thread's side: returns a function that handles a message. `post` sends answers. `encode` is left out in pages, whose code then has no encoder.
+ *
+ * The handler returns whether it has answered. If not, the message was a program that this thread runs alone and that has stopped after `sliceMs`: it goes on
+ * when the same message is handled again.
  */
 export function serveThread(
   post: (message: FromThread, transfer: ArrayBuffer[]) => void,

@@ -2,12 +2,12 @@ import { NATIVE_CELL } from '../../head/query.ts';
 import { latentWindow } from '../../network/window.ts';
 import type { Engine } from '../engine.ts';
 
-/** Calls of each kind: V8 replaces its first, slow code for a function when it has run for some thousand loops. */
+/** Calls of each kind. V8 replaces its first, slow code of a function after some thousand loops. */
 const ROUNDS = 3;
 
 /**
- * Runs every kernel on small tensors, so that the first real call meets optimized code. Takes some tens of milliseconds. `encodes`: whether the engine can,
- * which a chunk to be decoded takes.
+ * Runs the kernels of a decoder on small tensors, so that the first real call meets optimized code. Takes some tens of milliseconds. `encodes`: whether the engine can
+ * encode; only then there is a chunk to decode.
  */
 export async function warmUp(engine: Engine, encodes: boolean): Promise<void> {
   const { model } = engine;
@@ -23,7 +23,7 @@ export async function warmUp(engine: Engine, encodes: boolean): Promise<void> {
   };
   const index = Int32Array.from({ length: side }, (_, i) => i - 1);
   const axis = { index, fraction: new Int16Array(side).fill(8192), cell: NATIVE_CELL };
-  // A pixel on each site, and a reduction of it to a half.
+  // A pixel on each site, and a reduction of these to half the size.
   const length = side - 1;
   const native = { index: index.slice(1), fraction: new Int16Array(length), cell: NATIVE_CELL };
   const grid = { rows: native, columns: native, depth: 8 } as const;

@@ -4,17 +4,17 @@ import { expectCover, expectEncoder } from '../arguments.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
 import { crop, row, unshuffle } from '../reference/layers.ts';
 
-/** An analysis from where the device goes on with it. */
+/** The rest of an analysis, for the device. */
 export interface AnalysisStart {
   readonly layers: readonly Layer[];
   readonly input: Patch;
-  /** Of what `input` is a window of. */
+  /** Of the tensor that `input` is a window of. */
   readonly extent: Extent;
 }
 
 /**
- * The first layers of an analysis: an odd number of channels does not go into the pairs that the device computes with; convolutions have an even one. Throws
- * RequestError, or UnsupportedError for a model that cannot encode.
+ * Runs the first layers of an analysis on the processor, as long as channels are odd in number: the device computes with pairs of channels. Those are rows and
+ * unshuffles, since convolutions read an even number. Throws RequestError, and UnsupportedError for a model that cannot encode.
  */
 export function analysisStart(
   model: Model,

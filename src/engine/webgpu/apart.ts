@@ -9,15 +9,15 @@ import { type EngineWorker, openWorkerEngine } from '../worker/worker-engine.ts'
 import type { GpuThreadData } from './node-gpu-thread.ts';
 
 /**
- * How long `close`, and the end of the process, wait for what the device was given. After `close` a thread that the device holds for longer ends when it
- * lets go; a process ends at once.
+ * How long `close`, and the end of the process, wait for work on the device. A thread that takes longer ends by itself after `close` has returned; a process
+ * that would wait longer is killed.
  */
 const PATIENCE_MS = 10_000;
 
 /**
- * The engine of `openNodeWebGpu` in a thread of its own, for servers: while calls are under way, Dawn asks the device for news in every turn of the event
- * loop, and leaves garbage; here that is nobody's loop. All cards share the thread. Chunks are coded by `cpu` where that is faster, which stays the
- * caller's. Rejects with EngineError where there is no card.
+ * The engine of `openNodeWebGpu` in a thread of its own, for servers. While calls are under way, Dawn polls the device in every turn of the event loop and leaves
+ * garbage; in this thread that slows nobody down. All cards share the thread. `cpu` codes chunks where that is faster; it is not closed with this engine. Rejects
+ * with EngineError if there is no card.
  */
 export function openWebGpuApart(model: Model, cpu: Engine): Promise<Engine> {
   return openWorkerEngine(model, {
@@ -36,7 +36,7 @@ function startGpuThread(cpuThreads: number): EngineWorker {
   let gone = false;
   let ending: Promise<void> | undefined;
   const close = () => worker.postMessage({ kind: 'close' } satisfies ToWorker);
-  // Dawn aborts the process when its thread is stopped in the middle of work, and Node stops it however long the device keeps it.
+  // At exit Node stops all threads, and Dawn aborts the process if its thread is stopped in the middle of work. So have it end before.
   const beforeExit = () => {
     close();
     if (Atomics.wait(ended, 0, 0, PATIENCE_MS) === 'timed-out') process.kill(process.pid, 'SIGKILL');
@@ -63,7 +63,7 @@ function startGpuThread(cpuThreads: number): EngineWorker {
       return ending;
     },
     hold: (busy) => {
-      // A late answer must not let the process go while somebody waits for the end.
+      // While somebody waits for its end, a late answer must not let the process exit.
       if (ending) return;
       if (busy) worker.ref();
       else worker.unref();
@@ -71,7 +71,7 @@ function startGpuThread(cpuThreads: number): EngineWorker {
   };
 }
 
-/** Has the thread close its engine and end when nothing is left to do. */
+/** Tells the thread to close its engine, and waits until it has ended, or for PATIENCE_MS. */
 async function ofItself(worker: Worker, close: () => void): Promise<void> {
   const patience = AbortSignal.timeout(PATIENCE_MS);
   worker.ref();

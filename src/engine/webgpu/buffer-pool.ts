@@ -1,24 +1,24 @@
 import { EngineError } from '../../errors.ts';
 
-/** Sizes are rounded up to steps of a quarter of a power of two, so that buffers serve again. */
+/** Rounds a size up, in steps of an eighth to a quarter of it, so that buffers fit again. */
 function sizeClass(byteLength: number): number {
   const step = Math.max(4096, 2 ** (Math.floor(Math.log2(Math.max(1, byteLength))) - 2));
   return Math.ceil(byteLength / step) * step;
 }
 
-/** Copied from and to, bound as uniforms and as storage: the bits of GPUBufferUsage, which Node does not have as a global. */
+/** GPUBufferUsage, which Node does not have as a global: COPY_SRC, COPY_DST, UNIFORM, STORAGE. */
 const USAGE = 4 | 8 | 64 | 128;
 
 export interface BufferPoolOptions {
   /** Bound of all memory, in bytes. */
   readonly maxBytes: number;
-  /** Bound of what is kept for reuse. */
+  /** Bound of memory that is kept for reuse. */
   readonly maxFreeBytes: number;
 }
 
 /**
- * Buffers of all uses on the device, counted and used again. A buffer may be freed as soon as the work that uses it has been submitted: the device
- * runs submissions in order, so whoever gets it next comes after.
+ * Buffers on the device, counted and used again. A buffer may be freed as soon as the work that uses it is submitted: the device runs submissions in order, so
+ * the next user's work comes after.
  */
 export class BufferPool {
   readonly #device: GPUDevice;
@@ -26,9 +26,9 @@ export class BufferPool {
   /** Least recently freed first. */
   #free: GPUBuffer[] = [];
   #freeBytes = 0;
-  /** All that are not destroyed. */
+  /** All buffers that are not destroyed. */
   readonly #buffers = new Set<GPUBuffer>();
-  /** Of them, those that the device is known to have memory for. */
+  /** Those of them that are known to be valid: the device had memory for them. */
   readonly #proven = new WeakSet<GPUBuffer>();
   #bytes = 0;
   #destroyed = false;
@@ -47,7 +47,7 @@ export class BufferPool {
     return this.#freeBytes;
   }
 
-  /** Contents are arbitrary. Throws EngineError beyond the bound; that the device has no memory shows in its error scope. */
+  /** A buffer of at least this size, with arbitrary contents. Throws EngineError beyond `maxBytes`. If the device has no memory, only its error scope tells. */
   take(byteLength: number): GPUBuffer {
     if (this.#destroyed) throw new EngineError('the engine is closed');
     const size = Math.max(byteLength, Math.min(sizeClass(byteLength), this.#device.limits.maxBufferSize));
@@ -75,24 +75,24 @@ export class BufferPool {
     while (this.#freeBytes > this.#options.maxFreeBytes) this.#destroy(this.#free.shift()!);
   }
 
-  /** Whether the buffer is known to be valid: others may have it as soon as its work is submitted. */
+  /** Whether the buffer is known to be valid. */
   isProven(buffer: GPUBuffer): boolean {
     return this.#proven.has(buffer);
   }
 
-  /** Work that uses it was taken by the device. */
+  /** Notes that the device has accepted work with this buffer: it is valid. */
   prove(buffer: GPUBuffer): void {
     this.#proven.add(buffer);
   }
 
-  /** For buffers that may be invalid. */
+  /** Destroys a buffer in use, for one that may be invalid. */
   discard(buffer: GPUBuffer): void {
     if (!this.#buffers.delete(buffer)) return;
     this.#bytes -= buffer.size;
     buffer.destroy();
   }
 
-  /** Gives all that is not in use back to the device. */
+  /** Destroys all buffers that are not in use. */
   trim(): void {
     for (const buffer of this.#free.splice(0)) this.#destroy(buffer);
   }

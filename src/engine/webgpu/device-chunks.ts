@@ -18,12 +18,12 @@ interface WaitingRun extends LayerRun {
   readonly reject: (reason: unknown) => void;
 }
 
-/** What a submission reads back, unless a single run has more. */
+/** Most bytes that a submission reads back, unless a single run has more. */
 const MAX_READBACK_BYTES = 64 * 2 ** 20;
 
 /**
- * Chunks, with their networks on the device (spec 3.6). Every step ends with a readback, since symbols are read on the CPU. Runs of whatever chunks
- * and steps gather: a submission takes them all, those of the same step as one, and they come back in one buffer.
+ * Codes chunks with their networks on the device (spec 3.6). Every network ends with a readback, since symbols are coded on the processor. Networks of different
+ * chunks gather while the device is busy: a submission runs all that wait, those of the same step as one, and all come back in one buffer.
  */
 export class DeviceChunks {
   readonly #model: Model;
@@ -33,13 +33,13 @@ export class DeviceChunks {
   readonly #limits: RunLimits;
   readonly #waiting = new Gathering<WaitingRun>(takeBatch, (batch) => this.#submit(batch));
 
-  /** All layers that it needs on the device. */
+  /** All layers that have to be on the device. */
   static layersOf({ hyperAnalysis, hyperSynthesis, prior }: Model): Layer[] {
     const steps = prior.flatMap(({ trunk, mean, deviation }) => [...trunk, mean, deviation]);
     return [...hyperAnalysis, ...hyperSynthesis, ...steps];
   }
 
-  /** `runner` has the layers. */
+  /** `runner` has the tensors of `layersOf(model)`. */
   constructor(
     model: Model,
     submitter: Submitter,
@@ -54,12 +54,12 @@ export class DeviceChunks {
     this.#limits = limits;
   }
 
-  /** `check` is called before every network and may throw. */
+  /** Decodes a chunk. `check` is called before every network and may throw, which rejects the call. */
   decode(bytes: Uint8Array, chunk: Extent, quality: number, check: () => void): Promise<Int16Array> {
     return decodeChunkAsync(bytes, chunk, quality, this.#model, this.#networks(check));
   }
 
-  /** Likewise. */
+  /** Encodes a chunk. `check` as for `decode`. */
   async encode(
     analysis: Int16Array,
     chunk: Extent,
@@ -149,12 +149,12 @@ export class DeviceChunks {
   }
 }
 
-/** The first outputs of all of these, then the second ones: what lies in one buffer. */
+/** The first outputs of all these runs, then the second ones. Each list lies in one buffer. */
 function outputsOf(runs: readonly LayerRun[]): Tensor[][] {
   return runs[0]!.outputs.map((_, i) => runs.map(({ outputs }) => outputs[i]!));
 }
 
-/** In the order in which they were recorded. */
+/** Splits the readback into outputs, in the order in which they were recorded. */
 function readOutputs(groups: readonly LayerRun[][], bytes: ArrayBuffer): Map<Tensor, Int16Array> {
   const results = new Map<Tensor, Int16Array>();
   let offset = 0;

@@ -10,13 +10,13 @@ import { type Dispatch, planLayers, type Tensor } from './plan.ts';
 import type { Submitter } from './submission.ts';
 
 interface WaitingWindow extends LayerRun {
-  /** Throws when nobody wants it any more. */
+  /** Throws if the caller has given up. */
   readonly check: () => void;
   readonly resolve: (buffer: GPUBuffer) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-/** Windows of analysis and synthesis that stay on the device. Those that gather while it is busy are made together. */
+/** Makes windows of analysis and synthesis, which stay on the device. Windows that gather while it is busy are made together. */
 export class DeviceWindows {
   readonly #open: OpenDevice;
   readonly #pool: BufferPool;
@@ -43,7 +43,7 @@ export class DeviceWindows {
     );
   }
 
-  /** The buffer with the output of these layers, which belongs to the caller. `check` is called before and after, and may throw. */
+  /** Runs layers; the buffer with their output belongs to the caller. `check` is called before and after, and may throw, which rejects the call. */
   make(
     layers: readonly Layer[],
     { rect, channels, data }: Patch,
@@ -53,7 +53,7 @@ export class DeviceWindows {
     check: () => void,
   ): Promise<GPUBuffer> {
     const input: Tensor = { rect, channels };
-    // A window whose tensors are too large for the device is made in bands of rows, with the same bytes.
+    // A window whose tensors are too large for the device is made in bands of rows, to the same bytes.
     const planned = (window: Rect): Dispatch[] => {
       const dispatches = planLayers(layers, input, extent, window, quality, output);
       if (fitTogether([{ input, dispatches, outputs: [output] }], this.#limits)) return dispatches;
@@ -83,7 +83,7 @@ export class DeviceWindows {
       });
     } catch (error) {
       if (wanted.length === 1) wanted[0]!.reject(error);
-      // Together they may have been too much.
+      // Together they may have been too large: try one by one.
       else for (const window of wanted) await this.#submit([window]);
       return;
     }
@@ -91,7 +91,7 @@ export class DeviceWindows {
       if (isWanted(window)) window.resolve(buffers[i]!);
       else this.#pool.free(buffers[i]!);
     });
-    // Whoever wants more of the device goes on; only what is to be made together waits until it is free. A loss shows where something is read.
+    // The callers go on at once; only this batch lasts until the device is done, so that later windows gather. A loss of the device shows at a readback.
     await this.#open.unlessLost(this.#open.device.queue.onSubmittedWorkDone()).catch(() => {});
   }
 }

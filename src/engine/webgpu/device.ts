@@ -1,11 +1,11 @@
 import { EngineError } from '../../errors.ts';
 
 export interface DeviceOptions {
-  /** Take an adapter that computes on the CPU, for tests. Default false: the wasm engine is faster than that. */
+  /** Whether to take an adapter that computes on the processor, for tests. Default false: the wasm engine is faster. */
   readonly software?: boolean;
-  /** What the kernels may bind at once, in bytes; default and most: what the adapter offers. */
+  /** Most bytes that kernels bind at once. Default and limit: the adapter's. */
   readonly maxBindingBytes?: number;
-  /** What else to ask this adapter's device for; one without it will do. */
+  /** Further features and limits to ask this adapter's device for. If the adapter refuses, the device comes without. */
   readonly requirements?: (adapter: GPUAdapter) => DeviceRequirements | undefined;
 }
 
@@ -14,31 +14,31 @@ export interface DeviceRequirements {
   readonly limits: Readonly<Record<string, number>>;
 }
 
-/** A device and what is known of it. */
+/** A device, and its properties. */
 export interface OpenDevice {
   readonly device: GPUDevice;
-  /** Whose it is. */
+  /** The adapter that it is of. */
   readonly adapter: GPUAdapter;
   /** For people: vendor, architecture, driver. */
   readonly description: string;
   readonly maxBindingBytes: number;
-  /** It computes on the processor. */
+  /** Whether it computes on the processor. */
   readonly software: boolean;
-  /** Settles as `work` does, or rejects with EngineError once the device is lost, or destroyed. */
+  /** Settles as `work` does, but rejects with EngineError once the device is lost or destroyed. */
   readonly unlessLost: <T>(work: Promise<T>) => Promise<T>;
 }
 
-/** What the kernels need beyond sizes of tensors. */
+/** Limits that the kernels need, whatever the sizes of tensors. */
 const NEEDED = {
   maxComputeInvocationsPerWorkgroup: 128,
   maxComputeWorkgroupStorageSize: 14_976,
   maxStorageBuffersPerShaderStage: 6,
   maxComputeWorkgroupsPerDimension: 65_535,
 } as const;
-/** Less is refused: not even small windows would fit. */
+/** An adapter that binds less is refused: not even small windows would fit. */
 const LEAST_BINDING_BYTES = 2 ** 20;
 
-/** Rejects with EngineError when there is no adapter, or none that serves. */
+/** Opens the fastest adapter's device. Rejects with EngineError if there is no adapter, or the one there is does not meet the needs of the kernels. */
 export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = {}): Promise<OpenDevice> {
   if (gpu === undefined) throw new EngineError('WebGPU is not available here');
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(refuse);
@@ -80,7 +80,7 @@ export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = 
   };
 }
 
-/** `Promise.race` would not do: what it waits for in vain keeps all that it was ever called with. */
+/** Not by `Promise.race`: `device.lost`, which usually never settles, would keep all results that it was ever raced with. */
 function unlessLost(device: GPUDevice): OpenDevice['unlessLost'] {
   const waiting = new Set<(loss: EngineError) => void>();
   let loss: EngineError | undefined;
@@ -100,7 +100,7 @@ function unlessLost(device: GPUDevice): OpenDevice['unlessLost'] {
     });
 }
 
-/** With these requirements where it can be had so. */
+/** A device with these requirements, or without them if the adapter refuses. */
 async function requestDevice(
   adapter: GPUAdapter,
   requiredLimits: Record<string, number>,

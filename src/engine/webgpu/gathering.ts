@@ -1,7 +1,7 @@
-/** Submissions under way at once: while the device works on one, the next is filled. */
+/** Submissions under way at a time: while the device works on one, the next is recorded. */
 const SUBMISSIONS = 2;
 
-/** Work for the device. While it is busy, what comes gathers, and the next submission takes as much of it as goes together. */
+/** A queue of work for the device. While the device is busy, items gather; the next submission takes as many as can be done together. */
 export class Gathering<T> {
   readonly #take: (waiting: T[]) => T[];
   readonly #submit: (batch: T[]) => Promise<void>;
@@ -16,7 +16,7 @@ export class Gathering<T> {
 
   add(item: T): void {
     this.#waiting.push(item);
-    // What else is asked for in this turn goes with it.
+    // In a microtask, so that items of the same turn go together.
     queueMicrotask(() => this.#submitMore());
   }
 

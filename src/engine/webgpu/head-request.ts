@@ -3,31 +3,33 @@ import type { Head } from '../../network/model.ts';
 import type { FeatureMap, Query, Samples } from '../engine.ts';
 import { packOctet } from './pack.ts';
 
-/** Rows from .. to-1 of a query: what one row of workgroups makes. */
+/** Rows from .. to-1 of a query, which one row of workgroups makes: a `Query` of head.wgsl. */
 export interface Part {
-  /** Which of the caller's queries. */
+  /** Index among the caller's queries. */
   readonly query: number;
   readonly from: number;
   readonly to: number;
-  /** Bytes of its samples, and where they begin among those of the batch. */
+  /** Bytes of its samples, and where they begin in the batch's samples. */
   readonly byteLength: number;
   readonly byteOffset: number;
 }
 
-/** Parts that one dispatch makes. */
+/** The parts that one dispatch makes. */
 export interface Batch {
   readonly parts: readonly Part[];
   readonly byteLength: number;
 }
 
-/** Pixels of a part: far from 65,535 workgroups of 64. */
+/** Most pixels of a part: 16,384 workgroups of 64, of the 65,535 that a dispatch may have in a row. */
 const PART_PIXELS = 2 ** 20;
+/** Most parts of a dispatch. */
 const PARTS = 4096;
+/** Pixels of a workgroup. */
 const PIXELS = 64;
-/** Offsets of bindings are multiples of this. */
+/** Bindings begin at multiples of so many bytes. */
 const ALIGNMENT = 256;
 
-/** Cuts queries into dispatches whose samples have at most `maxBytes`, unless a single row has more. */
+/** Cuts queries into dispatches of at most `maxBytes` of samples each, unless a single row has more. */
 export function batchQueries(queries: readonly Query[], maxBytes: number): Batch[] {
   const batches: Batch[] = [];
   let parts: Part[] = [];
@@ -55,7 +57,7 @@ export function batchQueries(queries: readonly Query[], maxBytes: number): Batch
   return batches;
 }
 
-/** All that a dispatch of head.wgsl reads besides P and weights, and where each binding begins in it. */
+/** All that a dispatch of head.wgsl reads but P and weights, in one buffer, and its bindings there. */
 export interface HeadRequest {
   readonly words: Int32Array;
   readonly features: Binding;
@@ -128,7 +130,7 @@ export function headRequest(
   return { words, features, queries: table, axes, terms, workgroups: [widest, parts.length] };
 }
 
-/** Copies what a dispatch has made to where the caller of each query gets it. */
+/** Copies the samples of a dispatch to the results of their queries. */
 export function unpackSamples(
   bytes: ArrayBuffer,
   { parts }: Batch,

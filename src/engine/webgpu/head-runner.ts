@@ -3,14 +3,14 @@ import type { FeatureMap, Query } from '../engine.ts';
 import { type Batch, headRequest } from './head-request.ts';
 import type { Submission } from './submission.ts';
 
-/** Records runs of the head: a batch of queries is one dispatch. */
+/** Records runs of the head. A batch of queries is one dispatch. */
 export class HeadRunner {
   readonly #device: GPUDevice;
   readonly #pipeline: GPUComputePipeline;
   readonly #head: Head;
   readonly #weights: GPUBuffer;
 
-  /** `weights`: what `packHead` gives, on the device. */
+  /** `weights`: the result of `packHead`, on the device. */
   constructor(device: GPUDevice, pipeline: GPUComputePipeline, head: Head, weights: GPUBuffer) {
     this.#device = device;
     this.#pipeline = pipeline;
@@ -18,7 +18,7 @@ export class HeadRunner {
     this.#weights = weights;
   }
 
-  /** `sites`: where the features lie. `staging` gets the samples. */
+  /** Records one batch. `sites`: the buffer of the features. The samples are copied to `staging`. */
   record(
     submission: Submission,
     features: FeatureMap,

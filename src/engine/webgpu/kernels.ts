@@ -4,14 +4,14 @@ import type { ConvKernel } from './pack.ts';
 import { type Kernel, type ReadAsset, readShaders } from './shaders.ts';
 
 export interface KernelOptions extends DeviceOptions {
-  /** `navigator.gpu`, or what stands in for it. */
+  /** `navigator.gpu`, or Dawn's in Node. */
   readonly gpu: GPU | undefined;
   readonly readAsset: ReadAsset;
-  /** Other kernels of convolutions for this device, where there are any, or another device in its place. */
+  /** Adds other kernels of convolutions for the device, if it has any; may give another device in its place. */
   readonly refine?: (open: Kernels) => Promise<Kernels>;
 }
 
-/** A kernel that makes products of registers: `rounds` of them, an override, in each workgroup. */
+/** A kernel that multiplies on registers, for benchmarks. Its override `rounds` says how often. */
 export interface PlainProduct {
   readonly code: string;
   /** Multiply-adds of a workgroup in a round. */
@@ -22,15 +22,15 @@ export interface PlainProduct {
 export interface Kernels extends OpenDevice {
   readonly pipelines: ReadonlyMap<Kernel, GPUComputePipeline>;
   readonly readAsset: ReadAsset;
-  /** Instead of those by multiply-adds. */
+  /** Kernels of convolutions to use where they can, instead of multiply-adds. */
   readonly convKernel?: ConvKernel;
-  /** Of `convKernel`. */
+  /** The plain kernel to measure `convKernel` by. */
   readonly plainProduct?: () => Promise<PlainProduct>;
 }
 
-/** Rejects with EngineError when there is no device that serves. */
+/** Opens a device and compiles the kernels. Rejects with EngineError if no device serves. */
 export async function openKernels(options: KernelOptions): Promise<Kernels> {
-  // First: where there is none, nobody needs shaders.
+  // The device first: without one, shaders are not needed.
   const open = await openDevice(options.gpu, options);
   try {
     const shaders = await readShaders(options.readAsset);
@@ -46,7 +46,7 @@ export async function openKernels(options: KernelOptions): Promise<Kernels> {
   }
 }
 
-/** Rejects with EngineError where the device refuses it. `kernel` names it. */
+/** Compiles a kernel, whose name is for messages. Rejects with EngineError if the device refuses it. */
 export async function compile(
   { device, unlessLost }: OpenDevice,
   kernel: string,

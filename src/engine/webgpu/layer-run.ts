@@ -1,6 +1,6 @@
 import { bytesOf, type Dispatch, type Tensor, tensorBytes } from './plan.ts';
 
-/** Layers over one window, and their memory. */
+/** A run of layers over one window: its dispatches, and its tensors. */
 export interface PlannedRun {
   readonly input: Tensor;
   readonly dispatches: readonly Dispatch[];
@@ -11,18 +11,18 @@ export interface LayerRun extends PlannedRun {
   readonly data: Int16Array;
 }
 
-/** In bytes. */
+/** Limits of runs that are made together, in bytes. */
 export interface RunLimits {
-  /** What a kernel binds of one tensor of all windows. */
+  /** Most bytes of one tensor of all windows, which a kernel binds. */
   readonly binding: number;
-  /** What is there only while the layers run. */
+  /** Most bytes of tensors between layers. */
   readonly scratch: number;
 }
 
-/** WINDOWS of layer.wgsl. */
+/** Runs that are made together, at most: WINDOWS of layer.wgsl. */
 export const MOST_WINDOWS = 16;
 
-/** Takes the first of these runs, and those that can be made with it: the same kernels and weights, and as many as fit. */
+/** Removes the first of these runs, and as many as can be made together with it: they have the same kernels and weights, and fit. */
 export function takeAlike<T extends LayerRun>(waiting: T[], limits: RunLimits): T[] {
   const taken = waiting.splice(0, 1);
   for (let i = 0; i < waiting.length && taken.length < MOST_WINDOWS; ) {
@@ -33,7 +33,7 @@ export function takeAlike<T extends LayerRun>(waiting: T[], limits: RunLimits): 
   return taken;
 }
 
-/** Whether all tensors of these alike runs fit, each with those of the others in one buffer. */
+/** Whether these runs, which have the same kernels, fit: each tensor shares a buffer with those of the other runs. */
 export function fitTogether(runs: readonly PlannedRun[], { binding, scratch }: RunLimits): boolean {
   const [{ dispatches, outputs }] = runs as [PlannedRun];
   const inputs = bytesOf(runs.map(({ input }) => input));

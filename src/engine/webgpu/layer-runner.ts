@@ -4,7 +4,7 @@ import { bytesOf, type Dispatch, type Tensor, tensorBytes } from './plan.ts';
 import type { Kernel } from './shaders.ts';
 import type { Submission } from './submission.ts';
 
-/** Where a tensor lies: from word `base` of a buffer, of which kernels see the first `size` bytes. */
+/** The place of a tensor: from word `base` of a buffer on. Kernels bind the first `size` bytes of the buffer. */
 export interface Place {
   readonly buffer: GPUBuffer;
   readonly size: number;
@@ -18,12 +18,12 @@ interface Window extends Omit<Dispatch, 'input' | 'residual' | 'output'> {
   readonly output: Place;
 }
 
-/** Words of `struct Layer`. */
+/** Words of `struct Layer` (layer.wgsl). */
 const LAYER_WORDS = 28;
-/** What a kernel binds of them, in bytes; bindings begin at multiples of 256. */
+/** Bytes of these that a kernel binds, a multiple of 256, as bindings have to begin at. */
 const LAYERS_BYTES = MOST_WINDOWS * LAYER_WORDS * 4;
 
-/** Records runs of kernels, with memory for the tensors between them. */
+/** Records runs of layers, and gives them memory for the tensors between layers. */
 export class LayerRunner {
   readonly #device: GPUDevice;
   readonly #pipelines: ReadonlyMap<Kernel, GPUComputePipeline>;
@@ -36,8 +36,8 @@ export class LayerRunner {
   }
 
   /**
-   * Runs that go together (`takeAlike`): each kernel makes all of their windows at once, since one alone leaves most of a graphics card idle. `outputs`:
-   * where they are wanted; those in different buffers are written by kernels of their own.
+   * Records runs that can be made together (`takeAlike`). A dispatch makes the windows of all runs, since a single window leaves most of a graphics card idle.
+   * `outputs`: the places of their outputs; outputs in different buffers take a dispatch each.
    */
   record(submission: Submission, runs: readonly LayerRun[], outputs: ReadonlyMap<Tensor, Place>): void {
     const steps = placeTensors(submission, runs, outputs);
@@ -54,7 +54,7 @@ export class LayerRunner {
       if (tensors) entries.push({ binding: 3, resource: { buffer: tensors.bias } });
       if (tensors?.weights) {
         entries.push({ binding: 2, resource: { buffer: tensors.weights } });
-        // Something has to be bound where nothing is added.
+        // Where nothing is added, some buffer has to be bound all the same.
         entries.push({ binding: 4, resource: residual ? bound(residual) : { buffer: tensors.bias } });
       }
       const pipeline = tensors?.pipeline ?? this.#pipelines.get(kernel)!;
@@ -71,7 +71,7 @@ function bound({ buffer, size }: Place): GPUBufferBinding {
   return { buffer, size };
 }
 
-/** These tensors one after the other in a buffer of their bytes. */
+/** Places these tensors one after the other in one buffer. */
 export function layOut(
   tensors: readonly Tensor[],
   take: (byteLength: number) => GPUBuffer,
@@ -86,7 +86,7 @@ export function layOut(
   });
 }
 
-/** The kernels in their order, and the memory of each tensor, which is given back to the submission after its last use. */
+/** The windows of each dispatch, in order. Gives all tensors places; a tensor's memory goes back to the submission after its last use. */
 function placeTensors(
   submission: Submission,
   runs: readonly LayerRun[],
@@ -98,7 +98,7 @@ function placeTensors(
   );
   const given = new Map([...inputs, ...outputs]);
   const places = new Map(given);
-  // Runs that go together use theirs at the same steps.
+  // Runs that are made together use their tensors at the same steps.
   const { dispatches } = runs[0]!;
   const lastUse = new Map<Tensor, number>();
   dispatches.forEach((dispatch, i) => {

@@ -6,9 +6,9 @@ import { openNodeWebGpu } from './node-gpu.ts';
 import type { ChunkCoder } from './webgpu-engine.ts';
 
 export interface GpuThreadData {
-  /** Threads of the engine that codes chunks, in the thread that began this one. */
+  /** Threads of the engine that codes chunks, which runs in the thread that started this one. */
   readonly cpuThreads: number;
-  /** One element, shared: 1 when this thread has nothing left to do. */
+  /** One element, shared: becomes 1 when this thread ends. */
   readonly ended: Int32Array;
 }
 
@@ -28,11 +28,11 @@ process.once('exit', () => {
 const handle = serveEngine(
   (model) => openNodeWebGpu(model, cpu),
   (message, transfer) => parentPort?.postMessage(message, transfer),
-  // The thread ends when Dawn has settled what was under way.
+  // Then the thread ends when Dawn has finished the work that is under way.
   () => parentPort?.close(),
 );
 parentPort?.on('message', (message: ToWorker) => handle(message));
-// Torn down in the middle of work, the thread would take the process along; so it too ends of itself, and whoever began it sees that.
+// Stopped in the middle of work, the thread would abort the process. So it closes and ends by itself after an uncaught error, too; the other side sees its end.
 process.on('uncaughtException', (error) => {
   process.emitWarning(error);
   process.exitCode = 1;

@@ -10,18 +10,18 @@ import { withMatrices } from './matrix/open.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { type ChunkCoder, openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
-/** A window of 1024 x 1024 sites takes some 64 MB, and a new buffer costs more than what is computed in it. */
+/** Memory that is kept for reuse: a window of 1024 x 1024 sites takes some 64 MB, and to create its buffer takes longer than to compute it. */
 const FREE_BYTES = 2 * 2 ** 30;
 
-/** Dawn shows what is an experiment, such as matrices of subgroups, only to those who ask for it. */
+/** Dawn's switch for experiments, such as matrices of subgroups. */
 const EXPERIMENTS = 'enable-dawn-features=allow_unsafe_apis';
 
-/** Dawn crashes when what `create` gave is collected while its devices live. */
+/** Kept for ever: Dawn crashes if a result of `create` is collected while its devices live. */
 const instances: GPU[] = [];
 
 /**
- * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, where there are several.
- * `experiments`: Dawn's may be used. Rejects with EngineError when the package is not installed or does not load.
+ * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, if there are several.
+ * `experiments`: whether Dawn's may be used. Rejects with EngineError if the package is not installed or does not load.
  */
 export function nodeGpu(adapter?: string, experiments = false): Promise<GPU> {
   return createGpu([
@@ -30,7 +30,7 @@ export function nodeGpu(adapter?: string, experiments = false): Promise<GPU> {
   ]);
 }
 
-/** The same with Dawn's own options. */
+/** The same, with Dawn's own options. */
 export async function createGpu(options: string[]): Promise<GPU> {
   let create: (options: string[]) => GPU;
   try {
@@ -46,8 +46,9 @@ export async function createGpu(options: string[]): Promise<GPU> {
 }
 
 /**
- * Names of the graphics adapters, each once: Dawn takes the first of a name, so of several cards of one model a process can have one. It tells them
- * only in the error for a name that there is not; the first of its ways to a card (Vulkan, Metal, Direct3D) counts. None where it says nothing.
+ * Names of the graphics adapters, each once: Dawn takes the first adapter of a name, so of several cards of one model a process can use only one. Dawn lists the
+ * names only in the error for a name that does not exist. A card may be listed for several backends (Vulkan, Metal, Direct3D); the first backend counts. Empty
+ * if there is no such error.
  */
 export async function adapterNames(): Promise<string[]> {
   const nobody = await nodeGpu('no adapter has this name');
@@ -56,15 +57,16 @@ export async function adapterNames(): Promise<string[]> {
     (error: Error) => error.message,
   );
   const found = [...text.matchAll(/backend: '(.*?)', name: '(.*?)'/g)];
-  return [...new Set(found.filter(([, way]) => way === found[0]![1]).map(([, , name]) => name!))];
+  return [...new Set(found.filter(([, backend]) => backend === found[0]![1]).map(([, , name]) => name!))];
 }
 
 /**
- * The engine in Node, on all graphics cards that it can tell apart. The variable LIIF_GPU names adapters instead, by a part of their names, with commas
- * between them; a software adapter, such as SwiftShader, is taken only when it is named so. LIIF_GPU_CHUNKS says where chunks are coded (`device` or
- * `cpu`), LIIF_GPU_MATRICES whether convolutions are made by matrices (`on` or `off`; else the faster way), for whoever measures it. Where not all cards
- * code chunks, `codesChunks` is false. `cpu` stays the caller's. Rejects with EngineError where there is no card,
- * or one that was named does not serve.
+ * Opens the engine in Node, on all graphics cards that Dawn can tell apart. `codesChunks` is true if all cards code chunks. `cpu` is not closed with the engine.
+ * Rejects with EngineError if there is no card, or one that is named does not serve. Environment variables, of which the last two are for measurements:
+ *
+ * - LIIF_GPU: adapters to take, parts of their names with commas between them. A software adapter, such as SwiftShader, is taken only if it is named.
+ * - LIIF_GPU_CHUNKS: where chunks are coded, `device` or `cpu`.
+ * - LIIF_GPU_MATRICES: whether convolutions are made by matrices, `on` or `off`. Default: the faster way.
  */
 export async function openNodeWebGpu(
   model: Model,
@@ -105,12 +107,13 @@ export async function openNodeWebGpu(
   });
 }
 
-/** Whether the kernel knows any graphics device. Dawn would look longer, and write what it misses to standard error. */
+/** Whether the operating system has any graphics device. Dawn would search longer, and write to standard error what it does not find. */
 function hasGraphicsDevice(): boolean {
   if (process.platform !== 'linux') return true;
   return readdirSync('/dev').some((name) => /^(dri|nvidia|dxg|kgsl|mali|pvr)/.test(name));
 }
 
+/** An environment variable that has one of these values, if it is set. Throws EngineError for another value. */
 function variable<T extends string>(name: string, values: readonly T[]): T | undefined {
   const value = process.env[name];
   if (value === undefined || values.includes(value as T)) return value as T | undefined;

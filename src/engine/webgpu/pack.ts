@@ -1,12 +1,12 @@
 import type { Conv, Head, Layer, Row } from '../../network/model.ts';
 
-/** Outputs that a workgroup makes, and pairs of inputs in a slice: the constants of the kernels. */
+/** Constants of the kernels: outputs of a workgroup, and pairs of inputs in a slice, by kernel size. */
 const OUTPUTS = 32;
 export const SLICE_PAIRS = { 1: 16, 3: 8 } as const;
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copyDestination: 8, storage: 128 } as const;
 
-/** Weights as the kernels read them: [32 outputs][slice][tap][pair][output], a pair of inputs in each word, zeros where a slice or block is not full. */
+/** Weights as conv1x1.wgsl and conv3x3.wgsl read them: [outputs / 32][slice][tap][pair][32 outputs], a pair of inputs in each word, zeros where a slice or block is not full. */
 export function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
   const slicePairs = SLICE_PAIRS[kernel];
   const taps = kernel * kernel;
@@ -31,7 +31,7 @@ export function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Ar
   return packed;
 }
 
-/** For each eight hidden units the even and the odd ones of: row weight, column weight, output weights of red, green, blue. */
+/** The head's weights as head.wgsl reads them. For each eight hidden units, the even and the odd ones of: row weight, column weight, output weights of red, green, blue. */
 export function packHead(head: Head): Int32Array {
   const { hidden, rowWeight, columnWeight, outputWeight } = head;
   const rows = [rowWeight, columnWeight];
@@ -42,7 +42,7 @@ export function packHead(head: Head): Int32Array {
   return packed;
 }
 
-/** The even units of eight, then the odd ones. Returns the place behind them. */
+/** Writes the even units of eight, then the odd ones. Returns the index behind them. */
 export function packOctet(values: ArrayLike<number>, octet: number, into: Int32Array, at: number): number {
   for (let k = 0; k < 8; k += 2, at++) {
     into[at] = values[octet + k]!;
@@ -51,19 +51,19 @@ export function packOctet(values: ArrayLike<number>, octet: number, into: Int32A
   return at + 4;
 }
 
-/** A convolution or a row on the device. */
+/** The tensors of a convolution or a row on the device. */
 export interface DeviceTensors {
   /** Absent for rows. */
   readonly weights?: GPUBuffer;
   /** Biases, or the values of a row, by quality. */
   readonly bias: GPUBuffer;
-  /** What they are packed for, where that is not the kernel of the plan. */
+  /** The kernel that they are packed for, if that is not the one of the plan. */
   readonly pipeline?: GPUComputePipeline;
 }
 
 /**
- * A convolution for another kernel than those of the plan, which makes the same sites and outputs in a workgroup; undefined for those that it cannot
- * make.
+ * Packs a convolution for a kernel other than conv1x1 and conv3x3, which makes the same sites and outputs in a workgroup. Undefined if it cannot make this
+ * convolution.
  */
 export type ConvKernel = (conv: Conv) =>
   | {
@@ -76,7 +76,7 @@ export type ConvKernel = (conv: Conv) =>
 /** Tensors of layers, by the convolution or row that they belong to. */
 export type DeviceNetwork = ReadonlyMap<Conv | Row, DeviceTensors>;
 
-/** Copies the tensors of these layers to the device. `upload` makes a buffer; `kernel` makes the convolutions that it can. */
+/** Copies the tensors of these layers to the device. `upload` makes a buffer of data; `kernel` is used for the convolutions that it can make. */
 export function uploadLayers(
   layers: readonly Layer[],
   upload: (data: ArrayBufferView) => GPUBuffer,
@@ -98,7 +98,7 @@ export function uploadLayers(
   return tensors;
 }
 
-/** A buffer of the device with these numbers. */
+/** A buffer on the device with this data. */
 export function createTensor(device: GPUDevice, data: ArrayBufferView): GPUBuffer {
   const size = Math.max(16, Math.ceil(data.byteLength / 16) * 16);
   const buffer = device.createBuffer({ size, usage: USAGE.storage | USAGE.copyDestination });

@@ -6,7 +6,7 @@ import { readShader } from './shaders.ts';
 
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copySource: 4, copyDestination: 8, storage: 128 } as const;
-/** Of plain-product.wgsl: invocations, and multiply-adds of each in a round. */
+/** Of plain-product.wgsl: invocations of a workgroup, and multiply-adds of each in a round. */
 const WORKGROUP = 256;
 const CHAINS = 16;
 const ROUNDS = 256;
@@ -14,12 +14,13 @@ const ROUNDS = 256;
 const LEAST_SECONDS = 0.05;
 const WORKGROUPS_A_ROW = 2 ** 15;
 const MOST_WORKGROUPS = 2 ** 20;
-/** On the fastest cards a quarter of a terabyte: below that, the time to submit shows. */
+/** A quarter of a terabyte, read and written: the fastest cards take that much for the time to submit not to show. */
 const MOST_COPIES = 1024;
 const COPY_BYTES = 128 * 2 ** 20;
 
 /**
- * Products of registers, by what convolutions are made with here, and copies of a buffer that no cache holds. Rejects with EngineError when the device is lost.
+ * Measures products on registers, of the kind that convolutions use on this device, and copies of a buffer that is too large for caches. Rejects with EngineError
+ * if the device is lost.
  */
 export async function plainSpeed(open: Kernels, signal?: AbortSignal): Promise<PlainSpeed> {
   const { device, unlessLost, readAsset, plainProduct } = open;
@@ -72,7 +73,7 @@ export async function plainSpeed(open: Kernels, signal?: AbortSignal): Promise<P
   }
 }
 
-/** Units of work per second, of the best of three submissions that are large enough to be measured. */
+/** Units of work per second, in the best of three submissions that are large enough to be measured. */
 async function perSecond(
   { device, unlessLost }: OpenDevice,
   signal: AbortSignal | undefined,

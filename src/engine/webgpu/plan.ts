@@ -3,7 +3,7 @@ import { grow, layerExtents, layerWindows } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Kernel } from './shaders.ts';
 
-/** A tensor on the device: a window of a larger one. Its identity counts. */
+/** A tensor on the device, a window of a larger one. Compared by identity. */
 export interface Tensor {
   readonly rect: Rect;
   readonly channels: number;
@@ -15,9 +15,9 @@ export interface Dispatch {
   readonly input: Tensor;
   readonly output: Tensor;
   readonly residual?: Tensor;
-  /** Whose weights and biases it takes. */
+  /** The layer whose weights and biases it reads. */
   readonly layer?: Conv | Row;
-  /** `struct Layer` of layer.wgsl. */
+  /** `struct Layer` of layer.wgsl, without the first three words, which depend on the places of tensors. */
   readonly parameters: Int32Array;
   readonly workgroups: readonly [number, number, number];
 }
@@ -33,8 +33,8 @@ export function bytesOf(tensors: readonly Tensor[]): number {
 }
 
 /**
- * Layers as runs of kernels. `input` covers what `layerWindows` asks for, `output` at least `window`, of which the layers make exactly that.
- * `extent`: rows and columns of the whole input.
+ * Layers as runs of kernels that make exactly `window` of `output`, which may cover more. `input` covers what `layerWindows` asks for; `extent`: rows and
+ * columns of the whole input.
  */
 export function planLayers(
   layers: readonly Layer[],
@@ -51,7 +51,7 @@ export function planLayers(
   for (let i = 0; i < layers.length; ) {
     const layer = layers[i]!;
     const next = layers[i + 1];
-    // A shuffle is a matter of where a convolution writes.
+    // A shuffle is part of the convolution before it: it only changes where that writes.
     const shuffle = layer.op === 'conv' && next?.op === 'shuffle' ? next.factor : 1;
     const used = shuffle > 1 ? 2 : 1;
     const rect = windows[i + used]!;
@@ -157,11 +157,11 @@ interface LayerFields {
   readonly shift?: number;
   readonly limit?: number;
   readonly leaky?: boolean;
-  /** Where the window's first site lies in the input; default where it lies in the window's own tensor. */
+  /** The rect of the input whose first site belongs to the window's first site. Default: the window. */
   readonly from?: Rect;
 }
 
-/** In the order of `struct Layer`. */
+/** The fields of `struct Layer` in their order. */
 function parameters(window: Rect, input: Tensor, output: Tensor, fields: LayerFields): Int32Array {
   const { residual, shuffle = 1, from = window, outputs = 0 } = fields;
   // An unshuffle writes where its window lies, a convolution where the shuffled one does.

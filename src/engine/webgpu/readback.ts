@@ -2,13 +2,13 @@ import { EngineError } from '../../errors.ts';
 import type { OpenDevice } from './device.ts';
 import type { Submitter } from './submission.ts';
 
-/** Copies out of the device that are under way at once. */
+/** Readbacks that are under way at a time. */
 const SLOTS = 8;
 /** GPUBufferUsage and GPUMapMode, which Node does not have as globals. */
 const MAP_READ = 1;
 const COPY_DST = 8;
 
-/** A ring of buffers that the CPU can read, used again and again. */
+/** Buffers that the processor can read, used again and again, for copies out of the device. */
 export class ReadbackRing {
   readonly #open: OpenDevice;
   readonly #idle: GPUBuffer[] = [];
@@ -20,7 +20,7 @@ export class ReadbackRing {
     this.#open = open;
   }
 
-  /** Memory of the ring. */
+  /** Bytes of its buffers. */
   get bytes(): number {
     let bytes = 0;
     for (const { size } of this.#buffers) bytes += size;
@@ -28,8 +28,8 @@ export class ReadbackRing {
   }
 
   /**
-   * Lends a buffer of at least this size, which `fill` has the device write, then gives its contents to `read`. Waits while all slots are in use.
-   * What `read` is given ends with its call.
+   * Lends `fill` a buffer of at least this size, which it has the device write to; then passes the contents to `read`, valid only during that call. Waits while
+   * all slots are in use. Rejects with EngineError if the device is lost, and as `fill` does.
    */
   async copy<T>(
     byteLength: number,
@@ -85,7 +85,7 @@ export class ReadbackRing {
   }
 }
 
-/** The first bytes of a buffer, as int16. */
+/** Reads the first bytes of a buffer on the device, as int16. */
 export function readTensor(
   ring: ReadbackRing,
   submitter: Submitter,
@@ -104,7 +104,7 @@ function align(byteLength: number): number {
   return Math.ceil(byteLength / 4) * 4;
 }
 
-/** Buffers that are destroyed while they are waited for. */
+/** For buffers that are destroyed while they are being mapped. */
 function refuse(cause: unknown): never {
   throw new EngineError(`The graphics device gives no samples: ${(cause as Error).message}`, { cause });
 }

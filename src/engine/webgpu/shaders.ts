@@ -1,4 +1,4 @@
-/** WGSL sources. Node reads them as files, browsers fetch them: `readAsset` is either. */
+/** The WGSL source of each kernel. `readAsset` reads their files: Node from disk, browsers by fetch. */
 export interface Shaders {
   readonly conv3x3: string;
   readonly conv1x1: string;
@@ -9,7 +9,7 @@ export interface Shaders {
 
 export type Kernel = keyof Shaders;
 
-/** Bytes of a file that belongs to the package. */
+/** Reads a file of the package. */
 export type ReadAsset = (url: URL) => Promise<Uint8Array>;
 
 export async function readShader(readAsset: ReadAsset, url: URL): Promise<string> {
@@ -17,7 +17,7 @@ export async function readShader(readAsset: ReadAsset, url: URL): Promise<string
 }
 
 export async function readShaders(readAsset: ReadAsset): Promise<Shaders> {
-  // Written out: bundlers recognize `new URL` with a literal only.
+  // Literals: bundlers recognize `new URL` only with one.
   const [layer, convolution, multiplyAdd, conv3x3, conv1x1, row, unshuffle, head] = await Promise.all(
     [
       new URL('./shaders/layer.wgsl?no-inline', import.meta.url),

@@ -2,14 +2,14 @@ import { EngineError } from '../../errors.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { OpenDevice } from './device.ts';
 
-/** Commands being recorded, with the memory they need until they have been submitted. */
+/** Commands that are being recorded, and their memory. */
 export class Submission {
   readonly encoder: GPUCommandEncoder;
   readonly #queue: GPUQueue;
   readonly #pool: BufferPool;
   #buffers: GPUBuffer[] = [];
   readonly #kept = new Set<GPUBuffer>();
-  /** Of `#buffers`, those that a later command may have. */
+  /** Those of `#buffers` that later commands of this submission may use. */
   #idle: GPUBuffer[] = [];
 
   constructor(device: GPUDevice, pool: BufferPool) {
@@ -18,7 +18,7 @@ export class Submission {
     this.#pool = pool;
   }
 
-  /** Memory for this submission with these contents, one after the other. They are written before all of its commands, so it is none that a command may have. */
+  /** Memory for this submission with these contents, one after the other. The device writes them before the first command, so it is never memory that a command has used. */
   upload(...parts: readonly (Int16Array | Int32Array)[]): GPUBuffer {
     const buffer = this.#pool.take(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
     this.#buffers.push(buffer);
@@ -30,7 +30,7 @@ export class Submission {
     return buffer;
   }
 
-  /** Memory for this submission. */
+  /** Scratch memory for this submission. */
   take(byteLength: number): GPUBuffer {
     const at = this.#idle.findIndex((buffer) => buffer.size >= byteLength && buffer.size <= 2 * byteLength);
     if (at >= 0) return this.#idle.splice(at, 1)[0]!;
@@ -39,7 +39,7 @@ export class Submission {
     return buffer;
   }
 
-  /** Memory that stays with the caller when all goes well. */
+  /** Memory that belongs to the caller if the submission succeeds. */
   keep(byteLength: number): GPUBuffer {
     const buffer = this.#pool.take(byteLength);
     this.#buffers.push(buffer);
@@ -47,12 +47,12 @@ export class Submission {
     return buffer;
   }
 
-  /** Commands recorded from now on may use this memory. */
+  /** Lets commands that are recorded from now on use this memory. */
   reuse(buffer: GPUBuffer): void {
     this.#idle.push(buffer);
   }
 
-  /** After it was submitted: the next submission, which comes after it on the device, may have its scratch memory. */
+  /** To be called after submitting. The next submission, which comes after it on the device, may use its scratch memory. */
   release(): void {
     this.#idle = [];
     this.#buffers = this.#buffers.filter((buffer) => {
@@ -62,7 +62,7 @@ export class Submission {
     });
   }
 
-  /** When it is known whether the device took it. What has not been used before may be invalid if it did not. */
+  /** To be called when it is known whether the device has accepted the submission. If it has not, buffers that are not proven may be invalid. */
   finish(valid: boolean): void {
     for (const buffer of this.#buffers) {
       if (valid) this.#pool.prove(buffer);
@@ -84,8 +84,8 @@ export class Submitter {
   }
 
   /**
-   * Records with `record`, submits, and waits until the device has taken it all. Rejects with EngineError when it is lost or has no memory even after
-   * giving back what is kept for reuse.
+   * Records with `record`, submits, and waits until the device has accepted all of it. Rejects with EngineError if the device is lost, or has no memory even after
+   * memory that was kept for reuse has been given back.
    */
   async submit<T>(record: (submission: Submission) => T): Promise<T> {
     try {

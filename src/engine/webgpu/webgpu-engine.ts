@@ -17,32 +17,32 @@ import { type Tensor, tensorBytes } from './plan.ts';
 import { ReadbackRing, readTensor } from './readback.ts';
 import { Submitter } from './submission.ts';
 
-/** What codes chunks where the device does not, and follows gradients. */
+/** Codes chunks if the device does not, and computes gradients. */
 export type ChunkCoder = Pick<Engine, 'threads' | 'encodeChunk' | 'decodeChunk' | 'gradient'>;
 
 export interface WebGpuOptions {
-  /** It stays the caller's. */
+  /** Not closed with this engine. */
   readonly cpu: ChunkCoder;
-  /** What begins to encode. Absent in pages, which do not. */
+  /** `analysisStart` of analysis-start.ts. Absent in pages, which do not encode and need not fetch it. */
   readonly analysisStart?: typeof analysisStart;
   /**
-   * What codes chunks on the device. It reads all symbols on the calling thread, a fifth of what a thread of wasm needs for a whole chunk. Handed in,
-   * since pages have wasm workers for that and are to stay small.
+   * Codes chunks on the device, and their symbols on the calling thread, which takes a fifth of the time that a wasm thread needs for a whole chunk. Absent in pages,
+   * which have wasm workers for chunks and are to stay small.
    */
   readonly deviceChunks?: typeof DeviceChunks;
-  /** Who codes chunks. Default: on a graphics card the device, unless `cpu` has five threads or more. */
+  /** Where chunks are coded, if there is `deviceChunks`. Default: on the device, unless `cpu` has five threads or more or the device is simulated. */
   readonly chunksOn?: 'device' | 'cpu';
   /** Bound of the memory on the device, in bytes; default 8 GiB. */
   readonly maxBytes?: number;
-  /** Bound of scratch memory of windows that are made together, default 256 MiB; larger ones are made band by band. */
+  /** Bound of scratch memory of windows that are made together, default 256 MiB. A window that needs more is made in bands of rows. */
   readonly maxScratchBytes?: number;
   /** Bound of memory that is kept for the next call; default 512 MiB. */
   readonly maxFreeBytes?: number;
-  /** What measures the device for benchmarks; handed in, since a page has no use for it. */
+  /** Measures the device for benchmarks. Absent in pages. */
   readonly plainSpeed?: typeof plainSpeed;
 }
 
-/** An engine, and what is counted of it. */
+/** The engine, with counters. */
 export interface WebGpuEngine extends Engine {
   readonly device: string;
   /** Whether chunks are coded on the device. */
@@ -56,10 +56,10 @@ export interface WebGpuEngine extends Engine {
 }
 
 const CALLS_AT_ONCE = 4;
-/** With as many threads wasm codes chunks faster than one thread can read the symbols of. */
+/** With so many threads, wasm decodes chunks faster than one thread reads their symbols. */
 const BUSY_THREADS = 5;
 const SCRATCH_BYTES = 256 * 2 ** 20;
-/** Samples of one dispatch. */
+/** Most bytes of samples of one dispatch. */
 const BATCH_BYTES = 32 * 2 ** 20;
 
 /** What `openWebGpuEngine` takes: `cpu` may still be on its way. */
@@ -69,9 +69,9 @@ export interface WebGpuOpening extends Omit<WebGpuOptions, 'cpu'>, KernelOptions
 }
 
 /**
- * The engine on WebGPU: all of analysis, synthesis and head in int32 arithmetic, so its bytes are those of the reference. The device is opened while model and
- * `cpu` are on their way. Rejects as these do, and with EngineError when there is no adapter that serves; calls reject with it once the device is lost or out
- * of memory (`fallback.ts` has an answer to that).
+ * The engine on WebGPU: analysis, synthesis and head in int32 arithmetic, so its bytes are those of the reference. It opens the device while model and `cpu`
+ * are on their way. Rejects as these do, and with EngineError if no adapter serves. Calls reject with EngineError once the device is lost, or if it is out
+ * of memory; fallback.ts then has another engine stand in.
  */
 export async function openWebGpuEngine(
   model: Model | Promise<Model>,
@@ -92,7 +92,7 @@ export async function openWebGpuEngine(
   }
 }
 
-/** An engine on a device that others may use too. */
+/** An engine on a device that others may use too. Closing it leaves the device open. */
 export function webGpuEngine(model: Model, kernels: Kernels, options: WebGpuOptions): WebGpuEngine {
   return new DeviceEngine(model, options, kernels);
 }
@@ -113,7 +113,7 @@ class DeviceEngine implements WebGpuEngine {
   readonly #submitter: Submitter;
   readonly #windows: DeviceWindows;
   readonly #head: HeadRunner;
-  /** Undefined where `cpu` codes chunks. */
+  /** Undefined if `cpu` codes chunks. */
   readonly #chunks: DeviceChunks | undefined;
   readonly #weights: GPUBuffer[] = [];
   #closed = false;
@@ -217,7 +217,7 @@ class DeviceEngine implements WebGpuEngine {
           batch.byteLength,
           (staging) => {
             signal?.throwIfAborted();
-            // Closed meanwhile, it would be another's memory.
+            // Throws if it was closed meanwhile: its memory would be another's by now.
             const sites = features.buffer;
             return this.#submitter.submit((submission) =>
               this.#head.record(submission, features, sites, queries, batch, staging),
@@ -280,7 +280,7 @@ class DeviceEngine implements WebGpuEngine {
     return readTensor(this.#ring, this.#submitter, buffer, byteLength);
   }
 
-  /** Weights, for the life of the engine. */
+  /** Copies weights to the device, for the life of the engine. */
   #upload(data: ArrayBufferView): GPUBuffer {
     const buffer = createTensor(this.gpuDevice, data);
     this.#weights.push(buffer);

@@ -4,12 +4,12 @@ import { startLocalThread } from '../wasm/local-thread.ts';
 import { openWasmEngine } from '../wasm/wasm-engine.ts';
 import { serveEngine } from './serve-engine.ts';
 
-/** They come while the page still waits for the weights. */
+/** Fetched at once, while the page still waits for the weights. */
 const kernels = compileKernels(false);
-// The engine hears of it.
+// A failure is handled where the engine opens.
 kernels.catch(() => {});
 
-/** An engine of this worker alone. */
+/** Runs an engine on this worker alone. */
 const alone: WasmHost = {
   defaultThreads: 0,
   compile: () => kernels,

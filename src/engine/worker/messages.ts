@@ -26,7 +26,7 @@ export type ToWorker =
       readonly id: number;
       readonly kind: 'features';
       readonly args: readonly unknown[];
-      /** How the map is called from now on. */
+      /** The number by which later messages name the map. */
       readonly map: number;
     }
   | { readonly id: number; readonly kind: 'pixels'; readonly map: number; readonly queries: unknown }
@@ -35,14 +35,14 @@ export type ToWorker =
   | { readonly id: number; readonly kind: 'abort' }
   | { readonly kind: 'close' };
 
-/** What is told of a feature map. */
+/** What the caller's side knows of a feature map. */
 export interface FeatureFacts {
   readonly rect: Rect;
   readonly level: Extent;
   readonly byteLength: number;
 }
 
-/** What is told of an engine that has started. */
+/** What the caller's side knows of an engine that has started. */
 export interface EngineFacts {
   readonly threads: number;
   readonly device?: string;
@@ -62,7 +62,7 @@ export type FromWorker =
   | { readonly id: number; readonly kind: 'done'; readonly result: Result }
   | { readonly id: number; readonly kind: 'failed'; readonly error: WireError };
 
-/** Errors do not survive the way between threads with their class, so their parts travel. */
+/** An error on its way between threads. `postMessage` does not keep the class of an error, so its parts travel. */
 export interface WireError {
   readonly tag: string | undefined;
   readonly message: string;

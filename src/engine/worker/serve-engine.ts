@@ -2,12 +2,12 @@ import type { Model } from '../../network/model.ts';
 import type { Engine, FeatureMap, Query } from '../engine.ts';
 import { type EngineFacts, type FromWorker, type Result, type ToWorker, toWire } from './messages.ts';
 
-/** An engine; `codesChunks`: false where chunks are better coded elsewhere. */
+/** An engine. `codesChunks` is false if chunks are better coded elsewhere. */
 export type ServedEngine = Engine & { readonly codesChunks?: boolean };
 
 /**
- * The worker's side of `worker-engine.ts`: an engine behind messages. Returns what handles them. `onClosed` is called when the engine was told to close
- * and has, or never opened; calls that were under way may still be failing.
+ * The worker's side of `worker-engine.ts`: an engine behind messages. Returns a function that handles a message. `onClosed` is called after a message `close`,
+ * once the engine has closed, or at once if none was opened; calls that were under way may still be failing.
  */
 export function serveEngine(
   openEngine: (model: Model) => Promise<ServedEngine>,
@@ -72,7 +72,7 @@ export function serveEngine(
         maps.delete(message.map);
         return;
       case 'close':
-        // Who closes an engine has no use for what it fails with.
+        // Nobody is interested in errors of an engine that is being closed.
         void Promise.resolve(opening)
           .then((open) => open?.close())
           .catch(() => {})

@@ -1,14 +1,14 @@
 import type { Query } from '../engine.ts';
 import type { SampleMemory, SharedSamples } from './worker-engine.ts';
 
-/** Larger calls come seldom, and their samples travel. */
+/** Calls with more samples are rare; theirs are sent. */
 const MAX_CALL_BYTES = 16 * 2 ** 20;
-/** What is kept for the next calls. */
+/** Memory that is kept for the next calls. */
 const MAX_KEPT_BYTES = 64 * 2 ** 20;
 
-/** Shared memory for samples of 8 bits, in sizes of powers of two from 64 KiB: no garbage, which new memory for every tile would be. */
+/** Lends shared memory for samples of 8 bits, in sizes of powers of two from 64 KiB, and uses it again: new memory for every tile would be garbage. */
 export class SharedSampleMemory implements SampleMemory {
-  /** Free buffers, the last used last. */
+  /** Free buffers; the one used last comes last. */
   readonly #free: SharedArrayBuffer[] = [];
   #bytes = 0;
 

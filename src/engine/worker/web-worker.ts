@@ -1,6 +1,9 @@
 import { EngineError, messageOf } from '../../errors.ts';
 
-/** A Web Worker as engines see it; bundlers want `new Worker(new URL('…', import.meta.url))` written out in `start`. Throws EngineError where the page may not start it. */
+/**
+ * A Web Worker as engines use workers. `start` has `new Worker(new URL('…', import.meta.url))` written out, since bundlers look for that. Throws EngineError if the
+ * page may not start it.
+ */
 export function webWorker<To, From>(start: () => Worker) {
   let worker: Worker;
   try {
@@ -19,7 +22,7 @@ export function webWorker<To, From>(start: () => Worker) {
       worker.onmessage = ({ data }: MessageEvent<From>) => callback(data);
     },
     onFailure(callback: (reason: unknown) => void) {
-      // It may have failed before anybody asked.
+      // It may have failed already.
       if (failure) callback(failure);
       failed = callback;
     },

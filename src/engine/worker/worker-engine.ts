@@ -28,14 +28,14 @@ export interface SharedSamples {
   readonly views: readonly Uint8Array[];
 }
 
-/** Lends such memory and uses it again. */
+/** Lends shared memory and uses it again. */
 export interface SampleMemory {
-  /** Undefined for queries whose samples travel. */
+  /** Memory for these queries. Undefined: their samples are to be sent. */
   take(queries: readonly Query[]): SharedSamples | undefined;
   give(samples: SharedSamples): void;
 }
 
-/** What codes chunks, and follows gradients. */
+/** Codes chunks, and computes gradients. */
 type ChunkCoder = Pick<Engine, 'encodeChunk' | 'decodeChunk' | 'gradient'>;
 
 /** A worker that runs `serveEngine`. */
@@ -44,27 +44,27 @@ export interface EngineWorker {
   onMessage(callback: (message: FromWorker) => void): void;
   /** Called when the worker ends without having been told to. */
   onFailure(callback: (reason: unknown) => void): void;
-  /** Ends it, its engine too. What it returns is waited for. */
+  /** Ends the worker and its engine. May return a promise, which is awaited. */
   terminate(): unknown;
-  /** Whether calls are under way: else the worker need not keep the process. */
+  /** Told whether calls are under way. If none are, the worker need not keep the process alive. */
   hold?(busy: boolean): void;
 }
 
 export interface WorkerEngineOptions {
-  /** What the workers run. */
+  /** The engine that the workers run. */
   readonly name: EngineName;
   readonly startWorker: () => EngineWorker;
   readonly workers: number;
-  /** Where workers write samples, which are copied from there; absent: they send memory of their own. */
+  /** Shared memory for samples, from which they are copied. Absent: workers send them. */
   readonly samples?: SampleMemory;
-  /** Codes chunks where the workers leave that to others, and follows gradients. It stays the caller's. */
+  /** Codes chunks if the workers do not (`codesChunks`), and computes gradients. Not closed with this engine. */
   readonly chunks?: ChunkCoder;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Engines in workers that share no memory: each call goes to the one that has least to do, pixels to the one that has the features. Results are those of
- * the engines inside. Workers start while the model is still on its way. Rejects as that does, and with EngineError when a worker does not start.
+ * Engines in workers that share no memory, as one engine. A call goes to the worker with the fewest calls under way; a call for pixels goes to the worker that
+ * has the features. Workers start while the model is still loading. Rejects as `loading` does, and with EngineError if a worker does not start.
  */
 export async function openWorkerEngine(
   loading: Model | Promise<Model>,
@@ -91,9 +91,9 @@ class WorkerEngine implements Engine {
   readonly device?: string;
   readonly #connections: readonly Connection[];
   readonly #samples: SampleMemory | undefined;
-  /** Undefined where the workers code chunks. */
+  /** Codes chunks; undefined if the workers do. */
   readonly #chunks: ChunkCoder | undefined;
-  /** Undefined where the workers do. */
+  /** Computes gradients, if anything does. */
   readonly #gradients: ChunkCoder | undefined;
   #lastMap = 0;
   #closed = false;
@@ -133,7 +133,7 @@ class WorkerEngine implements Engine {
     return (await this.#idlest.call({ kind: 'call', name: 'decodeChunk', args }, signal)) as Int16Array;
   };
 
-  /** What judges the samples cannot be sent to a worker. */
+  /** Never in a worker: `errorsOf` is a function, which cannot be sent. */
   readonly gradient: Engine['gradient'] = async (...call) => {
     if (!this.#gradients) throw new UnsupportedError('Pictures are not optimized here');
     return this.#openChunks(this.#gradients).gradient(...call);
@@ -157,7 +157,7 @@ class WorkerEngine implements Engine {
     const giveBack = () => {
       if (lent) this.#samples!.give(lent);
     };
-    // What callers lend stays here.
+    // A caller's `into` is not sent; samples are copied to it.
     const sent = queries.map(
       ({ rows, columns, depth }, i): Query => ({
         rows: ownAxis(rows),
@@ -173,7 +173,7 @@ class WorkerEngine implements Engine {
     )) as Samples[];
     if (!lent) return found;
     const samples = found.map((view, i) => copied(view, queries[i]!.into));
-    // Not after a failure: somebody may still write to it.
+    // Not after a failure: the worker may still write to it.
     giveBack();
     return samples;
   };
@@ -193,10 +193,10 @@ class WorkerEngine implements Engine {
   }
 }
 
-/** The same in memory of its own: what is a view of a whole file or picture would travel with all of it. */
+/** A view in memory of its own: `postMessage` would send all of the memory that it is a view of, a whole file or picture. */
 function own<T extends Uint8Array | Int16Array | Int32Array>(view: T): T {
   if (view.byteLength === view.buffer.byteLength) return view;
-  // `slice` of a Buffer is a view, too; that of typed arrays is a copy of one, too.
+  // `slice` of a Buffer gives another view of its memory; that of typed arrays copies.
   return Uint8Array.prototype.slice.call(view) as T;
 }
 
@@ -208,7 +208,7 @@ function ownAxis({ index, fraction, cell }: Axis): Axis {
   return { index: own(index), fraction: own(fraction), cell };
 }
 
-/** Samples that lie in shared memory as the caller's own. */
+/** Samples in memory of the caller: copied if they lie in shared memory, into `into` if that fits. */
 function copied(samples: Samples, into: Uint8Array | undefined): Samples {
   if (!(samples.buffer instanceof SharedArrayBuffer)) return samples;
   if (!into || into.length !== samples.length || samples instanceof Uint16Array) return samples.slice();
@@ -250,7 +250,7 @@ interface Pending {
   readonly reject: (reason: unknown) => void;
 }
 
-/** A worker and the calls that wait for it. */
+/** A worker, and the calls that wait for its answers. */
 class Connection {
   readonly #worker: EngineWorker;
   readonly #pending = new Map<number, Pending>();
@@ -282,7 +282,7 @@ class Connection {
     return id;
   }
 
-  /** `unwanted`: called when the result comes after the call was aborted. */
+  /** Sends a message and waits for the answer. `unwanted` is called if the answer comes after the call was aborted. */
   call(
     message: WithoutId<ToWorker>,
     signal: AbortSignal | undefined,

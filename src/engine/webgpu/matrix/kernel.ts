@@ -4,11 +4,11 @@ import { type ReadAsset, readShader } from '../shaders.ts';
 import { packMatrices, tapsInPairs } from './pack.ts';
 import type { MatrixShape } from './shape.ts';
 
-/** Of plain-matrix.wgsl. */
+/** Of plain-matrix.wgsl: subgroups of a workgroup, and sums of each. */
 const SUBGROUPS = 4;
 const SUMS = 8;
 
-/** Convolutions by matrices of this shape. `operations`: in WGSL, what a subgroup does together. */
+/** Compiles kernels of convolutions by matrices of this shape. `operations`: WGSL of what a subgroup does together. */
 export async function matrixKernel(
   open: Kernels,
   shape: MatrixShape,
@@ -24,7 +24,7 @@ export async function matrixKernel(
   ]);
   const pipeline = (name: string, ...parts: readonly (string | undefined)[]) =>
     compile(open, name, [operations, ...common, ...parts].join('\n'));
-  // At once, so that the device refuses none of them after the caller has heard of another.
+  // All at once, so that no refusal comes after the caller has got another.
   const [wide, narrow, single] = await Promise.all([
     pipeline('matrix3x3', tile, taps),
     pipeline('matrix3x3 of taps in pairs', tile, tapPairs),
@@ -37,7 +37,7 @@ export async function matrixKernel(
   };
 }
 
-/** The most that matrices of this shape can make: plain-matrix.wgsl. Four products of bytes are one of int16. */
+/** The kernel that measures matrices of this shape on registers: plain-matrix.wgsl. Four products of bytes count as one of int16. */
 export async function plainMatrices(
   readAsset: ReadAsset,
   shape: MatrixShape,
@@ -47,13 +47,13 @@ export async function plainMatrices(
   return { code, multiplyAdds: (SUBGROUPS * SUMS * shape.M * shape.N * shape.K) / 4 };
 }
 
-/** `unit`: bytes that offsets and strides count. */
+/** WGSL of what a subgroup does together: matrix-subgroup.wgsl with its constants. `unit`: bytes that offsets and strides count. */
 export async function subgroupOperations(
   readAsset: ReadAsset,
   shape: MatrixShape,
   unit: number,
 ): Promise<string> {
-  // Which sites and outputs a subgroup makes goes by the number of an invocation. That it is the same for all of them no compiler can know.
+  // The sites and outputs of a subgroup follow from the number of an invocation. They are the same in all its invocations, which a compiler cannot prove: hence the diagnostic.
   return `enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 diagnostic(off, chromium.subgroup_matrix_uniformity);

@@ -8,21 +8,21 @@ import { pseudoRandom, tryConvolution } from './trial.ts';
 
 const RIGHT = { side: 21, layers: 1, runs: 1 } as const;
 const FAST = { side: 128, layers: 16, runs: 3 } as const;
-/** A driver that takes longer to compile and try them is given up. */
+/** If the driver takes longer to compile and try the kernels, multiply-adds are used. */
 const PATIENCE_MS = 30_000;
 
 interface MatrixChoice {
-  /** Undefined: multiply-adds are to be used. */
+  /** Undefined: use multiply-adds. */
   readonly kernel?: ConvKernel;
-  /** The most that such kernels can make, to be measured. */
+  /** The plain kernel to measure `kernel` by. */
   readonly plainProduct?: () => Promise<PlainProduct>;
-  /** For people, where there is a choice: which, and why. The same each time: remembered choices of an engine go by it. */
+  /** For people, if the device has matrices: the choice, and why. It must be the same each time: remembered choices of an engine compare it. */
   readonly description?: string;
-  /** The device did not survive the choice. */
+  /** Whether the device was lost while it was tried. */
   readonly deviceLost?: boolean;
 }
 
-/** `openKernels` with these options: convolutions by matrices where they are faster than multiply-adds, or always. */
+/** Adds to options of `openKernels`, so that convolutions are made by matrices if that is faster than multiply-adds, or always. */
 export function withMatrices<Options extends KernelOptions>(
   options: Options,
   always: boolean,
@@ -41,9 +41,11 @@ export function withMatrices<Options extends KernelOptions>(
 }
 
 /**
- * Convolutions by matrices, on a device that was asked for them (`matrixRequirements`). They are an experiment, and what drivers make of it is theirs, so
- * nothing is taken on trust: results must equal those of multiply-adds in every bit. On a card that is simulated they are tried only if they are to be
- * used always. Rejects with EngineError when they are, and cannot; else any failure is a reason for multiply-adds.
+ * Chooses between matrices and multiply-adds, on a device that was asked for matrices (`matrixRequirements`). Matrices are an experiment, and drivers may have
+ * defects, so results are compared: every bit must equal that of multiply-adds. Any failure is a reason for multiply-adds. On a simulated card, matrices are not
+ * even tried.
+ *
+ * `always`: matrices are tried on any device, and taken even if they are slower. Rejects with EngineError if they do not work.
  */
 export async function chooseMatrices(open: Kernels, always: boolean): Promise<MatrixChoice> {
   const shape = matrixShape(open.adapter);
@@ -55,7 +57,7 @@ export async function chooseMatrices(open: Kernels, always: boolean): Promise<Ma
   let late = false;
   const giveUp = () => {
     late = true;
-    // Whatever waits for it ends.
+    // Ends all that waits for the device.
     open.device.destroy();
   };
   const patience = always ? undefined : setTimeout(giveUp, PATIENCE_MS);
@@ -80,13 +82,13 @@ function noMatrices({ description }: Kernels, reason: string): EngineError {
 
 type RightKernel = Required<Pick<MatrixChoice, 'kernel' | 'plainProduct'>>;
 
-/** A kernel whose results are right. */
+/** A kernel whose results are right. Rejects if there is none. */
 async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKernel> {
   let first: unknown;
-  // Bytes that an offset or a stride counts: those of an element of the array in later versions of Dawn, of one of the matrix in earlier ones.
+  // Offsets and strides count elements of the array (4 bytes) in later versions of Dawn, elements of the matrix (1 byte) in earlier ones.
   for (const unit of [4, 1]) {
     let failure: unknown;
-    // Else Dawn writes to standard error.
+    // Without an error scope Dawn writes to standard error.
     open.device.pushErrorScope('validation');
     try {
       const operations = await subgroupOperations(open.readAsset, shape, unit);
@@ -103,7 +105,7 @@ async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKern
   throw first;
 }
 
-/** Whether it gives what multiply-adds give, where blocks, slices and tiles are not full, and with numbers of all sizes. */
+/** Whether a kernel gives the results of multiply-adds, for blocks, slices and tiles that are not full, and for numbers of all sizes. */
 export async function isRight(open: Kernels, kernel: ConvKernel): Promise<boolean> {
   for (const conv of [convolution(1, 72), convolution(3, 72), convolution(3, 16), convolution(3, 8)])
     if (!(await compare(open, kernel, conv, RIGHT)).equal) return false;
@@ -146,7 +148,7 @@ function convolution(kernel: 1 | 3, channels: number): Conv {
     kernel,
     inputs: channels,
     outputs: channels,
-    // As far as they split into bytes.
+    // The largest weight that splits into two signed bytes.
     weight: pseudoRandom(channels * kernel * kernel * channels).map((value) => Math.min(value, 32_639)),
     bias: Int32Array.from(pseudoRandom(channels)),
     biasRows: 1,

@@ -1,24 +1,24 @@
 import type { Conv } from '../../../network/model.ts';
 import type { MatrixShape } from './shape.ts';
 
-/** Outputs that a workgroup makes, and channels of a tap: the constants of the kernels. */
+/** Constants of the kernels: outputs of a workgroup, and channels of a tap. */
 const OUTPUTS = 32;
 const CHANNELS = 32;
 
 export interface PackedConv {
-  /** [32 outputs][slice][tap][step of K channels][N outputs][high, low][output][channel], a byte each, zeros where a slice or block is not full. */
+  /** [outputs / 32][slice][tap][32 / K steps][32 / N][high, low][N outputs][K channels], a byte each, zeros where a slice or block is not full. */
   readonly weights: Int8Array;
   readonly bias: Int32Array;
 }
 
-/** Whether it is for the kernel of matrix-tap-pairs.wgsl. */
+/** Whether a convolution is made by the kernel with matrix-tap-pairs.wgsl. */
 export function tapsInPairs({ kernel, inputs }: Conv): boolean {
   return kernel === 3 && inputs <= CHANNELS / 2;
 }
 
 /**
- * A convolution as matrix.wgsl reads it. A weight is 256 h + l with both of -128 to 127; undefined where there is one beyond 32639, of which h would be
- * 128. The kernel takes 128 off the low byte of every input, also of those outside the picture, so the bias has 128 times the sum of the weights.
+ * A convolution as matrix.wgsl reads it. A weight is 256 h + l, with h and l in -128 .. 127. Undefined if a weight is above 32639: its h would be 128. The kernel
+ * takes 128 off the low byte of every input, outside the picture too, so 128 times the sum of an output's weights is added to its bias.
  */
 export function packMatrices(conv: Conv, { N, K }: MatrixShape): PackedConv | undefined {
   const { kernel, inputs, outputs, weight, bias, biasRows } = conv;
@@ -50,7 +50,7 @@ export function packMatrices(conv: Conv, { N, K }: MatrixShape): PackedConv | un
     }
   }
   const biases = new Int32Array(biasRows * outputs);
-  // What does not fit wraps around, as the sums of the kernel do; in the end all of it fits.
+  // A bias may wrap around int32, as the kernel's sums do; the final sum fits.
   for (let i = 0; i < biases.length; i++) biases[i] = (bias[i]! + 128 * sums[i % outputs]!) | 0;
   return { weights, bias: biases };
 }

@@ -1,6 +1,6 @@
 import type { DeviceRequirements } from '../device.ts';
 
-/** Matrices of signed bytes that a subgroup of the device multiplies together, (M, K) by (K, N), and sums up in int32. */
+/** The matrices of signed bytes that a subgroup of the device multiplies together: (M, K) by (K, N), summed up in int32. */
 export interface MatrixShape {
   readonly M: number;
   readonly N: number;
@@ -9,15 +9,15 @@ export interface MatrixShape {
   readonly subgroup: number;
 }
 
-/** Proposed for WGSL; in Dawn an experiment. */
+/** Features that matrices need. They are proposed for WGSL, and an experiment in Dawn. */
 const FEATURES = [
   'chromium-experimental-subgroup-matrix',
   'subgroups',
 ] as readonly string[] as GPUFeatureName[];
-/** Of matrix3x3.wgsl. */
+/** Workgroup memory of matrix.wgsl with matrix3x3.wgsl. */
 const WORKGROUP_BYTES = 17_280;
 
-/** What the types of WebGPU do not have yet. */
+/** A part of GPUAdapterInfo that the types of WebGPU do not have yet. */
 interface MatrixInfo {
   readonly subgroupMatrixConfigs?: Iterable<{
     readonly componentType: string;
@@ -28,7 +28,7 @@ interface MatrixInfo {
   }>;
 }
 
-/** The largest matrices of an adapter that the kernels can be made of; undefined where there are none. */
+/** The largest matrices of an adapter that the kernels can use; undefined if there are none. */
 export function matrixShape({ features, info, limits }: GPUAdapter): MatrixShape | undefined {
   const { subgroupMinSize, subgroupMaxSize: subgroup } = info;
   if (!FEATURES.every((feature) => features.has(feature))) return undefined;
@@ -42,7 +42,7 @@ export function matrixShape({ features, info, limits }: GPUAdapter): MatrixShape
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];
 }
 
-/** Whether they fill a tile of 16 columns, blocks of 32 outputs and slices of 32 channels. */
+/** Whether matrices fill tiles of 16 columns, blocks of 32 outputs and slices of 32 channels without remainder. */
 function divides({ M, N, K }: MatrixShape): boolean {
   return 16 % M === 0 && 16 % N === 0 && N % 4 === 0 && 32 % K === 0 && K % 4 === 0;
 }
@@ -52,7 +52,7 @@ function invocations({ M, N, subgroup }: MatrixShape): number {
   return (1024 / (M * N)) * subgroup;
 }
 
-/** Nothing where the adapter has no such matrices. */
+/** Features and limits to ask the device for; undefined if the adapter has no such matrices. */
 export function matrixRequirements(adapter: GPUAdapter): DeviceRequirements | undefined {
   const shape = matrixShape(adapter);
   if (!shape) return undefined;

@@ -23,7 +23,10 @@ export interface TrialResult {
   readonly seconds: number;
 }
 
-/** Runs a convolution of as many outputs as inputs over a picture of `side` sites, `layers` times in a row, by multiply-adds or by `kernel`; all that `runs` times. */
+/**
+ * Runs a convolution, of as many outputs as inputs, over a picture of side x side sites, `layers` times one after the other, by `kernel` or else by multiply-adds. Does all that
+ * `runs` times.
+ */
 export async function tryConvolution(
   open: Kernels,
   conv: Conv,
@@ -63,7 +66,7 @@ export async function tryConvolution(
   }
 }
 
-/** All of int16, in a fixed order. */
+/** Numbers of the whole range of int16, the same each time. */
 export function pseudoRandom(length: number): Int16Array {
   const numbers = new Int16Array(length);
   for (let i = 0; i < length; i++) numbers[i] = Math.imul(i + 1, 0x9e3779b1) >> 16;
