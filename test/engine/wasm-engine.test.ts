@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Engine, Extent, FeatureMap, Patch } from '../../src/engine/engine.ts';
-import { FreeList } from '../../src/engine/wasm/heap.ts';
+import { FreeList, WasmHeap } from '../../src/engine/wasm/heap.ts';
 import type { Thread, WasmHost } from '../../src/engine/wasm/host.ts';
 import { niceNodeHost, nodeHost } from '../../src/engine/wasm/node-host.ts';
 import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
@@ -175,6 +175,26 @@ describe('memory', () => {
       await expect(engine.reduce!(reduction)).rejects.toThrow('the feature map is closed');
       open.close();
     }
+    await engine.close();
+  });
+
+  it('keeps nothing of ranges that are wanted together and do not all fit', () => {
+    const heap = new WasmHeap(false, 2 ** 20);
+    const half = 2 ** 19;
+    expect(() => heap.allocateAll(half, half, half)).toThrow('no memory');
+    expect(heap.allocateAll(half, 1000)).toHaveLength(2);
+  });
+
+  it('is not given back twice by a map that is closed twice', async () => {
+    const engine = await openWasmEngine(model, { host: nodeHost, threads: 0 });
+    const closed = await engine.features(latents, level, sites, 60);
+    const expected = await closed.read();
+    closed.close();
+    const open = await engine.features(latents, level, sites, 60);
+    closed.close();
+    const others = [3, 4].map((quality) => engine.features(latents, level, sites, quality));
+    await Promise.all(others);
+    expect(await open.read()).toEqual(expected);
     await engine.close();
   });
 
