@@ -1,5 +1,5 @@
 import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
-import { cut } from '../network/window.ts';
+import { copyOverlap, cut } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 
 /** What a decoder gets from an analysis output, and what one symbol more of each latent would cost, in 1/256 bit. */
@@ -17,7 +17,7 @@ export async function codeWindow(
   signal?: AbortSignal,
 ): Promise<CodedWindow> {
   const latents = { rect, channels, data: new Int16Array(data.length) };
-  const slopes = { rect, channels, data: new Int16Array(data.length) };
+  const slopes = new Int16Array(data.length);
   const pieces = spans(rect.top, rect.height, chunkSize).flatMap(([top, height]) =>
     spans(rect.left, rect.width, chunkSize).map(([left, width]): Rect => ({ top, left, height, width })),
   );
@@ -25,10 +25,10 @@ export async function codeWindow(
     const extent: Extent = { height: piece.height, width: piece.width };
     const window = cut(data, rect, piece, channels);
     const coded = await engine.encodeChunk(window, extent, quality, signal);
-    paste(latents, { rect: piece, channels, data: coded.latents });
-    paste(slopes, { rect: piece, channels, data: coded.slopes });
+    copyOverlap(coded.latents, piece, latents.data, rect, channels);
+    copyOverlap(coded.slopes, piece, slopes, rect, channels);
   });
-  return { latents, slopes: slopes.data };
+  return { latents, slopes };
 }
 
 /** `start` .. `start + length` cut at the multiples of `size`: starts and lengths. */
@@ -40,14 +40,4 @@ function spans(start: number, length: number, size: number): [number, number][] 
     from = to;
   }
   return found;
-}
-
-/** The inverse of `cut`: writes a patch to its place in another, which holds it. */
-export function paste(into: Patch, { rect, channels, data }: Patch): void {
-  const length = rect.width * channels;
-  for (let row = 0; row < rect.height; row++) {
-    const start =
-      ((rect.top + row - into.rect.top) * into.rect.width + rect.left - into.rect.left) * channels;
-    into.data.set(data.subarray(row * length, (row + 1) * length), start);
-  }
 }

@@ -2,8 +2,8 @@ import type { Engine, Extent, Patch, Rect, Samples } from '../engine/engine.ts';
 import { distortionWeight } from '../network/distortion-weight.ts';
 import { sat16 } from '../network/fixed-point.ts';
 import { gradientNetwork } from '../network/gradient.ts';
-import { cut, latentWindow, sitesOf } from '../network/window.ts';
-import { codeWindow, paste } from './coded-window.ts';
+import { copyOverlap, cut, latentWindow, sitesOf } from '../network/window.ts';
+import { codeWindow } from './coded-window.ts';
 import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
@@ -68,7 +68,7 @@ export async function optimizedAnalysis(
   for (let step = 0; step < steps; step++) {
     const window = { rect: latents, channels, data: rounded };
     const now = step > 0 ? await codeWindow(engine, window, chunkSize, quality, signal) : undefined;
-    if (now) paste(coded, now.latents);
+    if (now) copyOverlap(now.latents.data, latents, coded.data, around, channels);
     const [shown, slope] = now ? [now.latents.data, now.slopes] : [inside(coded.data), inside(slopes)];
     const gradient = await engine.gradient(coded, level, latents, target.rect, errorsOf, quality, signal);
     const length = FIRST_STEP * (1 - step / steps);

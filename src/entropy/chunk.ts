@@ -3,6 +3,7 @@ import { groupAt } from '../network/channel-groups.ts';
 import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
+import { cut, scaledExtent, whole } from '../network/window.ts';
 import { dequantize, quantize } from '../quantize/quantize.ts';
 import { type CodingTables, codingTables, positionOf } from './cdf-table.ts';
 import { encodeSymbols, RansDecoder } from './rans.ts';
@@ -128,8 +129,8 @@ function* encoding(
   networks: ChunkNetworks | AsyncChunkNetworks,
 ): Coding<EncodedChunk> {
   const { height, width } = hyperExtent(model, chunk);
-  const padded = { height: height * model.hyperStride, width: width * model.hyperStride };
-  const y = padWithZeros(analysis, chunk, padded, model.latentChannels);
+  const padded = scaledExtent({ height, width }, model.hyperStride);
+  const y = cut(analysis, whole(chunk), whole(padded), model.latentChannels);
   const hyper = yield* resultOf(networks.hyperAnalysis(y, padded, quality));
   const coder = new RoundingCoder(
     analysis,
@@ -179,8 +180,9 @@ function* codeChunk(
 ): Coding<Int16Array> {
   const hyper = hyperExtent(model, chunk);
   const z = codeHyper(hyper, quality, model, coder);
-  const whole = yield* resultOf(networks.hyperSynthesis(z, hyper, quality));
-  const h = cropColumns(whole, hyper.width * model.hyperStride, chunk, model.priorChannels);
+  const padded = whole(scaledExtent(hyper, model.hyperStride));
+  const context = yield* resultOf(networks.hyperSynthesis(z, hyper, quality));
+  const h = cut(context, padded, whole(chunk), model.priorChannels);
   const y = new Int16Array(chunk.height * chunk.width * model.latentChannels);
   for (let step = 0; step < model.prior.length; step++) {
     const output = yield* resultOf(networks.prior(step, h, y, chunk, quality));
@@ -256,17 +258,6 @@ function codeStep(
   }
 }
 
-/** The first rows and columns of a tensor (…, width, channels). */
-function cropColumns(data: Int16Array, width: number, to: Extent, channels: number): Int16Array {
-  const length = to.width * channels;
-  const result = new Int16Array(to.height * length);
-  for (let row = 0; row < to.height; row++) {
-    const from = row * width * channels;
-    result.set(data.subarray(from, from + length), row * length);
-  }
-  return result;
-}
-
 /** Rounds an analysis output to the nearest symbols, and keeps them, with their tables, in coding order. */
 class RoundingCoder implements SymbolCoder {
   readonly tables: CodingTables;
@@ -335,13 +326,4 @@ class RoundingCoder implements SymbolCoder {
     this.symbols.set(symbols, this.#count);
     this.#count += symbols.length;
   }
-}
-
-function padWithZeros(data: Int16Array, from: Extent, to: Extent, channels: number): Int16Array {
-  const result = new Int16Array(to.height * to.width * channels);
-  const length = from.width * channels;
-  for (let row = 0; row < from.height; row++) {
-    result.set(data.subarray(row * length, (row + 1) * length), row * to.width * channels);
-  }
-  return result;
 }

@@ -2,7 +2,7 @@ import { type ChunkId, chunkExtent, chunkNumber, latentExtent } from '../contain
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine/engine.ts';
 import { FormatError } from '../errors.ts';
 import { maxChunkBytes, symbolCount } from '../network/chunk-size.ts';
-import { latentWindow, scaledExtent } from '../network/window.ts';
+import { copyOverlap, latentWindow, scaledExtent } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 import type { Reader } from '../reader/reader.ts';
 import { type Lease, LeasedCache } from './leased-cache.ts';
@@ -87,19 +87,5 @@ export class LatentStore {
     const maximum = maxChunkBytes(symbolCount(this.#engine.model, extent));
     if (length > maximum)
       throw new FormatError('chunk', byteOffset, `${length} bytes are more than the ${maximum} it can need`);
-  }
-}
-
-function copyOverlap(from: Int16Array, fromRect: Rect, to: Int16Array, toRect: Rect, channels: number): void {
-  const top = Math.max(fromRect.top, toRect.top);
-  const bottom = Math.min(fromRect.top + fromRect.height, toRect.top + toRect.height);
-  const left = Math.max(fromRect.left, toRect.left);
-  const right = Math.min(fromRect.left + fromRect.width, toRect.left + toRect.width);
-  for (let row = top; row < bottom; row++) {
-    const start = ((row - fromRect.top) * fromRect.width + left - fromRect.left) * channels;
-    to.set(
-      from.subarray(start, start + (right - left) * channels),
-      ((row - toRect.top) * toRect.width + left - toRect.left) * channels,
-    );
   }
 }

@@ -114,13 +114,30 @@ export function paddedExtent(model: Model, picture: Extent): Extent {
   };
 }
 
-/** A copy of `rect` out of a tensor (…, channels) over `fromRect`, which holds it. */
+/** A copy of `rect` out of a tensor (…, channels) over `fromRect`; zeros where `rect` reaches beyond that. */
 export function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: number): Int16Array {
   const out = new Int16Array(rect.height * rect.width * channels);
-  const length = rect.width * channels;
-  for (let row = 0; row < rect.height; row++) {
-    const start = ((rect.top + row - fromRect.top) * fromRect.width + rect.left - fromRect.left) * channels;
-    out.set(from.subarray(start, start + length), row * length);
-  }
+  copyOverlap(from, fromRect, out, rect, channels);
   return out;
+}
+
+/** Copies what `fromRect` and `toRect` have in common from one tensor (…, channels) to another. */
+export function copyOverlap(
+  from: Int16Array,
+  fromRect: Rect,
+  to: Int16Array,
+  toRect: Rect,
+  channels: number,
+): void {
+  const top = Math.max(fromRect.top, toRect.top);
+  const bottom = Math.min(fromRect.top + fromRect.height, toRect.top + toRect.height);
+  const left = Math.max(fromRect.left, toRect.left);
+  const right = Math.min(fromRect.left + fromRect.width, toRect.left + toRect.width);
+  for (let row = top; row < bottom; row++) {
+    const start = ((row - fromRect.top) * fromRect.width + left - fromRect.left) * channels;
+    to.set(
+      from.subarray(start, start + (right - left) * channels),
+      ((row - toRect.top) * toRect.width + left - toRect.left) * channels,
+    );
+  }
 }
