@@ -2,7 +2,7 @@
 
 export type { ColorSpace } from './color-space.ts';
 export type { Header } from './container/header.ts';
-export type { CallOptions, EngineOfModel, RenderRequest } from './decode.ts';
+export type { CallOptions, EngineOfModel } from './decode.ts';
 export { LiifImage } from './decode.ts';
 export type { Engine, EngineName } from './engine/engine.ts';
 export type { LiifErrors, LiifErrorTag } from './errors.ts';
@@ -18,4 +18,5 @@ export {
 export type { Region } from './head/query.ts';
 export type { Raster } from './image/raster.ts';
 export type { RenderQuery } from './pixels/render.ts';
+export type { RenderRequest } from './render-request.ts';
 export { VERSION } from './version.ts';

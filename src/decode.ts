@@ -1,21 +1,11 @@
 import { type Header, modelHash } from './container/header.ts';
-import { MAX_SIDE } from './container/layout.ts';
 import type { Engine, FeatureMap, Rect } from './engine/engine.ts';
-import { EngineError, kindOf, messageOf, RequestError, shown, UnsupportedError } from './errors.ts';
+import { EngineError, kindOf, RequestError, UnsupportedError } from './errors.ts';
 import { decodedChunks, LatentStore } from './features/latents.ts';
 import { type Lease, LeasedCache } from './features/leased-cache.ts';
-import { expectEngine, expectObject, givenOptions } from './given.ts';
-import { isReduction, planSampling, type Region } from './head/query.ts';
-import {
-  add,
-  compare,
-  divide,
-  type Exact,
-  multiply,
-  type Rational,
-  toNumber,
-  toRational,
-} from './head/rational.ts';
+import { expectEngine, givenOptions } from './given.ts';
+import { isReduction, planSampling } from './head/query.ts';
+import { divide, toNumber, toRational } from './head/rational.ts';
 import { channelsOf, type Raster } from './image/raster.ts';
 import {
   type BlockOptions,
@@ -27,6 +17,7 @@ import {
 import { memorySource } from './reader/memory-source.ts';
 import { openReader, type Reader } from './reader/reader.ts';
 import type { Source } from './reader/source.ts';
+import { type RenderRequest, resolveRequest } from './render-request.ts';
 
 /** How far a long call has come. */
 export interface Progress {
@@ -56,21 +47,6 @@ export interface OpenOptions {
   readonly featureCacheBytes?: number;
   /** Bound of the decoded latents that stay in memory. Default 64 MiB. */
   readonly latentCacheBytes?: number;
-}
-
-/** A region and a size. Give `scale`, or `width`, `height` or both; the one left out follows the region's shape. */
-export interface RenderRequest {
-  /** In pixels of the picture; default all of it. */
-  readonly region?: Region;
-  /** Output pixels per picture pixel, positive; default 1 where neither width nor height is given. */
-  readonly scale?: Exact;
-  /** Output size in pixels. */
-  readonly width?: number;
-  readonly height?: number;
-  /** Bits of the output samples; default 8. */
-  readonly depth?: 8 | 16;
-  /** Regions may reach beyond the picture, where its border is continued. Default false: that is a RequestError. */
-  readonly allowOutside?: boolean;
 }
 
 /** `render` keeps its result in memory; larger ones go through `renderBands`. */
@@ -280,79 +256,6 @@ export async function decodeImage(
   }
 }
 
-/** Checks a request against the picture and fills in what it leaves open. */
-export function resolveRequest(
-  picture: { readonly width: number; readonly height: number },
-  request: RenderRequest,
-): RenderQuery {
-  expectObject(request, 'request');
-  const region = request.region ?? { x: 0, y: 0, width: picture.width, height: picture.height };
-  const [x, y, width, height] = (['x', 'y', 'width', 'height'] as const).map((name) =>
-    exact(region[name], `region.${name}`),
-  ) as [Rational, Rational, Rational, Rational];
-  if (width.numerator <= 0n || height.numerator <= 0n)
-    throw new RequestError('The region is empty: its width and height must be positive');
-  if (!request.allowOutside) {
-    const inside =
-      x.numerator >= 0n &&
-      y.numerator >= 0n &&
-      compare(add(x, width), toRational(picture.width)) <= 0 &&
-      compare(add(y, height), toRational(picture.height)) <= 0;
-    if (!inside)
-      throw new RequestError(
-        `The region ${[x, y, width, height].map((v) => toNumber(v)).join(',')} reaches outside the picture of ${picture.width} x ${picture.height} pixels`,
-      );
-  }
-  const depth = request.depth ?? 8;
-  if (depth !== 8 && depth !== 16)
-    throw new RequestError(`Expected a depth of 8 or 16 but received ${shown(depth)}`);
-  return { region: { x, y, width, height }, ...outputSize(width, height, request), depth };
-}
-
-function exact(value: Exact, name: string): Rational {
-  try {
-    return toRational(value);
-  } catch (cause) {
-    throw new RequestError(`${name}: ${messageOf(cause)}`, { cause });
-  }
-}
-
 function closedError(): EngineError {
   return new EngineError('The picture has been closed');
-}
-
-function outputSize(
-  width: Rational,
-  height: Rational,
-  request: RenderRequest,
-): { width: number; height: number } {
-  if (request.scale !== undefined && (request.width !== undefined || request.height !== undefined))
-    throw new RequestError('Give either a scale or a width and height, not both');
-  const sized = (side: Rational, scale: Rational): number => {
-    const exact = multiply(side, scale);
-    const rounded = (2n * exact.numerator + exact.denominator) / (2n * exact.denominator);
-    return Number(rounded < 1n ? 1n : rounded);
-  };
-  let size: { width: number; height: number };
-  if (request.width === undefined && request.height === undefined) {
-    const scale = exact(request.scale ?? 1, 'scale');
-    if (scale.numerator <= 0n)
-      throw new RequestError(`Expected a positive scale but received ${toNumber(scale)}`);
-    size = { width: sized(width, scale), height: sized(height, scale) };
-  } else {
-    for (const side of [request.width, request.height])
-      if (side !== undefined && !(Number.isInteger(side) && side > 0))
-        throw new RequestError(
-          `Expected a width and height of whole pixels, at least 1, but received ${shown(side)}`,
-        );
-    size = {
-      width: request.width ?? sized(width, divide(toRational(request.height!), height)),
-      height: request.height ?? sized(height, divide(toRational(request.width!), width)),
-    };
-  }
-  if (size.width > MAX_SIDE || size.height > MAX_SIDE)
-    throw new RequestError(
-      `An output of ${size.width} x ${size.height} pixels is beyond ${MAX_SIDE} on a side; ask for a smaller region or scale`,
-    );
-  return size;
 }

@@ -2,7 +2,7 @@
  * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that a picture is encoded or decoded in one
  * call. The engine starts with the first call and goes when it is not needed, so programs end by themselves.
  */
-import { type CallOptions, imageBands, type LiifImage, openImage, type RenderRequest } from './decode.ts';
+import { type CallOptions, imageBands, type LiifImage, openImage } from './decode.ts';
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
 import { givenEncodeOptions } from './encode-options.ts';
 import { choiceFile } from './engine/choice-file.ts';
@@ -24,6 +24,7 @@ import { type ModelFile, readModel } from './model/model-file.ts';
 import { releasedModel } from './model/released-model.ts';
 import type { Model } from './network/model.ts';
 import { openSource, type SourceInput } from './reader/open-source.ts';
+import type { RenderRequest } from './render-request.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 export type { EngineChoice } from './engine/open-engine.ts';

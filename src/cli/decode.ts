@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
-import { imageBands, type LiifImage, type RenderRequest } from '../decode.ts';
+import { imageBands, type LiifImage } from '../decode.ts';
 import { RequestError } from '../errors.ts';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
@@ -13,6 +13,7 @@ import {
   writeImage,
   writeImageTo,
 } from '../image/write.ts';
+import type { RenderRequest } from '../render-request.ts';
 import { expandInputs, LIIF_INPUTS, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { type Job, planJobs } from './jobs.ts';

@@ -1,12 +1,13 @@
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import { openImage, type RenderRequest } from '../../src/decode.ts';
+import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openTensorFlowEngine } from '../../src/engine/tensorflow/tensorflow-engine.ts';
 import { nodeHost } from '../../src/engine/wasm/node-host.ts';
 import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { memorySource } from '../../src/reader/memory-source.ts';
+import type { RenderRequest } from '../../src/render-request.ts';
 import { exact, modelBytes, readVectors, type ValidVector } from '../format/vector-files.ts';
 
 /** With LIIF_ALL_VECTORS=1 every backend gets all of them: minutes. */
