@@ -1,6 +1,6 @@
 /**
- * The decoder for browsers: `.liif` files behind any static host (read by ranges) or dropped into the page, decoded by WebGPU or WebAssembly. Only the
- * weights that decoding needs are fetched, once.
+ * The decoder for browsers: it reads `.liif` files from any static host, by ranges, or from files dropped into the page, and decodes by WebGPU or
+ * WebAssembly. It fetches only the weights that decoding needs, once.
  */
 import { type EngineOfModel, type LiifImage, openImage } from './decode.ts';
 import type { Engine } from './engine/engine.ts';
@@ -24,26 +24,31 @@ export { nativeZoom, TILE_SIZE };
 
 /** How an engine is opened in a page. */
 export interface EngineOptions extends BrowserEngineOptions {
-  /** Address of the model file that comes with this package (`liif/model`), or of one's own, on a host that answers ranges. */
+  /** Address of the model file that comes with this package (`liif/model`), or of a model of one's own. Its host has to answer ranges. */
   readonly model: string | URL;
-  /** Where weights are kept between visits. Default: the browser's Cache API; null: nowhere. */
+  /** Where weights are kept between visits. Default: the Cache API of the browser. Null: nowhere. */
   readonly cache?: ModelCache | null;
   /**
-   * What the decoder's part of a model of one's own has to hash to: weights may come from anywhere. `model/models.json` of `liif viewer --model FILE` has it.
-   * Default: that of the released model.
+   * Hash that the decoder's part of the model must have, since weights may come from anywhere: SHA-256 in lower-case hexadecimal. For a model of one's
+   * own, `model/models.json` of `liif viewer --model FILE` lists it. Default: that of the released model.
    */
   readonly decoderHash?: string;
-  /** Told of the weights: bytes that have come, and all that will. */
+  /** Called while weights arrive, with the bytes so far and the bytes in all. */
   readonly onProgress?: (loaded: number, total: number) => void;
 }
 
 /**
- * Opens an engine for files of the released model, or of one's own; several pictures share it. Rejects with RequestError, SourceError, FormatError, UnsupportedError
- * (pages that are not served securely) or EngineError.
+ * Opens an engine for files of one model, the released one or one's own. Several pictures may share the engine; close it when done.
+ *
+ * Rejects with RequestError (wrong options), SourceError (weights do not arrive), FormatError (weights have another hash), UnsupportedError (the page is
+ * not served securely) or EngineError.
+ *
+ * @example
+ * const engine = await openEngine({ model: '/liif-1.safetensors' });
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { signal, cache = browserModelCache, onProgress } = givenOptions(options);
-  // Chromium's cache breaks off and repeats ranges that are asked for side by side; weights are kept by their hash instead.
+  // Chromium's cache breaks off and repeats parallel requests for ranges; `cache` keeps the weights by their hash instead.
   const source = httpSource(addressOf(options.model, 'model'), {
     fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),
   });
@@ -62,18 +67,24 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
 /** How a picture is opened in a page. */
 export interface OpenOptions {
-  /** An engine of the model that the file names, or what gives one when the file has said which. */
+  /** An engine of the file's model, or a function that gives one for the hash of that model. */
   readonly engine: Engine | EngineOfModel;
-  /** Bound of the features that stay in memory, in bytes: what makes panning and zooming quick. Default 256 MiB. */
+  /** Most bytes of features that stay in memory, so that panning and zooming are quick. Default 256 MiB. */
   readonly featureCacheBytes?: number;
-  /** Asks for an address, instead of the global fetch. */
+  /** Used for an address instead of the global fetch. */
   readonly fetch?: typeof globalThis.fetch;
+  /** Aborts the opening. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Opens a picture: an address, or a file that was dropped or chosen. Its header and index are read, nothing else. Close it when done. Rejects with
+ * Opens a picture: an address, or a file that was dropped or chosen. Only header and index are read. Close the picture when done. Rejects with
  * RequestError, SourceError, FormatError or UnsupportedError.
+ *
+ * @example
+ * const picture = await open('photo.liif', { engine });
+ * const raster = await picture.render({ width: 800 });
+ * canvas.getContext('2d').putImageData(toImageData(raster), 0, 0);
  */
 export async function open(file: string | URL | Blob, options: OpenOptions): Promise<LiifImage> {
   const source =
@@ -84,8 +95,8 @@ export async function open(file: string | URL | Blob, options: OpenOptions): Pro
 }
 
 /**
- * Tile z/x/y with `size` pixels on its side (TILE_SIZE, or 2 to 4 times that), ready to draw; transparent beyond the picture. The very pixels that the
- * tile server has. The tile must touch the picture.
+ * Tile z/x/y of a picture, `size` x `size` pixels, ready to draw. Its pixels are those that the tile server sends; beyond the picture they are transparent.
+ * `z`: zoom, 0 being the whole picture in one tile. `x`, `y`: column and row; the tile must touch the picture. `size`: TILE_SIZE, or 2 to 4 times that.
  */
 export async function renderTile(
   image: LiifImage,
@@ -103,8 +114,8 @@ export async function renderTile(
 }
 
 /**
- * Samples of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels. Its color space is the raster's, and sRGB in browsers whose
- * pages know no other (Firefox).
+ * A raster of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels (default: the size of the raster). The color space is that
+ * of the raster, or sRGB in browsers whose pages know no other (Firefox). Throws UnsupportedError for 16 bits.
  */
 export function toImageData(
   raster: Raster,
@@ -129,10 +140,10 @@ export function toImageData(
   return colorSpace && image.colorSpace !== colorSpace ? toImageData(toSrgb(raster), width, height) : image;
 }
 
-/** Relative to the page, or, in a worker, to its script. Throws RequestError for what is no address. */
+/** Resolves an address against the page or, in a worker, its script. Throws RequestError for what is no address. */
 function addressOf(url: string | URL, name: string, expected = 'an address'): URL {
   try {
-    // Anything else has no `trim`, and would be the address of its text.
+    // `trim` throws for anything but text, which URL would convert to text.
     const text = (url as URL).href ?? (url as string).trim();
     return new URL(text, globalThis.document?.baseURI ?? location.href);
   } catch {

@@ -1,14 +1,14 @@
 import { RequestError, shown } from './errors.ts';
 
 /**
- * What samples of red, green and blue mean: spec 1.3. `display-p3` has the curve and the white of sRGB and wider primaries (SMPTE EG 432-1), so that gray is
- * the same in both.
+ * What samples of red, green and blue mean: spec 1.3. `display-p3` has wider primaries (SMPTE EG 432-1) and the curve and white of sRGB, so that gray is the
+ * same in both.
  */
 export type ColorSpace = 'srgb' | 'display-p3';
 
 export const COLOR_SPACES: readonly ColorSpace[] = ['srgb', 'display-p3'];
 
-/** Throws RequestError for what is no color space that the codec knows: TypeScript refuses it, JavaScript does not. */
+/** Throws RequestError for a color space that the codec does not know. */
 export function expectColorSpace(colorSpace: unknown): void {
   if (!(COLOR_SPACES as readonly unknown[]).includes(colorSpace))
     throw new RequestError(

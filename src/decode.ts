@@ -21,50 +21,55 @@ import { type RenderRequest, resolveRequest } from './render-request.ts';
 
 /** How far a long call has come. */
 export interface Progress {
+  /** `search`: for the quality that meets a target. */
   readonly stage: 'search' | 'encode' | 'decode';
-  /** In units that `total` is in; only their ratio means something. */
+  /** 0 to `total`, in a unit that depends on the stage: only the ratio of both has a meaning. */
   readonly done: number;
   readonly total: number;
 }
 
-/** What every long call takes. */
+/** Options of every long call. */
 export interface CallOptions {
-  /** Stops the call; it rejects with the signal's reason. */
+  /** Aborts the call, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Told again and again how far the call is. */
+  /** Called again and again as the call advances. */
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** Gives an engine of the model with this hash. Rejects with UnsupportedError where there is none. */
+/** Gives an engine of the model with this hash (SHA-256 in lower-case hexadecimal). Rejects with UnsupportedError where it has none. */
 export type EngineOfModel = (hash: string) => Promise<Engine>;
 
 /** How a picture is opened. */
 export interface OpenOptions {
-  /** An engine of the model that the file names, or what gives one when the file has said which. */
+  /** An engine of the file's model, or a function that gives one for the hash of that model. */
   readonly engine: Engine | EngineOfModel;
+  /** Aborts the opening. */
   readonly signal?: AbortSignal;
-  /** Bound of the feature maps that stay in memory between calls, in bytes. Default 0: one call's windows are not kept for the next. */
+  /** Most bytes of feature maps that stay in memory between calls. Default 0: no call reuses what another has computed. */
   readonly featureCacheBytes?: number;
-  /** Bound of the decoded latents that stay in memory. Default 64 MiB. */
+  /** Most bytes of decoded latents that stay in memory. Default 64 MiB. */
   readonly latentCacheBytes?: number;
 }
 
-/** `render` keeps its result in memory; larger ones go through `renderBands`. */
+/** Most bytes of the result of `render`, which is in memory as a whole. */
 const MAX_RASTER_BYTES = 2 ** 31;
-/** Bytes of one band of `renderBands`, about. */
+/** Bytes of a band of `renderBands`, about. */
 const BAND_BYTES = 32 * 2 ** 20;
-/** The same for a reduction, where up to 16 bytes stand for a sample of the output before it is one. */
+/** The same for a reduction, which holds up to 16 bytes for each byte of its output. */
 const REDUCED_BAND_BYTES = 128 * 2 ** 20;
 const MIN_REDUCED_ROWS = 32;
 /** Rows of sites that a band takes from one window of features. */
 const WINDOW_SITES = 1024;
 const LATENT_CACHE_BYTES = 64 * 2 ** 20;
 
-/** An opened picture: its header is read and checked, its pixels are decoded as they are asked for. Close it when done. */
+/**
+ * An opened picture, from `open` or `openImage`. Its header has been read and checked; pixels are decoded when they are asked for. Several calls may run at
+ * a time. Close it when done.
+ */
 export class LiifImage {
-  /** What reads the file: its index, and how many bytes have come so far. */
+  /** Reads the file. `reader.bytesRead` counts the bytes that have arrived. */
   readonly reader: Reader;
-  /** What computes its pixels. */
+  /** Computes the pixels. */
   readonly engine: Engine;
   readonly #chunks: LeasedCache<Int16Array>;
   readonly #latents: LatentStore;
@@ -83,34 +88,40 @@ export class LiifImage {
     });
   }
 
-  /** What the file says of its picture. */
+  /** The header of the file: size, channels, quality, model, sections. */
   get header(): Header {
     return this.reader.header;
   }
-  /** In pixels. */
+  /** Width in pixels. */
   get width(): number {
     return this.header.width;
   }
-  /** In pixels. */
+  /** Height in pixels. */
   get height(): number {
     return this.header.height;
   }
 
   /**
-   * The bytes of a section of `header.sections`, or undefined where the file has none of this type: `icc`, `exif` (from the byte order mark on), `xmp`, `text`. Rejects
-   * with FormatError, SourceError or EngineError.
+   * The bytes of the section of this type, e.g. `icc`, `exif` (from the byte order mark on), `xmp` or `text`. Undefined where `header.sections` lists
+   * none. Rejects with FormatError, SourceError, or EngineError where the picture has been closed.
    */
   async section(type: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
     if (this.#closed) throw closedError();
     return this.reader.readSection(type, signal);
   }
 
-  /** A request made definite and checked. Throws RequestError. */
+  /** Fills in what a request leaves open: region, size and depth. Throws RequestError for a request that does not fit the picture. */
   resolve(request: RenderRequest = {}): RenderQuery {
     return resolveRequest(this.header, request);
   }
 
-  /** Pixels of a region at a size, in memory. Rejects with RequestError, FormatError, SourceError or EngineError. */
+  /**
+   * Decodes a region (default: the whole picture) at a size (default: its own) into memory, at most 2 GiB of samples. Rejects with RequestError (the request
+   * does not fit the picture), FormatError (the file is damaged there), SourceError (bytes do not arrive) or EngineError.
+   *
+   * @example
+   * const { data, channels } = await picture.render({ width: 1024 }); // samples 0..255, row by row, interleaved
+   */
   async render(request: RenderRequest = {}, options: CallOptions = {}): Promise<Raster> {
     const query = this.resolve(request);
     const channels = channelsOf(this.header);
@@ -129,7 +140,10 @@ export class LiifImage {
     return this.#colored({ width: query.width, height: query.height, channels, data });
   }
 
-  /** The same pixels from top to bottom in bands of whole rows, in bounded memory however large the output. */
+  /**
+   * The pixels of `render` in bands of whole rows, from top to bottom. Memory is bounded however large the output. Throws RequestError at the call; iterating
+   * rejects as `render` does.
+   */
   renderBands(
     request: RenderRequest = {},
     options: CallOptions = {},
@@ -137,9 +151,7 @@ export class LiifImage {
     return this.#bands(this.resolve(request), givenOptions(options));
   }
 
-  /**
-   * Output rows from .. to-1 of a query, for callers with their own idea of blocks (a tile server keeps squares of features).
-   */
+  /** Output rows from .. to-1 of a query, for callers that choose the blocks of features themselves, as a tile server does. Rejects as `render` does. */
   async renderRows(
     query: RenderQuery,
     from: number,
@@ -151,7 +163,7 @@ export class LiifImage {
     return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, signal));
   }
 
-  /** Drops caches and closes the source; calls under way reject with EngineError. The engine stays open: it belongs to the caller. */
+  /** Drops the caches and closes the source. Calls under way reject with EngineError. The engine stays open: it belongs to the caller. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#features.close(closedError());
@@ -170,7 +182,7 @@ export class LiifImage {
     }
   }
 
-  /** Rows of a band: what one window of features serves, less where memory asks for it. Bands of a reduction share three rows with the next. */
+  /** Rows of a band: as many as one window of features serves, fewer where memory is short. Bands of a reduction share three rows with the next. */
   #bandRows(query: RenderQuery): number {
     const { levels, overviewFactor } = this.header;
     const plan = planSampling(query.region, query.width, query.height, levels, overviewFactor);
@@ -204,8 +216,13 @@ export class LiifImage {
 }
 
 /**
- * Opens a file for decoding: reads header and index, nothing else. Rejects with FormatError, UnsupportedError or SourceError, and as a function that gives
- * the engine does.
+ * Opens a file for decoding, from a source or its bytes. Only header and index are read. Close the picture when done.
+ *
+ * Rejects with RequestError (wrong options), SourceError (bytes do not arrive), FormatError (the file is damaged), UnsupportedError (it needs another
+ * version or model), and as a function that gives the engine does.
+ *
+ * @example
+ * const picture = await openImage(httpSource('https://example.org/map.liif'), { engine });
  */
 export async function openImage(source: Source | Uint8Array, options: OpenOptions): Promise<LiifImage> {
   const given = source instanceof Uint8Array ? memorySource(source) : source;
@@ -229,7 +246,9 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
   }
 }
 
-/** The image of a request in the form that `image/write.ts` takes. Its type is not named here: pages do not have that module. Throws RequestError. */
+/**
+ * The output of a request as an `ImageBands` of `image/write.ts`. The type is not named here, since pages do not load that module. Throws RequestError.
+ */
 export function imageBands(image: LiifImage, request: RenderRequest, options: CallOptions) {
   const { width, height, depth } = image.resolve(request);
   const { colorSpace } = image.header;
@@ -243,7 +262,7 @@ export function imageBands(image: LiifImage, request: RenderRequest, options: Ca
   };
 }
 
-/** Opens, renders and closes. */
+/** Opens a file, renders a request, and closes the file. Rejects as `openImage` and `LiifImage.render` do. */
 export async function decodeImage(
   source: Source | Uint8Array,
   options: OpenOptions & CallOptions & RenderRequest,

@@ -11,54 +11,54 @@ import type { CallOptions } from './decode.ts';
 import { RequestError, shown } from './errors.ts';
 import { expectListener, expectObject, givenOptions } from './given.ts';
 
-/** Bytes that travel with the picture and that the codec does not look at. Spec 1.3. */
+/** Sections that a file carries beside the picture; the codec does not look at their bytes. Spec 1.3. */
 export interface AncillarySections {
-  /** An ICC profile, for who wants the source's; decoded colors are those that `colorSpace` states. */
+  /** The ICC profile of the source, for information: decoded samples are in the `colorSpace` of the header. */
   readonly icc?: Uint8Array;
-  /** The `Exif\0\0` of JPEG, which sharp gives too, is left out. */
+  /** An EXIF block. A leading `Exif\0\0`, as in JPEG, is removed. */
   readonly exif?: Uint8Array;
-  /** The packet, XML in UTF-8. */
+  /** An XMP packet: XML in UTF-8. */
   readonly xmp?: Uint8Array;
-  /** UTF-8. */
+  /** Any text in UTF-8. */
   readonly text?: Uint8Array;
 }
 
-/** How a picture is encoded. */
+/** How a picture is encoded. Give at most one of `quality`, `targetSize` and `targetPsnr`. */
 export interface EncodeOptions extends CallOptions {
-  /** 1 (smallest file) to 100 (closest picture); default 60. */
+  /** 1 (smallest file) to 100 (closest picture). Default 60. */
   readonly quality?: number;
-  /** Instead of a quality: the best picture in at most so many bytes. */
+  /** Searches for the highest quality whose file has at most this many bytes, 1 or more. Takes about four encodes. */
   readonly targetSize?: number;
   /**
-   * Instead of a quality: the smallest file with at least this PSNR, in dB, over all samples as they show: gray, color and alpha. Small and flat pictures, whose
-   * PSNR does not rise with every quality, may have a smaller one, since few qualities are tried.
+   * Searches for the lowest quality with at least this PSNR, above 0 and below 100 dB, as `psnr` measures it. Takes about four encodes and decodes, and an
+   * exact engine. PSNR does not rise with every quality in small and flat pictures; since few qualities are tried, a smaller file may exist for those.
    */
   readonly targetPsnr?: number;
   /**
-   * Improves latents by gradient descent for the one picture: a better picture in about the same bytes at the same quality, and so a smaller file for the
-   * same likeness at a lower quality or by a target. false (default), true, which takes 4 steps, or their number up to 100; each takes about twice as long as
-   * encoding.
+   * Improves the latents of this one picture by gradient descent: a better picture in about the same bytes at the same quality, or a smaller file by a
+   * target. The number of steps, 0 to 100; true takes 4. Each step takes about twice as long as encoding. Default false.
    */
   readonly optimize?: boolean | number;
-  /** What likeness is when optimizing: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`, or `psnr` for a target PSNR. */
+  /** What `optimize` improves: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`; with a target PSNR `psnr`. */
   readonly optimizeFor?: Measure;
-  /** Reduced copies for quick views of large pictures: true (default) down to at most 1024 pixels, false for none, or their number. */
+  /** Reduced copies for quick views of large pictures: their number, or true for as many as lead to at most 1024 pixels on a side, or false for none. Default true. */
   readonly overviews?: boolean | number;
-  /** Reduction from one level to the next; default 4. */
+  /** Reduction of a side from one level to the next. Default 4. */
   readonly overviewFactor?: 2 | 4;
   /**
-   * Latents on the side of a chunk, a multiple of 8 from 8 to 64. Default 32, that is 512 pixels, and 16 for pictures of more than 8 megapixels:
-   * a region of them needs half the bytes and half the decoding, for about one percent of the file.
+   * Latents on the side of a chunk, each 16 pixels: a multiple of 8 from 8 to 64. Default 32 (512 pixels), and 16 for pictures of more than 8 megapixels,
+   * whose regions then need half the bytes and half the decoding, for about one percent of the file.
    */
   readonly chunkSize?: number;
-  /** Keeps the colors of fully transparent pixels; by default they take those of their surroundings, which saves bits and fringes. */
+  /** Keeps the colors of fully transparent pixels. Default false: they take the colors of their surroundings, which saves bits and avoids fringes. */
   readonly keepHiddenColors?: boolean;
-  /** Bits of the source's samples as the file states them; default those of the raster. */
+  /** Bits of a sample of the source, as the file states them. Default: those of the raster. */
   readonly depth?: 8 | 16;
+  /** Sections that the file carries beside the picture. Default: none. */
   readonly sections?: AncillarySections;
 }
 
-/** `givenOptions`, of which each is checked. Throws RequestError for those out of their range, and several where one is meant. */
+/** As `givenOptions`; checks every option, too. Throws RequestError for a value out of its range, and for more than one of quality and targets. */
 export function givenEncodeOptions<T extends EncodeOptions>(given: T): T {
   const options = givenOptions(given);
   const { targetPsnr, optimizeFor, sections } = options;

@@ -33,40 +33,42 @@ import { VERSION } from './version.ts';
 
 export type { AncillarySections, EncodeOptions } from './encode-options.ts';
 
-/** What an encoder has made. */
+/** The file that an encoder has made. */
 export interface EncodeSummary {
-  /** The one that was asked for, or that a target led to. */
+  /** The quality that was asked for, or the one that meets the target: 1 to 100. */
   readonly quality: number;
-  /** Of the file: without alpha where all of the picture is opaque. */
+  /** Channels of the file; without alpha where the whole picture is opaque. */
   readonly channels: Channels;
   /** Size of the file. */
   readonly bytes: number;
-  /** The picture itself and its overviews. */
+  /** 1 for the picture itself, and 1 for each overview. */
   readonly levels: number;
+  /** Chunks of all levels. */
   readonly chunks: number;
-  /** Of the whole file, per pixel of the picture. */
+  /** Bits of the whole file per pixel of the picture. */
   readonly bitsPerPixel: number;
 }
 
-/** Of encoding, where neither a quality nor a target is given. */
+/** Quality where neither a quality nor a target is given. */
 export const DEFAULT_QUALITY = 60;
-/** What a search takes about, of all qualities and from one that is near. */
+/** Trials that a search takes, about: over all qualities, and from one that is near. */
 const TRIALS = 4;
 const TRIALS_NEARBY = 3;
-/** Pictures beyond this on a side get overviews, down to this. */
+/** Pictures with a longer side get overviews, until the longer side is at most this. */
 const OVERVIEW_LIMIT = 1024;
-/** Steps of `optimize: true`: photographs gain little by more, graphics some percent. */
+/** Steps of `optimize: true`. More gain little in photographs, some percent in graphics. */
 const OPTIMIZING_STEPS = 4;
-/** Groups that are optimized side by side: each takes some 300 MB, and all threads of the engine. */
+/** Groups that are optimized side by side. Each takes some 300 MB, and all threads of the engine. */
 const OPTIMIZED_GROUPS = 2;
-/** Pixels from which regions matter more than the last percent of the file. */
+/** Pixels from which quick regions matter more than the last percent of the file. */
 const LARGE_PICTURE = 8_000_000;
-/** Latents on the side of a group of chunks that is analyzed together, so that its halo is computed once. */
+/** Latents on the side of a group of chunks. A group is analyzed together, so that its halo is computed once. */
 const GROUP_LATENTS = 64;
 
 /**
- * Encodes into memory. The same picture and options give the same bytes on every machine and engine. Alpha that is opaque everywhere is left out, as if it were not
- * there. Rejects with RequestError or EngineError.
+ * Encodes a raster into the bytes of a .liif file. The same picture and options give the same bytes on every machine and exact engine. Alpha that is opaque
+ * everywhere is left out. Do not change the samples before the promise settles. Rejects with RequestError (also where a target cannot be met) or
+ * EngineError.
  */
 export async function encodeImage(
   engine: Engine,
@@ -78,7 +80,10 @@ export async function encodeImage(
   return sink.bytes();
 }
 
-/** Encodes into a sink, chunk by chunk. Nothing is written before the options have been checked and a target has been met. */
+/**
+ * Encodes as `encodeImage` does, into a sink, chunk by chunk; for a target, the whole file at once. Nothing is written before the options have been checked
+ * and the target has been met. Rejects also with what the sink rejects with.
+ */
 export async function encodeImageTo(
   engine: Engine,
   raster: Raster,
@@ -99,7 +104,7 @@ export async function encodeImageTo(
   return found.summary;
 }
 
-/** A file of a search; `psnr` where a PSNR is to be met. */
+/** A trial of a search. `psnr` is NaN unless the target is one. */
 interface Encoded {
   readonly bytes: Uint8Array;
   readonly summary: EncodeSummary;
@@ -140,7 +145,7 @@ async function encodeToTarget(
       () => onProgress?.({ stage: 'search', done: Math.min(trials++, total - 1), total }),
       near,
     );
-  // Optimizing takes long and moves the quality by little.
+  // Optimizing takes long and moves the quality by little: search without it first.
   const near = optimizes ? await search({ ...rest, optimize: false }) : undefined;
   const found = await search({ ...rest, optimizeFor: measureOf(options) }, near?.quality);
   if (!found.met)
@@ -199,7 +204,7 @@ function headerOf(model: Model, rasters: readonly Raster[], quality: number, opt
     channels: raster.channels >= 3 ? 3 : 1,
     alpha: hasAlpha(raster.channels),
     depth: options.depth ?? depthOf(raster),
-    // Gray is the same in all of them.
+    // Gray is the same in all color spaces.
     ...(raster.channels >= 3 && raster.colorSpace === 'display-p3' && { colorSpace: raster.colorSpace }),
     quality,
     model: fromHexadecimal(model.hash),
@@ -227,7 +232,7 @@ async function encodeChunks(
   const { signal, onProgress } = options;
   const { chunkSize, quality } = header;
   const steps = stepsOf(options);
-  // A step of optimization counts as much as coding.
+  // Each step of optimization counts as much as coding does.
   const total = chunkCount(header) * (1 + steps);
   let done = 0;
   const advance = (chunks: number) => {
@@ -255,7 +260,7 @@ interface Group {
   readonly chunks: readonly ChunkId[];
 }
 
-/** All chunks in squares of about GROUP_LATENTS, in about the order of the file. */
+/** All chunks, in squares of about GROUP_LATENTS on a side, roughly in the order of the file. */
 function groupsOf(header: Header): Group[] {
   const groups: Group[] = [];
   const side = Math.ceil(GROUP_LATENTS / header.chunkSize);
@@ -277,21 +282,21 @@ function groupsOf(header: Header): Group[] {
   return groups;
 }
 
-/** What the analysis of all groups of a file goes by. */
+/** What the analysis of every group of a file needs. */
 interface AnalysisPlan {
   readonly engine: Engine;
-  /** Of each level. */
+  /** The picture and its overviews, by level. */
   readonly rasters: readonly Raster[];
   readonly header: Header;
-  /** Of optimization. */
+  /** Steps of optimization. */
   readonly steps: number;
   readonly measure: Measure;
-  /** Told of so many chunks that have come a step further. */
+  /** Counts this many chunks as one step further. */
   readonly advance: (chunks: number) => void;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Analysis output over all chunks of a group, optimized if asked for, and the latents it covers. */
+/** The analysis output over all chunks of a group, optimized if asked for, and the rectangle of latents that it covers. */
 async function analyzeGroup(
   { engine, rasters, header, steps, measure, advance, signal }: AnalysisPlan,
   { level, plane, chunks }: Group,
@@ -314,7 +319,7 @@ async function analyzeGroup(
   return { analysis: await optimizedAnalysis(engine, part, quality, steps, signal), rect };
 }
 
-/** The latents of the chunks of a group. */
+/** The rectangle of latents that the chunks of a group cover. */
 function latentsOf(header: Header, chunks: readonly ChunkId[]): Rect {
   const { chunkSize } = header;
   const first = chunks[0]!;
@@ -330,7 +335,7 @@ function latentsOf(header: Header, chunks: readonly ChunkId[]): Rect {
   };
 }
 
-/** The pixels of some latents that the picture has. */
+/** The pixels that some latents stand for, as far as they lie inside the picture. */
 function shownPixels(model: Model, { width, height }: Raster, latents: Rect): Rect {
   const sites = sitesOf(model, latents);
   return {

@@ -1,6 +1,6 @@
 /**
- * Every error this library throws on purpose is one of these five; `_tag` tells which, also of another realm or another copy of this library. Copies that
- * `postMessage` and `structuredClone` make of errors have no `_tag`: send it beside the message.
+ * The five kinds of errors that this library throws on purpose. `_tag` names the kind, also for errors of another realm or another copy of this library,
+ * where `instanceof` fails. `postMessage` and `structuredClone` lose it: send it beside the error.
  */
 export type LiifErrorTag =
   | 'FormatError'
@@ -9,7 +9,7 @@ export type LiifErrorTag =
   | 'SourceError'
   | 'EngineError';
 
-/** What all of them have in common. */
+/** Base class of the five kinds. */
 export abstract class LiifError extends Error {
   abstract readonly _tag: LiifErrorTag;
   override get name(): string {
@@ -17,17 +17,17 @@ export abstract class LiifError extends Error {
   }
 }
 
-/** Part of a file in which a fault was found. */
+/** The part of a file in which a fault was found. */
 export type FileSection = 'prefix' | 'header' | 'index' | 'chunk' | 'section' | 'model';
 
-/** The bytes break the specification. The file is damaged or was made wrongly; another copy may help. */
+/** The bytes break the specification: the file is damaged or was made wrongly. Another copy may help. */
 export class FormatError extends LiifError {
   readonly _tag = 'FormatError';
-  /** Where: the part of the file, e.g. `header`, `index`, `chunk`. */
+  /** The part of the file, e.g. `header`, `index` or `chunk`. */
   readonly section: FileSection;
-  /** Byte offset from the start of the file, of the fault or of the section that holds it. */
+  /** Where the fault, or the part that holds it, begins: bytes from the start of the file. */
   readonly byteOffset: number;
-  /** What is wrong there: the message without the place. */
+  /** What is wrong: the message without section and offset. */
   readonly reason: string;
   constructor(section: FileSection, byteOffset: number, message: string, options?: ErrorOptions) {
     super(`${section} at byte ${byteOffset}: ${message}`, options);
@@ -37,7 +37,7 @@ export class FormatError extends LiifError {
   }
 }
 
-/** Valid, but not for this build: a newer version, an unknown model, a size beyond this decoder's limits. */
+/** The input is valid, but this build cannot handle it: a newer version, an unknown model, a size beyond the limits of this decoder. */
 export class UnsupportedError extends LiifError {
   readonly _tag = 'UnsupportedError';
 }
@@ -47,12 +47,13 @@ export class RequestError extends LiifError {
   readonly _tag = 'RequestError';
 }
 
+/** Why bytes did not arrive, where callers can tell one reason from another. */
 export type SourceFault = 'changed' | 'slow';
 
 /** Bytes did not arrive: a missing file, a network failure, a server without ranges. Trying again may help. */
 export class SourceError extends LiifError {
   readonly _tag = 'SourceError';
-  /** `changed`: another file has taken the place of the one that was opened; `slow`: there was no answer in time. Undefined: anything else. */
+  /** `changed`: the file was replaced or written over since it was opened. `slow`: no answer came in time. Undefined: any other reason. */
   readonly code: SourceFault | undefined;
   constructor(message: string, options?: ErrorOptions & { readonly code?: SourceFault | undefined }) {
     super(message, options);
@@ -65,7 +66,7 @@ export class EngineError extends LiifError {
   readonly _tag = 'EngineError';
 }
 
-/** The class of each tag. */
+/** The error class of each tag. */
 export interface LiifErrors {
   readonly FormatError: FormatError;
   readonly UnsupportedError: UnsupportedError;
@@ -74,7 +75,12 @@ export interface LiifErrors {
   readonly EngineError: EngineError;
 }
 
-/** Whether `error` is an error of this library, optionally of one kind, whose fields it then has. */
+/**
+ * Whether `error` is an error of this library, or one of its kind `tag`; narrows its type.
+ *
+ * @example
+ * if (isLiifError(error, 'FormatError')) console.log(error.section, error.byteOffset);
+ */
 export function isLiifError<Tag extends LiifErrorTag = LiifErrorTag>(
   error: unknown,
   tag?: Tag,
@@ -87,12 +93,12 @@ export function isLiifError<Tag extends LiifErrorTag = LiifErrorTag>(
 
 const LONGEST_PART = 100;
 
-/** What went wrong, in the words of whatever was thrown. */
+/** The message of an error, or the text of any other thrown value. */
 export function messageOf(reason: unknown): string {
   return reason instanceof Error ? reason.message : String(reason);
 }
 
-/** A value in messages about wrong ones: text is quoted, so that '70' is told from 70, and cut where it is long; of objects only what they are is said. */
+/** A wrong value, for messages. Text is quoted, so that '70' differs from 70, and cut where it is long; an object is named by its class. */
 export function shown(value: unknown): string {
   if (/object|function/.test(typeof value)) return kindOf(value);
   return cut(
@@ -102,12 +108,12 @@ export function shown(value: unknown): string {
   );
 }
 
-/** A part of a message that strangers may have made long. */
+/** Text of a stranger, for messages: its first 100 characters. */
 export function cut(text: string): string {
   return text.length > LONGEST_PART ? `${text.slice(0, LONGEST_PART)}…` : text;
 }
 
-/** What a value is, for messages about wrong ones: the name of its class, or `null` and `undefined`. */
+/** The class of a wrong value, for messages: e.g. `Object`, `string`, `null` or `undefined`. */
 export function kindOf(value: unknown): string {
   return value == null ? String(value) : String(value.constructor?.name || typeof value);
 }

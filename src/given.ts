@@ -1,29 +1,29 @@
-/** What callers give, looked at before anything is done with it: TypeScript refuses what is wrong, JavaScript does not. */
+/** Checks of what callers give, made before anything else: TypeScript refuses wrong values, JavaScript does not. */
 import { RequestError, shown } from './errors.ts';
 
-/** Throws RequestError, which says what was given wrongly, what it may be, and what it was. */
+/** Throws RequestError with the name of the option, what it may be, and what it was. */
 export function refuse(name: string, expected: string, value: unknown): never {
   throw new RequestError(`${name}: expected ${expected} but received ${shown(value)}`);
 }
 
-/** Throws RequestError for what has no fields. */
+/** Throws RequestError for a value that is not an object. */
 export function expectObject(value: object, name: string): void {
   if (typeof value !== 'object' || value === null) refuse(name, 'an object', value);
 }
 
-/** Throws RequestError unless it is a function, or left out. */
+/** Throws RequestError for a value that is not a function; undefined and null pass. */
 export function expectListener(value: unknown, name: string): void {
   if (value != null && typeof value !== 'function') refuse(name, 'a function', value);
 }
 
-/** Throws RequestError for what is no engine, such as the name of one. */
+/** Throws RequestError for a value that is not an engine, such as the name of one. */
 export function expectEngine(engine: { readonly decodeChunk: unknown }): void {
   if (typeof engine?.decodeChunk !== 'function') refuse('engine', 'an engine of openEngine()', engine);
 }
 
 /**
- * A copy of the options of a call, so that what is changed in them afterwards does not count; null is no signal, as `fetch` has it. Throws RequestError where
- * they are no object, or their signal is none.
+ * A copy of the options of a call, so that later changes have no effect. A signal of null becomes undefined, as in `fetch`. Throws RequestError where the
+ * options are not an object, or the signal is not an AbortSignal.
  */
 export function givenOptions<T extends object>(options: T): T {
   expectObject(options, 'options');
@@ -32,7 +32,7 @@ export function givenOptions<T extends object>(options: T): T {
   return { ...options, signal: signal ?? undefined };
 }
 
-/** Throws RequestError for a buffer that another thread has been given. */
+/** The bytes of a buffer, not copied. Throws RequestError for a buffer that has been transferred to another thread. */
 export function bytesOfBuffer(buffer: ArrayBuffer): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(buffer);

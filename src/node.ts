@@ -1,6 +1,6 @@
 /**
- * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that a picture is encoded or decoded in one
- * call. The engine starts with the first call and goes when it is not needed, so programs end by themselves.
+ * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that one call encodes or decodes a picture. The
+ * shared engine starts with the first call and closes when it has been idle for 10 seconds, so programs end by themselves.
  */
 import { type CallOptions, imageBands, type LiifImage, openImage } from './decode.ts';
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
@@ -54,59 +54,70 @@ export type { SourceInput } from './reader/open-source.ts';
 /** How an engine is opened. */
 export interface OpenEngineOptions extends EngineSettings {
   /**
-   * Weights of one's own: a model file, e.g. of `liif tune`, or what `readModel` has made of one. The engine encodes with them, and decodes the files that
-   * name them. Default: those that come with this version.
+   * Weights of one's own: a model file, e.g. of `liif tune`, or a model that `readModel` has read. The engine encodes with them, and decodes the files
+   * that name them. Default: the weights that come with this version.
    */
   readonly model?: ModelFile | Model;
-  /** Where `auto` keeps what it has measured. Default: a file in the user's cache directory; undefined: nowhere, so it measures every time there is a choice. */
+  /** Where `auto` keeps its measurements. Default: a file in the user's cache directory. Undefined: nowhere, so that it measures whenever there is a choice. */
   readonly memory?: EngineSettings['memory'];
 }
 
-/** What every call here takes: an engine of one's own instead of the shared one. It stays open: close it when done. */
+/** The engine of a call. */
 export interface EngineOption {
+  /** An engine of one's own, from `openEngine`. The call does not close it. Default: the shared engine. */
   readonly engine?: Engine;
 }
 
-/** How a picture is encoded. */
+/** How an image or raster is encoded. */
 export interface EncodeInputOptions extends EncodeOptions, EngineOption {
-  /** Carries ICC profile, EXIF (but of a TIFF) and XMP of an image file along. Default false. `sections` goes before it. */
+  /** Copies ICC profile, EXIF (not of a TIFF) and XMP of an image into the file. Default false. Has no effect where `sections` is given. */
   readonly keepMetadata?: boolean;
-  /** Converts an image file to sRGB. Default false: colors beyond it are kept, in Display P3. */
+  /** Converts an image to sRGB. Default false: wider colors are kept, in Display P3. */
   readonly srgb?: boolean;
 }
 
-/** What is decoded: a region and a size. */
+/** Which region is decoded, to which size. */
 export type DecodeOptions = RenderRequest & CallOptions & EngineOption;
 
-/** What is decoded, and into what format. */
+/** Which region is decoded, to which size, and into which image format. */
 export interface DecodeFileOptions
   extends DecodeOptions,
     Pick<WriteOptions, 'format' | 'quality' | 'srgb' | 'onWarning'> {}
 
-/** What has been decoded and written. */
+/** The image file that `decodeFile` has written. */
 export interface DecodeSummary extends WriteSummary {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
-  /** Bits a sample. */
+  /** Bits of a sample. */
   readonly depth: 8 | 16;
 }
 
-/** How a picture is opened. */
+/** How a .liif file is opened. */
 export interface OpenPictureOptions extends EngineOption {
+  /** Aborts the opening. */
   readonly signal?: AbortSignal;
-  /** Memory for features between calls, in bytes, so that views next to each other are quick. Default 0. */
+  /** Bytes of features that stay in memory between calls, so that neighboring views decode quickly. Default 0. */
   readonly featureCacheBytes?: number;
 }
 
-/** A page is turned, a script goes on to its next file: an engine starts in a tenth of a second, and holds some hundred megabytes. */
+/** Long enough for a script to go on to its next file. An engine starts in a tenth of a second and holds some hundred megabytes. */
 const IDLE_MS = 10_000;
 
 const shared = new SharedEngine({ open: () => openEngine({ mustBeExact: true }), idleMs: IDLE_MS });
 
 /**
- * Opens an engine, with the weights of this version or those of `model`: by default the fastest exact one of this machine, which is measured once and
- * remembered. Rejects with UnsupportedError or EngineError, saying why, when the one that was asked for does not run here, but instead of `webgpu` it opens
- * wasm, with a warning; with RequestError for options that are none; and as `readModel` does.
+ * Opens an engine with the weights of this version, or those of `model`. Default: the fastest exact engine of this machine, which is measured once and
+ * remembered. Close the engine when done. Where `webgpu` is asked for and does not run, wasm is opened, with a warning.
+ *
+ * Rejects with UnsupportedError or EngineError where the engine that was asked for does not run here, with RequestError for wrong options, and as
+ * `readModel` does.
+ *
+ * @example
+ * const engine = await openEngine();
+ * for (const name of names) await encodeFile(`${name}.png`, `${name}.liif`, { engine });
+ * await engine.close();
  */
 export async function openEngine(options: OpenEngineOptions = {}): Promise<Engine> {
   const { model, ...settings } = givenEngineOptions(options);
@@ -116,9 +127,13 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
 }
 
 /**
- * A picture -> the bytes of its .liif file. The picture is a raster, or an image in any format that sharp reads, or HEIC: its path, `file:` URL, bytes or Blob.
- * Alpha that is opaque everywhere is left out. Options are read at the call; samples and bytes are not copied: leave them as they are until it ends. Rejects
- * with RequestError, SourceError, UnsupportedError or EngineError.
+ * Encodes a picture into the bytes of a .liif file. The picture is a raster, or an image in any format that sharp reads, or HEIC: its path, `file:` URL,
+ * bytes or Blob. Alpha that is opaque everywhere is left out. Samples and bytes are not copied: do not change them before the promise settles.
+ *
+ * Rejects with RequestError (wrong options, a damaged image), SourceError (no such file), UnsupportedError (an image that cannot be read) or EngineError.
+ *
+ * @example
+ * const bytes = await encode('photo.jpg', { quality: 70, keepMetadata: true });
  */
 export async function encode(
   picture: Raster | ImageInput,
@@ -129,7 +144,13 @@ export async function encode(
   return encodeImage(await engineFor(given), raster, settings);
 }
 
-/** As `encode`, into a file, named by its path or `file:` URL, that appears when it is complete, and is not the picture's own. */
+/**
+ * Encodes a picture as `encode` does, into a file: its path or `file:` URL. The file appears under its name when it is complete. Rejects as `encode`
+ * does, with RequestError where the file is the picture's own, and with OutputError where it cannot be written.
+ *
+ * @example
+ * const { quality, bytes } = await encodeFile('photo.jpg', 'photo.liif', { targetSize: 100_000 });
+ */
 export async function encodeFile(
   picture: Raster | ImageInput,
   path: string | URL,
@@ -147,8 +168,16 @@ export async function encodeFile(
 }
 
 /**
- * Opens a .liif file and reads its header and index; pixels are decoded as they are asked for, from the bytes that they need. Close it when
- * done. Rejects with SourceError, FormatError, UnsupportedError or EngineError.
+ * Opens a .liif file: its path, `file:` or `http(s):` URL, bytes, Blob, or a source of one's own. Only header and index are read; later calls decode the
+ * pixels that they ask for, from the bytes that these need. Close the picture when done.
+ *
+ * Rejects with SourceError (bytes do not arrive), FormatError (the file is damaged), UnsupportedError (it needs another version or model),
+ * RequestError or EngineError.
+ *
+ * @example
+ * const picture = await open('https://example.org/map.liif');
+ * const tile = await picture.render({ region: { x: 4096, y: 2048, width: 512, height: 512 } });
+ * await picture.close();
  */
 export async function open(file: SourceInput, options: OpenPictureOptions = {}): Promise<LiifImage> {
   const given = givenCallOptions(options);
@@ -166,7 +195,12 @@ export async function open(file: SourceInput, options: OpenPictureOptions = {}):
   }
 }
 
-/** A region of a .liif file, or all of it, at any size, as samples in memory. Rejects as `open` and `LiifImage.render` do. */
+/**
+ * Decodes a .liif file, or a region of it, at any size, into samples in memory. Rejects as `open` and `LiifImage.render` do.
+ *
+ * @example
+ * const { width, height, channels, data } = await decode('photo.liif', { width: 1024 });
+ */
 export async function decode(file: SourceInput, options: DecodeOptions = {}): Promise<Raster> {
   const settings = givenRequest(options);
   const image = await open(file, settings);
@@ -178,8 +212,12 @@ export async function decode(file: SourceInput, options: DecodeOptions = {}): Pr
 }
 
 /**
- * As `decode`, into an image file, named by its path or `file:` URL (PNG, JPEG, WebP, AVIF, TIFF or raw, by its ending), in bounded memory. 16 bits stay 16 where the format holds
- * them. Rejects also with OutputError where the file cannot be written.
+ * Decodes a .liif file as `decode` does, into an image file: its path or `file:` URL, whose ending names the format (PNG, JPEG, WebP, AVIF, TIFF or raw).
+ * Memory is bounded. By default samples have the depth of the picture where the format can hold it, 8 bits otherwise. Rejects as `decode` does, with RequestError for
+ * what the format cannot hold, and with OutputError where the file cannot be written.
+ *
+ * @example
+ * await decodeFile('photo.liif', 'photo.png', { scale: 2 });
  */
 export async function decodeFile(
   file: SourceInput,
@@ -228,22 +266,22 @@ async function encoderInput(
 }
 
 /**
- * An engine of the caller's own, or the shared one, which goes on opening for others where the call is aborted. Nothing is opened for a call that fails by its
- * options, or by its input.
+ * The caller's engine, or the shared one. An aborted call does not stop the shared engine from opening for others. Asked for last, so that no engine is
+ * opened for a call whose options or input are wrong.
  */
 async function engineFor({ engine, signal }: EngineOption & CallOptions): Promise<Engine> {
   signal?.throwIfAborted();
   return engine ?? unlessAborted(signal, shared.engine());
 }
 
-/** `givenCallOptions`, with a copy of the region too. */
+/** As `givenCallOptions`, with a copy of the region, too. */
 function givenRequest<T extends DecodeOptions>(options: T): T {
   const given = givenCallOptions(options);
   const { region } = given;
   return region ? { ...given, region: { ...region } } : given;
 }
 
-/** `givenOptions` of any call here, whose engine and listener are checked. */
+/** As `givenOptions`; checks engine and listener, too. */
 function givenCallOptions<T extends EngineOption & CallOptions>(options: T): T {
   const given = givenOptions(options);
   if (given.engine !== undefined) expectEngine(given.engine);

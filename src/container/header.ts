@@ -6,45 +6,50 @@ import { MessagePackFault, type MessagePackValue, readMessagePack } from './mess
 
 /** An ancillary section as the header lists it. */
 export interface SectionEntry {
+  /** `icc`, `exif`, `xmp`, `text`, or any other name of at most 16 bytes. */
   readonly type: string;
+  /** In bytes. */
   readonly length: number;
+  /** CRC-32C of the bytes. */
   readonly crc: number;
 }
 
-/** What a file says of its picture, before anything is decoded. Spec 1.3. */
+/** What a file says of its picture. Spec 1.3. */
 export interface Header {
-  /** In pixels, upright. */
+  /** Width of the upright picture, 1 to 2^24 pixels. */
   readonly width: number;
+  /** Height of the upright picture, 1 to 2^24 pixels. */
   readonly height: number;
-  /** Of color: gray or RGB. Alpha comes on top. */
+  /** Channels of color: 1 gray, 3 RGB. Alpha is not counted. */
   readonly channels: 1 | 3;
+  /** Whether there is a channel of alpha besides. */
   readonly alpha: boolean;
-  /** Bits a sample of what was encoded; it can be decoded to either. */
+  /** Bits of a sample of the encoded picture. It can be decoded to either depth. */
   readonly depth: 8 | 16;
-  /** Absent: sRGB, whether the file says so or nothing; gray is the same in all. */
+  /** Color space of the decoded samples. Absent: sRGB, and always for gray. */
   readonly colorSpace?: ColorSpace;
   /** 1 to 100. */
   readonly quality: number;
-  /** Hash of the model, 32 bytes. */
+  /** Hash of the model that decodes the file: SHA-256, 32 bytes. */
   readonly model: Uint8Array;
   /** The program that made the file, e.g. `liif 0.1.0`. */
   readonly encoder: string;
-  /** Side of a chunk in units of 16 pixels. */
+  /** Side of a chunk in latents, each of which stands for 16 x 16 pixels. */
   readonly chunkSize: number;
-  /** The picture itself and its overviews: 1 where there are none. */
+  /** 1 for the picture itself, and 1 for each overview. */
   readonly levels: number;
-  /** How many times smaller on a side an overview is than the level before. */
+  /** Reduction of a side from one level to the next. */
   readonly overviewFactor: 2 | 4;
-  /** EXIF, XMP, profile and others. */
+  /** Sections that the file carries beside the picture, e.g. EXIF. */
   readonly sections: readonly SectionEntry[];
 }
 
-/** The hash of the model that a file needs, in hexadecimal digits, as models state theirs. */
+/** The hash of the model that a file needs, in lower-case hexadecimal, as in `Model.hash`. */
 export function modelHash({ model }: Pick<Header, 'model'>): string {
   return toHexadecimal(model);
 }
 
-/** In the order of the specification; `write-header.ts` writes them. None of them holds a float. */
+/** The keys of a header in the order of the specification, in which `write-header.ts` writes them. None holds a float. */
 export const KEYS = [
   'width',
   'height',
@@ -159,7 +164,7 @@ function readSections(value: unknown, fault: (key: string, expected: string) => 
   });
 }
 
-/** A stranger's value, short enough for a message. */
+/** A value of a stranger's file, for messages. */
 function told(value: unknown): string {
   return value instanceof Uint8Array ? `${value.length} bytes` : shown(value);
 }

@@ -7,11 +7,11 @@ import { type Header, readHeader } from './header.ts';
 import { CRC_LENGTH, MAGIC, MAX_CHUNKS, MAX_SECTION_LENGTH, PREFIX_LENGTH, VERSION } from './layout.ts';
 import { writeHeader } from './write-header.ts';
 
-/** Where an encoder puts a file: bytes in order, and once, at the end, the index back in its place. */
+/** Where an encoder puts a file. It appends bytes in order and, at the end, writes the index once into the place that it left free. */
 export interface Sink {
-  /** Appends. The bytes may be used again by the caller once the promise is resolved. */
+  /** Appends bytes. Copy them if they are needed later: the encoder may reuse their memory once the promise resolves. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Replaces bytes written before. */
+  /** Replaces bytes that were written before, from `byteOffset` of the file on. */
   writeAt(byteOffset: number, bytes: Uint8Array): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export class MemorySink implements Sink {
   }
 }
 
-/** Writes a file from its front to its back: `begin`, every chunk in the order of the index, `end`. Spec 1.2. */
+/** Writes a file from front to back: `begin`, `appendChunk` for every chunk in the order of the index, `end`. Spec 1.2. */
 export class ContainerWriter {
   readonly #sink: Sink;
   readonly #entries: ChunkEntry[] = [];
@@ -58,8 +58,8 @@ export class ContainerWriter {
   }
 
   /**
-   * Writes everything before the first chunk. `sections`: type and bytes; they take the place of `header.sections`. Rejects with
-   * RequestError, before anything is written, on a header that no reader would accept.
+   * Writes everything before the first chunk. `sections`: types and bytes, which replace `header.sections`. Rejects with RequestError, before anything is
+   * written, for a header that no reader would accept.
    */
   static async begin(
     sink: Sink,
@@ -98,7 +98,7 @@ export class ContainerWriter {
     return writer;
   }
 
-  /** The next chunk in the order of the index. */
+  /** Writes the next chunk in the order of the index. */
   async appendChunk(bytes: Uint8Array): Promise<void> {
     if (this.#entries.length >= this.#chunks)
       throw new Error(`${this.#chunks} chunks have been written already`);
@@ -124,7 +124,7 @@ export class ContainerWriter {
   }
 }
 
-/** What a reader would refuse is not written. */
+/** Throws RequestError for a header that a reader would refuse. */
 function checkHeader(packed: Uint8Array): void {
   try {
     readHeader(packed, PREFIX_LENGTH);

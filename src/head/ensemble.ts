@@ -4,12 +4,12 @@ import type { Head } from '../network/model.ts';
 import { cellTerm } from './query.ts';
 
 /**
- * The LIIF head of spec 4.3 to 4.5, stated once in plain loops; fast engines are measured against it.
+ * The LIIF head of spec 4.3 to 4.5 in plain loops, the reference for fast engines.
  *
- * Fixed point: fractions and ensemble weights Q14, cells Q12, everything else in the model's own units.
+ * Fixed point: fractions and ensemble weights Q14, cells Q12, everything else in units of the model.
  */
 
-/** A window of P: (rect.height, rect.width, hidden), of a level of `level` sites. */
+/** A window of P: data (rect.height, rect.width, hidden). `level`: all sites of the level. */
 export interface SiteWindow {
   readonly rect: Rect;
   readonly level: Extent;
@@ -18,7 +18,7 @@ export interface SiteWindow {
 
 const ONE = 1 << 14;
 
-/** RGB samples of a query, row-major. All its sites, once clamped to the level, lie inside the window. */
+/** RGB samples of a query, (rows, columns, 3). Its sites, clamped to the level, must lie inside the window. */
 export function renderQuery(head: Head, features: SiteWindow, query: Query): Samples {
   const { rows, columns, depth } = query;
   const height = rows.index.length;
@@ -55,7 +55,7 @@ function columnTerm(head: Head, fraction: number, d: number): Int16Array {
   return Int16Array.from(head.columnWeight, (weight) => sat16(round(weight * r, 14)));
 }
 
-/** Where the four sites' vectors begin in the window, (0,0), (0,1), (1,0), (1,1); the nearest site of the level stands in outside. Spec 4.3. */
+/** Where the vectors of the sites (0,0), (0,1), (1,0), (1,1) begin in the window. Outside the level the nearest site stands in. Spec 4.3. */
 function siteOffsets({ rect, level }: SiteWindow, hidden: number, row: number, column: number): number[] {
   const clampTo = (index: number, count: number) => Math.max(0, Math.min(count - 1, index));
   return [0, 1, 2, 3].map((t) => {
@@ -65,12 +65,13 @@ function siteOffsets({ rect, level }: SiteWindow, hidden: number, row: number, c
   });
 }
 
-/** Areas of the opposite rectangles in Q14, of sum 2^14, for the sites (0,0), (0,1), (1,0), (1,1). Spec 4.4. */
+/** Weights of the sites (0,0), (0,1), (1,0), (1,1): the areas of the opposite rectangles in Q14; their sum is 2^14. Spec 4.4. */
 export function ensembleWeights(fr: number, fc: number): readonly [number, number, number, number] {
   const s11 = round(fr * fc, 14);
   return [ONE - fr - fc + s11, fc - s11, fr - s11, s11];
 }
 
+/** The hidden vector of a pixel, before the last layer: the weighted sum over the four sites. Spec 4.4. */
 function blend(
   blended: Int32Array,
   data: Int16Array,
@@ -89,7 +90,7 @@ function blend(
   }
 }
 
-/** Spec 4.5. */
+/** Sample `o` (0 red, 1 green, 2 blue) of a pixel. Spec 4.5. */
 function sample(head: Head, blended: Int32Array, o: number, depth: 8 | 16): number {
   let accumulator = head.outputBias[o]!;
   for (let k = 0; k < head.hidden; k++) accumulator += head.outputWeight[o * head.hidden + k]! * blended[k]!;

@@ -13,25 +13,29 @@ import {
   toRational,
 } from './rational.ts';
 
-/** A rectangle in pixels of level 0, top-left origin; may be fractional and may reach beyond the picture. Spec 4.1. */
+/** A rectangle in pixels of the picture; it may have fractions, and reach beyond the picture where a call allows that. Spec 4.1. */
 export interface Region {
+  /** Left edge: pixels from the left edge of the picture. */
   readonly x: Exact;
+  /** Upper edge: pixels from the upper edge of the picture. */
   readonly y: Exact;
+  /** Above 0. */
   readonly width: Exact;
+  /** Above 0. */
   readonly height: Exact;
 }
 
-/** In Q12: cells are at least 1/4, and on the grids of spec 4.2 at most 1. Up to 4 no sum of the head overflows (3.8), whatever is asked of an engine. */
+/** Bounds of a cell in Q12: 1/4, and 4, where sums of the head still fit (3.8). On the grids of spec 4.2 cells are at most 1. */
 const MIN_CELL = 1024n;
 const MAX_CELL = 16384n;
 const FRACTION_BITS = 14n;
 
-/** That of native scale. */
+/** Cell of native scale: 1 in Q12. */
 export const NATIVE_CELL = 4096;
 
-/** Grid pixels along an axis, margins and all: an index has to fit into 31 bits. */
+/** Most grid pixels along an axis, margins included: an index has to fit into 31 bits. */
 const MAX_GRID = 2 ** 31 - 1;
-/** mX * mY: a block (spec 4.7) has a sixteenth as many grid pixels, whose samples of 16 bits are added up in a double. */
+/** Largest mX * mY. A block (spec 4.7) has a sixteenth as many grid pixels, whose samples of 16 bits are summed in a double. */
 const MAX_DENSITY = 2 ** 40;
 
 /** How a query is sampled: spec 4.2. */
@@ -39,11 +43,11 @@ export interface SamplingPlan {
   readonly level: number;
   /** overviewFactor ^ level */
   readonly reduction: bigint;
-  /** mY and mX, powers of two: how many times denser than the output the level is sampled; 1 and 1 unless it is reduced. */
+  /** mY and mX, powers of two: grid pixels for each output pixel along an axis; both 1 unless the level is reduced. */
   readonly density: { readonly rows: number; readonly columns: number };
 }
 
-/** Which level serves a query, and how densely it is sampled. Spec 4.2. Throws RequestError for reductions beyond all sense. */
+/** Which level serves a query, and how densely it is sampled. Spec 4.2. Throws RequestError for a reduction beyond the limits above. */
 export function planSampling(
   region: Region,
   width: number,
@@ -71,7 +75,7 @@ export function isReduction({ density }: SamplingPlan): boolean {
   return density.rows > 1 || density.columns > 1;
 }
 
-/** Smallest m of 1, 2, 4, ... with step / reduction / m <= 1. `other`: that of the other axis. */
+/** The smallest m of 1, 2, 4, ... with step / reduction / m <= 1. `other`: m of the other axis. */
 function density(step: Rational, reduction: bigint, count: number, other: number): number {
   let m = 1;
   while (compare(step, toRational(reduction * BigInt(m))) > 0) {
@@ -97,17 +101,18 @@ export function tapsOf(density: number): number {
   return Math.min(4, density);
 }
 
-/** The grid pixels of an axis that a reduction reads, those outside the picture replaced by the nearest inside. Spec 4.7. */
+/** The grid pixels of an axis that a reduction reads. The nearest one inside the picture stands in for those outside. Spec 4.7. */
 export interface GridSpan {
-  /** The first one inside the picture, counted from the region's start. */
+  /** The first one inside the picture, counted from the start of the region. */
   readonly first: bigint;
+  /** How many lie inside the picture. */
   readonly count: number;
-  /** All that are read, inside and outside: number i is the one at clamp(i + shift, 0, count - 1) from `first` on. */
+  /** How many are read in all. Number i is the grid pixel first + clamp(i + shift, 0, count - 1). */
   readonly wanted: number;
   readonly shift: number;
 }
 
-/** What the output pixels from .. to-1 of `count` read of the grid; `extent`: native pixels that the level covers, padding apart. Spec 4.7. */
+/** The grid pixels that output pixels from .. to-1 of `count` read. `extent`: native pixels that the level covers, without padding. Spec 4.7. */
 export function gridSpan(
   start: Exact,
   length: Exact,
@@ -141,9 +146,9 @@ export function gridSpan(
 }
 
 /**
- * Sample positions of `count` output pixels that cover start .. start+length (native pixels), on a level reduced by `reduction` whose
- * sites number `sites` along this axis. Spec 4.2. Indices are brought to -1 .. sites-1, which changes nothing: spec 4.3 clamps them.
- * `from`, `to`: only pixels from .. to-1, which may lie outside 0 .. count-1.
+ * Sample positions (spec 4.2) of `count` output pixels that cover start .. start+length, in native pixels. The level is reduced by `reduction` and has `sites`
+ * sites along this axis. Indices are clamped to -1 .. sites-1, which changes nothing, since spec 4.3 clamps them further. `from`, `to`: only the pixels
+ * from .. to-1, which may lie outside 0 .. count-1.
  */
 export function sampleAxis(
   start: Exact,
@@ -170,12 +175,12 @@ export function sampleAxis(
   const end = numerator + increment * BigInt(index.length);
   const most = BigInt(2 ** 51) >> FRACTION_BITS;
   if (-most < numerator && end < most && denominator < most) {
-    // The usual grid, in doubles, which are ten times faster. A quotient that is not whole is at least 1/below away from it, more than the
-    // division rounds where the dividend is below 2^51.
+    // The usual grid, in doubles, which are ten times faster, and exact: a quotient that is not whole differs from the nearest whole number by at least
+    // 1/below, which is more than a division rounds where the dividend is below 2^51.
     const scale = 2 ** Number(FRACTION_BITS);
     const below = Number(denominator);
     const further = Number(increment);
-    // No calls with doubles: V8 would make an object of each, 22 KB of garbage a tile.
+    // No function calls with doubles: V8 would allocate an object for each, 22 KB of garbage a tile.
     for (let j = 0, above = Number(numerator); j < index.length; j++, above += further) {
       const site = Math.floor(above / below);
       index[j] = Math.max(-1, Math.min(last, site));
@@ -194,7 +199,7 @@ export function sampleAxis(
   return { index, fraction, cell: Number(cell < MIN_CELL ? MIN_CELL : cell > MAX_CELL ? MAX_CELL : cell) };
 }
 
-/** Pixels that lie on the sites first .. first+count-1: native scale. */
+/** The axis of native scale, whose pixels lie on the sites first .. first+count-1. */
 export function nativeAxis(first: number, count: number): Axis {
   return {
     index: Int32Array.from({ length: count }, (_, i) => first + i),
@@ -203,7 +208,7 @@ export function nativeAxis(first: number, count: number): Axis {
   };
 }
 
-/** c of spec 4.4: the pixel's size in sites enters the hidden vector. */
+/** c of spec 4.4, (hidden): what the size of a pixel, in sites, adds to the hidden vector. */
 export function cellTerm(head: Head, cellRow: number, cellColumn: number): Int16Array {
   const term = new Int16Array(head.hidden);
   for (let k = 0; k < head.hidden; k++) {

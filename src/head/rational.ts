@@ -1,15 +1,15 @@
 import { shown } from '../errors.ts';
 
-/** An exact fraction; the denominator is positive. Positions past z = 60 need more than a double holds. */
+/** An exact fraction. In results the denominator is positive. Doubles do not hold the positions of tiles past z = 60. */
 export interface Rational {
   readonly numerator: bigint;
   readonly denominator: bigint;
 }
 
-/** What callers may give for a position: a double (taken exactly), a whole number, or a fraction. */
+/** A position or length: a double, whose exact value counts, a whole number, or a fraction. */
 export type Exact = number | bigint | Rational;
 
-/** The exact value of a finite double, of a bigint, or a fraction brought to a positive denominator. Throws RangeError otherwise. */
+/** The exact value as a fraction with a positive denominator. Throws RangeError for a double that is not finite, a denominator of 0, and other values. */
 export function toRational(value: Exact): Rational {
   if (typeof value === 'bigint') return { numerator: value, denominator: 1n };
   if (typeof value === 'object' && value !== null) {
@@ -28,7 +28,7 @@ export function toRational(value: Exact): Rational {
   return { numerator: BigInt(numerator), denominator: 1n << shift };
 }
 
-/** A decimal, of at most 310 digits on either side of its point; undefined where the text is none. */
+/** The value of a decimal such as `-12.5`, of at most 310 digits on either side of the point; undefined for other text. */
 export function parseDecimal(text: string): Rational | undefined {
   const match = /^(-?)(\d{1,310})(?:\.(\d{1,310}))?$/.exec(text);
   if (match === null) return undefined;
@@ -53,13 +53,13 @@ export function add(a: Rational, b: Rational): Rational {
   };
 }
 
-/** Negative, zero or positive as a is less than, equal to or greater than b. */
+/** -1, 0 or 1, as a is less than, equal to or greater than b. */
 export function compare(a: Rational, b: Rational): number {
   const difference = a.numerator * b.denominator - b.numerator * a.denominator;
   return difference < 0n ? -1 : difference > 0n ? 1 : 0;
 }
 
-/** Largest whole number not above numerator/denominator; denominator positive. */
+/** The largest whole number that is not above numerator / denominator, which is positive. */
 export function floorDivide(numerator: bigint, denominator: bigint): bigint {
   const quotient = numerator / denominator;
   return numerator < 0n && quotient * denominator !== numerator ? quotient - 1n : quotient;

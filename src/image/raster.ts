@@ -5,19 +5,26 @@ import { expectObject } from '../given.ts';
 /** 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha. */
 export type Channels = 1 | 2 | 3 | 4;
 
-/** Pixels outside the codec: row-major, interleaved, not premultiplied. */
+/**
+ * Uncompressed pixels, row by row from the top, samples of a pixel side by side; colors are not multiplied by alpha.
+ *
+ * @example
+ * const raster: Raster = { width: 2, height: 1, channels: 3, data: Uint8Array.of(255, 0, 0, 0, 0, 255) };
+ */
 export interface Raster {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
   /** 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha. */
   readonly channels: Channels;
-  /** width * height * channels samples, full range 0..255 or 0..65535. */
+  /** `width * height * channels` samples: 0..255 in a Uint8Array, 0..65535 in a Uint16Array. */
   readonly data: Uint8Array | Uint16Array;
-  /** Absent: sRGB. Gray is always sRGB. */
+  /** What the samples mean. Absent: sRGB, and always for gray. */
   readonly colorSpace?: ColorSpace;
 }
 
-/** Channels of samples: those of color, and one of alpha if there is. */
+/** Channels of a raster: those of color, and one of alpha where there is alpha. */
 export function channelsOf({
   channels,
   alpha,
@@ -32,7 +39,7 @@ export function hasAlpha(channels: Channels): boolean {
   return channels === 2 || channels === 4;
 }
 
-/** A rectangle of a raster, which lies inside. */
+/** A copy of a rectangle that lies inside the raster. */
 export function cropped(
   { width: pitch, channels, data: from, colorSpace }: Raster,
   {
@@ -52,23 +59,23 @@ export function cropped(
   return { width, height, channels, data, ...(colorSpace && { colorSpace }) };
 }
 
-/** A copy of samples. `slice` of a Node Buffer, which is a Uint8Array to TypeScript, would be a view: who writes to it writes to what the caller has. */
+/** A copy of samples. Not by `slice`: that of a Node Buffer, which is a Uint8Array to TypeScript, is a view. */
 export function copyOf(samples: Raster['data']): Raster['data'] {
   return samples instanceof Uint16Array ? samples.slice() : new Uint8Array(samples);
 }
 
-/** Throws RequestError for samples in anything else, such as floats, whose range nobody knows; TypeScript refuses them, JavaScript does not. */
+/** Throws RequestError for anything but an array of 8 or 16 bits, such as floats, whose range is not defined. */
 export function expectSamples(data: unknown): void {
   if (data instanceof Uint8Array || data instanceof Uint16Array || data instanceof Uint8ClampedArray) return;
   throw new RequestError(`Expected samples in a Uint8Array or Uint16Array but received ${kindOf(data)}`);
 }
 
-/** Bits per sample. */
+/** Bits of a sample. */
 export function depthOf(raster: Raster): 8 | 16 {
   return raster.data instanceof Uint16Array ? 16 : 8;
 }
 
-/** Throws RequestError for what is no picture. */
+/** Throws RequestError for sides that are not positive whole numbers (at most `maxSide`), and for wrong channels or color spaces. */
 export function expectShape(
   shape: Pick<Raster, 'width' | 'height' | 'channels' | 'colorSpace'>,
   maxSide?: number,
@@ -88,7 +95,7 @@ export function expectShape(
   if (colorSpace !== undefined) expectColorSpace(colorSpace);
 }
 
-/** Throws RequestError for what is no picture, and unless it has as many samples as its shape wants. */
+/** As `expectShape`; throws RequestError for a wrong kind or number of samples, too. */
 export function expectRaster(raster: Raster, maxSide?: number): void {
   expectShape(raster, maxSide);
   const { width, height, channels, data } = raster;

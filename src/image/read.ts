@@ -20,58 +20,68 @@ import { isHdr, unknownColors } from './stated-colors.ts';
 import { tiffDirectory, unreadableTiff } from './tiff-directory.ts';
 import { uprightXmp } from './xmp.ts';
 
-/** A picture of any format that sharp reads, as the codec wants it. */
+/** An image file as pixels and metadata. */
 export interface ReadImage {
-  /** Upright, sRGB or Display P3, 8 or 16 bits a sample as in the source; gray stays gray, alpha stays alpha. */
+  /** The upright picture in sRGB or Display P3, with the depth of the source; gray stays gray, alpha stays alpha. */
   readonly raster: Raster;
-  /** Bits of the source's samples. */
+  /** Bits of a sample of the source. */
   readonly depth: 8 | 16;
-  /** As sharp names it: `jpeg`, `png`, `webp`, `tiff`, `heif`, `gif`, `svg`, ... */
+  /** The format as sharp names it: `jpeg`, `png`, `webp`, `tiff`, `heif`, `gif`, `svg`, ... */
   readonly format: string;
-  /** As the source had it, except that EXIF and XMP say "upright": the rotation they asked for has been carried out. */
+  /** Metadata of the source. EXIF and XMP say "upright", since the rotation that they ask for has been carried out. */
   readonly metadata: ImageMetadata;
-  /** What was odd about the source and has been put up with, e.g. an ICC profile that cannot be used. */
+  /** What was odd about the source and has been ignored, e.g. an ICC profile that cannot be used. */
   readonly warnings: readonly string[];
 }
 
 /** What an image file carries beside its pixels. */
 export interface ImageMetadata {
-  /** The profile that the file had: samples may have been converted since. */
+  /** The ICC profile of the file. The samples that were read may be in another color space. */
   readonly icc?: Uint8Array;
-  /** From the byte order mark on, without the `Exif\0\0` of JPEG. Not of a TIFF. */
+  /** The EXIF block from its byte order mark on, without the `Exif\0\0` of JPEG. Absent for a TIFF. */
   readonly exif?: Uint8Array;
+  /** The XMP packet: XML, usually in UTF-8. */
   readonly xmp?: Uint8Array;
 }
 
 /** How an image is read. */
 export interface ReadOptions {
-  /** For messages, where the image is not a file: e.g. `standard input`. */
+  /** Name of the image in messages, where it is not a file: e.g. `standard input`. */
   readonly name?: string;
-  /** Larger pictures are refused with UnsupportedError before they are decoded. Default 2^32. Memory is one copy of the samples, and up to three of a HEIC. */
+  /** Larger images are refused with UnsupportedError before they are decoded. Default 2^32. Reading takes one copy of the samples, and up to three for a HEIC. */
   readonly maxPixels?: number;
-  /** Reads damaged images as far as they go, instead of refusing them. Default false. */
+  /** Reads a damaged image as far as it goes instead of refusing it. Default false. */
   readonly tolerant?: boolean;
-  /** Converts every image to sRGB. Default false: colors beyond it (Display P3, Adobe RGB, ...) are kept, in Display P3. */
+  /** Converts every image to sRGB. Default false: wider colors (Display P3, Adobe RGB, ...) are kept, in Display P3. */
   readonly srgb?: boolean;
-  /** Whether `metadata` is wanted: warns of what is there and cannot be had, the EXIF of a TIFF. Default false. */
+  /** Whether `metadata` is wanted: then `warnings` names metadata that cannot be read, the EXIF of a TIFF. Default false. */
   readonly needsMetadata?: boolean;
-  /** Looked at between steps: what sharp has begun, it finishes. */
+  /** Aborts the call between its steps; sharp finishes a step that it has begun. */
   readonly signal?: AbortSignal;
 }
 
-/** An image: the path or `file:` URL of its file, or its bytes. */
+/** An image: the path or `file:` URL of its file, or the bytes of the file. */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | Blob;
 
 const IN_EIGHT_BITS = 'is read in 8 bits a sample';
 const MAX_SVG_BYTES = 64 * 2 ** 20;
-/** Of a byte of DEFLATE, which is what pixels of a PNG are in. */
+/** Most bytes that a byte of DEFLATE, the compression of PNG, can stand for. */
 const MOST_PNG_BYTES = 1032;
 
 /**
- * Reads an image from a file or from memory. EXIF orientation is applied and color converted by the embedded profile, by what stands in for one (`gAMA` of a PNG, Adobe RGB by EXIF), or, CMYK without one, by a generic
- * profile: to sRGB, or, from RGB of wider primaries, to Display P3. Of animations and documents the first picture is read, and of an SVG
- * nothing that lies beside it. Rejects with SourceError (no
- * such file), UnsupportedError (no format that sharp reads, or too large), ImageError, or the signal's reason.
+ * Reads an image from a file or from memory.
+ *
+ * - The EXIF orientation is applied.
+ * - Colors are converted to sRGB, or, from RGB with wider primaries, to Display P3: by the embedded profile, by what stands in for one (`gAMA` of a PNG, Adobe
+ *   RGB by EXIF), or, for CMYK without a profile, by a generic one.
+ * - Of an animation or a document the first picture is read.
+ * - Files beside an SVG are not drawn into it.
+ *
+ * Rejects with SourceError (no such file), UnsupportedError (a format that sharp does not read, or too many pixels), ImageError (damaged), or the signal's
+ * reason.
+ *
+ * @example
+ * const { raster, warnings } = await readImage('photo.jpg');
  */
 export async function readImage(image: ImageInput, given: ReadOptions = {}): Promise<ReadImage> {
   const options = givenOptions(given);
@@ -93,12 +103,12 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
       warnings.push(String(message)),
     );
   try {
-    // sharp would leave the file open, and on Windows nobody could remove it.
+    // sharp would keep the file open, and Windows does not remove open files.
     if (typeof input === 'string' && /\.webp$/i.test(input)) input = await readFile(input);
     let metadata = await open().metadata();
     signal?.throwIfAborted();
     if (metadata.format === 'svg' && typeof input === 'string') {
-      // Of a file, others of its folder would be drawn into the picture that it names.
+      // From a path, sharp would draw other files of the folder that the SVG names.
       input = await readSvg(input);
       metadata = await open().metadata();
     }
@@ -151,7 +161,7 @@ async function decode(
   const { channels, space, depth, hasAlpha } = metadata;
   const problem = unreadableSamples(metadata);
   if (problem) throw new UnsupportedError(`${name}: ${problem}`);
-  // What sharp converts by the profile of a CMYK image has 8 bits.
+  // sharp converts CMYK to 8 bits only.
   const wide = depth !== 'uchar' && space !== 'cmyk';
   const gray = isGray(metadata);
   const bands = gray ? (hasAlpha ? 2 : 1) : hasAlpha ? 4 : 3;
@@ -163,12 +173,12 @@ async function decode(
     throw new UnsupportedError(
       `${name}: ${width} x ${height} pixels of ${channels} channels need ${gigabytes(bytes)}, more than the ${gigabytes(constants.MAX_LENGTH)} that one raster can have`,
     );
-  // Without a profile that would bend true sRGB samples.
+  // Only where a profile converts: samples of sRGB would be changed.
   if (wide && !gray && converts) asSixteenBits(image);
   else if (wide) {
     image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
   } else {
-    // sharp drops the alpha of raw gray output; from RGBA it is taken back below.
+    // sharp drops the alpha of raw gray output: gray with alpha is read as RGBA and reduced below.
     image.toColorspace(gray && !hasAlpha ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
   }
   const { data: buffer, info } = await image.toBuffer({ resolveWithObject: true });
@@ -188,18 +198,18 @@ async function decode(
   return { width: info.width, height: info.height, channels: bands, data: grayOf(data, found, hasAlpha) };
 }
 
-/** Which of them is alpha, sharp does not say. */
+/** Refuses further channels: sharp does not say which of them is alpha. */
 function otherChannels(found: number, expected: number, gray: boolean, name: string): UnsupportedError {
   return new UnsupportedError(
     `${name}: ${found} channels where ${expected} were expected; convert the image to ${gray ? 'gray' : 'RGB'} first`,
   );
 }
 
-/** First channel, and the last one where there is alpha. */
+/** The first channel, and the last one where there is alpha. */
 function grayOf<T extends Uint8Array | Uint16Array>(data: T, channels: number, hasAlpha: boolean): T {
   const kept = hasAlpha ? 2 : 1;
   let o = 0;
-  // Written over the front of the same buffer: the output never passes the input.
+  // Written over the front of the same buffer, where the output never overtakes the input.
   for (let i = 0; i < data.length; i += channels) {
     data[o++] = data[i]!;
     if (hasAlpha) data[o++] = data[i + channels - 1]!;
@@ -208,7 +218,7 @@ function grayOf<T extends Uint8Array | Uint16Array>(data: T, channels: number, h
 }
 
 function metadataOf({ icc, exif, xmp, orientation = 1, format }: Metadata): ImageMetadata {
-  // A HEIC says by other means how it lies.
+  // A HEIC states its rotation outside of EXIF.
   const turned = orientation > 1 || format === 'heif';
   return {
     ...(icc && { icc }),
@@ -223,7 +233,7 @@ async function pathOrBytes(image: ImageInput): Promise<string | Uint8Array> {
   const [remote] = typeof image === 'string' ? (/^https?:(?=\/\/)/i.exec(image) ?? []) : [];
   if (remote) throw notFetched(remote);
   if (typeof image === 'string') return pathOf(image);
-  // The same memory: sharp takes no classes made of it.
+  // The same memory: sharp refuses subclasses of Uint8Array other than Buffer.
   if (image instanceof Uint8Array) return new Uint8Array(image.buffer, image.byteOffset, image.length);
   if (!(image instanceof URL))
     throw new RequestError(
@@ -242,7 +252,7 @@ async function checkFile(path: string): Promise<void> {
     const found = await stat(path);
     if (found.isDirectory()) throw new SourceError(`${path}: is a directory`);
     if (found.isFile() && found.size === 0) throw new ImageError(`${path}: is empty`);
-    // sharp would call it no image.
+    // sharp would say that it is not an image.
     await access(path, modes.R_OK);
   } catch (cause) {
     if (cause instanceof SourceError || cause instanceof ImageError) throw cause;
@@ -261,7 +271,7 @@ async function readSvg(path: string): Promise<Uint8Array> {
   return readFile(path);
 }
 
-/** Who puts up with damage gets the picture that the header says, however little is there of it. Rejects with ImageError for more than the bytes can hold. */
+/** A tolerant reader reserves the picture that a header states, however little follows. Rejects with ImageError for more pixels than the bytes can hold. */
 async function expectPngPixels(
   { width, height }: Metadata,
   input: string | Uint8Array,
@@ -270,14 +280,14 @@ async function expectPngPixels(
   const found = typeof input === 'string' ? await stat(input) : undefined;
   if (found && !found.isFile()) return;
   const size = found?.size ?? (input as Uint8Array).length;
-  // Of one bit at least.
+  // A pixel has at least one bit.
   if (width * height > 8 * MOST_PNG_BYTES * size)
     throw new ImageError(
       `${name}: has ${size} bytes, too few for the ${width} x ${height} pixels that its header says`,
     );
 }
 
-/** sharp looks at that when it decodes. Throws UnsupportedError. */
+/** Throws UnsupportedError for more pixels than are allowed. sharp checks this only when it decodes. */
 function expectPixels({ width, height }: Metadata, name: string, options: ReadOptions): void {
   if (width * height > (options.maxPixels ?? MAX_PIXELS)) throw tooManyPixels(name, options);
 }

@@ -22,37 +22,44 @@ import { loadSharp } from './sharp.ts';
 import { DENSITY, tiffHeader } from './tiff.ts';
 import { toSrgb } from './to-srgb.ts';
 
-/** `raw`: the samples themselves, row by row, interleaved, 16 bits in the machine's byte order (little-endian nearly everywhere). */
+/** A format that can be written. `raw`: the bare samples, row by row, interleaved, 16 bits in the byte order of the machine (little-endian nearly everywhere). */
 export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'raw';
 
-/** A picture that comes in bands of whole rows from top to bottom, so that it need not be in memory as a whole. */
+/** A picture in bands of whole rows, from top to bottom, so that it need not be in memory as a whole. */
 export interface ImageBands {
+  /** In pixels; that of every band. */
   readonly width: number;
+  /** In pixels; the sum over all bands. */
   readonly height: number;
+  /** Channels of every band. */
   readonly channels: Channels;
+  /** Bits of a sample of every band. */
   readonly depth: 8 | 16;
-  /** Default sRGB. Bands that say what they are of have to be of this. */
+  /** Color space of every band. Default sRGB. */
   readonly colorSpace?: ColorSpace;
+  /** The bands, e.g. from `LiifImage.renderBands`. */
   readonly bands: AsyncIterable<Raster> | Iterable<Raster>;
 }
 
 /** How an image is written. */
 export interface WriteOptions {
-  /** Default: by the ending of the path. */
+  /** Default: the format of the ending of the path. */
   readonly format?: ImageFormat;
-  /** 1..100, for JPEG (default 90; colors are whole above it), WebP (90) and AVIF (70). */
+  /** 1 to 100, for JPEG (default 90; above 90 with colors in full resolution, 4:4:4), WebP (default 90) and AVIF (default 70). */
   readonly quality?: number;
-  /** Converts colors of Display P3 to sRGB, where those beyond it end. Default false: they are kept, with their profile. */
+  /** Converts Display P3 to sRGB, clipping wider colors. Default false: colors are kept, with their profile. */
   readonly srgb?: boolean;
-  /** Told what could not be kept, e.g. alpha in a JPEG. */
+  /** Called with what could not be kept, e.g. alpha in a JPEG. */
   readonly onWarning?: (message: string) => void;
+  /** Aborts the call. */
   readonly signal?: AbortSignal;
   /** Samples of more bytes than this go through a temporary file instead of memory. Default 256 MiB. */
   readonly memoryBytes?: number;
 }
 
-/** What has been written. */
+/** The image file that has been written. */
 export interface WriteSummary {
+  /** The format by options or ending. */
   readonly format: ImageFormat;
   /** Size of the file. */
   readonly bytes: number;
@@ -63,13 +70,13 @@ interface FormatFacts {
   readonly endings: readonly string[];
   readonly depths: readonly (8 | 16)[];
   readonly maxSide: number;
-  /** Default, for formats that have one. */
+  /** Default quality; absent for lossless formats. */
   readonly quality?: number;
 }
 
 const FORMATS: Readonly<Record<ImageFormat, FormatFacts>> = {
   png: { title: 'PNG', endings: ['.png'], depths: [8, 16], maxSide: 10_000_000 },
-  // libjpeg's limit, where the format has 65,535.
+  // The limit of libjpeg; the format allows 65,535.
   jpeg: { title: 'JPEG', endings: ['.jpg', '.jpeg', '.jpe'], depths: [8], maxSide: 65_500, quality: 90 },
   webp: { title: 'WebP', endings: ['.webp'], depths: [8], maxSide: 16_383, quality: 90 },
   avif: { title: 'AVIF', endings: ['.avif'], depths: [8], maxSide: 16_384, quality: 70 },
@@ -79,25 +86,25 @@ const FORMATS: Readonly<Record<ImageFormat, FormatFacts>> = {
 
 export const IMAGE_FORMATS = Object.keys(FORMATS) as readonly ImageFormat[];
 const MEMORY_BYTES = 256 * 2 ** 20;
-/** AVIF's default of 4 takes many times as long for a few percent. */
+/** The default of 4 takes many times as long and saves a few percent. */
 const AVIF_EFFORT = 2;
-/** The largest quality at which a JPEG has half as many columns and rows of color: what is asked for beyond the default is more than such a one can show. */
+/** Up to this quality, the default, a JPEG has half as many columns and rows of color (4:2:0). Halved colors would hide what a higher quality asks for. */
 const JPEG_HALVED_COLORS = 90;
-/** Beyond this, JPEG's optimized Huffman tables would hold a whole picture of coefficients in memory. */
+/** For larger pictures no optimized Huffman tables: libjpeg would hold the coefficients of the whole picture in memory. */
 const JPEG_TWO_PASS_PIXELS = 64e6;
 
-/** The format that an ending stands for, e.g. `photo.JPG` -> `jpeg`; undefined for any other. */
+/** The format of a path by its ending, e.g. `photo.JPG` -> `jpeg`; undefined for other endings. */
 export function formatOfPath(path: string): ImageFormat | undefined {
   const ending = extname(path).toLowerCase();
   return IMAGE_FORMATS.find((format) => FORMATS[format].endings.includes(ending));
 }
 
-/** The usual one, e.g. `jpeg` -> `.jpg`. */
+/** The usual ending of a format, e.g. `jpeg` -> `.jpg`. */
 export function endingOf(format: ImageFormat): string {
   return FORMATS[format].endings[0]!;
 }
 
-/** The format of a file, named or by its ending, which can have this quality. Throws RequestError. */
+/** The format of a file: the one that is named, or that of its ending. Throws RequestError for an unknown ending, and for a quality that the format has not. */
 export function formatFor(
   path: string,
   { format = formatOfPath(path), quality }: Pick<WriteOptions, 'format' | 'quality'>,
@@ -110,12 +117,12 @@ export function formatFor(
   return format;
 }
 
-/** Bits a sample that a format can hold, the larger last. Throws RequestError for what is no format. */
+/** Depths that a format can hold, the larger last. Throws RequestError for a name that is no format. */
 export function depthsOf(format: ImageFormat): readonly (8 | 16)[] {
   return factsOf(format).depths;
 }
 
-/** Throws RequestError for a name that is no format: TypeScript refuses it, JavaScript does not. */
+/** Throws RequestError for a name that is no format. */
 function factsOf(format: ImageFormat): FormatFacts {
   if (!IMAGE_FORMATS.includes(format))
     throw new RequestError(`Expected a format of ${IMAGE_FORMATS.join(', ')} but received ${shown(format)}`);
@@ -123,9 +130,13 @@ function factsOf(format: ImageFormat): FormatFacts {
 }
 
 /**
- * Writes an image file, with the profile of its color space. The file appears when it is complete. Large pictures that come in bands are written in bounded memory,
- * except WebP and AVIF, which are made from the whole picture, and at the price of a temporary file, except raw.
- * Rejects with RequestError (what the format cannot hold), OutputError, or what the bands reject with.
+ * Writes an image file, with the profile of its color space: a path or `file:` URL, under which it appears when it is complete. Large pictures in bands are
+ * written in bounded memory, through a temporary file (raw: without one); the encoders of WebP and AVIF need the whole picture in memory.
+ *
+ * Rejects with RequestError (what the format cannot hold), OutputError (the file cannot be written), or what the bands reject with.
+ *
+ * @example
+ * await writeImage(raster, 'photo.jpg', { quality: 85 });
  */
 export async function writeImage(
   image: Raster | ImageBands,
@@ -148,7 +159,7 @@ export async function writeImage(
   return { format, bytes };
 }
 
-/** An image file in memory. Rejects like `writeImage`. */
+/** The bytes of an image file, made in memory. Rejects as `writeImage` does. */
 export async function formatImage(
   image: Raster | ImageBands,
   format: ImageFormat,
@@ -167,8 +178,8 @@ export async function formatImage(
 }
 
 /**
- * Into a stream, e.g. standard output; raw samples as they come, others when they are complete. The stream stays open. Rejects like `writeImage`,
- * with OutputError where the stream takes no more.
+ * Writes an image file into a stream, e.g. standard output: raw samples band by band, other formats when they are complete. The stream stays open. Rejects as
+ * `writeImage` does, and with OutputError where the stream accepts no more.
  */
 export async function writeImageTo(
   image: Raster | ImageBands,
@@ -190,7 +201,7 @@ export async function writeImageTo(
   return { format, bytes };
 }
 
-/** Gathers the bands into a TIFF, in memory or in a temporary file of `folder`, and hands sharp that. `name`: of the output, in messages. */
+/** Gathers the bands into a TIFF, in memory or in a temporary file of `folder`, and hands it to sharp. `name`: of the output, for messages. */
 async function withSharp<T>(
   image: ImageBands,
   format: Exclude<ImageFormat, 'raw'>,
@@ -253,7 +264,7 @@ async function pipelineOf(
 ): Promise<Sharp> {
   const gray = channels <= 2;
   const quality = options.quality ?? FORMATS[format].quality;
-  // Kept, the profile of the input is attached to the output and nothing is converted.
+  // `keepIccProfile`: the profile of the TIFF is attached to the output, and nothing is converted.
   const sharp = await loadSharp();
   const pipeline = sharp(tiff, { limitInputPixels: false, unlimited: true })
     .keepIccProfile()
@@ -265,7 +276,7 @@ async function pipelineOf(
       return pipeline.tiff({
         compression: 'deflate',
         predictor: 'horizontal',
-        // It takes these from here, to a millimeter, not from its input.
+        // Pixels per millimeter: sharp does not take the density from its input.
         xres: DENSITY / 25.4,
         yres: DENSITY / 25.4,
         bigtiff: width * height * channels * (depth / 8) > 2 ** 31,
@@ -331,7 +342,7 @@ async function* convertedBands({ bands, colorSpace }: ImageBands): AsyncGenerato
   for await (const band of bands) yield toSrgb({ ...band, ...(colorSpace && { colorSpace }) });
 }
 
-/** The bands, checked: all of the picture's shape, and as many rows as it has. */
+/** The bands, checked: each has the shape of the picture, and all together have its rows. */
 async function* inOrder(image: ImageBands, signal: AbortSignal | undefined): AsyncGenerator<Raster> {
   let rows = 0;
   for await (const band of image.bands) {

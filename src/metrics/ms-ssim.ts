@@ -3,30 +3,33 @@ import { isOpaque } from '../image/opaque-alpha.ts';
 import { depthOf, hasAlpha, type Raster } from '../image/raster.ts';
 import { expectComparable } from './comparable.ts';
 
-/** Exponents of scales 1 (full size) to 5: Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003. */
+/** Exponents of scales 1 (full size) to 5: Wang, Simoncelli and Bovik, "Multiscale structural similarity", Asilomar 2003. */
 export const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
 const WINDOW = 11;
-/** Pixels a side that a picture needs to have an MS-SSIM. */
+/** Shortest side, in pixels, of a picture that has an MS-SSIM. */
 export const SMALLEST_SIDE = WINDOW;
 const SIGMA = 1.5;
-/** Those of SSIM for luminance and for contrast, in squares of 8-bit levels. */
+/** Constants of SSIM for luminance and contrast, in squares of 8-bit levels. */
 export const C1 = (0.01 * 255) ** 2;
 export const C2 = (0.03 * 255) ** 2;
 
 /** How alike two pictures are in structure. */
 export interface MsSsim {
-  /** 0 .. 1, 1 for equal pictures. */
+  /** 0 to 1; 1 for equal pictures. */
   readonly value: number;
-  /** 5, or fewer where the picture is smaller than 161 pixels on a side; their exponents are then scaled to the same sum. */
+  /** Scales that were compared: 5, or fewer where a side is shorter than 161 pixels; the exponents are then scaled to the same sum. */
   readonly scales: number;
 }
 
 /**
- * Multi-scale structural similarity of the channels as they show, averaged over them: colors multiplied by alpha, and alpha itself, which counts where anything in one
- * of both is not opaque; a raster without alpha is opaque. Windows lie inside the picture, scales are
- * means of 2x2, as in pytorch-msssim, by which learned codecs are compared (there an odd side gets a line of zeros first). 16 bits count
- * as 255/65535 each. Computed at once, some hundred milliseconds for a megapixel, while everything else
- * waits: of large pictures in a worker. Throws RequestError when the sizes or color spaces differ or a side is under 11 pixels.
+ * Multi-scale structural similarity of two rasters, averaged over their channels.
+ *
+ * - Colors count as they show: multiplied by alpha. Alpha counts as a channel of its own unless both rasters are opaque; a raster without alpha is opaque.
+ * - Windows lie inside the picture, and scales are means of 2x2 with a line of zeros before an odd side, as in pytorch-msssim, by which learned codecs are
+ *   compared. Samples of 16 bits are divided by 257.
+ *
+ * Synchronous, some hundred milliseconds for a megapixel: compare large pictures in a worker. Throws RequestError where sizes or color spaces differ, or a
+ * side is shorter than 11 pixels.
  */
 export function msSsim(a: Raster, b: Raster): MsSsim {
   expectComparable(a, b);
@@ -65,7 +68,7 @@ function sumOf(weights: readonly number[]): number {
   return weights.reduce((sum, weight) => sum + weight, 0);
 }
 
-/** One channel, 0..255, handed out by rows. */
+/** One channel, 0..255, read by rows. */
 interface Plane {
   readonly width: number;
   readonly height: number;
@@ -73,7 +76,7 @@ interface Plane {
   readRow(y: number, into: Float64Array): void;
 }
 
-/** A color as far as it shows, or alpha. The channel itself is not copied: a large picture is walked by rows. */
+/** A color multiplied by alpha, or alpha. Rows are computed when they are read, so that a large picture is not copied. */
 function planeOf(raster: Raster, channel: number | 'alpha'): Plane {
   const { width, height, channels, data } = raster;
   const scale = depthOf(raster) === 16 ? 1 / 257 : 1;
@@ -94,7 +97,7 @@ function planeOf(raster: Raster, channel: number | 'alpha'): Plane {
   };
 }
 
-/** Means of 2x2; an odd side is led by a zero, as average pooling with padding does. */
+/** Means of 2x2. A zero precedes an odd side, as in average pooling with padding. */
 function halved(plane: Plane): Plane {
   const width = (plane.width + 1) >> 1;
   const height = (plane.height + 1) >> 1;
@@ -126,11 +129,11 @@ const GAUSSIAN = (() => {
   return weights.map((weight) => weight / sum);
 })();
 
-/** Means over all windows of the contrast-structure term and of SSIM. Wang, Bovik, Sheikh, Simoncelli, 2004. */
+/** Means over all windows of the contrast-structure term and of SSIM: Wang, Bovik, Sheikh and Simoncelli, 2004. */
 function compare(a: Plane, b: Plane): { structure: number; similarity: number } {
   const { width, height } = a;
   const count = width - WINDOW + 1;
-  // The last 11 rows, filtered along x: of a, b, a*a, b*b and a*b.
+  // The last 11 rows of a, b, a*a, b*b and a*b, filtered along x.
   const maps = 5;
   const ring = Array.from({ length: maps * WINDOW }, () => new Float64Array(count));
   const rows = Array.from({ length: maps }, () => new Float64Array(width));
@@ -191,7 +194,7 @@ function filterRow(row: Float64Array, into: Float64Array): void {
   }
 }
 
-/** `center`: row of the picture; ring[first + y % 11] holds row y. */
+/** `center`: a row of the picture. ring[first + y % 11] holds row y. */
 function filterColumn(ring: Float64Array[], first: number, center: number, into: Float64Array): void {
   const at = (dy: number) => ring[first + ((center + dy + WINDOW) % WINDOW)]!;
   const [r0, u1, d1, u2, d2] = [at(0), at(-1), at(1), at(-2), at(2)];

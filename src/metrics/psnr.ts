@@ -2,9 +2,15 @@ import { depthOf, hasAlpha, type Raster } from '../image/raster.ts';
 import { expectComparable } from './comparable.ts';
 
 /**
- * Peak signal-to-noise ratio in dB over all samples of both rasters as they show: colors multiplied by alpha, and alpha itself, which counts where anything in one of
- * them is not opaque; a raster without alpha is opaque. 8 and 16 bits, gray and color may be compared: gray counts as R = G = B, 8 bits as 257 times as much. Infinity
- * for equal pictures. Computed at once, while everything else waits: of large pictures in a worker. Throws RequestError when the sizes or color spaces differ.
+ * Peak signal-to-noise ratio in dB over all samples of two rasters; Infinity for equal ones.
+ *
+ * - Colors count as they show: multiplied by alpha. Alpha counts as a channel of its own unless both rasters are opaque; a raster without alpha is opaque.
+ * - Gray may be compared with color (as R = G = B), 8 bits with 16 (as 257 times the value).
+ *
+ * Synchronous: compare large pictures in a worker. Throws RequestError where sizes or color spaces differ.
+ *
+ * @example
+ * psnr(original, await decode('photo.liif')); // e.g. 36.4
  */
 export function psnr(a: Raster, b: Raster): number {
   expectComparable(a, b);

@@ -5,19 +5,24 @@ import { MAX_MODEL_BYTES } from '../network/safetensors.ts';
 import { openSource } from '../reader/open-source.ts';
 import { OpenedSource } from '../reader/opened-source.ts';
 
-/** Where a model file may be: its path, a `file:` or `http(s):` URL, its bytes or a Blob. */
+/** A model file: its path, `file:` or `http(s):` URL, bytes or Blob. */
 export type ModelFile = string | URL | Uint8Array | Blob;
 
 /**
- * Reads and checks a model file (specification, chapter 3): weights of one's own, beside those that come with this version. Files larger than 256 MiB are
- * refused unread. Rejects with SourceError where it does not arrive, FormatError (section `model`) where it is damaged or no model file, and
- * UnsupportedError for a version that this build does not know; messages begin with the file's name.
+ * Reads and checks a model file (specification, chapter 3), for weights of one's own. Pass the result to `openEngine`. Files larger than 256 MiB are refused
+ * unread.
+ *
+ * Rejects with SourceError where the file does not arrive, FormatError (section `model`) where it is damaged or no model file, and UnsupportedError for a
+ * version that this build does not know. Messages begin with the name of the file.
+ *
+ * @example
+ * const engine = await openEngine({ model: await readModel('my-pictures.safetensors') });
  */
 export async function readModel(file: ModelFile, signal?: AbortSignal): Promise<Model> {
   return (await readModelFile(file, signal)).model;
 }
 
-/** As `readModel`, with the bytes of the file. */
+/** As `readModel`; gives the bytes of the file, too. */
 export async function readModelFile(
   file: ModelFile,
   signal?: AbortSignal,

@@ -7,7 +7,7 @@ import type { CdfTables, Conv, Head, HyperQuantizer, LatentQuantizer, Model, Pri
 import { TensorFile } from './safetensors.ts';
 import { sha256 } from './sha256.ts';
 
-/** The only values in version 1: files and chapters 1 to 3 count with them. */
+/** The only values of version 1; chapters 1 to 3 rely on them. */
 const QUALITIES = 100;
 const LATENT_STRIDE = 16;
 const HYPER_STRIDE = 4;
@@ -15,8 +15,8 @@ const MAX_TABLES = 256;
 const PRIOR_STEPS = 4;
 
 /**
- * Reads a model file, checks its hash and everything of spec 3.2 to 3.9. Rejects with FormatError (section `model`), or with
- * UnsupportedError for a version this build does not know or where SHA-256 is missing (`crypto.subtle`: pages that are not served securely).
+ * Reads the bytes of a model file. Checks its hash and everything of spec 3.2 to 3.9. Rejects with FormatError (section `model`), and with UnsupportedError
+ * for a version that this build does not know, or where SHA-256 is missing (`crypto.subtle`, in pages that are not served securely).
  */
 export async function loadModel(bytes: Uint8Array): Promise<Model> {
   const model = parseModel(bytes);
@@ -35,13 +35,13 @@ export async function hashModel(bytes: Uint8Array): Promise<string> {
 }
 
 export interface ParseOptions {
-  /** Leaves out what only encoders need, unread: `analysis` and `hyperAnalysis` are empty then. */
+  /** Leaves unread what only encoders need: `analysis` and `hyperAnalysis` are empty. */
   readonly decoderOnly?: boolean;
 }
 
 /**
- * `loadModel` without the hash, synchronously: for workers that receive bytes whose hash has been checked. `model.hash` is what the
- * file claims.
+ * As `loadModel`, but synchronous and without checking the hash: for workers, which receive bytes whose hash has been checked. `model.hash` is what the file
+ * claims.
  */
 export function parseModel(bytes: Uint8Array, { decoderOnly = false }: ParseOptions = {}): Model {
   const file = new TensorFile(bytes);
@@ -123,7 +123,7 @@ function readGraph(graph: Fields, decoderOnly: boolean): Omit<Model, 'name' | 'h
   };
 }
 
-/** The layers that decoders do without. */
+/** The networks that only encoders need. */
 function readEncoder(
   graph: Fields,
   latents: Flow,

@@ -1,8 +1,8 @@
 /**
- * Integer networks as data (specification, chapter 3). A `Model` comes out of `load.ts`, which has
- * checked every field and proved that no accumulator can overflow; code that receives one checks nothing.
+ * Integer networks as data (specification, chapter 3). `load.ts` makes a `Model`: it has checked every field and proved that no accumulator can overflow, so
+ * code that receives a model checks nothing.
  *
- * Tensors are (rows, columns, channels), channels fastest. Activations int16, accumulators int32.
+ * Tensors are (rows, columns, channels), channels fastest. Activations are int16, accumulators int32.
  */
 
 /** Stride 1, zeros outside; weight [outputs][kernel][kernel][inputs], bias [biasRows][outputs]. Spec 3.3. */
@@ -77,7 +77,7 @@ export interface HyperQuantizer {
   readonly table: Int16Array;
 }
 
-/** Spec 3.9. Frequencies of table i are start[i] .. start[i+1]-1; a table without any is empty: symbol 0, not coded. */
+/** Spec 3.9. Table i has the frequencies start[i] .. start[i+1]-1. A table without frequencies is empty: its symbol is 0 and not coded. */
 export interface CdfTables {
   readonly count: number;
   /** log2 of the sum of a table's frequencies. */
@@ -103,11 +103,13 @@ export interface Head {
   readonly outputShift: number;
 }
 
-/** The networks and tables of a model file, as `readModel` and `loadModel` make them; programs pass it on. */
+/** The networks and tables of a model file. Programs get it from `readModel` or `loadModel` and pass it on as it is. */
 export interface Model {
+  /** E.g. `liif-1`: lower-case letters, digits, dots and hyphens. */
   readonly name: string;
-  /** Lower-case hexadecimal SHA-256, spec 3.2; files name their model by it. */
+  /** SHA-256 in lower-case hexadecimal (spec 3.2), by which files name their model. */
   readonly hash: string;
+  /** Qualities that the model knows: 100. */
   readonly qualities: number;
   /** Picture pixels per latent: 16. */
   readonly latentStride: number;
@@ -117,6 +119,7 @@ export interface Model {
   readonly hyperChannels: number;
   /** Channels of h, the output of hyperSynthesis. */
   readonly priorChannels: number;
+  /** Sets the range of the samples that analysis reads: spec 3.4. */
   readonly imageShift: number;
   readonly analysis: readonly Layer[];
   readonly hyperAnalysis: readonly Layer[];

@@ -1,7 +1,7 @@
 import { SourceError } from '../errors.ts';
 import type { Source } from './source.ts';
 
-/** A Blob, or a File that somebody dropped into a page: read by ranges, never as a whole. */
+/** A Blob, or a File that was dropped into a page: read by ranges, never as a whole. */
 export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): Source {
   const source: Source = {
     name,
@@ -12,7 +12,7 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
       try {
         bytes = await blob.slice(offset, offset + length).arrayBuffer();
       } catch (cause) {
-        // Browsers do not say that in words that everybody knows.
+        // The messages of browsers do not name the likely reason.
         throw new SourceError(
           `${name}: cannot be read; if it has changed or moved since it was chosen, choose it again (${(cause as Error).message})`,
           { cause },

@@ -3,8 +3,8 @@ import { SourceError } from '../errors.ts';
 import type { Source } from './source.ts';
 
 /**
- * A file on disk, kept open. Rejects with SourceError when it cannot be opened or is no file. Where another file takes its place
- * under the same name, the one that was opened is read on; where it is written over, reads reject.
+ * A file on disk, which stays open until `close`. Rejects with SourceError when it cannot be opened or is no file. When another file takes its name, reads
+ * go on in the file that was opened; when it is written over, they reject with SourceError (`changed`).
  */
 export async function fileSource(path: string): Promise<Source> {
   const failed = (cause: unknown) => new SourceError(`${path}: ${reasonOf(cause)}`, { cause });
@@ -29,7 +29,7 @@ export async function fileSource(path: string): Promise<Source> {
       let filled = 0;
       try {
         while (filled < wanted) {
-          // As one object: the file handles of Yarn's Plug'n'Play take no other plain Uint8Array.
+          // The file handles of Yarn's Plug'n'Play accept a plain Uint8Array only in this form.
           const { bytesRead } = await handle.read({
             buffer: bytes,
             offset: filled,
@@ -40,7 +40,7 @@ export async function fileSource(path: string): Promise<Source> {
           filled += bytesRead;
           signal?.throwIfAborted();
         }
-        // Mixed bytes would be caught by a CRC, but that would blame the file.
+        // A CRC would notice bytes of two versions, but report a damaged file.
         const now = await handle.stat();
         if (filled < wanted || now.size !== opened.size || now.mtimeMs !== opened.mtimeMs)
           throw new SourceError(`${path}: changed since it was opened`, { code: 'changed' });
@@ -51,7 +51,7 @@ export async function fileSource(path: string): Promise<Source> {
       return bytes;
     },
     async expectUnchanged(signal) {
-      // To read nothing ends with the same look at size and time.
+      // Reading no bytes compares size and time, too.
       await source.getBytes(0, 0, signal);
     },
     close: () => handle.close(),

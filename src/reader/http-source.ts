@@ -3,27 +3,30 @@ import { joinBytes } from '../join-bytes.ts';
 import { onAbort } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
+/** How a file is read over HTTP. */
 export interface HttpSourceOptions {
-  /** Instead of the global fetch, e.g. one with an allow-list. */
+  /** Used instead of the global fetch, e.g. one with an allow-list. */
   readonly fetch?: typeof globalThis.fetch;
+  /** Headers of every request, e.g. `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** For an answer to begin, default 30 s; its body may then take as long again and a second for every 16 KiB that come. */
+  /** Milliseconds until an answer must begin. Default 30,000. Its body may then take as long again, and 1 ms more for every 16 bytes that arrive. */
   readonly timeoutMs?: number;
-  /** Further attempts after a network failure, a 5xx, 408 or 429, default 2. */
+  /** Further attempts after a network failure, a 5xx, 408 or 429. Default 2. */
   readonly retries?: number;
 }
 
-/** Servers that answer a range with the whole file are borne up to this size. */
+/** Largest file that is accepted from a server that answers a range with the whole file. */
 const MAX_WHOLE_BYTES = 64 * 2 ** 20;
-/** Servers may send less of a range than was asked for, but so much at least, so that a range is not a thousand requests. */
+/** A server may send less than the range that was asked for, but at least this much, so that one range does not take a thousand requests. */
 const LEAST_PART_BYTES = 16 * 2 ** 10;
-/** Answers that come more slowly are given up. */
+/** Slower answers are given up. */
 const MIN_BYTES_PER_MS = 16;
+/** Pause before the second attempt; it doubles for each further one. */
 const FIRST_PAUSE_MS = 100;
 
 /**
- * A file behind HTTP(S), read by ranges. ETag or Last-Modified, and the size, tell whether it has changed between requests. A server
- * without ranges will do for a file of at most 64 MiB, which is then kept in memory.
+ * A file behind HTTP(S), read by ranges. ETag or Last-Modified, and the size, tell whether it changes between requests. From a server without ranges a file
+ * of at most 64 MiB is read whole and kept in memory. Nothing is requested before the first read.
  */
 export function httpSource(url: string | URL, options: HttpSourceOptions = {}): Source {
   return new HttpSource(String(url), options);
@@ -57,7 +60,7 @@ class HttpSource implements Source {
     return parts.length === 1 ? parts[0]! : joinBytes(parts);
   }
 
-  /** As many of these bytes as an answer has; none where the source ends. */
+  /** The first of these bytes, as many as one answer has; none where the source ends. */
   async #someBytes(offset: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const { retries = 2 } = this.#options;
     for (let attempt = 0; ; attempt++) {
@@ -92,7 +95,7 @@ class HttpSource implements Source {
       });
       return await this.#answer(response, offset, length, deadline);
     } catch (cause) {
-      // Ends the connection where the body has not been read to its end.
+      // Closes the connection where the body has not been read to its end.
       deadline.abort();
       if (cause instanceof SourceError) throw cause;
       if (deadline.passed) throw new Retryable(`no answer within ${deadline.ms} ms`, { cause, code: 'slow' });
@@ -109,7 +112,7 @@ class HttpSource implements Source {
       throw this.#failed(`the server compresses (${encoding}) what has to be read by ranges`);
     if (status === 206) return this.#part(response, offset, length, deadline);
     if (status === 200) return this.#wholeBody(response, offset, length, deadline);
-    // The source ends at or before `offset`: an empty file, or one that has become shorter.
+    // The file ends at or before `offset`: it is empty, or has become shorter.
     const size = /^bytes \*\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1];
     if (status === 416 && size !== undefined && Number(size) <= offset) {
       this.#checkUnchanged(response, Number(size));
@@ -138,7 +141,7 @@ class HttpSource implements Source {
     return this.#body(response, found, deadline);
   }
 
-  /** The server does not do ranges: its whole answer is kept, if it is small. */
+  /** The answer of a server without ranges: the whole file, which is kept if it is small. */
   async #wholeBody(
     response: Response,
     offset: number,
@@ -167,7 +170,7 @@ class HttpSource implements Source {
       throw this.#failed('changed since it was opened', 'changed');
   }
 
-  /** Exactly `length` bytes, or all of a body of unknown length; nothing is reserved before they come. */
+  /** Exactly `length` bytes, or all of a body of unknown length. Memory is reserved only as bytes arrive. */
   async #body(response: Response, length: number | undefined, deadline: Deadline): Promise<Uint8Array> {
     deadline.extend(deadline.ms);
     const parts: Uint8Array[] = [];
@@ -190,10 +193,10 @@ class HttpSource implements Source {
   }
 }
 
-/** A failure that another attempt may mend. */
+/** A failure after which another attempt may succeed. */
 class Retryable extends SourceError {}
 
-/** Aborts with the caller's signal, or when its time is up. */
+/** A signal that aborts with the caller's, or when the time is up. */
 class Deadline {
   readonly #controller = new AbortController();
   readonly #forget: () => void;
@@ -231,7 +234,7 @@ class Deadline {
   }
 }
 
-/** Waits so many milliseconds; an abort ends it early, without an error. */
+/** Waits; an abort ends the pause early, without an error. */
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
@@ -244,6 +247,7 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
+/** The message of an error with that of its cause, which is where `fetch` puts the reason. */
 function messageOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error && cause.message ? `${message} (${cause.message})` : message;

@@ -1,6 +1,6 @@
 import type { Source } from './source.ts';
 
-/** Bytes that are in memory already. They are not copied: leave them as they are while the source is open. */
+/** A file in memory. Its bytes are not copied: do not change them while the source is open. */
 export function memorySource(bytes: Uint8Array, name = 'memory'): Source {
   return {
     name,

@@ -7,10 +7,10 @@ import { httpSource } from './http-source.ts';
 import { memorySource } from './memory-source.ts';
 import type { Source } from './source.ts';
 
-/** Where a .liif file may be: a path, a `file:` or `http(s):` URL, its bytes, a Blob or File, or a source of one's own. */
+/** A .liif file: its path, `file:` or `http(s):` URL, bytes, Blob or File, or a source of one's own. */
 export type SourceInput = string | URL | Uint8Array | ArrayBuffer | Blob | Source;
 
-/** Rejects with SourceError where there is no such file, with RequestError for other kinds of URL, and what is none of these. Nothing is read yet. */
+/** Opens a file without reading from it. Rejects with SourceError where there is no such file, and with RequestError for other inputs and URLs. */
 export async function openSource(input: SourceInput): Promise<Source> {
   if (input instanceof Uint8Array) return memorySource(input);
   if (input instanceof ArrayBuffer) return memorySource(bytesOfBuffer(input));
