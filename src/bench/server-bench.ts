@@ -1,18 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once, setMaxListeners } from 'node:events';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { Pool } from 'undici';
 import { encodeImage } from '../encode.ts';
 import type { Engine, EngineName } from '../engine/engine.ts';
 import { EngineError } from '../errors.ts';
 import { onAbort } from '../on-abort.ts';
+import { load } from './http-load.ts';
 import { syntheticPicture } from './synthetic-picture.ts';
 
-/** `liif serve` as a process of its own, asked over loopback for JPEG tiles whose features are warm; no tile is kept. */
+/** Speed of `liif serve` as a process of its own, over loopback: JPEG tiles from warm features, none of them cached. */
 export interface ServerFigures {
   /** Side of the picture in pixels. */
   readonly side: number;
@@ -20,8 +20,11 @@ export interface ServerFigures {
   readonly runs: readonly {
     /** Output pixels per picture pixel. */
     readonly scale: 1 | 4;
+    /** Tiles per second. */
     readonly tiles: number;
+    /** Requests that were refused or failed. */
     readonly failed: number;
+    /** Of a tile, from the request to the end of the answer. */
     readonly medianMs: number;
   }[];
 }
@@ -40,11 +43,9 @@ export interface ServerBenchOptions {
 const TILE = 256;
 const START_MS = 60_000;
 
-/** `encoder` makes the picture; the server opens an engine of its own. Rejects with EngineError when the server does not start. */
+/** Encodes a picture with `encoder` and measures a server that opens an engine of its own. Rejects with EngineError when the server does not start. */
 export async function benchServer(encoder: Engine, options: ServerBenchOptions): Promise<ServerFigures> {
   const { side, connections, seconds, signal } = options;
-  // Every connection listens to it.
-  setMaxListeners(0, signal);
   const folder = await mkdtemp(join(tmpdir(), 'liif-bench-'));
   let server: ChildProcess | undefined;
   try {
@@ -54,37 +55,36 @@ export async function benchServer(encoder: Engine, options: ServerBenchOptions):
     );
     const started = await startServer(folder, options);
     server = started.child;
-    const pool = new Pool(started.url, { connections });
-    try {
-      const nativeZoom = Math.log2(side / TILE);
-      const runs = [];
-      for (const scale of [1, 4] as const) {
-        const paths = tilePaths(side, nativeZoom, scale);
-        for (let i = 0; i < paths.length; i += connections)
-          await Promise.all(paths.slice(i, i + connections).map((path) => get(pool, path, signal)));
-        runs.push({ scale, ...(await load(pool, paths, connections, seconds, signal)) });
-      }
-      return { side, connections, runs };
-    } finally {
-      await pool.destroy();
+    const runs = [];
+    for (const scale of [1, 4] as const) {
+      const paths = tilePaths(side, scale);
+      const once = paths.values();
+      const warmUp = () => once.next().value;
+      await load(started.url, warmUp, connections, Number.POSITIVE_INFINITY, signal);
+      let next = 0;
+      const again = () => paths[next++ % paths.length];
+      const { rate, p50, failed } = await load(started.url, again, connections, seconds, signal);
+      if (rate === 0) throw new EngineError('the server answered no request');
+      runs.push({ scale, tiles: rate, failed, medianMs: p50 });
     }
+    return { side, connections, runs };
   } finally {
     if (server) await ended(server);
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Tells a process to end, and waits until it has; one that has ended by itself, or by a signal, is done with. */
+/** Asks a process to end, and waits for its end. */
 export async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGTERM');
   await once(child, 'exit');
 }
 
-/** All tiles of a zoom, at most 1024 of them, in an order that does not follow the rows. */
-function tilePaths(side: number, nativeZoom: number, scale: 1 | 4): string[] {
-  const z = nativeZoom + Math.log2(scale);
+/** The tiles of a zoom in an order that does not follow the rows, at most 1024. */
+function tilePaths(side: number, scale: 1 | 4): string[] {
   const across = (side / TILE) * scale;
+  const z = Math.log2(across);
   const count = across * across;
   // Odd, so prime to the count, a power of two.
   const stride = Math.floor(count * 0.618) | 1;
@@ -142,35 +142,4 @@ async function startServer(
     child.kill('SIGKILL');
     throw error;
   }
-}
-
-async function get(pool: Pool, path: string, signal: AbortSignal): Promise<boolean> {
-  const { statusCode, body } = await pool.request({ path, method: 'GET', signal });
-  await body.arrayBuffer();
-  return statusCode === 200;
-}
-
-async function load(
-  pool: Pool,
-  paths: readonly string[],
-  connections: number,
-  seconds: number,
-  signal: AbortSignal,
-): Promise<{ tiles: number; failed: number; medianMs: number }> {
-  const times: number[] = [];
-  let failed = 0;
-  let next = 0;
-  const start = performance.now();
-  const end = start + seconds * 1000;
-  const lane = async () => {
-    while (performance.now() < end) {
-      const begin = performance.now();
-      if (await get(pool, paths[next++ % paths.length]!, signal)) times.push(performance.now() - begin);
-      else failed++;
-    }
-  };
-  await Promise.all(Array.from({ length: connections }, lane));
-  const elapsed = (performance.now() - start) / 1000;
-  times.sort((a, b) => a - b);
-  return { tiles: times.length / elapsed, failed, medianMs: times[times.length >> 1] ?? Number.NaN };
 }

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { type Load, load } from '../../src/bench/http-load.ts';
 import { processorSpeed } from '../../src/bench/processor-speed.ts';
+import { integerBetween, seededRandom } from '../../src/train/random.ts';
 import { type Figure, figureTable, keepResults, passes } from './figures.ts';
 import { table } from './rd-report.ts';
-import { type Load, load } from './serve-load.ts';
 import { missingForIipsrv, startIiifProcessor, startIipsrv } from './serve-peers.ts';
 import { benchPictures, machine, type Running, SIDE, startLiif } from './serve-setup.ts';
 import { fill, TILE, TILES, type Tile, tileUrl } from './serve-tiles.ts';
@@ -45,11 +46,19 @@ function iiif(prefix: string): (tile: Tile) => string {
 const rows: Row[] = [];
 
 async function measure(running: Running, server: string, what: string, pathOf: (tile: Tile) => string) {
-  const path = (random: number) => pathOf(TILES[Math.floor(random * TILES.length)]!);
+  const paths = (seed: number) => {
+    const random = seededRandom(seed);
+    return () => pathOf(TILES[integerBetween(random, 0, TILES.length)]!);
+  };
   // Code that has not run yet is slow everywhere.
-  await load(running.url, path, 1, Math.min(1, SECONDS));
+  await load(running.url, paths(1), 1, Math.min(1, SECONDS));
   for (const connections of CONNECTIONS) {
-    const row = { server, what, connections, ...(await load(running.url, path, connections, SECONDS)) };
+    const row = {
+      server,
+      what,
+      connections,
+      ...(await load(running.url, paths(connections), connections, SECONDS)),
+    };
     rows.push(row);
     console.error(
       `${server}, ${what}, ${connections} connections: ${row.rate.toFixed(0)} tiles/s, p50 ${row.p50.toFixed(1)} ms, p99 ${row.p99.toFixed(1)} ms${row.failed ? `, ${row.failed} failed` : ''}`,

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { load } from '../../src/bench/http-load.ts';
 import { seededRandom } from '../../src/train/random.ts';
-import { load } from './serve-load.ts';
 import { benchPictures, freePort, machine, ROOT, startLiif } from './serve-setup.ts';
 import { fill } from './serve-tiles.ts';
 import type { HealthResult } from './soak-health.ts';
