@@ -44,7 +44,7 @@ export function benchTable(results: readonly EngineResult[]): string[] {
   const lines = aligned(rows);
   for (const result of results) {
     if ('problem' in result) lines.push(`${result.engine}: ${result.problem}`);
-    else if (result.serverProblem) lines.push(`${result.engine}, server: ${result.serverProblem}`);
+    else if (result.serverProblem) lines.push(`${result.engine}: ${result.serverProblem}`);
   }
   return lines;
 }

@@ -76,7 +76,7 @@ async function run(options: Options): Promise<void> {
       }
     });
   }
-  // Nothing was measured: that is a failure, not a result.
+  // If nothing was measured, the command fails.
   if (failure && results.every((result) => 'problem' in result)) throw failure;
   const title = `liif ${machine.liif}, Node ${machine.node}, ${machine.processors} x ${machine.processor}`;
   const text = [[title, ...machine.cards].join('; '), '', ...benchTable(results)].join('\n');
@@ -96,7 +96,7 @@ async function measure(
     const figures = await benchEngine(engine, { seconds, signal, onStep });
     if (!options.server) return figures;
     onStep();
-    if (!engine.exact) return { ...figures, serverProblem: 'takes exact engines only' };
+    if (!engine.exact) return { ...figures, serverProblem: 'the server takes exact engines only' };
     return { ...figures, server: await serve(engine, figures.picture, options, signal) };
   } finally {
     await engine.close();
@@ -105,7 +105,7 @@ async function measure(
 
 function serve(engine: Engine, picture: EngineFigures['picture'], options: Options, signal: AbortSignal) {
   const { threads, seconds, connections, model } = options;
-  // What is encoded within a few seconds; the server decodes it while it warms up.
+  // The largest side whose picture is encoded within a few seconds.
   const affordable = Math.sqrt((picture.width * picture.height * 4 * seconds) / picture.encodeSeconds);
   const side = Math.max(256, Math.min(2048, 2 ** Math.floor(Math.log2(affordable))));
   return benchServer(engine, { engine: engine.name, threads, model, side, connections, seconds, signal });

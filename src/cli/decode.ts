@@ -14,7 +14,15 @@ import {
   writeImageTo,
 } from '../image/write.ts';
 import type { RenderRequest } from '../render-request.ts';
-import { expandInputs, LIIF_INPUTS, openSource, outputPath, STANDARD, titleOf } from './inputs.ts';
+import {
+  expandInputs,
+  LIIF_INPUTS,
+  openSource,
+  outputPath,
+  outputTitleOf,
+  STANDARD,
+  titleOf,
+} from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { type Job, planJobs } from './jobs.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from './picture-engines.ts';
@@ -143,8 +151,8 @@ function outputIsMissing(inputs: readonly string[]): RequestError {
   const last = inputs.at(-1)!;
   return new RequestError(
     inputs.length > 1 && formatOfPath(last)
-      ? `${last}: if it is the output, name the output with -o, e.g. liif decode photo.liif -o photo.png`
-      : 'Say where the image goes: -o FILE, e.g. -o picture.png, -o FOLDER/, or -o - for standard output',
+      ? `${last}: if it is the output, name the output with -o: liif decode photo.liif -o photo.png`
+      : 'The output is missing: give -o FILE, -o FOLDER/, or -o - for standard output',
   );
 }
 
@@ -190,7 +198,7 @@ async function decodeOne(
         bytesRead: reader.bytesRead,
         seconds: elapsed / 1000,
       },
-      `${valueText(titleOf(input))} -> ${valueText(output)}: ${query.width} x ${query.height} pixels of ${query.depth} bits, ${bytesText(written.bytes)}, ` +
+      `${valueText(titleOf(input))} -> ${valueText(outputTitleOf(output))}: ${query.width} x ${query.height} pixels of ${query.depth} bits, ${bytesText(written.bytes)}, ` +
         `read ${bytesText(reader.bytesRead)} of ${bytesText(reader.fileLength)}, ${secondsText(elapsed)}`,
     );
   } finally {
@@ -198,7 +206,7 @@ async function decodeOne(
   }
 }
 
-/** Of the image that is written: JPEG has no alpha, WebP and AVIF no gray. */
+/** Channels of the image in its file: JPEG has no alpha, WebP and AVIF have no gray. */
 function writtenChannels({ header: { channels, alpha } }: LiifImage, format: ImageFormat): number {
   const colors = format === 'webp' || format === 'avif' ? 3 : channels;
   return colors + (alpha && format !== 'jpeg' ? 1 : 0);

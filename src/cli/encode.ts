@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Command, Option } from 'commander';
-// Needed in any case: where it is missing, nothing is begun.
+// Imported for its error: where sharp cannot be loaded, the command fails before it reads anything.
 import 'sharp';
 import { MEASURES, type Measure } from '../analysis/sample-errors.ts';
 import { MemorySink } from '../container/write.ts';
@@ -19,7 +19,7 @@ import {
   modelOption,
   openCommandEngine,
 } from './engine.ts';
-import { expandInputs, isUrl, outputPath, pipedBytes, STANDARD, titleOf } from './inputs.ts';
+import { expandInputs, isUrl, outputPath, outputTitleOf, pipedBytes, STANDARD, titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
 import { isFolder, type Job, planJobs } from './jobs.ts';
 import { forEachInput } from './several.ts';
@@ -196,7 +196,7 @@ async function encodeOne(engine: Engine, job: Job, options: Options, terminal: T
       chunks: summary.chunks,
       seconds: elapsed / 1000,
     },
-    `${valueText(title)} -> ${valueText(job.output)}: ${width} x ${height}, quality ${summary.quality}, ` +
+    `${valueText(title)} -> ${valueText(outputTitleOf(job.output))}: ${width} x ${height}, quality ${summary.quality}, ` +
       `${bytesText(sourceBytes)} -> ${bytesText(summary.bytes)} (${percentText(summary.bytes / sourceBytes)}), ` +
       `${summary.bitsPerPixel.toFixed(3)} bits per pixel, ${secondsText(elapsed)}`,
   );
@@ -236,7 +236,7 @@ function encodeOptions(options: Options, metadata: ImageMetadata): EncodeOptions
   };
 }
 
-/** Throws RequestError or SourceError for what is no input of this command, and for an output that another program would take for an image of its own. */
+/** Throws RequestError or SourceError for inputs that are no image files, and RequestError for an output that is named like an image. */
 async function jobsOf(args: readonly string[], output: string | undefined): Promise<Job[]> {
   const inputs = await expandInputs(args);
   const url = inputs.find(isUrl);
@@ -252,19 +252,19 @@ async function jobsOf(args: readonly string[], output: string | undefined): Prom
   const misnamed = jobs.find((job) => IMAGE_ENDING.test(job.output));
   if (misnamed)
     throw new RequestError(
-      `${misnamed.output}: is called like an image, and encode makes .liif files; liif decode makes images of those`,
+      `${misnamed.output}: is named like an image, but encode writes .liif files; name one, or use liif decode`,
     );
   return jobs;
 }
 
 const IMAGE_ENDING = /\.(jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg)$/i;
 
-/** Throws RequestError for a .liif file among the inputs, which is the output that somebody has named without -o, or made before. */
+/** Throws RequestError for a .liif file among the inputs: an output that was named without -o, or the file of an earlier call. */
 function expectNoOutput(input: string): void {
   if (!/\.liif$/i.test(input)) return;
   throw new RequestError(
     existsSync(input)
-      ? `${input}: is already a .liif; liif decode makes images of those, and an output is named with -o`
+      ? `${input}: is a .liif file already; if it is the output, name it with -o; to make an image of it, use liif decode`
       : `${input}: no such file; if it is the output, name it with -o ${input}`,
   );
 }

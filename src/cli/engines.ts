@@ -15,7 +15,7 @@ interface Options extends OutputOptions, ModelOption {
   readonly threads?: number;
 }
 
-/** What is known of one engine on this machine. */
+/** One engine on this machine. */
 interface Found {
   readonly engine: EngineName;
   readonly available: boolean;
@@ -23,14 +23,14 @@ interface Found {
   readonly device?: string;
   readonly threads?: number;
   readonly speed?: EngineSpeed;
-  /** Whether `auto` takes it. */
+  /** Whether `--engine auto` takes it. */
   readonly chosen: boolean;
-  /** Why it is not there and what to install, or why it could not be measured. */
+  /** Why it does not run here and what to install, or why it could not be measured. */
   readonly problem?: string;
 }
 
 const SECONDS = 0.5;
-/** A slow engine is reported without figures rather than waited for. */
+/** An engine that takes longer is listed without figures. */
 const PATIENCE_MS = 10_000;
 
 const NOTES = `
@@ -49,7 +49,7 @@ async function run(options: Options): Promise<void> {
   const signal = interruption();
   const model = await commandModel(options);
   const found: Found[] = [];
-  await terminal.progress('engines', async (onProgress) => {
+  await terminal.progress('Measuring engines', async (onProgress) => {
     for (const entry of ENGINES) {
       signal.throwIfAborted();
       found.push(await examine(entry, model, options.threads, signal));
@@ -107,7 +107,7 @@ async function examine(
   }
 }
 
-/** What `auto` takes: the fastest exact engine; the reference engine only alone. */
+/** The engine that `auto` takes: the fastest exact one. The reference engine is taken only where there is no other. */
 function bestOf(found: readonly Found[]): Found | undefined {
   const exact = found.filter((one) => one.exact && one.available);
   const fast = exact.filter(({ engine }) => engine !== 'reference');
@@ -125,7 +125,7 @@ function lineOf({ engine, available, exact, device, threads, speed, chosen, prob
   return `${title} ${exact ? 'exact' : 'not exact'}, ${where}: ${fast}`;
 }
 
-/** Three digits. */
+/** A number with at most three digits. */
 function shortNumber(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(value >= 10 ? 3 : 2);
 }

@@ -7,8 +7,8 @@ import { expandInputs, IGNORED, isUrl, placeOf, STANDARD } from './inputs.ts';
 const IMAGES = '**/*.{jpg,jpeg,png,webp,avif,tif,tiff,heic,heif,gif}';
 
 /**
- * `expandInputs` for image files alone, where folders stand for all images in them, those of folders in them included, but for `node_modules`. Each
- * file is there once, whatever paths and links lead to it.
+ * Like `expandInputs`, for local image files: a folder stands for all images below it, except those in `node_modules`. Each file is listed once, whatever
+ * paths and links lead to it.
  */
 export async function expandFolders(args: readonly string[]): Promise<string[]> {
   const found = new Map<string, string>();

@@ -66,7 +66,7 @@ async function sectionOf(reader: Reader, type: string, input: string): Promise<U
   const bytes = await reader.readSection(type, interruption());
   if (bytes) return bytes;
   const types = reader.header.sections.map((section) => section.type).join(', ');
-  throw new RequestError(`${titleOf(input)}: has no section ${type}; it has ${types || 'none'}`);
+  throw new RequestError(`${titleOf(input)}: has no section ${type}; its sections: ${types || 'none'}`);
 }
 
 type Description = ReturnType<typeof describe>;

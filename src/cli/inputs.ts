@@ -15,16 +15,17 @@ import type { Source } from '../reader/source.ts';
 export const STANDARD = '-';
 /** What the commands take that read .liif files, for their help. */
 export const LIIF_INPUTS = '.liif files, globs or http(s) URLs, or - for standard input';
-/** Its other names. What goes to standard output by any of them is told of on standard error. */
+/** Its other names as an output. Results go to standard error when the image goes to any of them. */
 const STANDARD_OUTPUTS: readonly string[] = ['/dev/stdout', '/dev/fd/1', '/proc/self/fd/1'];
-/** Icons of packages are nobody's pictures. */
+/** Images of packages are no pictures of the user. */
 export const IGNORED: readonly string[] = ['**/node_modules/**'];
-/** More than any picture needs, so that an endless pipe ends in a message. */
+/** Bytes that are read from a pipe at most, more than any picture has: an endless pipe ends in an error. */
 const MAX_PIPED = 2 ** 32 - 1;
 
 /**
- * Arguments with globs resolved (where the shell has not done it), in order, each file once. A glob that finds nothing
- * stays what it is, to be reported like a file that is missing; alone, it throws SourceError. Files below `node_modules` are for globs that name it.
+ * Resolves globs that the shell has not resolved, and lists each file once, in the order of the arguments. A glob that matches nothing stays in the list, to be
+ * reported as a missing file; as the only argument it is a SourceError. Globs skip `node_modules` unless they name it. Rejects with RequestError for `-` among
+ * other inputs.
  */
 export async function expandInputs(args: readonly string[]): Promise<string[]> {
   const found = new Map<string, string>();
@@ -38,7 +39,7 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
       add(arg);
       continue;
     }
-    // Patterns lead to no other drive.
+    // On Windows a pattern cannot name a drive.
     const { root } = parse(pattern);
     const matches = await glob(pattern.slice(root.length), {
       cwd: root,
@@ -61,12 +62,12 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
   return inputs;
 }
 
-/** Of a glob. On Windows `\` separates, and parentheses are parts of names: `photo (1).jpg`. */
+/** An argument as a pattern. On Windows `\` separates folders, and parentheses belong to names: `photo (1).jpg`. */
 export function patternOf(arg: string, platform: NodeJS.Platform = process.platform): string {
   return platform === 'win32' ? arg.replaceAll('\\', '/').replaceAll(/[()]/g, '\\$&') : arg;
 }
 
-/** The same for all paths of a file; on Windows, for names that differ in case alone. */
+/** An absolute path by which files are compared. On Windows it is in lower case, since names that differ in case alone are one file. */
 export function placeOf(path: string, platform: NodeJS.Platform = process.platform): string {
   return platform === 'win32' ? resolve(path).toLowerCase() : resolve(path);
 }
@@ -75,9 +76,14 @@ export function isUrl(input: string): boolean {
   return /^https?:\/\//i.test(input);
 }
 
-/** How an input is called in messages. */
+/** Name of an input in messages. */
 export function titleOf(input: string): string {
   return input === STANDARD ? 'standard input' : input;
+}
+
+/** Name of an output in messages. */
+export function outputTitleOf(output: string): string {
+  return output === STANDARD ? 'standard output' : output;
 }
 
 /** A file, a URL or standard input as a source of a .liif file. */
@@ -87,12 +93,12 @@ export async function openSource(input: string, signal: AbortSignal): Promise<So
   return piped ? memorySource(piped, titleOf(input)) : fileSource(input);
 }
 
-/** All that comes through standard input or a named pipe, e.g. `<(curl ...)` of a shell; undefined for files, which need not be read as a whole. */
+/** All bytes of standard input or of a named pipe, such as `<(curl ...)` of a shell. Undefined for a file, which need not be read as a whole. */
 export async function pipedBytes(input: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
   if (input !== STANDARD) {
     const isPipe = await stat(input).then(
       (found) => found.isFIFO(),
-      () => false, // whoever opens it tells why it cannot be
+      () => false, // opening the file will say why
     );
     return isPipe ? readStream(createReadStream(input), input, signal) : undefined;
   }
@@ -121,7 +127,7 @@ async function readStream(stream: Readable, title: string, signal: AbortSignal):
   return Buffer.concat(parts);
 }
 
-/** A path for `-o`, `-` for every name of standard output. Throws what commander expects of a parser. */
+/** Parses the path of `-o`; every name of standard output becomes `-`. Throws InvalidArgumentError. */
 export function outputPath(text: string): string {
   if (text === '') throw new InvalidArgumentError('Expected a path.');
   return STANDARD_OUTPUTS.includes(text) ? STANDARD : text;

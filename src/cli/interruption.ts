@@ -1,6 +1,6 @@
-/** The reason of the signal that stops all work: Ctrl-C or a request to terminate. */
+/** The abort reason of `interruption()`: Ctrl-C or a request to terminate. */
 export class Interruption extends Error {
-  /** 128 and the number of the signal, as shells have it. */
+  /** 128 plus the number of the signal, as in shells. */
   readonly exitCode: number;
   constructor(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') {
     super(`interrupted (${signal})`);
@@ -8,10 +8,10 @@ export class Interruption extends Error {
   }
 }
 
-/** Work that cannot stop at once (a running sharp call, a long kernel) is not waited for longer than this. */
+/** The longest wait for work that cannot stop at once, such as a call of sharp or a long kernel. */
 let patienceMs = 2000;
 
-/** For commands that have something to save when they are stopped. */
+/** Sets the longest wait of a command that has something to save when it is stopped. */
 export function waitAtMost(milliseconds: number): void {
   patienceMs = milliseconds;
 }
@@ -19,8 +19,8 @@ export function waitAtMost(milliseconds: number): void {
 let shared: AbortSignal | undefined;
 
 /**
- * Ends the process as the signal itself would. `process.exit` alone waits for threads that are in a library, and an SVG of a kilobyte keeps one for hours; what has to be
- * cleared away before, such as temporary files, is.
+ * Ends the process as the signal itself would, after the listeners of `exit` have removed temporary files. `process.exit` alone would wait for threads that
+ * are in a library, and an SVG of a kilobyte can keep one for hours.
  */
 function endBy(signal: NodeJS.Signals, exitCode: number): never {
   process.on('exit', () => {
@@ -30,7 +30,7 @@ function endBy(signal: NodeJS.Signals, exitCode: number): never {
   process.exit(exitCode);
 }
 
-/** Aborted, with an `Interruption`, when the process is asked to stop; a second request exits at once. Temporary files go in either case. */
+/** A signal that is aborted, with an `Interruption`, when the process is asked to stop. A second request exits at once. Temporary files are removed either way. */
 export function interruption(): AbortSignal {
   if (shared) return shared;
   const controller = new AbortController();

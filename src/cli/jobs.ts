@@ -12,12 +12,13 @@ export interface Job {
   readonly output: string;
 }
 
-/** Of a picture or an image. */
+/** Endings of pictures and images. */
 const FILE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg|raw)$/i;
 
 /**
- * Decides where every output goes before anything is computed, and makes their folder. Without `output` each lies beside its input; in a folder, and there,
- * it has the input's name with this ending. Throws RequestError for clashes.
+ * Decides where every output goes before anything is computed, and makes the folder. `output` is a file, a folder or `-`; without it, each output lies beside its
+ * input. Outputs in a folder or beside inputs have the input's name with `ending`. Rejects with RequestError where outputs clash, and with OutputError where
+ * the folder cannot be made.
  */
 export async function planJobs(
   inputs: readonly string[],
@@ -44,7 +45,7 @@ export function isFolder(path: string): boolean {
   return /[/\\]$/.test(path) || (existsSync(path) && statSync(path).isDirectory());
 }
 
-/** The folder that `output` is, or has to be; undefined where it is a file or nothing. */
+/** The folder that `output` names or has to be; undefined where it is a file, standard output or missing. */
 function folderFor(inputs: readonly string[], output: string | undefined): string | undefined {
   if (output === undefined || output === STANDARD) return undefined;
   if (isFolder(output)) return output;
@@ -53,12 +54,12 @@ function folderFor(inputs: readonly string[], output: string | undefined): strin
     throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
   if (FILE_ENDING.test(output))
     throw new RequestError(
-      `${output}: several inputs need a folder as output, and this is called like a file; for a folder of that name write ${output}/`,
+      `${output}: several inputs need a folder as output, and this is named like a file; for a folder write ${output}/`,
     );
   return output;
 }
 
-/** Without ending. */
+/** Name of an input's file without its ending. */
 function nameOf(input: string): string {
   if (input === STANDARD)
     throw new RequestError('Standard input has no name; give a file with -o, not a folder');
@@ -73,11 +74,11 @@ function pathOfUrl(url: string): string {
   try {
     return decodeURIComponent(pathname);
   } catch {
-    return pathname; // it has a % of its own
+    return pathname; // a % that encodes nothing
   }
 }
 
-/** Throws RequestError where one output would take the place of another, or of its input. */
+/** Rejects with RequestError where an output would replace another one or its input, or where it is a terminal. */
 async function expectApart(jobs: readonly Job[]): Promise<void> {
   const taken = new Map<string, string>();
   for (const { input, output } of jobs) {

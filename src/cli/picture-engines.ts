@@ -9,7 +9,7 @@ import type { Source } from '../reader/source.ts';
 import { addEngineOptions, type EngineOptions, modelsOption, openCommandEngine } from './engine.ts';
 import { interruption } from './interruption.ts';
 
-/** Of commands that decode. */
+/** Options of commands that decode. */
 export interface PictureEngineOptions extends EngineOptions {
   readonly model?: readonly string[];
 }
@@ -18,7 +18,7 @@ export function addPictureEngineOptions(command: Command): Command {
   return addEngineOptions(command, modelsOption());
 }
 
-/** The models that a command knows, and an engine for each that a picture has named so far. */
+/** The models that a command knows, and an engine for each that a picture has needed so far. */
 export class PictureEngines {
   readonly #options: PictureEngineOptions;
   readonly #models: ReadonlyMap<string, Model>;
@@ -29,7 +29,7 @@ export class PictureEngines {
     this.#models = new Map(models.map((model) => [model.hash, model]));
   }
 
-  /** Reads the model files of `--model`; rejects as `readModel` does. Engines are opened when pictures need them. */
+  /** Reads the model files of `--model`. Engines are opened when pictures need them. Rejects as `readModel` does. */
   static async of(options: PictureEngineOptions): Promise<PictureEngines> {
     const models: Model[] = [];
     for (const file of options.model ?? []) models.push(await readModel(file, interruption()));
@@ -42,8 +42,8 @@ export class PictureEngines {
   }
 
   /**
-   * An engine of the model that a file names. Rejects with UnsupportedError where the model is not known, `remedy` being what else may be done,
-   * and as `openCommandEngine` does.
+   * An engine of the model whose hash a file names. Rejects with UnsupportedError where the model is not known; `remedy` is added to its message. Rejects as
+   * `openCommandEngine` does.
    */
   async engineOf(hash: string, remedy = ''): Promise<Engine> {
     const model = this.#models.get(hash) ?? (await releasedModel());
@@ -53,7 +53,7 @@ export class PictureEngines {
       );
     const opened = this.#opened.get(hash) ?? openCommandEngine(this.#options, model);
     this.#opened.set(hash, opened);
-    // The next picture may have more luck.
+    // A failed opening is forgotten, so that the next picture tries again.
     opened.catch(() => this.#opened.delete(hash));
     return opened;
   }

@@ -2,7 +2,7 @@ import { isLiifError } from '../errors.ts';
 import { interruption } from './interruption.ts';
 import type { Terminal } from './terminal.ts';
 
-/** A failure, and the input that it is about. */
+/** A failure whose message names the input. */
 export class InputFailure extends Error {
   override readonly cause: unknown;
   constructor(title: string, cause: Error) {
@@ -11,7 +11,7 @@ export class InputFailure extends Error {
   }
 }
 
-/** Failed inputs have been reported already; carries the first failure for the exit code. */
+/** Thrown when failed inputs have been reported already. `cause` is the first failure, for the exit code. */
 export class ReportedFailure extends Error {
   override readonly cause: unknown;
   constructor(cause: unknown) {
@@ -20,7 +20,7 @@ export class ReportedFailure extends Error {
   }
 }
 
-/** Runs `work`; an error of the library that does not say which input it is about is made to. */
+/** Runs `work`. An error of the library that does not name the input becomes an InputFailure. */
 export async function naming<T>(title: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -30,7 +30,7 @@ export async function naming<T>(title: string, work: () => Promise<T>): Promise<
   }
 }
 
-/** Does `work` for one input after the other. A failure is reported and the others are still done; an interruption ends it all. */
+/** Does `work` for one input after the other. A failure is reported, and the next input follows; an interruption ends the loop. Rejects with ReportedFailure. */
 export async function forEachInput<T>(
   inputs: readonly T[],
   titleOf: (input: T) => string,

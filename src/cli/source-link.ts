@@ -1,7 +1,7 @@
-/** What would end the path of an address, or mean something else in it; browsers leave a space out where it begins. */
+/** Characters that end the path of a URL or have a meaning in it. Browsers drop a space at the start. */
 const NOT_OF_PATHS = /[\p{Cc}%?#:\\]|^ /gu;
 
-/** Shows a file that lies beside the viewer's page, from that page. The query holds an address, so that what is special in it is encoded twice. */
+/** The link from the viewer's page to a picture that lies beside it. The query holds a URL, so special characters of the name are encoded twice. */
 export function sourceLink(file: string): string {
   const reference = file.replaceAll(NOT_OF_PATHS, encodeURIComponent);
   return `?src=${encodeURIComponent(reference)}`;

@@ -25,14 +25,14 @@ export function debugOption(): Option {
   return new Option('--debug', 'print the stack of an error');
 }
 
-/** How far work is; a title takes the place of the one before. */
+/** How far work is, in any unit. `title` replaces the bar's title. */
 export interface Shown {
   readonly done: number;
   readonly total: number;
   readonly title?: string;
 }
 
-/** Results go to standard output, all else to standard error; when an image goes to standard output, results do not. */
+/** Output of a command. Results go to standard output, or to standard error when an image goes to standard output. All else goes to standard error. */
 export class Terminal {
   readonly #options: OutputOptions;
   readonly #resultsTo: NodeJS.WriteStream;
@@ -43,7 +43,7 @@ export class Terminal {
     this.#resultsTo = process[resultsTo];
   }
 
-  /** One result: the record in JSON, or the text; control characters of neither reach a terminal. */
+  /** Prints one result: with `--json` the record, else the text. Control characters in them do not reach the terminal. */
   result(record: object, text: string): void {
     this.#hideBar();
     if (this.#options.json) this.#resultsTo.write(`${jsonText(record)}\n`);
@@ -55,7 +55,7 @@ export class Terminal {
     if (!this.#options.quiet) printWarning(message);
   }
 
-  /** Of long work, how far it is. */
+  /** Prints a line about the progress of long work. */
   note(message: string): void {
     this.#hideBar();
     if (!this.#options.quiet) process.stderr.write(`liif: ${oneLine(message)}\n`);
@@ -66,7 +66,7 @@ export class Terminal {
     printError(error, this.#options.debug ?? false);
   }
 
-  /** Shows a bar on a terminal while `work` runs. */
+  /** Runs `work`, and on a terminal shows a progress bar meanwhile. */
   async progress<T>(title: string, work: (onProgress: (progress: Shown) => void) => Promise<T>): Promise<T> {
     if (this.#options.quiet || this.#options.json || !process.stderr.isTTY) return work(() => {});
     const { SingleBar } = await import('cli-progress');
@@ -80,7 +80,7 @@ export class Terminal {
       barIncompleteChar: '░',
     });
     this.#bar = bar;
-    // The bar hides the cursor and keeps lines from wrapping; a second Ctrl-C exits without coming back here.
+    // The bar hides the cursor and turns off line wrapping. A second Ctrl-C exits the process without the `finally` below.
     const restore = () => this.#hideBar();
     process.once('exit', restore);
     bar.start(1, 0, { title: valueText(title) });
@@ -101,7 +101,7 @@ export class Terminal {
   }
 }
 
-/** Warnings of engines and of Node look like all that this program says, and not at all with `--quiet` or NODE_NO_WARNINGS. */
+/** Prints warnings of engines and of Node like other messages; with `--quiet` or NODE_NO_WARNINGS they are dropped. */
 export function tellProcessWarnings(quiet: boolean): void {
   if (process.listenerCount('warning') === 0) return;
   process.removeAllListeners('warning');
@@ -112,7 +112,7 @@ function printWarning(message: string): void {
   process.stderr.write(`liif: warning: ${oneLine(message)}\n`);
 }
 
-/** One line on standard error, however the message is made, without what terminals would obey; the stack on request. */
+/** Prints an error as one line on standard error, without control characters; with `debug`, its stack and cause, too. */
 export function printError(error: unknown, debug: boolean): void {
   process.stderr.write(`liif: ${oneLine(messageOf(error))}\n`);
   if (debug && error instanceof Error) {
@@ -128,15 +128,15 @@ function oneLine(message: string): string {
   return withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ' '));
 }
 
-/** What terminals obey: control characters, and those that turn the direction of text round, so that a line reads otherwise than it is. */
+/** Control characters that terminals obey, except line breaks, and characters that change the direction of text, by which a line could look like another. */
 const CONTROLS = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** They become question marks; lines stay lines. */
+/** Replaces control characters by question marks. */
 function withoutControls(text: string): string {
   return text.replaceAll(CONTROLS, '?');
 }
 
-/** JSON escapes some of them by itself. */
+/** JSON in which all control characters are escaped; `stringify` leaves some. */
 function jsonText(record: object): string {
   return JSON.stringify(record).replaceAll(
     CONTROLS,
@@ -144,7 +144,7 @@ function jsonText(record: object): string {
   );
 }
 
-/** A name or value that comes from elsewhere, as a part of a result's text: it begins no lines of its own. */
+/** A name or value from a file or an argument, safe as a part of a line: without control characters and line breaks. */
 export function valueText(value: string): string {
   return withoutControls(value.replaceAll('\n', '?'));
 }
@@ -163,7 +163,7 @@ export function countText(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** 1234567 -> `1.23 MB`. Decimal units, as disks and networks have them. */
+/** 1234567 -> `1.23 MB`, in decimal units. */
 export function bytesText(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;

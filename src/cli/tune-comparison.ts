@@ -5,12 +5,12 @@ import { compareModels, type ModelComparison, type QualityPoint } from '../train
 import { interruption } from './interruption.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Larger pictures are compared by a square of their middle. */
+/** Pixels. Of a longer side the middle is compared. */
 const LARGEST_SIDE = 1024;
-/** Where in the range of qualities that a model was tuned for. A curve takes four. */
+/** The qualities of the comparison, as shares of the range that a model was tuned for. A BD-rate needs four. */
 const PLACES = [0.2, 0.4, 0.6, 0.8, 0.95];
 
-/** Real files of both models, of pictures that were held out. */
+/** Compares real files of both models on pictures that were held out, at qualities within `[low, high]`. A picture that cannot be read is skipped with a warning. */
 export function compareOn(
   pictures: readonly string[],
   [base, tuned]: readonly [Model, Model],
@@ -37,7 +37,7 @@ export function compareOn(
   );
 }
 
-/** As lines for people. */
+/** The comparison as lines of text. */
 export function comparisonText({ points, bdRate, enlarged }: ModelComparison): string {
   const lines = points.map(
     ({ quality, base, tuned }) =>
@@ -67,7 +67,7 @@ function percentText(share: number): string {
   return `${share > 0 ? '+' : ''}${(100 * share).toFixed(1)} %`;
 }
 
-/** At most LARGEST_SIDE each way. */
+/** The middle of a picture, at most LARGEST_SIDE wide and high. */
 function middleOf(raster: Raster): Raster {
   const width = Math.min(LARGEST_SIDE, raster.width);
   const height = Math.min(LARGEST_SIDE, raster.height);

@@ -6,15 +6,15 @@ import { basename, dirname, join } from 'node:path';
 import { OutputError } from '../image/errors.ts';
 
 /**
- * Keeps an output to this process, so that no other shares its state: by listening on a socket that is named after it, which the system closes however the process ends. Resolves
- * with what gives it up. Rejects with OutputError where another process has it. `addressOf`: for tests.
+ * Locks an output, so that no other process writes its state. The lock is a listening socket that is named after the output: the system closes it however the process
+ * ends. Resolves with a function that unlocks. Rejects with OutputError where another process holds the lock. `addressOf` is for tests.
  */
 export async function keepToSelf(path: string, addressOf = socketAddress): Promise<() => Promise<void>> {
   let place: string;
   try {
     place = join(await realpath(dirname(path)), basename(path));
   } catch {
-    return async () => {}; // no such folder, which whoever writes there says better
+    return async () => {}; // no such folder: writing the output will say so
   }
   const address = addressOf(createHash('sha256').update(place).digest('hex').slice(0, 32));
   const giveUp = (await listen(address)) ?? ((await isLeft(address)) ? await listen(address) : undefined);
@@ -24,18 +24,18 @@ export async function keepToSelf(path: string, addressOf = socketAddress): Promi
   );
 }
 
-/** Where nothing stays when a process has ended, but on systems that are neither. */
+/** On Windows and Linux the address vanishes with the process. On other systems it is a file that stays. */
 function socketAddress(name: string): string {
   if (process.platform === 'win32') return `\\\\.\\pipe\\liif-tune-${name}`;
   return process.platform === 'linux' ? `\0liif-tune-${name}` : join(tmpdir(), `liif-tune-${name}`);
 }
 
-/** Undefined where the address is taken. */
+/** Resolves with a function that stops listening, or undefined where the address is taken. */
 function listen(address: string): Promise<(() => Promise<void>) | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy());
     server.once('error', (error: NodeJS.ErrnoException) => {
-      // A pipe of somebody else's on Windows.
+      // EACCES: on Windows, a pipe of another user.
       if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(undefined);
       else reject(error);
     });
@@ -46,7 +46,7 @@ function listen(address: string): Promise<(() => Promise<void>) | undefined> {
   });
 }
 
-/** Whether nobody listens at an address that is taken: the file of a socket outlives a process that was killed. It is gone then. */
+/** Whether nobody listens at an address that is taken, because the process that did was killed. Removes its file. */
 async function isLeft(address: string): Promise<boolean> {
   const refused = await new Promise<boolean>((resolve) => {
     const socket = connect(address, () => {

@@ -11,11 +11,11 @@ import type { Terminal } from './terminal.ts';
 /** Paths, each picture once. */
 export interface ChosenPictures {
   readonly learned: readonly string[];
-  /** To compare models by. */
+  /** Held out, to compare models on. */
   readonly held: readonly string[];
 }
 
-/** The pictures that arguments name. Rejects where there are none, or where one of them is the output. */
+/** The pictures that arguments name, without copies. Rejects with SourceError where there are none, and with RequestError where one of them is the output. */
 export async function namedPictures(
   args: readonly string[],
   output: string,
@@ -29,7 +29,7 @@ export async function namedPictures(
   return pictures;
 }
 
-/** Where models are compared, holds some out that can be read and are as large as those that are learned from. */
+/** Splits the pictures. With `compare`, some are held out that can be read and are large enough to be learned from. */
 export async function chosenPictures(
   pictures: readonly string[],
   { seed, side }: TuneSettings,
@@ -43,7 +43,7 @@ export async function chosenPictures(
   });
 }
 
-/** For `onSkip` of whoever reads pictures. */
+/** An `onSkip` that warns. */
 export function skipTeller(terminal: Terminal): (why: string) => void {
   return (why) => terminal.warning(`${why}; left out`);
 }

@@ -3,10 +3,12 @@ import { type RunState, readRunState } from '../train/run-state.ts';
 import { placeOf } from './inputs.ts';
 import type { ChosenPictures } from './tune-pictures.ts';
 
-/** What has to be the same where a run goes on. */
+/** What has to be the same when a run goes on. */
 export type SameRun = Pick<RunState, 'base' | 'settings'> & { readonly pictures: readonly string[] };
 
-/** The state to go on from. Rejects with RequestError where there is one that nobody asked for, or one of another run. */
+/**
+ * The state to go on from; undefined for a new run. Rejects with RequestError where there is a state without `resume`, none with it, or one of another run.
+ */
 export async function stateOf(path: string, resume: boolean, run: SameRun): Promise<RunState | undefined> {
   const state = await readRunState(path);
   if (!state) {
@@ -29,7 +31,7 @@ export async function stateOf(path: string, resume: boolean, run: SameRun): Prom
   return state;
 }
 
-/** Others would be held out, and pictures that were learned from compared by. */
+/** With other pictures others would be held out, and models compared on pictures that they have learned from. */
 function expectSame(path: string, before: readonly string[], now: readonly string[]): void {
   const [old, fresh] = [new Set(before), new Set(now)];
   const changes = [
@@ -41,7 +43,7 @@ function expectSame(path: string, before: readonly string[], now: readonly strin
   throw new RequestError(`${path}: is a run with other pictures: ${changes[0]}${more}`);
 }
 
-/** For the state of a run. */
+/** The pictures as the state of a run names them. */
 export function placesOf(named: readonly string[], { learned, held }: ChosenPictures): RunState['pictures'] {
   const places = (paths: readonly string[]) => paths.map((path) => placeOf(path));
   return { named: places(named), learned: places(learned), held: places(held) };

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
 
-/** Parsers of option values. They throw commander's InvalidArgumentError, whose message becomes part of the one line that users see. */
+/** Parsers of option values. They throw commander's InvalidArgumentError, whose message is a part of the line that the user sees. */
 
 export function wholeNumber(low: number, high: number, multiple = 1): (text: string) => number {
   return (text) => {
@@ -37,7 +37,7 @@ const UNITS: Readonly<Record<string, number>> = {
   gi: 2 ** 30,
 };
 
-/** Bytes, e.g. `80000`, `80k`, `1.5M`, `64KiB`. */
+/** A number of bytes, e.g. `80000`, `80k`, `1.5M`, `64KiB`. */
 export function byteCount(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmg]i?|)b?$/i.exec(text);
   const value = match ? Math.floor(Number(match[1]) * UNITS[match[2]!.toLowerCase()]!) : 0;
@@ -74,7 +74,7 @@ export function region(text: string): Region {
   return { x, y, width, height };
 }
 
-/** Items of an option that may be repeated. */
+/** Collects the values of an option that may be repeated. */
 export function collected(item: string, items: readonly string[] = []): string[] {
   return [...items, item];
 }

@@ -27,7 +27,7 @@ describe('liif encode', () => {
     const { code, stdout, stderr } = await runLiif(['encode', '-'], await readFile(bench.photo));
     expect(code).toBe(0);
     expect(stdout.equals(await readFile(bench.photoFile))).toBe(true);
-    expect(stderr).toMatch(/^standard input -> -: /);
+    expect(stderr).toMatch(/^standard input -> standard output: /);
   });
 
   it('encodes what a glob finds into a bench.folder, and goes on after a failure', async () => {
@@ -167,10 +167,10 @@ describe('liif encode', () => {
     await copyFile(bench.photo, input);
     await copyFile(bench.photo, at('b.png'));
     await expectFailure(['encode', input, at('out.liif')], 2, /out\.liif: no such file; .* with -o /);
-    await expectFailure(['encode', bench.photoFile], 2, /is already a \.liif/);
+    await expectFailure(['encode', bench.photoFile], 2, /is a \.liif file already/);
     await expectFailure(['encode', bench.folder], 3, /is a directory; .*liif encode ".*\*"/);
     await expectFailure(['encode', input, at('b.png'), '-o', at('x.liif')], 2, /write .*x\.liif\/$/m);
-    await expectFailure(['encode', input, '-o', at('x.png')], 2, /x\.png: is called like an image/);
+    await expectFailure(['encode', input, '-o', at('x.png')], 2, /x\.png: is named like an image/);
     expect((await readdir(bench.folder)).sort()).toEqual(['a.png', 'b.png']);
   });
 
@@ -196,7 +196,7 @@ describe('liif encode', () => {
     ]);
     expect(code).toBe(0);
     expect(stdout.equals(await readFile(bench.photoFile))).toBe(true);
-    expect(stderr).toMatch(/pipe -> -: 40 x 24/);
+    expect(stderr).toMatch(/pipe -> standard output: 40 x 24/);
     const [info] = await Promise.all([
       runLiif(['info', pipe, '--json']),
       writeFile(pipe, await readFile(bench.photoFile)),
