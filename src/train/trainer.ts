@@ -8,13 +8,13 @@ import { adam, type Optimizer, type OptimizerState } from './optimizer.ts';
 import type { Scalar, Tensor, TensorFlow, TrainingBackend } from './tensorflow.ts';
 import { type TrainableNetwork, trainableNetwork } from './trainable-network.ts';
 
-/** Figures of one step, before it. */
+/** Figures of a batch, from before the step that it caused. */
 export interface StepFigures {
   readonly loss: number;
   readonly bitsPerPixel: number;
   /** In 8-bit units. */
   readonly squaredError: number;
-  /** False where the gradients were not finite and nothing has changed. */
+  /** False where the gradients were not finite, and the network has not changed. */
   readonly stepped: boolean;
 }
 
@@ -23,7 +23,7 @@ export interface TrainerState {
   readonly optimizer: OptimizerState;
 }
 
-/** A network of a model being trained. Close it: its tensors are outside the JavaScript heap. */
+/** A model in training: network, loss and optimizer. Close it, because its tensors are outside the JavaScript heap. */
 export class Trainer {
   readonly network: TrainableNetwork;
   readonly #tf: TensorFlow;
@@ -40,7 +40,7 @@ export class Trainer {
     this.#optimizer = adam(tf);
   }
 
-  /** One step of Adam at `rate`. Rejects with EngineError where TensorFlow.js fails: for want of memory, for instance. */
+  /** One step of Adam at `rate`. Rejects with EngineError where TensorFlow.js fails, for example without memory. */
   async step(batch: Batch, rate: number): Promise<StepFigures> {
     try {
       return await this.#step(batch, rate);
@@ -68,14 +68,14 @@ export class Trainer {
     }
   }
 
-  /** The symbols that a batch of native scale would be coded with: table and symbol of each. */
+  /** Table and symbol of each latent of a batch at native scale. */
   async symbols(batch: Batch): Promise<{ tables: ArrayLike<number>; symbols: ArrayLike<number> }[]> {
     const tf = this.#tf;
     const { count, side } = batch;
     const counted = tf.tidy(() => {
       const pictures = tf.tensor4d(batch.pictures, [count, side, side, 3]);
       const quality = tf.tensor1d(batch.quality, 'int32');
-      return this.network.symbols(this.network.analyze(pictures, quality), quality);
+      return this.network.entropy.symbols(this.network.analyze(pictures, quality), quality);
     });
     const result = [];
     for (const { tables, symbols } of counted) {
@@ -92,7 +92,7 @@ export class Trainer {
     return { variables, optimizer: await this.#optimizer.save() };
   }
 
-  /** Rejects with RequestError where the state is of another network. */
+  /** Goes on from a state of `save`. Rejects with RequestError where it is of another network. */
   async restore({ variables, optimizer }: TrainerState): Promise<void> {
     const tf = this.#tf;
     const sizes = this.network.variables.map(({ size }) => size);

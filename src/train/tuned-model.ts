@@ -13,7 +13,7 @@ export interface TunedModelOptions {
   readonly provenance: Readonly<Record<string, unknown>>;
 }
 
-/** Spec 3.8. */
+/** The least `outputShift` of spec 3.8. */
 const LEAST_OUTPUT_SHIFT = 9;
 
 /** A model to start from, and the file that it was read from. */
@@ -22,7 +22,7 @@ export interface BaseModel {
   readonly bytes: Uint8Array;
 }
 
-/** The trained network as integers: a model file. Graph, steps and quality rows of `base` stay. */
+/** Exports the trained network to integers, as a model file. Graph, quantization steps and quality rows of `base` stay. */
 export async function tunedModel(
   { model, bytes }: BaseModel,
   network: TrainableNetwork,
@@ -35,6 +35,7 @@ export async function tunedModel(
   return rewriteModel(bytes, { name, convs, tables, head, provenance });
 }
 
+/** A convolution as integers, with the model's shift or a smaller one (`integerConv`). */
 async function integers(trained: TrainableConv, limits: readonly number[]): Promise<ConvValues> {
   const { conv } = trained;
   const { kernel, inputs, outputs } = conv;
@@ -50,11 +51,12 @@ async function integers(trained: TrainableConv, limits: readonly number[]): Prom
   return integerConv(conv, { weight, bias }, limits);
 }
 
+/** The head's last layer as integers, with the largest shift up to the model's at which no sum overflows. Rejects with RequestError where there is none. */
 async function headIntegers(
   network: TrainableNetwork,
   head: Head,
 ): Promise<Pick<Head, 'outputWeight' | 'outputBias' | 'outputShift'>> {
-  const { weight, bias } = network.output();
+  const { weight, bias } = network.head.output();
   const weights = await read(weight);
   const biases = await read(bias);
   for (let outputShift = head.outputShift; outputShift >= LEAST_OUTPUT_SHIFT; outputShift--) {
@@ -73,6 +75,7 @@ async function headIntegers(
   );
 }
 
+/** The values of a tensor, which is disposed. */
 async function read(tensor: {
   data(): Promise<ArrayLike<number>>;
   dispose(): void;

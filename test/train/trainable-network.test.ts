@@ -77,7 +77,7 @@ describe('the trainable network before any training', () => {
       LEVEL.width,
       model.latentChannels,
     ]);
-    const ours = network.entropy(analyzed, quality, 1).latents;
+    const ours = network.entropy.estimate(analyzed, quality, 1).latents;
     // A mean at a tie may round the other way, by a whole step.
     const values = ours.dataSync();
     const far = Array.from(values).filter((v, i) => Math.abs(v - latents[i]!) > 8);
@@ -101,14 +101,14 @@ describe('the trainable network before any training', () => {
 
     const native = sampleAxis(0, SIDE, SIDE, 1n, SIDE);
     const [pixels] = await engine().pixels(map, [{ rows: native, columns: native, depth: 8 }]);
-    expectNear(clipped(network.native(features)), pixels!, 0.6);
+    expectNear(clipped(network.head.native(features)), pixels!, 0.6);
 
     // 2.5 output pixels a site, from output pixel 20 and 50 on: positions 8 and 20.
     const size = 40;
     const [rows, columns] = [sampleAxis(8, 16, size, 1n, SIDE), sampleAxis(20, 16, size, 1n, SIDE)];
     const [enlarged] = await engine().pixels(map, [{ rows, columns, depth: 8 }]);
     const window = enlargedWindow(tf, { scale: 2.5, top: 20, left: 50, size });
-    expectNear(clipped(network.enlarged(features, window)), enlarged!, 0.6);
+    expectNear(clipped(network.head.enlarged(features, window)), enlarged!, 0.6);
   });
 
   const clipped = (values: Tensor) => tf.clipByValue(values, 0, 255);
@@ -116,7 +116,7 @@ describe('the trainable network before any training', () => {
   it('estimates bits near those of a real chunk', async () => {
     const analysis = await analysisOf();
     const { bytes } = await engine().encodeChunk(analysis, LEVEL, QUALITY);
-    const { bits } = network.entropy(network.analyze(pictures, quality), quality, 5);
+    const { bits } = network.entropy.estimate(network.analyze(pictures, quality), quality, 5);
     const [estimate] = bits.dataSync();
     expect(estimate! / (8 * (bytes.length - 16))).toBeGreaterThan(0.7);
     expect(estimate! / (8 * (bytes.length - 16))).toBeLessThan(1.6);
@@ -141,7 +141,9 @@ it('has the gradients that differences of its error show', async () => {
     [1, LEVEL.height, LEVEL.width, model.latentChannels],
   );
   const loss = () =>
-    tf.mean(tf.square(tf.sub(network.native(network.features(latents, quality)), pictures))) as tf.Scalar;
+    tf.mean(
+      tf.square(tf.sub(network.head.native(network.features(latents, quality)), pictures)),
+    ) as tf.Scalar;
   const variables = network.variables as unknown as tf.Variable[];
   const { grads } = tf.variableGrads(loss, variables);
   // Weights and biases of the last layers: convolutions, a residual, the unfolded one, the head.
