@@ -2,17 +2,17 @@ import { cropOf, type Piece, resampled } from './corpus.ts';
 import type { WindowPlace } from './enlargement.ts';
 import { integerBetween, type Random } from './random.ts';
 
-/** What one step learns from. Samples 0..255. */
+/** The pictures of one training step. Samples are 0..255. */
 export interface Batch {
-  /** (count, side, side, 3): what is coded. */
+  /** (count, side, side, 3): the pictures that are coded. */
   readonly pictures: Float32Array;
   readonly count: number;
   readonly side: number;
   /** (count), quality - 1. */
   readonly quality: Int32Array;
-  /** Of the noise that stands for rounding. */
+  /** Seed of the noise in the place of rounding. */
   readonly noiseSeed: number;
-  /** What should come out where that is not the pictures themselves: a window of them enlarged, (count, size, size, 3). */
+  /** For an enlargement: the window that is decoded, and its samples (count, size, size, 3). Without it, the target is `pictures`. */
   readonly enlarged?: { readonly place: WindowPlace; readonly target: Float32Array };
 }
 
@@ -20,23 +20,25 @@ export interface BatchOptions {
   readonly pieces: readonly Piece[];
   readonly random: Random;
   readonly count: number;
-  /** Pixels a side of what is coded: a multiple of 128. Pieces are at least as large. */
+  /** Side of the pictures in pixels, a multiple of 128. Pieces are at least as large. */
   readonly side: number;
   /** Lowest and highest quality. */
   readonly qualities: readonly [number, number];
 }
 
-/** Share of batches that ask for an enlargement: as in the paper, scale is random. */
+/** Share of batches that train an enlargement. Its scale is random, as in the LIIF paper. */
 const ENLARGED_SHARE = 0.3;
-/** Of the others, share whose pictures are coded as they are; the rest is reduced by 1..1.5 first, for more kinds of detail. */
+/** Share of the other batches whose pictures are coded at their own size. The rest is reduced by 1..LARGEST_REDUCTION first, for more kinds of detail. */
 const RAW_SHARE = 0.8;
 const LARGEST_REDUCTION = 1.5;
 const LARGEST_SCALE = 4;
 
+/** A random batch: at native scale, or with probability ENLARGED_SHARE of an enlargement. */
 export function nextBatch(options: BatchOptions): Promise<Batch> {
   return options.random() < ENLARGED_SHARE ? enlargedBatch(options) : nativeBatch(options);
 }
 
+/** A batch at native scale. */
 export async function nativeBatch(options: BatchOptions): Promise<Batch> {
   const { count, side, random } = options;
   const wanted = random() < RAW_SHARE ? side : Math.round(side * (1 + random() * (LARGEST_REDUCTION - 1)));
@@ -50,7 +52,7 @@ export async function nativeBatch(options: BatchOptions): Promise<Batch> {
   return { pictures, count, side, ...chosen(options, count) };
 }
 
-/** Twice as many pictures of half the side, so that a batch costs about the same; a window as large as they are is asked for. */
+/** Twice as many pictures of half the side, so that a batch costs about the same. The window has the size of the pictures. */
 async function enlargedBatch(options: BatchOptions): Promise<Batch> {
   const { random } = options;
   const count = 2 * options.count;

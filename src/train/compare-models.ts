@@ -10,7 +10,7 @@ import { msSsim, SMALLEST_SIDE } from '../metrics/ms-ssim.ts';
 import { psnr } from '../metrics/psnr.ts';
 import type { Model } from '../network/model.ts';
 
-/** Of a picture, or means over pictures. */
+/** Size and likeness at one quality, of a picture or as means over pictures. */
 export interface QualityPoint {
   /** Of whole files. */
   readonly bitsPerPixel: number;
@@ -20,20 +20,20 @@ export interface QualityPoint {
   readonly msSsim: number | undefined;
 }
 
-/** Pictures' mean BD-rate: -0.1 where the tuned model needs 10 % less at equal quality. */
+/** Mean BD-rate of pictures: -0.1 where files of the tuned model are 10 % smaller at equal likeness. */
 export interface MeanRate {
   /**
-   * A picture that looks worse at every quality than it did at any counts as Infinity, the other way round as -1. Undefined where no picture has a
-   * rate: one of a single pixel, for instance, may have no curve.
+   * A picture whose best likeness is below the worst of the base model counts as Infinity, in the opposite case as -1. Undefined where no picture has a rate;
+   * one of a single pixel, for instance, may have no curve.
    */
   readonly mean: number | undefined;
-  /** How many pictures it is the mean of. */
+  /** How many pictures have a rate. */
   readonly pictures: number;
 }
 
 export interface ModelComparison {
   readonly pictures: number;
-  /** In the order that was asked for. */
+  /** In the order of the option `qualities`. */
   readonly points: readonly {
     readonly quality: number;
     readonly base: QualityPoint;
@@ -41,7 +41,7 @@ export interface ModelComparison {
   }[];
   /** At equal PSNR, and at equal MS-SSIM. */
   readonly bdRate: Readonly<Record<Measure, MeanRate>>;
-  /** Mean PSNR in dB of pictures that were halved, encoded at quality 90 and decoded at scale 2, beside the pictures. */
+  /** Mean PSNR in dB of pictures that were halved, encoded at quality 90 and decoded at scale 2. */
   readonly enlarged: { readonly base: number; readonly tuned: number };
 }
 
@@ -49,7 +49,7 @@ export interface CompareModelsOptions {
   /** At least 4, each once; default 20, 40, 60, 80, 95. */
   readonly qualities?: readonly number[];
   readonly signal?: AbortSignal;
-  /** How many pictures are done, in fractions: their number is the caller's to know. */
+  /** Called with the number of pictures that are done, fractions included. */
   readonly onProgress?: (pictures: number) => void;
 }
 
@@ -57,7 +57,7 @@ type Measure = 'psnr' | 'msSsim';
 
 const QUALITIES = [20, 40, 60, 80, 95];
 const ENLARGED_QUALITY = 90;
-/** dB that a picture which came back unchanged counts as, so that means stay finite. */
+/** dB of a picture that is unchanged, so that means stay finite. */
 const MOST_DECIBELS = 100;
 
 /** One picture with one model. */
@@ -68,9 +68,9 @@ interface Measurement {
 }
 
 /**
- * Files of two models on pictures that neither has been trained on, by the exact engine that `auto` takes. Both models are open at the same time,
- * and each picture is let go before the next one is asked for. Rejects with RequestError for no pictures or unfit qualities, with EngineError,
- * with the signal's reason, and with what `pictures` rejects with; engines are closed before.
+ * Compares files of two models on pictures that neither has been trained on, with the exact engine that `auto` takes. Both models are open at the same time;
+ * one picture is held at a time. Rejects with RequestError for no pictures or wrong qualities, with EngineError, with the signal's reason, and with the
+ * error of `pictures`.
  */
 export async function compareModels(
   base: Model,
@@ -123,7 +123,7 @@ async function measure(
     onFile();
   }
   const half = await encodeImage(engine, await reduce(picture, 2), { quality: ENLARGED_QUALITY, ...call });
-  // Of an odd side the last half pixel lies outside.
+  // The half of an odd side is rounded up; the region leaves out the half pixel beyond the picture.
   const region = { x: 0, y: 0, width: width / 2, height: height / 2 };
   const enlarged = finite(psnr(picture, await decodeImage(half, { ...decoding, region, scale: 2 })));
   onFile();
@@ -164,7 +164,7 @@ function summarize(
   };
 }
 
-/** Undefined where a curve has two points of one quality, or points of none. */
+/** Undefined where a curve lacks points or has two of the same likeness. */
 function bdRateOf(
   before: readonly QualityPoint[],
   after: readonly QualityPoint[],

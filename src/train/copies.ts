@@ -4,8 +4,8 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 
 /**
- * Of files with the same bytes the first alone, in order: a picture that is learned from under one name must not be held out under another. Files that
- * cannot be read stay, for whoever opens them to say why. Rejects with the signal's reason.
+ * Leaves out files whose bytes an earlier file has: a picture that is learned from under one name must not be held out under another. Files that cannot be
+ * read stay; opening them will say why. Rejects with the signal's reason.
  */
 export async function withoutCopies(paths: readonly string[], signal?: AbortSignal): Promise<string[]> {
   const bySize = new Map<number, string[]>();
@@ -30,7 +30,7 @@ export async function withoutCopies(paths: readonly string[], signal?: AbortSign
   return paths.filter((path) => !copies.has(path));
 }
 
-/** Undefined for what is no file: of a pipe nothing would be left for whoever reads it next. */
+/** Undefined for a pipe, which can be read only once, and for a missing file. */
 async function sizeOf(path: string): Promise<number | undefined> {
   const found = await stat(path).catch(() => undefined);
   return found?.isFile() ? found.size : undefined;

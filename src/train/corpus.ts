@@ -13,7 +13,7 @@ export interface Piece {
 }
 
 export interface FitOptions {
-  /** Pictures smaller than this on a side are left out. */
+  /** Pictures with a side of fewer pixels are left out. */
   readonly smallest: number;
   readonly signal?: AbortSignal;
   /** Called for a picture that is left out; `why` names it. */
@@ -27,14 +27,14 @@ export interface CutOptions extends FitOptions {
   readonly onProgress?: (progress: { done: number; total: number }) => void;
 }
 
-/** Side of a piece: an enlargement by four of 128 sites is cut from one. */
+/** Largest side of a piece in pixels: room for an enlargement by four of 128 sites. */
 const PIECE = 512;
 const PIECE_BYTES = PIECE * PIECE * 3;
 
 /**
- * Cuts pictures into pieces of at most 512 x 512 that training draws from, so that files are decoded once and memory is bounded: as many of each
- * picture as its area holds, or its share of `maxBytes`. Where there are more pictures than that, some are left out at random. `pictures`: of how
- * many there are pieces.
+ * Cuts pictures into random pieces of at most 512 x 512 pixels. Training draws from the pieces, so files are decoded once, and memory is bounded. A picture gives
+ * as many pieces as its area holds, but no more than its share of `maxBytes`. Where there is no room for one piece of each picture, some are left out at
+ * random. Resolves with the pieces and the number of pictures that they are from.
  */
 export async function cutPieces(
   paths: readonly string[],
@@ -51,7 +51,7 @@ export async function cutPieces(
     onProgress?.({ done: i, total: chosen.length });
     const picture = await readFit(path, options);
     if (!picture) continue;
-    // As encoders do.
+    // As the encoder does.
     const raster = await coverHiddenColors(picture, signal);
     const { width, height } = raster;
     const count = Math.min(share, Math.max(1, Math.round((width * height) / PIECE ** 2)));
@@ -61,7 +61,7 @@ export async function cutPieces(
   return { pieces, pictures };
 }
 
-/** A picture to learn from or to compare by; undefined for those that are left out. */
+/** Reads a picture to learn from or to compare on. Undefined where it is damaged or too small; `onSkip` is told why. */
 export async function readFit(
   path: string,
   { smallest, signal, onSkip }: FitOptions,
@@ -86,14 +86,14 @@ function cut(raster: Raster, random: Random): Piece {
   const { channels, data: samples } = cropped(raster, { left, top, width, height });
   const shift = depthOf(raster) - 8;
   const data = new Uint8Array(width * height * 3);
-  // Gray stands for all three.
+  // Gray is repeated for R, G and B.
   const next = channels >= 3 ? 1 : 0;
   for (let from = 0, to = 0; from < samples.length; from += channels)
     for (let c = 0; c < 3; c++) data[to++] = samples[from + c * next]! >> shift;
   return { width, height, data };
 }
 
-/** A random square of a piece, mirrored, flipped and transposed at random: (size,size,3). */
+/** A random square (size,size,3) of a piece, mirrored, flipped and transposed at random. */
 export function cropOf({ width, height, data }: Piece, size: number, random: Random): Uint8Array {
   const left = integerBetween(random, 0, width - size + 1);
   const top = integerBetween(random, 0, height - size + 1);
@@ -113,7 +113,7 @@ export function cropOf({ width, height, data }: Piece, size: number, random: Ran
   return crop;
 }
 
-/** A square of `size` pixels resampled to `side`: (side,side,3). */
+/** Resamples a square (size,size,3) to (side,side,3). */
 export async function resampled(square: Uint8Array, size: number, side: number): Promise<Uint8Array> {
   if (size === side) return square;
   return sharp(square, { raw: { width: size, height: size, channels: 3 } })

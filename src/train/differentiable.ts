@@ -1,31 +1,29 @@
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
 
-/**
- * What TensorFlow.js lacks for training this network, with gradients. Tensors are (B,H,W,C): pictures of a batch, rows, columns, channels.
- */
+/** Operations with gradients that TensorFlow.js lacks. Tensors are (B,H,W,C): pictures of a batch, rows, columns, channels. */
 export interface Differentiable {
-  /** Stride 1, zeros outside; filter (k,k,I,O). */
+  /** Convolution of stride 1, zeros outside: input (B,H,W,I), filter (k,k,I,O) -> (B,H,W,O). */
   conv(input: Tensor4D, filter: Tensor4D): Tensor4D;
   /** Spec 3.3: (B,H,W,C) -> (B,H/k,W/k,k*k*C). */
   unshuffle(input: Tensor4D, factor: number): Tensor4D;
   /** Spec 3.3: (B,H,W,k*k*C) -> (B,H*k,W*k,C). */
   shuffle(input: Tensor4D, factor: number): Tensor4D;
-  /** To the nearest integer; its gradient is that of the identity ("straight through"). */
+  /** The nearest integer. Its gradient is that of the identity ("straight through"). */
   round(values: Tensor): Tensor;
-  /** max(values, floor), except that a gradient which raises what lies below passes: otherwise it could never leave. */
+  /** max(values, floor). Below the floor only gradients pass that raise the value, so that it can come back. */
   lowerBound(values: Tensor, floor: number): Tensor;
   /** max(v, v/8), spec 3.1. */
   leaky(values: Tensor): Tensor;
-  /** Held to -limit .. limit; its gradient is that of the identity, so what lies beyond comes back. */
+  /** Clamps to -limit..limit. Its gradient is that of the identity, so that values beyond can come back. */
   clamp(values: Tensor, limit: number): Tensor;
 }
 
-/** What `customGrad` calls to keep tensors for the gradient; its type knows functions only. */
+/** The function by which `customGrad` keeps tensors for the gradient. TensorFlow.js types it wrongly. */
 type Save = (tensors: Tensor[]) => void;
 
 const LEAK = 1 / 8;
 
-/** `convGradients`: whether the backend has kernels for the gradients of a convolution; otherwise they are made of convolutions. */
+/** `convGradients`: whether the backend has kernels for the gradients of a convolution. Without them the gradients are made of convolutions. */
 export function differentiable(tf: TensorFlow, convGradients: boolean): Differentiable {
   const leaky = tf.customGrad((x, save) => {
     const values = x as Tensor;
@@ -76,8 +74,8 @@ export function differentiable(tf: TensorFlow, convGradients: boolean): Differen
 }
 
 /**
- * A convolution whose gradients are convolutions, too: of dy with the filter turned by half a circle, and of the input with dy as a filter as
- * large as the picture, channels in the place of the batch.
+ * A convolution whose gradients are convolutions, too. That of the input is dy with the filter turned by 180 degrees. That of the filter is the padded input with dy
+ * as a filter of the picture's size, where channels take the place of the batch.
  */
 function convWithOwnGradients(tf: TensorFlow, input: Tensor4D, filter: Tensor4D): Tensor4D {
   const conv = tf.customGrad((x, w, save) => {

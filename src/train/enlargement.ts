@@ -1,22 +1,25 @@
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
 
 /**
- * A window of an enlarged picture as the head is trained on it: the local ensemble of spec 4.3 to 4.5, in floats, as matrix products. Sites
- * are chosen by matrices of zeros and ones, whose gradient is a product, too, where that of a look-up is a scattered sum.
+ * The local ensemble (spec 4.3 to 4.5) in floats, for a window of an enlargement. Sites are gathered by matrix products with zeros and ones: their gradient is a
+ * matrix product, too, while that of a look-up is a slow scattered sum.
  *
- * n, m = rows, columns of the window; H, W = sites; K = hidden units.
+ * B = pictures of a batch, n, m = rows, columns of the window, H, W = rows, columns of sites, K = hidden units.
  */
 export interface EnlargedWindow {
   /** Size of an output pixel in sites: 1/scale. */
   readonly cell: number;
-  /** P (B,H,W,K), the cell's term (K) and the head's weights of relative coordinates [K] -> blended hidden vectors (B,n,m,K). */
+  /**
+   * Features P (B,H,W,K), the share of the cell (K) and the head's weights of relative coordinates, [K] each -> hidden vectors (B,n,m,K), blended from the four
+   * nearest sites.
+   */
   blend(features: Tensor4D, cellTerm: Tensor, rowWeight: Int16Array, columnWeight: Int16Array): Tensor;
 }
 
 export interface WindowPlace {
-  /** Output pixels a site, 1..4. */
+  /** Output pixels per site, 1..4. */
   readonly scale: number;
-  /** First row and column of output pixels, and how many of each. */
+  /** First row and column in output pixels, and the side of the window. */
   readonly top: number;
   readonly left: number;
   readonly size: number;
@@ -68,7 +71,10 @@ export function enlargedWindow(tf: TensorFlow, { scale, top, left, size }: Windo
   };
 }
 
-/** For `size` output pixels from `first` on: the fraction behind the site before each, and that site and the next one, as rows of zeros and a one. */
+/**
+ * One axis of a window of `size` output pixels from `first` on. `fraction` [size]: distance of a pixel from the site before it, 0..1. `chosen`: that site and the next one, each
+ * as a matrix (size,sites) with a single one in every row.
+ */
 function axis(first: number, size: number, scale: number, sites: number) {
   const fraction = new Float32Array(size);
   const chosen = [new Float32Array(size * sites), new Float32Array(size * sites)] as const;

@@ -2,13 +2,13 @@ import { FormatError } from '../errors.ts';
 import { modelConvs, type Network } from '../network/convs.ts';
 import { jsonText, TensorFile } from '../network/safetensors.ts';
 
-/** Of the values that a convolution reads and makes: value = integer / 2^exponent. NaN where the model file does not say. */
+/** Exponents of a convolution's input and output: value in training = integer / 2^exponent. NaN where the model file does not say. */
 export interface Exponents {
   readonly input: number;
   readonly output: number;
 }
 
-/** As much of a graph (spec 3.2) as says which tensor has which exponent. Exporters write them for those who train; decoders do not need them. */
+/** The part of a graph (spec 3.2) that names exponents. Exporters write them for training; decoders ignore them. */
 interface WithExponent {
   readonly exponent?: unknown;
 }
@@ -21,10 +21,10 @@ interface GraphJson extends Network<ConvJson> {
   readonly hyper: WithExponent;
 }
 
-/** Powers of larger ones, of either sign, come near the end of float32. */
+/** Largest absolute value of an exponent. Powers of larger ones come near the limits of float32. */
 const LARGEST = 64;
 
-/** In the order of `modelConvs`. `file`: a model file that loads. Throws FormatError for an exponent that cannot be one. */
+/** Exponents of all convolutions, in the order of `modelConvs`. `file`: a valid model file. Throws FormatError for a wrong exponent. */
 export function convExponents(file: Uint8Array): Exponents[] {
   const graph = JSON.parse(new TensorFile(file).metadata.get('graph')!) as GraphJson;
   const found = new Map<ConvJson, Exponents>();
@@ -33,7 +33,7 @@ export function convExponents(file: Uint8Array): Exponents[] {
     found.set(conv, { input, output });
     return output;
   };
-  /** -> the exponent of what the layers make. */
+  /** Notes the convolutions of `layers`. `input`: exponent of their input. Returns that of their output. */
   const follow = (layers: GraphJson['analysis'], input: number): number => {
     let exponent = input;
     for (const layer of layers) {

@@ -1,13 +1,13 @@
 import { type Random, shuffled } from './random.ts';
 
-/** Of fewer pictures none is held out. */
+/** With fewer pictures none is held out. */
 const FEWEST = 5;
 const SHARE = 1 / 10;
 const MOST = 12;
 
 /**
- * Sets some pictures aside, at random, so that what was learned can be measured on others: one in ten, twelve at most. `isFit` says which can be
- * compared by; it is asked of as few as possible, and those that it rejects are in neither list.
+ * Holds some pictures out at random, to measure the model on pictures that it has not learned from: one in ten, at most twelve. `isFit` says whether models can be
+ * compared on a picture. It is called for as few as possible, and pictures that it rejects are in neither list.
  */
 export async function holdOut(
   paths: readonly string[],
@@ -28,7 +28,7 @@ export async function holdOut(
   return { learned: candidates.slice(count), held: candidates.slice(0, count) };
 }
 
-/** How many of so many pictures. */
+/** How many of `pictures` are held out. */
 function countOf(pictures: number): number {
   return pictures < FEWEST ? 0 : Math.min(MOST, Math.max(1, Math.round(pictures * SHARE)));
 }

@@ -1,13 +1,13 @@
 import type { NamedTensorMap, Tensor, TensorFlow, Variable } from './tensorflow.ts';
 
 /**
- * Adam (Kingma and Ba, arXiv 1412.6980) whose rate is given for each step, with gradients held to twice their usual length: one strange picture
- * must not undo what a hundred have taught.
+ * Adam (Kingma and Ba, arXiv 1412.6980) with a rate for each step. Gradients are clipped to twice their usual norm, so that one strange picture does not undo
+ * what a hundred have taught.
  */
 export interface Optimizer {
-  /** A step against `gradients`, by name of variable, which it disposes. False, and nothing done, where they are not finite. */
+  /** One step along `gradients`, which are by name of variable. Disposes them. Resolves with false, and changes nothing, where they are not finite or zero. */
   step(gradients: NamedTensorMap, rate: number): Promise<boolean>;
-  /** What has to be kept to go on elsewhere. */
+  /** The state to go on from in another process. */
   save(): Promise<OptimizerState>;
   restore(state: OptimizerState): Promise<void>;
   dispose(): void;
@@ -20,11 +20,11 @@ export interface OptimizerState {
     readonly values: Float32Array;
   }[];
   readonly usualNorm: number;
-  /** beta to the power of the steps so far, as it was multiplied together: a power that is computed anew has another last bit. */
+  /** The betas to the power of the steps so far, as Adam has multiplied them: recomputed powers would differ in the last bit. */
   readonly powers: readonly [number, number];
 }
 
-/** What TensorFlow.js keeps to itself, although nothing depends on that. */
+/** Private fields of TensorFlow.js' Adam. */
 interface Internals {
   learningRate: number;
   readonly accBeta1: Variable;
@@ -33,8 +33,9 @@ interface Internals {
 
 const BETA_1 = 0.9;
 const BETA_2 = 0.99;
+/** Gradients are clipped to so many times their usual norm. */
 const LONGEST = 2;
-/** How much of the usual norm a step replaces. */
+/** The usual norm is a running mean; this is the weight of a step. */
 const ADAPTATION = 0.05;
 
 export function adam(tf: TensorFlow): Optimizer {

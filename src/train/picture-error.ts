@@ -1,15 +1,15 @@
 import { lumaPlane, pullToStructure } from '../metrics/structural-pull.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
 
-/** Share of structure in the pull on luma at the lowest quality. */
+/** Share of MS-SSIM in the gradient of luma at the lowest quality. */
 const STRUCTURE = 0.5;
 /**
- * What the error of the outermost pixels counts for, from the border inwards. Zeros stand for what lies beyond a picture, so these are off by more, and
- * white paper gets a gray frame.
+ * Weights of the errors of the outermost pixels, from the border inwards; all others have 1. The network sees zeros beyond the border, so errors are larger
+ * there: without these weights white paper gets a gray frame.
  */
 const FRAME = [5, 2, 1.5, 1.5];
 
-/** The share of structure at quality `q` (1..qualities): none at the highest, where squared error is what is left to gain. */
+/** Share of MS-SSIM in the gradient of luma at a quality (1..qualities), 0 at the highest: there squared error is what is left to gain. */
 export function structureShare(quality: number, qualities: number): number {
   return STRUCTURE * (1 - ((quality - 1) / (qualities - 1)) ** 2);
 }
@@ -24,8 +24,8 @@ export function frameWeights(side: number): Float32Array {
 }
 
 /**
- * Weighted mean of the squared errors of each picture, (B), whose gradient is that of an error which counts structure too (`pullToStructure`). Samples (B,S,S,3), 0..255;
- * `shares`: (B); `weights` of pixels: (S,S).
+ * Error of each picture, (B): the weighted mean of squared errors. Its gradient is that of an error that mixes in MS-SSIM (`pullToStructure`). `shown` and `wanted`: samples
+ * (B,S,S,3), 0..255. `shares`: `structureShare` of each picture, [B]. `weights`: of pixels, (S,S).
  */
 export function pictureError(
   tf: TensorFlow,
@@ -39,7 +39,7 @@ export function pictureError(
   const length = height * width * 3;
   const steered = tf.customGrad((x, save) => {
     const samples = x as Tensor;
-    // Its type knows functions only.
+    // TensorFlow.js types `save` wrongly.
     (save as unknown as (tensors: Tensor[]) => void)([samples]);
     const off = tf.sub(samples, tf.tensor4d(wanted, shape));
     return {
@@ -62,7 +62,7 @@ export function pictureError(
   return steered(shown) as Tensor;
 }
 
-/** Half the derivative of one picture's error by its samples. */
+/** Half the derivative of one picture's error by its samples, before pixel weights. */
 function pulls(
   shown: ArrayLike<number>,
   wanted: Float32Array,

@@ -1,15 +1,15 @@
 import type { Differentiable } from './differentiable.ts';
 import type { Tensor, TensorFlow } from './tensorflow.ts';
 
-/** Deviations of symbols, in steps, that training tells apart; log2. */
+/** Bounds of the standard deviations that training uses, log2 of quantization steps. */
 export const SMALLEST_DEVIATION = Math.log2(0.11);
 const LARGEST_DEVIATION = Math.log2(3000);
 /** A symbol costs at most 20 bits. */
 const LEAST_PROBABILITY = 2 ** -20;
 
 /**
- * Bits of symbols at `difference` from their mean, in steps, of a normal distribution of `deviation`, log2 of steps, over the interval of one
- * step: what a CDF table of that deviation charges.
+ * Bits of symbols, the differentiable stand-in for CDF tables: -log2 of the probability that a normal distribution gives to the interval of one step around a
+ * symbol. `difference`: of the symbols from their mean, in steps. `deviation`: log2 of the standard deviation in steps. Both and the result have one shape.
  */
 export function gaussianBits(
   tf: TensorFlow,

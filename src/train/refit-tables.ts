@@ -1,21 +1,21 @@
 import { RequestError } from '../errors.ts';
 import type { CdfTables } from '../network/model.ts';
 
-/** Symbols that the present frequencies count for, beside the counted ones. */
+/** The present frequencies of a table weigh as much as so many counted symbols. */
 const PRIOR_WEIGHT = 60;
 const MIN_SYMBOL = -32768;
 const MAX_SYMBOL = 32767;
 
-/** How often each symbol was coded with each table. */
+/** Counts how often each symbol is coded with each table. */
 export class SymbolCounts {
   readonly #tables: Map<number, number>[] = [];
 
-  /** By table: symbol -> how often. Tables behind the last one that was used are missing. */
+  /** By table: symbol -> count. The list ends with the last table that was used. */
   get tables(): readonly ReadonlyMap<number, number>[] {
     return this.#tables;
   }
 
-  /** Table index and symbol (int16) of each coded latent. Throws RequestError for arrays of different lengths and for symbols out of range. */
+  /** Counts latents, by the table and the symbol (int16) of each. Throws RequestError for arrays of different lengths and for values out of range. */
   add(indices: ArrayLike<number>, symbols: ArrayLike<number>): void {
     if (indices.length !== symbols.length)
       throw new RequestError(`Expected ${indices.length} symbols but received ${symbols.length}`);
@@ -37,9 +37,9 @@ export class SymbolCounts {
 }
 
 /**
- * Tables (spec 3.9) of the same structure with frequencies for counted symbols: by table, symbol -> how often. Counts are made symmetrical, and
- * the present frequencies join them as if they were 60 symbols more, so tables that nothing was counted for stay as they are; empty ones too.
- * Every other table codes its symbols in the fewest bits that frequencies of at least 1 and sum 2^precision allow.
+ * Fits CDF tables (spec 3.9) to counted symbols; their structure stays. `counts`: by table, symbol -> count. Counts are made symmetrical, and the present frequencies
+ * join them with the weight of 60 symbols. So empty tables stay as they are, and those without counts, too. Every other table codes its symbols in the
+ * fewest bits that frequencies of at least 1 and of sum 2^precision allow.
  */
 export function refitTables(tables: CdfTables, counts: readonly ReadonlyMap<number, number>[]): CdfTables {
   const frequency = new Int16Array(tables.frequency.length);
@@ -51,7 +51,7 @@ export function refitTables(tables: CdfTables, counts: readonly ReadonlyMap<numb
   return { ...tables, frequency };
 }
 
-/** How often each entry of a table was met, the bypass last. */
+/** Weight of each entry of a table, the bypass last: counts and present frequencies. */
 function massOf(tables: CdfTables, table: number, counts: ReadonlyMap<number, number>): Float64Array {
   const present = tables.frequency.subarray(tables.start[table]!, tables.start[table + 1]!);
   const rawBits = tables.rawBits[table]!;
@@ -62,7 +62,7 @@ function massOf(tables: CdfTables, table: number, counts: ReadonlyMap<number, nu
     mass[entry >= 0 && entry < bypass ? entry : bypass]! += times;
   };
   for (const [symbol, times] of counts) {
-    // High parts mirror each other: n and -n, but 0 and -1 where raw bits follow.
+    // The mirror image of n is -n. Where raw bits follow, high parts are mirrored: 0 becomes -1.
     const mirrored = rawBits === 0 ? Math.min(-symbol, MAX_SYMBOL) : -1 - symbol;
     count(symbol, times / 2);
     count(mirrored, times / 2);
@@ -71,8 +71,8 @@ function massOf(tables: CdfTables, table: number, counts: ReadonlyMap<number, nu
 }
 
 /**
- * Integers of at least 1 and sum `total` that code symbols of these masses (any unit, not negative) in the fewest bits. `total` is at least their
- * number. Each unit is worth less than the one before it, so units are moved from where they are worth least to where they are worth most.
+ * Frequencies of at least 1 and of sum `total` that code symbols of these masses (any unit, not negative) in the fewest bits. `total` is at least the number of masses.
+ * Each unit of a frequency saves fewer bits than the unit before it. So units move from where they save least to where they save most, until none gains.
  */
 export function integerFrequencies(mass: ArrayLike<number>, total: number): Int32Array {
   const count = mass.length;

@@ -4,13 +4,13 @@ import { RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
 import type { TuneState } from './tune.ts';
 
-/** A run that has been interrupted, or may be: everything that is needed to go on with it. */
+/** Everything that is needed to go on with an interrupted run. */
 export interface RunState extends TuneState {
   /** Hash of the model that is tuned. */
   readonly base: string;
-  /** Settings under which it goes on; others would be another run. */
+  /** Settings of the run. With others it would be another run. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Absolute paths: of all that were named, and of those that are learned from and held out, in this order. */
+  /** Absolute paths: of all pictures that were named, and in their random order of those that are learned from and held out. */
   readonly pictures: {
     readonly named: readonly string[];
     readonly learned: readonly string[];
@@ -23,6 +23,7 @@ const VERSION = 2;
 
 const packr = new Packr({ useRecords: false });
 
+/** Replaces the file at once. Rejects with OutputError. */
 export async function writeRunState(path: string, state: RunState): Promise<void> {
   const { trainer, ...rest } = state;
   const { moments, usualNorm, powers } = trainer.optimizer;
@@ -38,7 +39,7 @@ export async function writeRunState(path: string, state: RunState): Promise<void
   await writeAtomically(path, (file) => file.write(bytes));
 }
 
-/** Undefined where there is none. Rejects with RequestError where the file is something else. */
+/** Undefined where the file is missing. Rejects with RequestError where it cannot be read or is no state of this version. */
 export async function readRunState(path: string): Promise<RunState | undefined> {
   let bytes: Uint8Array;
   try {

@@ -1,15 +1,15 @@
-/** A longer step may be a pause of the machine, in seconds. */
+/** Seconds. A shorter step counts in full. */
 const SHORTEST_PAUSE = 30;
-/** And is one where it is as many times as long as usual. */
+/** A longer step counts as at most so many usual steps. */
 const LONGEST = 10;
-/** Whose median is the usual step. */
+/** Steps whose median is the usual step. */
 const REMEMBERED = 9;
 
-/** Measures training without the pauses of a machine that slept meanwhile. */
+/** Measures the time of training without the time in which the machine slept. */
 export class StepClock {
   readonly #last: number[] = [];
 
-  /** What a step counts that took so many seconds. The first one counts in full. */
+  /** The seconds that a step counts as. The first step counts in full. */
   counted(seconds: number): number {
     const usual = this.#last.toSorted((a, b) => a - b)[this.#last.length >> 1] ?? seconds;
     this.#last.push(seconds);

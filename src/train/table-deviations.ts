@@ -1,33 +1,34 @@
 import { RequestError } from '../errors.ts';
 import type { CdfTables } from '../network/model.ts';
 
-/** How wide the latent tables of a model are. */
+/** The standard deviations that the latent tables of a model are for. */
 export interface TableDeviations {
   /** The latent tables: `first` is the first that is not empty, `last` the last one before the hyper tables. */
   readonly first: number;
   readonly last: number;
-  /** log2 of the standard deviation, in quantization steps, of what table `index` is for: `offset + index / perOctave`. */
+  /** Table `index` is for the deviation 2^(offset + index / perOctave), in quantization steps. */
   readonly offset: number;
   /** Tables for twice the deviation; 5 in the released models. */
   readonly perOctave: number;
-  /** By table, 0..last: log2 of the standard deviation of its symbols; NaN for an empty one. Above the line where steps are wide: symbols are rounded. */
+  /** By table, 0..last: log2 of the standard deviation of its symbols, NaN for an empty table. Rounding makes it larger than the deviation above. */
   readonly measured: Float64Array;
 }
 
-/** Deviations, in entries of a table, above which rounding adds a variance of 1/12 to it, and little else (Sheppard, 1898). */
+/** Above this deviation, in entries of a table, rounding adds a variance of 1/12 and changes little else (Sheppard, 1898). */
 const SMOOTH = 0.6;
 
 /**
- * Measures the tables by their frequencies, the bypass left out, and puts a line through the latent ones that a quarter of them may be far from (Sen,
- * "Estimates of the regression coefficient based on Kendall's tau", 1968): of wide ones, which are rare, the network may be wrong. Latent tables come first
- * and rise by equal parts of an octave; tables of hyper latents, where there are any, begin anew with narrow ones. So the latent ones end before the
- * largest drop from one table to the next, if that is of more than an octave.
+ * Measures the deviations of the tables from their frequencies, without the bypass, and fits a line to those of the latent tables.
  *
- * The line is that of the deviation before rounding, taken from tables that are at least 0.6 entries wide: narrower ones hold hardly
- * anything but zeros, whose number says little. A decoder takes table `(deviation + deviationOffset) >> deviationShift` (spec 3.6), so index i stands
- * for values from i to i + 1 before they are rounded down, i + 1/2 in the middle.
+ * - Latent tables come first and rise by equal parts of an octave. Tables of hyper latents, if there are any, begin anew with narrow ones. So the latent tables end
+ *   before the largest drop from one table to the next, if that is more than an octave.
+ * - The line is robust (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968): a quarter of the tables may be far from it. Wide tables are
+ *   rarely used, and their frequencies may be off.
+ * - The line is fitted to deviations before rounding, of tables at least 0.6 entries wide. Narrower ones hold hardly anything but zeros.
  *
- * Throws RequestError where fewer than two tables are that wide.
+ * A decoder takes table `(deviation + deviationOffset) >> deviationShift` (spec 3.6), so index i stands for values from i to i + 1, in the middle i + 1/2.
+ *
+ * Throws RequestError where fewer than two tables are wide enough.
  */
 export function tableDeviations(tables: CdfTables): TableDeviations {
   const variances = Array.from({ length: tables.count }, (_, table) => varianceOf(tables, table));
@@ -53,8 +54,8 @@ export function tableDeviations(tables: CdfTables): TableDeviations {
 }
 
 /**
- * log2 of the standard deviation, in steps, of the normal distribution whose rounded values vary as much as the symbols of one table: what a table
- * of hyper latents is for. -Infinity for an empty one.
+ * The deviation that a table of hyper latents is for: log2 of the standard deviation, in steps, of the normal distribution whose rounded values vary as much as the
+ * symbols of the table. -Infinity for an empty table.
  */
 export function tableDeviation(tables: CdfTables, table: number): number {
   const width = 2 ** tables.rawBits[table]!;
@@ -69,13 +70,13 @@ export function tableDeviation(tables: CdfTables, table: number): number {
   return low + Math.log2(width);
 }
 
-/** log2 of deviations, in entries, between which a table's is looked for. */
+/** log2 of the deviations, in entries, between which `tableDeviation` searches. */
 const NARROWEST = -5;
 const WIDEST = 12;
-/** Parts of an entry in which a density is added up. */
+/** Steps per entry of the numerical integration. */
 const PARTS = 32;
 
-/** Of a normal distribution's values, rounded to integers. */
+/** Variance of the values of a normal distribution after rounding to integers. */
 function roundedVariance(deviation: number): number {
   if (deviation > 2) return deviation ** 2 + 1 / 12;
   let [mass, squares] = [0, 0];
@@ -88,7 +89,7 @@ function roundedVariance(deviation: number): number {
   return squares / mass;
 }
 
-/** Of the symbols of a table without its bypass; NaN for an empty one. Symbols that share a high part count as the middle of them. */
+/** Variance of the symbols of a table without its bypass, NaN for an empty table. Symbols that share an entry count as their middle. */
 function varianceOf({ start, frequency, minimum, rawBits }: CdfTables, table: number): number {
   const width = 2 ** rawBits[table]!;
   let [count, sum, squares] = [0, 0, 0];
@@ -101,7 +102,7 @@ function varianceOf({ start, frequency, minimum, rawBits }: CdfTables, table: nu
   return squares / count - (sum / count) ** 2;
 }
 
-/** From log2 deviations, NaN where a table is empty. */
+/** The table before the largest drop of more than an octave, or the last one. `octaves`: log2 deviations, NaN for empty tables. */
 function lastLatentTable(octaves: readonly number[]): number {
   const filled = [...octaves.keys()].filter((table) => !Number.isNaN(octaves[table]!));
   let last = filled.at(-1) ?? 0;
@@ -115,7 +116,7 @@ function lastLatentTable(octaves: readonly number[]): number {
   return last;
 }
 
-/** The median of the slopes between any two of the points, and of what is left. */
+/** The line of Sen: slope is the median of the slopes between any two points, offset the median of what remains. */
 function line(points: readonly { index: number; octaves: number }[]): { offset: number; slope: number } {
   const slopes = points.flatMap((a, i) =>
     points.slice(i + 1).map((b) => (b.octaves - a.octaves) / (b.index - a.index)),

@@ -19,13 +19,13 @@ export interface TrainingBackend {
 }
 
 /**
- * The backend that is named, or the first that is installed and works. The packages of TensorFlow's C library know gradients; for others
- * `@tensorflow/tfjs` has to be there beside the backend. Rejects with EngineError that says what to install.
+ * Opens the backend `wanted`, or the first that is installed and works. The packages of TensorFlow's C library include gradients; other backends need
+ * `@tensorflow/tfjs` besides. Rejects with EngineError that says what to install.
  */
 export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<TrainingBackend> {
   const { tf, backend } = await openBackend(wanted);
   const native = isNative(backend);
-  // The packages are TensorFlow.js as a whole; the engine's type names what it uses of it.
+  // These packages are all of TensorFlow.js, while the engine's type has only the part that inference uses.
   if (native) return { tf: tf as unknown as TensorFlow, backend, native };
   const name = '@tensorflow/tfjs';
   try {

@@ -5,43 +5,43 @@ import type { Exponents } from './exponents.ts';
 import type { Tensor, Tensor4D, TensorFlow, Variable } from './tensorflow.ts';
 
 /**
- * The layers of spec 3.3 in float32 and with gradients. Tensors hold what the integers would be before they are rounded; weights are those
- * of the model over 2^shift. What is learned is a difference from them (`DELTA` below); what depends on quality stays as it is.
+ * A convolution of spec 3.3 in float32, with gradients. Tensors hold the values of the integers before rounding; weights are those of the model over 2^shift. A
+ * difference from them is learned (see `trainableConv`). Biases and rows that depend on quality are not.
  *
- * B = pictures of a batch, H, W = rows, columns, I, O = channels that a convolution reads and makes.
+ * k = side of the filter, I, O = channels of input and output.
  */
 export interface TrainableConv {
   readonly conv: Conv;
-  /** (k,k,I,O) and (O), zeros at first, in units that `trainableConv` explains. */
+  /** The variables: (k,k,I,O) and (O), zeros at first, in the units of `trainableConv`. */
   readonly weightDelta: Variable;
   readonly biasDelta: Variable;
-  /** The filter as it is now, (k,k,I,O), and what is added to the model's biases, (O), both over 2^shift. */
+  /** The present filter, (k,k,I,O), and the difference from the model's biases, (O), both over 2^shift. */
   filter(): Tensor4D;
   biasShift(): Tensor;
   dispose(): void;
 }
 
-/** Runs layers on a batch whose pictures have the qualities of `quality`, (B) int32, 0 for quality 1. */
+/** Runs layers on a batch: input (B,H,W,I), `quality` (B) int32, 0 for quality 1 -> (B,H',W',O). */
 export type Pass = (input: Tensor4D, quality: Tensor) => Tensor4D;
 
 export interface LayerBuilder {
   layers(layers: readonly Layer[]): Pass;
   conv(conv: Conv): Pass;
-  /** Every convolution so far, in the order in which they were asked for. */
+  /** All convolutions that the builder has made, in this order. */
   readonly convs: readonly TrainableConv[];
-  /** (qualities, C) as a constant that a batch's rows are taken from: (B,1,1,C). */
+  /** A constant (qualities, C), from which a batch takes the rows of its qualities: quality (B) -> (B,1,1,C). */
   rows(values: Float32Array, channels: number): (quality: Tensor) => Tensor4D;
   dispose(): void;
 }
 
-/** Of a channel's root mean square, the least that it is taken for: what has died out may come back. */
+/** The least root mean square of a channel, as a share of that of all weights. It lets a channel of zeros come back. */
 const LEAST_SHARE = 0.1;
-/** Weights are taken to be of this size as floats where exponents are not known, or say that they are smaller. */
+/** Typical size of a weight as a float, for convolutions whose exponents are unknown or say that weights are smaller. */
 const TYPICAL_WEIGHT = 0.05;
-/** And values to reach so far. */
+/** Typical range of values as floats, for biases of such convolutions. */
 const TYPICAL_RANGE = 32;
 
-/** `exponents`: of each convolution, in the order in which they will be asked for. */
+/** `exponents`: of each convolution, in the order in which the builder will make them. */
 export function layerBuilder(
   tf: TensorFlow,
   ops: Differentiable,
@@ -112,10 +112,13 @@ export function layerBuilder(
 }
 
 /**
- * DELTA: filter = present + unit * delta. Adam changes every delta by about its rate a step, so `unit` says how far a weight goes at once. A delta
- * is a difference in the floats that the network was trained as, for which the rates of its recipe are known: exponents say how large they are
- * as integers. Weights far smaller than others go in smaller steps, or a few hundred steps would leave noise of them. Exporters also scale channels
- * against each other, by factors that no file names; the root mean squares of the weights that read and make a channel stand for them.
+ * A convolution whose filter is `model's filter + unit * delta`, and delta is learned. Adam changes each delta by about its rate per step, so `unit` sets how far a
+ * weight moves at once:
+ *
+ * - One unit is a difference of 1 in the floats of the original training, for which good rates are known. Exponents convert them into integers over 2^shift.
+ * - Weights much smaller than TYPICAL_WEIGHT move in smaller units; otherwise a few hundred steps would turn them into noise.
+ * - Exporters scale channels against each other, by factors that no file names. The root mean squares of the weights of an input and of an output channel
+ *   stand for these factors.
  */
 function trainableConv(tf: TensorFlow, conv: Conv, exponents: Exponents): TrainableConv {
   const { kernel, inputs, outputs } = conv;
@@ -151,12 +154,12 @@ function trainableConv(tf: TensorFlow, conv: Conv, exponents: Exponents): Traina
   };
 }
 
-/** A variable takes over the memory of the tensor that it is made of, but not the tensor. */
+/** A variable of zeros. The variable takes over the memory of `tf.zeros`, and `tidy` disposes the tensor. */
 export function zeroVariable(tf: TensorFlow, shape: number[]): Variable {
   return tf.tidy(() => tf.variable(tf.zeros(shape)));
 }
 
-/** Of the weights that read an input channel, make an output channel, and of all. */
+/** Root mean squares of the weights over 2^shift: by input channel [I], by output channel [O], and of all. */
 function rootMeanSquares({ kernel, inputs, outputs, weight, shift }: Conv) {
   const taps = kernel * kernel;
   const ofInput = new Float64Array(inputs);

@@ -13,12 +13,12 @@ import { type StepFigures, Trainer, type TrainerState } from './trainer.ts';
 import { type BaseModel, tunedModel } from './tuned-model.ts';
 
 export interface TuneSettings {
-  /** What the run stops at: so many steps, or so many seconds of training. The rate falls towards it. */
+  /** The end of the run, in steps or in seconds of training. The learning rate falls towards it. */
   readonly until: { readonly steps: number } | { readonly seconds: number };
-  /** Pictures of a step, and their side in pixels: a multiple of 128. */
+  /** Pictures per step, and their side in pixels: a multiple of 128. */
   readonly batch: number;
   readonly side: number;
-  /** Adam's largest step, in the floats that the network was trained as. */
+  /** Highest learning rate of Adam, in the floats that the network was trained as. */
   readonly rate: number;
   readonly qualities: readonly [number, number];
   readonly seed: number;
@@ -31,19 +31,22 @@ export interface TuneOptions {
   /** Name of the new model, `[a-z0-9.-]{1,64}`. */
   readonly name: string;
   readonly backend: TrainingBackend;
-  /** Where to go on. */
+  /** State to go on from. */
   readonly from?: TuneState;
   readonly signal?: AbortSignal;
   readonly onStep?: (step: TuneStep) => void;
-  /** Called while symbols are counted, when all steps are done: what share of that is. */
+  /** Called after the last step, while symbols are counted, with the share that is done, 0..1. */
   readonly onCounted?: (share: number) => void;
-  /** Called now and then, before the call rejects because `signal` was aborted or pieces could not be cut, and when all steps are done: what is kept of it is a `from`. */
+  /**
+   * Called with a state that `from` takes: every two minutes, when all steps are done, and before the call rejects because `signal` was aborted or a batch could
+   * not be made.
+   */
   readonly onState?: (state: TuneState) => Promise<void>;
 }
 
 export interface TuneProgress {
   readonly step: number;
-  /** Spent on training. */
+  /** Time of training, without pauses. */
   readonly seconds: number;
 }
 
@@ -76,23 +79,24 @@ export const DEFAULT_SETTINGS: TuneSettings = {
   seed: 1,
 };
 
-/** The rate rises over so many steps, or this share of a short run. */
+/** The rate rises over so many steps, or over this share of the run if that is shorter. */
 const WARM_UP_STEPS = 50;
 const WARM_UP_SHARE = 0.05;
-/** Of the rate, at the end. */
+/** Learning rate at the end, as a share of the highest. */
 const LAST_SHARE = 0.01;
 const SECONDS_BETWEEN_STATES = 120;
-/** After so many steps in a row without a finite gradient none is to be expected. */
+/** A run ends after so many steps in a row without a finite gradient. */
 const MOST_IN_VAIN = 20;
-/** Batches whose symbols are counted for the tables; fewer where that takes longer than a share of the seconds that are given for training. */
+/** Batches whose symbols are counted for the tables. Counting ends sooner, but not below FEWEST_COUNTED, after a share of the seconds for training. */
 const COUNTED_BATCHES = 48;
 const FEWEST_COUNTED = 4;
 const COUNTED_SHARE = 1 / 20;
 
 /**
- * Fine-tunes a model: its convolutions and the head's last layer, encoder and decoder together, on rate and distortion of `pieces`. Quality rows,
- * steps and the graph stay; CDF tables are fitted to the symbols that occur. `base` is what `readModelFile` gives. Rejects with RequestError where
- * there is nothing to learn from or training diverges, with the signal's reason when aborted.
+ * Fine-tunes a model on rate and distortion of `pieces` (`batchLoss`), encoder and decoder together. Convolutions and the head's last layer are trained; quality rows,
+ * quantization steps and the graph stay. Afterwards CDF tables are fitted to the symbols that occur, and weights become integers again (`tunedModel`). `base` is the result of
+ * `readModelFile`. Rejects with RequestError where there is nothing to learn from or training diverges, with EngineError where TensorFlow.js fails, and with the
+ * signal's reason.
  */
 export async function tune(base: BaseModel, options: TuneOptions): Promise<TunedModel> {
   const { settings, pieces, from } = options;
@@ -111,6 +115,7 @@ export async function tune(base: BaseModel, options: TuneOptions): Promise<Tuned
   }
 }
 
+/** Steps until the run ends. Resolves with the number of steps, and of those without finite gradients. */
 async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: number; skipped: number }> {
   const { settings, pieces, signal, onStep, onState } = options;
   let { step, seconds, skipped } = options.from ?? { step: 0, seconds: 0, skipped: 0 };
@@ -121,7 +126,7 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
     'steps' in settings.until ? step / settings.until.steps : seconds / settings.until.seconds;
   const next = () => {
     const batch = nextBatch(batchOptions(settings, pieces, step));
-    // A failure is for whoever waits for it, after the step before.
+    // A failure is handled by `await coming`, after the step that runs meanwhile.
     batch.catch(() => {});
     return batch;
   };
@@ -140,10 +145,10 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
     }
     const rate = rateAt(settings.rate, share(), step);
     step++;
-    // Cut and reduced in other threads while this one computes.
+    // The next batch is cut and resampled in other threads while this one computes.
     coming = next();
     const figures = await trainer.step(batch, rate);
-    // TensorFlow's C library answers at once: without a pause no signal of the system would be heard.
+    // TensorFlow's C library blocks this thread: without a pause, signals of the system would never be handled.
     await setImmediate();
     if (!figures.stepped) skipped++;
     inVain = figures.stepped ? 0 : inVain + 1;
@@ -161,24 +166,25 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
       last = performance.now();
     }
   }
-  // What follows may be interrupted, or fail.
+  // The state is kept once more, because fitting tables may be interrupted or fail.
   await keep();
   return { step, skipped };
 }
 
-/** Every step draws from a seed of its own, so that a run that was interrupted goes on as if it had not been. */
+/** Every step has a seed of its own, so that a run that was interrupted goes on as if it had not been. */
 function batchOptions(settings: TuneSettings, pieces: readonly Piece[], step: number): BatchOptions {
   const { batch, side, qualities, seed } = settings;
   return { pieces, random: seededRandom(seed * 1_000_003 + step), count: batch, side, qualities };
 }
 
-/** Rises at first, then falls by a cosine. */
+/** The schedule: the learning rate rises linearly at first, then falls by a cosine. `share` of the run, 0..1. */
 function rateAt(rate: number, share: number, step: number): number {
   const falling = LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + Math.cos(Math.PI * share));
   const rising = Math.max((step + 1) / WARM_UP_STEPS, share / WARM_UP_SHARE);
   return rate * falling * Math.min(1, rising);
 }
 
+/** Counts the symbols of batches at native scale, and fits the CDF tables to them. */
 async function countedTables(
   trainer: Trainer,
   model: Model,
