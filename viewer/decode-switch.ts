@@ -1,5 +1,6 @@
 import { element } from './element.ts';
 import type { DecodedPicture, DecodingListener } from './local-decoder.ts';
+import { decodedHere, engineText, openLocally } from './local-picture.ts';
 import type { Notices } from './notices.ts';
 import type { Decoding } from './permalink.ts';
 import type { PictureMap } from './picture-map.ts';
@@ -94,8 +95,6 @@ export class DecodeSwitch {
     this.#loading = controller;
     const { notices } = this.#options;
     try {
-      const { decodedHere, engineText, openLocally } = await import('./local-picture.ts');
-      signal.throwIfAborted();
       const choice = decoding === 'here' ? 'auto' : decoding;
       const { file, edition } = this.#fromServer;
       const listener: DecodingListener = {

@@ -17,6 +17,8 @@ import { applyTheme } from './theme.ts';
 import { trustOwnScripts } from './trusted-types.ts';
 import type { ViewPage } from './view-page.ts';
 
+type PictureParts = typeof import('./picture-parts.ts');
+
 trustOwnScripts();
 applyTheme();
 const page = document.getElementById('page')!;
@@ -72,11 +74,7 @@ async function route(view?: CarriedView): Promise<boolean> {
   }
 }
 
-function viewPage(
-  { ViewPage }: typeof import('./view-page.ts'),
-  picture: ShownPicture,
-  view: CarriedView | undefined,
-) {
+function viewPage({ ViewPage }: PictureParts, picture: ShownPicture, view: CarriedView | undefined) {
   if (view) {
     const hash = formatHash(carriedTo(picture.size, view), picture.size.nativeZoom);
     history.replaceState(history.state, '', hash);
@@ -114,9 +112,8 @@ async function showServed(id: string, signal: AbortSignal, view?: CarriedView): 
   const loading = new LoadingPage(page, id, back);
   shown = loading;
   try {
-    // Leaflet and all that stands on it come only with a picture.
-    const [pages, picture] = await Promise.all([import('./view-page.ts'), serverPicture(id, signal)]);
-    if (!signal.aborted) shown = viewPage(pages, picture, view);
+    const [parts, picture] = await Promise.all([import('./picture-parts.ts'), serverPicture(id, signal)]);
+    if (!signal.aborted) shown = viewPage(parts, picture, view);
   } finally {
     loading.end();
   }
@@ -132,12 +129,9 @@ async function showLocally(
   const loading = new LoadingPage(page, title, back);
   shown = loading;
   try {
-    const [pages, { openPicture }] = await Promise.all([
-      import('./view-page.ts'),
-      import('./local-picture.ts'),
-    ]);
+    const parts = await import('./picture-parts.ts');
     let view: ViewPage | undefined;
-    const picture = await openPicture(
+    const picture = await parts.openPicture(
       file,
       title,
       {
@@ -152,7 +146,7 @@ async function showLocally(
       picture.close?.();
       return;
     }
-    view = viewPage(pages, picture, carried);
+    view = viewPage(parts, picture, carried);
     shown = {
       close() {
         view?.close();

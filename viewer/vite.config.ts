@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { compactShaders } from '../src/engine/webgpu/shaders/compact.ts';
 import { bundledLicenses } from './bundled-licenses.ts';
+import { picturePages } from './picture-pages.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -11,7 +12,7 @@ const licenses = bundledLicenses('assets/licenses.md');
 export default defineConfig({
   root: here('.'),
   base: './',
-  plugins: [compactShaders, licenses.page],
+  plugins: [compactShaders, licenses.page, picturePages()],
   resolve: { alias: [{ find: /^leaflet$/, replacement: 'leaflet/dist/leaflet-src.esm.js' }] },
   build: {
     outDir: here('../dist/viewer'),
@@ -20,5 +21,10 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  worker: { format: 'es', plugins: () => [licenses.workers] },
+  // One file each: a file that a worker imports is asked for a round trip later.
+  worker: {
+    format: 'es',
+    plugins: () => [licenses.workers],
+    rolldownOptions: { output: { codeSplitting: false } },
+  },
 });

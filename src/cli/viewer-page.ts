@@ -1,6 +1,6 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
@@ -10,12 +10,6 @@ const PAGE = 'index.html';
 
 /** Lists the files of the page in the folder, whose names change with every version. A page without this list is not the viewer's. */
 const OWN_FILES = 'viewer.json';
-
-/**
- * The scripts that every picture needs besides the first one, and their imports, in the order in which they run. The page asks for them at once, instead of
- * after the first script has run. The last three are for a worker, which finds them in the browser's cache.
- */
-const EARLY = ['view-page', 'nearest', 'local-picture', 'decoder-worker', 'decoder', 'errors'];
 
 /** The folder of the built viewer. Throws RequestError where it is not built. */
 export function builtViewer(): string {
@@ -36,46 +30,20 @@ export function expectOwnPage(output: string): void {
 
 /** Copies the page from the built viewer, and removes files of an earlier version. */
 export async function replacePage(viewer: string, output: string, signal: AbortSignal): Promise<void> {
-  const entries = await readdir(viewer, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(viewer, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
-    .sort();
-  const assets = files.filter((path) => path.startsWith('assets/'));
+  const names = await readdir(join(viewer, 'assets'));
+  const assets = names.sort().map((name) => `assets/${name}`);
   const earlier = await ownFiles(output);
   const list = (listed: readonly string[]) =>
     put(join(output, OWN_FILES), jsonText({ version: 1, files: listed }));
   // Before the page, so that a page is known as the viewer's even if copying it is interrupted.
   await list([...new Set([...earlier, ...assets])]);
-  for (const path of files) {
-    if (path === PAGE) continue;
-    await makeFolder(dirname(join(output, path)));
-    await copy(join(viewer, path), join(output, path), signal);
-  }
+  await makeFolder(join(output, 'assets'));
+  for (const path of assets) await copy(join(viewer, path), join(output, path), signal);
   // After the files that the page asks for.
-  const page = await readFile(join(viewer, PAGE), 'utf8');
-  const own = page
-    .replace('<html ', '<html data-host="files" ')
-    .replace('</head>', `${hintsFor(assets)}</head>`)
-    .replace(
-      'href="openapi.json">the addresses of this server<',
-      'href="pictures.json">the addresses in this list<',
-    );
-  await put(join(output, PAGE), own);
+  await copy(join(viewer, 'files', PAGE), join(output, PAGE), signal);
   const gone = earlier.filter((path) => !assets.includes(path));
   for (const path of gone) await rm(join(output, path), { force: true });
   await list(assets);
-}
-
-/** HTML that makes the browser load the EARLY files. */
-function hintsFor(assets: readonly string[]): string {
-  const hints = EARLY.flatMap((name) =>
-    assets.filter((path) => /^assets\/(.+)-[\w-]{8}\.(?:js|css)$/.exec(path)?.[1] === name),
-  ).map((path) => {
-    const rel = path.endsWith('.js') ? 'rel="modulepreload"' : 'rel="preload" as="style"';
-    return `  <link ${rel} crossorigin href="./${path}">\n  `;
-  });
-  return hints.join('');
 }
 
 /** Replaces a file at once: a host that serves the folder never sends a part of the new file. */

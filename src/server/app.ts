@@ -86,7 +86,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   app.use(optionsAnswer(config.allowUpload));
   const compress = compression({ threshold: 1024 });
   const directory = viewerDirectory(viewer);
-  if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress));
+  if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress, services.catalog));
   app.use(services.models.handler());
   app.use(router(services, config, compress, stateNow));
   app.use(errorAnswer(log));

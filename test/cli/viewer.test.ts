@@ -46,7 +46,7 @@ it.skipIf(!isBuilt([]))(
     const early = [...page.matchAll(/<link rel="(?:modulepreload|preload)".* href="\.\/(.*?)"/g)].map(
       ([, file]) => file!,
     );
-    for (const name of ['view-page', 'local-picture', 'decoder-worker', 'decoder'])
+    for (const name of ['picture-parts', 'decoder-worker'])
       expect(early).toContainEqual(expect.stringMatching(`^assets/${name}-[^/]{8}\\.js$`));
     const [script] = /assets\/index-[^/]{8}\.js/.exec(page)!;
     for (const file of early.filter((path) => path.endsWith('.js'))) {

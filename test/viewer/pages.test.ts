@@ -14,6 +14,8 @@ const directory = await directoryOf({
   'noise.liif': await encoded(picture(400, 300)),
   'other.liif': await encoded(picture(40, 30)),
   'plain.png': png,
+  'pair.liif': await encoded(picture(60, 40)),
+  'pair.png': png,
 });
 const server = there
   ? await startServer({
@@ -40,10 +42,12 @@ function dragOver(page: Page, times: number): Promise<void> {
   }, times);
 }
 
-/** A host of plain files; `mark` as `liif viewer` marks its page. */
-async function staticHost(mark = false): Promise<StaticHost> {
-  const page = await readFile(join(viewer, 'index.html'), 'utf8');
-  const index = Buffer.from(mark ? page.replace('<html ', '<html data-host="files" ') : page);
+/** The page that `liif viewer` writes. */
+const ON_FILES = 'files/index.html';
+
+/** A host of plain files; `page`: that of the viewer which it has. */
+async function staticHost(page = 'index.html'): Promise<StaticHost> {
+  const index = await readFile(join(viewer, page));
   const host = await startStaticHost(new Map([['index.html', index]]), {
     '/model': folderOf('src/model'),
     '/pictures': await directoryOf({ 'pictures.json': '{}', 'photo.jpg': png, 'photo.liif': liif }),
@@ -80,7 +84,7 @@ const headed = (page: Page, name: string) => page.getByRole('heading', { name, e
 
 describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, () => {
   it('"All pictures" leads to all pictures, whatever was shown before', async () => {
-    const page = await open('', (await staticHost(true)).url);
+    const page = await open('', (await staticHost(ON_FILES)).url);
     await drop(page, { 'plan.liif': liif });
     await headed(page, 'plan');
     await drop(page, { 'heart.liif': liif });
@@ -222,8 +226,39 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.close();
   });
 
+  it.each([
+    ['', '.card', [/\/api\/images\?offset=0&limit=120$/]],
+    [
+      'view?id=pair',
+      '.readout',
+      [/\/api\/images\/pair$/, /\/api\/images\/pair\.png$/, /picture-parts-.*\.js$/],
+    ],
+  ] as const)(
+    'asks for what "/%s" needs while its script is on the way, and only once',
+    async (address, shown, wanted) => {
+      const page = await openPage();
+      const asked: string[] = [];
+      page.on('request', (request) => asked.push(request.url()));
+      let release = () => {};
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      await page.route(/\/index-.*\.js/, async (route) => {
+        await held;
+        await route.continue();
+      });
+      await page.goto(`${server!.localUrl}${address}`, { waitUntil: 'commit' });
+      const times = () => wanted.map((part) => asked.filter((url) => part.test(url)).length);
+      await expect.poll(times).toEqual(wanted.map(() => 1));
+      release();
+      await page.waitForSelector(shown);
+      expect(times()).toEqual(wanted.map(() => 1));
+      await page.close();
+    },
+  );
+
   it('leads back to all pictures while a host does not answer', async () => {
-    const { url } = await staticHost(true);
+    const { url } = await staticHost(ON_FILES);
     const page = await openPage();
     await page.route('**/never.liif', () => {});
     await page.goto(`${url}?src=never.liif`);
@@ -236,13 +271,13 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
   });
 
   it('is loaded anew where its parts have gone with the version that it is of', async () => {
-    const { url } = await staticHost(true);
+    const { url } = await staticHost(ON_FILES);
     const page = await openPage();
-    await page.route(/view-page/, (route) => route.fulfill({ status: 404 }));
+    await page.route(/picture-parts/, (route) => route.fulfill({ status: 404 }));
     await page.goto(`${url}?src=pictures/photo.liif`);
     await page.getByRole('alert').getByText('has another version of the page by now').waitFor();
     await page.evaluate(() => Object.assign(window, { old: true }));
-    await page.unroute(/view-page/);
+    await page.unroute(/picture-parts/);
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.waitForFunction(() => !('old' in window));
     await headed(page, 'photo');
@@ -251,7 +286,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
   });
 
   it('is loaded anew where a part of the decoder has gone, or the weights are of another version', async () => {
-    const { url } = await staticHost(true);
+    const { url } = await staticHost(ON_FILES);
     const page = await openPage();
     const alert = page.getByRole('alert');
     await page.route(/safetensors/, async (route) => {
@@ -273,7 +308,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
   });
 
   it('offers to be loaded anew where nothing has come for long', async () => {
-    const { url } = await staticHost(true);
+    const { url } = await staticHost(ON_FILES);
     const page = await openPage();
     await page.clock.install();
     // Whatever waits for the kernels waits with the page.
@@ -292,7 +327,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
   });
 
   it('says in words that its script does not run: missing on the host, or opened from a folder', async () => {
-    const { url } = await staticHost(true);
+    const { url } = await staticHost(ON_FILES);
     const page = await openPage();
     const words = page.getByRole('heading', { name: 'The viewer has not started' });
     await page.route(/\/index-.*\.js/, (route) => route.fulfill({ status: 404 }));
@@ -352,7 +387,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     const page = await openPage();
     const missing: string[] = [];
     page.on('response', (response) => response.status() >= 400 && missing.push(response.url()));
-    const host = await staticHost(true);
+    const host = await staticHost(ON_FILES);
     await page.goto(host.url);
     await page.waitForSelector('.start');
     await page.waitForLoadState('networkidle');

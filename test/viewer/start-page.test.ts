@@ -20,11 +20,10 @@ async function siteOf(
   names: readonly string[],
   headers: Readonly<Record<string, string>> = {},
 ): Promise<StaticHost> {
-  const page = await readFile(join(viewer, 'index.html'), 'utf8');
   const pictures = names.map((file) => ({ file, width: 60, height: 44, bytes: liif.length, quality: 90 }));
   const list = JSON.stringify({ version: 1, pictures });
   const files = new Map([
-    ['index.html', Buffer.from(page.replace('<html ', '<html data-host="files" '))],
+    ['index.html', await readFile(join(viewer, 'files/index.html'))],
     ['pictures.json', Buffer.from(list)],
   ]);
   const folder = await directoryOf(Object.fromEntries(names.map((name) => [name, liif])));
