@@ -34,6 +34,8 @@ export function httpSource(url: string | URL, options: HttpSourceOptions = {}): 
 
 class HttpSource implements Source {
   readonly name: string;
+  /** One request then brings all of a small picture, or the smallest level of a large one. */
+  readonly firstRead = 65_536;
   readonly #options: HttpSourceOptions;
   #size: number | undefined;
   #validator: string | undefined;

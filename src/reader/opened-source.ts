@@ -19,9 +19,9 @@ export class OpenedSource implements Source {
     this.#bytesRead = first.length;
   }
 
-  /** Reads the first 16 KiB, or all where there is less. Rejects as `getBytes` of the source does. */
+  /** Reads the first 16 KiB, or what the source says, or all where there is less. Rejects as `getBytes` of the source does. */
   static async open(source: Source, signal?: AbortSignal): Promise<OpenedSource> {
-    return new OpenedSource(source, await source.getBytes(0, FIRST_READ, signal));
+    return new OpenedSource(source, await source.getBytes(0, source.firstRead ?? FIRST_READ, signal));
   }
 
   /** The bytes read on opening; none after closing. */

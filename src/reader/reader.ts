@@ -43,7 +43,7 @@ interface Part {
 
 /** An opened file: its header and index, and its chunks as they are asked for. */
 export class Reader {
-  /** Does not ask again for the bytes that opening has read, up to 16 KiB; closes with the reader. */
+  /** Does not ask again for the bytes that opening has read; closes with the reader. */
   readonly source: Source;
   readonly header: Header;
   /** The index. */
@@ -157,7 +157,7 @@ export class Reader {
 }
 
 /**
- * Reads and checks header and index: one read of 16 KiB, and the rest of the index where it is longer. Spec 1.5. Rejects with FormatError,
+ * Reads and checks header and index: one read of 16 KiB (over HTTP 64 KiB), and the rest of the index where it is longer. Spec 1.5. Rejects with FormatError,
  * UnsupportedError or SourceError; the source stays open then, and belongs to the reader otherwise.
  */
 export async function openReader(source: Source, options: ReaderOptions = {}): Promise<Reader> {

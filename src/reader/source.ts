@@ -14,6 +14,8 @@ export interface Source {
   readonly name: string;
   /** Bytes in all; undefined as long as the source does not know. */
   readonly size: number | undefined;
+  /** Bytes that are read at once on opening; default 16 KiB. More of them save a request where each takes long. */
+  readonly firstRead?: number;
   /**
    * The bytes offset .. offset+length-1, fewer only where the source ends, and none beyond. Rejects with SourceError when they do not arrive, or when the
    * source has changed since it was opened, and with the signal's reason when aborted.

@@ -64,7 +64,11 @@ describe('liif info, verify and compare', () => {
     expect([exif.code, exif.stderr]).toEqual([0, '']);
     expect(exif.stdout).toEqual(Buffer.from((await readImage(photo)).metadata.exif!));
     expect(exif.stdout.includes('nobody')).toBe(true);
-    await expectFailure(['info', file, '--section', 'xmp'], 2, /has no section xmp; its sections: icc, exif$/m);
+    await expectFailure(
+      ['info', file, '--section', 'xmp'],
+      2,
+      /has no section xmp; its sections: icc, exif$/m,
+    );
     await expectFailure(
       ['info', file, file, bench.photoFile, '--section', 'icc'],
       2,
