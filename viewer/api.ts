@@ -143,7 +143,7 @@ function finished(
     events.addEventListener('error', () => {
       // Interrupted connections are taken up again by the browser; closed ones are not.
       if (events.readyState === EventSource.CLOSED)
-        end(() => reject(new Error('The server does not tell how far it is.')));
+        end(() => reject(new Error('The server has stopped telling how far it is.')));
     });
     // Then the job says that it has failed, or that it was done before.
     const cancel = () =>
@@ -167,7 +167,7 @@ async function answer<T>(response: Response): Promise<T> {
   const { ok, status } = response;
   if (ok)
     return response.json().catch((cause) => {
-      throw new ServerError('What answers is no tile server, but a page to log in, for instance.', {
+      throw new ServerError('The answer is not that of a tile server. You may have to log in again.', {
         cause,
         status,
       });

@@ -139,7 +139,7 @@ export class DecodeSwitch {
       {
         forMs: 15_000,
         kind: 'fault',
-        action: { name: stale === undefined ? 'Try again' : 'Load the page anew', run: again },
+        action: { name: stale === undefined ? 'Try again' : 'Reload the page', run: again },
       },
     );
   }

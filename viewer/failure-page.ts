@@ -39,7 +39,11 @@ function failureOf(error: Error): Failure {
       again: !(error.status !== undefined && error.status >= 400 && error.status < 500),
     };
   if (error instanceof NoTileServer)
-    return { sentence: 'Only files are served here: pictures are opened by ?src=.', again: false };
+    return {
+      sentence:
+        'This host has no tile server. A .liif file beside the page opens by its name: ?src=photo.liif',
+      again: false,
+    };
   const stale = stalePage(error);
   if (stale !== undefined) return { sentence: stale, detail: message, again: 'reload' };
   const { tag, unreachable, replaced } = error as Partial<DecodeError>;
@@ -48,14 +52,14 @@ function failureOf(error: Error): Failure {
   switch (tag) {
     case 'FormatError':
       return {
-        sentence: /^prefix /.test(message) ? 'The file is no .liif picture.' : 'The file is damaged.',
+        sentence: /^prefix /.test(message) ? 'The file is not a .liif picture.' : 'The file is damaged.',
         detail: message,
         again: false,
       };
     case 'SourceError':
       return {
         sentence: unreachable
-          ? 'The file cannot be fetched: its host is out of reach, or this page may not read files of other hosts.'
+          ? 'The file cannot be fetched: its host cannot be reached, or does not let other pages read its files.'
           : 'The file cannot be fetched.',
         detail: message,
         again: true,

@@ -8,7 +8,7 @@ export function forgottenPage(name: string, onFile: (file: File) => void, back: 
     `${name} is no longer open`,
     [
       element('p', {
-        text: 'Files of yours are kept nowhere: a page that is loaded again has to be given them again. Drop the file here, or choose it.',
+        text: 'This page keeps none of your files: after a reload they have to be opened again. Drop the file here, or choose it.',
       }),
       fileButton(
         'Choose a file',

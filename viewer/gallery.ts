@@ -18,7 +18,8 @@ const NOTED_AFTER_MS = 250;
 /** What codes of problems say of a file; others pass. */
 const FAULTS: Readonly<Record<string, string>> = {
   'damaged-file': 'the file is damaged.',
-  'unsupported-file': 'the image is too large for this server, or of a kind that it does not read.',
+  'unsupported-file':
+    'this server cannot decode the file: it is too large, of an unknown kind, or needs a model that is not here.',
 };
 
 export interface GalleryOptions {
@@ -319,7 +320,7 @@ function placeIn(state: unknown): Place {
 }
 
 function nothingFound(): HTMLElement {
-  return element('li', { class: 'empty' }, element('p', { text: 'No picture has that in its name.' }));
+  return element('li', { class: 'empty' }, element('p', { text: 'No picture has this in its name.' }));
 }
 
 function empty(upload: boolean): HTMLElement {
@@ -329,7 +330,7 @@ function empty(upload: boolean): HTMLElement {
     element('p', {
       text: upload
         ? 'Nothing here yet. Drop an image to make the first picture.'
-        : 'There are no pictures in what this server was given. Encode one:',
+        : 'This server has no pictures yet. Encode one:',
     }),
     !upload && element('pre', { text: 'liif encode photo.jpg' }),
   );

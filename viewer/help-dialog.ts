@@ -10,19 +10,19 @@ export interface PageTools {
 }
 
 const KEYS: readonly (readonly [key: string, meaning: string, tool?: keyof PageTools])[] = [
-  ['+ −', 'Zoom in and out, also wheel, pinch, double click'],
-  ['← ↑ → ↓', 'Move; with Shift, further'],
+  ['+ −', 'Zoom in and out; so do wheel, pinch and double click'],
+  ['← ↑ → ↓', 'Move; further with Shift'],
   ['0', 'Whole picture'],
-  ['1', 'Pixel for pixel'],
-  ['C', 'Compare with the curtain; arrows move it when it has the focus', 'curtain'],
+  ['1', 'Native scale: pixel for pixel'],
+  ['C', 'Compare: a curtain, which arrows move while it has the focus', 'curtain'],
   ['I', 'Pixel inspector'],
   ['N', 'Navigator', 'navigator'],
-  ['D', 'Decode here, in the browser, or on the server', 'decoding'],
+  ['D', 'Decode here, in this browser, or on the server', 'decoding'],
   ['S', 'Save what is in view'],
   ['L', 'Copy a link to this view', 'link'],
   ['F', 'Full screen'],
-  ['T', 'Light, dark or as the system'],
-  ['Esc', 'Close tools'],
+  ['T', 'Light, dark, or as the system'],
+  ['Esc', 'Close curtain and inspector'],
   ['?', 'This help'],
 ];
 
@@ -40,7 +40,7 @@ export function helpDialog(tools: PageTools): HTMLDialogElement {
         element(
           'div',
           {},
-          element('dt', {}, element('kbd', { text: key })),
+          element('dt', {}, ...key.split(' ').map((each) => element('kbd', { text: each }))),
           element('dd', { text: meaning }),
         ),
       ),

@@ -58,7 +58,7 @@ export class LoadingPage {
     this.#timer = setTimeout(() => {
       this.#slow.replaceChildren(
         element('p', { text: 'This takes longer than usual.' }),
-        againButton('Load the page anew', () => location.reload()),
+        againButton('Reload the page', () => location.reload()),
       );
     }, SLOW_MS);
   }

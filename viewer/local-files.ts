@@ -37,10 +37,10 @@ export function sourceAddress(source: string): [address: string, title: string] 
   try {
     url = new URL(source, document.baseURI);
   } catch (cause) {
-    throw new Error(`${source} is no address.`, { cause });
+    throw new Error(`${source} is not an address.`, { cause });
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw new Error(`${source} is no address of a file on the web.`);
+    throw new Error(`${source} is not the address of a file on the web.`);
   return [url.href, titleOf(url)];
 }
 

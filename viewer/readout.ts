@@ -79,9 +79,9 @@ export class Readout {
 }
 
 const MEANINGS: Readonly<Record<Sharpness | 'enlarged', string>> = {
-  reduced: 'Smaller than the picture: several of its pixels in one of the screen',
-  native: 'One pixel of the picture is one of the screen',
-  synthesized: 'Between the pixels of the picture: the network fills in what it has learned to expect',
+  reduced: 'Each pixel of the screen shows several pixels of the picture',
+  native: 'Each pixel of the screen is one pixel of the picture',
+  synthesized: 'Between the pixels of the picture the network fills in what it has learned to expect',
   enlarged: 'This image is enlarged without a network',
 };
 

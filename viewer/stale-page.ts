@@ -2,7 +2,7 @@
 export function stalePage(error: Error): string | undefined {
   const { message } = error;
   if (PART_MISSING.test(message))
-    return 'A part of this page cannot be fetched: its host is out of reach, or has another version of the page by now.';
+    return 'A part of this page cannot be fetched: its host cannot be reached, or has another version of the page by now.';
   if ((error as { readonly tag?: string }).tag === 'FormatError' && message.startsWith('model at '))
     return 'The weights of the decoder are damaged, or of another version of the page.';
   return undefined;

@@ -285,7 +285,7 @@ export class ViewPage {
   }
 
   #changeTheme(): void {
-    const names = { auto: 'Colors as the system', light: 'Light', dark: 'Dark' };
+    const names = { auto: 'Light or dark, as the system', light: 'Light', dark: 'Dark' };
     this.#notices.show(names[nextTheme()], { forMs: 1500 });
   }
 

@@ -346,7 +346,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     const alert = page.getByRole('alert');
     await alert.getByText('the server answered 404').waitFor();
     await page.goto(`${host.url}?src=javascript:alert(1)`);
-    await alert.getByText('is no address of a file on the web').waitFor();
+    await alert.getByText('is not the address of a file on the web').waitFor();
     await page.goto(`${host.url}?src=assets/../index.html`);
     await alert.getByText(/not a .liif|magic/i).waitFor();
     await drop(page, 'short.liif', bytes.subarray(0, 40));
@@ -509,7 +509,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
     const notice = page.locator('.notice', { hasText: 'has another version of the page by now' });
     await notice.waitFor();
     await page.unroute('**/local-picture-*');
-    await notice.getByRole('button', { name: 'Load the page anew' }).click();
+    await notice.getByRole('button', { name: 'Reload the page' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
     await page.close();
   });

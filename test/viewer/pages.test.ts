@@ -212,7 +212,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     const login = { contentType: 'text/html', body: '<h1>login</h1>' };
     await intercept(page, /api\/images\/noise/, (route) => route.fulfill(login));
     await page.getByRole('button', { name: 'Try again' }).click();
-    await alert.getByText('What answers is no tile server, but a page to log in, for instance.').waitFor();
+    await alert.getByText('The answer is not that of a tile server. You may have to log in again.').waitFor();
     await page.unroute(/api\/images\/noise/);
     await page.getByRole('button', { name: 'Try again' }).click();
     await headed(page, 'noise');
@@ -220,7 +220,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.goto(`${server!.localUrl}?src=${host.url}pictures/photo.jpg`);
     await alert.getByText(/^The file cannot be fetched: .* may not read files of other hosts/).waitFor();
     await page.goto(`${host.url}?src=pictures/photo.jpg`);
-    await alert.getByText('The file is no .liif picture.').waitFor();
+    await alert.getByText('The file is not a .liif picture.').waitFor();
     await alert.getByText('prefix at byte 0: not a .liif file').waitFor();
     expect(await page.getByRole('button', { name: 'Try again' }).count()).toBe(0);
     await page.close();
@@ -315,7 +315,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await page.route(/kernels/, () => {});
     await page.goto(`${url}?src=pictures/photo.liif`);
     await page.getByText('Starting the decoder').waitFor();
-    const anew = page.getByRole('button', { name: 'Load the page anew' });
+    const anew = page.getByRole('button', { name: 'Reload the page' });
     expect(await anew.count()).toBe(0);
     await page.clock.fastForward(21_000);
     await anew.waitFor();

@@ -248,7 +248,7 @@ describe.skipIf(!there)(`tools of the viewer${MISSING ? ` (${MISSING})` : ''}`, 
     await page.waitForSelector('.fault');
     expect(await page.locator('.fault').allTextContents()).toEqual([
       'broken: the file is damaged.',
-      'huge: the image is too large for this server, or of a kind that it does not read.',
+      'huge: this server cannot decode the file: it is too large, of an unknown kind, or needs a model that is not here.',
     ]);
     await page.close();
   });
