@@ -5,35 +5,35 @@ import type { JobState } from '../src/server/http/upload-jobs.ts';
 export type { ImageInfo };
 
 const UNREACHABLE = 'The server cannot be reached.';
-/** Of a name that the server takes, in UTF-8. */
+/** Longest name that the server takes, in UTF-8. */
 const MAX_NAME_BYTES = 200;
 
 export interface ImageList {
   /** Whether the server takes images. */
   readonly upload: boolean;
   readonly total: number;
-  /** `total` without plain images that have the name of a .liif. */
+  /** `total` without plain images that share the name of a .liif, their originals. */
   readonly pictures: number;
   readonly images: readonly ImageInfo[];
   readonly failed: readonly { readonly id: string; readonly title: string; readonly code: string }[];
 }
 
-/** Root of the server, with a slash at its end: pages lie in it. */
+/** Root of the server, with a slash at its end. The pages lie directly in it. */
 export function serverRoot(): string {
   return new URL('.', document.baseURI).href;
 }
 
-/** An address that the server gave, from its root. */
+/** The full address for a path that the server gave, counted from its root. */
 export function addressOf(path: string): string {
   return new URL(path.replace(/^\//, ''), serverRoot()).href;
 }
 
-/** A static host: it has the viewer and files, but no tile server. */
+/** The page comes from a static host, which has files but no tile server. */
 export class NoTileServer extends Error {
   override readonly name = 'NoTileServer';
 }
 
-/** The server did not do what it was asked for; the message can be shown. */
+/** The server did not do what it was asked for. The message is for people. */
 export class ServerError extends Error {
   override readonly name = 'ServerError';
   /** Status of its answer; undefined where it cannot be reached. */
@@ -45,7 +45,7 @@ export class ServerError extends Error {
   }
 }
 
-/** Those with `part` in their names. Rejects with NoTileServer or ServerError. */
+/** Lists pictures, only those with `part` in their names. Rejects with NoTileServer or ServerError. */
 export async function listImages(
   offset = 0,
   limit = 200,
@@ -83,7 +83,7 @@ export async function uploadImage(
   }
 }
 
-/** fetch tells nothing of how much has been sent; XMLHttpRequest does. */
+/** By XMLHttpRequest: fetch does not tell how much has been sent. */
 function send(file: File, onProgress: (progress: number) => void, signal: AbortSignal): Promise<JobState> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -105,7 +105,7 @@ function send(file: File, onProgress: (progress: number) => void, signal: AbortS
   });
 }
 
-/** As much of a file's name as the server takes for that of a picture; letters stay whole. */
+/** The name of a picture, cut to what the server takes, without splitting a letter. */
 function nameFor(fileName: string): string {
   const letters = fileName
     .normalize()
@@ -141,11 +141,11 @@ function finished(
         );
     });
     events.addEventListener('error', () => {
-      // Interrupted connections are taken up again by the browser; closed ones are not.
+      // The browser takes up interrupted connections again, but not closed ones.
       if (events.readyState === EventSource.CLOSED)
         end(() => reject(new Error('The server has stopped telling how far it is.')));
     });
-    // Then the job says that it has failed, or that it was done before.
+    // The job then reports that it has failed, or that it had already finished.
     const cancel = () =>
       ask(`/api/jobs/${job.job}`, undefined, 'DELETE').catch((error) => end(() => reject(error)));
     if (signal.aborted) void cancel();
@@ -176,7 +176,7 @@ async function answer<T>(response: Response): Promise<T> {
   throw new ServerError(messageOf(body) ?? `The server answered ${status}.`, { status });
 }
 
-/** What problem+json says to people. */
+/** The text for people in an answer of problem+json. */
 function messageOf(body: unknown): string | undefined {
   const detail = (body as { readonly detail?: unknown } | null | undefined)?.detail;
   return typeof detail === 'string' ? detail : undefined;

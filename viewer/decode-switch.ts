@@ -11,13 +11,13 @@ const KEY = 'liif-decode-here';
 
 export interface DecodeSwitchOptions {
   readonly notices: Notices;
-  /** It was switched, by hand or by a failure. */
+  /** Called after each switch, by hand or by a failure. */
   readonly onChange: () => void;
 }
 
 /**
- * Decides who decodes a picture of a server: the server, or this browser. What decodes stands beside it, and how far the decoder has come while it
- * loads. A decoder that fails leaves the server in its place, and says so.
+ * The switch between decoding by the server and by this browser. Beside it stands what decodes, or the progress while the decoder loads. When the decoder fails,
+ * the server takes over, and a notice says so.
  */
 export class DecodeSwitch {
   readonly element: HTMLElement;
@@ -30,7 +30,7 @@ export class DecodeSwitch {
   #loading: AbortController | undefined;
   #decoded: DecodedPicture | undefined;
 
-  /** `picture` shows a picture of a server that has a file. */
+  /** `picture` has to show a picture of a server that has a `file`. */
   constructor(picture: PictureMap, options: DecodeSwitchOptions) {
     this.#picture = picture;
     this.#fromServer = picture.picture;
@@ -62,12 +62,12 @@ export class DecodeSwitch {
     this.#describe();
   }
 
-  /** What a link should say. */
+  /** The choice, for links. */
   get decoding(): Decoding | undefined {
     return this.#decoding;
   }
 
-  /** By hand: remembered for the next picture. */
+  /** Switches by hand. The choice is remembered for the next picture. */
   toggle(): void {
     const decoding = this.#decoding === undefined ? 'here' : undefined;
     remember(decoding !== undefined);
@@ -121,9 +121,9 @@ export class DecodeSwitch {
     if (this.#decoding === undefined) return;
     this.set(undefined);
     this.#options.onChange();
-    // The page tells of that.
+    // The page itself reports a replaced picture.
     if (this.#fromServer.edition.replaced.aborted) return;
-    // Nor does the next picture try it unasked: the switch would be off, and nobody could switch it off.
+    // The next picture must not try it unasked either: with the switch off already, nobody could switch it off.
     remember(false);
     const stale = stalePage(error);
     const again = () => {
@@ -156,7 +156,7 @@ export class DecodeSwitch {
   }
 }
 
-/** Whether the visitor decoded here last. */
+/** Whether the visitor last chose to decode here. */
 export function decodesHere(): boolean {
   try {
     return localStorage.getItem(KEY) === 'yes';
@@ -170,6 +170,6 @@ function remember(here: boolean): void {
     if (here) localStorage.setItem(KEY, 'yes');
     else localStorage.removeItem(KEY);
   } catch {
-    // Storage may be forbidden; then a choice holds for the page.
+    // Where storage is forbidden, the choice holds for this page only.
   }
 }

@@ -1,19 +1,19 @@
 import type { SampleWindow } from './shown-picture.ts';
 
-/** To the worker that decodes. Every message but `close` and `abort` has one answer of the same id. */
+/** Messages to the worker that decodes. Each but `close` and `abort` has one answer of the same id. */
 export type ToDecoder =
   | {
       readonly id: number;
       readonly kind: 'open';
       readonly file: string | Blob;
-      /** Address of the released weights, with those of other models beside them. */
+      /** Address of the released weights. Those of other models lie beside them. */
       readonly model: string;
       readonly engine: EngineChoice;
     }
   | {
       readonly id: number;
       readonly kind: 'tile';
-      /** As `open` has called it. */
+      /** Number of the picture, from the answer to `open`. */
       readonly picture: number;
       readonly z: number;
       readonly x: bigint;
@@ -38,15 +38,15 @@ export type ToDecoder =
 
 export type EngineChoice = 'auto' | 'webgpu' | 'wasm';
 
-/** What computes. */
+/** Describes the engine that computes. */
 export interface EngineFacts {
   readonly name: string;
   readonly threads: number;
-  /** What it computes on, as the system names it; absent: the processor. */
+  /** The graphics device, as the system names it. Absent: the processor computes. */
   readonly device?: string;
 }
 
-/** What is known of a picture once its header has been read. */
+/** Describes a picture whose header has been read. */
 export interface PictureFacts {
   readonly picture: number;
   readonly width: number;
@@ -59,9 +59,9 @@ export interface PictureFacts {
   readonly colorSpace?: PredefinedColorSpace;
   readonly levels: number;
   readonly overviewFactor: number;
-  /** What the tile server that has the file calls it. */
+  /** The version that a tile server gives with the file. */
   readonly version?: string;
-  /** What decodes it. */
+  /** The engine that decodes it. */
   readonly engine: EngineFacts;
 }
 
@@ -77,7 +77,7 @@ export type FromDecoder =
       readonly id: number;
       readonly kind: 'failed';
       readonly message: string;
-      /** Of the errors of liif/browser. */
+      /** The `_tag` of an error of liif/browser. */
       readonly tag: string | undefined;
       readonly code: string | undefined;
     }

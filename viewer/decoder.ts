@@ -1,4 +1,4 @@
-// Decodes away from the page's own thread: nothing here can hold up a frame.
+// Runs in a worker, so that decoding never holds up a frame of the page.
 import {
   type Engine,
   isLiifError,
@@ -22,7 +22,7 @@ import type { DecoderResult, EngineFacts, FromDecoder, PictureFacts, ToDecoder }
 import { versionIn } from './edition.ts';
 import { keptOrPacked } from './packed-weights.ts';
 
-/** By the hash of their model. */
+/** Engines by the hash of their model. */
 const engines = new Map<string, Promise<Engine>>();
 const pictures = new Map<number, LiifImage>();
 const running = new Map<number, AbortController>();
@@ -39,7 +39,7 @@ function pictureOf(number: number): LiifImage {
 
 type Settings = Pick<Extract<ToDecoder, { readonly kind: 'open' }>, 'model' | 'engine'>;
 
-/** The engine of a model, opened when the first picture names it; it stays for others. A failure is not kept. */
+/** The engine of a model, opened for the first picture that names it and kept for others. A failure is not kept. */
 function engineOf(hash: string, settings: Settings): Promise<Engine> {
   let opening = engines.get(hash);
   if (!opening) {
@@ -57,14 +57,14 @@ async function startEngine(hash: string, { model, engine }: Settings): Promise<E
     ...weights,
     cache: keptOrPacked(weights.model, onProgress),
     engine,
-    // Who names WebGPU takes what there is.
+    // A link that names WebGPU gets it even where it computes on the processor.
     softwareAdapter: engine === 'webgpu',
     onProgress,
     onWarning: (text) => post({ kind: 'warning', message: text }),
   });
 }
 
-/** Where the weights of a model lie and what they have to be; models that are not released ones are in the list of the page's host. */
+/** Address and decoder hash of a model's weights. Models that are not released ones are in a list of the page's host. */
 async function weightsOf(
   hash: string,
   released: string,
@@ -72,7 +72,7 @@ async function weightsOf(
   const decoderHash = DECODER_HASHES.get(hash);
   if (decoderHash !== undefined) return { model: released, decoderHash };
   const list = new URL(MODEL_LIST, released);
-  // Hosts without a list say that there is none, or send a page.
+  // Hosts without a list answer 404, or with a page.
   const response = await fetch(list, { cache: 'no-cache' }).catch(() => undefined);
   const found = response?.ok ? readModelList(await response.json().catch(() => undefined)) : [];
   const entry = found.find((one) => one.hash === hash);
@@ -139,12 +139,12 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
   }
 }
 
-/** For those who want numbers: browsers that know sRGB alone would convert them. */
+/** Without the color space, so that browsers which know sRGB only do not convert the samples. */
 function asStored({ colorSpace: _, ...raster }: Raster): Raster {
   return raster;
 }
 
-/** Does what the page asks for, and answers it. Never rejects. */
+/** Does what a message of the page asks for, and posts the answer. Never rejects. */
 export async function take(message: ToDecoder): Promise<void> {
   const { id } = message;
   if (message.kind === 'abort') {

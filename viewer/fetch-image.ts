@@ -1,13 +1,13 @@
 import { type Edition, versionIn } from './edition.ts';
 import { TileError } from './tile-source.ts';
 
-/** Longest wait that a server may ask for. */
+/** Longest wait that a server may ask for by Retry-After. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
-/** A server that says nothing for so long, not even that it is busy, has lost the request. */
+/** A request without an answer for this long counts as lost. */
 export const ANSWER_WITHIN_MS = 120_000;
 
-/** An image of a server, made of `edition`. Rejects with TileError, which says whether and when to try again, or with the reason of the signal. */
+/** An image of a server, made of `edition`. Rejects with TileError, which says whether and when to try again, or with the signal's reason. */
 export async function fetchImage(
   url: string,
   init: RequestInit & { signal: AbortSignal },
@@ -31,16 +31,16 @@ export async function fetchImage(
   };
   throw new TileError(reasons[status] ?? `The server answered ${status}.`, {
     permanent: status >= 400 && status < 500 && status !== 408 && status !== 429,
-    // One that has no time for so long is not worth waiting for in silence.
+    // A longer wait is a failure to report, not one to sit out in silence.
     busy: (status === 503 || status === 429) && !(wait > MAX_RETRY_AFTER_MS),
     retryAfterMs: wait > 0 ? Math.min(wait, MAX_RETRY_AFTER_MS) : undefined,
   });
 }
 
-/** The head of an answer, and what comes after it until the signal is aborted. */
+/** The answer, once its head is there. The signal can still abort its body. */
 async function answerTo(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response> {
   const patience = new AbortController();
-  // Browsers from before 2024 have no `any`, and wait on.
+  // Browsers from before 2024 have no `any`: there, no time limit holds.
   const signal = AbortSignal.any?.([init.signal, patience.signal]) ?? init.signal;
   const timer = setTimeout(() => patience.abort(), ANSWER_WITHIN_MS);
   try {
@@ -54,7 +54,7 @@ async function answerTo(url: string, init: RequestInit & { signal: AbortSignal }
   }
 }
 
-/** Milliseconds that `Retry-After` asks to wait, in seconds or until a date; NaN where it says nothing. */
+/** The wait of a `Retry-After` in milliseconds, from its seconds or date; NaN where it has neither. */
 function waitIn(header: string): number {
   return /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
 }

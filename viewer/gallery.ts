@@ -10,12 +10,12 @@ import { LazyThumbnails } from './thumbnail.ts';
 const PAGE = 120;
 /** Most that the server lists at once. */
 const LISTED = 1000;
-/** A list that takes longer is said to be on its way. */
+/** After this long the page says that the list is loading. */
 const SLOW_MS = 400;
-/** After the last scrolling the entry of the history learns where it ended. */
+/** Delay after the last scrolling before the history notes the place. */
 const NOTED_AFTER_MS = 250;
 
-/** What codes of problems say of a file; others pass. */
+/** Texts for codes of problems that stay with a file. Other problems pass. */
 const FAULTS: Readonly<Record<string, string>> = {
   'damaged-file': 'the file is damaged.',
   'unsupported-file':
@@ -24,9 +24,9 @@ const FAULTS: Readonly<Record<string, string>> = {
 
 export interface GalleryOptions {
   readonly onOpen: (id: string) => void;
-  /** Files chosen by hand for the server; dropped ones come another way. */
+  /** Takes files chosen by hand for the server. Dropped files do not pass through here. */
   readonly onFiles: (files: readonly File[]) => void;
-  /** A .liif of the visitor's, to look at. */
+  /** Opens the visitor's own .liif. */
   readonly onLocal: (file: File) => void;
 }
 
@@ -40,21 +40,21 @@ interface Card {
   readonly item: HTMLElement;
 }
 
-/** What the entry of the history keeps for a page that is loaded anew. */
+/** What the entry of the history keeps, so that a reload finds it. */
 interface Place {
   readonly part: string;
   readonly listed: number;
   readonly top: number;
 }
 
-/** All pictures of the server. While other pages are shown it keeps what it lists, and where the visitor was. */
+/** Shows all pictures of the server. It keeps its list and the visitor's place while other pages are shown. */
 export class Gallery {
   readonly #options: GalleryOptions;
   readonly #element: HTMLElement;
   readonly #grid = element('ul', { class: 'grid' });
   readonly #count = element('p', { class: 'count', attributes: { role: 'status' } });
   readonly #faults = element('div', { class: 'faults' });
-  /** Why no more are listed, where they were asked for. */
+  /** Says why the list could not go on. */
   readonly #stopped = element('div', { class: 'stopped' });
   readonly #more = element('button', {
     class: 'text-button more',
@@ -71,7 +71,7 @@ export class Gallery {
   #listing: AbortController | undefined;
   #upload: boolean | undefined;
   #scroll = 0;
-  /** What names are to have in them. */
+  /** The text in the search field: names have to contain it. */
   #part = '';
   #noteTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #noteSoon = () => {
@@ -102,7 +102,7 @@ export class Gallery {
     );
   }
 
-  /** Fills `root`, as the visitor has left it; then lists anew, for pictures may have come or gone. Rejects with NoTileServer. */
+  /** Fills `root` as the visitor has left it, then lists anew, since pictures may have come or gone. Rejects with NoTileServer. */
   async show(root: HTMLElement): Promise<ImageList | undefined> {
     root.replaceChildren(this.#element);
     document.title = PICTURES_TITLE;
@@ -114,7 +114,7 @@ export class Gallery {
     return this.#cards.size === 0 ? this.#restore() : this.refresh();
   }
 
-  /** As it was before the page was loaded anew. */
+  /** Restores list and place after a reload. */
   async #restore(): Promise<ImageList | undefined> {
     const { part, listed, top } = placeIn(history.state);
     this.#part = part;
@@ -130,7 +130,7 @@ export class Gallery {
     history.replaceState({ ...history.state, gallery }, '');
   }
 
-  /** Lists those that have `part` in their names. Rejects with NoTileServer. */
+  /** Lists pictures with `part` in their names. Rejects with NoTileServer. */
   async #find(part: string): Promise<void> {
     if (part === this.#part) return;
     this.#part = part;
@@ -143,7 +143,7 @@ export class Gallery {
     return this.#list(0, Math.max(PAGE, this.#listed));
   }
 
-  /** Leaves the page; it can be shown again. */
+  /** Leaves the page. `show` can bring it back. */
   close(): void {
     removeEventListener('scroll', this.#noteSoon);
     clearTimeout(this.#noteTimer);
@@ -162,7 +162,7 @@ export class Gallery {
     const known = new Set(this.#cards.keys());
     await this.#list(this.#listed, PAGE).catch(() => {});
     this.#noteSoon();
-    // The button has gone with the last of them: who presses keys goes on with the first that is new.
+    // The button has gone and took the focus with it: keys go on at the first new picture.
     const first = [...this.#cards].find(([id]) => !known.has(id))?.[1];
     if (this.#more.hidden && document.activeElement === document.body)
       first?.item.querySelector('a')?.focus({ preventScroll: true });
@@ -201,12 +201,12 @@ export class Gallery {
     }
   }
 
-  /** Where there is nothing to see yet. */
+  /** Says that the list is loading, where there is nothing to see yet. */
   #tellLoading(): void {
     if (this.#cards.size === 0) this.#count.textContent = 'Loading the list';
   }
 
-  /** Why the list ends here. */
+  /** Says why the list ends here. */
   #tell({ message }: Error, again: () => void): void {
     this.#more.hidden = true;
     if (this.#cards.size === 0) this.#count.textContent = '';
@@ -235,7 +235,7 @@ export class Gallery {
     if (upload !== this.#upload) this.#add.replaceChildren(upload ? this.#uploadButton() : '');
     this.#upload = upload;
     this.#more.hidden = this.#listed >= total;
-    // Who sees all of them has no use for it.
+    // With all pictures in sight there is nothing to search.
     this.#search.hidden = this.#part === '' && total <= PAGE;
     // An original stands behind the curtain of its picture.
     const originals = new Set(this.#images.map(({ original }) => original));
@@ -245,7 +245,7 @@ export class Gallery {
     if (total === 0) this.#grid.replaceChildren(this.#part === '' ? empty(upload) : nothingFound());
   }
 
-  /** Cards that are there already stay as they are: one of them may have the focus. */
+  /** Puts the cards in order. Cards that are there already stay the same elements, since one may have the focus. */
   #place(infos: readonly ImageInfo[]): void {
     const before = new Map(this.#cards);
     this.#cards.clear();
@@ -309,7 +309,7 @@ export class Gallery {
   }
 }
 
-/** Each id once: the list may have shifted between two parts of it. */
+/** Removes repeated ids: the list may have shifted between two requests. */
 function unlike<T extends { readonly id: string }>(entries: readonly T[]): readonly T[] {
   return [...new Map(entries.map((entry) => [entry.id, entry])).values()];
 }

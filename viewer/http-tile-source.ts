@@ -9,17 +9,17 @@ export interface HttpTileOptions {
   readonly server: string;
   /** `decode` (default), or plain bicubic enlargement to compare it with. */
   readonly method?: 'decode' | 'bicubic';
-  /** Instead of the format of the template: png loses nothing. */
+  /** Replaces the format of the template. png is lossless. */
   readonly format?: 'png' | 'jpg' | 'webp' | 'avif';
-  /** Shared by all that show the picture. By default one of the picture's version. */
+  /** Shared by all sources of the picture. Default: an edition of the picture's `version`. */
   readonly edition?: Edition;
-  /** What tiles of a reduction wait for. */
+  /** Tiles smaller than native wait for it. */
   readonly overview?: OverviewFirst;
 }
 
 /**
- * Tiles of a server. `picture.tiles` is the template that it gives, with {z}, {x} and {y}; with its `version`, tiles of a picture that has taken its place
- * are refused.
+ * Tiles of a server. `picture.tiles` is the server's template with {z}, {x} and {y}. Where `version` is given, tiles of a picture that has taken its place are
+ * refused.
  */
 export class HttpTileSource implements TileSource {
   readonly width: number;
@@ -56,7 +56,7 @@ export class HttpTileSource implements TileSource {
     const filled = named.replace('{z}', String(z)).replace('{x}', String(x)).replace('{y}', String(y));
     const url = new URL(filled.replace(/^\//, ''), server);
     url.search = query;
-    // Up to native scale there is nothing to enlarge: both methods give the same pixels there.
+    // Up to native scale nothing is enlarged, and both methods give the same pixels.
     if (method === 'bicubic' && z + Math.log2(ratio) > this.nativeZoom)
       url.searchParams.set('method', method);
     return url.href;

@@ -10,7 +10,7 @@ import type {
 import { Edition } from './edition.ts';
 import type { SampleWindow } from './shown-picture.ts';
 
-/** So many failures of the engine one after the other, and it is given up. */
+/** After this many failures of the engine in a row the decoder ends. */
 const MAX_ENGINE_FAILURES = 3;
 
 export interface LocalDecoderOptions {
@@ -19,31 +19,31 @@ export interface LocalDecoderOptions {
   readonly engine: EngineChoice;
 }
 
-/** Who shows what becomes of the decoder of a picture. */
+/** Hears what becomes of the decoder of a picture. */
 export interface DecodingListener {
-  /** Bytes of the weights that have come, and all; only where they have to be fetched. */
+  /** Bytes of the weights so far, and in all. Not called where the browser has kept the weights. */
   progress?(loaded: number, total: number): void;
   warning?(message: string): void;
-  /** It can do nothing more; the next picture is for another. */
+  /** The decoder has ended. The next picture gets another one. */
   failure?(error: DecodeError): void;
 }
 
 export interface OpenOptions {
   readonly signal?: AbortSignal;
-  /** What the file has to be of; by default what it is of when it is opened. */
+  /** The edition that the file must have. Default: the one that it has when opened. */
   readonly edition?: Edition;
-  /** Is told until the picture has been closed, or could not be opened. */
+  /** Called until the picture is closed, or could not be opened. */
   readonly listener?: DecodingListener;
 }
 
-/** What could not be decoded, in words that can be shown. */
+/** A failure of the decoder. The message is for people. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
-  /** Of the errors of liif/browser: `FormatError` is a broken file, `SourceError` one that cannot be read. */
+  /** The `_tag` of an error of liif/browser: `FormatError` is a damaged file, `SourceError` one that cannot be read. */
   readonly tag: string | undefined;
   /** Another file has taken the place of the one that was opened. */
   readonly replaced: boolean;
-  /** No host has answered. */
+  /** The host could not be reached. */
   readonly unreachable: boolean;
 
   constructor(message: string, tag?: string, code?: string) {
@@ -61,12 +61,12 @@ interface Pending {
   readonly reject: (reason: unknown) => void;
 }
 
-/** `liif/browser` in a worker of its own: the page only asks and draws. */
+/** `liif/browser` in a worker. The page only asks and draws. */
 export class LocalDecoder {
   readonly #worker: Worker;
   readonly #options: LocalDecoderOptions;
   readonly #pending = new Map<number, Pending>();
-  /** Who is told of pictures that are being opened, and of those that are open, by their number. */
+  /** Listeners of pictures that are being opened, and of open pictures by their number. */
   readonly #opening = new Set<DecodingListener>();
   readonly #open = new Map<number, DecodingListener>();
   #lastId = 0;
@@ -82,13 +82,13 @@ export class LocalDecoder {
       this.#fail(new DecodeError(event.message || 'The decoder cannot be loaded.', 'EngineError'));
   }
 
-  /** Whether it can do nothing more. */
+  /** Whether the decoder has failed or was retired, and answers nothing more. */
   get ended(): boolean {
     return this.#failure !== undefined;
   }
 
   /**
-   * Reads the header of a file: an address, or one of the visitor's. The first of a model fetches its weights and starts an engine. Rejects with
+   * Opens a file, at an address or of the visitor: reads its header. The first file of a model fetches the weights and starts an engine. Rejects with
    * DecodeError, or with TileError where the file is not of the edition.
    */
   async openPicture(file: string | Blob, options: OpenOptions = {}): Promise<DecodedPicture> {
@@ -112,7 +112,7 @@ export class LocalDecoder {
     }
   }
 
-  /** Another has taken its place: its threads and weights go with the last of its pictures. */
+  /** Ends the decoder, with its threads and weights, once the last of its pictures is closed. */
   retire(): void {
     this.#retired = true;
     this.#endUnused();
@@ -183,7 +183,7 @@ export class LocalDecoder {
     this.#pending.delete(message.id);
     if (message.kind === 'done') {
       this.#engineFailures = 0;
-      // What nobody waits for any more still holds memory.
+      // A result that nobody waits for any more holds memory until it is closed.
       if (!pending && message.result instanceof ImageBitmap) message.result.close();
       else if (!pending && 'picture' in message.result) this.closePicture(message.result.picture);
       pending?.resolve(message.result);
@@ -224,7 +224,7 @@ export class LocalDecoder {
   }
 }
 
-/** Rejects with the edition's TileError where the file has been replaced. */
+/** The answer. Rejects with the edition's TileError where the file has been replaced. */
 async function ofEdition<T>(edition: Edition, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
@@ -251,7 +251,7 @@ export class DecodedPicture {
     return this.facts.engine;
   }
 
-  /** How many tiles are worth having under way. */
+  /** How many tiles to have under way at once. */
   get parallel(): number {
     return this.engine.threads + 1;
   }

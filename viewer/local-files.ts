@@ -1,27 +1,27 @@
-/** What an entry of the history names: a file of the visitor. */
+/** A visitor's file, as an entry of the history names it. */
 export interface LocalFile {
   readonly file: string;
   readonly name: string;
 }
 
-/** Files of the visitor that this page has been given; entries of the history name them. */
+/** Files that the visitor has opened in this page. Entries of the history name them by keys. */
 export class LocalFiles {
   readonly #files = new Map<string, File>();
 
   add(file: File): LocalFile {
-    // Entries outlive the page: after a reload none of them may name a file that has come since.
+    // Entries outlive the page: after a reload their keys must not name newer files.
     const key = `${performance.timeOrigin} ${this.#files.size + 1}`;
     this.#files.set(key, file);
     return { file: key, name: file.name };
   }
 
-  /** After a reload an entry may name a file that is no longer known. */
+  /** The file of an entry; undefined after a reload, which forgets all files. */
   of({ file }: LocalFile): File | undefined {
     return this.#files.get(file);
   }
 }
 
-/** The file that an entry of the history names, if it names one. */
+/** The visitor's file that an entry of the history names, if any. */
 export function localFileIn(state: unknown): LocalFile | undefined {
   const { file, name } = (state ?? {}) as Partial<LocalFile>;
   return typeof file === 'string' ? { file, name: name ?? 'The file' } : undefined;
@@ -31,7 +31,7 @@ export function isLiif({ name }: File): boolean {
   return /\.liif$/i.test(name);
 }
 
-/** Address and title of what `?src=` names. Throws an Error whose message can be shown. */
+/** Address and title of the file that `?src=` names. Throws an Error whose message is for people. */
 export function sourceAddress(source: string): [address: string, title: string] {
   let url: URL;
   try {

@@ -12,7 +12,7 @@ import { factsOf, goesFirst, type ShownPicture } from './shown-picture.ts';
 import { overviewReduction } from './thumbnail-size.ts';
 import { TILE_SIZE } from './tile-source.ts';
 
-/** Where the weights lie, from the page. */
+/** Address of the weights, relative to the page. */
 const MODEL = 'model/liif-1.safetensors';
 
 let shared: { readonly choice: EngineChoice; readonly decoder: LocalDecoder } | undefined;
@@ -37,7 +37,7 @@ function decoderOf(choice: EngineChoice): LocalDecoder {
   return decoder;
 }
 
-/** A file as the viewer shows it; `listener` is told of its decoder until the picture is closed. Rejects as `openLocally` does. */
+/** Opens a file as a picture of the viewer. `listener` hears of the decoder until the picture is closed. Rejects as `openLocally` does. */
 export async function openPicture(
   file: string | Blob,
   title: string,
@@ -49,7 +49,7 @@ export async function openPicture(
   return decodedHere(await openLocally(file, wanted, { signal, listener }), title);
 }
 
-/** A picture as the viewer shows it, decoded here. `like`: the same picture of a server, whose name and comparisons it keeps. */
+/** A decoded file as a picture of the viewer. `like` is the same picture of a server, whose name and comparisons it keeps. */
 export function decodedHere(decoded: DecodedPicture, title: string, like?: ShownPicture): ShownPicture {
   const overview = new OverviewFirst();
   const source = new LocalTileSource(decoded, overview);
@@ -77,7 +77,7 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
   };
 }
 
-/** The tile that holds all of the picture, without what is beyond it: an overview, where there is one. */
+/** The tile that holds the whole picture, cropped to it. Made of an overview where the file has one. */
 async function thumbnailOf(decoded: DecodedPicture, signal: AbortSignal): Promise<Blob> {
   const { facts } = decoded;
   const reduction = overviewReduction(facts);
@@ -92,7 +92,7 @@ async function thumbnailOf(decoded: DecodedPicture, signal: AbortSignal): Promis
   return canvas.convertToBlob();
 }
 
-/** What decodes, for people. */
+/** The name of an engine, for people. */
 export function engineText({ name, threads, device }: EngineFacts): string {
   if (name === 'webgpu') return device ? `WebGPU, ${device}` : 'WebGPU';
   return threads > 1 ? `WebAssembly, ${threads} threads` : 'WebAssembly';

@@ -9,7 +9,7 @@ interface Waiting {
   readonly distance: () => number;
 }
 
-/** Tiles that the browser decodes itself: those nearest to the middle of the map first, as it is when a decoder gets free. */
+/** Tiles that the browser decodes itself. When the decoder has room, the tile that is then nearest to the middle of the map comes next. */
 export class LocalTileSource implements TileSource {
   readonly width: number;
   readonly height: number;
@@ -22,7 +22,7 @@ export class LocalTileSource implements TileSource {
   readonly #waiting = new Set<Waiting>();
   #running = 0;
 
-  /** `overview`: what tiles of a reduction wait for. */
+  /** `overview`: tiles smaller than native wait for it. */
   constructor(picture: DecodedPicture, overview?: OverviewFirst) {
     this.#picture = picture;
     this.#overview = overview;
@@ -59,7 +59,7 @@ export class LocalTileSource implements TileSource {
     }
   }
 
-  /** Resolves when the tile may begin, and counts it as running; rejects when it is no longer wanted. */
+  /** Resolves when the tile may begin, and counts it as running. Rejects when it is no longer wanted. */
   #turn(signal: AbortSignal, distance: () => number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);

@@ -27,7 +27,7 @@ document.body.append(notices.element);
 const localFiles = new LocalFiles();
 let shown: { close(): void } | undefined;
 let gallery: Gallery | undefined;
-/** `liif viewer` says in its page that there are files only: then nobody is asked for a list that a tile server would have. */
+/** The page of `liif viewer` is marked: its host has files only, and no tile server to ask for a list. */
 const filesOnly = document.documentElement.dataset.host === 'files';
 /** Whether the server takes images; undefined until it is known. */
 let uploads: boolean | undefined = filesOnly ? false : undefined;
@@ -37,7 +37,7 @@ let place: string | undefined;
 /** The file of the visitor that is shown. */
 let shownFile: LocalFile | undefined;
 
-/** What the address, or the entry of the history, names; nothing: all pictures. */
+/** What the address or the entry of the history names. Nothing named means all pictures. */
 function wanted() {
   const query = new URLSearchParams(location.search);
   return {
@@ -52,7 +52,7 @@ function isGallery(): boolean {
   return local === undefined && source === null && id === null;
 }
 
-/** Shows what is wanted: of a picture that is opened anew, `view`. Resolves with false where it cannot, or something else is wanted meanwhile. */
+/** Shows what is wanted, a picture that is opened anew in `view`. Resolves with false where that fails or something else is wanted meanwhile. */
 async function route(view?: CarriedView): Promise<boolean> {
   routing.abort();
   routing = new AbortController();
@@ -119,7 +119,7 @@ async function showServed(id: string, signal: AbortSignal, view?: CarriedView): 
   }
 }
 
-/** A file that this browser decodes: an address, or one of the visitor's. */
+/** A file that this browser decodes: one at an address, or the visitor's own. */
 async function showLocally(
   file: Blob | string,
   title: string,
@@ -137,7 +137,7 @@ async function showLocally(
       {
         progress: (loaded, total) => loading.progress(loaded, total),
         warning: (message) => notices.show(message, { forMs: 8000 }),
-        // Of one that could not be opened its own page tells.
+        // A picture that cannot be opened has a failure page instead.
         failure: (error) => view && tellStopped(error, signal),
       },
       signal,
@@ -172,18 +172,18 @@ function open(id: string): void {
   void route();
 }
 
-/** Opens a .liif of the visitor's; it stays in this browser. */
+/** Opens the visitor's own .liif, which stays in this browser. */
 function openFile(file: File): Promise<boolean> {
   enter('./', localFiles.add(file));
   return route();
 }
 
-/** A new entry of the history; it knows whether the one before it shows all pictures. */
+/** Adds an entry to the history, which notes whether the entry before it shows all pictures. */
 function enter(address: string, local?: LocalFile): void {
   history.pushState({ overGallery: isGallery(), ...local }, '', address);
 }
 
-/** To all pictures. */
+/** Leads to all pictures. */
 function back(): void {
   if ((history.state as { readonly overGallery?: boolean } | null)?.overGallery) {
     history.back();
@@ -193,7 +193,7 @@ function back(): void {
   void route();
 }
 
-/** Dropped or chosen: a .liif is opened here; other images go to the server, if it takes them. */
+/** Opens dropped .liif files here, and sends other images to the server if it takes them. */
 async function drop(files: readonly File[]): Promise<void> {
   const own = files.filter(isLiif);
   const others = files.filter((file) => !isLiif(file));
@@ -219,7 +219,7 @@ function namesOf([first, ...others]: readonly File[]): string {
   return `${name} and ${others.length === 1 ? others[0]!.name : `${others.length} others`}`;
 }
 
-/** Opens the first, and offers to go on with the others. */
+/** Opens the first file, and offers to open the others. */
 async function openFiles([first, ...others]: readonly File[]): Promise<void> {
   const opening = openFile(first!);
   const own = notices.until(routing.signal);
@@ -249,7 +249,7 @@ async function openFiles([first, ...others]: readonly File[]): Promise<void> {
   });
 }
 
-/** Sends files one after another. One that is alone is opened, if it may be and the visitor has not gone elsewhere meanwhile. */
+/** Sends files one after another. A single file is then opened, if `mayOpen` and the visitor has not gone elsewhere meanwhile. */
 async function take(files: readonly File[], mayOpen = true): Promise<void> {
   const { signal } = routing;
   for (const file of files) {
@@ -274,7 +274,7 @@ async function take(files: readonly File[], mayOpen = true): Promise<void> {
   if (shown === gallery) await gallery?.refresh();
 }
 
-/** Whether the server takes images. Those who ask meanwhile share a request. Rejects with ServerError where it does not tell; the next time it is asked anew. */
+/** Whether the server takes images. Simultaneous calls share one request. Rejects with ServerError where there is no answer; the next call asks again. */
 function takesUploads(): Promise<boolean> {
   if (uploads !== undefined) return Promise.resolve(uploads);
   asking ??= askForUploads().finally(() => {
@@ -293,21 +293,21 @@ async function askForUploads(): Promise<boolean> {
   return uploads;
 }
 
-/** What a page is of; changes of the hash alone are the page's own. */
+/** Identifies what a page shows. The hash is left out: the page itself follows its changes. */
 function placeOf(): string {
   return `${location.pathname}${location.search} ${localFileIn(history.state)?.file ?? ''}`;
 }
 
 takeDrops({
-  // A server that does not answer is told of when they are dropped.
+  // A failure is reported when the files are dropped.
   onEnter: () => void takesUploads().catch(() => {}),
   describe: () => (uploads ? 'Drop to add; a .liif is opened here' : 'Drop a .liif to open it'),
   onFiles: (files) => void drop(files),
 });
-// All entries of the page's own have a state.
+// Every entry that this page makes has a state.
 history.replaceState(history.state ?? {}, '');
 addEventListener('popstate', () => {
-  // That of a hash which was written by hand has none, and shows the same file.
+  // An entry made by editing the hash by hand has none; it shows the same file.
   if (history.state === null && shownFile) history.replaceState(shownFile, '');
   if (placeOf() !== place || !shown) void route();
 });

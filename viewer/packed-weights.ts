@@ -2,14 +2,14 @@ import { browserModelCache } from '../src/network/browser-cache.ts';
 import type { ModelCache } from '../src/network/decoder-model.ts';
 import { packedFileOf, unpackDecoderPart } from '../src/network/packed-part.ts';
 
-/** A host that sends nothing for so long has got stuck. */
+/** A download without a byte for this long is given up. */
 const STALLED_MS = 15_000;
 
 type OnProgress = (loaded: number, total: number) => void;
 
 /**
- * The weights that this browser keeps, or else those that lie packed beside `model`, the address of the model file. Where a host has none, or breaks off, there
- * are none: they are then read from the model file. `onProgress` counts packed bytes.
+ * A cache of weights: those that this browser has kept, or else the packed ones that lie beside `model`, the address of the model file. Where the host has no
+ * packed weights, or breaks off, the cache has none, and the caller reads the model file. `onProgress` counts packed bytes.
  */
 export function keptOrPacked(model: string, onProgress: OnProgress): ModelCache {
   return {
@@ -19,7 +19,7 @@ export function keptOrPacked(model: string, onProgress: OnProgress): ModelCache 
       if (kept) return kept;
       const address = new URL(packedFileOf(decoderHash), model);
       const part = await fetchPacked(address, onProgress).catch(() => undefined);
-      // Whatever is kept is checked whenever it is used.
+      // Unchecked: the hash is compared whenever kept weights are used.
       if (part) void browserModelCache.put(decoderHash, part);
       return part;
     },
@@ -35,7 +35,7 @@ async function fetchPacked(address: URL, onProgress: OnProgress): Promise<Uint8A
   };
   try {
     wait();
-    // It is kept by its hash instead.
+    // The browser's HTTP cache would keep them a second time.
     const { ok, body, headers } = await fetch(address, { cache: 'no-store', signal: stalled.signal });
     if (!ok || !body) return undefined;
     const total = Number(headers.get('content-length'));

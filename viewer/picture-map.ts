@@ -10,24 +10,24 @@ import type { ShownPicture } from './shown-picture.ts';
 import type { TileSource } from './tile-source.ts';
 import { reducedMotion, ZoomMotion } from './zoom-motion.ts';
 
-/** Small pictures are shown at most so many times their size at home. */
+/** At home, small pictures are enlarged by at most 2 to this power. */
 const HOME_EXPONENT = 2;
-/** Zooms per pixel of a mouse wheel's turn, and the most of one event. */
+/** Zoom levels per pixel of a mouse wheel's turn. */
 const WHEEL_ZOOM = 1 / 180;
 const PAN_STEP = 90;
 
-/** A picture on a map: deep view, motion, gestures and keys. What stands around it is made by the page. */
+/** A picture on a map: deep view, motion, gestures and keys. The page makes the panels around it. */
 export class PictureMap {
   picture: ShownPicture;
   readonly map: LeafletMap;
   readonly layer: LiifLayer;
   readonly view: DeepView;
   readonly motion: ZoomMotion;
-  /** The small image of the whole, asked for once; rejects where it does not come. */
+  /** The small image of the whole picture, asked for once. Rejects where it does not come. */
   readonly thumbnail: Promise<Blob> | undefined;
   readonly #closing = new AbortController();
   readonly #endWatch: () => void;
-  /** Where the map's pane will be when keys have moved it. */
+  /** Where the map's pane will be at the end of a motion by keys. */
   #panTarget: Point | undefined;
   #panning = false;
 
@@ -43,7 +43,7 @@ export class PictureMap {
       scrollWheelZoom: false,
       doubleClickZoom: false,
       keyboard: false,
-      // The page does, and keeps the whole picture in view.
+      // The page follows the size itself, and keeps a view of the whole picture.
       trackResize: false,
       zoomSnap: 0,
       fadeAnimation: !calm,
@@ -77,17 +77,17 @@ export class PictureMap {
     return this.picture.size.nativeZoom;
   }
 
-  /** log2 of the scale in CSS pixels, by which the page is laid out: 0 where one of them is a pixel of the picture. */
+  /** log2 of CSS pixels per pixel of the picture, for the layout of the page. */
   get exponent(): number {
     return this.view.zoom - this.nativeZoom;
   }
 
-  /** log2 of the scale that people are told: 0 at native, where one pixel of the picture is one of the screen. */
+  /** log2 of screen pixels per pixel of the picture, the scale that the readout tells: 0 is native. */
   get screenExponent(): number {
     return this.exponent + Math.log2(devicePixelRatio);
   }
 
-  /** Shows the whole picture, whichever way the screen is turned, and its native scale. */
+  /** A zoom that shows the whole picture, whichever way the screen is turned, and never excludes native scale. */
   #lowestZoom(): number {
     const size = this.map.getSize();
     const { width, height, nativeZoom } = this.picture.size;
@@ -110,7 +110,7 @@ export class PictureMap {
     };
   }
 
-  /** Whether the whole picture is shown as `goHome` does, but for less than a pixel. */
+  /** Whether the view is that of `goHome`, to less than a pixel. */
   get isHome(): boolean {
     const { center, zoom } = this.home();
     const { x, y } = this.view.center;
@@ -124,7 +124,7 @@ export class PictureMap {
     this.view.setView(center, zoom);
   }
 
-  /** Pixel of the picture for pixel of the screen, around the middle. */
+  /** Zooms to native scale around the middle. */
   goNative(): void {
     this.motion.zoomTo(this.nativeZoom - Math.log2(devicePixelRatio));
   }
@@ -132,7 +132,7 @@ export class PictureMap {
   panBy(x: number, y: number): void {
     this.motion.stop();
     const internals = internalsOf(this.map);
-    // What is left of the way before is gone too: a key that is held loses nothing.
+    // From the end of the motion before: a held key loses no step.
     const target = (this.#panTarget ?? internals._getMapPanePos()).subtract([x, y]);
     const animate = !reducedMotion();
     this.#panning = true;
@@ -143,7 +143,7 @@ export class PictureMap {
     else this.#comeBack();
   }
 
-  /** What a key does on the map; false where it is none of the map's. */
+  /** Does what a key means to the map. Returns false for keys that mean nothing to it. */
   key({ key, shiftKey }: KeyboardEvent): boolean {
     const step = PAN_STEP * (shiftKey ? 3 : 1);
     switch (key) {
@@ -178,13 +178,13 @@ export class PictureMap {
     return false;
   }
 
-  /** The same picture from elsewhere: tools ask there from now on, and tiles are replaced as they come. */
+  /** Takes the same picture from another source: tools ask it from now on, and its tiles replace those shown as they come. */
   show(picture: ShownPicture): void {
     this.picture = picture;
     this.layer.changeSource(picture.source);
   }
 
-  /** One more picture of the same size on the map. */
+  /** Adds another picture of the same size to the map. */
   addLayer(source: TileSource, pane: string): LiifLayer {
     const layer = new LiifLayer(source, { origin: this.layer.origin, pane });
     this.view.add(layer);
@@ -204,7 +204,7 @@ export class PictureMap {
     this.map.remove();
   }
 
-  /** Zooms around the pointer; for what lies over the map, too. */
+  /** Zooms around the pointer. Elements over the map hand their wheel events on to here. */
   wheel(event: WheelEvent): void {
     event.preventDefault();
     // Pixels, whatever the device counts in; pinching on a touchpad comes as a wheel with Ctrl, in small steps.
@@ -215,9 +215,9 @@ export class PictureMap {
     this.motion.zoomBy(delta, anchor);
   }
 
-  /** The picture can be pushed aside, but its middle half stays in reach: the center of the view comes back to it. */
+  /** Brings the center of the view back onto a picture that was pushed aside. */
   #comeBack(): void {
-    // A map that is removed ends its motion, and says so: another one would never end.
+    // Removing the map fires moveend as well: a motion begun then would never end.
     if (this.motion.running || this.#panning || this.#closing.signal.aborted) return;
     const { width, height } = this.picture.size;
     const { x, y } = this.view.center;

@@ -1,6 +1,6 @@
 const RESTS_AFTER_MS = 120;
 
-/** A request about what the pointer is on, made once it rests. The next one takes its place. */
+/** A request about the place of the pointer, made once the pointer rests. The next one replaces it. */
 export class RestingRequest {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #controller: AbortController | undefined;

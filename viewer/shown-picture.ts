@@ -8,7 +8,7 @@ import { fetchThumbnail } from './thumbnail.ts';
 import { overviewAddress, overviewReduction, type Sized } from './thumbnail-size.ts';
 import type { PictureSize, TileSource } from './tile-source.ts';
 
-/** A server that needs longer for an overview may as well begin with tiles. */
+/** Tiles wait for no overview that takes longer. */
 const LONGEST_OVERVIEW_MS = 1500;
 
 /** A picture that can stand on the other side of the curtain. */
@@ -18,31 +18,31 @@ export interface Comparison {
   readonly source: TileSource;
 }
 
-/** What the viewer shows, wherever it comes from: a server, or a file that the browser decodes. */
+/** A picture in the viewer: from a server, or from a file that the browser decodes. */
 export interface ShownPicture {
-  /** Links lead to it; to a file of the visitor there are none. */
+  /** Whether links can lead to it. There are none to a file of the visitor. */
   readonly hasAddress: boolean;
   readonly title: string;
-  /** Says when another picture has taken its place. */
+  /** Tells when another picture has taken its place. */
   readonly edition: Edition;
   readonly size: PictureSize;
   readonly source: TileSource;
   /** The same pixels without loss, for saving. */
   readonly lossless: TileSource;
   readonly comparisons: readonly Comparison[];
-  /** Whether anything behind it, or behind what it is compared with, shines through. */
+  /** Whether the picture, or what it is compared with, is translucent anywhere. */
   readonly alpha: boolean;
   /** Small image of the whole. */
   readonly thumbnail?: (signal: AbortSignal) => Promise<Blob>;
   /** Address of the .liif itself, where the browser may decode it instead. */
   readonly file?: string;
-  /** What decodes it in this browser, for people. */
+  /** The engine that decodes it in this browser, in words for people. */
   readonly decodedBy?: string;
   /** Facts for people: size, bytes, quality. */
   readonly facts: string;
-  /** Whether a network fills in past native; plain images are only enlarged. */
+  /** Whether a network fills in past native scale. Plain images are only enlarged. */
   readonly synthesizes: boolean;
-  /** Gives back what it holds in this browser. */
+  /** Frees the memory that it holds in this browser. */
   close?(): void;
   /** Native pixels of a window inside the picture. Rejects as `fetch` does. */
   samples(window: SampleWindow, signal: AbortSignal): Promise<ImageBitmapSource>;
@@ -62,7 +62,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
   const info = await imageInfo(id, signal);
   const server = serverRoot();
   const path = encodeURIComponent(info.id);
-  // Where names that are addresses of the server's own are escaped.
+  // From the template, which escapes names that are also addresses of the server.
   const [root] = info.tiles.split('/{z}/') as [string];
   const original =
     info.original === undefined ? undefined : await imageInfo(info.original, signal).catch(() => undefined);
@@ -115,7 +115,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
   };
 }
 
-/** Whether an image of the whole is there sooner than tiles, and shown beneath them. */
+/** Whether an overview of the whole picture comes sooner than its tiles, and may lie beneath them. */
 export function goesFirst(picture: Sized & Pick<ImageInfo, 'alpha'>): boolean {
   return !picture.alpha && overviewReduction(picture) > 1;
 }

@@ -1,13 +1,13 @@
 import type { ImageInfo } from './api.ts';
 
-/** Pixels on the longer side that small images are asked for with: few, so that caches have them. */
+/** Longer sides of small images in pixels. Few sizes, so that caches have them. */
 const SIDES = [320, 640, 1280] as const;
-/** Enlarged by no more than this they still look sharp. */
+/** Small images still look sharp when enlarged by this much. */
 const MAX_ENLARGEMENT = 1.25;
-/** An overview may be enlarged by this much: beyond it the level before would have to be decoded, up to sixteen times as many pixels. */
+/** Overviews may be enlarged by more, since the next larger level has up to sixteen times as many pixels to decode. */
 const MAX_OVERVIEW_ENLARGEMENT = 1.6;
 
-/** Longer sides of overviews that are shown beneath tiles while these come. */
+/** Bounds of the longer side of an overview that lies beneath tiles while these come. */
 const SHORTEST_OVERVIEW = 256;
 const LONGEST_OVERVIEW = 1536;
 
@@ -16,10 +16,10 @@ interface Size {
   readonly height: number;
 }
 
-/** What is known of a picture. */
+/** The size of a picture and of its levels. */
 export type Sized = Pick<ImageInfo, 'width' | 'height' | 'levels' | 'overviewFactor'>;
 
-/** The longer side of a small image that fills a box, in CSS pixels, on a screen with `ratio` pixels for each; never more than the picture has. */
+/** The longer side, in pixels, of a small image for a box in CSS pixels on a screen of `ratio`; never more than the picture has. */
 export function thumbnailSide(picture: Sized, box: Size, ratio: number): number {
   const { width, height } = picture;
   const longer = Math.max(width, height);
@@ -29,20 +29,20 @@ export function thumbnailSide(picture: Sized, box: Size, ratio: number): number 
   return overview * MAX_OVERVIEW_ENLARGEMENT >= wanted ? overview : side;
 }
 
-/** The address of a small image that is there soon, whatever the size of the picture: an overview, or the one that the server names. */
+/** The address of a small image that comes soon, whatever the size of the picture: an overview, or else the server's thumbnail. */
 export function overviewAddress(picture: Sized & Pick<ImageInfo, 'thumbnail'>): string {
   const side = largestOverview(picture, LONGEST_OVERVIEW);
   return side >= SHORTEST_OVERVIEW ? thumbnailAddress(picture.thumbnail, side) : picture.thumbnail;
 }
 
-/** How many times smaller than the picture that overview is; 1: there is none. */
+/** How many times smaller than the picture its overview is; 1 where it has none. */
 export function overviewReduction(picture: Sized): number {
   const longer = Math.max(picture.width, picture.height);
   const reduction = reductionWithin(picture, LONGEST_OVERVIEW);
   return longer / reduction >= SHORTEST_OVERVIEW ? reduction : 1;
 }
 
-/** That of the largest overview whose longer side does not exceed `limit`; infinite if there is none. */
+/** The reduction of the largest overview whose longer side does not exceed `limit`; infinite if there is none. */
 function reductionWithin({ width, height, levels = 1, overviewFactor = 1 }: Sized, limit: number): number {
   for (let level = 1; level < levels; level++) {
     const reduction = overviewFactor ** level;
@@ -62,7 +62,7 @@ function largestOverview(picture: Sized, limit: number): number {
   return side;
 }
 
-/** The address that the server gives of a small image, with another longer side. */
+/** The server's address of a small image, with another longer side. */
 export function thumbnailAddress(address: string, side: number): string {
   return address.replace(/\/full\/!\d+,\d+\//, `/full/!${side},${side}/`);
 }

@@ -8,36 +8,36 @@ import { retryDelay } from './retry.ts';
 import { type Sized, thumbnailAddress, thumbnailSide } from './thumbnail-size.ts';
 import { TileError } from './tile-source.ts';
 
-/** Each is a whole picture to decode: a server that is asked for many at once would have to turn most of them away. */
+/** Each thumbnail is a whole picture to decode: of many at once a server would turn most away. */
 const AT_ONCE = 2;
 const MAX_TRIES = 6;
-/** A card is filled before it comes into view. */
+/** Cards are filled this far before they come into view. */
 const MARGIN = '300px';
 
 const limit = pLimit(AT_ONCE);
 
-/** The small image at an address of the server, when its turn has come. Rejects with TileError or the reason of the signal. */
+/** Fetches a small image of the server when its turn has come. Rejects with TileError or the signal's reason. */
 export function fetchThumbnail(url: string, signal: AbortSignal, edition?: Edition): Promise<Blob> {
   return limit(() => patiently(url, signal, edition));
 }
 
 interface Card {
   readonly info: Sized & Pick<ImageInfo, 'thumbnail'>;
-  /** Pixels on the longer side of what it shows; 0: nothing yet. */
+  /** Longer side of the image that it shows, in pixels; 0 before there is one. */
   side: number;
-  /** It is in view, and its image asked for. */
+  /** Aborts the request for its image, which runs while the card is in view. */
   awaited?: AbortController | undefined;
 }
 
 /**
- * Fills `img` elements once they are in view, or nearly, in the order in which they were added, with as many pixels as they have on the screen: between
- * `start` and `stop`, which may follow each other. Those that leave the view before their turn keep none of the others waiting.
+ * Fills `img` elements in or near the view, in the order in which they were added, with as many pixels as they have on the screen. It works between `start` and
+ * `stop`, which may be repeated. Elements that leave the view before their turn hold up no others.
  */
 export class LazyThumbnails {
   readonly #cards = new Map<HTMLImageElement, Card>();
-  // One for all: several would tell in any order.
+  // A single observer reports in order; several would not.
   readonly #observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: MARGIN });
-  /** Looks at all cards anew. */
+  /** Observes all cards anew. */
   readonly #observe = () => {
     this.#observer.disconnect();
     for (const image of this.#cards.keys())
@@ -52,7 +52,7 @@ export class LazyThumbnails {
     if (this.#running) this.#observer.observe(image);
   }
 
-  /** Also goes on with what `stop` has interrupted. */
+  /** Starts, or continues after `stop`. */
   start(): void {
     this.#running ??= new AbortController();
     this.#endWatch ??= watchPixelRatio(this.#observe);
@@ -90,7 +90,7 @@ export class LazyThumbnails {
       const url = addressOf(thumbnailAddress(card.info.thumbnail, side));
       const came = await fill(image, fetchThumbnail(url, awaited.signal));
       forget();
-      // Where it did not come the card is seen again when it is back in view, or the network is.
+      // A card whose image did not come stays observed: it is tried again when it, or the network, is back.
       if (!came) return;
       card.side = side;
     }
@@ -98,7 +98,7 @@ export class LazyThumbnails {
   }
 }
 
-/** Shows an image as soon as it is there, and says whether it came; without one the element stays empty. */
+/** Shows an image as soon as it has come. Resolves with false where it fails; the element then stays empty. */
 export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Promise<boolean> {
   const blob = await loading.catch(() => undefined);
   if (blob === undefined) return false;
@@ -109,7 +109,7 @@ export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Pro
   return true;
 }
 
-/** Asks again, when the server says so, for what it was too busy for. */
+/** Fetches an image, and tries again after failures that may pass, no sooner than the server says. */
 async function patiently(url: string, signal: AbortSignal, edition: Edition | undefined): Promise<Blob> {
   for (let tries = 1; ; tries++) {
     signal.throwIfAborted();
@@ -122,7 +122,7 @@ async function patiently(url: string, signal: AbortSignal, edition: Edition | un
   }
 }
 
-/** Resolves after so many milliseconds, or when the signal is aborted: who has gone keeps nobody waiting. */
+/** Resolves after `ms` milliseconds, or as soon as the signal is aborted. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {

@@ -1,25 +1,25 @@
-/** Pixels on the side of a tile on screen, in CSS pixels; a tile may come with up to 4 times as many. */
+/** Side of a tile on screen in CSS pixels. Its image may have up to 4 times as many pixels. */
 export const TILE_SIZE = 256;
 
-/** What a layer needs to know of a picture. */
+/** The size of a picture, as a layer needs it. */
 export interface PictureSize {
   readonly width: number;
   readonly height: number;
-  /** Zoom at which a pixel of a tile of TILE_SIZE is a pixel of the picture. */
+  /** Zoom at which tiles of TILE_SIZE pixels have the picture's own pixels. */
   readonly nativeZoom: number;
 }
 
 /** Where the tiles of a picture come from: a server, or a decoder in the browser. */
 export interface TileSource extends PictureSize {
-  /** Of its images; default sRGB. */
+  /** Color space of its images. Default sRGB. */
   readonly colorSpace?: PredefinedColorSpace;
-  /** Whether anything behind its images may shine through. Default false. */
+  /** Whether its images may be translucent. Default false. */
   readonly alpha?: boolean;
-  /** Tiles around the view, and where it is going, are asked for before they are in it. Default false: it would be work for a server. */
+  /** Whether to ask for tiles around the view, and where it is going, ahead of time. Default false, which spares servers. */
   readonly looksAhead?: boolean;
   /**
    * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2, 3 or 4 times that. Rejects with TileError, or with the reason of the signal.
-   * Only asked for tiles that touch the picture. `distance`: how far the tile is from the middle of what is shown, now; near ones are wanted first.
+   * Only asked for tiles that touch the picture. `distance` gives how far the tile now is from the middle of the view: near tiles are wanted first.
    */
   tile(
     z: number,
@@ -34,13 +34,13 @@ export interface TileSource extends PictureSize {
 /** A tile that did not come. */
 export class TileError extends Error {
   override readonly name = 'TileError';
-  /** Trying again cannot help. */
+  /** Trying again is of no use. */
   readonly permanent: boolean;
-  /** The server has no time for it now. */
+  /** The server is too busy now. */
   readonly busy: boolean;
-  /** What the server asked to wait. */
+  /** The wait that the server asked for. */
   readonly retryAfterMs: number | undefined;
-  /** There is another picture in the place of the one that was opened: it has to be opened anew. */
+  /** Another picture has taken the place of the one that was opened, which has to be opened anew. */
   readonly replaced: boolean;
 
   constructor(

@@ -25,7 +25,7 @@ const LINK_AFTER_MS = 250;
 export interface ViewPageOptions {
   /** Leads to the gallery. */
   readonly onBack: () => void;
-  /** The picture is another one now, and wanted anew. */
+  /** Opens the picture anew, after another one has taken its place. */
   readonly onReload: (view: CarriedView) => void;
 }
 
@@ -64,7 +64,7 @@ export class ViewPage {
       },
     });
     const stage = element('main', { class: 'stage' }, mapElement);
-    // Over panels, too, the page itself is not enlarged: a pinch of a touch pad is a wheel.
+    // A pinch on a touch pad comes as a wheel with Ctrl: over panels, too, it must not enlarge the page.
     stage.addEventListener('wheel', (event) => event.ctrlKey && event.preventDefault(), { passive: false });
     root.replaceChildren(stage);
     this.picture = new PictureMap(mapElement, picture);
@@ -89,7 +89,7 @@ export class ViewPage {
         ? undefined
         : new DecodeSwitch(this.picture, {
             notices: this.#notices,
-            // At once: a page that is loaded anew right after does not begin with what failed.
+            // At once: a reload right after a failure must not begin with what failed.
             onChange: () => this.#writeLink(),
           });
 
@@ -158,11 +158,11 @@ export class ViewPage {
     addEventListener('keydown', (event) => this.#key(event), { signal });
     addEventListener('hashchange', () => this.#follow(), { signal });
     const resize = new ResizeObserver(() => {
-      // Called when it begins to observe, too: from then on the map would take its middle for that of the nearest whole pixel.
+      // The observer also calls once at its start. Leaflet would then round the middle of the map to whole pixels.
       if (map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight])) return;
       const { isHome } = this.picture;
       map.invalidateSize({ pan: true, animate: false });
-      // Who has seen the whole picture goes on to see it.
+      // A view of the whole picture stays one.
       if (isHome) this.picture.goHome();
     });
     resize.observe(mapElement);
@@ -174,12 +174,12 @@ export class ViewPage {
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
     map.on('moveend', () => this.#linkSoon());
     onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
-    // Whoever comes by a link has not asked for a ring; with the first key it is there. In a frame the keys may be meant for the page around it.
+    // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be meant for the page around it.
     if (document.hasFocus() || window === top)
       mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
   }
 
-  /** What a link to this view holds. */
+  /** The state that a link to this view holds. */
   get #state(): ViewState {
     const { center, zoom } = this.picture.view;
     const comparison = this.#curtain?.state;
@@ -193,7 +193,7 @@ export class ViewPage {
     this.#save.close();
     this.#decodeSwitch?.close();
     this.picture.close();
-    // A motion that was under way ended with it, and would have been written down.
+    // Closing has ended any motion, whose last view would be written into the address.
     clearTimeout(this.#linkTimer);
     this.#root.replaceChildren();
   }
@@ -203,9 +203,9 @@ export class ViewPage {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (document.querySelector('dialog[open]')) return;
     const typing = target instanceof HTMLElement && target.closest('input, select, textarea') !== null;
-    // Escape writes nothing: it closes tools from their own fields, too.
+    // Escape is no text: it closes tools from within their fields, too.
     if (typing && key !== 'Escape') return;
-    // Space and Enter press buttons; everything else is for the picture wherever the focus is.
+    // Wherever the focus is, all keys but Space and Enter, which press buttons, are for the picture.
     if (this.picture.key(event)) {
       event.preventDefault();
       return;
@@ -213,7 +213,7 @@ export class ViewPage {
     const act = this.#shortcut(key);
     if (!act) return;
     event.preventDefault();
-    // A key that is held would open and close, open and close.
+    // A held key would open and close the tool over and over.
     if (!event.repeat) act();
   }
 
@@ -278,7 +278,7 @@ export class ViewPage {
   #toggleFullScreen(): void {
     const failed = () => this.#notices.show('Full screen is not available here.');
     if (document.fullscreenElement) void document.exitFullscreen();
-    // All of the document: messages are no part of the page.
+    // The whole document: notices lie outside of the page's element.
     else if (document.documentElement.requestFullscreen)
       document.documentElement.requestFullscreen().catch(failed);
     else failed();
@@ -290,7 +290,7 @@ export class ViewPage {
   }
 
   async #copyLink(): Promise<void> {
-    // Who copies in the midst of a zoom means where it is going.
+    // A link copied in the midst of a zoom leads to where the zoom is going.
     this.picture.motion.finish();
     this.#writeLink();
     try {
@@ -301,7 +301,7 @@ export class ViewPage {
     }
   }
 
-  /** What is shown stays, and stays true of the picture that was opened. */
+  /** Says that the picture was replaced, and offers the new one. The picture that was opened stays in view. */
   #tellReplaced(onReload: (view: CarriedView) => void): void {
     this.#notices.show('This picture has changed since it was opened.', {
       forMs: 0,
@@ -317,7 +317,7 @@ export class ViewPage {
 
   #linkSoon(): void {
     clearTimeout(this.#linkTimer);
-    // Browsers refuse too many changes of the address.
+    // Browsers refuse frequent changes of the address.
     this.#linkTimer = setTimeout(() => this.#writeLink(), LINK_AFTER_MS);
   }
 
@@ -341,7 +341,7 @@ export class ViewPage {
   }
 }
 
-/** Where there is nothing to switch: the file is only here. */
+/** Stands in the place of the switch where no server could decode. */
 function decodedBy(engine: string): HTMLElement {
   return element(
     'div',
