@@ -16,7 +16,7 @@ import { python, runPythonDecoder } from './python.ts';
 import { modelBytes, readVectors, type ValidVector, VECTORS } from './vector-files.ts';
 
 /**
- * Both decoders on files that neither has seen: valid ones, changed at random with all CRCs made right. They take the same files, to
+ * Both decoders on files that neither has seen: a valid file, changed at random, with all CRCs made right. They accept the same files, with
  * the same latents and pixels, and refuse the others for the same part.
  */
 
@@ -212,7 +212,7 @@ const sha256 = (data: Int16Array | Uint8Array | Uint16Array) =>
     .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     .digest('hex');
 
-/** What this decoder makes of all of a file, as the other one says it. */
+/** What this decoder says of a whole file, in the words of the Python decoder: `ok` with digests, or the error and its part. */
 async function verdict(engine: Engine, bytes: Uint8Array): Promise<string> {
   try {
     const image = await openImage(bytes, { engine });

@@ -9,8 +9,8 @@ import { type ModelParts, tinyModelBytes, tinyModelParts, writeModel } from '../
 import { withinMemory, withinTime } from './bounded.ts';
 
 /**
- * Model files that somebody has damaged or made to do harm: each is refused with a FormatError of section `model`, or with an
- * UnsupportedError, or it loads and then decodes whatever it is given without harm.
+ * Model files that are damaged, or made to do harm. Each is refused with a FormatError of section `model` or with an UnsupportedError, or it
+ * loads and then decodes any bytes without harm.
  */
 
 const options = { seed: 11, priorChannels: 8, hidden: 8 };
@@ -18,7 +18,7 @@ const whole = tinyModelBytes(options);
 const jsonEnd = 8 + Number(new DataView(whole.buffer, whole.byteOffset).getBigUint64(0, true));
 const MAX_LOAD_MS = 2000;
 
-/** The model, or undefined where it is refused as it should be. */
+/** The model, or undefined if it is refused with one of the errors allowed. */
 function outcome(bytes: Uint8Array): Promise<Model | undefined> {
   return withinTime(MAX_LOAD_MS, () =>
     loadModel(bytes).catch((error: unknown) => {
@@ -26,14 +26,14 @@ function outcome(bytes: Uint8Array): Promise<Model | undefined> {
       expect(error).toMatchObject({ _tag: 'FormatError', section: 'model' });
       const { byteOffset } = error as { byteOffset: number };
       expect(byteOffset).toBeGreaterThanOrEqual(0);
-      // A fault in the listing is named by the listing's beginning, however little of it is there.
+      // A fault in the JSON is named by its first byte, 8, even in a file that ends before it.
       expect(byteOffset).toBeLessThanOrEqual(Math.max(8, bytes.length));
       return undefined;
     }),
   );
 }
 
-/** What a model that has loaded must be able to do: decode chunks, make features, render. */
+/** Codes chunks, makes features and renders with a model that has loaded: none of it may throw or leave its range. */
 async function exercise(model: Model, seed: number): Promise<void> {
   const engine: Engine = openReferenceEngine(model);
   const chunk = { height: 3, width: 2 };

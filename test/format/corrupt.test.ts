@@ -17,8 +17,8 @@ import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { withinMemory, withinTime } from './bounded.ts';
 
 /**
- * Whole decodes of files that somebody has damaged, by accident or with all CRCs made right: each ends soon, in bounded memory, with
- * a picture of the size that the header states, the same one every time, or with a FormatError or UnsupportedError.
+ * Whole decodes of damaged files, some with all CRCs made right. Each ends soon and in bounded memory: with a picture of the size that the
+ * header states, the same one every time, or with a FormatError or UnsupportedError.
  */
 
 const engine = openReferenceEngine(parseModel(tinyModelBytes({ seed: 5 })));
@@ -67,7 +67,7 @@ beforeAll(async () => {
   });
 });
 
-/** What became of a file: its picture, or the error, which is one of those allowed. */
+/** The picture of a file, or the FormatError or UnsupportedError with which it was refused. */
 async function outcome(bytes: Uint8Array): Promise<Raster | FormatError | UnsupportedError> {
   return withinTime(MAX_DECODE_MS, () =>
     decodeImage(bytes, { engine }).catch((error: unknown) => {
@@ -78,7 +78,7 @@ async function outcome(bytes: Uint8Array): Promise<Raster | FormatError | Unsupp
   );
 }
 
-/** A file that is right but for what stands in its chunks. */
+/** A file with these chunks, and all else right. */
 async function withChunks({ header }: Sample, chunks: readonly Uint8Array[]): Promise<Uint8Array> {
   const sink = new MemorySink();
   const writer = await ContainerWriter.begin(sink, header, []);

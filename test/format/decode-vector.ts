@@ -5,7 +5,7 @@ import type { Engine } from '../../src/engine/engine.ts';
 import type { Reader } from '../../src/reader/reader.ts';
 import { exact, type RenderedQuery, type TensorDigest, type ValidVector } from './vector-files.ts';
 
-/** What a vector says of its file. */
+/** The expectations of a vector. */
 export type VectorFindings = Pick<ValidVector, 'header' | 'latents' | 'sites' | 'sectionDigests' | 'queries'>;
 
 export function expectedFindings(vector: ValidVector): VectorFindings {
@@ -13,7 +13,7 @@ export function expectedFindings(vector: ValidVector): VectorFindings {
   return { header, latents, sites, sectionDigests, queries };
 }
 
-/** The same from this decoder, through `engine`: every latent, site and pixel goes into a digest. */
+/** What this decoder finds in the file of a vector with `engine`, in the form of the expectations. Digests cover every latent, site and pixel. */
 export async function decodeVector(vector: ValidVector, engine: Engine): Promise<VectorFindings> {
   const image = await openImage(vector.bytes, { engine, featureCacheBytes: 2 ** 26 });
   const { header, reader } = image;
@@ -72,7 +72,7 @@ export async function decodeVector(vector: ValidVector, engine: Engine): Promise
   };
 }
 
-/** Latents of a whole level and plane, (H,W,C). */
+/** Latents of a whole level and plane, (H,W,C): those of all its chunks, joined. */
 async function allLatents(reader: Reader, engine: Engine, level: number, plane: number): Promise<Int16Array> {
   const { header } = reader;
   const { height, width } = latentExtent(header, level);

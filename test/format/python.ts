@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const DECODER = fileURLToPath(new URL('../../format-spec/reference/decoder', import.meta.url));
 
-/** A Python with numpy, or undefined. The system's own may have it where another one comes first. */
+/** A Python 3.11 with numpy, or undefined. The system's Python may have numpy where an earlier one on the path has not. */
 function findPython(): string | undefined {
   return ['python3', '/usr/bin/python3'].find((python) => {
     try {
@@ -20,7 +20,7 @@ function findPython(): string | undefined {
 
 export const python = findPython();
 
-/** Runs the second decoder; resolves to what it prints, also where it ends with an error. */
+/** Runs the Python decoder. Resolves to its exit code and what it prints, also if it ends with an error. */
 export async function runPythonDecoder(...args: string[]): Promise<{ code: number; stdout: string }> {
   const options = { maxBuffer: 2 ** 26 };
   return promisify(execFile)(python!, [DECODER, ...args], options).then(

@@ -7,7 +7,7 @@ import { crcOf } from '../../src/container/crc32c.ts';
 import { TensorFile } from '../../src/network/safetensors.ts';
 import { modelBytes, readVectors, type ValidVector } from './vector-files.ts';
 
-/** The text of the specification and the decoder that was written from it hold together. */
+/** The specification agrees with itself, with the Python decoder that quotes it, and with the released model. */
 
 const FOLDER = fileURLToPath(new URL('../../format-spec', import.meta.url));
 const DECODER = join(FOLDER, 'reference/decoder');
@@ -15,7 +15,7 @@ const DECODER = join(FOLDER, 'reference/decoder');
 const chapters = readdirSync(FOLDER).filter((file) => file.endsWith('.md'));
 const read = (file: string) => readFileSync(join(FOLDER, file), 'utf8');
 
-/** Without what only lays it out. */
+/** The text without Markdown and line breaks. */
 const plain = (text: string) =>
   text
     .replace(/[`*\\]/g, '')
@@ -23,7 +23,7 @@ const plain = (text: string) =>
     .replace(/\s+/g, ' ')
     .trim();
 
-/** What a comment or docstring quotes, cut where it leaves something out. */
+/** The quotes in the comments and docstrings of a file, cut at ellipses. */
 function quotes(file: string): string[] {
   const lines = readFileSync(join(DECODER, file), 'utf8').split('\n');
   const comments = lines

@@ -3,7 +3,7 @@ import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Rational } from '../../src/head/rational.ts';
 
-/** The vectors of specification 5.2, as files. */
+/** Reads the vectors of specification 5.2. */
 
 export const VECTORS = fileURLToPath(new URL('../../format-spec/vectors', import.meta.url));
 const RELEASED_MODELS = fileURLToPath(new URL('../../src/model', import.meta.url));
@@ -56,7 +56,7 @@ export interface FaultyVector extends VectorFacts {
 
 const modelFiles = new Map<string, Uint8Array>();
 
-/** A model of the vectors, or a released one. */
+/** The bytes of a model of the vectors, or of a released one. */
 export function modelBytes(name: string): Uint8Array {
   let bytes = modelFiles.get(name);
   if (bytes === undefined) {
@@ -67,7 +67,7 @@ export function modelBytes(name: string): Uint8Array {
   return bytes;
 }
 
-/** The model file of a vector, its edits made. */
+/** The model file of a vector, with the edits of the vector. */
 export function editedModelBytes({ model, modelEdits = [] }: FaultyVector): Uint8Array {
   const original = modelBytes(model);
   const parts: Uint8Array[] = [];
@@ -106,7 +106,7 @@ export function readVectors<T>(group: 'valid' | 'invalid' | 'unsupported' | 'sta
     });
 }
 
-/** `7`, `-3/2`. */
+/** The number of a text such as `7` or `-3/2`. */
 export function exact(text: string): Rational {
   const [numerator, denominator = '1'] = text.split('/');
   return { numerator: BigInt(numerator!), denominator: BigInt(denominator) };

@@ -33,7 +33,7 @@ function modelOf(name: string): Promise<Model> {
   return models.get(name)!;
 }
 
-/** Exact engines, and which vectors each is quick enough for. */
+/** The exact engines, and the vectors for which each is fast enough. */
 const ENGINES: readonly {
   name: string;
   open: (model: Model) => Promise<Engine>;
@@ -68,7 +68,7 @@ describe.each(ENGINES)('the $name engine', ({ open, runs }) => {
   });
 });
 
-/** Opens, and decodes or reads every chunk and section: the first error. */
+/** The first error in opening a file and in decoding or reading all its chunks and sections. */
 async function firstError(vector: FaultyVector): Promise<unknown> {
   try {
     const model = vector.modelEdits ? await loadModel(editedModelBytes(vector)) : await modelOf(vector.model);
