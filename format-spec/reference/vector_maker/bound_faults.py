@@ -74,10 +74,23 @@ def _tables():
     yield table("symbol-32768", "A table that can yield 32768", replaced("minimum", 1, 32767), "2.3")
     yield table("symbol-below", "A table that can yield less than -32768", replaced("minimum", -1, -32768), "2.3")
 
-    def hyper_table(_, tensors):
-        tensors["hyper.table"][50, 2] = 14
+    def replaced_hyper(value):
+        def change(_, tensors):
+            tensors["hyper.table"][50, 2] = value
 
-    yield table("hyper-table", "A hyper latent's table that is not there", hyper_table)
+        return change
+
+    def second_dimension(name):
+        def change(_, tensors):
+            tensors[f"tables.{name}"] = tensors[f"tables.{name}"][:, None]
+
+        return change
+
+    yield table("hyper-table", "A hyper latent's table that is not there", replaced_hyper(14))
+
+    yield table("hyper-table-negative", "A hyper latent's table of -1", replaced_hyper(-1))
+    for name in ("start", "frequency"):
+        yield table(f"table-{name}-of-2-dimensions", f"tables.{name} with a second dimension of 1", second_dimension(name))
 
     def no_table(_, tensors):
         tensors["tables.start"] = np.zeros(1, "<i4")

@@ -246,7 +246,7 @@ def _outputs():
 
 def _resampling():
     def analysis_by_8(graph, tensors):
-        graph["analysis"][2]["factor"] = 2
+        graph["analysis"][2] = {"op": "unshuffle", "factor": 2}
         _narrow(["analysis", 3], 32)(graph, tensors)
 
     def unshuffle_last(graph, tensors):
@@ -260,7 +260,7 @@ def _resampling():
 
     def synthesis_by_8(graph, tensors):
         _narrow(["synthesis", 5], 32, outputs=True)(graph, tensors)
-        graph["synthesis"][6]["factor"] = 2
+        graph["synthesis"][6] = {"op": "shuffle", "factor": 2}
 
     yield _chain("analysis-by-8", "analysis that reduces by 8", analysis_by_8, "3.2")
     yield _chain("unshuffle-last", "A list that ends with an unshuffle", unshuffle_last)
