@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Config } from '../config.ts';
-import { Problem, stopping } from '../problem.ts';
+import { notFound, Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
 import { allowedMethods, givesUpJobs, takesImages } from './methods.ts';
 import { openApiDocument } from './openapi.ts';
@@ -30,34 +30,35 @@ export function router(
   compress: RequestHandler,
   stateNow: () => ServerState,
 ): RequestHandler {
+  /** Answers balancers and monitoring, whatever name they give to the server. */
+  async function answerState(kind: 'health' | 'ready' | 'metrics', response: Response): Promise<void> {
+    response.set('Cache-Control', 'no-store');
+    switch (kind) {
+      case 'health':
+        response.json({ status: stateNow(), uptimeSeconds: process.uptime() });
+        return;
+      case 'ready':
+        response.status(stateNow() === 'ready' ? 200 : 503).json({
+          status: stateNow(),
+          pictures: catalog.size,
+          stores: Object.fromEntries(stores.map(({ name, healthy }) => [name, healthy])),
+        });
+        return;
+      case 'metrics':
+        if (!config.metrics) throw notFound('Metrics are switched off.');
+        response.set('Content-Type', metrics.contentType);
+        response.end(await metrics.text());
+    }
+  }
+
   async function answer(
     wanted: ServerRequest,
     request: Request,
     response: Response,
     signal: AbortSignal,
   ): Promise<void> {
-    switch (wanted.kind) {
-      case 'health':
-        response
-          .set('Cache-Control', 'no-store')
-          .json({ status: stateNow(), uptimeSeconds: process.uptime() });
-        return;
-      case 'ready':
-        response
-          .status(stateNow() === 'ready' ? 200 : 503)
-          .set('Cache-Control', 'no-store')
-          .json({
-            status: stateNow(),
-            pictures: catalog.size,
-            stores: Object.fromEntries(stores.map(({ name, healthy }) => [name, healthy])),
-          });
-        return;
-      case 'metrics':
-        if (!config.metrics) throw new Problem(404, 'not-found', 'Metrics are switched off.');
-        response.set({ 'Content-Type': metrics.contentType, 'Cache-Control': 'no-store' });
-        response.end(await metrics.text());
-        return;
-    }
+    if (wanted.kind === 'health' || wanted.kind === 'ready' || wanted.kind === 'metrics')
+      return answerState(wanted.kind, response);
     // Checks the Host header for all that follows: its name goes into answers, and a page of another site may have its own name point here.
     const base = hosts.baseOf(request, request.baseUrl);
     if (stateNow() === 'closed') throw stopping();
@@ -95,26 +96,31 @@ export function router(
         return;
     }
   }
-  return async (request, response) => {
-    const signal: AbortSignal = response.locals.signal;
-    if (request.method === 'POST' && takesImages(request.url, config.allowUpload)) {
+
+  /** Answers methods other than GET and HEAD. Throws Problem 405 for those that the address does not have. */
+  async function write(request: Request, response: Response, signal: AbortSignal): Promise<void> {
+    const { method, url } = request;
+    if (method === 'POST' && takesImages(url, config.allowUpload)) {
       response.locals.route = 'upload';
       return uploads.receive(request, response, hosts.baseOf(request, request.baseUrl), signal);
     }
-    if (request.method === 'DELETE' && givesUpJobs(request.url, config.allowUpload)) {
-      const wanted = parseRequest(request.url);
+    if (method === 'DELETE' && givesUpJobs(url, config.allowUpload)) {
+      const wanted = parseRequest(url);
       response.locals.route = 'job';
       if (wanted.kind === 'job')
         return uploads.cancel(request, response, hosts.baseOf(request, request.baseUrl), wanted.job);
     }
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.set('Allow', allowedMethods(request.url, config.allowUpload));
-      const detail =
-        request.method === 'POST' && takesImages(request.url, true)
-          ? 'Images are taken where the setting allowUpload (--allow-upload) is on.'
-          : 'This method is not answered here.';
-      throw new Problem(405, 'method-not-allowed', detail);
-    }
+    response.set('Allow', allowedMethods(url, config.allowUpload));
+    const detail =
+      method === 'POST' && takesImages(url, true)
+        ? 'Images are taken where the setting allowUpload (--allow-upload) is on.'
+        : 'This method is not answered here.';
+    throw new Problem(405, 'method-not-allowed', detail);
+  }
+
+  return async (request, response) => {
+    const signal: AbortSignal = response.locals.signal;
+    if (request.method !== 'GET' && request.method !== 'HEAD') return write(request, response, signal);
     if (PAGE.test(request.url)) {
       hosts.baseOf(request, request.baseUrl);
       response.set('Cache-Control', 'no-cache').type('html');
