@@ -403,7 +403,11 @@ it('a picture is found by its whole name before a virtual canvas, and beside its
     'd.txt.png': 'x',
     'one/e.png': 'x',
   });
-  const catalog = await Catalog.open({ roots: [join(root, 'b.png'), root], plain: true, watch: false });
+  const catalog = await Catalog.open({
+    roots: ['b.png', '.', 'a.png'].map((path) => join(root, path)),
+    plain: true,
+    watch: false,
+  });
   const find = (name: string, factor: number) => {
     const found = catalog.find({ name: `${name}@${factor}x.png`, canvas: { name: `${name}.png`, factor } });
     return found && [found.entry.id, found.factor];
@@ -443,7 +447,7 @@ it('of two pictures with one id the .liif is served, else that of the first root
 /** What becomes of a catalog by the clock, which stands still, while the system tells of nothing by itself. */
 async function atRest(
   files: Readonly<Record<string, string>>,
-  whenRead: (catalogs: number) => void = () => {},
+  whenRead: (happens: (name: string) => void) => void = () => {},
 ) {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
   onTestFinished(() => void vi.useRealTimers());
@@ -458,7 +462,10 @@ async function atRest(
   const happens = (name: string) => {
     for (const listener of tell) listener('rename', name);
   };
-  const onChange = () => whenRead(++reads);
+  const onChange = () => {
+    reads++;
+    whenRead(happens);
+  };
   const catalog = await Catalog.open({ roots: [root], plain: true, watch: true, onChange }).finally(() => {
     watch.mockRestore();
     syncBuiltinESMExports();
@@ -508,16 +515,19 @@ it('after a look that took long events wait four times as long, but not after th
   await catalog.close();
 });
 
-it('what happens during a look is seen to by one more look, soon also after the first', async () => {
-  let during: (() => void) | undefined;
-  const { catalog, happens, looks } = await atRest({ 'a.png': 'x' }, () => {
+it('what happens during a look is seen to by one more look, which comes soon after the first', async () => {
+  let during = true;
+  const { catalog, looks } = await atRest({ 'a.png': 'x' }, (happens) => {
     vi.advanceTimersByTime(100);
-    during?.();
+    if (during) happens('a.png');
   });
-  during = () => happens('a.png');
-  await catalog.rescan();
-  during = undefined;
-  vi.advanceTimersByTime(400);
+  vi.advanceTimersByTime(150);
+  expect(looks).toHaveBeenCalledTimes(1);
+  await looks.mock.results[0]!.value;
+  vi.advanceTimersByTime(399);
+  expect(looks).toHaveBeenCalledTimes(1);
+  during = false;
+  vi.advanceTimersByTime(1);
   expect(looks).toHaveBeenCalledTimes(2);
   await looks.mock.results[1]!.value;
   vi.advanceTimersByTime(5000);
