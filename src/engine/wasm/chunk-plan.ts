@@ -2,13 +2,13 @@ import { groupAt } from '../../network/channel-groups.ts';
 import { hyperExtent } from '../../network/chunk-size.ts';
 import type { Model } from '../../network/model.ts';
 import { scaledExtent, whole } from '../../network/window.ts';
-import type { Extent, Rect } from '../engine.ts';
+import type { Extent } from '../engine.ts';
 import { FreeList, type Region } from './heap.ts';
-import { clearBorder, gatherOperation, parityOperation } from './operations.ts';
+import { clearBorder, gatherOperation, pushParityConv } from './operations.ts';
 import type { PackedNetworks } from './pack.ts';
-import type { PackedConv, PackedLayer } from './pack-layer.ts';
+import type { PackedLayer } from './pack-layer.ts';
 import { codedChannels } from './pack-prior.ts';
-import { barrier, growAll, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
+import { allocateRegion, barrier, growAll, inputRegionRect, planLayers } from './plan.ts';
 import type { Operation } from './program.ts';
 
 /** Numbers of a chunk's networks, in the order in which they run; prior step t is PRIOR + t. */
@@ -37,8 +37,8 @@ export function chunkPlaces(model: Model, chunk: Extent, scratch: number): Chunk
   const hyper = hyperExtent(model, chunk);
   const list = new FreeList(scratch);
   const run = Math.max((chunk.width * latentChannels) / 4, hyper.width * hyperChannels);
-  const h = place(list, whole(scaledExtent(hyper, hyperStride)), priorChannels);
-  const y = place(list, whole(chunk), latentChannels);
+  const h = allocateRegion(list, whole(scaledExtent(hyper, hyperStride)), priorChannels);
+  const y = allocateRegion(list, whole(chunk), latentChannels);
   return { h, y, stream: list.allocate(STREAM_BYTES), symbols: list.allocate(3 * run), end: list.end };
 }
 
@@ -104,7 +104,7 @@ function planNetwork(
   outputRegion?: Region,
 ): NetworkPlan {
   const list = new FreeList(scratch);
-  const input = place(list, inputRegionRect(layers, whole(output), extent), channels);
+  const input = allocateRegion(list, inputRegionRect(layers, whole(output), extent), channels);
   const operations: Operation[] = [];
   clearBorder(operations, input, extent);
   barrier(operations);
@@ -129,19 +129,22 @@ function planPrior(
   const others = trunk.length > 0 ? inputRegionRect(trunk, window, chunk) : window;
   const rect = first ? growAll(window, (first[0]!.kernel - 1) / 2) : others;
   const allOfY = !first && step > 0;
-  const input = place(list, rect, allOfY ? priorChannels + latentChannels : codedChannels(model, step));
+  const input = allocateRegion(
+    list,
+    rect,
+    allOfY ? priorChannels + latentChannels : codedChannels(model, step),
+  );
   const operations: Operation[] = [];
   clearBorder(operations, input, chunk);
   operations.push(gatherOperation(h, y, allOfY ? 'all' : step, input, window));
   let output = input;
   if (first) {
-    output = place(list, others, first[0]!.outputs);
+    output = allocateRegion(list, others, first[0]!.outputs);
     clearBorder(operations, output, chunk);
     barrier(operations);
     for (const [parity, conv] of first.entries()) {
       const at = { row: parity >> 1, column: parity & 1 };
-      const operation = parityOperation(conv, input, output, window, at, quality);
-      if (operation) operations.push({ ...operation, barrier: false });
+      pushParityConv(operations, conv, input, output, window, at, quality);
     }
   }
   barrier(operations);
@@ -151,43 +154,15 @@ function planPrior(
     output = plan.output;
   }
   const outputs = [mean, deviation].map((conv) => {
-    const region = place(list, window, latentChannels);
-    operations.push(...groupOperations(conv, output, region, step, prior.length, quality));
+    const region = allocateRegion(list, window, latentChannels);
+    // Each position gets only the group of channels that the step codes there.
+    for (let parity = 0; parity < 4; parity++) {
+      const at = { row: parity >> 1, column: parity & 1 };
+      const group = groupAt(step, at.row, at.column);
+      pushParityConv(operations, conv, output, region, window, at, quality, group, prior.length);
+    }
     return region;
   });
   barrier(operations);
   return { input, operations, outputs, end: list.end };
-}
-
-/** `mean` or `deviation`: a 1x1 convolution, of which each position gets only the group of channels that the step codes there. */
-function groupOperations(
-  conv: PackedConv,
-  input: Region,
-  output: Region,
-  step: number,
-  groups: number,
-  quality: number,
-): Operation[] {
-  const operations: Operation[] = [];
-  for (let row = 0; row < 2; row++) {
-    for (let column = 0; column < 2; column++) {
-      const group = groupAt(step, row, column);
-      const operation = parityOperation(
-        conv,
-        input,
-        output,
-        output.rect,
-        { row, column },
-        quality,
-        group,
-        groups,
-      );
-      if (operation) operations.push({ ...operation, barrier: false });
-    }
-  }
-  return operations;
-}
-
-function place(list: FreeList, rect: Rect, channels: number): Region {
-  return { address: list.allocate(regionByteLength(rect, channels)), rect, channels };
 }

@@ -11,7 +11,7 @@ import type { Job } from './job.ts';
 import { clearBorder, siteAddress, stripRows } from './operations.ts';
 import { headByteLength, writeHead } from './pack-head.ts';
 import { type PackedLayer, packLayers } from './pack-layer.ts';
-import { barrier, inputRegionRect, planLayers, regionByteLength } from './plan.ts';
+import { allocateRegion, barrier, inputRegionRect, planLayers } from './plan.ts';
 import { controlWords, type Operation } from './program.ts';
 
 /** The networks of a gradient, forwards and backwards. */
@@ -154,24 +154,19 @@ function planGradient(
   { coded, level, latents, pixels, quality }: GradientCall,
 ): GradientPlan {
   const { head } = model;
-  const region = (rect: Rect, channels: number): Region => ({
-    address: list.allocate(regionByteLength(rect, channels)),
-    rect,
-    channels,
-  });
   const sites = sitesOf(model, latents);
-  const p = region(sites, head.hidden);
-  const input = region(inputRegionRect(synthesis, sites, level), coded.channels);
+  const p = allocateRegion(list, sites, head.hidden);
+  const input = allocateRegion(list, inputRegionRect(synthesis, sites, level), coded.channels);
   const activations: Region[] = [];
   const keep = (made: Region) => activations.push(made) > 0;
   const there = planLayers(synthesis, input, level, sites, quality, list, p, keep);
   const shown = movedBy(p, -sites.top, -sites.left);
 
   const operations: Operation[] = [];
-  const output = region({ ...latents, top: 0, left: 0 }, coded.channels);
+  const output = allocateRegion(list, { ...latents, top: 0, left: 0 }, coded.channels);
   const errors = list.allocate(pixels.height * pixels.width * 6);
   const vectors = list.allocate(headByteLength(head));
-  const byP = region(inputRegionRect(back, output.rect, sites), head.hidden);
+  const byP = allocateRegion(list, inputRegionRect(back, output.rect, sites), head.hidden);
   const place = { ...pixels, top: pixels.top - sites.top, left: pixels.left - sites.left };
   clearBorder(operations, movedBy(byP, -place.top, -place.left), place);
   barrier(operations);

@@ -1,7 +1,7 @@
 import { RequestError } from '../../errors.ts';
 import type { Head } from '../../network/model.ts';
-import type { Axis, Query, Samples } from '../engine.ts';
-import type { WasmHeap } from './heap.ts';
+import type { Axis, Query, Rect, Samples } from '../engine.ts';
+import type { FreeList, WasmHeap } from './heap.ts';
 import type { HeapFeatures } from './heap-features.ts';
 import type { Job } from './job.ts';
 import { headByteLength, headShift, writeHead } from './pack-head.ts';
@@ -13,18 +13,16 @@ const PIXELS_PER_THREAD = 1 << 13;
 const MIN_STRIP_ROWS = 16;
 const STRIPS_PER_QUERY = 4;
 
-/** Addresses of one query's parts, relative to the job's memory. */
-interface Layout {
+/** Addresses of all that the kernel `head` reads of a query. */
+export interface QueryPlaces {
   readonly head: number;
   readonly rowIndex: number;
   readonly columnIndex: number;
   readonly rowFraction: number;
   readonly columnFraction: number;
-  readonly terms: number;
-  readonly samples: number;
 }
 
-/** Spec 4.3 to 4.5 for queries over one feature map, cut into strips of rows. */
+/** Spec 4.3 to 4.5 for queries over one feature map, cut into strips of rows. Throws RequestError for queries of sites that the map lacks. */
 export function headJob(
   heap: WasmHeap,
   head: Head,
@@ -33,51 +31,59 @@ export function headJob(
   threads: number,
 ): Job<Samples[]> {
   for (const query of queries) expectInside(features, query);
-  const pixels = queries.reduce(
-    (sum, { rows, columns }) => sum + rows.index.length * columns.index.length,
-    0,
-  );
+  const parts = queries.map(wholeOf);
+  const words = controlWords(parts.reduce((sum, { height }) => sum + headStrips(height), 0));
+  const place = (list: FreeList) => ({
+    control: list.allocate(4 * words),
+    queries: queries.map((query, i) => ({
+      ...placeQuery(list, head, query),
+      terms: list.allocate(termsByteLength(head, parts[i]!)),
+      samples: list.allocate(areaOf(parts[i]!) * 3 * (query.depth / 8)),
+    })),
+  });
   return {
-    maxThreads: headThreads(pixels, threads),
+    maxThreads: headThreads(
+      parts.reduce((sum, part) => sum + areaOf(part), 0),
+      threads,
+    ),
     begin(participants) {
+      const { base, at } = heap.allocatePlaces(place);
       const letGo = features.use();
-      const layouts: Layout[] = [];
-      let length = 0;
-      for (const query of queries) length = layOut(layouts, query, head, length);
-      const strips = queries.reduce((sum, { rows }) => sum + headStrips(rows.index.length), 0);
-      const words = controlWords(strips);
-      let address: number;
-      try {
-        address = heap.allocate(length + 4 * words);
-      } catch (error) {
-        letGo();
-        throw error;
-      }
-      const { buffer } = heap.memory;
       const operations: Operation[] = [];
-      for (const [i, layout] of layouts.entries()) {
-        writeQuery(buffer, address, layout, head, queries[i]!);
-        pushStrips(operations, features, head, queries[i]!, layout, address);
+      for (const [i, query] of queries.entries()) {
+        const { terms, samples, ...places } = at.queries[i]!;
+        const form = query.depth === 16 ? 1 : 0;
+        const outputRow = parts[i]!.width * 3 * (query.depth / 8);
+        writeQuery(heap, head, query, places);
+        const output = { form, plane: 0, terms, output: samples, outputRow } as const;
+        pushHead(operations, features, head, places, parts[i]!, output);
       }
       return {
-        message: { kind: 'run', operations, control: address + length, threads: participants },
-        ...heap.control(address + length, words),
+        message: { kind: 'run', operations, control: at.control, threads: participants },
+        ...heap.control(at.control, words),
         finish: () =>
-          layouts.map(({ samples }, i) => {
-            const { rows, columns, depth, into } = queries[i]!;
-            const count = 3 * rows.index.length * columns.index.length;
+          queries.map(({ depth, into }, i) => {
+            const { samples } = at.queries[i]!;
+            const count = 3 * areaOf(parts[i]!);
             return depth === 16
-              ? new Uint16Array(heap.memory.buffer, address + samples, count).slice()
-              : copied(new Uint8Array(heap.memory.buffer, address + samples, count), into);
+              ? new Uint16Array(heap.memory.buffer, samples, count).slice()
+              : copied(new Uint8Array(heap.memory.buffer, samples, count), into);
           }),
         release() {
-          heap.free(address);
+          heap.free(base);
           letGo();
         },
       };
     },
   };
 }
+
+/** All pixels of a query. */
+function wholeOf({ rows, columns }: Query): Rect {
+  return { top: 0, left: 0, height: rows.index.length, width: columns.index.length };
+}
+
+export const areaOf = ({ height, width }: Rect): number => height * width;
 
 /** A copy of samples, in `into` if that has their length. */
 export function copied(samples: Uint8Array, into: Uint8Array | undefined): Uint8Array {
@@ -86,73 +92,29 @@ export function copied(samples: Uint8Array, into: Uint8Array | undefined): Uint8
   return into;
 }
 
-function layOut(layouts: Layout[], { rows, columns, depth }: Query, head: Head, start: number): number {
-  const height = rows.index.length;
-  const width = columns.index.length;
-  let end = start;
-  const take = (bytes: number) => {
-    const at = end;
-    end += Math.ceil(bytes / 16) * 16;
-    return at;
+export function placeQuery(list: FreeList, head: Head, { rows, columns }: Query): QueryPlaces {
+  return {
+    head: list.allocate(headByteLength(head)),
+    rowIndex: list.allocate(rows.index.byteLength),
+    columnIndex: list.allocate(columns.index.byteLength),
+    rowFraction: list.allocate(rows.fraction.byteLength),
+    columnFraction: list.allocate(columns.fraction.byteLength),
   };
-  layouts.push({
-    head: take(headByteLength(head)),
-    rowIndex: take(4 * height),
-    columnIndex: take(4 * width),
-    rowFraction: take(2 * height),
-    columnFraction: take(2 * width),
-    terms: take(termsByteLength(head, height, width)),
-    samples: take(3 * height * width * (depth / 8)),
-  });
-  return end;
 }
 
-function writeQuery(buffer: ArrayBufferLike, base: number, layout: Layout, head: Head, query: Query): void {
+export function writeQuery(heap: WasmHeap, head: Head, query: Query, at: QueryPlaces): void {
   const { rows, columns, depth } = query;
-  writeHead(head, rows.cell, columns.cell, depth, buffer, base + layout.head);
-  new Int32Array(buffer, base + layout.rowIndex, rows.index.length).set(rows.index);
-  new Int32Array(buffer, base + layout.columnIndex, columns.index.length).set(columns.index);
-  new Int16Array(buffer, base + layout.rowFraction, rows.index.length).set(rows.fraction);
-  new Int16Array(buffer, base + layout.columnFraction, columns.index.length).set(columns.fraction);
+  const { buffer } = heap.memory;
+  writeHead(head, rows.cell, columns.cell, depth, buffer, at.head);
+  new Int32Array(buffer, at.rowIndex, rows.index.length).set(rows.index);
+  new Int32Array(buffer, at.columnIndex, columns.index.length).set(columns.index);
+  new Int16Array(buffer, at.rowFraction, rows.index.length).set(rows.fraction);
+  new Int16Array(buffer, at.columnFraction, columns.index.length).set(columns.fraction);
 }
 
-function pushStrips(
-  operations: Operation[],
-  features: HeapFeatures,
-  head: Head,
-  { rows, columns, depth }: Query,
-  layout: Layout,
-  base: number,
-): void {
-  const outputRow = columns.index.length * 3 * (depth / 8);
-  pushHead(operations, features, head, {
-    rows: rows.index.length,
-    columns: columns.index.length,
-    rowIndex: base + layout.rowIndex,
-    columnIndex: base + layout.columnIndex,
-    rowFraction: base + layout.rowFraction,
-    columnFraction: base + layout.columnFraction,
-    head: base + layout.head,
-    shift: headShift(head, depth),
-    form: depth === 16 ? 1 : 0,
-    plane: 0,
-    terms: base + layout.terms,
-    output: base + layout.samples,
-    outputRow,
-  });
-}
-
-/** Arguments of the kernel `head` (kernels/index.ts). */
-export interface HeadCall {
-  readonly rows: number;
-  readonly columns: number;
-  readonly rowIndex: number;
-  readonly columnIndex: number;
-  readonly rowFraction: number;
-  readonly columnFraction: number;
-  readonly head: number;
-  readonly shift: number;
-  readonly form: number;
+/** Arguments of the kernel `head` (kernels/index.ts): how it writes samples. */
+export interface HeadOutput {
+  readonly form: 0 | 1 | 2 | 3;
   readonly plane: number;
   /** `termsByteLength` bytes. */
   readonly terms: number;
@@ -162,28 +124,33 @@ export interface HeadCall {
 
 const stripRowsOf = (rows: number): number => Math.max(MIN_STRIP_ROWS, Math.ceil(rows / STRIPS_PER_QUERY));
 
-/** How many strips, and so operations, one head call has. */
+/** How many strips, and so operations, a head over so many rows has. */
 export const headStrips = (rows: number): number => Math.ceil(rows / stripRowsOf(rows));
 
-/** Bytes of `terms` for all strips of one head call. */
-export function termsByteLength(head: Head, rows: number, columns: number): number {
-  return stripTerms(head, columns) * headStrips(rows);
+/** Bytes of `terms` for all strips of a head over these pixels. */
+export function termsByteLength(head: Head, { height, width }: Rect): number {
+  return stripTerms(head, width) * headStrips(height);
 }
 
 const stripTerms = (head: Head, columns: number): number => (2 + 2 * columns) * head.hidden * 2;
 
-/** The head over one feature map, an operation for each strip of rows. */
+/** Position of `from` among the arguments of the kernel `head`. */
+const HEAD_FROM = 19;
+
+/** The head over one feature map, for the pixels `part` of a query: an operation for each strip of rows. */
 export function pushHead(
   operations: Operation[],
   { region, level }: HeapFeatures,
   head: Head,
-  call: HeadCall,
+  at: QueryPlaces,
+  part: Rect,
+  { form, plane, terms, output, outputRow }: HeadOutput,
 ): void {
   const { rect, address } = region;
-  const stripRows = stripRowsOf(call.rows);
-  let { terms } = call;
-  for (let from = 0; from < call.rows; from += stripRows) {
-    const count = Math.min(stripRows, call.rows - from);
+  const stripRows = stripRowsOf(part.height);
+  for (let from = 0, strip = 0; from < part.height; from += stripRows, strip++) {
+    const row = part.top + from;
+    const rows = Math.min(stripRows, part.height - from);
     operations.push({
       kernel: 'head',
       args: [
@@ -193,33 +160,29 @@ export function pushHead(
         rect.left,
         level.height,
         level.width,
-        call.rowIndex + 4 * from,
-        call.rowFraction + 2 * from,
-        call.columnIndex,
-        call.columnFraction,
-        call.columns,
-        call.head,
+        at.rowIndex + 4 * row,
+        at.rowFraction + 2 * row,
+        at.columnIndex + 4 * part.left,
+        at.columnFraction + 2 * part.left,
+        part.width,
+        at.head,
         head.hidden,
-        call.shift,
-        call.form,
-        call.plane,
-        terms,
-        call.output + from * call.outputRow,
-        call.outputRow,
+        headShift(head, form === 1 ? 16 : 8),
+        form,
+        plane,
+        terms + strip * stripTerms(head, part.width),
+        output + from * outputRow,
+        outputRow,
         0,
-        count,
+        rows,
       ],
       fromArgument: HEAD_FROM,
-      rows: count,
-      stripRows: count,
+      rows,
+      stripRows: rows,
       barrier: false,
     });
-    terms += stripTerms(head, call.columns);
   }
 }
-
-/** Position of `from` among the arguments of the kernel `head`. */
-const HEAD_FROM = 19;
 
 /** Threads for a head over so many pixels. */
 export function headThreads(pixels: number, threads: number): number {

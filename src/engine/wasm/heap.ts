@@ -119,6 +119,17 @@ export class WasmHeap {
     return addresses;
   }
 
+  /**
+   * Allocates memory for all that `place` allocates from a list, at addresses from `base` on: `place` runs once for the size, and again for the addresses.
+   * Throws as `allocate` does.
+   */
+  allocatePlaces<T>(place: (list: FreeList) => T): { readonly base: number; readonly at: T } {
+    const size = new FreeList(0);
+    place(size);
+    const base = this.allocate(size.end);
+    return { base, at: place(new FreeList(base)) };
+  }
+
   free(start: number): void {
     this.#list.free(start);
   }

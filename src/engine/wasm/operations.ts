@@ -37,9 +37,10 @@ export function clearBorder(operations: Operation[], region: Region, extent: Ext
 
 /**
  * For the prior (spec 3.6): a convolution at the sites of one parity, every second row and column of `window` from `parity` on. It makes part `group` of `groups`
- * equal parts of the outputs. `input` reaches as far beyond the window as the kernel. Undefined if the window has no such site.
+ * equal parts of the outputs. `input` reaches as far beyond the window as the kernel. It need not have ended before the next operation begins.
  */
-export function parityOperation(
+export function pushParityConv(
+  operations: Operation[],
   conv: PackedConv,
   input: Region,
   output: Region,
@@ -48,10 +49,10 @@ export function parityOperation(
   quality: number,
   group = 0,
   groups = 1,
-): Operation | undefined {
+): void {
   const rows = Math.ceil((window.height - parity.row) / 2);
   const columns = Math.ceil((window.width - parity.column) / 2);
-  if (rows <= 0 || columns <= 0) return undefined;
+  if (rows <= 0 || columns <= 0) return;
   const outputs = conv.outputs / groups;
   const radius = (conv.kernel - 1) / 2;
   const inPixel = input.channels * 2;
@@ -59,7 +60,7 @@ export function parityOperation(
   const inRow = input.rect.width * inPixel;
   const row = window.top + parity.row;
   const column = window.left + parity.column;
-  return operationOf(conv, quality, {
+  const operation = operationOf(conv, quality, {
     input: siteAddress(input, row - radius, column - radius),
     inputRow: 2 * inRow,
     inputTap: inRow,
@@ -74,6 +75,7 @@ export function parityOperation(
     rows,
     columns,
   });
+  operations.push({ ...operation, barrier: false });
 }
 
 /**

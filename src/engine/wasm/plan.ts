@@ -52,11 +52,11 @@ export function planLayers(
     const low = windows[i + 1]!;
     let rect = last ? made : padded(layers, i + used, made, windows, extents);
     if (next?.op === 'shuffle' && used === 2) rect = union(rect, scaled(low, next.factor));
-    const target = last && output ? output : allocate(allocator, rect, channels);
+    const target = last && output ? output : allocateRegion(allocator, rect, channels);
     if (!(last && output)) clearBorder(operations, target, extents[i + used]!);
     if (layer.op === 'residual') {
       const inner = grow(made, 1, extents[i]!);
-      const hidden = allocate(allocator, growAll(made, 1), layer.first.outputs);
+      const hidden = allocateRegion(allocator, growAll(made, 1), layer.first.outputs);
       clearBorder(operations, hidden, extents[i]!);
       barrier(operations);
       operations.push(convOperation(layer.first, current, inner, hidden, inner, quality));
@@ -108,7 +108,8 @@ export function barrier(operations: Operation[]): void {
   if (last && !last.barrier) operations[operations.length - 1] = { ...last, barrier: true };
 }
 
-function allocate(allocator: Allocator, rect: Rect, channels: number): Region {
+/** Memory for a tensor over `rect`. */
+export function allocateRegion(allocator: Allocator, rect: Rect, channels: number): Region {
   return { address: allocator.allocate(regionByteLength(rect, channels)), rect, channels };
 }
 
