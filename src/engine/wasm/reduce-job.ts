@@ -45,7 +45,7 @@ function filterOf({ density, span }: ReducedAxis): Filter {
   return { block, blocks: span.wanted / block, k: tapsOf(density) };
 }
 
-/** A reduction, with its parts sorted out. */
+/** A reduction whose feature maps lie in this engine's memory. */
 type HeapReduction = Omit<Reduction, 'parts'> & { readonly parts: readonly (HeapPart | SamplePart)[] };
 
 /** Sizes of a reduction's tensors, which are (rows, channels, columns) of int16; distances in bytes. */
