@@ -189,6 +189,23 @@ const set = (parts: ModelParts, tensor: string, index: number, value: number) =>
   parts.tensors.get(tensor)!.data[index] = value;
 };
 
+const isShuffle = ({ op }: { op: string }) => op === 'shuffle';
+
+/** Gives a conv another number of outputs, all of weight 0. */
+const withOutputs = (
+  { tensors }: ModelParts,
+  conv: { outputs: number; weight: string; bias: string },
+  outputs: number,
+) => {
+  for (const name of [conv.weight, conv.bias]) {
+    const tensor = tensors.get(name)!;
+    const length = (tensor.data.length / conv.outputs) * outputs;
+    tensor.data = tensor.dtype === 'I16' ? new Int16Array(length) : new Int32Array(length);
+    tensor.shape[0] = outputs;
+  }
+  conv.outputs = outputs;
+};
+
 const faults: Fault[] = [
   ['another format', /format/, ({ metadata }) => (metadata.format = 'liif')],
   ['a name with capitals', /name/, ({ metadata }) => (metadata.name = 'Tiny')],
@@ -203,6 +220,7 @@ const faults: Fault[] = [
   ['latent channels without end', /latentChannels/, ({ graph }) => (graph.latentChannels = 2 ** 31)],
   ['hyper channels that are a string', /hyperChannels/, ({ graph }) => (graph.hyperChannels = '8')],
   ['an image shift of 1', /imageShift/, ({ graph }) => (graph.imageShift = 1)],
+  ['an image shift of 16', /imageShift/, ({ graph }) => (graph.imageShift = 16)],
   ['no analysis', /graph.analysis/, ({ graph }) => delete graph.analysis],
   ['an empty synthesis', /graph.synthesis/, ({ graph }) => (graph.synthesis = [])],
   [
@@ -279,6 +297,21 @@ const faults: Fault[] = [
     ({ graph }) => graph.hyperAnalysis.splice(1, 2),
   ],
   [
+    'a context at half size',
+    /hyperSynthesis: expected a reduction by 0.25 but received 0.5/,
+    ({ graph }) => graph.hyperSynthesis.splice(1 + graph.hyperSynthesis.findIndex(isShuffle)),
+  ],
+  [
+    'hyper latents of too many channels',
+    /hyperAnalysis: expected 8 channels but received 16/,
+    (parts) => withOutputs(parts, parts.graph.hyperAnalysis.at(-1), 16),
+  ],
+  [
+    'a deviation of fewer channels than latents',
+    /deviation: expected 32 outputs but received 24/,
+    (parts) => withOutputs(parts, parts.graph.prior[1].deviation, 24),
+  ],
+  [
     'a synthesis of another width than the head',
     /hidden|shape|channels/,
     ({ graph }) => (graph.head.hidden = 8),
@@ -301,6 +334,7 @@ const faults: Fault[] = [
     ({ graph }) => graph.prior[0].trunk.push({ op: 'shuffle', factor: 2 }),
   ],
   ['latent stepBits of 0', /stepBits/, ({ graph }) => (graph.latent.stepBits = 0)],
+  ['latent stepBits of 25', /stepBits/, ({ graph }) => (graph.latent.stepBits = 25)],
   ['a latent step of 0', /step/, (parts) => set(parts, 'latent.step', 5, 0)],
   ['a latent step that overflows', /latent channel 5/, (parts) => set(parts, 'latent.step', 5, 65536)],
   [
@@ -334,6 +368,11 @@ const faults: Fault[] = [
     'no tables',
     /0 tables/,
     ({ tensors }) => Object.assign(tensors.get('tables.start')!, { shape: [1], data: new Int32Array(1) }),
+  ],
+  [
+    '257 tables',
+    /257 tables/,
+    ({ tensors }) => Object.assign(tensors.get('tables.start')!, { shape: [258], data: new Int32Array(258) }),
   ],
   ['a cell shift of 0', /cellShift/, ({ graph }) => (graph.head.cellShift = 0)],
   ['an output shift of 8', /outputShift/, ({ graph }) => (graph.head.outputShift = 8)],
