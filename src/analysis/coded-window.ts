@@ -2,13 +2,13 @@ import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
 import { copyOverlap, cut } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 
-/** What a decoder gets from an analysis output, and what one symbol more of each latent would cost, in 1/256 bit. */
+/** The latents that a decoder gets from an analysis output, and what one symbol more of each would cost, in 1/256 bit. */
 export interface CodedWindow {
   readonly latents: Patch;
   readonly slopes: Int16Array;
 }
 
-/** Codes a window of latents by chunks of `chunkSize`; those that it cuts as far as they reach into it. */
+/** Codes a window of latents chunk by chunk; of a chunk on its border, the part inside. */
 export async function codeWindow(
   engine: Engine,
   { rect, channels, data }: Patch,
@@ -31,7 +31,7 @@ export async function codeWindow(
   return { latents, slopes };
 }
 
-/** `start` .. `start + length` cut at the multiples of `size`: starts and lengths. */
+/** Cuts start .. start+length at the multiples of `size`, into starts and lengths. */
 function spans(start: number, length: number, size: number): [number, number][] {
   const found: [number, number][] = [];
   for (let from = start; from < start + length; ) {

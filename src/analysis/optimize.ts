@@ -7,21 +7,21 @@ import { codeWindow } from './coded-window.ts';
 import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
- * Analysis is a guess of which latents make the decoder show the picture, for the bits they are worth. Gradient descent improves it for the one picture
- * that is encoded (Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv 1906.01223): bits plus weighed error, squared as in
- * training or with a part for structure (`sample-errors.ts`). For encoders only: the format does not change. Doubles, yet only what IEEE 754 fixes, so
- * that a picture still has one file.
+ * Gradient descent on the latents of one picture (Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv 1906.01223). It starts
+ * from the output of analysis and minimizes bits plus weighted error; the error is squared, as in training, or has a part for structure
+ * (`sample-errors.ts`). Only encoders run it: the format does not change. It computes in doubles, with operations that IEEE 754 fixes, so that a picture
+ * still has one file.
  *
- * The gradient is taken where a decoder is, at the rounded latents. Applied to the unrounded ones as it is, it would push them on until they round
- * otherwise, whether that is better or not; what lies between the two is made up for by CURVATURE. Of the bits it is that of each symbol alone, at
- * the mean and deviation it has.
+ * The gradient is taken at the rounded latents, which decoders see, and applied to the unrounded ones. On its own it would push these until they round
+ * to another symbol, better or not; CURVATURE corrects for the distance between the two. The gradient of the bits regards each symbol alone: its mean and
+ * deviation count as constant.
  */
 
-/** Length of the first step, in squares of symbols for a bit. The others become shorter by equal parts. */
+/** Length of the first step, in squared symbols per bit. Each further step is shorter by the same amount. */
 const FIRST_STEP = 0.008;
 /**
- * Second derivative of bits plus weighed error by any latent, in symbols: 12 / ln 2. Symbols are as coarse as their quality is worth, so making them finer by
- * a small share costs as many bits (share / ln 2) as it saves of the error of rounding (share * CURVATURE / 12).
+ * Second derivative of bits plus weighted error by a latent, measured in symbols: 12 / ln 2. Steps of symbols are optimal for their quality, so making them
+ * finer by a small share costs as many bits (share / ln 2) as it saves of the rounding error (share * CURVATURE / 12).
  */
 const CURVATURE = 17.3;
 
@@ -41,7 +41,7 @@ export interface OptimizedPart {
   onStep(): void;
 }
 
-/** Analysis output of a part (latents.height, latents.width, C) after so many steps, each of which codes, decodes and goes back. */
+/** The analysis output of a part, (latents.height, latents.width, C), improved by `steps` steps. Each codes and decodes the part and computes the gradient. */
 export async function optimizedAnalysis(
   engine: Engine,
   { latents, level, chunkSize, target, measure, ...part }: OptimizedPart,
@@ -51,7 +51,7 @@ export async function optimizedAnalysis(
 ): Promise<Int16Array> {
   const { model } = engine;
   const { latentChannels: channels, latent, qualities } = model;
-  // The mean over three colors, and half the derivative of the square.
+  // A third for the mean over three colors; twice, since the network gives half the derivative of the square.
   const distortion = ((2 * distortionWeight(quality, qualities)) / 3) * gradientNetwork(model).unit;
   const symbols = Array.from(
     latent.step.subarray((quality - 1) * channels, quality * channels),

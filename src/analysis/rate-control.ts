@@ -1,13 +1,13 @@
 /** A size or a PSNR that a file shall have. */
 export interface Target<T> {
-  /** Whether the highest quality that meets it is wanted (a size) or the lowest (a PSNR). */
+  /** Which of the qualities that meet the target is wanted: the highest for a size, the lowest for a PSNR. */
   readonly wanted: 'highest' | 'lowest';
   readonly meets: (result: T) => boolean;
-  /** By about how many qualities a result lies below the target; negative above it. Only how many trials are needed hangs on it. */
+  /** How many qualities a result lies below the target, about; negative above it. It decides only how many trials are needed. */
   readonly shortBy: (result: T) => number;
 }
 
-/** From one quality to the next, about, of photographs. */
+/** Differences from one quality to the next, about, for photographs. */
 const DECIBELS_PER_QUALITY = 0.14;
 const NATS_PER_QUALITY = 0.028;
 
@@ -16,7 +16,7 @@ export function sizeTarget(most: number): Target<{ readonly bytes: Uint8Array }>
   return {
     wanted: 'highest',
     meets: ({ bytes }) => bytes.length <= most,
-    // Twice the difference over the sum is a logarithm near 1, and the same on every machine.
+    // Twice the difference over the sum approximates the logarithm of the ratio, and is the same on every machine.
     shortBy: ({ bytes: { length } }) => (2 * (most - length)) / (most + length) / NATS_PER_QUALITY,
   };
 }
@@ -35,18 +35,18 @@ interface Trial<T> {
   readonly result: T;
 }
 
-/** Trials that are guessed from those before; then halves, whatever the results look like. */
+/** Trials whose quality is interpolated from earlier results. Further ones halve the range, whatever the results look like. */
 const GUESSES = 4;
 
-/** Where a PSNR is looked for that quality 100 lacks, from above: small and flat pictures have their best one somewhere below it. */
+/** Qualities that are tried for a PSNR that quality 100 does not reach: small and flat pictures have their highest PSNR somewhere below. */
 const BELOW_THE_TOP = [99, 98, 97, 95, 93, 90, 87, 84, 81, 78, 75, 70];
-/** As long as results are not short by more qualities than this. */
+/** They are tried as long as results miss the target by no more qualities than this. */
 const NEARLY = 8;
 
 /**
- * Finds the quality that meets a target: both size and PSNR rise with quality, but for small and flat pictures, where it is a quality near that one. Each trial is a
- * whole encode, the first one at `first`; the next one is where the target lies by what the trials before it have given. Four or so for 1..100, some more before a PSNR
- * is given up that quality 100 nearly has. What does not meet the target is the nearest of what was tried.
+ * Finds the quality that meets a target. Size and PSNR rise with quality; in small and flat pictures PSNR does not always, and the result is a quality near
+ * the best one. Each trial is a whole encode. The first is at quality `first`, and each further one where earlier results put the target: about four in
+ * all, some more before a PSNR is given up that quality 100 nearly reaches. Where no trial meets the target, the nearest one is given.
  */
 export async function searchQuality<T>(
   trial: (quality: number) => Promise<T>,
@@ -61,7 +61,7 @@ export async function searchQuality<T>(
     tried.push({ quality, result: await trial(quality) });
     return tried.at(-1)!;
   };
-  /** Qualities that are not decided yet. */
+  /** Range of the qualities that are not decided yet. */
   let low = 1;
   let high = 100;
   let below: Trial<T> | undefined;
@@ -80,7 +80,7 @@ export async function searchQuality<T>(
     if (low > high) break;
     const other = (now === below ? above : below) ?? before;
     const short = shortBy(now.result);
-    // Qualities for each by which results are short: one, if that is known.
+    // Qualities per unit of `shortBy`: 1 after a single trial.
     const rate = other ? (quality - other.quality) / (shortBy(other.result) - short) : 1;
     const guess = quality + Math.round(short * rate);
     quality =

@@ -2,15 +2,16 @@ import type { Patch, Samples } from '../engine/engine.ts';
 import { lumaPlane, pullToStructure } from '../metrics/structural-pull.ts';
 import { levelOf, pictureValue, sat16 } from '../network/fixed-point.ts';
 
-/** What makes a picture close: `psnr`, a small squared error alone; `ms-ssim`, that and structure at several scales, as eyes see it. */
+/** What makes a picture close: `psnr`, a small squared error; `ms-ssim`, besides, alike structure at several scales, which is nearer to what eyes see. */
 export type Measure = (typeof MEASURES)[number];
 export const MEASURES = ['ms-ssim', 'psnr'] as const;
 
-/** Share of structure in the pull on luma; more of it costs PSNR and brings little. */
+/** Share of structure in the pull on luma. More costs PSNR and gains little. */
 const STRUCTURE = 0.5;
 
 /**
- * By how much the samples shown are off, in units of `target`, which is what analysis reads; or half the derivative of an error that counts structure too.
+ * The errors of the samples shown, in the units of `target`, which is the input of analysis. With `ms-ssim`, half the derivative of an error that counts
+ * structure, too.
  */
 export function sampleErrors(
   shown: Samples,

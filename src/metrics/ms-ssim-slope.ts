@@ -7,19 +7,19 @@ export interface Plane {
   readonly data: Float64Array;
 }
 
-/** By that of the metric flat windows would be pulled so hard that steps reach too far. */
+/** Larger than the constant of the metric, which pulls flat windows so hard that steps overshoot. */
 const SOFTER_C2 = 12 * C2;
-/** Windows are squares of 2 x 2 blocks, one begins at every block. */
+/** Side of a block. A window is 2 x 2 blocks, and one begins at every block. */
 const BLOCK = 4;
 const WINDOW = 2 * BLOCK;
 const PIXELS = WINDOW * WINDOW;
-/** A scale that has less structure in common is pulled no harder for it. */
+/** Lower bound of the mean structure of a scale: below it the pull grows no further. */
 const LEAST_MEAN = 0.01;
 
 /**
- * How the logarithm of multi-scale structural similarity rises with the samples of `shown`: (height, width). Where the metric has Gaussian windows
- * around every pixel, these are 8 x 8 with one every 4, equal inside, as video encoders have it: a window's slope is then linear in two samples.
- * Doubles, by products, sums and quotients alone. undefined for planes that hold no window.
+ * The derivative of the logarithm of multi-scale structural similarity by the samples of `shown`: (height, width). The metric has Gaussian windows around
+ * every pixel; this has windows of 8 x 8 pixels of equal weight, one every 4 pixels, as video encoders do, so that the slope of a window is linear in both
+ * samples. Computed in doubles by sums, products and quotients alone. Undefined for planes that are smaller than a window.
  */
 export function msSsimSlope(shown: Plane, wanted: Plane): Float64Array | undefined {
   const scales: (readonly [Plane, Plane])[] = [];
@@ -41,7 +41,7 @@ export function msSsimSlope(shown: Plane, wanted: Plane): Float64Array | undefin
   return coarser?.slope;
 }
 
-/** Means of 2x2; an odd last line is left out. */
+/** Means of 2x2, without an odd last line. */
 function halved({ width, height, data }: Plane): Plane {
   const columns = width >> 1;
   const rows = height >> 1;
@@ -53,7 +53,7 @@ function halved({ width, height, data }: Plane): Plane {
   return { width: columns, height: rows, data: half };
 }
 
-/** Each of the coarser samples is a quarter of four. */
+/** Adds the slope of a coarser scale: each of its samples is the mean of four. */
 function addExpanded(slope: Float64Array, width: number, coarser: Float64Array, columns: number): void {
   for (let i = 0; i < coarser.length; i += columns) {
     const top = 2 * width * (i / columns);
@@ -117,7 +117,7 @@ function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64A
   return slope;
 }
 
-/** Over each block: a, b, a*a + b*b and a*b. */
+/** Sums over each block of a, b, a*a + b*b and a*b. */
 function blockSums(
   a: Plane,
   b: Plane,

@@ -3,7 +3,7 @@ import { msSsimSlope, type Plane } from './ms-ssim-slope.ts';
 /** Weights of R, G and B in luma: Rec. 601. */
 const LUMA = [0.299, 0.587, 0.114] as const;
 
-/** Luma of (height, width, 3) samples: of `scale` times each, plus `offset`, which make them 0..255. */
+/** Luma of (height, width, 3) samples. `scale` and `offset` bring samples to 0..255. */
 export function lumaPlane(
   samples: ArrayLike<number>,
   { width, height }: Omit<Plane, 'data'>,
@@ -18,10 +18,10 @@ export function lumaPlane(
 }
 
 /**
- * By how much samples are off, (height, width, 3), is half the derivative of squared error. Makes it, in place, that of an error which counts structure
- * too: `share` of the pull on luma is that of multi-scale structural similarity between the lumas `shown` and `wanted`, made as strong, on the
- * mean over the picture, as the one it stands for. So bits stay worth what they are by squared error, in rough pictures and in smooth ones. Color beside
- * luma is left to squared error, and so are pictures under 8 pixels on a side.
+ * The errors of samples, (height, width, 3), are half the derivative of the squared error. This changes them, in place, to the derivative of an error that
+ * counts structure, too: a share `share` of the pull on luma is replaced by the pull of multi-scale structural similarity between the lumas `shown` and
+ * `wanted`. The replacement is scaled to the same mean strength over the picture, so that a bit stays worth as much as by squared error, in rough and in
+ * smooth pictures. Chroma stays with squared error, and so do pictures under 8 pixels on a side.
  */
 export function pullToStructure(errors: Float64Array, shown: Plane, wanted: Plane, share: number): void {
   const slope = msSsimSlope(shown, wanted);

@@ -3,28 +3,29 @@ import { levelOf } from './fixed-point.ts';
 import type { Conv, Layer, Model } from './model.ts';
 
 /**
- * How an error of the decoder's pixels depends on latents, as a network of integers. For encoders only: the format knows nothing of it.
+ * The derivative of the error of decoded pixels by latents, as a network of integers. Only encoders run it: the format does not know of it.
  *
- * Backpropagation through a convolution is a convolution: kernel turned around, inputs and outputs exchanged. Through a shuffle it is an
- * unshuffle, through a residual one whose branch runs backwards. So what runs networks runs this one too, but for the slopes of activations. Shifts
- * are chosen so that values keep their size from layer to layer, which a common factor, `unit`, puts right; clamped values saturate. Clamps of
- * the decoder count as not there: a latent that clamping hides is still pulled the right way.
+ * Backpropagation through a convolution is a convolution with the kernel turned around and inputs and outputs exchanged; through a shuffle, an unshuffle;
+ * through a residual, a residual whose branch runs backwards. So engines run this network as any other, except for the slopes of activations.
+ *
+ * Shifts are chosen so that values keep their magnitude from layer to layer; the factor `unit` restores the scale of the result. Values beyond a limit
+ * saturate. Clamps of the decoder are ignored, so that a latent whose effect is clamped is still pulled in the right direction.
  */
 export interface GradientNetwork {
   /**
-   * From the derivative by P to that by latents. Residuals are those of the synthesis, last first; what comes out of the first convolution of one
-   * is multiplied with the slope of the activation there, which all residuals have (3.3), and never leaky itself.
+   * Layers from the derivative by P to the derivative by latents. Residuals are those of the synthesis, last first. The output of the first convolution of a
+   * residual is multiplied by the slope of the activation there (spec 3.3); that convolution itself is not leaky.
    */
   readonly layers: readonly Layer[];
-  /** Derivatives by P are sums over the three colors of outputWeight times that by samples, rounded off by so many bits. */
+  /** Shift of the derivatives by P, which are sums over the three colors of outputWeight times the derivative by a sample. */
   readonly headShift: number;
-  /** Clamp of those. */
+  /** Limit of the derivatives by P. */
   readonly headLimit: number;
-  /** Times what comes out: half the derivative of the squared error, in 8-bit units of samples, by a latent as the model counts it. */
+  /** Factor that makes of an output half the derivative of the squared error (in 8-bit units) by a latent (in units of the model). */
   readonly unit: number;
 }
 
-/** Errors of samples, in units of what analysis reads (spec 3.4), are held within -ERROR_LIMIT .. ERROR_LIMIT: so three products fit int32. */
+/** Errors of samples, in units of the input of analysis (spec 3.4), are clamped to -ERROR_LIMIT .. ERROR_LIMIT, so that the sum of three products fits int32. */
 export const ERROR_LIMIT = 16383;
 
 const LIMIT = 32767;
@@ -32,7 +33,7 @@ const ACCUMULATOR = 2 ** 31 - 1;
 
 const networks = new WeakMap<Model, GradientNetwork>();
 
-/** Made once a model. Throws UnsupportedError where the synthesis has activations outside of the middle of residuals: this one does not see those. */
+/** The network of a model, made once. Throws UnsupportedError where the synthesis has activations outside of residuals, whose slopes it does not apply. */
 export function gradientNetwork(model: Model): GradientNetwork {
   let network = networks.get(model);
   if (network === undefined) {
@@ -60,7 +61,7 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
         break;
       }
       case 'residual': {
-        // Both shifts together are those of the decoder, so that the sum adds what is alike.
+        // Both shifts add up to those of the decoder, so that branch and input have the same scale where they are added.
         const both = layer.first.shift + layer.second.shift;
         const shift = Math.min(both, shiftOf(layer.second));
         layers.push({
@@ -117,7 +118,7 @@ function transposed({ kernel, inputs, outputs, weight }: Conv, shift: number): C
   };
 }
 
-/** Bits by which the derivatives of independent outputs grow, on the mean over all inputs of a convolution. */
+/** Bits by which derivatives of independent outputs grow, averaged over the inputs of a convolution. */
 function shiftOf({ weight, inputs }: Conv): number {
   return bits(meanSquare(weight, inputs));
 }
@@ -136,7 +137,7 @@ function bits(square: number): number {
   return shift;
 }
 
-/** Every output is held to what the next layer can read without leaving int32. */
+/** Limits every output to what the next layer can read without leaving int32. */
 function withLimits(layers: readonly Layer[]): Layer[] {
   return layers.map((layer, i) => {
     const limit = inputLimit(layers[i + 1], layers[i + 2]);

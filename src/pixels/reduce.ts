@@ -5,8 +5,8 @@ import type { Raster } from '../image/raster.ts';
 const WEIGHT_BITS = 12;
 
 /**
- * Spec 4.7: rows of the grid go in from top to bottom, in pieces as they come, and the output comes out. Memory: the output, and at most
- * four rows of 32 bits a sample for each of its rows, and twelve.
+ * The reduction of spec 4.7. `push` takes the rows of the grid from top to bottom, in pieces of any height; `finish` gives the output. Memory: the output, and
+ * for its height h at most 4 h + 12 rows of 32 bits a sample.
  */
 export class Reducer {
   readonly #channels: Raster['channels'];
@@ -22,10 +22,10 @@ export class Reducer {
   readonly #blocks: number;
   /** Sums of blocks that are larger than a grid pixel. */
   readonly #sums: Float64Array | undefined;
-  /** Rows of the grid that came in, and those that are dealt with, margins and all. */
+  /** Rows of the grid that came in, and those that have been processed, margins included. */
   #received = 0;
   #done = 0;
-  /** The row of the grid that `#line` has the means of, where it is one alone. */
+  /** The row of the grid that `#line` holds the means of, where all rows of the block are copies of it; otherwise -1. */
   #alone = -1;
 
   constructor(channels: Raster['channels'], depth: 8 | 16, rows: ReducedAxis, columns: ReducedAxis) {
@@ -41,7 +41,7 @@ export class Reducer {
     this.#filtered = new Int32Array(height * columns.count * channels);
   }
 
-  /** The next rows of the grid, those inside the picture: row-major, interleaved, `columns.span.count` columns. */
+  /** Takes the next rows of the grid, inside the picture: row-major, interleaved, `columns.span.count` columns. */
   push(grid: Raster['data']): void {
     const { span, density } = this.#rows;
     const length = this.#columns.span.count * this.#channels;
@@ -143,8 +143,8 @@ export class Reducer {
 }
 
 /**
- * Sums over the weights of k (spec 4.7), which are symmetric, into every `outStep`-th place: the values of one sum are `tap` apart, and sums
- * begin `step` apart.
+ * Writes sums by the weights of k (spec 4.7), which are symmetric, into every `outStep`-th place. The values of one sum are `tap` apart; sums begin `step`
+ * apart.
  */
 function weigh(
   v: Int32Array,
@@ -191,8 +191,8 @@ function held(i: number, count: number): number {
 }
 
 /**
- * The first before `end` that, shifted, is held behind `place`, or `end`. Of a low output most rows and columns are the first and the last one
- * again, which are added up at once.
+ * The first index before `end` whose grid pixel, clamped after adding `shift`, lies behind `place`; `end` if there is none. In a small output most rows and
+ * columns repeat the first or the last one, and are added at once.
  */
 function heldUntil(place: number, count: number, shift: number, end: number): number {
   return place < count - 1 ? Math.min(end, place + 1 - shift) : end;

@@ -7,16 +7,18 @@ import { inParallel } from '../parallel.ts';
 import { Reducer } from './reduce.ts';
 import { copyPixels, liesOnSites, place } from './site-pixels.ts';
 
-/** What to render: spec 4.1. */
+/** A region, an output size and a depth: a request without anything left open, from `resolveRequest`. Spec 4.1. */
 export interface RenderQuery {
   readonly region: Region;
-  /** Output pixels. */
+  /** Output columns. */
   readonly width: number;
+  /** Output rows. */
   readonly height: number;
+  /** Bits of an output sample. */
   readonly depth: 8 | 16;
 }
 
-/** The picture that is rendered, as far as rendering needs it. */
+/** What rendering needs of a picture. */
 export interface RenderPicture {
   /** Pixels of level 0. */
   readonly width: number;
@@ -31,8 +33,8 @@ export interface RenderPicture {
   /** P over a window of a level and plane. */
   features(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>>;
   /**
-   * Pixels on the sites of a block themselves, of 8 bits, without the channels of other planes: nobody writes to them. Undefined where features
-   * shall be taken, as for only `wanted` pixels. Absent: nobody keeps them.
+   * Kept pixels of 8 bits on the sites of a block, with the channels of one plane; read-only. `wanted`: how many of them the caller needs. Undefined where
+   * computing from features is cheaper. Absent where no pixels are kept.
    */
   sitePixels?(
     level: number,
@@ -43,7 +45,7 @@ export interface RenderPicture {
   ): Promise<Lease<Raster>> | undefined;
 }
 
-/** How sites are grouped into windows of P: squares of `size` sites, counted from the corner of the level, or fitted to what a query needs. */
+/** How sites are grouped into windows of P: squares of `size` sites from the corner of the level on, or, if `fitted`, from the first site of a query on. */
 export interface BlockOptions {
   readonly size: number;
   readonly fitted: boolean;
@@ -54,16 +56,16 @@ export function largestBlock(hidden: number): number {
   return Math.floor((2 ** 25 / hidden) ** 0.5);
 }
 
-/** Output pixels handed to the engine in one query, so that its threads share a block. */
+/** Output pixels of one query to the engine: few enough that its threads share a block. */
 const PIXELS_PER_QUERY = 1 << 16;
 /** Pixels that are filtered in one turn of the event loop: about 10 ms. */
 const PIXELS_PER_TURN = 1 << 19;
-/** Pixels that are computed before they are reduced: about so many if there is a choice, at most so many whatever a block holds. */
+/** Pixels of a strip, which is computed before it is reduced: about this many where blocks allow, and never more than the maximum. */
 const STRIP_PIXELS = 1 << 21;
 export const MAX_STRIP_PIXELS = 1 << 24;
-/** Grid pixels that an engine reduces in one call, all their features held: a tile of 256 pixels at 1/4, or of 512 at 1/2, with its margins. */
+/** Most grid pixels that an engine reduces in one call: a tile of 256 pixels at 1/4, or of 512 at 1/2, with margins. All their features are held. */
 const MAX_GRID_PIXELS = 1100 ** 2;
-/** Values of those features: 150 MiB, twice as many sites of the released models as pixels. */
+/** Most values of those features: 150 MiB, twice as many sites of the released models as pixels. */
 const MAX_HELD_VALUES = 78e6;
 
 /** What all parts of one call need. */
@@ -100,9 +102,9 @@ export function renderBand(
 }
 
 /**
- * Some output rows and columns of a query. However an output is cut into pieces, its samples are the same. Memory: the piece, for a reduction
- * also a strip of what it is made of, and two windows of features at a time for each thread of the engine. `into`: memory of the piece's length
- * that its samples may take instead of new memory; it may be written to even after an aborted call.
+ * A rectangle of the output of a query. However an output is cut into pieces, its samples are the same. Memory: the piece, for a reduction also a strip of
+ * its grid, and two windows of features for each thread of the engine. `into`: memory of the piece's length that may receive the samples; it may be written
+ * to even after an aborted call.
  */
 export async function renderPiece(
   picture: RenderPicture,
@@ -153,7 +155,7 @@ export async function renderPiece(
     const { data, width: columnCount, height: rowCount } = await renderGrid(call, grid);
     const step = Math.max(1, Math.floor(PIXELS_PER_TURN / columnCount));
     for (let row = 0; row < rowCount; row += step) {
-      // Others get their turn: what is filtered here runs on the calling thread.
+      // The filter runs on the calling thread: let other work have its turn.
       if (row > 0) await new Promise((resolve) => setTimeout(resolve));
       signal?.throwIfAborted();
       const length = columnCount * channels;
@@ -164,8 +166,8 @@ export async function renderPiece(
 }
 
 /**
- * Whether an engine reduces a grid of so many pixels, those outside the picture included, in one call; else the calling thread filters. `sites`:
- * those of the windows that it takes.
+ * Whether the engine reduces a grid in one call; otherwise the calling thread filters. `pixels`: of the grid, including those outside the picture. `sites`: of
+ * the windows of features that the grid needs.
  */
 export function reducesAtOnce(engine: Engine, pixels: number, sites: number): boolean {
   const values = sites * engine.model.head.hidden;
@@ -175,7 +177,7 @@ export function reducesAtOnce(engine: Engine, pixels: number, sites: number): bo
 const sitesOf = (found: readonly Run[]): number =>
   found.reduce((sum, { first, last }) => sum + last - first + 1, 0);
 
-/** A reduction by the engine, plane by plane: the samples that `Reducer` gives. */
+/** A reduction by the engine, plane by plane. The samples are those of `Reducer`. */
 async function reduceAtOnce(
   call: RenderCall,
   level: number,
@@ -298,7 +300,7 @@ async function renderGrid(
   return sampled!; // outputs have pixels
 }
 
-/** How to lease the kept pixels of the block of two runs; undefined for queries whose pixels are not those of sites. */
+/** A function that leases the kept pixels of the block of two runs; undefined for queries whose pixels do not lie on sites. */
 function knownPixels({ picture, blocks, signal }: RenderCall, { level, rows, columns, depth }: LevelGrid) {
   if (!picture.sitePixels || blocks.fitted || depth !== 8 || !liesOnSites(rows) || !liesOnSites(columns))
     return undefined;
@@ -315,12 +317,12 @@ function knownPixels({ picture, blocks, signal }: RenderCall, { level, rows, col
   };
 }
 
-/** Where the first pixel of two runs is in its block, in queries of sites' own pixels. */
+/** The place of the first pixel of two runs in its block, for queries whose pixels lie on sites. */
 function withinBlock({ rows, columns }: Pick<Query, 'rows' | 'columns'>, row: Run, column: Run) {
   return { top: rows.index[row.from]! - row.first, left: columns.index[column.from]! - column.first };
 }
 
-/** Cuts the rows of a grid, where a block of features ends if that is possible, so that strips stay small and no block is needed twice. */
+/** Cuts the rows of a grid into strips: small ones, and, if possible, where a block of features ends, so that no block is needed twice. */
 function strips(rows: Axis, columns: number, sites: number, blocks: BlockOptions): [number, number][] {
   const most = Math.max(1, Math.floor(MAX_STRIP_PIXELS / columns));
   const found: [number, number][] = [];
