@@ -1,4 +1,4 @@
-/** What programs get from `index.ts` and `browser.ts` alike. */
+/** Exports that `index.ts` and `browser.ts` share. */
 
 export type { ColorSpace } from './color-space.ts';
 export type { Header } from './container/header.ts';

@@ -1,4 +1,4 @@
-/** The codec, for any JavaScript that has an engine: nothing here touches files or threads. Node users import `liif`. */
+/** The codec without files and threads, for any JavaScript that has an engine. In Node, import `liif` instead. */
 
 export * from './common-exports.ts';
 export type { Sink } from './container/write.ts';

@@ -7,9 +7,9 @@ interface Listening {
 const listening = new WeakMap<AbortSignal, Listening>();
 
 /**
- * Calls `callback` when the signal is aborted from now on, unless the returned function has been called before. A signal that many
- * wait for gets one listener: platforms warn of a leak when they are many. Where nobody waits any more it has none: platforms keep signals of
- * `AbortSignal.any` and `AbortSignal.timeout` that have one.
+ * Calls `callback` when the signal aborts, unless the returned function has been called before. All callbacks of a signal share one listener, since platforms
+ * warn of a leak when there are many. The listener is removed with the last callback, since platforms keep signals of `AbortSignal.any` and
+ * `AbortSignal.timeout` alive as long as they have one.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (!signal) return () => {};

@@ -24,7 +24,7 @@ export interface ChunkEntry {
   readonly crc: number;
 }
 
-/** The lines of an index, in 12 bytes each: a file may have a million, and a server many files. Chunks follow each other without gaps. */
+/** The lines of an index, 12 bytes each, since a file may have a million chunks, and a server many files. Chunks follow each other without gaps. */
 export class ChunkIndex {
   /** Where each begins, and where the last one ends. */
   readonly #offsets: Float64Array;
@@ -95,7 +95,7 @@ export function planeCount(header: Pick<Header, 'alpha'>): number {
   return header.alpha ? 2 : 1;
 }
 
-/** Chunks of the file; may be far more than the 2^20 that are allowed. */
+/** How many chunks a file of this shape has; possibly far more than the 2^20 that are allowed. */
 export function chunkCount(header: Shape): number {
   let count = 0;
   for (let level = 0; level < header.levels; level++) {
@@ -155,7 +155,7 @@ export function readIndex(bytes: Uint8Array, byteOffset: number, firstChunk: num
   let expected = firstChunk;
   for (let number = 0; number < count; number++) {
     const at = byteOffset + reader.offset;
-    // In halves: a stranger's 64 bits need not fit a double, and a million of bigints take long.
+    // In halves: 64 bits need not fit a double, and a million bigints take long.
     const low = reader.readUint32();
     const high = reader.readUint32();
     const length = reader.readUint32();

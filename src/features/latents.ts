@@ -7,19 +7,19 @@ import { inParallel } from '../parallel.ts';
 import type { Reader } from '../reader/reader.ts';
 import { type Lease, LeasedCache } from './leased-cache.ts';
 
-/** Bounds the decoded chunks of one file, or of several. */
+/** A cache of decoded chunks, of one file or of several. */
 export function decodedChunks(maxBytes: number): LeasedCache<Int16Array> {
   return new LeasedCache({ maxBytes, sizeOf: (latents) => latents.byteLength });
 }
 
-/** Latents of a file, chunk by chunk: read, checked and entropy decoded once while they stay in the cache. */
+/** Latents of a file. A chunk is read, checked and entropy decoded once, as long as it stays in the cache. */
 export class LatentStore {
   readonly #reader: Reader;
   readonly #engine: Engine;
   readonly #cache: LeasedCache<Int16Array>;
   readonly #name: string;
 
-  /** `cache` may be shared with other files; `name` is this file's there. Whoever made the cache closes it. */
+  /** `cache` may be shared with other files; `name` tells this file from them. The store does not close the cache. */
   constructor(reader: Reader, engine: Engine, cache: LeasedCache<Int16Array>, name = '') {
     this.#reader = reader;
     this.#engine = engine;
@@ -27,7 +27,7 @@ export class LatentStore {
     this.#name = name;
   }
 
-  /** Latents of a window of one level and plane, (rect.height, rect.width, latentChannels). `rect` lies inside the level. */
+  /** Latents of a window of a level and plane, (rect.height, rect.width, latentChannels). `rect` must lie inside the level. */
   async read(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Patch> {
     const { header } = this.#reader;
     const size = header.chunkSize;
@@ -55,7 +55,7 @@ export class LatentStore {
     return scaledExtent(latentExtent(this.#reader.header, level), this.#engine.model.latentStride);
   }
 
-  /** P over a window of the sites of one level and plane, which lies inside the level. Not kept here. */
+  /** P over a window of the sites of a level and plane, which must lie inside the level. The result is not cached. */
   async features(level: number, plane: number, sites: Rect, signal?: AbortSignal): Promise<FeatureMap> {
     const { header } = this.#reader;
     const extent = latentExtent(header, level);
@@ -80,7 +80,7 @@ export class LatentStore {
     }
   }
 
-  /** The limit of spec 2.1, before memory is reserved for a stranger's length. */
+  /** Checks the limit of spec 2.1 before memory is reserved for the length that a file states. */
   #checkLength(id: ChunkId, extent: Extent): void {
     const { header, entries } = this.#reader;
     const { byteOffset, length } = entries.at(chunkNumber(header, id));

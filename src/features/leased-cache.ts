@@ -8,7 +8,7 @@ export interface Lease<V> {
 
 interface Entry<V> {
   readonly value: V;
-  /** The load it came from: callers still waiting there are about to take a lease. */
+  /** The load that gave the value: callers that still wait for it are about to take a lease. */
   readonly origin: Pending<V>;
   readonly bytes: number;
   leases: number;
@@ -22,16 +22,16 @@ interface Pending<V> {
 }
 
 export interface LeasedCacheOptions<V> {
-  /** Bound of what is kept; values in use count only once they are cached. */
+  /** Most bytes of cached values; leased values that are not cached do not count. */
   readonly maxBytes: number;
   sizeOf(value: V): number;
-  /** Called once per value, when it is neither cached nor leased any more. */
+  /** Called once for each value, when it is neither cached nor leased any longer. */
   close?(value: V): void;
 }
 
 /**
- * Least recently used values, bounded in bytes; one load at a time for each key, shared by all who ask, and abandoned
- * when the last of them gives up. A failed load is forgotten, so the next caller tries again.
+ * A cache that keeps the most recently used values, bounded in bytes. All callers of a key share one load, which is aborted when the last of them gives up.
+ * A failed load is forgotten, so that the next caller tries again.
  */
 export class LeasedCache<V> {
   /** Least recently used first. */
@@ -52,7 +52,7 @@ export class LeasedCache<V> {
     return this.#bytes;
   }
 
-  /** Whether a value is kept now, or on its way; that does not count as a use. */
+  /** Whether a value is cached or being loaded. Asking does not count as a use. */
   has(key: string): boolean {
     return this.#cache.has(key) || this.#pending.has(key);
   }
@@ -83,7 +83,7 @@ export class LeasedCache<V> {
     }
   }
 
-  /** Drops a value, if it is kept; it closes with its last lease. */
+  /** Removes a value from the cache; it closes with its last lease. */
   drop(key: string): void {
     const entry = this.#cache.get(key);
     if (!entry) return;
@@ -98,14 +98,14 @@ export class LeasedCache<V> {
     this.#evict(0);
   }
 
-  /** As `clear`, for good. Loads under way are aborted, for this reason. */
+  /** As `clear`, for good. Aborts loads under way with this reason. */
   close(reason?: unknown): void {
     this.#closed = true;
     for (const pending of this.#pending.values()) pending.controller.abort(reason);
     this.clear();
   }
 
-  /** The last waiter has left: with a lease, or because it gave up, and then nobody wants the value. */
+  /** Called when the last waiter has left, with a lease or because it gave up. In the latter case the load is aborted. */
   #abandon(key: string, pending: Pending<V>, signal: AbortSignal | undefined): void {
     if (this.#pending.get(key) === pending) {
       this.#pending.delete(key);
@@ -142,7 +142,7 @@ export class LeasedCache<V> {
     this.#bytes += entry.bytes;
   }
 
-  /** Drops what has not been used for longest until at most `bytes` are kept. */
+  /** Drops the least recently used values until at most `bytes` are cached. */
   #evict(bytes: number): void {
     for (const key of this.#cache.keys()) {
       if (this.#bytes <= bytes) return;

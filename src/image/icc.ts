@@ -23,18 +23,18 @@ export interface Shaper {
 
 /** Kinds of profiles that say what samples of a device mean: of scanners, screens, printers, color spaces. */
 const CLASSES = ['scnr', 'mntr', 'prtr', 'spac'];
-/** Of version 5 (ICC.2) others understand nothing. */
+/** Readers do not understand version 5 (ICC.2). */
 const MAX_VERSION = 4;
-/** As many values as readers allow a curve. */
+/** Most values of a curve, as in other readers. */
 const MAX_CURVE = 0x7fff;
 const COLUMNS = ['rXYZ', 'gXYZ', 'bXYZ'];
 const CURVES = ['rTRC', 'gTRC', 'bTRC'];
-/** Less than nothing of one of sRGB's primaries: Display P3 has -0.22, Adobe RGB -0.4; old screens have -0.08, and those that are meant to be sRGB less. */
+/** A primary is wide if it needs less than this of a primary of sRGB: Display P3 has -0.22, Adobe RGB -0.4, old screens -0.08, near-sRGB profiles less. */
 const BEYOND_SRGB = -0.12;
 /** In linear light; a gamma of 2.2 differs by 0.008. */
 const CURVE_TOLERANCE = 0.0015;
 
-/** Of what `shaperOf` says of a profile. Neither a color space nor wide for anything that it does not understand. */
+/** The colors of a profile that `shaperOf` has read; without one, neither a color space nor wide. */
 export function profiledColors(shaper: Shaper | undefined): ProfiledColors {
   if (shaper === undefined) return { wide: false };
   const { curves, columns } = shaper;
@@ -47,7 +47,7 @@ export function profiledColors(shaper: Shaper | undefined): ProfiledColors {
   return { wide, ...(colorSpace && { colorSpace }) };
 }
 
-/** Undefined for profiles of look-up tables, of other kinds, and damaged ones. */
+/** Reads a profile of curves and a matrix; undefined for profiles with look-up tables, of other kinds, and damaged ones. */
 export function shaperOf(icc: Uint8Array): Shaper | undefined {
   try {
     return readShaper(new DataView(icc.buffer, icc.byteOffset, icc.length));

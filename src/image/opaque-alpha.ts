@@ -10,8 +10,8 @@ export function isOpaque({ channels, data }: Raster, from = 0, to = data.length)
 }
 
 /**
- * A copy without alpha where that is opaque everywhere, as in most screenshots: a plane of its own would cost bytes and time, and come back not quite opaque. The
- * raster itself where anything shows through, which the scan mostly finds soon, or where there is no alpha. Rejects with the signal's reason.
+ * A copy without alpha if alpha is opaque everywhere, as in most screenshots: coded, alpha would cost bytes and time, and not come back quite opaque.
+ * Otherwise the raster itself. Rejects with the signal's reason.
  */
 export async function withoutOpaqueAlpha(raster: Raster, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels, data } = raster;

@@ -1,4 +1,4 @@
-/** Conversion by profiles that are made of curves and a matrix. sharp's goes by way of coarse tables, which lose half of the tones of 8 bits. */
+/** Conversion by profiles of curves and a matrix. sharp converts through coarse tables, which lose half of the tones of 8 bits. */
 import type { ColorSpace } from '../color-space.ts';
 import type { Curve, Shaper } from './icc.ts';
 import type { Raster } from './raster.ts';
@@ -49,8 +49,8 @@ const PEAK = 65535;
 let curved: Float32Array | undefined;
 
 /**
- * Converts samples that are as they are stored, where they lie: of gray, or of colors, as the profile is; alpha stays. Colors beyond the color space end at its
- * border. Rejects with the signal's reason.
+ * Converts samples of the profile's color space, gray or RGB, to `colorSpace`, in place; alpha stays. Colors beyond the color space are clipped. Rejects with
+ * the signal's reason.
  */
 export async function convertByShaper(
   { data, channels }: Raster,

@@ -7,17 +7,19 @@ import { entriesOf, headerEnd, parseHeader, parseJson } from './safetensors.ts';
 import { sha256 } from './sha256.ts';
 
 /**
- * Models without the half that only encoders need. The hash that a .liif file names covers a whole model file, so it cannot be checked on a part;
- * the part has a hash of its own, the decoder hash: SHA-256 of the bytes up to the end of the JSON, followed by those of the tensors that decoding
- * needs, in the order of the file. The JSON holds the model's hash, so a part with the right decoder hash belongs to the right model.
+ * Models without the half that only encoders need. The hash that a .liif file names covers the whole model file and cannot be checked on a part. The part has
+ * a hash of its own, the decoder hash: SHA-256 of the bytes up to the end of the JSON and of the tensors that decoding needs, in the order of the file. The
+ * JSON holds the hash of the model, so a part with the right decoder hash belongs to the right model.
  */
 
 /** Bytes of a model file; fewer at its end. */
 export type ReadRange = (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
 
-/** Keeps what was loaded, by decoder hash. It never fails: what cannot be kept is loaded again. */
+/** Keeps weights between visits, by decoder hash. Its methods must not reject: weights that cannot be kept are loaded again. */
 export interface ModelCache {
+  /** The bytes that `put` was given for this hash, or undefined. They are checked against the hash. */
   get(decoderHash: string): Promise<Uint8Array | undefined>;
+  /** Keeps the decoder's part of a model. */
   put(decoderHash: string, part: Uint8Array): Promise<void>;
 }
 
@@ -31,7 +33,7 @@ export interface DecoderModelOptions {
 
 /** The JSON of the released model has 28 KiB. */
 const FIRST_READ = 65_536;
-/** Bytes of one request, and how many run at a time: what is read shows its progress, and one that fails is soon made up for. */
+/** Bytes of one request, and requests at a time: small enough to show progress, and to repeat a failed one quickly. */
 const PIECE_BYTES = 2 ** 20;
 const PARALLEL_READS = 4;
 

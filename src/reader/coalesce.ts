@@ -1,11 +1,11 @@
 import { onAbort } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
-/** Nearer ranges are fetched as one: the bytes between cost less than a request. */
+/** Ranges with a smaller gap are fetched as one: the bytes between cost less than a request. */
 const MAX_GAP = 4096;
-/** Ranges are not joined to more than this. */
+/** Most bytes of joined ranges. */
 const MAX_JOINED = 4 * 2 ** 20;
-/** Requests under way at once: what a browser allows for one host. */
+/** Most requests under way at a time: as many as a browser allows for one host. */
 const MAX_REQUESTS = 6;
 
 interface Read {
@@ -28,8 +28,8 @@ interface Group {
 }
 
 /**
- * Reads of one source: those asked for in the same turn that lie near each other become one request, and a bounded number of requests
- * is under way. A request is given up when the last of its callers does.
+ * Joins reads of one source: reads that are asked for in the same turn of the event loop and lie near each other become one request. The number of requests
+ * under way is bounded. A request is aborted when the last of its callers gives up.
  */
 export class CoalescedReads {
   readonly #source: Source;

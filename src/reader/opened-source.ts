@@ -5,8 +5,8 @@ import type { Source } from './source.ts';
 const FIRST_READ = 16_384;
 
 /**
- * A source whose first bytes have been read already: they are kept, and ranges or parts of ranges among them are not asked for again. Where the
- * source can tell whether it has changed since, it is asked that instead. Counts the bytes that the source gives.
+ * A source whose first bytes have been read and are kept: it does not ask for them again, but, where the source can tell, whether it has changed since. Counts
+ * the bytes that the source gives.
  */
 export class OpenedSource implements Source {
   readonly #source: Source;

@@ -79,9 +79,9 @@ export class Reader {
   }
 
   /**
-   * The checked bytes of a chunk; they may share memory with other results. Chunks asked for in the same turn of the event loop that lie
-   * next to each other become one request. Rejects with FormatError when the CRC does not fit, with SourceError when bytes do
-   * not arrive, with RequestError when the file has no such chunk.
+   * The checked bytes of a chunk, which may share memory with other results. Chunks that lie next to each other and are asked for in the same turn of the event
+   * loop become one request. Rejects with FormatError when the CRC does not fit, with SourceError when bytes do not arrive, and with RequestError when the
+   * file has no such chunk.
    */
   async readChunk(id: ChunkId, signal?: AbortSignal): Promise<Uint8Array> {
     if (!hasChunk(this.header, id))
@@ -97,7 +97,7 @@ export class Reader {
     return Promise.all(ids.map((id) => this.readChunk(id, signal)));
   }
 
-  /** What an engine has thrown over a chunk, with the offset counted from the start of the file; errors of other kinds as they are. */
+  /** A FormatError of an engine, with its offset counted from the start of the file instead of the chunk; other errors as they are. */
   located(id: ChunkId, error: unknown): unknown {
     if (!isLiifError(error, 'FormatError')) return error;
     const { byteOffset, reason } = error;
@@ -148,7 +148,7 @@ export class Reader {
   }
 
   async #checked({ section, byteOffset, length, crc }: Part, signal?: AbortSignal): Promise<Uint8Array> {
-    // Where the source knew its size, opening has compared it; elsewhere a stranger's length is not believed before bytes come.
+    // Opening has compared the size of the file, if the source knew it. Otherwise the stated length counts only once bytes arrive.
     const bytes = await this.#reads.read(byteOffset, length, signal);
     if (bytes.length < length) throw endsEarly(section, byteOffset, bytes.length, length);
     if (crcOf(bytes) !== crc) throw crcFault(section, byteOffset);
@@ -225,7 +225,7 @@ function checkLimits(header: Header, limits: ReaderLimits): void {
     throw new UnsupportedError(`The file has ${chunks} chunks; ${limits.chunks} are allowed here`);
 }
 
-/** That the file ends with the last section, where the source knows its size. */
+/** Throws FormatError unless the file ends with its last section, if the source knows its size. */
 function checkSize({ source: { size }, entries, fileLength }: Reader): void {
   if (size === undefined || size === fileLength) return;
   if (size > fileLength) throw trailing(fileLength);
@@ -234,7 +234,7 @@ function checkSize({ source: { size }, entries, fileLength }: Reader): void {
   throw new FormatError('section', size, `the file ends after ${size} of ${fileLength} bytes`);
 }
 
-/** `to`: where the CRC is. That of the header covers the prefix, too. */
+/** Checks the CRC at `to`, of the bytes from .. to-1. The CRC of the header covers the prefix, too. */
 function checkCrc(bytes: Uint8Array, from: number, to: number, section: 'header' | 'index'): void {
   const stored = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(to, true);
   if (crcOf(bytes.subarray(from, to)) !== stored) throw crcFault(section, Math.max(PREFIX_LENGTH, from));
