@@ -1,6 +1,11 @@
-import { RequestError } from '../errors.ts';
-import { type RunState, readRunState } from '../train/run-state.ts';
+import { rm } from 'node:fs/promises';
+import { isLiifError, RequestError } from '../errors.ts';
+import { OutputError } from '../image/errors.ts';
+import { type RunState, readRunState, writeRunState } from '../train/run-state.ts';
+import type { TuneState } from '../train/tune.ts';
 import { placeOf } from './inputs.ts';
+import { interruption } from './interruption.ts';
+import type { Terminal } from './terminal.ts';
 import type { ChosenPictures } from './tune-pictures.ts';
 
 /** What has to be the same when a run goes on. */
@@ -47,4 +52,42 @@ function expectSame(path: string, before: readonly string[], now: readonly strin
 export function placesOf(named: readonly string[], { learned, held }: ChosenPictures): RunState['pictures'] {
   const places = (paths: readonly string[]) => paths.map((path) => placeOf(path));
   return { named: places(named), learned: places(learned), held: places(held) };
+}
+
+/** Keeps the state of a run in a file, to go on from after an interruption. */
+export class StateKeeper {
+  readonly #path: string;
+  readonly #run: Omit<RunState, keyof TuneState>;
+  readonly #terminal: Terminal;
+  #keptStep: number | undefined;
+
+  constructor(path: string, run: Omit<RunState, keyof TuneState>, terminal: Terminal) {
+    this.#path = path;
+    this.#run = run;
+    this.#terminal = terminal;
+  }
+
+  /** Writes the state. Where it cannot be written, warns and lets the run go on: there may be room for the weights. */
+  async keep(reached: TuneState): Promise<void> {
+    try {
+      await writeRunState(this.#path, { ...this.#run, ...reached });
+      this.#keptStep = reached.step;
+    } catch (error) {
+      if (interruption().aborted || !(error instanceof OutputError)) throw error;
+      this.#terminal.warning(`${error.message}; the run goes on, but --resume could not`);
+    }
+  }
+
+  /** After an error that ended the run. Nothing is said of a RequestError of training, such as divergence, which would come again. */
+  tellHowToGoOn(error: unknown): void {
+    if (this.#keptStep === undefined) return;
+    if (isLiifError(error, 'RequestError') && !(error instanceof OutputError)) return;
+    this.#terminal.note(
+      `step ${this.#keptStep} is kept in ${this.#path}; go on with the same command and --resume`,
+    );
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#path, { force: true }).catch((error: Error) => this.#terminal.warning(error.message));
+  }
 }

@@ -1,10 +1,8 @@
-import { rm } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { TENSORFLOW_BACKENDS, type TensorFlowBackend } from '../engine/tensorflow/backend.ts';
 import { isLiifError, RequestError } from '../errors.ts';
 import { writeAtomically } from '../image/atomic-file.ts';
-import { OutputError } from '../image/errors.ts';
 import { expectOther } from '../image/same-file.ts';
 import { readModelFile } from '../model/model-file.ts';
 import { RELEASED_MODEL } from '../model/released-model.ts';
@@ -12,7 +10,7 @@ import type { ModelComparison } from '../train/compare-models.ts';
 import { cutPieces } from '../train/corpus.ts';
 import { convExponents } from '../train/exponents.ts';
 import { seededRandom } from '../train/random.ts';
-import { type RunState, writeRunState } from '../train/run-state.ts';
+import type { RunState } from '../train/run-state.ts';
 import { openTrainingBackend, type TrainingBackend } from '../train/tensorflow.ts';
 import {
   DEFAULT_SETTINGS,
@@ -39,7 +37,7 @@ import {
 import { compareOn, comparisonText, isBetter } from './tune-comparison.ts';
 import { keepToSelf } from './tune-lock.ts';
 import { chosenPictures, namedPictures, skipTeller } from './tune-pictures.ts';
-import { placesOf, stateOf } from './tune-state.ts';
+import { placesOf, StateKeeper, stateOf } from './tune-state.ts';
 import { decimal, wholeNumber } from './values.ts';
 
 interface Options extends OutputOptions, ModelOption {
@@ -73,14 +71,14 @@ Learning pays from some hundred pictures of one kind. One in ten is held out. At
 the end these are encoded with the old and the new weights, and the sizes of the
 files are compared at equal PSNR and at equal MS-SSIM.`;
 
-/** Beside the output while a run is under way. */
+/** The state of a run is a file beside the output. */
 const STATE_SUFFIX = '.state';
-/** A state is some hundred megabytes, and a step has to end first. */
+/** The longest wait for an interrupted run to save its state: some hundred megabytes, after the present step. */
 const SAVING_MS = 60_000;
 /** A tenth as fast as TensorFlow's C library on the same processor. */
 const SLOW_BACKENDS: readonly TensorFlowBackend[] = ['wasm', 'cpu'];
 const NOTE_EVERY_SECONDS = 60;
-/** Of the newest step in the figures that are shown. */
+/** Figures that are shown are running means; this is the weight of the newest step. */
 const MEAN_SHARE = 1 / 50;
 
 export function tuneCommand(): Command {
@@ -151,56 +149,37 @@ async function run(args: string[], options: Options): Promise<void> {
 async function tuneAlone(args: string[], options: Options): Promise<void> {
   waitAtMost(SAVING_MS);
   const terminal = new Terminal(options);
-  const settings: TuneSettings = {
-    until: options.steps !== undefined ? { steps: options.steps } : { seconds: 60 * (options.minutes ?? 30) },
-    batch: options.batch,
-    side: options.side,
-    rate: options.rate,
-    qualities: options.quality,
-    seed: options.seed,
-  };
+  const settings = settingsOf(options);
+  const modelPath = options.model ?? RELEASED_MODEL;
   if (options.model !== undefined) await expectOther(options.model, options.output);
   const pictures = await namedPictures(args, options.output, terminal);
-  const base = await readModelFile(options.model ?? RELEASED_MODEL, interruption());
-  // Told of before pictures are read, and with the file's name.
-  await naming(String(options.model ?? RELEASED_MODEL), async () => convExponents(base.bytes));
+  const base = await readModelFile(modelPath, interruption());
+  // Checked before pictures are read, and so that the error names the file.
+  await naming(String(modelPath), async () => convExponents(base.bytes));
   const statePath = options.output + STATE_SUFFIX;
   const same = { base: base.model.hash, settings: { ...settings, compare: options.compare } };
   const state = await stateOf(statePath, options.resume ?? false, { ...same, pictures });
   const backend = await openTrainingBackend(options.backend);
   const chosen = state?.pictures ?? (await chosenPictures(pictures, settings, options.compare, terminal));
-  const { learned, held } = chosen;
-  const kept: { step?: number } = {};
-  // Opened first: an output that cannot be written is told of now, not in half an hour.
+  const keeper = new StateKeeper(statePath, { ...same, pictures: placesOf(pictures, chosen) }, terminal);
+  // The output is opened before training: if it cannot be written, the command fails now and not in half an hour.
   const { result: trained } = await writeAtomically(options.output, async (file) => {
-    const keep = async (reached: TuneState) => {
-      const state = { ...same, pictures: placesOf(pictures, chosen), ...reached };
-      try {
-        await writeRunState(statePath, state);
-      } catch (error) {
-        // There may be room for the weights.
-        if (interruption().aborted || !(error instanceof OutputError)) throw error;
-        terminal.warning(`${error.message}; the run goes on, but --resume could not`);
-        return;
-      }
-      kept.step = reached.step;
-    };
-    const trained = await train(learned, { base, state, settings, backend, keep }, options, terminal);
+    const keep = (reached: TuneState) => keeper.keep(reached);
+    const run: Run = { base, state, settings, backend, keep };
+    const trained = await train(chosen.learned, run, options, terminal);
     await file.write(trained.tuned.file);
     return trained;
   }).catch((error: unknown) => {
-    // What training itself refuses, it would refuse again.
-    const isFinal = isLiifError(error, 'RequestError') && !(error instanceof OutputError);
-    if (kept.step !== undefined && !isFinal)
-      terminal.note(`step ${kept.step} is kept in ${statePath}; go on with the same command and --resume`);
+    keeper.tellHowToGoOn(error);
     throw error;
   });
-  // From here on the weights are there, whatever comes.
-  await rm(statePath, { force: true }).catch((error: Error) => terminal.warning(error.message));
+  await keeper.remove();
+  // The weights are written. They are reported even if the comparison fails or is interrupted.
   let comparison: ModelComparison | undefined;
   try {
-    if (held.length > 0)
-      comparison = await compareOn(held, [base.model, trained.tuned.model], settings.qualities, terminal);
+    const models = [base.model, trained.tuned.model] as const;
+    if (chosen.held.length > 0)
+      comparison = await compareOn(chosen.held, models, settings.qualities, terminal);
   } catch (error) {
     if (!isLiifError(error)) throw error;
     terminal.warning(`the weights are not compared: ${error.message}`);
@@ -209,7 +188,12 @@ async function tuneAlone(args: string[], options: Options): Promise<void> {
   }
 }
 
-/** What a run is made of. */
+function settingsOf({ steps, minutes = 30, batch, side, rate, quality, seed }: Options): TuneSettings {
+  const until = steps !== undefined ? { steps } : { seconds: 60 * minutes };
+  return { until, batch, side, rate, qualities: quality, seed };
+}
+
+/** What `train` needs besides pictures. */
 interface Run {
   readonly base: BaseModel;
   readonly state: RunState | undefined;
@@ -218,7 +202,7 @@ interface Run {
   readonly keep: (state: TuneState) => Promise<void>;
 }
 
-/** What came of it, and how many pictures it has learned from. */
+/** The new weights, and the number of pictures that they have learned from. */
 interface Trained {
   readonly tuned: TunedModel;
   readonly pictures: number;
@@ -273,7 +257,7 @@ async function train(
   return { tuned, pictures };
 }
 
-/** Shows where training is: in the bar, or, where there is none, as a line a minute. Figures are means of the last steps. */
+/** Shows the progress of training: in the bar, or where there is none, as a line per minute. */
 function teller(terminal: Terminal, onProgress: (progress: Shown) => void): (step: TuneStep) => void {
   let bits = 0;
   let error = 0;
@@ -318,7 +302,7 @@ function nameOf(path: string): string {
   return /[a-z0-9]/.test(name) ? name : 'tuned';
 }
 
-/** Of a file: the state of a run lies beside it. */
+/** Parses the output. It has to be a file, because the state of the run lies beside it. */
 function weightsPath(text: string): string {
   if (outputPath(text) === STANDARD) throw new InvalidArgumentError('Expected the path of a file.');
   return text;
