@@ -1,4 +1,4 @@
-/** Encodes every original at the default quality: `npm run samples`. What no original stands for any more is removed. */
+/** Encodes every original at the default quality, and removes encoded files without an original. Part of `npm run samples`. */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { fileURLToPath } from 'node:url';

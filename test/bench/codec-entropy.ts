@@ -8,19 +8,19 @@ import { timeInTurn } from './timing.ts';
 
 const DECODE_BAR = 30;
 const CHUNK = { height: 32, width: 32 };
-/** log2 of the symbols' deviations in steps, mean and spread, so that rates come out as those of photographs at quality 20, 60 and 95. */
+/** log2 of the symbols' deviations in steps, mean and spread. They give the rates of photographs at quality 20, 60 and 95. */
 const SPREADS = [
   { quality: 20, mean: -3.4, spread: 1.1 },
   { quality: 60, mean: -2.3, spread: 1.4 },
   { quality: 95, mean: -0.8, spread: 1.6 },
 ] as const;
-/** Where table 1 lies, in octaves of deviation, and tables an octave: see format-spec/reference/tables.py. */
+/** Deviation of table 1 in octaves, and tables per octave: see format-spec/reference/tables.py. */
 const FIRST_TABLE_OCTAVE = Math.log2(0.11);
 const TABLES_PER_OCTAVE = 5;
 
 /**
- * Entropy coding alone, on one thread: a chunk with the model's tables and steps, rounding and dequantization included, its networks
- * replaced by fixed means and deviations.
+ * Speed of entropy coding on one thread, rounding and dequantization included. Tables and steps are the model's; fixed means and deviations take the place of its
+ * networks.
  */
 export async function benchEntropy(
   model: Model,

@@ -27,7 +27,7 @@ const report: ChildReport = {
 process.stdout.write(JSON.stringify(report));
 await engine.close();
 
-/** Each region from a file opened afresh; bytes read count from when its header and index are known. */
+/** Decodes each region from a newly opened file. Resolves with the bytes that each reads after header and index. */
 async function decodeRegions(path: string, regions: readonly string[]): Promise<number[]> {
   const counts: number[] = [];
   for (const region of regions) {

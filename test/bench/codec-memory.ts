@@ -10,7 +10,7 @@ import type { Figure } from './figures.ts';
 import { table } from './rd-report.ts';
 
 const MEMORY_BAR = 1.5;
-/** Share of the file that a region may read, beyond header and index. */
+/** Largest share of the file that a region may read, without header and index. */
 const READ_BAR = 0.03;
 const CELL = 512;
 const REGION = 1024;
@@ -20,7 +20,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export interface ChildReport {
   readonly peakBytes: number;
   readonly seconds: number;
-  /** Of each region: bytes read of the file after it was opened. */
+  /** For each region, the bytes that are read after the file was opened. */
   readonly regionBytes?: readonly number[];
 }
 
@@ -84,7 +84,7 @@ export async function benchMemory(
   };
 }
 
-/** Corners of regions: one on chunk borders, others anywhere. */
+/** Corners of regions: the first on chunk borders, the others anywhere. */
 function someRegions(width: number, height: number): { x: number; y: number }[] {
   const places = [
     [0.31, 0.57],

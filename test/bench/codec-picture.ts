@@ -26,7 +26,7 @@ const STAGES: Readonly<Record<Stage, string>> = {
   pixels: 'head',
 };
 
-/** Whole encode and decode of a picture, warm, and the share of each stage. Times are those of the fastest call. */
+/** Times of encoding and decoding a picture, warm, of the fastest call, and the share of each stage. */
 export async function benchPicture(
   engine: Engine,
   raster: Raster,
@@ -99,7 +99,7 @@ export async function benchPicture(
   };
 }
 
-/** The head alone on an engine of one thread: output pixels of an enlargement from features that are there. */
+/** Speed of the head alone on an engine of one thread: pixels of an enlargement from decoded features. */
 export async function benchHead(
   engine: Engine,
   sites: number,
@@ -212,14 +212,14 @@ function watch(engine: Engine): {
   };
 }
 
-/** Multiply-accumulates a picture pixel of the networks of a stage, halos left out; 0 where they are not what counts. */
+/** Multiply-accumulates per picture pixel of the networks of a stage, without halos; 0 for stages that other work dominates. */
 function macsOf({ model }: Engine, stage: Stage): number {
   if (stage === 'analyze') return macsOfLayers(model.analysis, 1);
   if (stage === 'features') return macsOfLayers(model.synthesis, model.latentStride);
   return 0;
 }
 
-/** `reduction`: picture pixels on the side of a site of the first layer's input. */
+/** `reduction`: side of a site of the first layer's input, in picture pixels. */
 function macsOfLayers(layers: readonly Layer[], reduction: number): number {
   let side = reduction;
   let sum = 0;

@@ -1,5 +1,5 @@
 /**
- * Speed and memory of the codec, every figure beside what it has to reach.
+ * Speed and memory of the codec, every figure beside its bar.
  *
  *     npm run bench:codec -- [--quick] [--only convolutions,head,picture,entropy,memory] [--engine NAME] [--json FILE] [--keep]
  *

@@ -1,9 +1,9 @@
 /**
- * Pictures to look at: crops of the samples from .liif files, beside AVIF files of the same size, and the same enlarged eight times.
+ * Contact sheets: crops of the samples from .liif files beside AVIF files of the same size, and details enlarged eight times.
  *
  *     npm run contact-sheet -- [-o samples/contact-sheet] [--engine NAME]
  *
- * Writes native.webp and zoom.webp. AVIF: effort 2, 4:4:4. AVIF enlarged is the decode resampled by libvips' bicubic interpolator, as a viewer would.
+ * Writes native.webp and zoom.webp. AVIF: effort 2, 4:4:4. AVIF is enlarged with libvips' bicubic interpolator, as by a viewer.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ const DETAIL = CELL / ZOOM;
 const GAP = 6;
 const CAPTION = 20;
 
-/** What is shown: corners of the native crop and of the enlarged detail. */
+/** Samples, with the corners of the native crop and of the enlarged detail. */
 const SUBJECTS = [
   { name: 'photograph', file: 'fiat.jpg', crop: [240, 150], detail: [370, 190] },
   { name: 'text', file: 'heart.jpg', crop: [14, 235], detail: [24, 258] },
@@ -36,7 +36,7 @@ const SUBJECTS = [
   { name: 'foliage', file: 'tea.jpg', crop: [190, 150], detail: [300, 260] },
 ] as const;
 
-/** A cell: pixels of CELL x CELL and what is written under it. */
+/** A cell of a sheet: CELL x CELL pixels, with a caption below. */
 interface Cell {
   readonly pixels: Buffer;
   readonly caption: string;
@@ -108,7 +108,7 @@ async function cellsOf(
   return { native, zoom };
 }
 
-/** The AVIF of the highest quality that is not larger. */
+/** The AVIF of the highest quality of at most `bytes`. */
 async function avifOfSize(original: Raster, bytes: number): Promise<{ bytes: number; decoded: Raster }> {
   const { width, height, data } = original;
   let low = 1;
@@ -142,7 +142,7 @@ function cut(raster: Raster, [left, top]: readonly [number, number], side = CELL
   return pixels;
 }
 
-/** The detail at ZOOM times its size. Its surroundings are resampled with it, so that its edge shows nothing of the cut. */
+/** The detail at ZOOM times its size, resampled with a margin, so that its edges look as in the whole picture. */
 function enlarged(
   raster: Raster,
   [left, top]: readonly [number, number],

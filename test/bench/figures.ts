@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { VERSION } from '../../src/version.ts';
 import { table } from './rd-report.ts';
 
-/** One measured number, and what it has to reach. */
+/** A measured number, and the bar that it has to meet. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
@@ -29,13 +29,13 @@ export function figureTable(figures: readonly Figure[]): string[] {
   );
 }
 
-/** Name of the machine, as far as it decides speed. */
+/** Processor, memory and Node of this machine. */
 export function machineName(): string {
   const processors = cpus();
   return `${processors[0]?.model.trim() ?? 'unknown processor'}, ${processors.length} threads, ${Math.round(totalmem() / 2 ** 30)} GiB; Node ${process.versions.node}`;
 }
 
-/** Appends figures to `results/<version>.tsv`, one row each: results of versions and machines stay side by side. */
+/** Appends figures to `<version>.tsv` in a folder, one row each, so that results of versions and machines can be compared. */
 export async function keepResults(folder: string, figures: readonly Figure[]): Promise<string> {
   const path = `${folder}/${VERSION}.tsv`;
   await mkdir(dirname(path), { recursive: true });

@@ -1,19 +1,19 @@
 import { groupedBy, type Measurement, mean, PLAIN, table } from './rd-report.ts';
 
-/** What `format-spec/reference/evaluate.py` writes: bits and PSNR of the float network, by picture and quality. */
+/** Output of `format-spec/reference/evaluate.py`: bits and PSNR of the float network, by picture and quality. */
 export interface FloatEstimates {
   readonly pictures: Readonly<
     Record<string, Readonly<Record<string, { readonly bits: number; readonly psnr: number }>>>
   >;
 }
 
-/** A file may be this much larger than the estimate, and so many bytes more for its header and index. */
+/** A file may exceed the estimate by this share, and by so many bytes for header and index. */
 const SIZE_BAR = 0.015;
 const SIZE_BYTES = 300;
-/** How far the PSNR may lie below that of the float network, up to quality 80 and above. */
+/** Largest loss of PSNR against the float network in dB, up to quality 80 and above. */
 const psnrBar = (quality: number) => (quality <= 80 ? 0.05 : 0.15);
 
-/** Files of plain rounding against the float network, by quality: the estimate rounds plainly, too. */
+/** Compares files of plain rounding with the float network, by quality. The estimate is of plain rounding, too. */
 export function floatReport(results: readonly Measurement[], estimates: FloatEstimates): string {
   const plain = results.filter(({ codec }) => codec === PLAIN);
   const rows: string[][] = [];

@@ -1,6 +1,6 @@
 /**
- * What the webgpu engine asks of the processor: Dawn's null device takes all work and does none, so what is left is recording, uploads, readbacks and
- * waiting. A graphics card cannot be faster than this says.
+ * Processor time of the webgpu engine. Dawn's null device accepts all work and does none, so what remains is recording, uploads, readbacks and waiting. No graphics
+ * card can make the engine faster than this.
  *
  *     npm run bench:gpu-host -- [--seconds 2]
  */
@@ -26,7 +26,7 @@ interface Cost {
   readonly processorMs: number;
 }
 
-/** Means of a call, `together` under way at once. */
+/** Mean cost of a call, with `together` calls under way at once. */
 async function costOf(call: () => Promise<void>, together: number, seconds: number): Promise<Cost> {
   for (let i = 0; i < 20; i++) await call();
   let calls = 0;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import express from 'express';
 import { Processor } from 'iiif-processor';
 
-// iiif-processor behind Express, as its guide has it: one pyramid TIFF, read as a stream, its size known beforehand.
+// iiif-processor behind Express, as in its guide: a pyramid TIFF, read as a stream.
 const [directory, port] = process.argv.slice(2) as [string, string];
 const app = express();
 app.disable('etag');

@@ -1,16 +1,16 @@
-/** What a pan was like, as the page saw it. Times in milliseconds. */
+/** Measurements of a pan by the page itself. Times in milliseconds. */
 export interface PanRecord {
-  /** Between frames that follow each other. */
+  /** Times between frames. */
   readonly frames: readonly number[];
   /** Tasks of the main thread of more than 50 ms. */
   readonly longTasks: readonly number[];
   /** Longest time that the main thread left a timer of 4 ms waiting. */
   readonly longestWait: number;
-  /** From the moment the first pixel of a tile was in view to its picture: 0 where it was there before. */
+  /** Times from the moment when the first pixel of a tile came into view to its picture; 0 where the picture was there before. */
   readonly appearing: readonly number[];
   /** Tiles that were in view and never had a picture. */
   readonly missed: number;
-  /** Part of the view without a picture, for each frame. */
+  /** Share of the view without a picture, for each frame. */
   readonly blank: readonly number[];
 }
 
@@ -130,7 +130,7 @@ export async function pan(legs: readonly Leg[], speed: number): Promise<PanRecor
   });
   mouse('mouseup', document);
   clearInterval(wake);
-  // What is in view at the end still comes.
+  // Wait for the tiles that are in view at the end.
   const end = performance.now() + 3000;
   const waited = () =>
     [...cells.values()].every(

@@ -39,7 +39,7 @@ const PAGES = {
   'not isolated': {},
 } as const;
 
-/** Right, down, left and so on, inside the picture, over no place twice, until the time is up. */
+/** Legs of a pan inside the picture that crosses no place twice: right, down, left, down and so on, until the time is up. */
 function path(): [number, number][] {
   const legs: [number, number][] = [];
   const wide = SIDE - VIEW.width - 64;
@@ -74,7 +74,7 @@ async function panned(browser: Browser, url: string, isolated: boolean, script: 
       ([all, speed]) => (window as unknown as { panPage: typeof PanPage }).panPage.pan(all, speed),
       [legs, SPEED] as const,
     );
-  // Notices go; then the page alone, without new tiles.
+  // Wait until notices are gone. Then measure the page without new tiles, for comparison.
   await page.waitForTimeout(6000);
   const there = Array.from({ length: 20 }, (_, i): [number, number] => [i % 2 === 0 ? 16 : -16, 0]);
   const alone = await pan(there);

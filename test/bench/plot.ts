@@ -15,7 +15,7 @@ export interface PlotOptions {
   readonly yLabel: string;
   /** Curves are cut at this x. */
   readonly xMax: number;
-  /** How a value on the y axis is written. */
+  /** Label of a value on the y axis. */
   readonly yText?: (y: number) => string;
 }
 

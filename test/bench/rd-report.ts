@@ -31,11 +31,11 @@ const COLUMNS = [
   'encodeMs',
   'decodeMs',
 ] as const;
-/** As it encodes without being asked for more. */
+/** Encoding with default options. */
 export const PLAIN = 'liif';
 export const OPTIMIZED = 'liif --optimize';
 export const OPTIMIZED_FOR_PSNR = 'liif --optimize-for psnr';
-/** What optimizing has to save at least, by BD-rate of what it optimizes for. */
+/** Least saving of --optimize, as BD-rate by the measure that it optimizes for. */
 const OPTIMIZED_BAR = 0.05;
 
 const TEXT_COLUMNS: readonly string[] = ['picture', 'codec', 'version'];
@@ -129,7 +129,7 @@ export function rateReport(results: readonly Measurement[]): string {
   ].join('\n');
 }
 
-/** What has to hold of the curves of means. */
+/** The bars of the report, and whether each is met. */
 function verdicts(results: readonly Measurement[], means: readonly Mean[]): string[] {
   const lines: string[] = [];
   const byPsnr = (codec: string) => curveOfMeans(means, codec, (row) => row.psnr);
@@ -151,7 +151,7 @@ function verdicts(results: readonly Measurement[], means: readonly Mean[]): stri
   return lines;
 }
 
-/** Quality of a curve at a rate, linear between its points; below the first and beyond the last: that of the nearest. */
+/** Quality of a curve at a rate, linear between its points, and constant beyond its ends. */
 function at(curve: readonly RatePoint[], rate: number): number {
   const points = [...curve].sort((a, b) => a.rate - b.rate);
   const next = points.findIndex((point) => point.rate >= rate);

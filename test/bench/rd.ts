@@ -1,10 +1,10 @@
 /**
- * Rate and distortion on a folder of pictures, real file sizes: .liif plain and optimized for either measure, JPEG, WebP and AVIF.
+ * Rate and distortion of real files on a folder of pictures: .liif, plain and optimized for either measure, JPEG, WebP and AVIF.
  *
  *     npm run bench:rd -- FOLDER [--float FILE.json] [--qualities 1,10,..] [--limit N] [-o DIR] [--fresh]
  *
  * Every measurement is appended to DIR/rd.tsv; an interrupted run goes on where it stopped. DIR/rd.md, psnr.svg and ms-ssim.svg are made from it.
- * --float: estimates of the float network, {"pictures": {"name": {"quality": {"bits", "psnr"}}}}, to hold the files against.
+ * --float: estimates of the float network to compare the files with, {"pictures": {"name": {"quality": {"bits", "psnr"}}}}.
  */
 import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
@@ -201,7 +201,7 @@ async function measure(
   };
 }
 
-/** What an earlier run has measured, by picture, codec, version and quality. */
+/** Measurements of earlier runs, by picture, codec, version and quality. */
 async function earlier(table: string): Promise<Map<string, Measurement>> {
   let text: string;
   try {

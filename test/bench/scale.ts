@@ -1,5 +1,5 @@
 /**
- * Other sizes than the native one, on a folder of pictures.
+ * Decoding at other sizes than the native one, on a folder of pictures.
  *
  *     npm run bench:scale -- FOLDER [--limit N] [--quality 90] [--engine NAME] [-o FILE.md]
  *
@@ -23,7 +23,7 @@ import { BICUBIC, LANCZOS, resize } from './resize.ts';
 
 const FACTORS = [2, 3, 4];
 const REDUCTIONS = [2, 4];
-/** How far a reduction may lie below the native decode reduced by bicubic resampling, in dB. */
+/** Largest loss of a reduction against the native decode reduced by bicubic resampling, in dB. */
 const REDUCTION_BAR = 1;
 
 interface Score {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, installed, type Running, startProgram, writeConfig } from './serve-setup.ts';
 
-/** Other servers of the same picture, as a pyramid TIFF `mosaic.tif` in `directory`. Both answer IIIF requests below `prefix`. */
+/** Another server, of the same picture as a pyramid TIFF `mosaic.tif` in `directory`. It answers IIIF requests below `prefix`. */
 export interface Peer {
   readonly running: Running;
   readonly prefix: string;
@@ -25,7 +25,7 @@ export async function startIiifProcessor(directory: string): Promise<Peer> {
   return { running, prefix };
 }
 
-/** What is missing for iipsrv here; undefined when nothing is. */
+/** The packages that iipsrv needs and that are missing here; undefined where none is. */
 export function missingForIipsrv(): string | undefined {
   const missing = [
     installed(IIPSRV) ? [] : ['iipimage-server'],
@@ -36,8 +36,8 @@ export function missingForIipsrv(): string | undefined {
 }
 
 /**
- * Behind nginx, as its documentation has it; its own cache of tiles off, as ours is in the runs it stands beside. A connection for each request:
- * a process that is kept waiting on one connection would let all others hang.
+ * iipsrv behind nginx, as in its documentation. Its cache of tiles is off, as liif's is in the runs that it is compared with. Every request has a connection of its own:
+ * on a connection that is kept, one waiting process would hold up all others.
  */
 export async function startIipsrv(directory: string, processes: number): Promise<Peer> {
   const home = await mkdtemp(join(tmpdir(), 'liif-iipsrv-'));

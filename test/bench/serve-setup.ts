@@ -11,7 +11,7 @@ import sharp from 'sharp';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const SIDE = 4096;
 
-/** Where pictures stay between runs. */
+/** Pictures are kept here between runs. */
 const HOME = join(tmpdir(), 'liif-bench');
 
 export interface BenchPictures {
@@ -21,7 +21,7 @@ export interface BenchPictures {
   readonly tiff: string;
 }
 
-/** 16 megapixels from the sample photographs, turned and mirrored, so that no tile repeats; made once for each version of the encoder. */
+/** Makes a mosaic of 16 megapixels from the samples, turned and mirrored so that no tile repeats; once for each released model. */
 export async function benchPictures(): Promise<BenchPictures> {
   const model = await readFile(join(ROOT, 'src/model/liif-1.safetensors'));
   const stamp = createHash('sha256').update(model).digest('hex').slice(0, 12);
@@ -101,7 +101,7 @@ export function freePort(): Promise<number> {
 export interface Running {
   readonly url: string;
   readonly child: ChildProcess;
-  /** The last of what it has written. */
+  /** The end of its output. */
   output(): string;
   stop(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { SIDE } from './serve-setup.ts';
 
 export const TILE = 256;
 const MAX_ZOOM = Math.log2(SIDE / TILE);
-/** A warm-up that takes longer than this is given up: then nothing after it is warm. */
+/** A warm-up that takes longer fails. */
 const MAX_FILL_MS = 120_000;
 
 export interface Tile {
@@ -11,14 +11,14 @@ export interface Tile {
   readonly y: number;
 }
 
-/** Every tile of the pyramid, each as likely as any other: three of four are native. */
+/** Every tile of the pyramid. Three of four are at native scale. */
 export const TILES: readonly Tile[] = Array.from({ length: MAX_ZOOM + 1 }, (_, z) =>
   Array.from({ length: 4 ** z }, (_, i) => ({ z, x: i % 2 ** z, y: Math.floor(i / 2 ** z) })),
 ).flat();
 
 export const tileUrl = ({ z, x, y }: Tile): string => `/mosaic/${z}/${x}/${y}.jpg`;
 
-/** Asks a server for every tile once, so that all features, or all tiles, are there. Rejects where that takes more than two minutes. */
+/** Asks a server for every tile once, so that all features, or all tiles, are cached. Rejects where that takes more than two minutes. */
 export async function fill(url: string): Promise<void> {
   const begun = performance.now();
   for (const tile of TILES) {

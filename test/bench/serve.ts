@@ -10,7 +10,7 @@ import { benchPictures, machine, type Running, SIDE, startLiif } from './serve-s
 import { fill, TILE, TILES, type Tile, tileUrl } from './serve-tiles.ts';
 
 /**
- * Random JPEG tiles of one picture of 16 megapixels, from this server and from two others, the clients on the same processors.
+ * Random JPEG tiles of a picture of 16 megapixels, from liif serve and two other servers. The clients run on the same processors.
  *
  *     npm run bench:serve -- [--seconds 4] [--only cold,warm,cached,peers] [--keep]
  *
@@ -50,7 +50,7 @@ async function measure(running: Running, server: string, what: string, pathOf: (
     const random = seededRandom(seed);
     return () => pathOf(TILES[integerBetween(random, 0, TILES.length)]!);
   };
-  // Code that has not run yet is slow everywhere.
+  // Warm-up: code is slow the first time it runs.
   await load(running.url, paths(1), 1, Math.min(1, SECONDS));
   for (const connections of CONNECTIONS) {
     const row = {
@@ -66,7 +66,7 @@ async function measure(running: Running, server: string, what: string, pathOf: (
   }
 }
 
-/** Runs of capacity: nobody is turned away, so latencies are whole. */
+/** Settings for runs that measure capacity: no tile is refused for a long wait. */
 const PATIENT = ['--max-wait-ms', '60000', '--log-level', 'error'];
 
 async function benchLiif(what: string, settings: readonly string[], warm: boolean): Promise<void> {
@@ -86,9 +86,9 @@ if (PARTS.includes('cold')) {
   await benchLiif('cold features, latents kept', NO_FEATURES, true);
 }
 if (PARTS.includes('warm')) {
-  // What a server has by default: native pixels, of which tiles are cut or reduced, and encoded.
+  // The default: tiles are cut from cached native pixels, or reduced from them, and encoded.
   await benchLiif('warm pixels', ALL_FEATURES, true);
-  // Every tile through the network's last layers.
+  // Every tile goes through the network's last layers.
   await benchLiif('warm features', [...ALL_FEATURES, '--pixel-cache-mb', '0'], true);
 }
 if (PARTS.includes('cached')) await benchLiif('cached tiles', ['--feature-cache-mb', '2000'], true);
@@ -151,7 +151,7 @@ if (PARTS.includes('warm') && PARTS.includes('peers')) {
   share('warm pixels', 'iiif-processor', 1);
   share('warm features', 'iiif-processor', 1);
   share('warm pixels', 'iipsrv', 0.5);
-  // No bar: every sample goes through the network's last layers, where iipsrv copies those of a tile.
+  // No bar: every sample goes through the network's last layers, while iipsrv copies samples of a tile.
   share('warm features', 'iipsrv');
 }
 figures.push({

@@ -1,8 +1,8 @@
 import { request } from 'node:http';
 import { setPriority } from 'node:os';
 
-// Asks for /health as a balancer does, a connection of its own each time, in a process of its own. It looks at its own lateness too, which is
-// this machine's and not the server's. Prints a line of JSON when its input ends.
+// Asks for /health as a balancer does, each time on a new connection, in a process of its own. Measures how late this process itself is, too, since that is no fault of the
+// server. Prints a line of JSON when its input ends.
 
 const url = process.argv[2]!;
 const EVERY_MS = 200;
@@ -16,9 +16,9 @@ export interface HealthResult {
 }
 
 try {
-  setPriority(-10); // it needs next to nothing, and is there to be on time
+  setPriority(-10); // it needs little processor time, but needs it on time
 } catch {
-  // Only root may; then its own lateness is larger, and told.
+  // Only root may. Without it this process is later, which its figures show.
 }
 
 let lastTick = performance.now();

@@ -2,17 +2,17 @@ import { Client } from 'undici';
 import { seededRandom } from '../../src/train/random.ts';
 import { loadPath } from './soak-paths.ts';
 
-// The clients of the soak test, in a process of their own: requests at a fixed rate, whether or not answers come. Prints a line of JSON at the end.
+// The clients of the soak test, in a process of their own. They send requests at a fixed rate, whether or not answers come. Prints a line of JSON at the end.
 
 const [url, ratePerSecond, seconds] = process.argv.slice(2) as [string, string, string];
 const RATE = Number(ratePerSecond);
 const BEGIN = performance.now();
 const END = BEGIN + Number(seconds) * 1000;
-/** In these the rate rises to all of it: clients do not all come in one instant. */
+/** The rate rises to its full height in this time, since clients do not all come at once. */
 const RISING_MS = 5000;
-/** Clients that can wait at a time, each on a connection of its own. Requests that find all of them waiting are not sent, and counted. */
+/** Most clients, each on a connection of its own. A request that is due while all wait for answers is not sent, but counted. */
 const MOST_OPEN = 1000;
-/** Part of the clients that hang up, and how soon. */
+/** Share of the clients that hang up, and after how long at most. */
 const LEAVING = 0.15;
 const LEAVING_MS = 300;
 
@@ -113,7 +113,7 @@ const timer = setInterval(() => {
   const now = performance.now();
   if (now >= END) {
     clearInterval(timer);
-    // Those that wait get their answers.
+    // Time for the last answers.
     setTimeout(report, 3000);
     return;
   }

@@ -1,4 +1,4 @@
-/** The first five have features of their own; tiles of the others are enlargements. */
+/** Zooms from 1 on. The first five have features of their own; tiles of the others are enlargements. */
 const ZOOMS = 7;
 const FORMATS = ['jpg', 'jpg', 'webp', 'png'];
 
@@ -10,7 +10,7 @@ export function tilePath(random: () => number): string {
   return `/mosaic/${z}/${Math.floor(random() * side)}/${Math.floor(random() * side)}.${format}`;
 }
 
-/** What clients ask for: nine tiles in ten requests; the others are large regions, what is not there, and descriptions. */
+/** A random request: nine of ten are tiles, the others large regions, missing pictures and descriptions. */
 export function loadPath(random: () => number): { readonly path: string; readonly tile: boolean } {
   const kind = random();
   if (kind < 0.9) return { path: tilePath(random), tile: true };

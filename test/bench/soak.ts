@@ -9,8 +9,8 @@ import type { SoakResult } from './soak-load.ts';
 import { tilePath } from './soak-paths.ts';
 
 /**
- * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with next to no cache of images,
- * large regions among them, clients that hang up.
+ * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with a small cache of images,
+ * large regions among them, and clients that hang up.
  *
  *     npm run bench:soak -- [--minutes 10] [--rate REQUESTS_PER_SECOND] [--profile DIRECTORY]
  *
@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
 const SECONDS = Math.round(Number(options.minutes) * 60);
 if (!(SECONDS > 0)) throw new Error('--minutes: expected a number above 0');
 const OVERLOAD = 10;
-/** Memory is compared with what it was then: the caches are full by that time. */
+/** The caches are full by then; later growth of memory is measured from here. */
 const SETTLED_MS = 60_000;
 
 interface Sample {
@@ -69,7 +69,7 @@ const server = await startLiif(
   options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile],
 );
 
-// All features first, so that what it can serve is the same in every run; then closed loop, enough clients to fill it.
+// All features first, so that the capacity is the same in every run. Then the capacity: a closed loop of enough clients.
 await fill(server.url);
 const random = seededRandom(7);
 const anyTile = () => tilePath(random);
@@ -81,7 +81,7 @@ console.error(
 );
 
 const samples: Sample[] = [];
-/** Seconds that the server's event loop was held at most between two looks. */
+/** Longest time in seconds for which the server's event loop was blocked. */
 let held = 0;
 let metrics = '';
 const begun = performance.now();
@@ -114,7 +114,7 @@ const probes = await Promise.all(
     prober.end();
     const { times, own }: HealthResult = JSON.parse(await prober.result);
     const health = times.map((ms) => ms ?? Number.POSITIVE_INFINITY);
-    // As measured, and without what the asking process was late by itself.
+    // As measured, and without the lateness of the asking process.
     return { health, servers: health.map((ms, i) => ms - own[i]!) };
   }),
 );

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { Browser } from 'playwright-core';
 
-/** Seconds of processor that Chromium has spent so far, by process and kind of thread; empty where there is no /proc. */
+/** Processor seconds that Chromium has spent so far, by process and kind of thread; empty without /proc. */
 export async function threadTimes(browser: Browser): Promise<Map<string, number>> {
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');

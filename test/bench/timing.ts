@@ -7,8 +7,8 @@ export interface Timing {
 }
 
 /**
- * Calls several pieces of work in turn until each has run for `seconds`, or `minRuns` times if that takes longer. In turn, so that other load
- * on the machine meets all of them; the least time of each is the one to compare.
+ * Calls several pieces of work in turn until each has run for `seconds`, and at least `minRuns` times. In turn, so that other load on the machine slows all of
+ * them. Compare the least times.
  */
 export async function timeInTurn(
   works: readonly (() => unknown)[],

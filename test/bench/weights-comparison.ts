@@ -11,7 +11,7 @@ import { mean, table } from './rd-report.ts';
 import { readRgb } from './read-rgb.ts';
 
 const QUALITIES = [1, 20, 40, 60, 80, 100];
-/** A size that is larger by less than this is the noise of rounding, not a worse model. */
+/** A smaller growth of files is noise of rounding. */
 const TOLERANCE = 0.001;
 const MEASURES = ['psnr', 'msSsim'] as const;
 
@@ -32,8 +32,8 @@ export interface Comparison {
 }
 
 /**
- * Files of both models on the pictures of a folder: how much larger the candidate's are at equal PSNR and at equal MS-SSIM, at each quality. What
- * counts is the mean of the two.
+ * Compares files of two models on the pictures of a folder: at each quality, how much larger the candidate's files are at equal PSNR and at equal MS-SSIM. The
+ * mean of both decides.
  */
 export async function compareModels(kept: Model, candidate: Model, folder: string): Promise<Comparison> {
   const names = readdirSync(folder).filter((name) => /\.(png|jpe?g|webp)$/.test(name));
@@ -91,7 +91,7 @@ function meanCurve(pictures: readonly Point[][]): Point[] {
   }));
 }
 
-/** How much more bits `point` takes than `curve` does where it is as good; beyond its ends the last two points tell. */
+/** Share of bits that `point` takes more than `curve` at equal likeness. Beyond its ends the curve goes on through its last two points. */
 function growth(curve: readonly Point[], point: Point, by: (typeof MEASURES)[number]): number {
   let upper = 1;
   while (upper < curve.length - 1 && curve[upper]![by] < point[by]) upper++;

@@ -1,5 +1,5 @@
 /**
- * Replaces the released weights, everything that depends on them included:
+ * Replaces the released weights, and everything that depends on them:
  *
  *     npm run weights -- CHECKPOINT PICTURES [--pictures 120] [--validation 24] [--python python3] [--force]
  *
@@ -104,7 +104,7 @@ async function install(model: string, half: string, before: string, after: strin
       execFileSync('npm', ['run', '--silent', script], { cwd: ROOT, stdio: 'inherit' });
     }
     await replaceHash(before, after);
-    // What browsers check their part of the model by.
+    // Browsers check their part of the model by this hash.
     await replaceHash(await decoderHashOf(backups.get(MODEL)!), await decoderHashOf(await readFile(MODEL)));
   } catch (error) {
     for (const [path, bytes] of backups) if (bytes) await writeFile(path, bytes);
@@ -112,7 +112,7 @@ async function install(model: string, half: string, before: string, after: strin
   }
 }
 
-/** In every text file of the repository that states it, whole or shortened. */
+/** Replaces a hash, whole or shortened, in every text file of the repository. */
 async function replaceHash(before: string, after: string): Promise<void> {
   const short = before.slice(0, SHORT_HASH);
   const found = spawnSync('git', ['grep', '--untracked', '-lIF', short], { cwd: ROOT, encoding: 'utf8' });
