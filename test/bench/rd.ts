@@ -6,7 +6,7 @@
  * Every measurement is appended to DIR/rd.tsv; an interrupted run goes on where it stopped. DIR/rd.md, psnr.svg and ms-ssim.svg are made from it.
  * --float: estimates of the float network to compare the files with, {"pictures": {"name": {"quality": {"bits", "psnr"}}}}.
  */
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
@@ -30,7 +30,7 @@ import {
   rowOf,
   TSV_HEADER,
 } from './rd-report.ts';
-import { readRgb } from './read-rgb.ts';
+import { picturesIn, readRgb } from './read-rgb.ts';
 
 const PEER_QUALITIES = [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95];
 /** AVIF's default effort of 4 takes some ten times as long; 2 costs a few percent of size. */
@@ -80,14 +80,7 @@ try {
 }
 
 async function run(from: string, using: Engine): Promise<void> {
-  const paths = (await readdir(from))
-    .filter((name) =>
-      ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff'].includes(extname(name).toLowerCase()),
-    )
-    .sort()
-    .slice(0, Number(options.limit))
-    .map((name) => join(from, name));
-  if (paths.length === 0) throw new Error(`${from}: no pictures`);
+  const paths = await picturesIn(from, Number(options.limit));
   const out = options.output;
   await mkdir(out, { recursive: true });
   const table = join(out, 'rd.tsv');

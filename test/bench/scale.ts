@@ -7,8 +7,8 @@
  * bicubic and Lanczos resampling. Reduction: the picture is encoded, and decoded at 1/2 and 1/4; beside it, the native decode reduced by
  * bicubic resampling, both against the original reduced in the same way. Ends with status 1 if a bar is missed.
  */
-import { readdir, writeFile } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCommandEngine } from '../../src/cli/engine.ts';
 import { openImage } from '../../src/decode.ts';
@@ -18,7 +18,7 @@ import type { Raster } from '../../src/image/raster.ts';
 import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import { mean, table } from './rd-report.ts';
-import { readRgb } from './read-rgb.ts';
+import { picturesIn, readRgb } from './read-rgb.ts';
 import { BICUBIC, LANCZOS, resize } from './resize.ts';
 
 const FACTORS = [2, 3, 4];
@@ -52,14 +52,7 @@ if (folder === undefined || positionals.length > 1) {
 const quality = Number(options.quality);
 const engine = await openCommandEngine({ engine: options.engine as 'auto' });
 try {
-  const paths = (await readdir(folder))
-    .filter((name) =>
-      ['.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff'].includes(extname(name).toLowerCase()),
-    )
-    .sort()
-    .slice(0, Number(options.limit))
-    .map((name) => join(folder, name));
-  if (paths.length === 0) throw new Error(`${folder}: no pictures`);
+  const paths = await picturesIn(folder, Number(options.limit));
   const enlarged = new Map<number, Scores>(FACTORS.map((factor) => [factor, new Map()]));
   const reduced = new Map<number, Scores>(REDUCTIONS.map((factor) => [factor, new Map()]));
   for (const [i, path] of paths.entries()) {
