@@ -6,34 +6,34 @@ import { multiplyAdds } from './multiply-adds.ts';
 import { processorSpeed } from './processor-speed.ts';
 import { analysisOf, syntheticPicture } from './synthetic-picture.ts';
 
-/** Everything is per second of the fastest call, and warm. */
+/** Figures of one engine, warm, from the fastest of several calls. Speeds are per second. */
 export interface EngineFigures {
   readonly engine: EngineName;
   readonly exact: boolean;
   /** The device that the engine computes on; absent: the processor. */
   readonly device?: string;
   readonly threads: number;
-  /** A dense kernel and a copy on the same device. */
+  /** Speed of plain kernels on the same device: a dense product, and a copy. */
   readonly plain: PlainSpeed;
-  /** Synthesis of windows of `side` x `side` sites, halo computed but not counted as pixels. */
+  /** Synthesis of windows of `side` x `side` sites. The halo is computed, but does not count as pixels. */
   readonly features: {
     readonly side: number;
     readonly megapixels: number;
     readonly gigaMacs: number;
-    /** gigaMacs over those of the plain kernel. */
+    /** gigaMacs as a share of the plain kernel's. */
     readonly share: number;
   };
   /** 256 x 256 tiles from warm features. */
   readonly tiles: readonly TileFigures[];
-  /** One chunk at a time on each thread: prior and entropy coding. Absent where another engine does it. */
+  /** Prior and entropy coding, one chunk at a time on each thread. Absent for engines that are not exact, which leave it to another one. */
   readonly entropy?: {
     readonly latents: Extent;
     readonly decodeMegapixels: number;
     readonly encodeMegapixels: number;
-    /** Megabits of the chunk's bytes that are decoded. */
+    /** Megabits of coded bytes per second. */
     readonly decodeMegabits: number;
   };
-  /** A whole picture in memory, to a file in memory and back. */
+  /** Encoding and decoding of a picture, from memory to memory. */
   readonly picture: {
     readonly width: number;
     readonly height: number;
@@ -43,17 +43,17 @@ export interface EngineFigures {
 }
 
 export interface TileFigures {
-  /** Output pixels per site: 1 is native, where a pixel needs one site; 2 needs four and blends. */
+  /** Output pixels per site. At 1, native scale, a pixel needs one site; at 2 it blends four. */
   readonly scale: 1 | 2;
   /** Tiles in one call. */
   readonly batch: number;
   readonly tiles: number;
-  /** Bytes of features that are read at least, and of pixels written, over what a copy moves. */
+  /** Least bytes that are read of features and written of pixels, as a share of what the plain copy moves. */
   readonly share: number;
 }
 
 export interface BenchOptions {
-  /** How long each figure is measured. */
+  /** Time for each figure. */
   readonly seconds: number;
   readonly signal?: AbortSignal | undefined;
   /** Called before each step. */
@@ -64,14 +64,14 @@ export const BENCH_STEPS = ['plain kernels', 'features', 'tiles', 'entropy', 'pi
 export type BenchStep = (typeof BENCH_STEPS)[number];
 
 const BATCHES = [1, 4, 16, 64];
-/** Windows of at most this many sites on a side. */
+/** Largest side of a window in sites. */
 const LARGEST_WINDOW = 1024;
 const QUALITY = 60;
-/** A whole level, to count its arithmetic without a halo. */
+/** A whole level, whose arithmetic per pixel has no halo. */
 const SOME_LATENTS = { height: 64, width: 64 };
 const SOME_SITES = { top: 0, left: 0, height: 1024, width: 1024 };
 
-/** All figures of one engine. Slow engines get smaller work, so that none takes much longer than the others. Rejects when the engine fails. */
+/** Measures one engine. Slow engines get smaller work, so that none takes much longer than the others. Rejects with the error of the engine, and with the signal's reason. */
 export async function benchEngine(engine: Engine, options: BenchOptions): Promise<EngineFigures> {
   const { seconds, signal, onStep } = options;
   const { model } = engine;
@@ -126,7 +126,7 @@ async function benchTiles(
     for (const scale of [1, 2] as const) {
       let last = Number.POSITIVE_INFINITY;
       for (const batch of BATCHES) {
-        // A call that takes longer than all were to says nothing new.
+        // Larger batches are skipped where a call would take longer than the time for a figure.
         if (batch / last > timing.seconds) break;
         last = await tileSpeed(engine, features, batch, 1 / scale, timing);
         const bytes = TILE_SIDE ** 2 * ((engine.model.head.hidden * 2) / scale ** 2 + 3);
@@ -139,7 +139,7 @@ async function benchTiles(
   return figures;
 }
 
-/** A chunk of a picture; its side grows until coding takes long enough to be measured. */
+/** Codes a chunk whose side grows until coding takes long enough to be measured. */
 async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigures['entropy']> {
   const { signal } = timing;
   for (let side = 4; ; side *= 2) {

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { processors } from '../engine/processors.ts';
 import { VERSION } from '../version.ts';
 
-/** What decides the figures of a benchmark. */
+/** The versions and hardware that decide the figures of a benchmark. */
 export interface Machine {
   readonly liif: string;
   readonly node: string;
@@ -12,7 +12,7 @@ export interface Machine {
   readonly processor: string;
   readonly processors: number;
   readonly memoryGigabytes: number;
-  /** Graphics cards, as far as a driver's tool names them. */
+  /** NVIDIA graphics cards, from `nvidia-smi`. */
   readonly cards: readonly string[];
 }
 

@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { MACS_A_PAIR, startPlainKernel } from './plain-kernel.ts';
 import type { ThreadSpeed, ThreadTask } from './processor-speed.ts';
 
-/** One thread of `processorSpeed`: what it reaches in its best call. */
+/** One thread of `processorSpeed`. Posts the speed of its fastest calls. */
 const { seconds, module } = workerData as ThreadTask;
 
 const PAIRS = 128;

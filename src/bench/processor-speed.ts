@@ -5,22 +5,22 @@ import { EngineError } from '../errors.ts';
 import { onAbort } from '../on-abort.ts';
 import { startWorker } from '../start-worker.ts';
 
-/** What a thread is started with. */
+/** Data that a thread is started with. */
 export interface ThreadTask {
   readonly seconds: number;
   /** The plain kernel. */
   readonly module: WebAssembly.Module;
 }
 
-/** What one thread got done. */
+/** Speed of one thread. */
 export interface ThreadSpeed {
   readonly gigaMacs: number;
   readonly copyGigabytes: number;
 }
 
 /**
- * What plain code gets out of `threads` threads of the processor at once: an int16 dot-product kernel in WebAssembly SIMD on data in the
- * first-level cache, and a copy between two buffers that no cache holds. Takes about twice `seconds`.
+ * Speed of plain code on `threads` threads at once: an int16 dot-product kernel in WebAssembly SIMD on data in the first-level cache, and a copy between two buffers
+ * of 32 MiB. Takes about twice `seconds`. Rejects with EngineError, and with the signal's reason.
  */
 export async function processorSpeed(
   threads: number,

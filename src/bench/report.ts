@@ -1,12 +1,12 @@
 import type { EngineFigures } from './engine-bench.ts';
 import type { ServerFigures } from './server-bench.ts';
 
-/** All that was measured of one engine, or why nothing was. */
+/** Figures of one engine, or why there are none. */
 export type EngineResult =
   | (EngineFigures & { readonly server?: ServerFigures; readonly serverProblem?: string })
   | { readonly engine: string; readonly problem: string };
 
-/** Figures as rows, engines as columns. */
+/** A table of figures as rows and engines as columns, then a line for each problem. */
 export function benchTable(results: readonly EngineResult[]): string[] {
   const measured = results.filter((result) => 'features' in result);
   const rows: string[][] = [];
@@ -49,6 +49,7 @@ export function benchTable(results: readonly EngineResult[]): string[] {
   return lines;
 }
 
+/** The scales and batches that any engine was measured with. */
 function longestTiles(results: readonly EngineFigures[]): EngineFigures['tiles'] {
   return [1, 2].flatMap((scale) =>
     results
@@ -57,7 +58,7 @@ function longestTiles(results: readonly EngineFigures[]): EngineFigures['tiles']
   );
 }
 
-/** First column to the left, the others to the right. */
+/** Rows as lines, the first column aligned left, the others right. */
 function aligned(rows: readonly string[][]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
@@ -68,7 +69,7 @@ function aligned(rows: readonly string[][]): string[] {
   );
 }
 
-/** Three digits, large numbers in full. */
+/** A number with two or three digits, large ones in full. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (value >= 100) return value.toFixed(0);

@@ -3,7 +3,7 @@ import type { Engine, Extent } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
 import { analysisWindow, scaledExtent, whole } from '../network/window.ts';
 
-/** The same picture on every machine: waves of several lengths, edges and a little noise, so that its rate is like a photograph's. */
+/** A picture that is the same on every machine, RGB of 8 bits. Waves of several lengths, edges and a little noise give it the rate of a photograph. */
 export function syntheticPicture(width: number, height: number): Raster {
   const data = new Uint8Array(width * height * 3);
   let state = 7;
@@ -21,7 +21,7 @@ export function syntheticPicture(width: number, height: number): Raster {
   return { width, height, channels: 3, data };
 }
 
-/** Analysis output of the synthetic picture over `latents`. */
+/** Analysis output of a synthetic picture of the size of `latents`. */
 export function analysisOf(
   engine: Engine,
   latents: Extent,
