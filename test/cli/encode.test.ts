@@ -30,7 +30,7 @@ describe('liif encode', () => {
     expect(stderr).toMatch(/^standard input -> standard output: /);
   });
 
-  it('encodes what a glob finds into a bench.folder, and goes on after a failure', async () => {
+  it('encodes what a glob finds into a folder, and goes on after a failure', async () => {
     await mkdir(join(bench.folder, 'in'));
     await copyFile(bench.photo, join(bench.folder, 'in/a.png'));
     await writeFile(join(bench.folder, 'in/b.png'), 'no image');
@@ -146,7 +146,7 @@ describe('liif encode', () => {
     expect((await runLiif(['encode', input])).stderr.toString()).not.toMatch(warned);
   });
 
-  it('names what it cannot read: a missing file, a bench.folder, a cut image', async () => {
+  it('names what it cannot read: a missing file, a folder, a cut image', async () => {
     await expectFailure(['encode', join(bench.folder, 'no.png')], 3, /no\.png: no such file/);
     await expectFailure(['encode', join(bench.folder, '*.jpg')], 3, /\*\.jpg: no file matches/);
     await expectFailure(['encode', bench.folder, '-o', join(bench.folder, 'x.liif')], 3, /is a directory/);
