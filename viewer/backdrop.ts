@@ -4,18 +4,18 @@ import { toFixed } from './position.ts';
 import { fill } from './thumbnail.ts';
 
 const PANE = 'backdrop';
-/** Both sides before it is enlarged, in CSS pixels: browsers put what is laid out on whole ones, and would enlarge what they cut off, too. */
+/** Sides in CSS pixels before scaling: browsers round a laid out size to whole pixels, and scaling would enlarge the rounding. */
 const SIDE = 256;
-/** Enlarged to more it would be nothing but a color, and more than browsers draw well. */
+/** Beyond this size the image would be a single color in view, and more than browsers draw well. */
 const MAX_SIDE = 2 ** 15;
 
-/** The small image of the whole beneath the tiles: where they have not come yet there is something to see. Not for pictures that let it shine through. */
+/** The small image of the whole picture beneath the tiles, seen where they have not come yet. Translucent pictures must not have one. */
 export class Backdrop {
   readonly #image = element('img', { class: 'backdrop', attributes: { alt: '', draggable: 'false' } });
   readonly #view: DeepView;
   readonly #size: { readonly width: number; readonly height: number };
 
-  /** `thumbnail` may fail; then there is none. */
+  /** Without `thumbnail`, which may fail, there is nothing to see. */
   constructor(
     view: DeepView,
     size: { readonly width: number; readonly height: number },

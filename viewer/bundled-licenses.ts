@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Plugin } from 'vite';
 
-/** Puts the licenses of the packages that the bundle and its workers contain into one file beside them, which goes wherever the bundle is copied to. */
+/** Writes the licenses of all packages in the bundle and its workers into one file beside them, which is copied along with the bundle. */
 export function bundledLicenses(fileName: string): { readonly page: Plugin; readonly workers: Plugin } {
   const folders = new Set<string>();
   const seen: Plugin['moduleParsed'] = ({ id }) => {
@@ -10,7 +10,7 @@ export function bundledLicenses(fileName: string): { readonly page: Plugin; read
     if (folder !== undefined) folders.add(folder);
   };
   return {
-    // Workers are bundled while the page's modules are read, so all are known in the end.
+    // Workers are bundled while the page's modules are read, so `generateBundle` knows all of them.
     workers: { name: 'licenses-of-workers', moduleParsed: seen },
     page: {
       name: 'licenses',

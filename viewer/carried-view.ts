@@ -2,11 +2,11 @@ import type { ViewState } from './permalink.ts';
 import type { Position } from './position.ts';
 import type { PictureSize } from './tile-source.ts';
 
-/** What was in view of a picture, to be found again in one that has taken its place. */
+/** The view of a picture, to be found again in the picture that has taken its place. */
 export interface CarriedView {
   readonly state: ViewState;
   readonly size: PictureSize;
-  /** All of it: so it shall be of the other. */
+  /** The whole picture was in view, as that of the new one is to be. */
   readonly isHome: boolean;
 }
 

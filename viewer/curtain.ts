@@ -7,8 +7,8 @@ const PANE = 'curtain';
 const KEY_STEP = 0.02;
 
 /**
- * Two renderings on the two sides of a line that can be moved. Both are layers of one map; each is clipped at the line.
- * Where there is nothing to compare with, the page makes no curtain.
+ * Shows two renderings on the two sides of a line that can be moved. Both are layers of one map, clipped at the line. The picture must have at least one
+ * comparison.
  */
 export class Curtain {
   readonly #picture: PictureMap;
@@ -72,15 +72,15 @@ export class Curtain {
     );
     this.#drag();
     const container = picture.map.getContainer();
-    // Gestures on the line are not the map's.
+    // Gestures on the line must not move the map.
     for (const type of ['mousedown', 'touchstart', 'dblclick', 'pointerdown'] as const)
       this.#line.addEventListener(type, (event) => event.stopPropagation());
-    // But whoever turns the wheel means the picture.
+    // The wheel still zooms.
     this.#line.addEventListener('wheel', (event) => picture.wheel(event), { passive: false });
     container.after(this.#line, this.#labels);
   }
 
-  /** What is compared now, and where the line is: 0 at the left edge, 1 at the right. */
+  /** Key of the comparison, and place of the line from 0, the left edge, to 1. Undefined while hidden. */
   get state(): { readonly with: string; readonly at: number } | undefined {
     return this.#layer && { with: this.#key, at: this.#at };
   }
@@ -103,7 +103,7 @@ export class Curtain {
     if (!this.#layer) return;
     this.#removeLayer();
     const { activeElement } = document;
-    // What is hidden would take the focus with it.
+    // Hiding the focused element would lose the focus.
     if (this.#line.contains(activeElement) || this.#labels.contains(activeElement))
       this.#picture.map.getContainer().focus({ preventScroll: true });
     this.#line.hidden = true;
@@ -136,7 +136,7 @@ export class Curtain {
     this.#layer = undefined;
   }
 
-  /** Layers lie in a pane that moves with the map, so the edge is where the line is less where the pane is. */
+  /** Clips both layers at the line, in the coordinates of their pane, which moves with the map. */
   #clipLayers(): void {
     const { map, layer } = this.#picture;
     const size = map.getSize();
@@ -157,7 +157,7 @@ export class Curtain {
       const { left, width } = this.#picture.map.getContainer().getBoundingClientRect();
       return (event.clientX - left) / width;
     };
-    // Taken beside its middle, it stays under the pointer as it was.
+    // The line keeps its distance to the pointer that has taken it.
     let offset = 0;
     this.#line.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return;
@@ -172,7 +172,7 @@ export class Curtain {
   }
 
   #keys(event: KeyboardEvent): void {
-    // The browser's own, back and forward for instance.
+    // The browser's own shortcuts, such as back and forward.
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const step = event.shiftKey ? KEY_STEP * 5 : KEY_STEP;
     const moves: Readonly<Record<string, number>> = {

@@ -1,6 +1,6 @@
 import { TileError } from './tile-source.ts';
 
-/** An element that shows the tile, decoded, so that nothing flickers when it is put in; `url` has to be revoked. */
+/** An element that shows the tile. It is decoded already, so that nothing flickers when it is put in. `url` has to be revoked. */
 export async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLElement; url?: string }> {
   if (!(body instanceof Blob)) {
     const canvas = document.createElement('canvas');
@@ -25,10 +25,10 @@ export async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLEl
   return { picture: filling(image), url };
 }
 
-/** Of what is shown in a tile. */
+/** Side of the element within its tile. */
 const SIDE = 'calc(100% + var(--liif-overlap, 0px))';
 
-/** Pages have rules for images that would shrink tiles. */
+/** Fills the tile, against rules of the page that would shrink or frame images. */
 function filling(picture: HTMLElement): HTMLElement {
   picture.style.cssText = `display:block;width:${SIDE};height:${SIDE};max-width:none;max-height:none;margin:0;padding:0;border:0`;
   return picture;

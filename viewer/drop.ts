@@ -1,9 +1,9 @@
 import { element } from './element.ts';
 
 export interface DropOptions {
-  /** Files have come over the page. */
+  /** Called when files are first dragged over the page. */
   readonly onEnter: () => void;
-  /** What would become of them. */
+  /** Says what a drop would do. */
   readonly describe: () => string;
   readonly onFiles: (files: readonly File[]) => void;
 }
@@ -16,7 +16,7 @@ export function takeDrops({ onEnter, describe, onFiles }: DropOptions): void {
     element('p'),
   );
   document.body.append(veil);
-  // Events come for each element under the pointer; the veil goes when none has come for a while.
+  // dragleave comes for each element under the pointer, so the veil goes when dragover has stopped for a while.
   let timer: ReturnType<typeof setTimeout> | undefined;
   const carriesFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') ?? false;
   addEventListener('dragover', (event) => {

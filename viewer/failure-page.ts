@@ -7,9 +7,9 @@ import { stalePage } from './stale-page.ts';
 interface Failure {
   /** Plain words. */
   readonly sentence: string;
-  /** What the program says, for those who can use it. */
+  /** The message of the program, for experts. */
   readonly detail?: string;
-  /** Whether trying again can help, and whether only a new page can. */
+  /** Whether to offer another try; `reload` where only a reload can help. */
   readonly again: boolean | 'reload';
 }
 
@@ -47,7 +47,7 @@ function failureOf(error: Error): Failure {
   const stale = stalePage(error);
   if (stale !== undefined) return { sentence: stale, detail: message, again: 'reload' };
   const { tag, unreachable, replaced } = error as Partial<DecodeError>;
-  // Also where each of a host's machines has another name for the same file: the next answers may be of one.
+  // Trying again helps, too, where the machines of one host have different ETags for the same file.
   if (replaced) return { sentence: message, again: true };
   switch (tag) {
     case 'FormatError':

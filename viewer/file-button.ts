@@ -1,7 +1,7 @@
 import { element } from './element.ts';
 import { icon } from './icons.ts';
 
-/** A button that asks for files; a label around a real input, so that keys and screen readers find it. */
+/** A button that asks for files. It is a label around a real input, which keys and screen readers find. */
 export function fileButton(
   name: string,
   options: {

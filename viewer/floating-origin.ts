@@ -1,7 +1,7 @@
 import { FRACTION_BITS, type Position, shifted, toFixed, toNumber } from './position.ts';
 import { TILE_SIZE } from './tile-source.ts';
 
-/** A tile under which a map counts: its corner is the map's origin, its zoom the map's zoom 0. */
+/** The tile from which a map counts: its corner is the map's origin, its zoom the map's zoom 0. */
 export interface RootTile {
   readonly z: number;
   readonly x: bigint;
@@ -16,15 +16,15 @@ export interface TileAddress {
 }
 
 const TILE_BITS = 8;
-/** Zoom of the map after its origin has moved. */
+/** The map's own zoom after its origin has moved. */
 const RESTING_ZOOM = 20;
-/** The map may count between these; beyond them the origin moves. Doubles are exact up to 44. */
+/** The origin moves when the map's own zoom leaves this range. Doubles are exact up to 44. */
 const LOWEST_ZOOM = 8;
 const HIGHEST_ZOOM = 32;
 
 /**
- * Where the coordinates of a map begin. Maps count pixels in doubles, which ends at zoom 45; so a map counts from a root tile near what it
- * shows, and this class knows, exactly, which tile that is. "Local" is what the map counts, everything else is of the picture.
+ * Where the coordinates of a map begin. Maps count pixels in doubles, which lose pixels from zoom 45 on. So a map counts from a root tile near its view, and
+ * this class knows exactly which tile that is. "Local" coordinates are the map's, all others the picture's.
  */
 export class FloatingOrigin {
   readonly nativeZoom: number;
@@ -48,7 +48,7 @@ export class FloatingOrigin {
     };
   }
 
-  /** Coordinates of imageCrs to a position. */
+  /** From coordinates of imageCrs to a position. */
   position(local: { readonly x: number; readonly y: number }): Position {
     const { z } = this.#root;
     const corner = this.#corner();
@@ -58,7 +58,7 @@ export class FloatingOrigin {
     };
   }
 
-  /** A position to coordinates of imageCrs; exact near the root tile. */
+  /** From a position to coordinates of imageCrs, exact near the root tile. */
   local(position: Position): { x: number; y: number } {
     const { z } = this.#root;
     const corner = this.#corner();
@@ -68,7 +68,7 @@ export class FloatingOrigin {
     };
   }
 
-  /** The root tile for a view of this zoom around a position; the present one while it serves. */
+  /** The root tile for a view of this zoom around a position: the present one as long as it serves. */
   rootFor(position: Position, zoom: number): RootTile {
     const local = zoom - this.#root.z;
     const near = this.local(position);
@@ -77,7 +77,7 @@ export class FloatingOrigin {
     const serves = local <= HIGHEST_ZOOM && (local >= LOWEST_ZOOM || this.#root.z === 0) && far < 2 ** 10;
     if (serves) return this.#root;
     const z = Math.max(0, Math.floor(zoom) - RESTING_ZOOM);
-    // It may lie beyond the picture: who zooms there must not leave what doubles can count, either.
+    // It may lie outside the picture, where a view has to stay within doubles, too.
     return {
       z,
       x: toTile(position.x, z, this.nativeZoom),

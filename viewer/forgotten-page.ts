@@ -2,7 +2,7 @@ import { element } from './element.ts';
 import { fileButton } from './file-button.ts';
 import { messagePage } from './message-page.ts';
 
-/** After a reload: what the visitor had opened is not known any more. */
+/** Shown after a reload, which forgets the file that the visitor had opened. */
 export function forgottenPage(name: string, onFile: (file: File) => void, back: () => void): HTMLElement {
   return messagePage(
     `${name} is no longer open`,

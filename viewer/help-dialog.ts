@@ -1,10 +1,10 @@
 import { element } from './element.ts';
 
-/** What the page of one picture has, and that of another may not have. */
+/** Tools that not every page of a picture has. */
 export interface PageTools {
   readonly curtain: boolean;
   readonly navigator: boolean;
-  /** Whether there is a choice who decodes. */
+  /** Whether the page has the switch "Decode here". */
   readonly decoding: boolean;
   readonly link: boolean;
 }
@@ -31,7 +31,7 @@ export function helpDialog(tools: PageTools): HTMLDialogElement {
   const dialog = element(
     'dialog',
     { class: 'dialog panel', attributes: { 'aria-labelledby': 'help-title' } },
-    // It takes the focus: with that of the button below, a low window would begin with the end.
+    // The heading takes the focus: a focused button at the end would scroll a low window there.
     element('h2', { text: 'Keys', attributes: { id: 'help-title', tabindex: -1, autofocus: true } }),
     element(
       'dl',

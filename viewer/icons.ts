@@ -1,4 +1,4 @@
-// Strokes on a grid of 24 units.
+// Paths to be stroked, on a grid of 24 units.
 const PATHS = {
   back: 'M15 5l-7 7 7 7',
   plus: 'M12 5v14M5 12h14',

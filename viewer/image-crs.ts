@@ -3,11 +3,11 @@ import { CRS, LatLng, Point, Transformation } from 'leaflet';
 // The only place where y is flipped or zoom becomes scale: Leaflet's latitude goes up, rows of pixels go down.
 
 /**
- * Coordinates of a picture in Leaflet: lng is x and lat is -y, in pixels of the picture (under a floating origin: in pixels that are 2^z of its
- * root tile smaller, from that tile's corner). Zoom `nativeZoom` shows them one to one.
+ * Coordinates of a picture in Leaflet: lng is x and lat is -y, in pixels of the picture. Under a floating origin whose root tile has zoom z they count from the
+ * corner of that tile, in units 2^z times smaller. Zoom `nativeZoom` shows a unit as one CSS pixel.
  */
 export function imageCrs(nativeZoom: number): CRS {
-  // In version 2 of Leaflet they are classes, whose functions cannot be copied out of them.
+  // In Leaflet 2 CRS.Simple is a class, whose methods a spread would not copy.
   return Object.assign(Object.create(CRS.Simple) as CRS, {
     transformation: new Transformation(1, 0, -1, 0),
     infinite: true,

@@ -15,12 +15,12 @@ const FETCHED = 64;
 type Sample = readonly [number, number, number, number];
 
 /**
- * Exact samples of the picture around the pointer, or around the middle of the map where there is none. Past native it also tells what the
- * network makes of the very point.
+ * Shows exact samples of the picture around the pointer, or around the middle of the map where there is no pointer. Past native scale it also shows the value
+ * that the network gives at the very point.
  */
 export class Inspector {
   readonly element: HTMLElement;
-  /** Marks the point on the map when it is the middle. */
+  /** Marks the middle of the map while that is the point. */
   readonly crosshair = element('div', {
     class: 'crosshair',
     attributes: { 'aria-hidden': 'true', hidden: true },
@@ -34,7 +34,7 @@ export class Inspector {
   readonly #pointRow: HTMLElement;
   #pointer: { readonly x: number; readonly y: number } | undefined;
   #samples: Samples | undefined;
-  /** The last pixel that was asked for alone. */
+  /** The last pixel that was asked for by itself. */
   #alone: { readonly x: number; readonly y: number; readonly sample: Sample } | undefined;
   #loading: { readonly window: SampleWindow; readonly controller: AbortController } | undefined;
   readonly #valueRequest = new RestingRequest();
@@ -110,7 +110,7 @@ export class Inspector {
     this.#showValueAt(inside && screenExponent > 0 ? position : undefined);
   }
 
-  /** Where a canvas has rounded it, it is asked for alone once the pointer rests. */
+  /** A sample that the canvas has rounded is asked for by itself once the pointer rests. */
   #showSampleAt(x: number, y: number): void {
     const sample = this.#sampleAt(x, y);
     if (!sample) {
@@ -136,7 +136,7 @@ export class Inspector {
 
   async #askFor(x: number, y: number, picture: ShownPicture, signal: AbortSignal): Promise<void> {
     try {
-      // Whole coordinates name a pixel.
+      // At whole coordinates the value is the pixel's.
       const sample = await picture.valueAt!(String(x), String(y), signal);
       this.#alone = { x, y, sample };
       this.#failures = 0;
@@ -206,7 +206,7 @@ export class Inspector {
     this.#update();
   }
 
-  /** A server that could not be reached may be back, though nothing moves. */
+  /** Tries again after a while, even though nothing moves: the server may be back. */
   #tryLater(error: unknown): void {
     if (error instanceof TileError && error.permanent) return;
     clearTimeout(this.#retryTimer);
@@ -234,7 +234,7 @@ export class Inspector {
   }
 
   #draw(x: number, y: number): void {
-    // As many pixels as it has on the screen: lines stay lines.
+    // As many pixels as on the screen, so that lines stay sharp.
     const side = Math.round(this.#canvas.clientWidth * devicePixelRatio);
     if (this.#canvas.width !== side) {
       this.#canvas.width = side;
@@ -251,7 +251,7 @@ export class Inspector {
         context.fillStyle = this.#colorOf(sample);
         context.fillRect(column * cell, row * cell, cell - 1, cell - 1);
       }
-    // Seen on any color.
+    // White on black, to be seen on any color.
     context.lineWidth = 4;
     context.strokeStyle = '#000';
     context.strokeRect(half * cell - 1, half * cell - 1, cell + 1, cell + 1);
@@ -265,11 +265,11 @@ export class Inspector {
 interface Samples {
   readonly window: SampleWindow;
   readonly pixels: ImageData;
-  /** A canvas has multiplied their colors by alpha: under strong transparency they are not what is stored. */
+  /** A canvas has multiplied colors by alpha and back, which rounds them where alpha is low. */
   readonly rounded: boolean;
 }
 
-/** Samples as they are stored: not converted to the screen's colors. */
+/** The stored samples, not converted to the screen's colors. */
 async function pixelsOf(source: ImageBitmapSource): Promise<ImageData> {
   if (source instanceof ImageData) return source;
   const bitmap = await createImageBitmap(source, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });

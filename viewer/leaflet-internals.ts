@@ -1,18 +1,18 @@
 import type { GridLayer, LatLng, Map as LeafletMap, Point } from 'leaflet';
 
-// Parts of Leaflet 1.9 that have no public name: a floating origin changes what a map counts without moving anything on screen.
+// Private parts of Leaflet 1.9. A floating origin needs them to change a map's coordinates without moving anything on screen.
 
 /** A tile as GridLayer keeps it; `coords` is the very object that Leaflet's callbacks hold. */
 export interface InternalTile {
   readonly el: HTMLElement;
   readonly coords: Point & { z: number };
-  /** Wanted by the present view. */
+  /** Whether the present view needs it. */
   current?: boolean;
   loaded?: number;
   active?: boolean;
 }
 
-/** Tiles of one zoom, drawn in `el`; positions of tiles are relative to `origin`. */
+/** Tiles of one zoom, drawn in `el` at positions relative to `origin`. */
 export interface InternalLevel {
   zoom: number;
   origin: Point;
@@ -20,12 +20,12 @@ export interface InternalLevel {
 }
 
 export interface GridLayerInternals {
-  /** None before the layer is added to a map for the first time. */
+  /** Undefined, against its type, before the layer is first added to a map. */
   _tiles: Record<string, InternalTile>;
   _levels: Record<string, InternalLevel>;
   _level?: InternalLevel;
   _tileZoom: number | undefined;
-  /** What `isLoading()` tells. */
+  /** The answer of `isLoading()`. */
   _loading?: boolean;
   _removeTile(key: string): void;
   _clampZoom(zoom: number): number;

@@ -1,4 +1,4 @@
-// liif/leaflet: pictures of a tile server on Leaflet maps of other people's pages.
+// liif/leaflet: pictures of a tile server on Leaflet maps of any page.
 
 export { DEEPEST_ZOOM, DeepView, type DeepViewOptions } from './deep-view.ts';
 export { FloatingOrigin, type RootTile, type TileAddress } from './floating-origin.ts';

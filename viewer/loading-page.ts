@@ -2,10 +2,10 @@ import { element } from './element.ts';
 import { againButton, backLink } from './message-page.ts';
 import { formatBytes } from './shown-picture.ts';
 
-/** So long nothing has come, and a new page is offered: a part of this one may be waited for in vain, and would be for the next picture, too. */
+/** After this long without progress a reload is offered: a part of the page may never come. */
 const SLOW_MS = 20_000;
 
-/** Until a picture is there: that it is on its way and, where it is decoded here, how far the decoder has come. A host may never answer: `back` leads to all pictures. */
+/** Shown until a picture is there, with the progress of the decoder where it is decoded here. The host may never answer, so `back` leads to all pictures. */
 export class LoadingPage {
   readonly #root: HTMLElement;
   readonly #progress = element('progress', {
@@ -41,7 +41,7 @@ export class LoadingPage {
     this.#wait();
   }
 
-  /** Something else is shown from now on. */
+  /** Removes the page: something else is shown from now on. */
   end(): void {
     clearTimeout(this.#timer);
     this.#main.remove();

@@ -1,22 +1,22 @@
 import { Bounds, Point } from 'leaflet';
 import { TILE_SIZE } from './tile-source.ts';
 
-/** So much of the way ahead of a moving view is made ready, in milliseconds, and at most so many tiles. */
+/** How far ahead of a moving view tiles are wanted: in milliseconds of its motion, and at most in pixels. */
 const AHEAD_MS = 1000;
 const MAX_AHEAD = 3 * TILE_SIZE;
-/** A view that was seen moving longer ago than this stands still. */
+/** A view counts as still when its last move is longer ago than this. */
 const STILL_AFTER_MS = 500;
 
-/** What around a view is worth making before it is in it: a ring of tiles, and more where the view is going. */
+/** Tells which tiles around a view to make ahead: a ring of them, and more where the view is going. */
 export class Lookahead {
   #last: { readonly center: Point; readonly zoom: number; readonly time: number } | undefined;
 
-  /** The next view is no continuation of the last one. */
+  /** The next view does not continue the motion of the last one. */
   forget(): void {
     this.#last = undefined;
   }
 
-  /** `view` in pixels of tiles of `zoom`, and what is around it; `time` in milliseconds. */
+  /** `view` with its surroundings, in pixels of tiles of `zoom`. `time` in milliseconds. */
   around(view: Bounds, zoom: number, time: number): Bounds {
     const center = view.getCenter();
     const last = this.#last;
@@ -28,7 +28,7 @@ export class Lookahead {
     if (!last || last.zoom !== zoom || time <= last.time || time - last.time > STILL_AFTER_MS) return ring;
     const moved = center.subtract(last.center);
     const size = view.getSize();
-    // Another place, not a motion.
+    // A jump, not a motion.
     if (Math.abs(moved.x) > size.x || Math.abs(moved.y) > size.y) return ring;
     const ahead = (way: number) =>
       Math.max(-MAX_AHEAD, Math.min(MAX_AHEAD, (way * AHEAD_MS) / (time - last.time)));

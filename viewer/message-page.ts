@@ -1,6 +1,6 @@
 import { element } from './element.ts';
 
-/** A page that says something instead of showing a picture; `back` leads to all pictures. */
+/** A page with words in place of a picture. `back` leads to all pictures. */
 export function messagePage(
   title: string,
   words: readonly (Node | string | false)[],
@@ -10,12 +10,12 @@ export function messagePage(
   return element('main', { class: 'message' }, element('h1', { text: title }), ...words, backLink(back));
 }
 
-/** Tries again what such a page waits for, or has given up. */
+/** A button of such a page that tries again, or reloads. */
 export function againButton(text: string, click: () => void): HTMLElement {
   return element('button', { class: 'primary again', text, attributes: { type: 'button' }, on: { click } });
 }
 
-/** To all pictures. */
+/** A link to all pictures. */
 export function backLink(back: () => void): HTMLElement {
   const click = (event: Event) => {
     event.preventDefault();

@@ -3,10 +3,10 @@ import type { PictureMap } from './picture-map.ts';
 import { toFixed, toNumber } from './position.ts';
 import { fill } from './thumbnail.ts';
 
-/** Strips are shown broader than they are: as a line there would be nothing to see, or to point at. */
+/** Narrower strips are shown broader than they are, so that there is something to see and to point at. */
 const MOST_ASPECT = 8;
 
-/** The whole picture in small, with the part in view. For the pointer; keys and screen readers have the map itself. */
+/** The whole picture in small, with a frame around the part in view. It is for the pointer: keys and screen readers have the map itself. */
 export class Navigator {
   readonly element: HTMLElement;
   readonly #picture: PictureMap;
@@ -22,7 +22,7 @@ export class Navigator {
       image,
       this.#frame,
     );
-    // Without an image its frame still leads.
+    // Where the image fails, the frame still serves.
     void fill(image, thumbnail);
     const aspect = Math.min(MOST_ASPECT, Math.max(1 / MOST_ASPECT, width / height));
     this.element.style.aspectRatio = String(aspect);
@@ -62,7 +62,7 @@ export class Navigator {
     this.#frame.style.top = `${top * 100}%`;
     this.#frame.style.width = `${Math.max(0, right - left) * 100}%`;
     this.#frame.style.height = `${Math.max(0, bottom - top) * 100}%`;
-    // With all in view it tells nothing.
+    // With the whole picture in view it tells nothing.
     this.element.classList.toggle('navigator-idle', right - left > 0.999 && bottom - top > 0.999);
   }
 }

@@ -1,4 +1,4 @@
-/** The one with the shortest distance; undefined where there is none. */
+/** The item with the least distance; undefined where there are no items. */
 export function nearest<T>(items: Iterable<T>, distance: (item: T) => number): T | undefined {
   let found: T | undefined;
   let least = Number.POSITIVE_INFINITY;

@@ -2,7 +2,7 @@ import './notices.css';
 import { onAbort } from '../src/on-abort.ts';
 import { element } from './element.ts';
 
-/** Short messages at the lower edge; each goes by itself, or when it is told to. */
+/** Short messages at the lower edge of the window. Each goes after a time, or when it is closed. */
 export class Notices {
   readonly element: HTMLElement;
   readonly #signal: AbortSignal | undefined;
@@ -12,12 +12,12 @@ export class Notices {
     this.#signal = signal;
   }
 
-  /** The same place for the messages of a page: those that are left when `signal` is aborted go with it. */
+  /** Notices in the same place that go when `signal` is aborted, with the page that they belong to. */
   until(signal: AbortSignal): Notices {
     return new Notices(this.element, signal);
   }
 
-  /** `forMs` 0: until the function that comes back is called. */
+  /** `forMs` 0: until `close` is called. */
   show(
     text: string,
     options: {

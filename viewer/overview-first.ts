@@ -1,17 +1,17 @@
 /**
- * An image of the whole that goes before tiles of a reduction: it takes a small part of the time that they take together, and shows all there is
- * to see while they come.
+ * Lets an overview of the whole picture go before tiles smaller than native. It takes a small part of the time of all these tiles, and shows the picture while
+ * they come.
  */
 export class OverviewFirst {
   readonly #longestMs: number | undefined;
   #overview: Promise<unknown> | undefined;
 
-  /** `longestMs`: tiles do not wait for longer; as long as it takes by default. */
+  /** `longestMs`: longest wait of tiles. Default: as long as the overview takes. */
   constructor(longestMs?: number) {
     this.#longestMs = longestMs;
   }
 
-  /** What tiles have to wait for from now on. */
+  /** Makes tiles wait for this overview from now on. */
   expect<T>(overview: Promise<T>): Promise<T> {
     const settled = overview.then(
       () => undefined,
@@ -22,7 +22,7 @@ export class OverviewFirst {
     return overview;
   }
 
-  /** Resolves when the overview has come, or failed, or taken too long. */
+  /** Resolves when the overview has come, has failed, or takes too long. */
   async settled(): Promise<void> {
     await this.#overview;
   }

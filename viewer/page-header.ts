@@ -2,10 +2,10 @@ import { element } from './element.ts';
 import { nextTheme } from './theme.ts';
 import { iconButton } from './toolbar.ts';
 
-/** Title of the pages that lead to pictures. */
+/** Title of the pages that list pictures. */
 export const PICTURES_TITLE = 'Pictures – liif';
 
-/** Head of the pages that lead to pictures, and their title: `below` stands under the heading, `actions` beside the switch of light and dark. */
+/** Makes the head of a page that lists pictures, and sets the title. `below` stands under the heading, `actions` beside the button for light and dark. */
 export function pageHeader(below: readonly Node[] = [], actions: readonly Node[] = []): HTMLElement {
   document.title = PICTURES_TITLE;
   return element(

@@ -1,6 +1,6 @@
 import { digitsFor, formatDecimal, type Position, parseDecimal } from './position.ts';
 
-/** What a link to a view holds: center, zoom, what is compared, and whether the browser decodes. */
+/** The view that a link holds: center, zoom, comparison, and who decodes. */
 export interface ViewState {
   readonly center: Position;
   readonly zoom: number;
@@ -8,7 +8,7 @@ export interface ViewState {
   readonly decoding?: Decoding;
 }
 
-/** In a link: `here` leaves the engine to the browser. */
+/** Decoding by the browser, in a link. `here` leaves the choice of the engine to the browser. */
 export type Decoding = (typeof DECODINGS)[number];
 
 const DECODINGS = ['here', 'webgpu', 'wasm'] as const;
@@ -17,7 +17,7 @@ const MAX_ZOOM = 1024;
 
 /** `#x=…&y=…&z=…`, with as many digits as it takes to find the same screen pixel again. */
 export function formatHash({ center, zoom, comparison, decoding }: ViewState, nativeZoom: number): string {
-  // Two decimals of a screen pixel more than needed, so that links of links do not wander.
+  // Two decimals more than needed, so that a view does not drift through links of links.
   const digits = digitsFor(Math.max(0, zoom - nativeZoom)) + 2;
   const parts = [
     `x=${trimmed(formatDecimal(center.x, digits))}`,
@@ -29,7 +29,7 @@ export function formatHash({ center, zoom, comparison, decoding }: ViewState, na
   return `#${parts.join('&')}`;
 }
 
-/** undefined where the hash names no view: it may come from anywhere. */
+/** The view that a hash names; undefined where it names none. The hash may come from anywhere. */
 export function parseHash(hash: string): ViewState | undefined {
   const query = new URLSearchParams(hash.replace(/^#/, ''));
   const x = parseDecimal(query.get('x') ?? '');
@@ -47,7 +47,7 @@ export function parseHash(hash: string): ViewState | undefined {
   };
 }
 
-/** It may stand alone, without a view. */
+/** The decoding that a hash names, which may stand alone, without a view. */
 export function decodingOf(hash: string): Decoding | undefined {
   const wanted = new URLSearchParams(hash.replace(/^#/, '')).get('decode');
   return DECODINGS.find((decoding) => decoding === wanted);

@@ -1,8 +1,8 @@
-/** Calls `onChange` whenever pixels of the screen get another size: the browser's own zoom, a window that goes to another screen. Ends with the function that comes back. */
+/** Calls `onChange` whenever devicePixelRatio changes: by the browser's zoom, or with a move to another screen. Returns a function that ends it. */
 export function watchPixelRatio(onChange: () => void): () => void {
   let query: MediaQueryList;
   const changed = () => {
-    // A query knows one ratio.
+    // Each query is for one ratio.
     end();
     begin();
     onChange();

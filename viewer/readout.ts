@@ -5,10 +5,10 @@ import { formatScale, type Sharpness, sharpnessOf, spokenScale } from './scale.t
 
 const ANNOUNCE_AFTER_MS = 500;
 
-/** Scale, badge and coordinates; tells screen readers the scale when a zoom has ended. */
+/** Shows scale, badge and coordinates. It tells screen readers the scale at the end of a zoom. */
 export class Readout {
   readonly element: HTMLElement;
-  /** What screen readers hear. */
+  /** The text for screen readers. */
   readonly announcement = element('div', {
     class: 'visually-hidden',
     attributes: { 'aria-live': 'polite', 'aria-atomic': 'true', id: 'scale-announcement' },
@@ -68,10 +68,10 @@ export class Readout {
   #announce(): void {
     const { view, screenExponent: exponent } = this.#picture;
     const scale = `Scale ${spokenScale(exponent)}, ${this.#sharpness()}`;
-    // Moves without a zoom are not announced: whoever moves knows, and chatter tires.
+    // Moves without a zoom are not announced: they would be chatter.
     if (scale === this.#told) return;
     this.#told = scale;
-    // A move of less than a pixel of the screen has no event: eyes and ears get the same numbers.
+    // Moves of less than a screen pixel fire no event: show the same numbers that are announced.
     this.#show();
     const { x, y } = coordinateTexts(view.center, Math.min(exponent, 8));
     this.announcement.textContent = `${scale}. Middle at ${x}  ${y}.`;

@@ -4,7 +4,7 @@ import type { PictureMap } from './picture-map.ts';
 import { MAX_SAVED_PIXELS, MAX_SAVED_SIDE, savedRegion } from './save.ts';
 import { formatScale } from './scale.ts';
 
-/** Asks for a size and saves what is in view as PNG. */
+/** Asks for a size, and saves the view as PNG. */
 export class SaveDialog {
   readonly element: HTMLDialogElement;
   readonly #picture: PictureMap;
@@ -85,17 +85,17 @@ export class SaveDialog {
     this.element.showModal();
   }
 
-  /** Saves nothing more: removed from the page, the dialog does not say that it closes. */
+  /** Stops saving. A dialog that is removed from the page fires no `close`. */
   close(): void {
     this.#running?.abort();
   }
 
-  /** Pixels of the screen in view. */
+  /** Size of the view in screen pixels. */
   #screen(): Point {
     return this.#picture.map.getSize().multiplyBy(devicePixelRatio).round();
   }
 
-  /** Output size of the width in the field, or why there is none. */
+  /** Output size for the width in the field, or the text that says why there is none. */
   #size(): { readonly width: number; readonly height: number; readonly zoom: number } | string {
     const screen = this.#screen();
     const width = Number(this.#width.value);
@@ -121,7 +121,7 @@ export class SaveDialog {
       return;
     }
     const scale = formatScale(size.zoom - this.#picture.nativeZoom);
-    // Canvases multiply colors by alpha.
+    // Canvases multiply colors by alpha, and round them.
     const rounded = this.#picture.picture.alpha ? '; colors under strong transparency are rounded' : '';
     this.#note.textContent = `${size.width} × ${size.height} pixels, scale ${scale}, PNG${rounded}`;
   }
@@ -146,7 +146,7 @@ export class SaveDialog {
         },
         signal,
       );
-      // Nothing ends an image that is being encoded.
+      // Encoding cannot be aborted, so the signal is looked at again.
       signal.throwIfAborted();
       const url = URL.createObjectURL(blob);
       const name = picture.title.normalize().replaceAll(/[^\p{L}\p{N}\p{M}._-]+/gu, '-');

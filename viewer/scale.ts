@@ -1,4 +1,4 @@
-// How scale is told: pixels of the screen, or of an image to be saved, per pixel of the picture: 2^exponent.
+// Scale in words. A scale is 2^exponent pixels of the screen, or of a saved image, per pixel of the picture.
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 
@@ -19,7 +19,7 @@ export function formatScale(exponent: number): string {
   if (exponent < 20) {
     const scale = 2 ** exponent;
     const near = Math.round(scale);
-    // Screens of three pixels to one of CSS have whole scales that are no powers of two.
+    // On screens of three pixels to a CSS pixel whole scales need not be powers of two.
     const shown =
       scale >= 100 || Math.abs(scale - near) < 1e-4 * near
         ? near.toLocaleString('en')

@@ -1,9 +1,9 @@
 import { element } from './element.ts';
 
-/** Somebody who types has not ended with each letter. */
+/** Typing counts as ended after this long. */
 const SETTLED_AFTER_MS = 200;
 
-/** A field for a part of the names of pictures, hidden; `onChange` is told what stands in it when nobody types any more. */
+/** A field for a part of the names of pictures, hidden at first. `onChange` gets its text when typing has ended. */
 export function searchField(onChange: (part: string) => void): HTMLInputElement {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const tell = () => {

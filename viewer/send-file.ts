@@ -1,7 +1,7 @@
 import { type ImageInfo, uploadImage } from './api.ts';
 import type { Notices } from './notices.ts';
 
-/** Sends an image to the server, and tells how far it is. Resolves with its picture, or with undefined where it was canceled or has failed, which is told. */
+/** Sends an image to the server, with its progress in a notice. Resolves with its picture, or with undefined where it was canceled or a notice tells of its failure. */
 export async function sendFile(file: File, notices: Notices): Promise<ImageInfo | undefined> {
   const controller = new AbortController();
   const { signal } = controller;

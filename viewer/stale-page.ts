@@ -1,4 +1,6 @@
-/** Why only a new page can help, if that is so: its parts are fetched when they are needed, and go when the page is replaced by its next version. */
+/**
+ * Says why only a reload can help, where that is so. Parts of the page are fetched when they are needed, and are gone once the host has the next version.
+ */
 export function stalePage(error: Error): string | undefined {
   const { message } = error;
   if (PART_MISSING.test(message))
@@ -8,6 +10,6 @@ export function stalePage(error: Error): string | undefined {
   return undefined;
 }
 
-/** In the words of browsers, and of `liif/browser`. */
+/** Messages of browsers and of `liif/browser`. */
 const PART_MISSING =
   /dynamically imported module|importing a module|preload CSS|(decoder|script) cannot be loaded|\.wasm: (the answer is|Failed to fetch|NetworkError|Load failed)/i;

@@ -6,10 +6,10 @@ import { pageHeader } from './page-header.ts';
 import { searchField } from './search-field.ts';
 import { factsOf } from './shown-picture.ts';
 
-/** More than are seen at once. */
+/** Longer lists have a search field. */
 const MANY = 20;
 
-/** Where there is no tile server: pictures are opened by a link, by hand, or by dropping them. */
+/** The first page of a host without a tile server. Pictures are opened by links, by hand, or by dropping them. */
 export class StartPage {
   readonly #root: HTMLElement;
   readonly #list = element('ul', { class: 'start-list' });
@@ -47,7 +47,7 @@ export class StartPage {
     );
   }
 
-  /** What `liif viewer` has put beside the page; other hosts have no list. */
+  /** Lists what `liif viewer` has put beside the page. Other hosts have no list. */
   async #load(): Promise<void> {
     try {
       const response = await fetch(new URL('pictures.json', document.baseURI));

@@ -2,13 +2,13 @@ const KEY = 'liif-theme';
 const CHOICES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof CHOICES)[number];
 
-/** What was chosen last here; `auto` follows the system. */
+/** The last choice in this browser. `auto` follows the system. */
 function currentTheme(): Theme {
   let stored: string | null = null;
   try {
     stored = localStorage.getItem(KEY);
   } catch {
-    // Storage may be forbidden; then a choice holds for the page.
+    // Where storage is forbidden, the choice holds for this page only.
     stored = document.documentElement.dataset.theme ?? null;
   }
   return CHOICES.find((choice) => choice === stored) ?? 'auto';
@@ -24,7 +24,7 @@ export function nextTheme(): Theme {
   try {
     localStorage.setItem(KEY, theme);
   } catch {
-    // see above
+    // As in currentTheme.
   }
   return theme;
 }

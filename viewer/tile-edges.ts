@@ -3,28 +3,28 @@ import type { InternalLevel } from './leaflet-internals.ts';
 import { TILE_SIZE } from './tile-source.ts';
 
 /**
- * Neighboring tiles meet on whole pixels of the screen, wherever between them the picture's own edges would fall: nothing behind shines through,
- * and no pixel is painted by two of them, which would show where they are translucent. Each is stretched by less than a pixel for it.
+ * Makes neighboring tiles meet on whole screen pixels. Otherwise the background would shine through between them, or two translucent tiles would paint the same
+ * pixel. Each tile is stretched by less than a pixel for it.
  */
 export class TileEdges {
-  /** Pixels of the screen per pixel of a level, by its element. */
+  /** Screen pixels per pixel of a level, by the level's element. */
   readonly #scales = new WeakMap<Node, number>();
 
-  /** The level has another scale, in pixels of the screen; it begins on a whole one. */
+  /** Places the tiles of a level at a new scale in screen pixels. The level itself begins on a whole one. */
   scale(level: InternalLevel, scale: number): void {
     if (this.#scales.get(level.el) === scale) return;
     this.#scales.set(level.el, scale);
     for (const tile of level.el.children) snap(tile as HTMLElement, scale);
   }
 
-  /** A tile that has its place in a level. */
+  /** Places a tile in its level. */
   place(tile: HTMLElement, level: InternalLevel): void {
     tile.style.transformOrigin = '0 0';
     snap(tile, this.#scales.get(level.el) ?? 1);
   }
 }
 
-/** Of its size, and nothing to be seen: Chromium 156 softens the edges of what is moved by parts of a pixel and not scaled at all. */
+/** An invisible stretch: Chromium 156 softens the edges of elements that are moved by parts of a pixel without any scaling. */
 const BARELY_STRETCHED = 1 + 1e-7;
 
 function snap(tile: HTMLElement, scale: number): void {

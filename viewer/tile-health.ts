@@ -4,7 +4,7 @@ import type { Notices } from './notices.ts';
 
 const SHOW_AFTER_MS = 150;
 
-/** A bar while tiles come, and a message while they fail. */
+/** Shows a bar while tiles are loading, and a notice while they fail. */
 export class TileHealth {
   readonly element: HTMLElement;
   readonly #bar = element('div', { class: 'progress-bar' });
@@ -14,7 +14,7 @@ export class TileHealth {
   #notice: ReturnType<Notices['show']> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Once the picture is `replaced`, nothing is said of tiles that fail: there is no use in trying again. */
+  /** Once the picture is `replaced`, failing tiles are not reported: trying again is of no use. */
   constructor(notices: Notices, replaced: AbortSignal) {
     this.#notices = notices;
     this.#replaced = replaced;
@@ -65,7 +65,7 @@ export class TileHealth {
       this.#timer = undefined;
       this.element.hidden = true;
     }
-    // What comes at once needs no bar.
+    // Tiles that come at once need no bar.
     else
       this.#timer ??= setTimeout(() => {
         this.element.hidden = false;

@@ -6,13 +6,13 @@ import { nearest } from './nearest.ts';
 import { retryDelay } from './retry.ts';
 import { TileError } from './tile-source.ts';
 
-/** What `layer.status` tells, and the event `tilestatus` of the layer. */
+/** The state of a layer's tiles: `layer.status`, and the event `tilestatus`. */
 export interface TileStatus {
-  /** Tiles wanted now that have not come. */
+  /** Tiles in demand that have not come. */
   readonly loading: number;
   /** Those among them that have failed at least once. */
   readonly failing: number;
-  /** Tiles that came since none was wanted. */
+  /** Tiles that came since all had come the last time. */
   readonly loaded: number;
   /** Why the last one failed. */
   readonly reason?: string;
@@ -24,7 +24,7 @@ export interface WantedTile {
   /** Leaflet's own object, which follows the origin. */
   readonly coords: Coords;
   readonly element: HTMLElement;
-  /** Pixels per CSS pixel that it was last asked for with. */
+  /** Pixels per CSS pixel of the last request for it. */
   ratio: TileRatio;
 }
 
@@ -35,7 +35,7 @@ interface Load extends WantedTile {
   waiting: boolean;
   tries: number;
   failed: boolean;
-  /** It waits for `retry()`. */
+  /** Whether it waits for `retry()`. */
   givenUp: boolean;
   url?: string;
   timer?: ReturnType<typeof setTimeout>;
@@ -44,27 +44,27 @@ interface Load extends WantedTile {
 export interface TileLoadsOptions {
   /** Asks for the image of a tile, and notes its ratio. Rejects as TileSource does. */
   ask(tile: WantedTile, signal: AbortSignal): Promise<Blob | ImageBitmap>;
-  /** Of a tile from the middle of the map: where there is room for one, the nearest comes next. */
+  /** Distance of a tile from the middle of the map. Where there is room for one, the nearest comes next. */
   distance(tile: WantedTile): number;
-  /** Something has changed in `status`. */
+  /** Called when `status` has changed. */
   onStatus(): void;
-  /** A tile has failed, and is not only to wait for a busy server. */
+  /** Called when a tile has failed, other than by a server that is busy for a while. */
   onFailure(tile: WantedTile, error: Error): void;
 }
 
-/** After so many failures a tile waits for `retry()`. */
+/** After this many failures a tile waits for `retry()`. */
 const MAX_TRIES = 8;
-/** So many times in a row a server may be too busy for a tile before it counts as failing. */
+/** How many times in a row a server may be too busy for a tile before the tile counts as failing. */
 const PATIENCE = 3;
 
 /**
- * Fills the elements of tiles. One that fails is asked for again after a growing time, and says so, in its element's text, unless it shows something;
- * what a busy server has turned away is asked for again as others come.
+ * Fills the elements of tiles. A tile that fails is asked for again after a growing time; unless it shows something, its element says so in words. Tiles that a
+ * busy server has turned away are asked for again as others come.
  */
 export class TileLoads {
   readonly #options: TileLoadsOptions;
   readonly #loads = new Map<HTMLElement, Load>();
-  /** Those that the server was too busy for. */
+  /** Tiles that a busy server has turned away. */
   readonly #turnedAway = new Set<Load>();
   #loading = 0;
   #failing = 0;
@@ -102,7 +102,7 @@ export class TileLoads {
     void this.#load(load);
   }
 
-  /** Asks anew for tiles, whether they are there or not; what they show stays until its successor has come. */
+  /** Asks anew for tiles, whether they have come or not. What they show stays until the new image has come. */
   again(which: (tile: WantedTile) => boolean): void {
     for (const load of this.#loads.values()) {
       if (!which(load)) continue;
@@ -117,12 +117,12 @@ export class TileLoads {
     for (const load of this.#loads.values()) if (load.failed) this.#loadAnew(load);
   }
 
-  /** Whether the tile shows nothing, and is not asked for any more. */
+  /** Whether the tile waits for `retry()`. */
   hasGivenUp(element: HTMLElement): boolean {
     return this.#loads.get(element)?.givenUp ?? false;
   }
 
-  /** The tile is out of view. */
+  /** Drops a tile that has gone out of view. */
   forget(element: HTMLElement): void {
     const load = this.#loads.get(element);
     if (!load) return;
@@ -134,7 +134,7 @@ export class TileLoads {
     if (load.waiting) this.#count(-1, load.failed ? -1 : 0);
   }
 
-  /** What was asked for before may still be on its way: it is not to come, too. */
+  /** Aborts the request that may still be under way, and asks anew. */
   #loadAnew(load: Load): void {
     load.controller.abort();
     load.controller = new AbortController();
@@ -184,7 +184,7 @@ export class TileLoads {
     }
     const last = (known && error.permanent) || load.tries >= MAX_TRIES;
     this.#reason = known ? error.message : 'The tile cannot be shown.';
-    // What is shown stays; a tile that shows nothing says why.
+    // An image that is shown stays. A tile without one says why.
     if (load.done)
       sayIn(
         load.element,
@@ -219,7 +219,7 @@ export class TileLoads {
   }
 }
 
-/** In place of a tile that shows nothing. */
+/** Shows a text in place of the tile's image. */
 function sayIn(element: HTMLElement, text: string): void {
   const note = document.createElement('span');
   note.textContent = text;

@@ -1,7 +1,7 @@
 import { element } from './element.ts';
 import { type IconName, icon } from './icons.ts';
 
-/** A button with a drawing; its name is what screen readers and the pointer get, with the key beside it. */
+/** A button with a drawing. Screen readers get its name, the tooltip name and key. */
 export function iconButton(
   name: string,
   drawing: IconName,
@@ -17,7 +17,7 @@ export function iconButton(
         type: 'button',
         'aria-label': name,
         title: key ? `${name} (${key})` : name,
-        // A plus stands between keys that are pressed together.
+        // In this attribute a plus sign joins keys that are pressed together.
         'aria-keyshortcuts': key === '+' ? 'Plus' : key,
         ...(toggle && { 'aria-pressed': 'false' }),
       },

@@ -4,16 +4,16 @@ interface Rules {
 }
 
 declare global {
-  // Not yet among the types of TypeScript.
+  // TypeScript has no type for it yet.
   var trustedTypes: { createPolicy(name: 'default', rules: Rules): unknown } | undefined;
 }
 
-/** What Leaflet finds out by whether a browser draws SVG, or VML. */
+/** The markup by which Leaflet finds out whether a browser draws SVG or VML. */
 const PROBES = ['<svg/>', '<v:shape adj="1"/>'];
 
 /**
- * For hosts that send `require-trusted-types-for 'script'`: workers are scripts of this host alone, and nothing else is ever made of a text. In the page, and in
- * workers that start others, before anything that needs it.
+ * Sets the default policy for hosts that send `require-trusted-types-for 'script'`: workers may only be scripts of this host, and no text but Leaflet's probes
+ * becomes markup. To be called first in the page, and in workers that start others.
  */
 export function trustOwnScripts(): void {
   const isOwn = (address: string) => new URL(address, location.href).origin === location.origin;
@@ -23,6 +23,6 @@ export function trustOwnScripts(): void {
       createHTML: (html) => (PROBES.includes(html) ? html : null),
     });
   } catch {
-    // The host allows no such policy: it is for the host to say what works.
+    // The host forbids such a policy, and has to see to it that workers start.
   }
 }

@@ -7,8 +7,8 @@ const TIME_CONSTANT_MS = 70;
 const ARRIVED = 0.002;
 
 /**
- * Continuous zooming: each wish moves the target, frames follow it, the point under the pointer stays. It goes on smoothly while the origin
- * moves. Where people have asked for less motion it arrives at once.
+ * Continuous zooming. Each call moves the target, and frames follow it, while the point under the pointer stays in place. Moves of the origin do not interrupt
+ * it. With reduced motion it arrives at once.
  */
 export class ZoomMotion {
   readonly #view: DeepView;
@@ -30,7 +30,7 @@ export class ZoomMotion {
     return this.running ? this.#target : this.#view.zoom;
   }
 
-  /** Around a point of the map's element; by default its middle. */
+  /** Zooms around a point of the map's element, by default its middle. */
   zoomTo(zoom: number, anchor: Point = this.#view.map.getSize().divideBy(2)): void {
     const view = this.#view;
     const target = Math.min(view.maxZoom, Math.max(view.minZoom, zoom));
@@ -57,14 +57,14 @@ export class ZoomMotion {
     this.zoomTo(this.target + delta, anchor);
   }
 
-  /** To the next whole zoom on this side, so that pixels fall on pixels again. */
+  /** Zooms to the next whole zoom above or below, where pixels fall on pixels again. */
   stepBy(delta: 1 | -1, anchor?: Point): void {
     const from = this.target;
     const whole = delta > 0 ? Math.floor(from + 0.01) + 1 : Math.ceil(from - 0.01) - 1;
     this.zoomTo(whole, anchor);
   }
 
-  /** Stays where it is when two fingers touch the map: Leaflet's pinch, whose listener comes later, sets out from there. Ends with `signal`. */
+  /** Stops when two fingers touch the map, before Leaflet's listener begins a pinch from there. Ends with `signal`. */
   stopForPinch(signal: AbortSignal): void {
     const onTouch = ({ touches }: TouchEvent) => {
       if (touches.length > 1) this.stop();
@@ -73,7 +73,7 @@ export class ZoomMotion {
     this.#view.map.getContainer().addEventListener('touchstart', onTouch, options);
   }
 
-  /** Stays where it is. */
+  /** Stops at the present zoom. */
   stop(): void {
     if (this.#frame === undefined) return;
     cancelAnimationFrame(this.#frame);
