@@ -13,10 +13,10 @@ import type { LiifLayer } from './liif-layer.ts';
 import type { Position } from './position.ts';
 import { toFixed } from './position.ts';
 
-/** Where the server's zooms end, less what a screen may need on top. */
+/** The server's deepest zoom, 1024, less a margin for screens. */
 export const DEEPEST_ZOOM = 1000;
 
-/** How deep a map goes. */
+/** The range of zooms of a DeepView. */
 export interface DeepViewOptions {
   /** Lowest and highest zoom of the picture that the map may show. */
   readonly minZoom?: number;
@@ -24,9 +24,10 @@ export interface DeepViewOptions {
 }
 
 /**
- * Takes a Leaflet map as deep as the server goes. Leaflet counts in doubles and loses pixels from zoom 45 on; here the map counts from a root tile
- * near what it shows, and whenever it gets far from it, map and layers change to another one between two frames, with every tile in its place.
- * Markers and shapes of the page do not follow by themselves: the map fires `rebase`, after which `latLng` gives their new coordinates.
+ * Takes a Leaflet map as deep as the server goes. Leaflet counts in doubles and loses pixels from zoom 45 on. Here the map counts from a root tile near its view.
+ * When the view gets far from that tile, map and layers change to another one between two frames, with every tile in its place.
+ *
+ * Markers and shapes of the page do not follow by themselves. The map fires `rebase` after such a change, and `latLng` then gives their new coordinates.
  */
 export class DeepView {
   readonly map: LeafletMap;
@@ -45,7 +46,7 @@ export class DeepView {
     map.on('moveend', () => this.settle());
   }
 
-  /** A further layer of the map, of the same origin. */
+  /** Adds a further layer of the map. It has to share the origin. */
   add(layer: LiifLayer): void {
     this.#layers.add(layer);
   }
@@ -54,7 +55,7 @@ export class DeepView {
     this.#layers.delete(layer);
   }
 
-  /** Lowest zoom of the picture; a new one holds for what comes. */
+  /** Lowest zoom of the picture. A new value does not move the present view. */
   get minZoom(): number {
     return this.#minZoom;
   }
@@ -68,7 +69,7 @@ export class DeepView {
     return this.#maxZoom;
   }
 
-  /** Zoom of the picture; Leaflet's own counts from the root tile. */
+  /** Zoom of the picture. Leaflet's own zoom counts from the root tile. */
   get zoom(): number {
     return this.map.getZoom() + this.origin.root.z;
   }
@@ -77,7 +78,7 @@ export class DeepView {
     return this.origin.position(toPoint(this.map.getCenter()));
   }
 
-  /** What lies under a point of the map's element, in CSS pixels from its upper left corner. */
+  /** The position under a point of the map's element, in CSS pixels from its upper left corner. */
   positionAt(containerPoint: PointExpression): Position {
     const { x, y } = this.center;
     const offset = this.#offset(containerPoint);
@@ -85,7 +86,7 @@ export class DeepView {
     return { x: x + toFixed(offset.x, exponent), y: y + toFixed(offset.y, exponent) };
   }
 
-  /** Where a position lies on the map's element; far away ones as far as doubles go. */
+  /** Where a position lies on the map's element, in CSS pixels; inexact far away, as doubles are. */
   containerPoint(position: Position): Point {
     return this.map.latLngToContainerPoint(this.latLng(position));
   }
@@ -105,15 +106,15 @@ export class DeepView {
     this.setView({ x: toFixed(width / 2), y: toFixed(height / 2) }, zoom);
   }
 
-  /** `zoom` is the picture's: its nativeZoom shows pixels one to one. Moves at once, or, where it is near, over `animate`. */
+  /** Shows a position at a zoom of the picture; nativeZoom shows pixels one to one. Moves at once, or with `animate` gradually to a view that is near. */
   setView(position: Position, zoom: number, options: { readonly animate?: boolean } = {}): void {
     const internals = internalsOf(this.map);
-    // Leaflet would come to its end later, in coordinates of then, and hears of no other view until it has.
+    // Ends Leaflet's own animation: it would take no other view until its end, and end in outdated coordinates.
     if (internals._animatingZoom) internals._onZoomTransitionEnd();
     const wanted = Math.min(this.#maxZoom, Math.max(this.#minZoom, zoom));
     const root = this.origin.rootFor(position, wanted);
     const local = wanted - this.origin.root.z;
-    // Only where the map can count both ends is there a way between them.
+    // A motion needs both of its ends in coordinates that the map can count.
     if (options.animate && Math.abs(local - this.map.getZoom()) <= 8 && local <= 40) {
       this.map.setView(this.latLng(position), local, { animate: true });
       return;
@@ -125,12 +126,12 @@ export class DeepView {
     }
     this.origin.moveTo(root);
     this.#limitZoom();
-    // Nothing of what the map knows is true under another root; a reset drops all tiles.
+    // No coordinate of the map holds under another root. A reset drops all tiles.
     this.map.setView(this.latLng(position), wanted - root.z, { reset: true } as ZoomPanOptions);
     this.map.fire('rebase');
   }
 
-  /** Whether Leaflet would go there by panning, which it does by whole pixels. */
+  /** Whether Leaflet would pan there, by whole pixels. */
   #isNear(position: Position, local: number): boolean {
     const { map } = this;
     if (!internalsOf(map)._loaded || map.getZoom() !== local) return false;
@@ -138,7 +139,7 @@ export class DeepView {
     return size.contains(this.containerPoint(position).subtract(size.divideBy(2)));
   }
 
-  /** To a position near by, exactly, with the tiles that are there; the map's pane, which holds whole pixels, goes back to where it began. */
+  /** Moves exactly to a position near by, and keeps all tiles. The map's pane, which holds whole pixels only, goes back to its start. */
   #shift(position: Position): void {
     const { map } = this;
     const internals = internalsOf(map);
@@ -149,7 +150,7 @@ export class DeepView {
     internals._moveEnd(true);
   }
 
-  /** Where the frames of a continuous zoom that follow will end; without a zoom there are no more. */
+  /** Announces the zoom at which a continuous zoom will end. Without a zoom the motion is over. */
   headFor(zoom?: number): void {
     for (const layer of this.#layers) layer.goal = zoom;
   }
@@ -159,7 +160,7 @@ export class DeepView {
     const internals = internalsOf(this.map);
     const { map } = this;
     const local = zoom - this.origin.root.z;
-    // From the exact center: what the map's element knows is rounded to pixels, and frames would add that up.
+    // From the exact center: positions on the map's element are rounded to pixels, and frames would add up the rounding.
     const offset = this.#offset(containerPoint);
     const at = map.unproject(map.project(map.getCenter()).add(offset));
     const center = map.unproject(map.project(at, local).subtract(offset), local);
@@ -168,7 +169,7 @@ export class DeepView {
     this.settle();
   }
 
-  /** Moves the origin if the view has gone far from it. Nothing is seen of it. */
+  /** Moves the origin if the view has gone far from it. Nothing changes on screen. */
   settle(): void {
     const { map, origin } = this;
     const internals = internalsOf(map);
@@ -192,7 +193,7 @@ export class DeepView {
     map.fire('rebase');
   }
 
-  /** Of a point of the map's element from its middle. */
+  /** Offset of a point of the map's element from the middle of the element. */
   #offset(containerPoint: PointExpression): Point {
     const [x, y] = Array.isArray(containerPoint) ? containerPoint : [containerPoint.x, containerPoint.y];
     return new Point(x, y).subtract(this.map.getSize().divideBy(2));

@@ -23,23 +23,27 @@ import { TileEdges } from './tile-edges.ts';
 import { TileLoads, type TileStatus, type WantedTile } from './tile-loads.ts';
 import { isInside, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
 
-/** Those of GridLayer but for the size of tiles, which is the server's. `bounds` are coordinates as those of `boundsIn`: while the origin is where it began. */
+/** Options of GridLayer without the size of tiles, which the server sets. `bounds` are coordinates as `boundsIn` gives them, of the origin at its start. */
 export interface LiifLayerOptions extends Omit<GridLayerOptions, 'tileSize'> {
-  /** Where the map's coordinates begin; layers of one map share it. By default the corner of the picture. */
+  /** Where the map's coordinates begin, shared by all layers of a map. Default: the corner of the picture. */
   readonly origin?: FloatingOrigin;
-  /** Pixels of a tile per CSS pixel. By default what the screen has, 3 at most, and at native scale as many as give the picture's own pixels. */
+  /** Pixels of a tile per CSS pixel. Default: as many as the screen has, 3 at most; at native scale as many as give the picture's own pixels. */
   readonly pixelRatio?: TileRatio;
 }
 
 /**
  * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
- * `boundsIn` tells where the picture lies. Beyond zoom 44, give the map the layer's `crs` and a DeepView. Tiles that fail say so, in the element's text, and are asked for again after a
- * growing time, and when the network is back; tiles that go out of view are aborted. Events: those of GridLayer, and `tilestatus`.
- * `tileerror` has a TileError and comes with each failure; `load` comes, and `isLoading()` is false, when all tiles are there or have been given up, which permanent failures are at once.
+ * `boundsIn` tells where the picture lies. Beyond zoom 44, give the map the layer's `crs` and a DeepView.
+ *
+ * A tile that fails says so in its element's text. It is asked for again after a growing time, and when the network is back. Tiles that go out of view are
+ * aborted.
+ *
+ * Events are those of GridLayer, and `tilestatus`. `tileerror` comes with each failure and has a TileError. `load` comes, and `isLoading()` is false, when all
+ * tiles have come or were given up. Permanent failures are given up at once.
  */
 export class LiifLayer extends GridLayer {
   readonly origin: FloatingOrigin;
-  /** Zoom of the picture at which a motion that is under way will end: tiles are asked for as they will be shown there. */
+  /** Zoom of the picture at which the present motion will end. Tiles are asked for with the pixels that they need there. */
   goal: number | undefined;
   #source: TileSource;
   readonly #loads: TileLoads;
@@ -79,7 +83,7 @@ export class LiifLayer extends GridLayer {
     this.on('tileunload', ({ tile }) => this.#loads.forget(tile));
   }
 
-  /** The layer of a picture of a server; `server` is the address of its root. Rejects with TileError where there is no such picture, or no such server. */
+  /** Opens a picture of a server as a layer. `server` is the address of its root. Rejects with TileError where there is no such picture or server. */
   static async open(server: string, id: string, options: LiifLayerOptions = {}): Promise<LiifLayer> {
     const root = new URL(server.endsWith('/') ? server : `${server}/`, document.baseURI).href;
     const info = await described(id, new URL(`api/images/${encodeURIComponent(id)}`, root));
@@ -90,13 +94,13 @@ export class LiifLayer extends GridLayer {
     return this.#source;
   }
 
-  /** Takes tiles of the same picture from elsewhere; what is shown stays until its successor has come. */
+  /** Takes tiles of the same picture from another source. Each tile stays until its successor has come. */
   changeSource(source: TileSource): void {
     this.#source = source;
     this.#loadAgain(() => true);
   }
 
-  /** Tiles of other zooms are about to go. */
+  /** Asks anew for tiles of the present zoom. Tiles of other zooms are about to go. */
   #loadAgain(which: (tile: WantedTile) => boolean): void {
     const { _tileZoom } = internalsOf(this);
     this.#loads.again((tile) => tile.coords.z === _tileZoom && which(tile));
@@ -108,7 +112,7 @@ export class LiifLayer extends GridLayer {
     return imageCrs(this.source.nativeZoom);
   }
 
-  /** Where the picture lies in coordinates of a map, while the origin is where it began: for `L.CRS.Simple`, or for the layer's own. */
+  /** Where the picture lies in coordinates of a map with `crs`, `L.CRS.Simple` or the layer's own, as long as the origin has not moved. */
   boundsIn(crs: CRS): LatLngBounds {
     const { width, height, nativeZoom } = this.source;
     return new LatLngBounds(
@@ -125,7 +129,7 @@ export class LiifLayer extends GridLayer {
     this.#endWatch = watchPixelRatio(() => this.#otherPixels());
     addEventListener('online', this.#retry);
     super.onAdd(map);
-    // On pages that are read from the right Chromium shifts what could be scrolled by parts of a pixel of the screen: tiles would not meet.
+    // On pages read from right to left Chromium shifts scrollable content by parts of a screen pixel, and tiles would not meet.
     const container = map.getContainer();
     if (getComputedStyle(container).direction === 'rtl') container.style.overflow = 'clip';
     map.on('zoomanim zoomend viewreset', this.#overlap, this);
@@ -141,7 +145,7 @@ export class LiifLayer extends GridLayer {
     map.off('move', this.#placeLevels, this);
     map.off('moveend', this.#rest, this);
     super.onRemove(map);
-    // Nothing is waited for any more, and who adds the layer anew is told that tiles are loading.
+    // Ends `loading`, so that adding the layer anew fires it again.
     this.#tellLoading();
     return this;
   }
@@ -152,7 +156,7 @@ export class LiifLayer extends GridLayer {
     this.#tellLoading();
   }
 
-  /** Counts from another root tile; nothing moves on screen. For DeepView, which moves the map in the same moment. */
+  /** Counts from another root tile; nothing moves on screen. Only for DeepView, which changes the map at the same time. */
   rebase(from: RootTile, to: RootTile): void {
     const internals = internalsOf(this);
     this.#lookahead.forget();
@@ -186,7 +190,7 @@ export class LiifLayer extends GridLayer {
     if (internals._tileZoom !== undefined) internals._tileZoom += from.z - to.z;
   }
 
-  /** Leaflet hands copies to `createTile`, which would stay behind when the origin moves. */
+  /** Returns the object itself: Leaflet would hand a copy to `createTile`, which would not follow the origin. */
   protected override _wrapCoords(coords: Coords): Coords {
     return coords;
   }
@@ -198,7 +202,7 @@ export class LiifLayer extends GridLayer {
     return element;
   }
 
-  /** Leaflet asks here, in its own way, which tiles there are. */
+  /** Overrides Leaflet's test of which tiles there are. */
   protected _isValidTile(coords: Coords): boolean {
     const { z, x, y } = this.origin.tile(coords);
     if (z < 0 || !isInside(this.source, z, x, y)) return false;
@@ -208,7 +212,7 @@ export class LiifLayer extends GridLayer {
     return this.#extent(coords.z).overlaps(tile);
   }
 
-  /** What is shown of the picture, all of it or what `bounds` leaves, in pixels of the map at its zoom `zoom`. */
+  /** The shown part of the picture, whole or cropped to `bounds`, in pixels of the map at its zoom `zoom`. */
   #extent(zoom: number): Bounds {
     const { width, height, nativeZoom } = this.#source;
     const bounds = this.#bounds;
@@ -224,16 +228,16 @@ export class LiifLayer extends GridLayer {
     return new Bounds(pixel(corners[0]!), pixel(corners[1]!));
   }
 
-  /** Leaflet asks here, in its own way, for what pixels of the present zoom it needs tiles. */
+  /** Overrides Leaflet's choice of the pixels at the present zoom that need tiles. */
   protected _getTiledPixelBounds(center: LatLng): Bounds {
     const tileZoom = internalsOf(this)._tileZoom!;
     const view = overridden._getTiledPixelBounds.call(this, center);
     const wanted = this.#source.looksAhead ? this.#lookahead.around(view, tileZoom, performance.now()) : view;
-    // Leaflet looks at every place for a tile in here: far out there are more around the picture than can be counted.
+    // Leaflet visits every place for a tile in these bounds. Far out, far too many lie around the picture.
     return common(wanted, this.#extent(tileZoom));
   }
 
-  /** Leaflet calls this when the view has moved; it would go on waiting for tiles that are far out of it. */
+  /** Leaflet calls this when the view has moved. It alone would go on waiting for tiles far outside. */
   protected _update(center?: LatLng): void {
     overridden._update.call(this, center);
     const internals = internalsOf(this);
@@ -242,14 +246,14 @@ export class LiifLayer extends GridLayer {
     this.#tellLoading();
   }
 
-  /** Leaflet asks here, in its own way, whether all tiles have come: it is not to wait for those that were given up. Tiles of the zoom before stay beneath them. */
+  /** Overrides Leaflet's test of whether all tiles have come, which leaves out tiles that were given up. Tiles of the zoom before stay beneath those. */
   protected _noTilesToLoad(): boolean {
     return Object.values(internalsOf(this)._tiles ?? {}).every(
       ({ el, loaded }) => loaded !== undefined || this.#loads.hasGivenUp(el),
     );
   }
 
-  /** Leaflet itself looks only when a tile has come. */
+  /** Fires `loading` and `load`. Leaflet itself looks only when a tile has come. */
   #tellLoading(): void {
     const internals = internalsOf(this);
     const loading = !this._noTilesToLoad();
@@ -258,7 +262,7 @@ export class LiifLayer extends GridLayer {
     this.fire(loading ? 'loading' : 'load');
   }
 
-  /** Leaflet calls this when the zoom of tiles changes: those of the old one that have not come are no longer wanted. */
+  /** Leaflet calls this when the zoom of tiles changes: tiles of the old zoom that have not come are no longer wanted. */
   protected _abortLoading(): void {
     const internals = internalsOf(this);
     for (const [key, tile] of Object.entries(internals._tiles))
@@ -284,7 +288,7 @@ export class LiifLayer extends GridLayer {
     return this.#pixelRatio === undefined || this.#pixelRatio === ratio ? ratio : undefined;
   }
 
-  /** Leaflet asks here, in its own way, for tiles of a zoom to be put in their place: on whole pixels of the screen. */
+  /** Overrides Leaflet's placing of the tiles of a zoom: they go on whole screen pixels. */
   protected _setZoomTransform(level: InternalLevel, center: LatLng, zoom: number): void {
     const map = this._map;
     const scale = map.getZoomScale(zoom, level.zoom);
@@ -295,14 +299,14 @@ export class LiifLayer extends GridLayer {
     this.#edges.scale(level, onScreen);
   }
 
-  /** Maps move by pixels of CSS. */
+  /** Places all tiles on screen pixels again, since maps move by CSS pixels. */
   #placeLevels(): void {
     const map = this._map;
     if (internalsOf(this)._level && !internalsOf(map)._animatingZoom)
       internalsOf(this)._setZoomTransforms(map.getCenter(), map.getZoom());
   }
 
-  /** Tiles that came on the way here, or for another screen, come anew where they have fewer pixels than they should, or are not those of the picture. */
+  /** Asks anew for tiles with too few pixels, or at native scale too many: they came during a motion, or for another screen. */
   #rest(): void {
     const { _tileZoom } = internalsOf(this);
     if (_tileZoom === undefined) return;
@@ -316,33 +320,33 @@ export class LiifLayer extends GridLayer {
     this.#rest();
   }
 
-  /** Of a tile from the middle of the map, in tiles. */
+  /** Distance of a tile from the middle of the map, in tiles. */
   #distance({ coords }: WantedTile): number {
     const middle = this._map.project(this._map.getCenter(), coords.z).divideBy(TILE_SIZE);
     return middle.distanceTo(new Point(coords.x + 0.5, coords.y + 0.5));
   }
 
-  /** While Leaflet animates a zoom, edges of tiles fall between pixels of the screen; each reaches under the next then, if nothing shines through it. */
+  /** While Leaflet animates a zoom, edges of tiles fall between screen pixels. Opaque tiles then reach under their neighbors. */
   #overlap(event: { readonly type: string }): void {
     const overlaps = event.type === 'zoomanim' && !this.#source.alpha;
     this.getContainer()?.style.setProperty('--liif-overlap', overlaps ? '1px' : '0px');
   }
 }
 
-/** What a server tells of a picture. Rejects with TileError. */
+/** The server's description of a picture. Rejects with TileError. */
 async function described(id: string, address: URL): Promise<ConstructorParameters<typeof HttpTileSource>[0]> {
   const response = await fetch(address).catch((cause) => {
     throw new TileError('The server cannot be reached.', { cause });
   });
   if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
-  // A page to log in, for instance, or a list where there is no id.
+  // For instance a login page, or the list of pictures where the id is empty.
   const info = await response.json().catch(() => undefined);
   if (typeof info?.tiles !== 'string')
     throw new TileError(`What answers at ${address} is no picture of a tile server.`);
   return info;
 }
 
-/** What two areas have in common; where that is nothing, the middle of the first. */
+/** The intersection of two areas; where they have none, the middle of the first. */
 function common(one: Bounds, other: Bounds): Bounds {
   const middle = one.getCenter();
   if (!one.overlaps(other)) return new Bounds(middle, middle);
@@ -352,7 +356,7 @@ function common(one: Bounds, other: Bounds): Bounds {
   );
 }
 
-/** GridLayer's own; its types do not tell of them. */
+/** Methods of GridLayer that its types leave out. */
 const overridden = GridLayer.prototype as unknown as {
   _getTiledPixelBounds(this: GridLayer, center: LatLng): Bounds;
   _update(this: GridLayer, center?: LatLng): void;

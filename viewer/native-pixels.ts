@@ -2,28 +2,28 @@ import { type Map as LeafletMap, Point } from 'leaflet';
 import { internalsOf } from './leaflet-internals.ts';
 import { sharpnessOf } from './scale.ts';
 
-// At native scale one pixel of the picture is one of the screen: tiles then have the picture's own pixels, on whole pixels of the screen, and nothing
-// resamples them on their way.
+// At native scale each pixel of the picture is one screen pixel. Tiles then have the picture's own pixels and lie on whole screen pixels, so that nothing
+// resamples them.
 
 /** Pixels of a tile per CSS pixel, as tile sources give them. */
 export type TileRatio = 1 | 2 | 3 | 4;
 
-/** What the screen has, in whole numbers. */
+/** The ratio for this screen: its device pixels per CSS pixel, rounded up, 3 at most. */
 export function screenRatio(): TileRatio {
   return Math.min(3, Math.max(1, Math.ceil(devicePixelRatio || 1))) as TileRatio;
 }
 
-/** The ratio of tiles that have the picture's own pixels, for a map of `zoom` that shows tiles of `tileZoom`; undefined where it is not at native scale, or tiles have no such ratio. */
+/** The ratio of tiles with the picture's own pixels, for a map at `zoom` that shows tiles of `tileZoom`. Undefined where the map is not at native scale, or tiles have no such ratio. */
 export function nativeRatio(nativeZoom: number, zoom: number, tileZoom: number): TileRatio | undefined {
   if (sharpnessOf(zoom - nativeZoom + Math.log2(devicePixelRatio)) !== 'native') return undefined;
   const ratio = 2 ** (nativeZoom - tileZoom);
   return ratio === 1 || ratio === 2 || ratio === 4 ? ratio : undefined;
 }
 
-/** Of a CSS pixel, and nothing to be seen: Chromium 156 draws softly what is scaled and not moved at all, where pixels of CSS are no whole ones of the screen. */
+/** An invisible offset in CSS pixels: where CSS pixels are no whole screen pixels, Chromium 156 blurs elements that are scaled without any offset. */
 const BARELY_MOVED = 1e-4;
 
-/** The place in the map's pane next to this one at which a pixel of the screen begins: browsers put the map itself on whole ones, but the pane moves by pixels of CSS. */
+/** The nearest place in the map's pane where a screen pixel begins. Browsers put the map itself on whole screen pixels, but its pane moves by CSS pixels. */
 export function onScreenPixel(map: LeafletMap, place: Point): Point {
   const pane = internalsOf(map)._getMapPanePos();
   const whole = (at: number, from: number) =>

@@ -1,5 +1,5 @@
-// Positions in a picture, exact at any zoom: doubles end at about zoom 45, and what is on screen must not drift. A position is in pixels of the
-// picture, as a BigInt with FRACTION_BITS bits after the point.
+// Positions in a picture, exact at any zoom. Doubles are too coarse from about zoom 45 on, and a view must not drift. A coordinate counts pixels of the picture,
+// as a BigInt with FRACTION_BITS bits after the point.
 
 /** Enough for a hundredth of a pixel at zoom 1024, where the server ends. */
 export const FRACTION_BITS = 1152;
@@ -24,7 +24,7 @@ export function toFixed(value: number, exponent = 0): bigint {
   return bits >> 63n ? -magnitude : magnitude;
 }
 
-/** fixed * 2^exponent as the nearest double, about; `exponent` may have a fraction. */
+/** fixed * 2^exponent as a double, nearly the nearest; `exponent` may have a fraction. */
 export function toNumber(fixed: bigint, exponent = 0): number {
   const magnitude = fixed < 0n ? -fixed : fixed;
   const drop = Math.max(0, magnitude.toString(16).length * 4 - 64);
@@ -34,7 +34,7 @@ export function toNumber(fixed: bigint, exponent = 0): number {
   return fixed < 0n ? -number : number;
 }
 
-/** A decimal of at most 400 digits on either side as fixed point; undefined where the text is none. */
+/** A decimal with at most 400 digits before and after the point, as fixed point; undefined for any other text. */
 export function parseDecimal(text: string): bigint | undefined {
   const match = /^(-?)(\d{1,400})(?:\.(\d{1,400}))?$/.exec(text);
   if (match === null) return undefined;
@@ -46,7 +46,7 @@ export function parseDecimal(text: string): bigint | undefined {
   return match[1] === '-' ? -magnitude : magnitude;
 }
 
-/** With `digits` decimals, rounded towards minus infinity, so that the whole part stays the pixel that holds the point. */
+/** A decimal with `digits` digits after the point, rounded towards minus infinity, so that its whole part names the pixel that holds the point. */
 export function formatDecimal(fixed: bigint, digits: number): string {
   const scale = 10n ** BigInt(digits);
   const units = (fixed * scale) >> BigInt(FRACTION_BITS);
@@ -56,7 +56,7 @@ export function formatDecimal(fixed: bigint, digits: number): string {
   return `${units < 0n ? '-' : ''}${digits === 0 ? whole : `${whole}.${text.slice(-digits)}`}`;
 }
 
-/** Decimals that tell apart two points one screen pixel from each other where a pixel of the picture has 2^exponent of them. */
+/** Digits after the point that tell apart points one screen pixel from each other, at 2^exponent screen pixels per pixel of the picture. */
 export function digitsFor(exponent: number): number {
   return Math.max(0, Math.ceil(exponent * Math.log10(2)));
 }

@@ -1,7 +1,7 @@
 import { FRACTION_BITS, type Position, shifted, toFixed } from './position.ts';
 import { isInside, TILE_SIZE, type TileSource } from './tile-source.ts';
 
-/** A part of a picture around a point, and how many pixels to make of it. */
+/** A part of a picture around a point, and its size as an image. */
 export interface SavedRegion {
   readonly center: Position;
   /** Zoom at which `width` x `height` output pixels show the region. */
@@ -10,14 +10,15 @@ export interface SavedRegion {
   readonly height: number;
 }
 
-/** Most pixels of a saved image, and of its longer side: what browsers can hold in a canvas. */
+/** Largest saved image, in pixels and on its longer side, within what browsers hold in a canvas. */
 export const MAX_SAVED_PIXELS = 2 ** 25;
 export const MAX_SAVED_SIDE = 8192;
 const PARALLEL = 6;
 
 /**
- * The region as PNG, in the color space of its source where the browser knows that, made of its tiles; exactly its pixels where the zoom is whole, otherwise reduced from the next one. Transparent
- * outside the picture. Where it is transparent itself, a canvas rounds its colors, the more the less is seen of them. Rejects with the first tile's error, or with the signal's reason.
+ * Makes a PNG of the region from tiles, in the color space of the source where the browser knows it. At whole zooms it has exactly the source's pixels; others are
+ * reduced from the next whole zoom. Outside the picture it is transparent. A canvas rounds colors of low alpha. Rejects with the error of a tile, or with the
+ * signal's reason.
  */
 export async function savedRegion(
   source: TileSource,
@@ -28,7 +29,7 @@ export async function savedRegion(
   const fine = Math.max(0, Math.ceil(region.zoom - 1e-6));
   const reduction = 2 ** (fine - region.zoom);
   const whole = Math.abs(reduction - 1) < 1e-5;
-  // A tile of twice the pixels from one zoom above has the same pixels as four tiles.
+  // One tile @2x of the zoom before has the pixels of four tiles.
   const ratio = fine > 0 ? 2 : 1;
   const z = fine - (ratio - 1);
   const side = TILE_SIZE * ratio;
@@ -57,7 +58,7 @@ export async function savedRegion(
       onProgress(++done / tiles.length);
     }
   };
-  // Where one tile fails there is no image: nobody asks for the others.
+  // After one failure there is no image, so no more tiles are asked for.
   await Promise.all(
     Array.from({ length: PARALLEL }, () =>
       work().catch((error) => {
@@ -84,7 +85,7 @@ export async function savedRegion(
   return reduced.convertToBlob({ type: 'image/png' });
 }
 
-/** Pixel, at 2^exponent of them in one of the picture, where an image around a position begins. */
+/** Where an image around a position begins, in pixels of which a pixel of the picture has 2^exponent. */
 function corner(center: bigint, length: number, exponent: number): bigint {
   const half = toFixed(length / 2);
   const rounding = 1n << BigInt(FRACTION_BITS - 1);
