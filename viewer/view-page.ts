@@ -167,10 +167,11 @@ export class ViewPage {
     });
     resize.observe(mapElement);
     onAbort(signal, () => resize.disconnect());
+    // Before the first view asks for tiles, behind which the decoder's script would wait for a free connection.
+    this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
     const state = parseHash(location.hash);
     const { center, zoom: homeZoom } = this.picture.home();
     this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);
-    this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
     map.on('moveend', () => this.#linkSoon());
     onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
