@@ -218,7 +218,9 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await headed(page, 'noise');
     const host = await staticHost();
     await page.goto(`${server!.localUrl}?src=${host.url}pictures/photo.jpg`);
-    await alert.getByText(/^The file cannot be fetched: .* does not let other pages read its files/).waitFor();
+    await alert
+      .getByText(/^The file cannot be fetched: .* does not let other pages read its files/)
+      .waitFor();
     await page.goto(`${host.url}?src=pictures/photo.jpg`);
     await alert.getByText('The file is not a .liif picture.').waitFor();
     await alert.getByText('prefix at byte 0: not a .liif file').waitFor();
