@@ -132,7 +132,7 @@ describe('httpSource', () => {
   });
 
   it('bears a server that does not tell the size', async () => {
-    const file = sampleFile({ chunks: noiseChunks(16, () => 4000) });
+    const file = sampleFile({ chunks: noiseChunks(16, () => 8000) });
     const { source } = await serve(ranges({ data: file.bytes, total: '*' }));
     const reader = await openReader(source);
     expect(source.size).toBeUndefined();
@@ -385,10 +385,10 @@ describe('httpSource', () => {
 
 describe('a reader over HTTP', () => {
   it('needs one request for header and index and one for neighbors', async () => {
-    const file = sampleFile({ chunks: noiseChunks(16, () => 6000) });
+    const file = sampleFile({ chunks: noiseChunks(16, () => 20_000) });
     const { source, seen } = await serve(ranges({ data: file.bytes }));
     const reader = await openReader(source);
-    expect(seen.ranges).toEqual(['bytes=0-16383']);
+    expect(seen.ranges).toEqual(['bytes=0-65535']);
     const ids = chunkList(reader.header);
     expect(await reader.readChunks(ids.slice(4, 8))).toEqual(file.chunks.slice(4, 8));
     expect(seen.ranges.slice(1)).toEqual([`bytes=${file.chunkOffsets[4]}-${file.chunkOffsets[8]! - 1}`]);
@@ -396,7 +396,7 @@ describe('a reader over HTTP', () => {
   });
 
   it('blames the source, not the file, when another file takes its place', async () => {
-    const file = sampleFile({ chunks: noiseChunks(16, () => 6000) });
+    const file = sampleFile({ chunks: noiseChunks(16, () => 20_000) });
     const old = ranges({ data: file.bytes });
     const { source } = await serve(
       inTurn(old, ranges({ data: noise(file.bytes.length, 1), headers: { etag: '"two"' } })),
