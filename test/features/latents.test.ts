@@ -1,8 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
+import { encodeImage } from '../../src/encode.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { decodedChunks, LatentStore } from '../../src/features/latents.ts';
 import { maxChunkBytes, symbolCount } from '../../src/network/chunk-size.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { cut, whole } from '../../src/network/window.ts';
 import { memorySource } from '../../src/reader/memory-source.ts';
 import { openReader } from '../../src/reader/reader.ts';
 import { noise, sampleFile } from '../container/sample-file.ts';
@@ -29,5 +31,26 @@ describe('a store of latents', () => {
         expect(reads).not.toHaveBeenCalled();
       } else expect(reads).toHaveBeenCalledTimes(1);
     }
+  });
+
+  it('gives a window over several chunks what it gives for the whole', async () => {
+    const [width, height] = [160, 144];
+    const data = Uint8Array.from({ length: width * height }, (_, i) => (i * i) >> 5);
+    const bytes = await encodeImage(engine, { width, height, channels: 1, data }, { chunkSize: 8 });
+    const reader = await openReader(memorySource(bytes));
+    const store = new LatentStore(reader, engine, decodedChunks(2 ** 20));
+    const level = whole({ height: 9, width: 10 });
+    const all = await store.read(0, 0, level);
+    expect(new Set(all.data).size).toBeGreaterThan(1);
+    for (const rect of [
+      { top: 3, left: 5, height: 6, width: 4 },
+      { top: 8, left: 0, height: 1, width: 10 },
+      { top: 0, left: 8, height: 8, width: 1 },
+    ])
+      expect(await store.read(0, 0, rect)).toEqual({
+        ...all,
+        rect,
+        data: cut(all.data, level, rect, all.channels),
+      });
   });
 });
