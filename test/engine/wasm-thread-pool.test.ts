@@ -113,6 +113,20 @@ it('stops the threads of a job of which one fails, and frees its memory when the
   expect(log).toEqual(['abort', 'release']);
 });
 
+it('is broken once a kernel has trapped, but not by a damaged chunk', async () => {
+  const { thread, answer } = patientThread();
+  const pool = new ThreadPool([thread]);
+  for (const [kind, broken] of [
+    ['format-error', false],
+    ['error', true],
+  ] as const) {
+    const job = pool.run(jobOf([]), undefined);
+    answer(kind);
+    await expect(job).rejects.toThrow();
+    expect(pool.broken).toBe(broken);
+  }
+});
+
 it('has idle threads help the job with the most open places, and none once the leading thread has answered', async () => {
   const threads = Array.from({ length: 4 }, patientThread);
   const pool = new ThreadPool(threads.map(({ thread }) => thread));

@@ -31,6 +31,7 @@ export class ThreadPool {
   readonly #running = new Set<Running>();
   #helping: ReturnType<typeof setTimeout> | undefined;
   #failure: unknown;
+  #trapped = false;
 
   /** The threads have started and wait for jobs. */
   constructor(threads: readonly Thread[]) {
@@ -45,9 +46,9 @@ export class ThreadPool {
     }
   }
 
-  /** Whether nothing is run any more. */
-  get failed(): boolean {
-    return this.#failure !== undefined;
+  /** Whether nothing is run any more, or a kernel has trapped: then what other jobs compute is not to be trusted either. */
+  get broken(): boolean {
+    return this.#trapped || this.#failure !== undefined;
   }
 
   run<T>(job: Job<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -151,6 +152,7 @@ export class ThreadPool {
         this.#idle.push(thread);
         if (answer.kind !== 'done') {
           failure ??= errorOf(answer);
+          this.#trapped ||= answer.kind === 'error';
           running.abort(); // the others would wait for it for ever
         } else if (leads) first = answer.result;
         if (leads) openPlaces = 0;

@@ -79,7 +79,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
     model,
     threads: threads.length,
     get broken() {
-      return pool.failed;
+      return pool.broken;
     },
 
     async decodeChunk(bytes, chunk, quality, signal) {
