@@ -348,7 +348,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     await page.goto(`${host.url}?src=javascript:alert(1)`);
     await alert.getByText('is not the address of a file on the web').waitFor();
     await page.goto(`${host.url}?src=assets/../index.html`);
-    await alert.getByText(/not a .liif|magic/i).waitFor();
+    await alert.getByText('The file is not a .liif picture.').waitFor();
     await drop(page, 'short.liif', bytes.subarray(0, 40));
     await alert.getByText(/at byte/).waitFor();
     expect(await findings(page)).toEqual([]);
@@ -502,13 +502,13 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   it('is loaded anew where the decoder has gone with the version that the page is of', async () => {
     const server = await pictureServer();
     const page = await openPage();
-    await page.route('**/local-picture-*', (route) => route.fulfill({ status: 404 }));
+    await page.route('**/decoder-worker-*', (route) => route.fulfill({ status: 404 }));
     await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
     await page.waitForSelector('.readout');
     await page.keyboard.press('d');
     const notice = page.locator('.notice', { hasText: 'has another version of the page by now' });
     await notice.waitFor();
-    await page.unroute('**/local-picture-*');
+    await page.unroute('**/decoder-worker-*');
     await notice.getByRole('button', { name: 'Reload the page' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.liif-tile canvas').length >= 4);
     await page.close();

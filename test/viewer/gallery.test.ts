@@ -127,7 +127,7 @@ describe.skipIf(!there)(`the gallery${MISSING ? ` (${MISSING})` : ''}`, () => {
     await expect.poll(names).toEqual(sevens);
     expect(await field.inputValue()).toBe('P7');
     await field.fill('none of them');
-    await page.getByText('No picture has that in its name.').waitFor();
+    await page.getByText('No picture has this in its name.').waitFor();
     await field.fill('');
     await page.waitForFunction(() => document.querySelectorAll('.card').length > 10);
     expect(page.faults).toEqual([]);
