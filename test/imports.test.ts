@@ -20,6 +20,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'on-abort': [],
   'unless-aborted': ['on-abort'],
   'start-worker': [],
+  'make-directory': [],
   image: ['errors', 'given', 'color-space', 'file-url', 'on-abort', 'start-worker'],
   metrics: ['errors', 'image'],
   network: ['errors', 'hexadecimal', 'join-bytes', 'engine/engine', 'parallel'],
@@ -44,6 +45,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'image',
     'on-abort',
     'start-worker',
+    'make-directory',
   ],
   encode: [
     'errors',
@@ -125,6 +127,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'on-abort',
     'unless-aborted',
     'start-worker',
+    'make-directory',
     'natural-order',
     'image',
     'container',

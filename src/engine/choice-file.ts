@@ -1,8 +1,9 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { cpus, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { writeAtomically } from '../image/atomic-file.ts';
+import { makeDirectory } from '../make-directory.ts';
 import type { Model } from '../network/model.ts';
 import { VERSION } from '../version.ts';
 import type { Choice, ChoiceMemory } from './auto.ts';
@@ -43,7 +44,7 @@ export function choiceFile(directory: string | undefined = cacheDirectory()): Ch
       ]);
       const text = `${JSON.stringify(entries, null, 2)}\n`;
       try {
-        await mkdir(directory, { recursive: true });
+        await makeDirectory(directory);
         await writeAtomically(path, (file) => file.write(Buffer.from(text)));
       } catch {
         // A read-only home, say: the next process measures again.

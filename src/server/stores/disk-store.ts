@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, opendir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { opendir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { replaceFile } from '../../image/atomic-file.ts';
+import { makeDirectory } from '../../make-directory.ts';
 import { inParallel } from '../../parallel.ts';
 import { Breaker, type StoreEvents, sealTile, type TileStore, unsealTile } from './tile-store.ts';
 
@@ -195,20 +196,6 @@ interface Found {
   readonly key: string;
   readonly size: number;
   readonly written: number;
-}
-
-/** Makes a directory and its parents. Node 20's own recursive `mkdir` never returns for a path below /proc. */
-async function makeDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return;
-    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
-    await makeDirectory(dirname(path));
-    await mkdir(path).catch((again: unknown) => {
-      if (codeOf(again) !== 'EEXIST') throw again;
-    });
-  }
 }
 
 function codeOf(error: unknown): string {
