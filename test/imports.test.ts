@@ -158,12 +158,47 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   train: ['errors', 'image', 'metrics', 'network', 'engine/engine', 'engine', 'encode', 'decode'],
 };
 
+/** The arrows between the folders of the viewer, and to the codec, as viewer/README.md has them. Files directly in viewer may import all. */
+const VIEWER_ARROWS: Readonly<Record<string, readonly string[]>> = {
+  tiles: [],
+  layer: ['tiles'],
+  elements: ['src'],
+  picture: ['tiles', 'layer', 'src'],
+  decoder: ['tiles', 'picture', 'src'],
+  map: ['tiles', 'layer', 'elements', 'picture', 'decoder'],
+  pages: ['elements', 'picture', 'decoder', 'map', 'src'],
+  build: [],
+};
+
+/** The arrows between the folders of the server, as its README has them. Files directly in src/server may import all, and be imported by all. */
+const SERVER_ARROWS: Readonly<Record<string, readonly string[]>> = {
+  connections: [],
+  health: ['connections'],
+  stores: [],
+  engines: [],
+  pictures: ['engines'],
+  protocols: [],
+  render: ['pictures', 'protocols', 'stores'],
+  http: ['engines', 'pictures', 'protocols', 'render'],
+};
+
 const root = fileURLToPath(new URL('../src', import.meta.url));
+const viewer = fileURLToPath(new URL('../viewer', import.meta.url));
+const server = join(root, 'server');
 
 function stageOf(file: string): string {
   const path = relative(root, file).replaceAll(sep, '/').replace(/\.ts$/, '');
   if (path === 'engine/engine') return path;
   return path.split('/')[0]!;
+}
+
+/** In which folder of the viewer or the server a file is; for others `src`, for files directly in it ''. */
+function folderIn(parent: string) {
+  return (file: string) => {
+    const path = relative(parent, file).replaceAll(sep, '/');
+    if (path.startsWith('../')) return 'src';
+    return path.includes('/') ? path.split('/')[0]! : '';
+  };
 }
 
 function sources(folder: string): string[] {
@@ -173,27 +208,52 @@ function sources(folder: string): string[] {
     .filter((path) => !path.includes(`${sep}kernels${sep}`));
 }
 
-/** Every import that crosses from one stage to another. */
-function crossings() {
-  return sources(root).flatMap((file) => {
-    const from = stageOf(file);
+/** Every import that crosses from one part to another. `partOf` tells in which part a file is. */
+function crossings(folder: string, partOf: (file: string) => string) {
+  return sources(folder).flatMap((file) => {
+    const from = partOf(file);
     return [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)]
-      .map((match) => ({ file, from, to: stageOf(resolve(dirname(file), match[1]!)) }))
+      .map((match) => ({ file, from, to: partOf(resolve(dirname(file), match[1]!)) }))
       .filter(({ to }) => to !== from);
   });
 }
 
+function unusedArrows(
+  arrows: Readonly<Record<string, readonly string[]>>,
+  all: ReturnType<typeof crossings>,
+) {
+  const used = new Set(all.map(({ from, to }) => `${from} -> ${to}`));
+  const allowed = Object.entries(arrows).flatMap(([from, to]) => to.map((each) => `${from} -> ${each}`));
+  return allowed.filter((arrow) => !used.has(arrow));
+}
+
 it('follows the arrows of the architecture page', () => {
-  const wrong = crossings()
+  const wrong = crossings(root, stageOf)
     .filter(({ from, to }) => from !== 'cli' && !ARROWS[from]?.includes(to))
     .map(({ file, to }) => `${relative(root, file)} imports ${to}`);
   expect(wrong).toEqual([]);
 });
 
 it('allows no arrow that nobody uses', () => {
-  const used = new Set(crossings().map(({ from, to }) => `${from} -> ${to}`));
-  const allowed = Object.entries(ARROWS).flatMap(([from, all]) => all.map((to) => `${from} -> ${to}`));
-  expect(allowed.filter((arrow) => !used.has(arrow))).toEqual([]);
+  expect(unusedArrows(ARROWS, crossings(root, stageOf))).toEqual([]);
+});
+
+it("follows the arrows of the viewer's page, of which none is unused", () => {
+  const all = crossings(viewer, folderIn(viewer));
+  const wrong = all
+    .filter(({ from, to }) => from !== '' && !VIEWER_ARROWS[from]?.includes(to))
+    .map(({ file, to }) => `${relative(viewer, file)} imports ${to}`);
+  expect(wrong).toEqual([]);
+  expect(unusedArrows(VIEWER_ARROWS, all)).toEqual([]);
+});
+
+it("follows the arrows of the server's page, of which none is unused", () => {
+  const all = crossings(server, folderIn(server)).filter(({ to }) => to !== '' && to !== 'src');
+  const wrong = all
+    .filter(({ from, to }) => from !== '' && !SERVER_ARROWS[from]?.includes(to))
+    .map(({ file, to }) => `${relative(server, file)} imports ${to}`);
+  expect(wrong).toEqual([]);
+  expect(unusedArrows(SERVER_ARROWS, all)).toEqual([]);
 });
 
 it('keeps the way up free of the encoder', () => {

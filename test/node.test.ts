@@ -30,7 +30,7 @@ import {
 } from '../src/node.ts';
 import { writePicture } from './cli/workbench.ts';
 import { tinyModelBytes } from './fixtures/tiny-model.ts';
-import { attachProfile, builtInProfile } from './image/icc-profile.ts';
+import { attachProfile, builtInProfile } from './image/color/icc-profile.ts';
 
 /** Takes an engine a while. */
 const HEART = fileURLToPath(new URL('../samples/encoded/heart.liif', import.meta.url));

@@ -1,23 +1,23 @@
 import './style.css';
 import { onAbort } from '../src/on-abort.ts';
-import { listImages, NoTileServer } from './api.ts';
-import { type CarriedView, carriedTo } from './carried-view.ts';
-import { takeDrops } from './drop.ts';
-import { failurePage } from './failure-page.ts';
-import { forgottenPage } from './forgotten-page.ts';
-import { Gallery, viewAddress } from './gallery.ts';
-import { LoadingPage } from './loading-page.ts';
-import { isLiif, type LocalFile, LocalFiles, localFileIn, sourceAddress } from './local-files.ts';
-import { Notices } from './notices.ts';
-import { formatHash } from './permalink.ts';
-import { sendFile } from './send-file.ts';
-import { type ShownPicture, serverPicture } from './shown-picture.ts';
-import { StartPage } from './start-page.ts';
-import { applyTheme } from './theme.ts';
-import { trustOwnScripts } from './trusted-types.ts';
-import type { ViewPage } from './view-page.ts';
+import { isLiif, type LocalFile, LocalFiles, localFileIn, sourceAddress } from './decoder/local-files.ts';
+import { trustOwnScripts } from './decoder/trusted-types.ts';
+import { takeDrops } from './elements/drop.ts';
+import { Notices } from './elements/notices.ts';
+import { applyTheme } from './elements/theme.ts';
+import { failurePage } from './pages/failure-page.ts';
+import { forgottenPage } from './pages/forgotten-page.ts';
+import { Gallery, viewAddress } from './pages/gallery.ts';
+import { LoadingPage } from './pages/loading-page.ts';
+import { sendFile } from './pages/send-file.ts';
+import { StartPage } from './pages/start-page.ts';
+import type { ViewPage } from './pages/view-page.ts';
+import { listImages, NoTileServer } from './picture/api.ts';
+import { type CarriedView, carriedTo } from './picture/carried-view.ts';
+import { formatHash } from './picture/permalink.ts';
+import { type ShownPicture, serverPicture } from './picture/shown-picture.ts';
 
-type PictureParts = typeof import('./picture-parts.ts');
+type PictureParts = typeof import('./pages/picture-parts.ts');
 
 trustOwnScripts();
 applyTheme();
@@ -112,7 +112,10 @@ async function showServed(id: string, signal: AbortSignal, view?: CarriedView): 
   const loading = new LoadingPage(page, id, back);
   shown = loading;
   try {
-    const [parts, picture] = await Promise.all([import('./picture-parts.ts'), serverPicture(id, signal)]);
+    const [parts, picture] = await Promise.all([
+      import('./pages/picture-parts.ts'),
+      serverPicture(id, signal),
+    ]);
     if (!signal.aborted) shown = viewPage(parts, picture, view);
   } finally {
     loading.end();
@@ -129,7 +132,7 @@ async function showLocally(
   const loading = new LoadingPage(page, title, back);
   shown = loading;
   try {
-    const parts = await import('./picture-parts.ts');
+    const parts = await import('./pages/picture-parts.ts');
     let view: ViewPage | undefined;
     const picture = await parts.openPicture(
       file,

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 import { compactShaders } from '../src/engine/webgpu/shaders/compact.ts';
-import { bundledLicenses } from './bundled-licenses.ts';
-import { picturePages } from './picture-pages.ts';
+import { bundledLicenses } from './build/bundled-licenses.ts';
+import { picturePages } from './build/picture-pages.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 

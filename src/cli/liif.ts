@@ -19,52 +19,52 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'encode',
     description: 'make .liif files from images',
-    load: async () => (await import('./encode.ts')).encodeCommand(),
+    load: async () => (await import('./commands/encode.ts')).encodeCommand(),
   },
   {
     name: 'decode',
     description: 'make an image of any size from a .liif file',
-    load: async () => (await import('./decode.ts')).decodeCommand(),
+    load: async () => (await import('./commands/decode.ts')).decodeCommand(),
   },
   {
     name: 'info',
     description: 'print size, quality and model of .liif files',
-    load: async () => (await import('./info.ts')).infoCommand(),
+    load: async () => (await import('./commands/info.ts')).infoCommand(),
   },
   {
     name: 'verify',
     description: 'check that .liif files are undamaged and decode',
-    load: async () => (await import('./verify.ts')).verifyCommand(),
+    load: async () => (await import('./commands/verify.ts')).verifyCommand(),
   },
   {
     name: 'compare',
     description: 'measure PSNR and MS-SSIM between two pictures of the same size',
-    load: async () => (await import('./compare.ts')).compareCommand(),
+    load: async () => (await import('./commands/compare.ts')).compareCommand(),
   },
   {
     name: 'serve',
     description: 'serve pictures and a viewer over HTTP (tiles, IIIF, Deep Zoom)',
-    load: async () => (await import('./serve.ts')).serveCommand(),
+    load: async () => (await import('./commands/serve.ts')).serveCommand(),
   },
   {
     name: 'viewer',
     description: 'write the viewer and pictures into a folder for a static host',
-    load: async () => (await import('./viewer.ts')).viewerCommand(),
+    load: async () => (await import('./commands/viewer.ts')).viewerCommand(),
   },
   {
     name: 'tune',
     description: 'fine-tune the network on pictures of your own',
-    load: async () => (await import('./tune.ts')).tuneCommand(),
+    load: async () => (await import('./commands/tune.ts')).tuneCommand(),
   },
   {
     name: 'engines',
     description: 'list the engines, and how fast each is here',
-    load: async () => (await import('./engines.ts')).enginesCommand(),
+    load: async () => (await import('./commands/engines.ts')).enginesCommand(),
   },
   {
     name: 'bench',
     description: 'measure the engines that run here in detail',
-    load: async () => (await import('./bench.ts')).benchCommand(),
+    load: async () => (await import('./commands/bench.ts')).benchCommand(),
   },
 ];
 

@@ -3,7 +3,7 @@ import type { Model } from '../network/model.ts';
 import type { Engine } from './engine.ts';
 import { withFallback } from './fallback.ts';
 import { tileSeconds } from './tile-seconds.ts';
-import { browserHost, startedHost } from './wasm/browser-host.ts';
+import { browserHost, startedHost } from './wasm/threads/browser-host.ts';
 import type { FromWorker, ToWorker } from './worker/messages.ts';
 import { webWorker } from './worker/web-worker.ts';
 

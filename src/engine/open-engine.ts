@@ -21,7 +21,7 @@ export interface OpenEngineOptions extends EngineOptions {
 const wasmCode = async () => {
   // One after the other: in Jest, Node 20 and 22 mix up modules that load together and share imports.
   const { openWasmEngine } = await import('./wasm/wasm-engine.ts');
-  const { niceNodeHost } = await import('./wasm/node-host.ts');
+  const { niceNodeHost } = await import('./wasm/threads/node-host.ts');
   return { openWasmEngine, niceNodeHost };
 };
 const referenceCode = () => import('./reference/reference-engine.ts');

@@ -4,21 +4,21 @@ import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { pathOf } from '../file-url.ts';
 import { bytesOfBuffer, givenOptions } from '../given.ts';
+import { isPremultiplied, unpremultiply } from './alpha/premultiplied.ts';
+import { inSrgb } from './color/in-srgb.ts';
+import { asSixteenBits, type ColorPlan, colorsOf } from './color/profiled.ts';
+import { convertByShaper } from './color/shaper.ts';
 import { ImageError } from './errors.ts';
-import { uprightExif } from './exif.ts';
 import { heicAsTiff } from './heic.ts';
-import { inSrgb } from './in-srgb.ts';
-import { withParts } from './parts.ts';
-import { isPremultiplied, unpremultiply } from './premultiplied.ts';
-import { asSixteenBits, type ColorPlan, colorsOf } from './profiled.ts';
+import { uprightExif } from './metadata/exif.ts';
+import { withParts } from './metadata/parts.ts';
+import { isHdr, unknownColors } from './metadata/stated-colors.ts';
+import { tiffDirectory, unreadableTiff } from './metadata/tiff-directory.ts';
+import { uprightXmp } from './metadata/xmp.ts';
 import { depthOf, type Raster } from './raster.ts';
 import { isGray, unreadableSamples } from './sample-types.ts';
-import { convertByShaper } from './shaper.ts';
 import { loadSharp } from './sharp.ts';
 import { explained, MAX_PIXELS, tooManyPixels } from './sharp-errors.ts';
-import { isHdr, unknownColors } from './stated-colors.ts';
-import { tiffDirectory, unreadableTiff } from './tiff-directory.ts';
-import { uprightXmp } from './xmp.ts';
 
 /** An image file as pixels and metadata. */
 export interface ReadImage {

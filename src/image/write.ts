@@ -7,8 +7,9 @@ import { RequestError, shown } from '../errors.ts';
 import { pathOf } from '../file-url.ts';
 import { expectListener, expectObject, givenOptions } from '../given.ts';
 import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
+import { profileOf } from './color/profiled.ts';
+import { toSrgb } from './color/to-srgb.ts';
 import { OutputError } from './errors.ts';
-import { profileOf } from './profiled.ts';
 import {
   type Channels,
   depthOf,
@@ -20,7 +21,6 @@ import {
 } from './raster.ts';
 import { loadSharp } from './sharp.ts';
 import { DENSITY, tiffHeader } from './tiff.ts';
-import { toSrgb } from './to-srgb.ts';
 
 /** A format that can be written. `raw`: the bare samples, row by row, interleaved, 16 bits in the byte order of the machine (little-endian nearly everywhere). */
 export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'raw';

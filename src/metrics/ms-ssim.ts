@@ -1,5 +1,5 @@
 import { RequestError } from '../errors.ts';
-import { isOpaque } from '../image/opaque-alpha.ts';
+import { isOpaque } from '../image/alpha/opaque-alpha.ts';
 import { depthOf, hasAlpha, type Raster } from '../image/raster.ts';
 import { expectComparable } from './comparable.ts';
 

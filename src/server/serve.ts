@@ -1,12 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import { type AppOptions, checkOptions, createApp, type LiifApp } from './app.ts';
 import { closeAll } from './close-all.ts';
-import { Connections } from './connections.ts';
+import { Connections } from './connections/connections.ts';
+import { listen } from './connections/listen.ts';
+import { mostConnections } from './connections/most-connections.ts';
+import { dropUnreadAnswers } from './connections/unread-answers.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
-import { boundUnreadBodies } from './http/request-body.ts';
-import { listen } from './listen.ts';
-import { mostConnections } from './most-connections.ts';
-import { dropUnreadAnswers } from './unread-answers.ts';
+import { boundUnreadBodies } from './http/uploads/request-body.ts';
 
 /** A server that listens. */
 export interface RunningServer {

@@ -1,11 +1,11 @@
 import { distortionWeight, LOWEST_WEIGHT } from '../network/distortion-weight.ts';
 import type { Model } from '../network/model.ts';
-import type { Batch } from './batches.ts';
-import type { Differentiable } from './differentiable.ts';
 import { enlargedWindow } from './enlargement.ts';
+import type { Differentiable } from './network/differentiable.ts';
+import type { TrainableNetwork } from './network/trainable-network.ts';
 import { frameWeights, pictureError, structureShare } from './picture-error.ts';
+import type { Batch } from './pictures/batches.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
-import type { TrainableNetwork } from './trainable-network.ts';
 
 /** The loss of a picture is divided by (lambda / lowest lambda) to this power, so that high qualities do not drown low ones. */
 const FLATTENING = 0.35;

@@ -1,12 +1,12 @@
 import { EngineError, RequestError } from '../errors.ts';
 import type { Model } from '../network/model.ts';
-import type { Batch } from './batches.ts';
-import { type Differentiable, differentiable } from './differentiable.ts';
-import type { Exponents } from './exponents.ts';
 import { batchLoss } from './loss.ts';
+import { type Differentiable, differentiable } from './network/differentiable.ts';
+import type { Exponents } from './network/exponents.ts';
+import { type TrainableNetwork, trainableNetwork } from './network/trainable-network.ts';
 import { adam, type Optimizer, type OptimizerState } from './optimizer.ts';
+import type { Batch } from './pictures/batches.ts';
 import type { Scalar, Tensor, TensorFlow, TrainingBackend } from './tensorflow.ts';
-import { type TrainableNetwork, trainableNetwork } from './trainable-network.ts';
 
 /** Figures of a batch, from before the step that it caused. */
 export interface StepFigures {

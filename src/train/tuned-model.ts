@@ -4,8 +4,8 @@ import { convInputLimits } from '../network/convs.ts';
 import { type ConvValues, integerConv } from '../network/integer-conv.ts';
 import type { CdfTables, Head, Model } from '../network/model.ts';
 import { rewriteModel } from '../network/write-model.ts';
-import type { TrainableConv } from './trainable-layers.ts';
-import type { TrainableNetwork } from './trainable-network.ts';
+import type { TrainableConv } from './network/trainable-layers.ts';
+import type { TrainableNetwork } from './network/trainable-network.ts';
 
 export interface TunedModelOptions {
   readonly name: string;

@@ -15,10 +15,10 @@ import { openCommandEngine } from '../../src/cli/engine.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { loadModel } from '../../src/network/load.ts';
-import { benchConvolutions } from './codec-convolutions.ts';
-import { benchEntropy } from './codec-entropy.ts';
-import { benchMemory } from './codec-memory.ts';
-import { benchHead, benchPicture } from './codec-picture.ts';
+import { benchConvolutions } from './codec/convolutions.ts';
+import { benchEntropy } from './codec/entropy.ts';
+import { benchMemory } from './codec/memory.ts';
+import { benchHead, benchPicture } from './codec/picture.ts';
 import { type Figure, figureTable, keepResults, machineName, passes } from './figures.ts';
 
 type Part = { report: string[]; figures: Figure[] };

@@ -5,12 +5,12 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { folderOf, ISOLATED, plainChromium, startStaticHost } from '../browser/chromium.ts';
+import { threadTimes } from './codec/thread-times.ts';
 import { type Figure, figureTable, passes } from './figures.ts';
-import type * as PanPage from './pan-page.ts';
-import type { PanRecord } from './pan-page.ts';
+import type * as PanPage from './pan/page.ts';
+import type { PanRecord } from './pan/page.ts';
 import { table } from './rd-report.ts';
-import { benchPictures, machine, SIDE } from './serve-setup.ts';
-import { threadTimes } from './thread-times.ts';
+import { benchPictures, machine, SIDE } from './serve/setup.ts';
 
 /**
  * Pans at native scale over a picture of 16 megapixels that the browser decodes itself by wasm, from a static host: frames, main thread, tiles.
@@ -137,7 +137,7 @@ const viewer = folderOf('dist/viewer');
 const index = new Map([['index.html', await readFile(join(viewer, 'index.html'))]]);
 const { liif } = await benchPictures();
 const bundled = await build({
-  entryPoints: [fileURLToPath(new URL('./pan-page.ts', import.meta.url))],
+  entryPoints: [fileURLToPath(new URL('./pan/page.ts', import.meta.url))],
   bundle: true,
   write: false,
   format: 'iife',

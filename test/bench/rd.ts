@@ -18,7 +18,7 @@ import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
 import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
-import { type FloatEstimates, floatReport } from './float-bars.ts';
+import { type FloatEstimates, floatReport } from './codec/float-bars.ts';
 import {
   type Measurement,
   measurementOf,

@@ -5,9 +5,9 @@ import { processorSpeed } from '../../src/bench/processor-speed.ts';
 import { integerBetween, seededRandom } from '../../src/train/random.ts';
 import { type Figure, figureTable, keepResults, passes } from './figures.ts';
 import { table } from './rd-report.ts';
-import { missingForIipsrv, startIiifProcessor, startIipsrv } from './serve-peers.ts';
-import { benchPictures, machine, type Running, SIDE, startLiif } from './serve-setup.ts';
-import { fill, TILE, TILES, type Tile, tileUrl } from './serve-tiles.ts';
+import { missingForIipsrv, startIiifProcessor, startIipsrv } from './serve/peers.ts';
+import { benchPictures, machine, type Running, SIDE, startLiif } from './serve/setup.ts';
+import { fill, TILE, TILES, type Tile, tileUrl } from './serve/tiles.ts';
 
 /**
  * Random JPEG tiles of a picture of 16 megapixels, from liif serve and two other servers. The clients run on the same processors.

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { load } from '../../src/bench/http-load.ts';
 import { seededRandom } from '../../src/train/random.ts';
-import { benchPictures, freePort, machine, ROOT, startLiif } from './serve-setup.ts';
-import { fill } from './serve-tiles.ts';
-import type { HealthResult } from './soak-health.ts';
-import type { SoakResult } from './soak-load.ts';
-import { tilePath } from './soak-paths.ts';
+import { benchPictures, freePort, machine, ROOT, startLiif } from './serve/setup.ts';
+import { fill } from './serve/tiles.ts';
+import type { HealthResult } from './soak/health.ts';
+import type { SoakResult } from './soak/load.ts';
+import { tilePath } from './soak/paths.ts';
 
 /**
  * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with a small cache of images,

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
-import { toSrgb } from '../../src/image/to-srgb.ts';
+import { toSrgb } from '../../src/image/color/to-srgb.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { builtViewer } from '../viewer/browser.ts';
 import { expectExactTiles, isDecoded, tilesAtRest, tilesInView } from '../viewer/decoded-tiles.ts';

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
+import { tuneCommand } from '../../src/cli/commands/tune.ts';
 import { modelOption } from '../../src/cli/engine.ts';
-import { tuneCommand } from '../../src/cli/tune.ts';
 
 const silent = (command: Command) => command.exitOverride().configureOutput({ writeErr: () => {} });
 const parsed = (command: Command, args: string[]) => silent(command).parseAsync(args, { from: 'user' });

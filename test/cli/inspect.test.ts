@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { crcOf } from '../../src/container/crc32c.ts';
 import { readImage } from '../../src/image/read.ts';
 import { VERSION } from '../../src/version.ts';
-import { attachProfile, builtInProfile } from '../image/icc-profile.ts';
+import { attachProfile, builtInProfile } from '../image/color/icc-profile.ts';
 import { runLiif } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
 

@@ -13,7 +13,7 @@ import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { openNodeWebGpu } from '../../src/engine/webgpu/node-gpu.ts';
 import { loadModel } from '../../src/network/load.ts';
-import { useSwiftShader } from '../engine/swiftshader.ts';
+import { useSwiftShader } from '../engine/webgpu/swiftshader.ts';
 import { decodeVector, expectedFindings } from './decode-vector.ts';
 import { modelBytes, readVectors, type ValidVector } from './vector-files.ts';
 

@@ -3,7 +3,7 @@ import { chunkExtent, chunkList } from '../../src/container/chunks.ts';
 import { openImage } from '../../src/decode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
-import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { nodeHost } from '../../src/engine/wasm/threads/node-host.ts';
 import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import { FormatError, UnsupportedError } from '../../src/errors.ts';
 import { loadModel } from '../../src/network/load.ts';

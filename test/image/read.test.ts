@@ -18,7 +18,7 @@ import {
   colorIn,
   DISPLAY_P3,
   matrixProfile,
-} from './icc-profile.ts';
+} from './color/icc-profile.ts';
 
 let folder: string;
 beforeAll(async () => {

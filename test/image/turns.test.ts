@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { coverHiddenColors } from '../../src/image/hidden-colors.ts';
-import { inSrgb } from '../../src/image/in-srgb.ts';
+import { coverHiddenColors } from '../../src/image/alpha/hidden-colors.ts';
+import { inSrgb } from '../../src/image/color/in-srgb.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { reduce } from '../../src/image/reduce.ts';
 

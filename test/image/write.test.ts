@@ -20,11 +20,11 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isLiifError } from '../../src/errors.ts';
 import { AtomicFile } from '../../src/image/atomic-file.ts';
+import { profiledColors, shaperOf } from '../../src/image/color/icc.ts';
+import { toSrgb } from '../../src/image/color/to-srgb.ts';
 import { OutputError } from '../../src/image/errors.ts';
-import { profiledColors, shaperOf } from '../../src/image/icc.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
-import { toSrgb } from '../../src/image/to-srgb.ts';
 import {
   formatImage,
   formatOfPath,

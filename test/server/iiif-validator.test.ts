@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeImage } from '../../src/encode.ts';
 import type { Raster } from '../../src/image/raster.ts';
-import { openServerEngine } from '../../src/server/render/engine.ts';
+import { openServerEngine } from '../../src/server/engines/open-server-engine.ts';
 import { directoryOf, eventually, imageOf, startServer, type TestServer } from './server-fixture.ts';
 
 /** Where the validator of the IIIF community is: `pip install iiif-validator`, with its commands on the PATH. */

@@ -7,7 +7,7 @@ import sharp, { type Sharp } from 'sharp';
 import { afterAll } from 'vitest';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import { nodeHost } from '../../src/engine/wasm/node-host.ts';
+import { nodeHost } from '../../src/engine/wasm/threads/node-host.ts';
 import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { parseModel } from '../../src/network/load.ts';

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FloatingOrigin, rootDistance } from '../../viewer/floating-origin.ts';
-import { formatHash, parseHash } from '../../viewer/permalink.ts';
+import { FloatingOrigin, rootDistance } from '../../viewer/layer/floating-origin.ts';
 import {
   digitsFor,
   FRACTION_BITS,
@@ -8,9 +7,10 @@ import {
   parseDecimal,
   toFixed,
   toNumber,
-} from '../../viewer/position.ts';
-import { formatScale, sharpnessOf, spokenScale } from '../../viewer/scale.ts';
-import { isInside } from '../../viewer/tile-source.ts';
+} from '../../viewer/layer/position.ts';
+import { formatScale, sharpnessOf, spokenScale } from '../../viewer/layer/scale.ts';
+import { formatHash, parseHash } from '../../viewer/picture/permalink.ts';
+import { isInside } from '../../viewer/tiles/tile-source.ts';
 
 const ONE = 1n << BigInt(FRACTION_BITS);
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { HttpTileSource } from '../../viewer/http-tile-source.ts';
+import { HttpTileSource } from '../../viewer/tiles/http-tile-source.ts';
 
 const picture = { width: 900, height: 700, nativeZoom: 2, tiles: '/large/{z}/{x}/{y}.webp?v=1' };
 const options = { server: 'https://pictures.example.org/' };

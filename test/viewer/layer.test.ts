@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import type { LiifLayerOptions } from '../../viewer/liif-layer.ts';
+import type { LiifLayerOptions } from '../../viewer/layer/liif-layer.ts';
 import { directoryOf, encoded, picture, startServer } from '../server/server-fixture.ts';
 import { MISSING, quickEngine } from './browser.ts';
 import { builtLayer, type LeafletWindow, openLeafletPage } from './leaflet-page.ts';
@@ -90,7 +90,7 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     const told = () =>
       page.evaluate(() => {
         const { layer, events } = window as unknown as {
-          layer: import('../../viewer/liif-layer.ts').LiifLayer;
+          layer: import('../../viewer/layer/liif-layer.ts').LiifLayer;
           events: string[];
         };
         return [layer.isLoading(), ...events.splice(0)];
@@ -112,7 +112,7 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
     // What was given up may still come.
     await page.unroute('**/photo/1/0/0*');
     await page.evaluate(() => {
-      (window as unknown as { layer: import('../../viewer/liif-layer.ts').LiifLayer }).layer.retry();
+      (window as unknown as { layer: import('../../viewer/layer/liif-layer.ts').LiifLayer }).layer.retry();
     });
     expect(await eventually(3)).toEqual({
       isLoading: false,
@@ -317,7 +317,7 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
       await page.evaluate(
         ([x, y, z]) => {
           const { liif, view } = window as unknown as LeafletWindow & {
-            view: import('../../viewer/deep-view.ts').DeepView;
+            view: import('../../viewer/layer/deep-view.ts').DeepView;
           };
           view.setView({ x: liif.parseDecimal(x)!, y: liif.parseDecimal(y)! }, z);
         },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { OverviewFirst } from '../../viewer/overview-first.ts';
+import { OverviewFirst } from '../../viewer/tiles/overview-first.ts';
 
 it('tiles wait for an overview that is on its way, whatever becomes of it', async () => {
   const overview = new OverviewFirst();

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, expect, it, vi } from 'vitest';
-import { ANSWER_WITHIN_MS, fetchImage } from '../../viewer/fetch-image.ts';
-import { retryDelay } from '../../viewer/retry.ts';
-import { fetchThumbnail } from '../../viewer/thumbnail.ts';
-import { TileError } from '../../viewer/tile-source.ts';
+import { fetchThumbnail } from '../../viewer/picture/thumbnail.ts';
+import { ANSWER_WITHIN_MS, fetchImage } from '../../viewer/tiles/fetch-image.ts';
+import { retryDelay } from '../../viewer/tiles/retry.ts';
+import { TileError } from '../../viewer/tiles/tile-source.ts';
 
 const asked: string[] = [];
 /** Busy at /busy, until a date at /date, and at /once for the first time; silent at /never; else it has an image. */

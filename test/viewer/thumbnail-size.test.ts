@@ -5,7 +5,7 @@ import {
   overviewReduction,
   type Sized,
   thumbnailSide,
-} from '../../viewer/thumbnail-size.ts';
+} from '../../viewer/picture/thumbnail-size.ts';
 
 /** A card of the gallery. */
 const CARD = { width: 320, height: 240 };

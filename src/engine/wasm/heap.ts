@@ -1,7 +1,7 @@
 import { EngineError } from '../../errors.ts';
 import { cut } from '../../network/window.ts';
 import type { Extent, Patch, Rect } from '../engine.ts';
-import { ABORT } from './program.ts';
+import { ABORT } from './program/program.ts';
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;

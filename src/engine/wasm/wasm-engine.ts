@@ -3,17 +3,17 @@ import type { Model } from '../../network/model.ts';
 import { latentWindow, scaledExtent } from '../../network/window.ts';
 import { expectCover, expectQuality, refuseEncoding, withInnerMaps } from '../arguments.ts';
 import type { Engine, FeatureMap } from '../engine.ts';
-import { chunkJobs } from './chunk-job.ts';
-import { headJob } from './head-job.ts';
 import { WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
-import type { Thread, WasmHost } from './host.ts';
-import { layersJob } from './layers-job.ts';
-import { packNetworks } from './pack.ts';
-import { SCRATCH_BYTES } from './pack-winograd.ts';
-import { reduceJob } from './reduce-job.ts';
-import { errorOf, type StartMessage } from './thread.ts';
-import { ThreadPool } from './thread-pool.ts';
+import { chunkJobs } from './jobs/chunk-job.ts';
+import { headJob } from './jobs/head-job.ts';
+import { layersJob } from './jobs/layers-job.ts';
+import { reduceJob } from './jobs/reduce-job.ts';
+import { packNetworks } from './pack/pack.ts';
+import { SCRATCH_BYTES } from './pack/pack-winograd.ts';
+import type { Thread, WasmHost } from './threads/host.ts';
+import { errorOf, type StartMessage } from './threads/thread.ts';
+import { ThreadPool } from './threads/thread-pool.ts';
 import { warmUp } from './warm-up.ts';
 
 export interface WasmEngineOptions {

@@ -1,6 +1,6 @@
-import { compileKernels } from '../wasm/browser-kernels.ts';
-import type { WasmHost } from '../wasm/host.ts';
-import { startLocalThread } from '../wasm/local-thread.ts';
+import { compileKernels } from '../wasm/threads/browser-kernels.ts';
+import type { WasmHost } from '../wasm/threads/host.ts';
+import { startLocalThread } from '../wasm/threads/local-thread.ts';
 import { openWasmEngine } from '../wasm/wasm-engine.ts';
 import { serveEngine } from './serve-engine.ts';
 

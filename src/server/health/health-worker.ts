@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
-import { listen } from '../listen.ts';
+import { listen } from '../connections/listen.ts';
 import type { HealthData, HealthMessage } from './health-port.ts';
 import { Heartbeat } from './heartbeat.ts';
 

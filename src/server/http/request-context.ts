@@ -5,7 +5,7 @@ import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import { ClientGone } from '../problem.ts';
-import { onAnswerOver } from './answer-turn.ts';
+import { onAnswerOver } from './answer/answer-turn.ts';
 
 /** Headers of answers that pages of other origins may read. */
 const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Content-Range, X-Request-Id';

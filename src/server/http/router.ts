@@ -2,11 +2,11 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Config } from '../config.ts';
 import { notFound, Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
-import { allowedMethods, givesUpJobs, takesImages } from './methods.ts';
-import { openApiDocument } from './openapi.ts';
-import { pageWithoutViewer } from './page-without-viewer.ts';
-import { parseRequest, type ServerRequest } from './request.ts';
-import { PAGE } from './viewer-files.ts';
+import { openApiDocument } from './answer/openapi.ts';
+import { pageWithoutViewer } from './answer/page-without-viewer.ts';
+import { PAGE } from './answer/viewer-files.ts';
+import { allowedMethods, givesUpJobs, takesImages } from './request/methods.ts';
+import { parseRequest, type ServerRequest } from './request/request.ts';
 
 /** `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be opened. */
 export type ServerState = 'ready' | 'no-engine' | 'draining' | 'closed';

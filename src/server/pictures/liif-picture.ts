@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { ColorSpace } from '../../color-space.ts';
 import { modelHash } from '../../container/header.ts';
-import type { Engine, FeatureMap, Rect } from '../../engine/engine.ts';
+import type { FeatureMap, Rect } from '../../engine/engine.ts';
 import { SourceError, UnsupportedError } from '../../errors.ts';
 import { LatentStore } from '../../features/latents.ts';
-import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
+import type { Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
 import { largestBlock, type RenderPicture, type RenderQuery, renderPiece } from '../../pixels/render.ts';
 import { sitePixels } from '../../pixels/site-pixels.ts';
 import { openReader, type Reader } from '../../reader/reader.ts';
 import type { Source } from '../../reader/source.ts';
+import type { RunningEngine } from '../engines/engine-host.ts';
 import { PictureChanged } from '../problem.ts';
 import { BAND_ROWS, decodingCost, REDUCED_PIECE } from './liif-cost.ts';
 import type { Estimate, ServedPicture } from './picture.ts';
@@ -27,25 +28,10 @@ export const MAX_SERVED_CHUNKS = 2 ** 18;
 /** A request for fewer pixels of a block does not make all of its pixels be computed and kept. */
 const MIN_KEPT_PIXELS = 1024;
 
-export interface LiifOptions {
-  readonly engine: Engine;
-  /** Feature blocks of all pictures together. */
-  readonly features: LeasedCache<FeatureMap>;
-  /** Decoded chunks of all pictures together. */
-  readonly chunks: LeasedCache<Int16Array>;
-  /** Pixels on the sites of blocks of all pictures together; undefined: none are kept. */
-  readonly pixels: LeasedCache<Raster> | undefined;
-}
-
 /** Bytes behind an address. */
 export interface RemoteSource extends Source {
   /** The ETag or the time of the file, as its server gave it with the first bytes; undefined until then, and where the server gives neither. */
   readonly validator: string | undefined;
-}
-
-/** A cache of feature maps, for all pictures together. */
-export function featureBlocks(maxBytes: number): LeasedCache<FeatureMap> {
-  return new LeasedCache({ maxBytes, sizeOf: (map) => map.byteLength, close: (map) => map.close() });
 }
 
 /** What a `ChunkIndex` keeps of each chunk. */
@@ -58,7 +44,7 @@ const INDEXED_CHUNK_BYTES = 12;
 export async function openLiifPicture(
   source: Source | RemoteSource,
   id: string,
-  running: (hash: string) => Promise<LiifOptions>,
+  running: (hash: string) => Promise<RunningEngine>,
   signal?: AbortSignal,
 ): Promise<ServedPicture> {
   try {
@@ -84,11 +70,6 @@ export async function openLiifPicture(
   }
 }
 
-/** A cache of pixels on sites, for all pictures together. */
-export function pixelBlocks(maxBytes: number): LeasedCache<Raster> {
-  return new LeasedCache({ maxBytes, sizeOf: ({ data }) => data.byteLength });
-}
-
 class LiifPicture implements ServedPicture {
   readonly kind = 'liif';
   readonly width: number;
@@ -103,7 +84,7 @@ class LiifPicture implements ServedPicture {
   readonly facts: Readonly<Record<string, string | number>>;
   readonly #reader: Reader;
   readonly #latents: LatentStore;
-  readonly #options: LiifOptions;
+  readonly #options: RunningEngine;
   readonly #picture: RenderPicture;
   readonly #blockSide: number;
   /** Of a remote file; undefined for a local one. */
@@ -114,7 +95,7 @@ class LiifPicture implements ServedPicture {
     reader: Reader,
     id: string,
     identity: string,
-    options: LiifOptions,
+    options: RunningEngine,
     validator: string | undefined,
   ) {
     this.cacheName = createHash('sha256').update(`${identity}\n${id}`).digest('hex');

@@ -3,15 +3,15 @@ import { sep } from 'node:path';
 import { isLiifError, messageOf, SourceError } from '../../errors.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { fileSource } from '../../reader/file-source.ts';
-import type { PictureId } from '../http/request.ts';
+import type { EngineHost } from '../engines/engine-host.ts';
 import { notFound, Problem, stopping } from '../problem.ts';
-import type { EngineHost } from '../render/engine-host.ts';
-import type { Catalog } from './catalog.ts';
-import { type CatalogEntry, stampOf } from './directory-listing.ts';
+import type { Catalog } from './catalog/catalog.ts';
+import { type CatalogEntry, stampOf } from './catalog/directory-listing.ts';
 import { Failures } from './failures.ts';
 import { openLiifPicture } from './liif-picture.ts';
 import type { ServedPicture } from './picture.ts';
-import { openPlainPicture, type PlainOptions } from './plain-picture.ts';
+import type { PictureId } from './picture-id.ts';
+import { openPlainPicture, type PlainOptions } from './plain/plain-picture.ts';
 import type { Located, Remotes } from './remotes.ts';
 
 /** An opened picture under the id that a request gave. */

@@ -1,6 +1,6 @@
-import type { IiifVersion } from '../http/iiif-parameters.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
 import { boundsOf, type OutputLimits, shrunk, within } from './iiif.ts';
+import type { IiifVersion } from './iiif-parameters.ts';
 import type { Size } from './rendering.ts';
 
 const IIIF_TILE_SIZE = 512;

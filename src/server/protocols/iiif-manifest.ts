@@ -1,7 +1,7 @@
-import type { IiifParameters, IiifSize } from '../http/iiif-parameters.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
 import { boundsOf, iiifCanonical, iiifRendering, type OutputLimits } from './iiif.ts';
 import { type IiifDocument, iiifSizes, type Offer } from './iiif-info.ts';
+import type { IiifParameters, IiifSize } from './iiif-parameters.ts';
 import { MIME_TYPES } from './rendering.ts';
 
 /** Pixels on the longer side of a thumbnail, at most. */

@@ -1,7 +1,7 @@
 import { floorDivide, type Rational } from '../../head/rational.ts';
-import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from '../http/iiif-parameters.ts';
 import { badRequest, Problem } from '../problem.ts';
 import { type Canvas, canvasSize } from './dzi.ts';
+import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from './iiif-parameters.ts';
 import type { ImageFormat } from './image-format.ts';
 import { type Rendering, type Size, turnedSides, turnedSize } from './rendering.ts';
 

@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
-import { withProfile } from '../../image/jpeg-profile.ts';
-import { profileOf } from '../../image/profiled.ts';
+import { profileOf } from '../../image/color/profiled.ts';
+import { withProfile } from '../../image/metadata/jpeg-profile.ts';
 import { hasAlpha, type Raster } from '../../image/raster.ts';
 import { tiffToFill } from '../../image/tiff.ts';
 import { VERSION } from '../../version.ts';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { RepeatedLines } from '../http/repeated-lines.ts';
 import type { Metrics } from '../metrics.ts';
+import { RepeatedLines } from '../repeated-lines.ts';
 import { openDiskStore } from './disk-store.ts';
 import { openRedisStore } from './redis-store.ts';
 import type { StoreEvents, TileStore } from './tile-store.ts';

@@ -10,7 +10,7 @@ import {
   openHealthPort,
 } from '../../../src/server/health/health-port.ts';
 import type { HeartState } from '../../../src/server/health/heartbeat.ts';
-import { Catalog } from '../../../src/server/pictures/catalog.ts';
+import { Catalog } from '../../../src/server/pictures/catalog/catalog.ts';
 import { freePort } from '../redis-server.ts';
 import {
   ask,

@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import express from 'express';
 import { expect, it } from 'vitest';
+import { listen } from '../../../src/server/connections/listen.ts';
 import { createApp } from '../../../src/server/index.ts';
-import { listen } from '../../../src/server/listen.ts';
 import {
   afterThisFile,
   ask,

@@ -1,6 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
-import { listen } from '../../../src/server/listen.ts';
+import { listen } from '../../../src/server/connections/listen.ts';
 import { Remotes } from '../../../src/server/pictures/remotes.ts';
 import { afterThisFile } from '../server-fixture.ts';
 

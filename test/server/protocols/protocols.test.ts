@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { toNumber, toRational } from '../../../src/head/rational.ts';
 import { nativeZoom } from '../../../src/pixels/tile.ts';
-import { parseIiifParameters } from '../../../src/server/http/iiif-parameters.ts';
 import { Problem } from '../../../src/server/problem.ts';
 import { dziDescriptor, dziMaxLevel, dziRendering } from '../../../src/server/protocols/dzi.ts';
 import { iiifCanonical, iiifRendering } from '../../../src/server/protocols/iiif.ts';
 import { iiifInfo } from '../../../src/server/protocols/iiif-info.ts';
+import { parseIiifParameters } from '../../../src/server/protocols/iiif-parameters.ts';
 import { tileJson } from '../../../src/server/protocols/tilejson.ts';
 import { type PixelRatio, tileRendering } from '../../../src/server/protocols/xyz.ts';
 

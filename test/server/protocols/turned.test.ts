@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { parseIiifParameters } from '../../../src/server/http/iiif-parameters.ts';
 import { iiifCanonical, iiifRendering } from '../../../src/server/protocols/iiif.ts';
+import { parseIiifParameters } from '../../../src/server/protocols/iiif-parameters.ts';
 import { turnedSize } from '../../../src/server/protocols/rendering.ts';
 import { directoryOf, imageOf, picture, startServer } from '../server-fixture.ts';
 

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { Raster } from '../../../src/image/raster.ts';
 import { Metrics } from '../../../src/server/metrics.ts';
 import type { ServedPicture } from '../../../src/server/pictures/picture.ts';
-import { ResamplePool } from '../../../src/server/pictures/resample-pool.ts';
+import { ResamplePool } from '../../../src/server/pictures/plain/resample-pool.ts';
 import { tileRendering } from '../../../src/server/protocols/xyz.ts';
 import { Admission } from '../../../src/server/render/admission.ts';
 import { Encoding } from '../../../src/server/render/encoding.ts';

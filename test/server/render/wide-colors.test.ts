@@ -1,10 +1,10 @@
 import sharp from 'sharp';
 import { expect, it } from 'vitest';
 import { openImage } from '../../../src/decode.ts';
-import { profiledColors, shaperOf } from '../../../src/image/icc.ts';
+import { profiledColors, shaperOf } from '../../../src/image/color/icc.ts';
+import { toSrgb } from '../../../src/image/color/to-srgb.ts';
 import type { Raster } from '../../../src/image/raster.ts';
 import { readImage } from '../../../src/image/read.ts';
-import { toSrgb } from '../../../src/image/to-srgb.ts';
 import {
   ADOBE_GAMMA,
   ADOBE_RGB,
@@ -12,7 +12,7 @@ import {
   builtInProfile,
   grayProfile,
   matrixProfile,
-} from '../../image/icc-profile.ts';
+} from '../../image/color/icc-profile.ts';
 import { directoryOf, encoded, imageOf, picture, startServer, testEngine } from '../server-fixture.ts';
 
 const SRGB = [

@@ -1,4 +1,4 @@
-// AssemblyScript: the SIMD kernels of the wasm engine. `src/engine/wasm/operations.ts` and the `*-job.ts` beside it plan their calls.
+// AssemblyScript: the SIMD kernels of the wasm engine. `src/engine/wasm/program/operations.ts` and the `*-job.ts` beside it plan their calls.
 //
 //   conv.ts      3x3 and 1x1 convolutions, with shuffles                  specification 3.3
 //   winograd.ts  3x3 convolutions by fewer products                       3.3

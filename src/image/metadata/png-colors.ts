@@ -1,0 +1,34 @@
+import { type Parts, textAt } from './parts.ts';
+import type { StatedColors } from './stated-colors.ts';
+
+/** The first word of the signature: PNG 3, 5.2. */
+export const PNG_SIGNATURE = 0x89504e47;
+/** Limits the walk: a PNG may have any number of comments before its picture. */
+const MAX_CHUNKS = 1000;
+
+/**
+ * What the chunks before the picture of a PNG state of its colors: `cICP` (PNG 3, 11.3.2.6), which outranks all others; otherwise `gAMA` (11.3.2.2),
+ * which does not count beside `sRGB`. Where the file ends early, the chunks up to there count.
+ */
+export async function pngColors(parts: Parts): Promise<StatedColors> {
+  let gamma: number | undefined;
+  let isSrgb = false;
+  try {
+    for (let at = 8, chunk = 0; chunk < MAX_CHUNKS; chunk++) {
+      const head = await parts(at, 8);
+      const type = textAt(head, 4);
+      if (type === 'IDAT' || type === 'IEND') break;
+      const data = at + 8;
+      if (type === 'cICP') {
+        const view = await parts(data, 2);
+        return { codes: { primaries: view.getUint8(0), transfer: view.getUint8(1) } };
+      }
+      if (type === 'sRGB') isSrgb = true;
+      if (type === 'gAMA') gamma = (await parts(data, 4)).getUint32(0) / 100_000;
+      at += 12 + head.getUint32(0);
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the file ends early
+  }
+  return gamma === undefined || isSrgb ? {} : { gamma };
+}

@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import type { Figure } from '../figures.ts';
+import { table } from '../rd-report.ts';
+
+const MEMORY_BAR = 1.5;
+/** Largest share of the file that a region may read, without header and index. */
+const READ_BAR = 0.03;
+const CELL = 512;
+const REGION = 1024;
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** What `memory-child.ts` prints. */
+export interface ChildReport {
+  readonly peakBytes: number;
+  readonly seconds: number;
+  /** For each region, the bytes that are read after the file was opened. */
+  readonly regionBytes?: readonly number[];
+}
+
+/**
+ * Peak memory of a process that encodes a picture of `columns` x `rows` cells of 512 pixels from a tiled TIFF, and of one that decodes regions
+ * of the file.
+ */
+export async function benchMemory(
+  columns: number,
+  rows: number,
+): Promise<{ report: string[]; figures: Figure[] }> {
+  const folder = join(tmpdir(), 'liif-bench');
+  await mkdir(folder, { recursive: true });
+  const tiff = join(folder, `mosaic-${columns}x${rows}.tif`);
+  if (!existsSync(tiff)) await writeMosaic(tiff, columns, rows);
+  const model = await readFile(join(ROOT, 'src/model/liif-1.safetensors'));
+  const stamp = createHash('sha256').update(model).digest('hex').slice(0, 12);
+  const file = join(folder, `mosaic-${columns}x${rows}-${stamp}.liif`);
+  const width = columns * CELL;
+  const height = rows * CELL;
+
+  const encode = await child('encode', tiff, file);
+  const { size } = await stat(file);
+  const regions = someRegions(width, height);
+  const decode = await child('regions', file, ...regions.map(({ x, y }) => `${x},${y},${REGION},${REGION}`));
+  const shares = decode.regionBytes!.map((bytes) => bytes / size);
+  const mean = shares.reduce((a, b) => a + b, 0) / shares.length;
+  const megapixels = `${((width * height) / 1e6).toFixed(0)} megapixels`;
+  const gib = (bytes: number) => bytes / 2 ** 30;
+  const region = `region of ${REGION} x ${REGION} of ${megapixels}`;
+  return {
+    report: [
+      `${width} x ${height} pixels from a tiled TIFF (${((await stat(tiff)).size / 1e6).toFixed(0)} MB) to a file of ${(size / 1e6).toFixed(1)} MB, each in a process of its own, started through tsx.`,
+      '',
+      ...table(
+        ['process', 'seconds', 'peak resident set'],
+        [
+          ['encode', encode.seconds.toFixed(1), `${gib(encode.peakBytes).toFixed(2)} GiB`],
+          [
+            `${regions.length} regions of ${REGION} x ${REGION}`,
+            decode.seconds.toFixed(1),
+            `${gib(decode.peakBytes).toFixed(2)} GiB`,
+          ],
+        ],
+      ),
+      '',
+      `Share of the file that a region reads: ${shares.map((share) => `${(100 * share).toFixed(2)} %`).join(', ')} (the first is aligned with the chunks).`,
+    ],
+    figures: [
+      {
+        name: `encode ${megapixels}: peak memory`,
+        value: gib(encode.peakBytes),
+        unit: 'GiB',
+        atMost: MEMORY_BAR,
+      },
+      { name: `encode ${megapixels}`, value: (width * height) / 1e6 / encode.seconds, unit: 'Mpixel/s' },
+      { name: `${region}: peak memory`, value: gib(decode.peakBytes), unit: 'GiB', atMost: MEMORY_BAR },
+      { name: `${region}: share of the file read, mean`, value: mean, unit: '', atMost: READ_BAR },
+      { name: `${region}: share of the file read, most`, value: Math.max(...shares), unit: '' },
+    ],
+  };
+}
+
+/** Corners of regions: the first on chunk borders, the others anywhere. */
+function someRegions(width: number, height: number): { x: number; y: number }[] {
+  const places = [
+    [0.31, 0.57],
+    [0.618, 0.227],
+    [0.079, 0.833],
+    [0.743, 0.691],
+    [0.452, 0.118],
+    [0.166, 0.382],
+    [0.887, 0.494],
+  ] as const;
+  const aligned = (side: number) => Math.floor(side / 2 / CELL) * CELL;
+  return [
+    { x: Math.min(aligned(width), width - REGION), y: Math.min(aligned(height), height - REGION) },
+    ...places.map(([x, y]) => ({
+      x: Math.floor(x * (width - REGION)),
+      y: Math.floor(y * (height - REGION)),
+    })),
+  ];
+}
+
+async function child(...args: string[]): Promise<ChildReport> {
+  const script = fileURLToPath(new URL('memory-child.ts', import.meta.url));
+  const process_ = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  process_.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  const code = await new Promise((resolve, reject) => {
+    process_.once('error', reject);
+    process_.once('close', resolve);
+  });
+  if (code !== 0) throw new Error(`${args[0]} ended with ${code}`);
+  return JSON.parse(text) as ChildReport;
+}
+
+/** The sample pictures, turned, mirrored and recolored, so that no two cells are alike. */
+async function writeMosaic(path: string, columns: number, rows: number): Promise<void> {
+  const folder = join(ROOT, 'samples/originals');
+  const names = readdirSync(folder)
+    .filter((name) => /\.(jpe?g|png)$/.test(name))
+    .sort();
+  const variants: Buffer[] = [];
+  for (const name of names) {
+    for (let turn = 0; turn < 8; turn++) {
+      const turned = sharp(join(folder, name))
+        .removeAlpha()
+        .toColorspace('srgb')
+        .rotate((turn % 4) * 90)
+        .flop(turn >= 4);
+      variants.push(await turned.resize(CELL, CELL, { fit: 'cover' }).raw().toBuffer());
+    }
+  }
+  const width = columns * CELL;
+  const data = Buffer.alloc(width * rows * CELL * 3);
+  for (let i = 0; i < columns * rows; i++) {
+    const cell = variants[(i * 7) % variants.length]!;
+    const channels = [i % 3, (i + 1 + (Math.floor(i / 3) % 2)) % 3, (i + 2 - (Math.floor(i / 3) % 2)) % 3];
+    const left = (i % columns) * CELL;
+    const top = Math.floor(i / columns) * CELL;
+    for (let y = 0; y < CELL; y++) {
+      let o = ((top + y) * width + left) * 3;
+      for (let x = 0, p = y * CELL * 3; x < CELL; x++, p += 3, o += 3)
+        for (let c = 0; c < 3; c++) data[o + c] = cell[p + channels[c]!]!;
+    }
+  }
+  const partial = path.replace(/\.tif$/, '.writing.tif');
+  await sharp(data, { raw: { width, height: rows * CELL, channels: 3 }, limitInputPixels: false })
+    .tiff({ tile: true, tileWidth: 256, tileHeight: 256, compression: 'jpeg', quality: 92 })
+    .toFile(partial);
+  await rename(partial, path);
+}

@@ -1,0 +1,353 @@
+import 'leaflet/dist/leaflet.css';
+import './view.css';
+import '../map/dialogs.css';
+import '../map/stage.css';
+import { onAbort } from '../../src/on-abort.ts';
+import { element } from '../elements/element.ts';
+import type { Notices } from '../elements/notices.ts';
+import { nextTheme } from '../elements/theme.ts';
+import { iconButton } from '../elements/toolbar.ts';
+import { Curtain } from '../map/curtain.ts';
+import { DecodeSwitch, decodesHere } from '../map/decode-switch.ts';
+import { helpDialog } from '../map/help-dialog.ts';
+import { Inspector } from '../map/inspector.ts';
+import { Navigator } from '../map/navigator.ts';
+import { PictureMap } from '../map/picture-map.ts';
+import { Readout } from '../map/readout.ts';
+import { SaveDialog } from '../map/save-dialog.ts';
+import { TileHealth } from '../map/tile-health.ts';
+import type { CarriedView } from '../picture/carried-view.ts';
+import { decodingOf, formatHash, parseHash, type ViewState } from '../picture/permalink.ts';
+import type { ShownPicture } from '../picture/shown-picture.ts';
+
+const LINK_AFTER_MS = 250;
+
+export interface ViewPageOptions {
+  /** Leads to the gallery. */
+  readonly onBack: () => void;
+  /** Opens the picture anew, after another one has taken its place. */
+  readonly onReload: (view: CarriedView) => void;
+}
+
+/** The page of one picture. */
+export class ViewPage {
+  readonly picture: PictureMap;
+  readonly #root: HTMLElement;
+  readonly #notices: Notices;
+  readonly #curtain: Curtain | undefined;
+  readonly #inspector: Inspector;
+  readonly #navigator: Navigator | undefined;
+  readonly #save: SaveDialog;
+  readonly #decodeSwitch: DecodeSwitch | undefined;
+  readonly #help: HTMLDialogElement;
+  readonly #buttons: {
+    readonly compare?: HTMLButtonElement;
+    readonly inspect: HTMLButtonElement;
+    readonly navigator?: HTMLButtonElement;
+  };
+  readonly #listening = new AbortController();
+  #linkTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastHash = '';
+
+  /** Fills `root`, which is in the document. */
+  constructor(root: HTMLElement, picture: ShownPicture, notices: Notices, options: ViewPageOptions) {
+    this.#root = root;
+    this.#notices = notices.until(this.#listening.signal);
+    document.title = `${picture.title} – liif`;
+    const mapElement = element('div', {
+      class: 'map',
+      attributes: {
+        role: 'region',
+        'aria-roledescription': 'zoomable picture',
+        'aria-label': `${picture.title}, ${picture.facts}. Arrows move, plus and minus zoom, question mark tells all keys.`,
+        tabindex: 0,
+      },
+    });
+    const stage = element('main', { class: 'stage' }, mapElement);
+    // A pinch on a touch pad comes as a wheel with Ctrl: over panels, too, it must not enlarge the page.
+    stage.addEventListener('wheel', (event) => event.ctrlKey && event.preventDefault(), { passive: false });
+    root.replaceChildren(stage);
+    this.picture = new PictureMap(mapElement, picture);
+    const { map } = this.picture;
+
+    const health = new TileHealth(this.#notices, picture.edition.replaced);
+    health.watch(this.picture.layer);
+    const readout = new Readout(this.picture);
+    this.#inspector = new Inspector(this.picture);
+    this.#save = new SaveDialog(this.picture);
+    this.#navigator = this.picture.thumbnail && new Navigator(this.picture, this.picture.thumbnail);
+    this.#curtain =
+      picture.comparisons.length === 0
+        ? undefined
+        : new Curtain(this.picture, {
+            onLayer: (layer, shown) => (shown ? health.watch(layer) : health.forget(layer)),
+            onChange: () => this.#linkSoon(),
+          });
+
+    this.#decodeSwitch =
+      picture.file === undefined
+        ? undefined
+        : new DecodeSwitch(this.picture, {
+            notices: this.#notices,
+            // At once: a reload right after a failure must not begin with what failed.
+            onChange: () => this.#writeLink(),
+          });
+
+    this.#help = helpDialog({
+      curtain: this.#curtain !== undefined,
+      navigator: this.#navigator !== undefined,
+      decoding: this.#decodeSwitch !== undefined,
+      link: picture.hasAddress,
+    });
+    const compare =
+      this.#curtain &&
+      iconButton('Compare', 'compare', () => this.#toggleCurtain(), { key: 'C', toggle: true });
+    const inspect = iconButton('Inspect pixels', 'inspect', () => this.#toggleInspector(), {
+      key: 'I',
+      toggle: true,
+    });
+    const navigator =
+      this.#navigator &&
+      iconButton('Navigator', 'map', () => this.#toggleNavigator(), { key: 'N', toggle: true });
+    navigator?.setAttribute('aria-pressed', 'true');
+    this.#buttons = { inspect, ...(compare && { compare }), ...(navigator && { navigator }) };
+    const tools = element(
+      'div',
+      { class: 'tools panel', attributes: { role: 'group', 'aria-label': 'Tools' } },
+      compare,
+      inspect,
+      navigator,
+      iconButton('Save as PNG', 'save', () => this.#save.open(), { key: 'S' }),
+      picture.hasAddress && iconButton('Copy link', 'link', () => void this.#copyLink(), { key: 'L' }),
+      iconButton('Full screen', 'full', () => this.#toggleFullScreen(), { key: 'F' }),
+      iconButton('Light or dark', 'theme', () => this.#changeTheme(), { key: 'T', class: 'wide-only' }),
+      iconButton('Keys', 'help', () => this.#help.showModal(), { key: '?', class: 'wide-only' }),
+    );
+    const zoom = element(
+      'div',
+      { class: 'zoom panel', attributes: { role: 'group', 'aria-label': 'Zoom' } },
+      iconButton('Zoom in', 'plus', () => this.picture.motion.stepBy(1), { key: '+' }),
+      iconButton('Zoom out', 'minus', () => this.picture.motion.stepBy(-1), { key: '-' }),
+      iconButton('Whole picture', 'home', () => this.picture.goHome(), { key: '0' }),
+    );
+    const title = element(
+      'header',
+      { class: 'title panel' },
+      iconButton('All pictures', 'back', options.onBack),
+      element(
+        'div',
+        { class: 'title-words' },
+        element('h1', { text: picture.title, attributes: { dir: 'auto', title: picture.title } }),
+        element('p', { text: picture.facts }),
+      ),
+      this.#decodeSwitch?.element ?? (picture.decodedBy !== undefined && decodedBy(picture.decodedBy)),
+    );
+    stage.prepend(title, tools);
+    stage.append(
+      health.element,
+      this.#inspector.crosshair,
+      this.#inspector.element,
+      element('div', { class: 'corner' }, this.#navigator?.element, zoom),
+      readout.element,
+      readout.announcement,
+      this.#save.element,
+      this.#help,
+    );
+
+    const { signal } = this.#listening;
+    addEventListener('keydown', (event) => this.#key(event), { signal });
+    addEventListener('hashchange', () => this.#follow(), { signal });
+    const resize = new ResizeObserver(() => {
+      // The observer also calls once at its start. Leaflet would then round the middle of the map to whole pixels.
+      if (map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight])) return;
+      const { isHome } = this.picture;
+      map.invalidateSize({ pan: true, animate: false });
+      // A view of the whole picture stays one.
+      if (isHome) this.picture.goHome();
+    });
+    resize.observe(mapElement);
+    onAbort(signal, () => resize.disconnect());
+    // Before the first view asks for tiles, behind which the decoder's script would wait for a free connection.
+    this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
+    const state = parseHash(location.hash);
+    const { center, zoom: homeZoom } = this.picture.home();
+    this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);
+    if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
+    map.on('moveend', () => this.#linkSoon());
+    onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
+    // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be meant for the page around it.
+    if (document.hasFocus() || window === top)
+      mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
+  }
+
+  /** The state that a link to this view holds. */
+  get #state(): ViewState {
+    const { center, zoom } = this.picture.view;
+    const comparison = this.#curtain?.state;
+    // Where there is nothing to switch, a link may still name the engine.
+    const decoding = this.#decodeSwitch ? this.#decodeSwitch.decoding : decodingOf(location.hash);
+    return { center, zoom, ...(comparison && { comparison }), ...(decoding && { decoding }) };
+  }
+
+  close(): void {
+    this.#listening.abort();
+    this.#save.close();
+    this.#decodeSwitch?.close();
+    this.picture.close();
+    // Closing has ended any motion, whose last view would be written into the address.
+    clearTimeout(this.#linkTimer);
+    this.#root.replaceChildren();
+  }
+
+  #key(event: KeyboardEvent): void {
+    const { target, key } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (document.querySelector('dialog[open]')) return;
+    const typing = target instanceof HTMLElement && target.closest('input, select, textarea') !== null;
+    // Escape is no text: it closes tools from within their fields, too.
+    if (typing && key !== 'Escape') return;
+    // Wherever the focus is, all keys but Space and Enter, which press buttons, are for the picture.
+    if (this.picture.key(event)) {
+      event.preventDefault();
+      return;
+    }
+    const act = this.#shortcut(key);
+    if (!act) return;
+    event.preventDefault();
+    // A held key would open and close the tool over and over.
+    if (!event.repeat) act();
+  }
+
+  #shortcut(key: string): (() => void) | undefined {
+    switch (key.toLowerCase()) {
+      case 'c':
+        return this.#curtain && (() => this.#toggleCurtain());
+      case 'i':
+        return () => this.#toggleInspector();
+      case 'd':
+        return this.#decodeSwitch && (() => this.#decodeSwitch!.toggle());
+      case 'n':
+        return this.#navigator && (() => this.#toggleNavigator());
+      case 's':
+        return () => this.#save.open();
+      case 'l':
+        return this.picture.picture.hasAddress ? () => void this.#copyLink() : undefined;
+      case 'f':
+        return () => this.#toggleFullScreen();
+      case 't':
+        return () => this.#changeTheme();
+      case '?':
+        return () => this.#help.showModal();
+      case 'escape':
+        return () => this.#closeTools();
+    }
+    return undefined;
+  }
+
+  #toggleCurtain(): void {
+    if (this.#curtain!.state) {
+      this.#curtain!.hide();
+      this.#buttons.compare!.setAttribute('aria-pressed', 'false');
+      return;
+    }
+    this.#openCurtain();
+    this.#curtain!.focus();
+  }
+
+  #openCurtain(key?: string, at?: number): void {
+    this.#curtain!.show(key, at);
+    this.#buttons.compare!.setAttribute('aria-pressed', 'true');
+  }
+
+  #toggleInspector(): void {
+    this.#inspector.shown = !this.#inspector.shown;
+    this.#buttons.inspect.setAttribute('aria-pressed', String(this.#inspector.shown));
+  }
+
+  #toggleNavigator(): void {
+    const { element: small } = this.#navigator!;
+    small.hidden = !small.hidden;
+    this.#buttons.navigator!.setAttribute('aria-pressed', String(!small.hidden));
+  }
+
+  #closeTools(): void {
+    if (this.#curtain?.state) this.#toggleCurtain();
+    if (this.#inspector.shown) this.#toggleInspector();
+    this.picture.map.getContainer().focus({ preventScroll: true });
+  }
+
+  #toggleFullScreen(): void {
+    const failed = () => this.#notices.show('Full screen is not available here.');
+    if (document.fullscreenElement) void document.exitFullscreen();
+    // The whole document: notices lie outside of the page's element.
+    else if (document.documentElement.requestFullscreen)
+      document.documentElement.requestFullscreen().catch(failed);
+    else failed();
+  }
+
+  #changeTheme(): void {
+    const names = { auto: 'Light or dark, as the system', light: 'Light', dark: 'Dark' };
+    this.#notices.show(names[nextTheme()], { forMs: 1500 });
+  }
+
+  async #copyLink(): Promise<void> {
+    // A link copied in the midst of a zoom leads to where the zoom is going.
+    this.picture.motion.finish();
+    this.#writeLink();
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.#notices.show('Link copied.');
+    } catch {
+      this.#notices.show('The link to this view is in the address bar.');
+    }
+  }
+
+  /** Says that the picture was replaced, and offers the new one. The picture that was opened stays in view. */
+  #tellReplaced(onReload: (view: CarriedView) => void): void {
+    this.#notices.show('This picture has changed since it was opened.', {
+      forMs: 0,
+      action: {
+        name: 'Show it as it is now',
+        run: () => {
+          const { isHome } = this.picture;
+          onReload({ state: this.#state, size: this.picture.picture.size, isHome });
+        },
+      },
+    });
+  }
+
+  #linkSoon(): void {
+    clearTimeout(this.#linkTimer);
+    // Browsers refuse frequent changes of the address.
+    this.#linkTimer = setTimeout(() => this.#writeLink(), LINK_AFTER_MS);
+  }
+
+  #writeLink(): void {
+    if (!this.picture.picture.hasAddress || this.picture.motion.running) return;
+    this.#lastHash = formatHash(this.#state, this.picture.nativeZoom);
+    if (this.#lastHash !== location.hash) history.replaceState(history.state, '', this.#lastHash);
+  }
+
+  /** Somebody wrote another view into the address bar. */
+  #follow(): void {
+    if (location.hash === this.#lastHash) return;
+    const state = parseHash(location.hash);
+    if (!state) return;
+    this.#decodeSwitch?.set(state.decoding);
+    this.picture.motion.stop();
+    this.picture.view.setView(state.center, state.zoom);
+    if (!this.#curtain) return;
+    if (state.comparison) this.#openCurtain(state.comparison.with, state.comparison.at);
+    else if (this.#curtain.state) this.#toggleCurtain();
+  }
+}
+
+/** Stands in the place of the switch where no server could decode. */
+function decodedBy(engine: string): HTMLElement {
+  return element(
+    'div',
+    { class: 'decoding' },
+    element('span', { class: 'switch-name', text: 'Decoded here' }),
+    element('span', { class: 'decoding-state', text: engine }),
+  );
+}
