@@ -36,7 +36,7 @@ function partsIn(bundle: Rolldown.OutputBundle): string[] {
 function withHints(page: string, files: readonly string[]): string {
   const links = files.map((file) => {
     const kind = file.endsWith('.css') ? 'rel="preload" as="style"' : 'rel="modulepreload"';
-    return `  <link ${kind} crossorigin href="../${file}">\n  `;
+    return `  <link ${kind} crossorigin href="./${file}">\n  `;
   });
   return replaced(page, '</head>', `${links.join('')}</head>`);
 }
