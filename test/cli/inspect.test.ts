@@ -9,7 +9,7 @@ import { crcOf } from '../../src/container/crc32c.ts';
 import { readImage } from '../../src/image/read.ts';
 import { VERSION } from '../../src/version.ts';
 import { attachProfile, builtInProfile } from '../image/color/icc-profile.ts';
-import { runLiif } from './run-liif.ts';
+import { runLiif, runProcess } from './run-liif.ts';
 import { expectFailure, useWorkbench, writePicture } from './workbench.ts';
 
 const bench = useWorkbench();
@@ -42,7 +42,7 @@ describe('liif info, verify and compare', () => {
     const text = await runLiif(['info', bench.photoFile]);
     expect(text.code).toBe(0);
     expect(text.stdout.toString()).toMatch(/picture +40 x 24 pixels, RGB, from 8 bits/);
-    const json = await runLiif(['info', url, '--json']);
+    const json = await runProcess(['info', url, '--json']);
     const record = JSON.parse(json.stdout.toString());
     const { length } = await readFile(bench.photoFile);
     expect(record).toMatchObject({ width: 40, height: 24, quality: 60, bytes: length, alpha: false });
@@ -100,7 +100,7 @@ describe('liif info, verify and compare', () => {
   });
 
   it('verify every chunk, and say where a file is damaged', async () => {
-    const good = await runLiif(['verify', bench.photoFile, url]);
+    const good = await runProcess(['verify', bench.photoFile, url]);
     expect(good.code).toBe(0);
     expect(good.stdout.toString().trim().split('\n')).toHaveLength(2);
     const bad = join(bench.folder, 'bad.liif');
@@ -118,7 +118,7 @@ describe('liif info, verify and compare', () => {
   });
 
   it('compare two pictures of any kind', async () => {
-    const { code, stdout } = await runLiif(['compare', bench.photo, bench.photoFile, '--json']);
+    const { code, stdout } = await runProcess(['compare', bench.photo, bench.photoFile, '--json']);
     expect(code).toBe(0);
     const record = JSON.parse(stdout.toString());
     expect(record.psnr).toBeGreaterThan(24);

@@ -49,14 +49,15 @@ export async function writePicture(path: string, width: number, height: number):
   await sharp(data, { raw: { width, height, channels: 3 } }).toFile(path);
 }
 
-/** Expects one line on standard error that fits, and this code. */
+/** Expects one line on standard error that fits, and this code. `run`: `runProcess` where how the process ends is in question. */
 export async function expectFailure(
   args: string[],
   code: number,
   line: RegExp,
   stdin?: Uint8Array,
+  run = runLiif,
 ): Promise<void> {
-  const result = await runLiif(args, stdin);
+  const result = await run(args, stdin);
   expect(result.stderr).toMatch(line);
   expect(result.stderr.trimEnd().split('\n')).toHaveLength(1);
   expect(result.stderr).toMatch(/^liif: /);

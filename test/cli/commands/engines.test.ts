@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { root } from '../../built.ts';
-import { finished, liifArguments, runLiif } from '../run-liif.ts';
+import { finished, liifArguments, runProcess } from '../run-liif.ts';
 import { expectFailure } from '../workbench.ts';
 
 let cache: string;
@@ -23,7 +23,7 @@ afterAll(async () => {
 it('lists every engine, whether it runs and how fast, and marks the one that auto takes', {
   timeout: 180_000,
 }, async () => {
-  const { code, stdout, stderr } = await runLiif(['engines', '--json']);
+  const { code, stdout, stderr } = await runProcess(['engines', '--json']);
   expect([code, stderr]).toEqual([0, '']);
   const found = stdout
     .toString()
@@ -44,7 +44,7 @@ it('lists every engine, whether it runs and how fast, and marks the one that aut
 
 it('benchmarks one engine', { timeout: 180_000 }, async () => {
   const args = ['bench', '--engine', 'reference', '--seconds', '0.01', '--json'];
-  const { code, stdout, stderr } = await runLiif(args);
+  const { code, stdout, stderr } = await runProcess(args);
   expect([code, stderr]).toEqual([0, '']);
   const { machine, engines } = JSON.parse(stdout.toString());
   expect(machine).toMatchObject({ node: process.versions.node, cards: expect.any(Array) });
