@@ -8,8 +8,9 @@ import type { Catalog } from '../pictures/catalog/catalog.ts';
 import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
 import type { PictureId } from '../pictures/picture-id.ts';
 import { notFound, PictureChanged, problemOf, unlessBeingWritten } from '../problem.ts';
-import { type Canvas, dziDescriptor, dziRendering } from '../protocols/dzi.ts';
-import { iiifCanonical, iiifRendering, type OutputLimits } from '../protocols/iiif.ts';
+import type { Canvas } from '../protocols/canvas.ts';
+import { dziDescriptor, dziRendering } from '../protocols/dzi.ts';
+import { iiifImage, type OutputLimits } from '../protocols/iiif.ts';
 import {
   type IiifDocument,
   iiifContextLink,
@@ -109,9 +110,7 @@ export class Handlers {
     const { hosts, limits } = this.#options;
     const base = hosts.lastingBaseOf(request, request.baseUrl);
     await this.#withPicture(response, wanted.id, signal, (found) => {
-      const canvas = canvasOf(found);
-      const rendering = iiifRendering(canvas, wanted, limits);
-      const canonical = iiifCanonical(wanted.iiif, canvas, wanted, limits);
+      const { rendering, canonical } = iiifImage(wanted.iiif, canvasOf(found), wanted, limits);
       response.set('Link', iiifLink(wanted.iiif, `${base}/iiif/${wanted.iiif}/${wanted.path}/${canonical}`));
       return this.#send(request, response, found, rendering, wanted.version, signal);
     });

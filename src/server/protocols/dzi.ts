@@ -1,4 +1,5 @@
 import { notFound } from '../problem.ts';
+import { type Canvas, canvasSize, regionOnPicture } from './canvas.ts';
 import type { ImageFormat } from './image-format.ts';
 import type { Rendering, Size } from './rendering.ts';
 
@@ -13,12 +14,6 @@ export interface DziAddress {
   readonly format: ImageFormat;
 }
 
-/** The picture, or a virtual canvas `factor` times as large. */
-export interface Canvas {
-  readonly picture: Size;
-  readonly factor: number;
-}
-
 /** The descriptor, as Deep Zoom Composer and libvips write it. */
 export function dziDescriptor(canvas: Canvas, format: ImageFormat): string {
   const { width, height } = canvasSize(canvas);
@@ -27,10 +22,6 @@ export function dziDescriptor(canvas: Canvas, format: ImageFormat): string {
   <Size Width="${width}" Height="${height}"/>
 </Image>
 `;
-}
-
-export function canvasSize({ picture, factor }: Canvas): Size {
-  return { width: picture.width * factor, height: picture.height * factor };
 }
 
 /** The last level, where a pixel of a tile is a pixel of the canvas. Level 0 is one pixel. */
@@ -47,19 +38,10 @@ export function dziRendering(canvas: Canvas, address: DziAddress): Rendering {
   const reduction = 2 ** (maxLevel - level);
   const across = dziSpan(Math.ceil(size.width / reduction), column);
   const down = dziSpan(Math.ceil(size.height / reduction), row);
-  // Positions on the canvas are whole numbers below 2^53 (24 bits of side, 20 of factor). Divided by `factor` they are positions on the picture.
-  const onPicture = (position: number) => ({
-    numerator: BigInt(position) * BigInt(reduction),
-    denominator: BigInt(canvas.factor),
-  });
+  const box = { x: across.start, y: down.start, width: across.length, height: down.length };
   return {
     query: {
-      region: {
-        x: onPicture(across.start),
-        y: onPicture(down.start),
-        width: onPicture(across.length),
-        height: onPicture(down.length),
-      },
+      region: regionOnPicture(canvas, box, reduction),
       width: across.length,
       height: down.length,
       depth: 8,

@@ -1,4 +1,4 @@
-import { type Canvas, canvasSize } from './dzi.ts';
+import { type Canvas, canvasSize } from './canvas.ts';
 import { boundsOf, type OutputLimits, shrunk, within } from './iiif.ts';
 import type { IiifVersion } from './iiif-parameters.ts';
 import type { Size } from './rendering.ts';

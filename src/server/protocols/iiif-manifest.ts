@@ -1,5 +1,5 @@
-import { type Canvas, canvasSize } from './dzi.ts';
-import { boundsOf, iiifCanonical, iiifRendering, type OutputLimits } from './iiif.ts';
+import { type Canvas, canvasSize } from './canvas.ts';
+import { boundsOf, iiifImage, type OutputLimits } from './iiif.ts';
 import { type IiifDocument, iiifSizes, type Offer } from './iiif-info.ts';
 import type { IiifParameters, IiifSize } from './iiif-parameters.ts';
 import { MIME_TYPES } from './rendering.ts';
@@ -30,9 +30,10 @@ export function iiifManifest(
       quality: 'default',
       format,
     };
-    const { width, height } = iiifRendering(canvas, parameters, limits).query;
+    const { rendering, canonical } = iiifImage(3, canvas, parameters, limits);
+    const { width, height } = rendering.query;
     return {
-      id: `${service}/${iiifCanonical(3, canvas, parameters, limits)}`,
+      id: `${service}/${canonical}`,
       type: 'Image',
       format: MIME_TYPES[format],
       width,

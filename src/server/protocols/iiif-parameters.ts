@@ -41,9 +41,10 @@ export interface IiifParameters {
   readonly region: IiifRegion;
   readonly size: IiifSize;
   readonly mirror: boolean;
-  /** Degrees clockwise, 0 .. 360. */
+  /** Degrees clockwise, 0 <= rotation < 360. */
   readonly rotation: number;
-  readonly quality: 'default' | 'color' | 'gray' | 'bitonal';
+  /** `color` is the default. */
+  readonly quality: 'default' | 'gray' | 'bitonal';
   readonly format: ImageFormat;
 }
 
@@ -69,8 +70,8 @@ export function parseIiifParameters(
     region: parseIiifRegion(region),
     size: parseIiifSize(iiif, size),
     mirror: turned[1] === '!',
-    rotation: degrees,
-    quality,
+    rotation: degrees % 360,
+    quality: quality === 'color' ? 'default' : quality,
     format: parseIiifFormat(format),
   };
 }

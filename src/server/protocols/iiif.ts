@@ -1,6 +1,6 @@
 import { floorDivide, type Rational } from '../../head/rational.ts';
 import { badRequest, Problem } from '../problem.ts';
-import { type Canvas, canvasSize } from './dzi.ts';
+import { type Box, type Canvas, canvasSize, regionOnPicture } from './canvas.ts';
 import type { IiifParameters, IiifRegion, IiifSize, IiifVersion } from './iiif-parameters.ts';
 import type { ImageFormat } from './image-format.ts';
 import { type Rendering, type Size, turnedSides, turnedSize } from './rendering.ts';
@@ -26,60 +26,39 @@ const LONGEST_SIDE: Readonly<Partial<Record<ImageFormat, number>>> = {
   tif: 65_535,
 };
 
-interface Box extends Size {
-  readonly x: number;
-  readonly y: number;
+export interface IiifImage {
+  readonly rendering: Rendering;
+  /** The canonical form of the request, after the id. */
+  readonly canonical: string;
 }
 
-/** The pixels and the look that an image request asks of this canvas. Throws Problem 400, or 413 beyond the limits. */
-export function iiifRendering(canvas: Canvas, parameters: IiifParameters, limits: OutputLimits): Rendering {
-  const size = canvasSize(canvas);
-  const box = boxOf(size, parameters.region);
-  const out = outputSize(box, parameters.size, boundsOf(limits, parameters));
-  const onPicture = (position: number): Rational => ({
-    numerator: BigInt(position),
-    denominator: BigInt(canvas.factor),
-  });
-  const rotation = parameters.rotation % 360;
-  const { mirror, format } = parameters;
-  const color = parameters.quality === 'color' ? 'default' : parameters.quality;
-  return {
-    query: {
-      region: {
-        x: onPicture(box.x),
-        y: onPicture(box.y),
-        width: onPicture(box.width),
-        height: onPicture(box.height),
-      },
-      width: out.width,
-      height: out.height,
-      depth: 8,
-    },
-    method: 'decode',
-    mirror,
-    rotation,
-    color,
-    format,
-    key: `iiif/${canvas.factor}/${box.x},${box.y},${box.width},${box.height}/${out.width},${out.height}/${mirror ? '!' : ''}${rotation}/${color}/${format}`,
-  };
-}
-
-/** The canonical form of a request, after the id. */
-export function iiifCanonical(
+/** What an image request asks of this canvas. Throws Problem 400, or 413 beyond the limits. */
+export function iiifImage(
   iiif: IiifVersion,
   canvas: Canvas,
   parameters: IiifParameters,
   limits: OutputLimits,
-): string {
+): IiifImage {
+  const { mirror, rotation, quality, format } = parameters;
   const size = canvasSize(canvas);
   const box = boxOf(size, parameters.region);
   const bounds = boundsOf(limits, parameters);
-  const out = outputSize(box, parameters.size, bounds);
+  const { width, height } = outputSize(box, parameters.size, bounds);
   const whole = box.x === 0 && box.y === 0 && box.width === size.width && box.height === size.height;
-  const region = whole ? 'full' : `${box.x},${box.y},${box.width},${box.height}`;
-  return `${region}/${canonicalSize(iiif, box, out, bounds)}/${parameters.mirror ? '!' : ''}${degrees(parameters.rotation % 360)}/${
-    parameters.quality === 'color' ? 'default' : parameters.quality
-  }.${parameters.format}`;
+  const region = `${box.x},${box.y},${box.width},${box.height}`;
+  const mark = mirror ? '!' : '';
+  return {
+    rendering: {
+      query: { region: regionOnPicture(canvas, box), width, height, depth: 8 },
+      method: 'decode',
+      mirror,
+      rotation,
+      color: quality,
+      format,
+      key: `iiif/${canvas.factor}/${region}/${width},${height}/${mark}${rotation}/${quality}/${format}`,
+    },
+    canonical: `${whole ? 'full' : region}/${canonicalSize(iiif, box, { width, height }, bounds)}/${mark}${degrees(rotation)}/${quality}.${format}`,
+  };
 }
 
 /** As requests write it: without an exponent, with at most ten decimals. */

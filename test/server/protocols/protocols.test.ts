@@ -3,7 +3,7 @@ import { toNumber, toRational } from '../../../src/head/rational.ts';
 import { nativeZoom } from '../../../src/pixels/tile.ts';
 import { Problem } from '../../../src/server/problem.ts';
 import { dziDescriptor, dziMaxLevel, dziRendering } from '../../../src/server/protocols/dzi.ts';
-import { iiifCanonical, iiifRendering } from '../../../src/server/protocols/iiif.ts';
+import { iiifImage } from '../../../src/server/protocols/iiif.ts';
 import { iiifInfo } from '../../../src/server/protocols/iiif-info.ts';
 import { parseIiifParameters } from '../../../src/server/protocols/iiif-parameters.ts';
 import { tileJson } from '../../../src/server/protocols/tilejson.ts';
@@ -14,7 +14,8 @@ const size = { width: 1300, height: 700 };
 const canvas = { picture: size, factor: 1 };
 
 function iiif(region: string, wanted: string, version: 2 | 3 = 3, on = canvas) {
-  return iiifRendering(on, parseIiifParameters(version, region, wanted, '0', 'default', 'jpg'), limits);
+  const parameters = parseIiifParameters(version, region, wanted, '0', 'default', 'jpg');
+  return iiifImage(version, on, parameters, limits).rendering;
 }
 
 function statusOf(action: () => unknown): number {
@@ -93,12 +94,8 @@ describe('IIIF sizes', () => {
 
 describe('the canonical form', () => {
   const canonical = (region: string, wanted: string, version: 2 | 3 = 3) =>
-    iiifCanonical(
-      version,
-      canvas,
-      parseIiifParameters(version, region, wanted, '360', 'color', 'png'),
-      limits,
-    );
+    iiifImage(version, canvas, parseIiifParameters(version, region, wanted, '360', 'color', 'png'), limits)
+      .canonical;
   it.each([
     ['0,0,1300,700', '1300,', 'full/max/0/default.png'],
     ['pct:0,0,100,100', 'pct:50', 'full/650,350/0/default.png'],

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { iiifCanonical, iiifRendering } from '../../../src/server/protocols/iiif.ts';
+import { iiifImage } from '../../../src/server/protocols/iiif.ts';
 import { parseIiifParameters } from '../../../src/server/protocols/iiif-parameters.ts';
 import { turnedSize } from '../../../src/server/protocols/rendering.ts';
 import { directoryOf, imageOf, picture, startServer } from '../server-fixture.ts';
@@ -61,13 +61,14 @@ it('sizes for `max` fit into all limits at any angle, and none of its shape that
     for (const angle of ['0.0000000001', '0.5', '30', '45', '60.25', '90.001', '271']) {
       const canvas = { picture: { width, height }, factor: 1 };
       const parameters = parseIiifParameters(3, 'full', 'max', angle, 'default', 'png');
-      const { query } = iiifRendering(canvas, parameters, bounds);
+      const { rendering, canonical } = iiifImage(3, canvas, parameters, bounds);
+      const { query } = rendering;
       expect(within(query) && within(turnedSize(query, Number(angle))), `${width} ${angle}`).toBe(true);
       const larger = { width: Math.ceil(query.width * 1.05), height: Math.ceil(query.height * 1.05) };
       // Those that are a pixel wide cannot be narrower, so their shape is not the picture's.
       if (Math.min(width, height) > 10)
         expect(within(larger) && within(turnedSize(larger, Number(angle))), `${width} ${angle}`).toBe(false);
-      expect(iiifCanonical(3, canvas, parameters, bounds)).toContain('full/max/');
+      expect(canonical).toContain('full/max/');
     }
 });
 
