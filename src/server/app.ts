@@ -1,5 +1,4 @@
 import type { RequestListener } from 'node:http';
-import compression from 'compression';
 import express, { type Express } from 'express';
 import { type Logger, pino } from 'pino';
 import type { Engine } from '../engine/engine.ts';
@@ -84,11 +83,10 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   app.use(securityHeaders(config.publicUrl?.startsWith('https:') ?? false, config.frameAncestors));
   app.use(requestTarget());
   app.use(optionsAnswer(config.allowUpload));
-  const compress = compression({ threshold: 1024 });
   const directory = viewerDirectory(viewer);
-  if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, compress, services.catalog));
+  if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, services.catalog));
   app.use(services.models.handler());
-  app.use(router(services, config, compress, stateNow));
+  app.use(router(services, config, stateNow));
   app.use(errorAnswer(log));
 
   return Object.assign(app, {

@@ -1,26 +1,17 @@
-import { createHash } from 'node:crypto';
-import type { Request, Response } from 'express';
 import { hasAlpha } from '../../image/raster.ts';
 import { inParallel } from '../../parallel.ts';
 import { namesPixel, pointQuery } from '../../pixels/tile.ts';
 import type { EngineHost } from '../engines/engine-host.ts';
 import type { Catalog } from '../pictures/catalog/catalog.ts';
 import { type FoundPicture, isEngineFailure, type OpenPictures } from '../pictures/open-pictures.ts';
+import type { ServedPicture } from '../pictures/picture.ts';
 import type { PictureId } from '../pictures/picture-id.ts';
 import { notFound, PictureChanged, problemOf, unlessBeingWritten } from '../problem.ts';
 import type { Canvas } from '../protocols/canvas.ts';
 import { dziDescriptor, dziRendering } from '../protocols/dzi.ts';
 import { iiifImage, type OutputLimits } from '../protocols/iiif.ts';
-import {
-  type IiifDocument,
-  iiifContextLink,
-  iiifInfo,
-  iiifLink,
-  iiifType,
-  type Offer,
-} from '../protocols/iiif-info.ts';
+import { iiifInfo, iiifLink, type Offer } from '../protocols/iiif-info.ts';
 import { iiifManifest } from '../protocols/iiif-manifest.ts';
-import type { ImageFormat } from '../protocols/image-format.ts';
 import { MIME_TYPES, type Rendering } from '../protocols/rendering.ts';
 import { tileJson } from '../protocols/tilejson.ts';
 import { tileRendering } from '../protocols/xyz.ts';
@@ -28,6 +19,8 @@ import type { RenderService } from '../render/render-service.ts';
 import type { Descriptions } from './answer/descriptions.ts';
 import { type ImageInfo, versionOf } from './answer/image-info.ts';
 import { sendFile } from './answer/send-file.ts';
+import { DESCRIPTION, sendDescription, sendJson, sendLinkedData } from './answer/send-text.ts';
+import type { Exchange } from './exchange.ts';
 import type { Hosts } from './request/hosts.ts';
 import { picturePath } from './request/picture-path.ts';
 import type { ServerRequest } from './request/request.ts';
@@ -45,16 +38,16 @@ export interface HandlerOptions {
   readonly onDamaged?: (id: string, error: unknown) => void;
 }
 
+/** Requests for one picture. */
+type PictureRequest = Extract<ServerRequest, { readonly id: PictureId }>;
 type Of<K extends ServerRequest['kind']> = Extract<ServerRequest, { readonly kind: K }>;
 
 /** For addresses with the current version of a picture: they never give other pixels. */
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 const PIXELS = 'public, max-age=3600, stale-while-revalidate=86400';
 const FILE = 'public, max-age=3600';
-/** For descriptions: clients keep them, and ask each time whether they are still true. */
-const DESCRIPTION = 'no-cache';
 
-/** Answers to parsed requests. Each sends its answer or throws. */
+/** Answers to parsed requests. */
 export class Handlers {
   readonly #options: HandlerOptions;
 
@@ -62,8 +55,67 @@ export class Handlers {
     this.#options = options;
   }
 
-  async images(request: Request, response: Response, wanted: Of<'images'>, signal: AbortSignal) {
+  /** Sends the answer, or rejects. */
+  async answer(exchange: Exchange, wanted: PictureRequest | Of<'images'>): Promise<void> {
+    if (wanted.kind === 'images') return this.#images(exchange, wanted);
+    return this.#withPicture(exchange, wanted.id, (found) => this.#answerFrom(found, exchange, wanted));
+  }
+
+  async #answerFrom(found: FoundPicture, exchange: Exchange, wanted: PictureRequest): Promise<void> {
+    const { hosts, limits, descriptions } = this.#options;
+    const { request, response, signal, base } = exchange;
+    const picture = found.lease.value;
+    const canvas: Canvas = { picture, factor: found.factor };
+    switch (wanted.kind) {
+      case 'tile':
+        return this.#send(exchange, found, tileRendering(picture, wanted), wanted.version);
+      case 'iiif-image': {
+        const { iiif, path, version } = wanted;
+        const { rendering, canonical } = iiifImage(iiif, canvas, wanted, limits);
+        const lasting = hosts.lastingBaseOf(request);
+        response.set('Link', iiifLink(iiif, `${lasting}/iiif/${iiif}/${path}/${canonical}`));
+        return this.#send(exchange, found, rendering, version);
+      }
+      case 'dzi-tile':
+        return this.#send(exchange, found, dziRendering(canvas, wanted), wanted.version);
+      case 'image':
+        return sendJson(exchange, await descriptions.ofOpen(found, signal));
+      case 'iiif-base':
+        response.set('Cache-Control', DESCRIPTION);
+        return response.redirect(303, `${base}/iiif/${wanted.iiif}/${wanted.path}/info.json`);
+      case 'iiif-info': {
+        const id = `${base}/iiif/${wanted.iiif}/${wanted.path}`;
+        return sendLinkedData(exchange, iiifInfo(wanted.iiif, id, canvas, limits, this.#offerOf(picture)));
+      }
+      case 'iiif-manifest': {
+        const service = `${base}/iiif/3/${wanted.path}`;
+        const offer = this.#offerOf(picture);
+        return sendLinkedData(exchange, iiifManifest(service, found.title, canvas, limits, offer));
+      }
+      case 'tilejson': {
+        const version = versionOf(picture.identity);
+        const format = wanted.format ?? 'webp';
+        const url = `${base}/${picturePath(found.id)}/{z}/{x}/{y}.${format}?v=${version}`;
+        return sendJson(exchange, tileJson(picture, { title: found.title, version, url, format }));
+      }
+      case 'dzi': {
+        const format = wanted.format ?? (picture.alpha ? 'png' : 'jpg');
+        return sendDescription(exchange, dziDescriptor(canvas, format), 'application/xml');
+      }
+      case 'pixel':
+        return this.#pixel(found, exchange, wanted);
+      case 'file': {
+        if (!picture.fileHash) throw notFound('Only .liif files are given as they are.');
+        const hash = await picture.fileHash(signal);
+        response.set('Cache-Control', fileCacheControl(wanted.version, picture.identity));
+        return sendFile(exchange, picture, hash);
+      }
+    }
+  }
+
+  async #images(exchange: Exchange, wanted: Of<'images'>): Promise<void> {
     const { catalog, descriptions, upload, onDamaged } = this.#options;
+    const { signal } = exchange;
     const found = catalog.list(wanted.part);
     const entries = found.slice(wanted.offset, wanted.offset + wanted.limit);
     const infos = new Map<string, ImageInfo>();
@@ -81,7 +133,7 @@ export class Handlers {
           failed.set(entry.id, { id: entry.id, title: entry.title, code: problem.code });
       }
     });
-    this.#json(request, response, {
+    sendJson(exchange, {
       version: 1,
       upload,
       total: found.length,
@@ -93,122 +145,27 @@ export class Handlers {
     });
   }
 
-  async image(request: Request, response: Response, wanted: Of<'image'>, signal: AbortSignal) {
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const info = await this.#options.descriptions.ofOpen(found, signal);
-      this.#json(request, response, info);
-    });
-  }
-
-  async tile(request: Request, response: Response, wanted: Of<'tile'>, signal: AbortSignal) {
-    await this.#withPicture(response, wanted.id, signal, (found) =>
-      this.#send(request, response, found, tileRendering(found.lease.value, wanted), wanted.version, signal),
-    );
-  }
-
-  async iiifImage(request: Request, response: Response, wanted: Of<'iiif-image'>, signal: AbortSignal) {
-    const { hosts, limits } = this.#options;
-    const base = hosts.lastingBaseOf(request, request.baseUrl);
-    await this.#withPicture(response, wanted.id, signal, (found) => {
-      const { rendering, canonical } = iiifImage(wanted.iiif, canvasOf(found), wanted, limits);
-      response.set('Link', iiifLink(wanted.iiif, `${base}/iiif/${wanted.iiif}/${wanted.path}/${canonical}`));
-      return this.#send(request, response, found, rendering, wanted.version, signal);
-    });
-  }
-
-  async dziTile(request: Request, response: Response, wanted: Of<'dzi-tile'>, signal: AbortSignal) {
-    await this.#withPicture(response, wanted.id, signal, (found) =>
-      this.#send(request, response, found, dziRendering(canvasOf(found), wanted), wanted.version, signal),
-    );
-  }
-
-  async iiifBase(request: Request, response: Response, wanted: Of<'iiif-base'>, signal: AbortSignal) {
-    const base = this.#options.hosts.baseOf(request, request.baseUrl);
-    await this.#withPicture(response, wanted.id, signal, async () => {
-      response.set('Cache-Control', DESCRIPTION);
-      response.redirect(303, `${base}/iiif/${wanted.iiif}/${wanted.path}/info.json`);
-    });
-  }
-
-  async iiifInfo(request: Request, response: Response, wanted: Of<'iiif-info'>, signal: AbortSignal) {
-    const { hosts, limits } = this.#options;
-    const id = `${hosts.baseOf(request, request.baseUrl)}/iiif/${wanted.iiif}/${wanted.path}`;
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const info = iiifInfo(wanted.iiif, id, canvasOf(found), limits, this.#offerOf(found));
-      this.#linkedData(request, response, info);
-    });
-  }
-
-  async iiifManifest(request: Request, response: Response, wanted: Of<'iiif-manifest'>, signal: AbortSignal) {
-    const { hosts, limits } = this.#options;
-    const service = `${hosts.baseOf(request, request.baseUrl)}/iiif/3/${wanted.path}`;
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const manifest = iiifManifest(service, found.title, canvasOf(found), limits, this.#offerOf(found));
-      this.#linkedData(request, response, manifest);
-    });
-  }
-
-  async tilejson(request: Request, response: Response, wanted: Of<'tilejson'>, signal: AbortSignal) {
-    const base = this.#options.hosts.baseOf(request, request.baseUrl);
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const { width, height, identity } = found.lease.value;
-      const version = versionOf(identity);
-      const url = (format: ImageFormat) =>
-        `${base}/${picturePath(found.id)}/{z}/{x}/{y}.${format}?v=${version}`;
-      this.#json(
-        request,
-        response,
-        tileJson({ width, height, title: found.title, version }, url, wanted.format ?? 'webp'),
-      );
-    });
-  }
-
-  async dzi(request: Request, response: Response, wanted: Of<'dzi'>, signal: AbortSignal) {
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const format = wanted.format ?? (found.lease.value.alpha ? 'png' : 'jpg');
-      const body = dziDescriptor(canvasOf(found), format);
-      this.#description(request, response, body, 'application/xml');
-    });
-  }
-
-  async pixel(request: Request, response: Response, wanted: Of<'pixel'>, signal: AbortSignal) {
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const { x, y } = wanted;
-      const { width, height, colorSpace } = found.lease.value;
-      if (outside(x, width) || outside(y, height)) throw notFound('The point lies outside the picture.');
-      const raster = await this.#options.service.pixels(found.lease, pointQuery(x, y), signal);
-      const samples = [...raster.data];
-      const gray = raster.channels <= 2;
-      const [r, g, b] = gray
-        ? [samples[0]!, samples[0]!, samples[0]!]
-        : (samples as [number, number, number]);
-      const a = hasAlpha(raster.channels) ? samples.at(-1)! : 255;
-      this.#json(request, response, {
-        ...wanted.written,
-        rgba: [r, g, b, a],
-        ...(colorSpace && { colorSpace }),
-        synthesized: !namesPixel(x, y),
-      });
-    });
-  }
-
-  async file(request: Request, response: Response, wanted: Of<'file'>, signal: AbortSignal) {
-    await this.#withPicture(response, wanted.id, signal, async (found) => {
-      const picture = found.lease.value;
-      if (!picture.fileHash) throw notFound('Only .liif files are given as they are.');
-      const hash = await picture.fileHash(signal);
-      response.set('Cache-Control', fileCacheControl(wanted.version, picture.identity));
-      await sendFile(request, response, picture, hash, signal);
+  async #pixel({ lease }: FoundPicture, exchange: Exchange, { x, y, written }: Of<'pixel'>): Promise<void> {
+    const { width, height, colorSpace } = lease.value;
+    if (outside(x, width) || outside(y, height)) throw notFound('The point lies outside the picture.');
+    const raster = await this.#options.service.pixels(lease, pointQuery(x, y), exchange.signal);
+    const samples = [...raster.data];
+    const gray = raster.channels <= 2;
+    const [r, g, b] = gray ? [samples[0]!, samples[0]!, samples[0]!] : (samples as [number, number, number]);
+    const a = hasAlpha(raster.channels) ? samples.at(-1)! : 255;
+    sendJson(exchange, {
+      ...written,
+      rgba: [r, g, b, a],
+      ...(colorSpace && { colorSpace }),
+      synthesized: !namesPixel(x, y),
     });
   }
 
   async #send(
-    request: Request,
-    response: Response,
+    { request, response, signal }: Exchange,
     found: FoundPicture,
     rendering: Rendering,
     version: string | undefined,
-    signal: AbortSignal,
   ): Promise<void> {
     const { service } = this.#options;
     const picture = found.lease.value;
@@ -232,7 +189,7 @@ export class Handlers {
   }
 
   /** What descriptions promise of a picture: no size that would be refused. */
-  #offerOf({ lease: { value: picture } }: FoundPicture): Offer {
+  #offerOf(picture: ServedPicture): Offer {
     const region = { x: 0, y: 0, width: picture.width, height: picture.height };
     return {
       alpha: picture.alpha,
@@ -241,40 +198,13 @@ export class Handlers {
     };
   }
 
-  #linkedData(request: Request, response: Response, document: IiifDocument) {
-    const type = iiifType(document, request.headers.accept);
-    response.set('Vary', 'Accept');
-    if (type === 'application/json') response.set('Link', iiifContextLink(document));
-    this.#json(request, response, document, type);
-  }
-
-  #json(request: Request, response: Response, value: object, type = 'application/json') {
-    this.#description(request, response, JSON.stringify(value), type);
-  }
-
-  #description(request: Request, response: Response, body: string, type: string) {
-    response.set({
-      // Weak: the same for bytes that are compressed and those that are not.
-      ETag: `W/"${createHash('sha256').update(body).digest('hex').slice(0, 32)}"`,
-      'Cache-Control': DESCRIPTION,
-      'Content-Type': type.includes(';') ? type : `${type}; charset=utf-8`,
-    });
-    if (request.fresh) {
-      response.status(304).end();
-      return;
-    }
-    response.set('Content-Length', String(Buffer.byteLength(body)));
-    response.end(request.method === 'HEAD' ? undefined : body);
-  }
-
   /**
    * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. Releases the lease at the end; `use` may have
    * handed it on to somebody who has released it already.
    */
   async #withPicture(
-    response: Response,
+    { response, signal }: Exchange,
     id: PictureId,
-    signal: AbortSignal,
     use: (found: FoundPicture) => Promise<void>,
   ): Promise<void> {
     const { pictures, engines } = this.#options;
@@ -304,11 +234,6 @@ export class Handlers {
       }
     }
   }
-}
-
-function canvasOf(found: FoundPicture): Canvas {
-  const { width, height } = found.lease.value;
-  return { picture: { width, height }, factor: found.factor };
 }
 
 /** An address with an old version gives the pixels of today, which may not be kept under it. */

@@ -4,30 +4,19 @@ import { notFound, Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
 import { openApiDocument } from './answer/openapi.ts';
 import { pageWithoutViewer } from './answer/page-without-viewer.ts';
+import { sendJson } from './answer/send-text.ts';
 import { PAGE } from './answer/viewer-files.ts';
+import type { Exchange } from './exchange.ts';
 import { allowedMethods, givesUpJobs, takesImages } from './request/methods.ts';
-import { parseRequest, type ServerRequest } from './request/request.ts';
+import { parseRequest } from './request/request.ts';
 
 /** `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be opened. */
 export type ServerState = 'ready' | 'no-engine' | 'draining' | 'closed';
-
-/** Requests whose answers are texts worth compressing. */
-const TEXTS: ReadonlySet<ServerRequest['kind']> = new Set([
-  'images',
-  'image',
-  'iiif-info',
-  'iiif-manifest',
-  'tilejson',
-  'dzi',
-  'pixel',
-  'openapi',
-]);
 
 /** Hands each request to the handler of its kind. Rejects with Problem, and as the handlers do. */
 export function router(
   { catalog, handlers, hosts, metrics, stores, uploads }: Services,
   config: Config,
-  compress: RequestHandler,
   stateNow: () => ServerState,
 ): RequestHandler {
   /** Answers balancers and monitoring, whatever name they give to the server. */
@@ -51,64 +40,41 @@ export function router(
     }
   }
 
-  async function answer(
-    wanted: ServerRequest,
-    request: Request,
-    response: Response,
-    signal: AbortSignal,
-  ): Promise<void> {
+  /** Checks the Host header for all that follows: its name goes into answers, and a page of another site may have its own name point here. */
+  function exchangeOf(request: Request, response: Response): Exchange {
+    return { request, response, signal: response.locals.signal, base: hosts.baseOf(request) };
+  }
+
+  /** Answers GET and HEAD. */
+  async function read(request: Request, response: Response): Promise<void> {
+    if (PAGE.test(request.url)) {
+      hosts.baseOf(request);
+      response.set('Cache-Control', 'no-cache').type('html');
+      response.send(pageWithoutViewer(request.baseUrl, catalog.list()));
+      return;
+    }
+    const wanted = parseRequest(request.url);
+    response.locals.route = wanted.kind;
     if (wanted.kind === 'health' || wanted.kind === 'ready' || wanted.kind === 'metrics')
       return answerState(wanted.kind, response);
-    // Checks the Host header for all that follows: its name goes into answers, and a page of another site may have its own name point here.
-    const base = hosts.baseOf(request, request.baseUrl);
+    const exchange = exchangeOf(request, response);
     if (stateNow() === 'closed') throw stopping();
-    if (TEXTS.has(wanted.kind))
-      await new Promise<void>((resolve) => compress(request, response, () => resolve()));
-    switch (wanted.kind) {
-      case 'tile':
-        return handlers.tile(request, response, wanted, signal);
-      case 'iiif-image':
-        return handlers.iiifImage(request, response, wanted, signal);
-      case 'dzi-tile':
-        return handlers.dziTile(request, response, wanted, signal);
-      case 'file':
-        return handlers.file(request, response, wanted, signal);
-      case 'iiif-base':
-        return handlers.iiifBase(request, response, wanted, signal);
-      case 'job':
-        return uploads.report(request, response, wanted.job, signal);
-      case 'images':
-        return handlers.images(request, response, wanted, signal);
-      case 'image':
-        return handlers.image(request, response, wanted, signal);
-      case 'iiif-info':
-        return handlers.iiifInfo(request, response, wanted, signal);
-      case 'iiif-manifest':
-        return handlers.iiifManifest(request, response, wanted, signal);
-      case 'tilejson':
-        return handlers.tilejson(request, response, wanted, signal);
-      case 'dzi':
-        return handlers.dzi(request, response, wanted, signal);
-      case 'pixel':
-        return handlers.pixel(request, response, wanted, signal);
-      case 'openapi':
-        response.set('Cache-Control', 'no-cache').json(openApiDocument(base));
-        return;
-    }
+    if (wanted.kind === 'openapi') return sendJson(exchange, openApiDocument(exchange.base));
+    if (wanted.kind === 'job') return uploads.report(exchange, wanted.job);
+    return handlers.answer(exchange, wanted);
   }
 
   /** Answers methods other than GET and HEAD. Throws Problem 405 for those that the address does not have. */
-  async function write(request: Request, response: Response, signal: AbortSignal): Promise<void> {
+  async function write(request: Request, response: Response): Promise<void> {
     const { method, url } = request;
     if (method === 'POST' && takesImages(url, config.allowUpload)) {
       response.locals.route = 'upload';
-      return uploads.receive(request, response, hosts.baseOf(request, request.baseUrl), signal);
+      return uploads.receive(exchangeOf(request, response));
     }
     if (method === 'DELETE' && givesUpJobs(url, config.allowUpload)) {
       const wanted = parseRequest(url);
       response.locals.route = 'job';
-      if (wanted.kind === 'job')
-        return uploads.cancel(request, response, hosts.baseOf(request, request.baseUrl), wanted.job);
+      if (wanted.kind === 'job') return uploads.cancel(exchangeOf(request, response), wanted.job);
     }
     response.set('Allow', allowedMethods(url, config.allowUpload));
     const detail =
@@ -118,17 +84,8 @@ export function router(
     throw new Problem(405, 'method-not-allowed', detail);
   }
 
-  return async (request, response) => {
-    const signal: AbortSignal = response.locals.signal;
-    if (request.method !== 'GET' && request.method !== 'HEAD') return write(request, response, signal);
-    if (PAGE.test(request.url)) {
-      hosts.baseOf(request, request.baseUrl);
-      response.set('Cache-Control', 'no-cache').type('html');
-      response.send(pageWithoutViewer(request.baseUrl, catalog.list()));
-      return;
-    }
-    const wanted = parseRequest(request.url);
-    response.locals.route = wanted.kind;
-    await answer(wanted, request, response, signal);
-  };
+  return (request, response) =>
+    request.method === 'GET' || request.method === 'HEAD'
+      ? read(request, response)
+      : write(request, response);
 }

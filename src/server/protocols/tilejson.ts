@@ -13,9 +13,14 @@ const INWARDS = 2 ** -45;
  * The size in pixels stands in further keys, as the specification allows.
  */
 export function tileJson(
-  picture: Size & { readonly title: string; readonly version: string },
-  tilesUrl: (format: ImageFormat) => string,
-  format: ImageFormat,
+  picture: Size,
+  tiles: {
+    readonly title: string;
+    readonly version: string;
+    /** With {z}, {x} and {y}. */
+    readonly url: string;
+    readonly format: ImageFormat;
+  },
 ): Record<string, unknown> {
   const zoom = nativeZoom(picture);
   const side = TILE_SIZE * 2 ** zoom;
@@ -24,20 +29,20 @@ export function tileJson(
   const north = latitude(INWARDS);
   return {
     tilejson: '3.0.0',
-    name: picture.title,
+    name: tiles.title,
     version: '1.0.0',
     scheme: 'xyz',
-    tiles: [tilesUrl(format)],
+    tiles: [tiles.url],
     minzoom: 0,
     maxzoom: MAX_TILEJSON_ZOOM,
     bounds: [-180, south, east, north],
     center: [(east - 180) / 2, latitude(picture.height / side / 2), 0],
-    format,
+    format: tiles.format,
     tileSize: TILE_SIZE,
     width: picture.width,
     height: picture.height,
     nativeZoom: zoom,
-    revision: picture.version,
+    revision: tiles.version,
   };
 }
 

@@ -204,7 +204,7 @@ describe('tiles', () => {
 
 describe('TileJSON', () => {
   it('has what version 3.0.0 requires and bounds in degrees', () => {
-    const json = tileJson({ ...size, title: 't', version: 'v' }, (format) => `http://h/{z}.${format}`, 'png');
+    const json = tileJson(size, { title: 't', version: 'v', url: 'http://h/{z}.png', format: 'png' });
     expect(json).toMatchObject({ tilejson: '3.0.0', tiles: ['http://h/{z}.png'], minzoom: 0, maxzoom: 30 });
     const [west, south, east, north] = json.bounds as [number, number, number, number];
     expect([west, north]).toEqual([-180, expect.closeTo(85.0511, 3)]);
@@ -224,7 +224,7 @@ describe('TileJSON', () => {
       [1, 1],
       [1024, 1024],
     ] as const) {
-      const json = tileJson({ width, height, title: 't', version: 'v' }, () => '', 'png');
+      const json = tileJson({ width, height }, { title: 't', version: 'v', url: '', format: 'png' });
       const [, south, east, north] = json.bounds as [number, number, number, number];
       const side = 256 * 2 ** nativeZoom({ width, height });
       for (let z = 0; z <= 30; z++) {

@@ -280,7 +280,7 @@ export function openApiDocument(server: string): Record<string, unknown> {
         '200': { description: 'Metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
         '404': { ...problem, description: 'They are switched off.' },
       }),
-      '/openapi.json': get('This document', [], { ...json('OpenAPI 3.1.'), ...ofServer }),
+      '/openapi.json': get('This document', [], { ...json('OpenAPI 3.1.'), ...unchanged, ...ofServer }),
     },
     components: {
       schemas: {

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import type { Request, Response } from 'express';
 import rangeParser from 'range-parser';
-import { onAbort } from '../../../on-abort.ts';
+import { unlessAborted } from '../../../unless-aborted.ts';
 import type { ServedPicture } from '../../pictures/picture.ts';
 import { Problem } from '../../problem.ts';
+import type { Exchange } from '../exchange.ts';
 
 /** Pieces in which a file is sent. */
 const PIECE_BYTES = 256 * 1024;
@@ -18,11 +20,9 @@ interface ByteRange {
  * file, 416 where the range lies beyond the file.
  */
 export async function sendFile(
-  request: Request,
-  response: Response,
+  { request, response, signal }: Pick<Exchange, 'request' | 'response' | 'signal'>,
   picture: Pick<ServedPicture, 'bytes' | 'getBytes'>,
   hash: string,
-  signal: AbortSignal,
 ): Promise<void> {
   const etag = `"${hash.slice(0, 32)}"`;
   response.set({ ETag: etag, 'Content-Type': 'image/x-liif', 'Accept-Ranges': 'bytes' });
@@ -43,7 +43,7 @@ export async function sendFile(
   }
   for (let at = start; at <= end; at += PIECE_BYTES) {
     const piece = await picture.getBytes(at, Math.min(PIECE_BYTES, end + 1 - at), signal);
-    if (!response.write(piece)) await drained(response, signal);
+    if (!response.write(piece)) await unlessAborted(signal, once(response, 'drain'));
   }
   response.end();
 }
@@ -67,22 +67,4 @@ function rangeOf(request: Request, response: Response, bytes: number, etag: stri
 /** Whether an If-Match header is true of a file with this ETag (RFC 9110, 13.1.1). */
 function hasTag(header: string, etag: string): boolean {
   return header.split(',').some((tag) => tag.trim() === '*' || tag.trim() === etag);
-}
-
-/** Resolves when the client has taken what was written. */
-function drained(response: Response, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const done = (act: () => void) => () => {
-      response.off('drain', onDrain);
-      forget();
-      act();
-    };
-    const onDrain = done(resolve);
-    response.once('drain', onDrain);
-    const forget = onAbort(
-      signal,
-      done(() => reject(signal.reason)),
-    );
-  });
 }

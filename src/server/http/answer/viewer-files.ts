@@ -4,6 +4,7 @@ import express, { type RequestHandler } from 'express';
 import type { Catalog } from '../../pictures/catalog/catalog.ts';
 import type { Hosts } from '../request/hosts.ts';
 import { inTurn } from './answer-turn.ts';
+import { compress } from './compress.ts';
 
 /** The viewer's page of all pictures. With a query it may be that of a file elsewhere. */
 const GALLERY = /^\/(index\.html)?$/;
@@ -16,12 +17,7 @@ export const PAGE = /^\/(view|index\.html)?(\?|$)/;
 const MAX_LINK = 1024;
 
 /** The files of the built viewer in `directory`; other requests pass. */
-export function viewerFiles(
-  directory: string,
-  hosts: Hosts,
-  compress: RequestHandler,
-  catalog: Catalog,
-): RequestHandler {
+export function viewerFiles(directory: string, hosts: Hosts, catalog: Catalog): RequestHandler {
   const files = express.static(directory, {
     index: 'index.html',
     redirect: false,
@@ -36,7 +32,7 @@ export function viewerFiles(
   // Only addresses that can be files of the viewer cost a look at the disk.
   return (request, response, next) => {
     if (!/^\/(assets\/[^/?]+|[^/?]*)(\?|$)/.test(request.url)) return next();
-    if (PAGE.test(request.url)) hosts.baseOf(request, request.baseUrl);
+    if (PAGE.test(request.url)) hosts.baseOf(request);
     // The page's own addresses are relative, so that it can be mounted anywhere. They need the slash.
     if (request.originalUrl.split('?')[0] === request.baseUrl) {
       response.redirect(308, `${request.baseUrl}/`);

@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import type { Request } from 'express';
 import { Problem } from '../../problem.ts';
 
 export interface HostOptions {
@@ -24,27 +24,27 @@ export class Hosts {
     );
   }
 
-  /** URL of the root of this server, without a slash at its end. Throws Problem 421 where the Host header names another server. */
-  baseOf(request: IncomingMessage, mount: string): string {
+  /** URL of the root of this server, where it is mounted, without a slash at its end. Throws Problem 421 where the Host header names another server. */
+  baseOf(request: Request): string {
     const protocol = this.#protocol(request);
     const host = this.#host(request);
-    if (this.#public) return `${this.#public.href.replace(/\/$/, '')}${mount}`;
-    return `${protocol}://${host}${mount}`;
+    if (this.#public) return `${this.#public.href.replace(/\/$/, '')}${request.baseUrl}`;
+    return `${protocol}://${host}${request.baseUrl}`;
   }
 
   /**
    * As `baseOf`, for answers that caches keep, some of them without regard to the host. Leaves out a host that is an IP address unless the connection came to
    * that address: a client may name any address, and a cache would hand it on to others.
    */
-  lastingBaseOf(request: IncomingMessage, mount: string): string {
-    const base = this.baseOf(request, mount);
+  lastingBaseOf(request: Request): string {
+    const base = this.baseOf(request);
     if (this.#public) return base;
     const { hostname } = new URL(base);
     const local = request.socket.localAddress?.replace(/^::ffff:/, '');
-    return isAddress(hostname) && bare(hostname) !== local ? mount : base;
+    return isAddress(hostname) && bare(hostname) !== local ? request.baseUrl : base;
   }
 
-  #host(request: IncomingMessage): string {
+  #host(request: Request): string {
     const forwarded = this.#options.trustProxy ? firstOf(request.headers['x-forwarded-host']) : undefined;
     const host = forwarded ?? request.headers.host ?? '';
     const match = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?$/.exec(host);
@@ -64,7 +64,7 @@ export class Hosts {
     );
   }
 
-  #protocol(request: IncomingMessage): string {
+  #protocol(request: Request): string {
     const encrypted = (request.socket as { encrypted?: boolean }).encrypted === true;
     const forwarded = this.#options.trustProxy ? firstOf(request.headers['x-forwarded-proto']) : undefined;
     return forwarded === 'https' || forwarded === 'http' ? forwarded : encrypted ? 'https' : 'http';

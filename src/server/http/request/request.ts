@@ -16,7 +16,10 @@ export type ServerRequest =
   | { readonly kind: 'images'; readonly part: string; readonly offset: number; readonly limit: number }
   | { readonly kind: 'image'; readonly id: PictureId }
   | { readonly kind: 'job'; readonly job: string }
-  | { readonly kind: 'health' | 'ready' | 'metrics' | 'openapi' }
+  | { readonly kind: 'health' }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'metrics' }
+  | { readonly kind: 'openapi' }
   | {
       readonly kind: 'tile';
       readonly id: PictureId;

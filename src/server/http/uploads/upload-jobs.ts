@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Request, Response } from 'express';
 import { onAbort } from '../../../on-abort.ts';
 import { notFound, Problem, problemDocument } from '../../problem.ts';
 import type { ImageInfo } from '../answer/image-info.ts';
+import type { Exchange } from '../exchange.ts';
 
 /** A job as clients see it. */
 export interface JobState {
@@ -65,7 +65,7 @@ export class Job {
   }
 
   /** Answers with the state, or with a stream of states as they change. */
-  async report(request: Request, response: Response, signal: AbortSignal): Promise<void> {
+  async report({ request, response, signal }: Exchange): Promise<void> {
     response.set('Cache-Control', 'no-store');
     if (!request.headers.accept?.includes('text/event-stream') || request.method === 'HEAD') {
       response.json(this.#state);

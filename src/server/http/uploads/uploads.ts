@@ -1,6 +1,5 @@
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Request, Response } from 'express';
 import sharp from 'sharp';
 import { modelHash } from '../../../container/header.ts';
 import { MAGIC } from '../../../container/layout.ts';
@@ -16,6 +15,7 @@ import type { Catalog } from '../../pictures/catalog/catalog.ts';
 import { MAX_SERVED_CHUNKS } from '../../pictures/liif-picture.ts';
 import { Problem, problemDocument, problemOf, stopping } from '../../problem.ts';
 import type { ImageInfo } from '../answer/image-info.ts';
+import type { Exchange } from '../exchange.ts';
 import { isReserved } from '../request/picture-path.ts';
 import { parseUpload } from '../request/request.ts';
 import { BodyPlaces } from './body-places.ts';
@@ -50,10 +50,11 @@ export class Uploads {
     this.#options = options;
   }
 
-  /** Answers POST /api/images. `base`: URL of this server for its clients. */
-  async receive(request: Request, response: Response, base: string, signal: AbortSignal): Promise<void> {
+  /** Answers POST /api/images. */
+  async receive(exchange: Exchange): Promise<void> {
+    const { request, response, signal, base } = exchange;
     const { catalog, maxBytes } = this.#options;
-    checkOrigin(request, base);
+    checkOrigin(exchange);
     const directory = catalog.directory;
     if (directory === undefined)
       throw new Problem(403, 'no-directory', 'This server has no directory to write to.');
@@ -91,15 +92,15 @@ export class Uploads {
   }
 
   /** Answers GET /api/jobs/{job}. Rejects with Problem 404. */
-  async report(request: Request, response: Response, number: string, signal: AbortSignal): Promise<void> {
-    return this.#jobs.get(number).report(request, response, signal);
+  async report(exchange: Exchange, number: string): Promise<void> {
+    return this.#jobs.get(number).report(exchange);
   }
 
   /** Answers DELETE /api/jobs/{job}: gives up a job that is not done, and removes its unfinished file. */
-  cancel(request: Request, response: Response, base: string, number: string): void {
-    checkOrigin(request, base);
+  cancel(exchange: Exchange, number: string): void {
+    checkOrigin(exchange);
     this.#jobs.get(number).cancel();
-    response.status(204).set('Cache-Control', 'no-store').end();
+    exchange.response.status(204).set('Cache-Control', 'no-store').end();
   }
 
   /** Gives up all jobs, and removes the unfinished file of the one that runs. */
@@ -230,7 +231,7 @@ function pathOf(url: string): string {
 }
 
 /** Throws Problem 403 for pages of other sites, which must not make their visitors write here. A page of this server has the origin of `base`, or the host that the request names. */
-function checkOrigin(request: Request, base: string): void {
+function checkOrigin({ request, base }: Exchange): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;
   if (

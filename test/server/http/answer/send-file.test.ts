@@ -23,7 +23,7 @@ it('a file whose client hangs up while a piece of it is read is not sent on', as
           return new Uint8Array(length);
         },
       };
-      resolve(sendFile(request, response, picture, 'a'.repeat(64), controller.signal));
+      resolve(sendFile({ request, response, signal: controller.signal }, picture, 'a'.repeat(64)));
     });
   });
   const server = createServer(app);
