@@ -4,19 +4,18 @@ import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { kindOf, RequestError, SourceError, UnsupportedError } from '../errors.ts';
 import { pathOf } from '../file-url.ts';
 import { bytesOfBuffer, givenOptions } from '../given.ts';
-import { isPremultiplied, unpremultiply } from './alpha/premultiplied.ts';
-import { inSrgb } from './color/in-srgb.ts';
-import { asSixteenBits, type ColorPlan, colorsOf } from './color/profiled.ts';
+import { unpremultiply } from './alpha/premultiplied.ts';
+import { type ColorPlan, colorPlan } from './color/plan.ts';
 import { convertByShaper } from './color/shaper.ts';
 import { ImageError } from './errors.ts';
 import { heicAsTiff } from './heic.ts';
 import { uprightExif } from './metadata/exif.ts';
+import { isPremultiplied } from './metadata/heif.ts';
 import { withParts } from './metadata/parts.ts';
-import { isHdr, unknownColors } from './metadata/stated-colors.ts';
 import { tiffDirectory, unreadableTiff } from './metadata/tiff-directory.ts';
 import { uprightXmp } from './metadata/xmp.ts';
 import { depthOf, type Raster } from './raster.ts';
-import { isGray, unreadableSamples } from './sample-types.ts';
+import { isGray, readSamples, unreadableSamples } from './samples.ts';
 import { loadSharp } from './sharp.ts';
 import { explained, MAX_PIXELS, tooManyPixels } from './sharp-errors.ts';
 
@@ -122,9 +121,8 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
       if (directory.exif && options.needsMetadata)
         warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
     }
-    const { plan: colors, codes } = await colorsOf(input, metadata, options.srgb ?? false);
-    const unknown = codes && (metadata.icc === undefined || isHdr(codes)) && unknownColors(codes);
-    if (unknown) warnings.push(unknown);
+    const colors = await colorPlan(input, metadata, options.srgb ?? false);
+    if (colors.warning) warnings.push(colors.warning);
     if (metadata.space === 'cmyk' && metadata.depth !== 'uchar') warnings.push(IN_EIGHT_BITS);
     const premultiplied = metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(input));
     let samples = metadata;
@@ -140,7 +138,7 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
     if (premultiplied) await unpremultiply(raster, signal);
     if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
     return {
-      raster: options.srgb ? await inSrgb(raster, signal) : raster,
+      raster,
       depth: depthOf(raster),
       format: metadata.format,
       metadata: metadataOf(metadata),
@@ -173,29 +171,16 @@ async function decode(
     throw new UnsupportedError(
       `${name}: ${width} x ${height} pixels of ${channels} channels need ${gigabytes(bytes)}, more than the ${gigabytes(constants.MAX_LENGTH)} that one raster can have`,
     );
-  // Only where a profile converts: samples of sRGB would be changed.
-  if (wide && !gray && converts) asSixteenBits(image);
-  else if (wide) {
-    image.toColorspace(gray ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
-  } else {
-    // sharp drops the alpha of raw gray output: gray with alpha is read as RGBA and reduced below.
-    image.toColorspace(gray && !hasAlpha ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
-  }
-  const { data: buffer, info } = await image.toBuffer({ resolveWithObject: true });
-  const data = wide
-    ? new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2)
-    : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-  const found = data.length / (info.width * info.height);
-  if (found === bands)
-    return {
-      width: info.width,
-      height: info.height,
-      channels: bands,
-      data,
-      ...(colorSpace !== 'srgb' && { colorSpace }),
-    };
+  const raster = await readSamples(image, {
+    // Gray of 8 bits with alpha is read as RGBA.
+    gray: gray && (wide || !hasAlpha),
+    wide,
+    converts: converts && !gray,
+  });
+  const found = raster.channels;
+  if (found === bands) return colorSpace === 'srgb' ? raster : { ...raster, colorSpace };
   if (found < bands || !gray) throw otherChannels(found, bands, gray, name);
-  return { width: info.width, height: info.height, channels: bands, data: grayOf(data, found, hasAlpha) };
+  return { ...raster, channels: bands, data: grayOf(raster.data, found, hasAlpha) };
 }
 
 /** Refuses further channels: sharp does not say which of them is alpha. */

@@ -7,7 +7,7 @@ import { RequestError, shown } from '../errors.ts';
 import { pathOf } from '../file-url.ts';
 import { expectListener, expectObject, givenOptions } from '../given.ts';
 import { AtomicFile, unwritable, writeAtomically } from './atomic-file.ts';
-import { profileOf } from './color/profiled.ts';
+import { profileOf } from './color/profile.ts';
 import { toSrgb } from './color/to-srgb.ts';
 import { OutputError } from './errors.ts';
 import {

@@ -1,8 +1,13 @@
-import { type Parts, textAt } from './parts.ts';
-import type { StatedColors } from './stated-colors.ts';
+import type { ColorCodes } from './color-codes.ts';
+import { type Parts, textAt, withParts } from './parts.ts';
 
-/** The first word of the signature: PNG 3, 5.2. */
-export const PNG_SIGNATURE = 0x89504e47;
+/** What a PNG states of its colors beside or instead of an ICC profile. */
+export interface StatedColors {
+  readonly codes?: ColorCodes | undefined;
+  /** Where there are no codes: the exponent from light to samples. */
+  readonly gamma?: number;
+}
+
 /** Limits the walk: a PNG may have any number of comments before its picture. */
 const MAX_CHUNKS = 1000;
 
@@ -10,7 +15,11 @@ const MAX_CHUNKS = 1000;
  * What the chunks before the picture of a PNG state of its colors: `cICP` (PNG 3, 11.3.2.6), which outranks all others; otherwise `gAMA` (11.3.2.2),
  * which does not count beside `sRGB`. Where the file ends early, the chunks up to there count.
  */
-export async function pngColors(parts: Parts): Promise<StatedColors> {
+export function pngColors(image: string | Uint8Array): Promise<StatedColors> {
+  return withParts(image, colorsOfChunks);
+}
+
+async function colorsOfChunks(parts: Parts): Promise<StatedColors> {
   let gamma: number | undefined;
   let isSrgb = false;
   try {

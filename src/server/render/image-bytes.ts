@@ -1,6 +1,6 @@
 import sharp, { type Sharp } from 'sharp';
 import type { ColorSpace } from '../../color-space.ts';
-import { profileOf } from '../../image/color/profiled.ts';
+import { profileOf } from '../../image/color/profile.ts';
 import { withProfile } from '../../image/metadata/jpeg-profile.ts';
 import { hasAlpha, type Raster } from '../../image/raster.ts';
 import { tiffToFill } from '../../image/tiff.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isPremultiplied } from '../../../src/image/alpha/premultiplied.ts';
+import { isPremultiplied } from '../../../src/image/metadata/heif.ts';
 import { readImage } from '../../../src/image/read.ts';
 
 /** 16 x 16 pixels of 200, 120, 40; of the right half half is to be seen. Made by `avifenc --lossless --premultiply`, version 0.11.1. */

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { expect, it } from 'vitest';
-import { profileOf } from '../../../src/image/color/profiled.ts';
+import { profileOf } from '../../../src/image/color/profile.ts';
 import { withProfile } from '../../../src/image/metadata/jpeg-profile.ts';
 import { tiffToFill } from '../../../src/image/tiff.ts';
 

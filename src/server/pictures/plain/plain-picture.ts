@@ -4,13 +4,13 @@ import type { ColorSpace } from '../../../color-space.ts';
 import { SourceError } from '../../../errors.ts';
 import { LeasedCache } from '../../../features/leased-cache.ts';
 import { compare, divide, toRational } from '../../../head/rational.ts';
-import { asSixteenBits, type ColorPlan, colorsOf, toEightBits } from '../../../image/color/profiled.ts';
+import { type ColorPlan, colorPlan } from '../../../image/color/plan.ts';
 import { convertByShaper } from '../../../image/color/shaper.ts';
 import { ImageError } from '../../../image/errors.ts';
 import { withParts } from '../../../image/metadata/parts.ts';
 import { tiffDirectory, unreadableTiff } from '../../../image/metadata/tiff-directory.ts';
 import { channelsOf, type Raster } from '../../../image/raster.ts';
-import { isGray, unreadableSamples } from '../../../image/sample-types.ts';
+import { isGray, readSamples, toEightBits, unreadableSamples } from '../../../image/samples.ts';
 import type { RenderQuery } from '../../../pixels/render.ts';
 import { PictureChanged, Problem } from '../../problem.ts';
 import type { Estimate, ServedPicture } from '../picture.ts';
@@ -97,7 +97,7 @@ async function pictureOf(path: string, file: WholeFile, options: PlainOptions): 
     throw unsupported('The image has channels beside its colors and alpha; convert it to RGB first.');
   const { width, height } = metadata.autoOrient;
   if (width * height > options.maxPixels) throw tooManyPixels(options);
-  const { plan } = await colorsOf(file.bytes, metadata, false);
+  const plan = await colorPlan(file.bytes, metadata, false);
   return new PlainPicture(path, file, width, height, metadata, plan, options);
 }
 
@@ -251,22 +251,10 @@ class PlainPicture implements ServedPicture {
     try {
       const { colorSpace, converts, shaper } = this.#colors;
       const image = decoder(file, this.#options, !converts).autoOrient();
-      const one = this.channels === 1;
       const wide = this.#sixteenBits && (shaper !== undefined || (converts && !this.#gray));
-      if (wide && converts) asSixteenBits(image);
-      else if (wide) image.toColorspace(one ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
-      else image.toColorspace(one ? 'b-w' : 'srgb').raw({ depth: 'uchar' });
-      const { data, info } = await image.toBuffer({ resolveWithObject: true });
-      const raster = {
-        width: info.width,
-        height: info.height,
-        channels: info.channels as Raster['channels'],
-        data: wide ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data,
-      };
+      const raster = await readSamples(image, { gray: this.channels === 1, wide, converts });
       if (shaper) await convertByShaper(raster, shaper, colorSpace, signal);
-      return wide
-        ? { ...raster, data: await toEightBits(raster.data as Uint16Array, info.channels, signal) }
-        : raster;
+      return wide ? await toEightBits(raster, signal) : raster;
     } catch (cause) {
       signal.throwIfAborted();
       throw undecodable(this.#path, cause, this.#options);

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { isAdobeRgb } from '../../../src/image/metadata/exif.ts';
-import { statedColors } from '../../../src/image/metadata/stated-colors.ts';
+import { pngColors } from '../../../src/image/metadata/png-colors.ts';
 import { readImage } from '../../../src/image/read.ts';
 import { ADOBE_GAMMA, ADOBE_RGB, attachProfile, builtInProfile, colorIn, withChunk } from './icc-profile.ts';
 
@@ -58,7 +58,7 @@ describe('the gamma that a PNG states', () => {
     expect(await first(stating(png, 0))).toEqual([...color]);
     const stated = stating(png, 1);
     for (let length = 0; length < stated.length; length++) {
-      const { gamma } = await statedColors(stated.subarray(0, length));
+      const { gamma } = await pngColors(stated.subarray(0, length));
       expect([undefined, 1]).toContain(gamma);
     }
   });
