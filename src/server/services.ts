@@ -16,7 +16,7 @@ import { Metrics } from './metrics.ts';
 import { Catalog } from './pictures/catalog/catalog.ts';
 import { removeUnfinished } from './pictures/catalog/unfinished-files.ts';
 import { OpenPictures } from './pictures/open-pictures.ts';
-import { PlainLevels } from './pictures/plain/plain-picture.ts';
+import { PlainLevels } from './pictures/plain/plain-decoder.ts';
 import { ResamplePool } from './pictures/plain/resample-pool.ts';
 import { type Credentials, Remotes } from './pictures/remotes.ts';
 import { stopping } from './problem.ts';

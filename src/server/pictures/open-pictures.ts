@@ -11,7 +11,8 @@ import { Failures } from './failures.ts';
 import { openLiifPicture } from './liif-picture.ts';
 import type { ServedPicture } from './picture.ts';
 import type { PictureId } from './picture-id.ts';
-import { openPlainPicture, type PlainOptions } from './plain/plain-picture.ts';
+import type { PlainOptions } from './plain/plain-decoder.ts';
+import { openPlainPicture } from './plain/plain-picture.ts';
 import type { Located, Remotes } from './remotes.ts';
 
 /** An opened picture under the id that a request gave. */

@@ -308,7 +308,7 @@ export class Catalog {
     const withOriginal = new Set<string>();
     for (const { id, kind } of this.#entries.values()) {
       const extension = extname(id);
-      if (kind !== 'image' || !(PLAIN_EXTENSIONS as readonly string[]).includes(extension.slice(1))) continue;
+      if (kind !== 'image' || !PLAIN_EXTENSIONS.includes(extension.slice(1))) continue;
       const picture = id.slice(0, -extension.length);
       if (this.#entries.get(picture)?.kind === 'liif') withOriginal.add(picture);
     }

@@ -146,7 +146,7 @@ function searchedBy(id: string, title: string): string {
 function kindOf(extension: string): CatalogEntry['kind'] | undefined {
   const name = extension.slice(1).toLowerCase();
   if (name === 'liif') return 'liif';
-  return (PLAIN_EXTENSIONS as readonly string[]).includes(name) ? 'image' : undefined;
+  return PLAIN_EXTENSIONS.includes(name) ? 'image' : undefined;
 }
 
 /** The real path of a link, or undefined where it leads out of the root. */
