@@ -1,4 +1,4 @@
-import { compileKernels } from '../wasm/threads/browser-kernels.ts';
+import { compileKernels } from '../wasm/browser-kernels.ts';
 import type { WasmHost } from '../wasm/threads/host.ts';
 import { startLocalThread } from '../wasm/threads/local-thread.ts';
 import { openWasmEngine } from '../wasm/wasm-engine.ts';

@@ -1,5 +1,5 @@
 import { webWorker } from '../../worker/web-worker.ts';
-import { compileKernels } from './browser-kernels.ts';
+import { compileKernels } from '../browser-kernels.ts';
 import type { Thread, WasmHost } from './host.ts';
 import type { FromThread, ToThread } from './thread.ts';
 
