@@ -9,7 +9,7 @@ import { FreeList, type Region, type WasmHeap } from '../heap.ts';
 import { HeapFeatures } from '../heap-features.ts';
 import { headByteLength, writeHead } from '../pack/pack-head.ts';
 import { type PackedLayer, packLayers } from '../pack/pack-layer.ts';
-import { clearBorder, siteAddress, stripRows } from '../program/operations.ts';
+import { clearBorder, operation, rowBytes, siteAddress } from '../program/operations.ts';
 import { allocateRegion, barrier, inputRegionRect, planLayers } from '../program/plan.ts';
 import { controlWords, type Operation } from '../program/program.ts';
 import type { Job } from '../threads/job.ts';
@@ -170,12 +170,10 @@ function planGradient(
   const place = { ...pixels, top: pixels.top - sites.top, left: pixels.left - sites.left };
   clearBorder(operations, movedBy(byP, -place.top, -place.left), place);
   barrier(operations);
-  const pixel = head.hidden * 2;
-  operations.push({
-    kernel: 'headGradient',
-    args: [
+  operations.push(
+    operation('headGradient', place.height, [
       siteAddress(shown, place.top, place.left),
-      shown.rect.width * pixel,
+      rowBytes(shown),
       vectors,
       head.hidden,
       errors,
@@ -184,16 +182,10 @@ function planGradient(
       network.headShift,
       network.headLimit,
       siteAddress(byP, place.top, place.left),
-      byP.rect.width * pixel,
-      0,
-      place.height,
+      rowBytes(byP),
       place.width,
-    ],
-    fromArgument: 11,
-    rows: place.height,
-    stripRows: stripRows(place.height),
-    barrier: true,
-  });
+    ]),
+  );
   // Nothing reads P any more.
   list.free(p.address);
   const scales = residualScales(synthesis);
@@ -210,23 +202,13 @@ function planGradient(
 
 /** `values` times the slope of the activation that made `activations`, over `window`. */
 function slopeOperation(values: Region, activations: Region, window: Rect): Operation {
-  const pixel = values.channels * 2;
-  return {
-    kernel: 'slope',
-    args: [
-      siteAddress(values, window.top, window.left),
-      values.rect.width * pixel,
-      siteAddress(activations, window.top, window.left),
-      activations.rect.width * pixel,
-      window.width * pixel,
-      0,
-      window.height,
-    ],
-    fromArgument: 5,
-    rows: window.height,
-    stripRows: stripRows(window.height),
-    barrier: true,
-  };
+  return operation('slope', window.height, [
+    siteAddress(values, window.top, window.left),
+    rowBytes(values),
+    siteAddress(activations, window.top, window.left),
+    rowBytes(activations),
+    window.width * values.channels * 2,
+  ]);
 }
 
 function movedBy(region: Region, rows: number, columns: number): Region {

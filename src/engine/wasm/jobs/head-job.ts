@@ -134,9 +134,6 @@ export function termsByteLength(head: Head, { height, width }: Rect): number {
 
 const stripTerms = (head: Head, columns: number): number => (2 + 2 * columns) * head.hidden * 2;
 
-/** Position of `from` among the arguments of the kernel `head`. */
-const HEAD_FROM = 19;
-
 /** The head over one feature map, for the pixels `part` of a query: an operation for each strip of rows. */
 export function pushHead(
   operations: Operation[],
@@ -173,10 +170,7 @@ export function pushHead(
         terms + strip * stripTerms(head, part.width),
         output + from * outputRow,
         outputRow,
-        0,
-        rows,
       ],
-      fromArgument: HEAD_FROM,
       rows,
       stripRows: rows,
       barrier: false,

@@ -233,22 +233,13 @@ function pushFilters(
   push(operations, 'reduceColumns', rows.count, ...filteredAt, vertical.k, ...output, ...samplesAt);
 }
 
-/** A kernel call for so many rows, whose last two arguments, behind `args`, are `from` and `to`. */
 function push(
   operations: Operation[],
   kernel: Operation['kernel'],
   rows: number,
   ...args: readonly number[]
 ): void {
-  const fromArgument = args.length;
-  operations.push({
-    kernel,
-    args: [...args, 0, 0],
-    fromArgument,
-    rows,
-    stripRows: STRIP_ROWS,
-    barrier: false,
-  });
+  operations.push({ kernel, args, rows, stripRows: STRIP_ROWS, barrier: false });
 }
 
 /** Bytes from the first sample of a part to its last. */

@@ -130,7 +130,7 @@ export function decodeLatents(
  */
 export function gather(
   h: usize, hRow: usize, hBytes: usize, y: usize, yPixel: usize, groupBytes: usize, coded: i32, whole: i32,
-  output: usize, outputRow: usize, from: i32, to: i32, width: i32,
+  output: usize, outputRow: usize, width: i32, from: i32, to: i32,
 ): void {
   for (let row = from; row < to; row++) {
     let source = h + <usize>row * hRow;

@@ -23,8 +23,7 @@ export function conv(
   weight: usize, bias: usize, run: usize, taps: i32,
   output: usize, outputRow: usize, outputPixel: usize,
   residual: usize, residualRow: usize, residualPixel: usize,
-  from: i32, to: i32, width: i32, blocks: i32,
-  shift: i32, limit: i32, leaky: i32, residualLimit: i32,
+  width: i32, blocks: i32, shift: i32, limit: i32, leaky: i32, residualLimit: i32, from: i32, to: i32,
 ): void {
   const high = i16x8.splat(<i16>limit);
   const low = i16x8.splat(<i16>-limit);

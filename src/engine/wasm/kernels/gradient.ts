@@ -12,7 +12,7 @@
 export function headGradient(
   features: usize, featureRow: usize, weights: usize, hidden: i32,
   errors: usize, errorRow: usize, errorLimit: i32, headShift: i32, headLimit: i32,
-  output: usize, outputRow: usize, from: i32, to: i32, columns: i32,
+  output: usize, outputRow: usize, columns: i32, from: i32, to: i32,
 ): void {
   const bytes = <usize>hidden << 1;
   const cell = weights + 2 * bytes;

@@ -9,8 +9,8 @@
 //   gradient.ts  derivatives, for encoders                                not of the specification
 //
 // Tensors are (rows, columns, channels) of int16: element (y, x, c) lies (y * width + x) * channels + c elements behind the first. Channels are a multiple of 8,
-// 16 bytes, unless a kernel says otherwise. Arguments whose names end in Row, Tap, Pixel or Plane are distances in bytes; `from` and `to` are the rows that a call
-// makes, so that threads can share a tensor.
+// 16 bytes, unless a kernel says otherwise. Arguments whose names end in Row, Tap, Pixel or Plane are distances in bytes; `from` and `to`,
+// the last two of kernels that threads can share, are the rows that a call makes.
 //
 // Sums are int32. A loader has proved that none of a network or of the head can overflow (specification 3.8), so the order of additions does not matter, and
 // i32x4.dot_i16x8_s, two products and their sum, is exact. Saturating operations on int16 are the sat16 and the clamps of the specification.
@@ -31,7 +31,7 @@ export { useScratch, winograd } from './winograd';
  */
 export function addRow(
   input: usize, inputRow: usize, output: usize, outputRow: usize,
-  row: usize, from: i32, to: i32, width: i32, channels: i32, limit: i32,
+  row: usize, width: i32, channels: i32, limit: i32, from: i32, to: i32,
 ): void {
   const high = i32x4.splat(limit);
   const low = i32x4.splat(-limit);
@@ -59,9 +59,9 @@ export function addRow(
   }
 }
 
-/** Zeros `rows` runs of `bytes` each, `pitch` bytes apart: the border of a tensor, so that convolutions read zeros beyond the picture. */
-export function clear(start: usize, bytes: usize, rows: i32, pitch: usize): void {
-  for (let i = 0; i < rows; i++) memory.fill(start + <usize>i * pitch, 0, bytes);
+/** Zeros `bytes` of each row, rows being `pitch` bytes apart: the border of a tensor, so that convolutions read zeros beyond the picture. */
+export function clear(start: usize, bytes: usize, pitch: usize, from: i32, to: i32): void {
+  for (let i = from; i < to; i++) memory.fill(start + <usize>i * pitch, 0, bytes);
 }
 
 /**

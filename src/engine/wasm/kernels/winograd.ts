@@ -40,9 +40,8 @@ export function winograd(
   direct: usize, bias: usize, directRun: usize, taps: i32,
   output: usize, outputRow: usize, outputPixel: usize,
   residual: usize, residualRow: usize, residualPixel: usize,
-  from: i32, to: i32, width: i32, blocks: i32,
-  shift: i32, limit: i32, leaky: i32, residualLimit: i32,
-  height: i32, weight: usize, energyLimit: i32,
+  width: i32, blocks: i32, shift: i32, limit: i32, leaky: i32, residualLimit: i32,
+  height: i32, weight: usize, energyLimit: i32, from: i32, to: i32,
 ): void {
   const run = inputPixel;
   const sums = scratch + 16 * (<usize>TILES * MAX_RUN + 64);
@@ -67,7 +66,7 @@ export function winograd(
           rowIn + x * run, inputRow, inputTap, inputPixel, direct, bias, directRun, taps,
           rowOut + x * outputPixel, outputRow, outputPixel,
           residual ? rowResidual + x * residualPixel : 0, residualRow, residualPixel,
-          0, 2, columns, blocks, shift, limit, leaky, residualLimit,
+          columns, blocks, shift, limit, leaky, residualLimit, 0, 2,
         );
         continue;
       }

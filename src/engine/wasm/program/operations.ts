@@ -1,7 +1,6 @@
 import type { Extent, Rect } from '../../engine.ts';
 import type { Region } from '../heap.ts';
 import type { PackedConv } from '../pack/pack-layer.ts';
-import type { PackedWinograd } from '../pack/pack-winograd.ts';
 import type { Operation } from './program.ts';
 
 /** Kernel calls of single layers: their addresses, strides and strips. `kernels/*.ts` explains the arguments. */
@@ -9,30 +8,40 @@ import type { Operation } from './program.ts';
 /** Strips of an operation: many, so that threads finish at about the same time. */
 const STRIPS = 64;
 
+/** A kernel call that has to end before the next one begins. */
+export function operation(kernel: Operation['kernel'], rows: number, args: readonly number[]): Operation {
+  return { kernel, args, rows, stripRows: Math.max(1, Math.ceil(rows / STRIPS)), barrier: true };
+}
+
+/** Bytes of a site. */
+const pixelBytes = ({ channels }: Region): number => channels * 2;
+
+/** Bytes of a row of sites. */
+export const rowBytes = (region: Region): number => region.rect.width * pixelBytes(region);
+
+/** Address of site (row, column) of a region. */
+export function siteAddress(region: Region, row: number, column: number): number {
+  const { address, rect } = region;
+  return address + (row - rect.top) * rowBytes(region) + (column - rect.left) * pixelBytes(region);
+}
+
 /** Kernel calls that zero the sites of a region that lie beyond `extent`. */
 export function clearBorder(operations: Operation[], region: Region, extent: Extent): void {
-  const { rect, channels } = region;
-  const pixel = channels * 2;
-  const row = rect.width * pixel;
+  const { address, rect } = region;
+  const pixel = pixelBytes(region);
+  const row = rowBytes(region);
   const above = Math.max(0, -rect.top);
   const below = Math.max(0, rect.top + rect.height - extent.height);
   const before = Math.max(0, -rect.left);
   const behind = Math.max(0, rect.left + rect.width - extent.width);
-  const push = (address: number, bytes: number, rows: number) => {
+  const push = (start: number, bytes: number, rows: number) => {
     if (bytes > 0 && rows > 0)
-      operations.push({
-        kernel: 'clear',
-        args: [address, bytes, rows, row],
-        fromArgument: 0,
-        rows: 1,
-        stripRows: 1,
-        barrier: false,
-      });
+      operations.push({ kernel: 'clear', args: [start, bytes, row], rows, stripRows: rows, barrier: false });
   };
-  push(region.address, above * row, 1);
-  push(region.address + (rect.height - below) * row, below * row, 1);
-  push(region.address, before * pixel, rect.height);
-  push(region.address + (rect.width - behind) * pixel, behind * pixel, rect.height);
+  push(address, row, above);
+  push(address + (rect.height - below) * row, row, below);
+  push(address, before * pixel, rect.height);
+  push(address + (rect.width - behind) * pixel, behind * pixel, rect.height);
 }
 
 /**
@@ -53,29 +62,24 @@ export function pushParityConv(
   const rows = Math.ceil((window.height - parity.row) / 2);
   const columns = Math.ceil((window.width - parity.column) / 2);
   if (rows <= 0 || columns <= 0) return;
-  const outputs = conv.outputs / groups;
   const radius = (conv.kernel - 1) / 2;
-  const inPixel = input.channels * 2;
-  const outPixel = output.channels * 2;
-  const inRow = input.rect.width * inPixel;
   const row = window.top + parity.row;
   const column = window.left + parity.column;
-  const operation = operationOf(conv, quality, {
-    input: siteAddress(input, row - radius, column - radius),
-    inputRow: 2 * inRow,
-    inputTap: inRow,
-    inputPixel: 2 * inPixel,
-    run: conv.kernel * inPixel,
-    taps: conv.kernel,
-    firstBlock: (group * outputs) / 8,
-    blocks: outputs / 8,
-    output: siteAddress(output, row, column) + group * outputs * 2,
-    outputRow: 2 * output.rect.width * outPixel,
-    outputPixel: 2 * outPixel,
+  const blocks = conv.outputs / groups / 8;
+  const firstBlock = group * blocks;
+  const call = convCall(conv, quality, {
+    input,
+    from: siteAddress(input, row - radius, column - radius),
+    inputStep: 2,
+    firstBlock,
+    blocks,
+    output,
+    to: siteAddress(output, row, column) + firstBlock * BLOCK_BYTES,
+    outputStep: 2,
     rows,
     columns,
   });
-  operations.push({ ...operation, barrier: false });
+  operations.push({ ...call, barrier: false });
 }
 
 /**
@@ -89,160 +93,102 @@ export function gatherOperation(
   input: Region,
   window: Rect,
 ): Operation {
-  const all = coded === 'all';
-  const pixel = y.channels * 2;
-  return {
-    kernel: 'gather',
-    args: [
-      h.address,
-      h.rect.width * h.channels * 2,
-      h.channels * 2,
-      y.address,
-      pixel,
-      all ? pixel : pixel / 4,
-      all ? 1 : coded,
-      all ? 1 : 0,
-      siteAddress(input, 0, 0),
-      input.rect.width * input.channels * 2,
-      0,
-      window.height,
-      window.width,
-    ],
-    fromArgument: 10,
-    rows: window.height,
-    stripRows: stripRows(window.height),
-    barrier: true,
-  };
+  const latents = pixelBytes(y);
+  return operation('gather', window.height, [
+    h.address,
+    rowBytes(h),
+    pixelBytes(h),
+    y.address,
+    latents,
+    ...(coded === 'all' ? [latents, 1, 1] : [latents / 4, coded, 0]),
+    siteAddress(input, 0, 0),
+    rowBytes(input),
+    window.width,
+  ]);
 }
 
-/** Address of site (row, column) of a region. */
-export function siteAddress({ address, rect, channels }: Region, row: number, column: number): number {
-  return address + ((row - rect.top) * rect.width + column - rect.left) * channels * 2;
-}
+/** Outputs are made eight at a time, a block. */
+const BLOCK_OUTPUTS = 8;
+const BLOCK_BYTES = 2 * BLOCK_OUTPUTS;
 
-interface ConvShape {
-  readonly input: number;
-  readonly inputRow: number;
-  readonly inputTap: number;
-  readonly inputPixel: number;
-  readonly run: number;
-  readonly taps: number;
-  readonly firstBlock: number;
-  readonly blocks: number;
-  readonly output: number;
-  readonly outputRow: number;
-  readonly outputPixel: number;
+/** Where a call of the kernel `conv` reads and writes. */
+interface ConvPlaces {
+  readonly input: Region;
+  /** Address of the first site that is read. */
+  readonly from: number;
+  /** Sites from what one output site reads to what the next reads, both ways. Default 1. */
+  readonly inputStep?: number;
+  /** An output site reads `taps` x `taps` sites. Default: the kernel's size. */
+  readonly taps?: number;
+  /** Of the outputs. Default: all. */
+  readonly firstBlock?: number;
+  readonly blocks?: number;
+  readonly output: Region;
+  /** Address of the first site that is written, or of the first of its channels. */
+  readonly to: number;
+  /** Sites from one output site to the next, both ways. Default 1. */
+  readonly outputStep?: number;
+  /** Output sites. */
   readonly rows: number;
   readonly columns: number;
-  readonly residual?: {
-    readonly address: number;
-    readonly row: number;
-    readonly pixel: number;
-    readonly limit: number;
-  };
+  /** Address of the first site that is added, and the limit of the sums. */
+  readonly residual?: { readonly of: Region; readonly address: number; readonly limit: number } | undefined;
 }
 
-/** Position of `from` among the arguments of the kernels `conv` and `winograd`. */
-const CONV_FROM = 14;
+function convCall(conv: PackedConv, quality: number, places: ConvPlaces): Operation {
+  const { input, output, inputStep = 1, outputStep = 1, taps = conv.kernel, firstBlock = 0, rows } = places;
+  const { blocks = conv.outputs / BLOCK_OUTPUTS, residual } = places;
+  const biasRow = conv.biasRows > 1 ? (quality - 1) * conv.outputs : 0;
+  const run = taps * pixelBytes(input);
+  return operation('conv', rows, [
+    places.from,
+    inputStep * rowBytes(input),
+    rowBytes(input),
+    inputStep * pixelBytes(input),
+    conv.weight + firstBlock * BLOCK_OUTPUTS * taps * run,
+    conv.bias + 4 * (biasRow + firstBlock * BLOCK_OUTPUTS),
+    run,
+    taps,
+    places.to,
+    outputStep * rowBytes(output),
+    outputStep * pixelBytes(output),
+    ...(residual ? [residual.address, rowBytes(residual.of), pixelBytes(residual.of)] : [0, 0, 0]),
+    places.columns,
+    blocks,
+    conv.shift,
+    conv.limit,
+    conv.leaky ? 1 : 0,
+    residual?.limit ?? 0,
+  ]);
+}
 
 /** Least columns for `winograd`. With fewer, filling up groups of four tiles costs more than the method saves. */
 const WINOGRAD_COLUMNS = 5;
 
-function operationOf(conv: PackedConv, quality: number, shape: ConvShape): Operation {
-  const { taps, run, firstBlock, rows, residual } = shape;
-  const biasRow = conv.biasRows > 1 ? (quality - 1) * conv.outputs * 4 : 0;
-  return {
-    kernel: 'conv',
-    args: [
-      shape.input,
-      shape.inputRow,
-      shape.inputTap,
-      shape.inputPixel,
-      conv.weight + firstBlock * taps * run * 8,
-      conv.bias + biasRow + firstBlock * 32,
-      run,
-      taps,
-      shape.output,
-      shape.outputRow,
-      shape.outputPixel,
-      residual?.address ?? 0,
-      residual?.row ?? 0,
-      residual?.pixel ?? 0,
-      0,
-      rows,
-      shape.columns,
-      shape.blocks,
-      conv.shift,
-      conv.limit,
-      conv.leaky ? 1 : 0,
-      residual?.limit ?? 0,
-    ],
-    fromArgument: CONV_FROM,
-    rows,
-    stripRows: stripRows(rows),
-    barrier: true,
-  };
-}
-
-export function stripRows(rows: number): number {
-  return Math.max(1, Math.ceil(rows / STRIPS));
-}
-
-/** A 1x1 or 3x3 convolution over `window`, written to `outputWindow` of `output`; `residual`: added to it. */
+/** A 1x1 or 3x3 convolution over `window`; `residual`: added to it. */
 export function convOperation(
   conv: PackedConv,
   input: Region,
-  window: Rect,
   output: Region,
-  outputWindow: Rect,
+  window: Rect,
   quality: number,
   residual?: { readonly of: Region; readonly limit: number },
 ): Operation {
+  const { top, left, height, width } = window;
   const radius = (conv.kernel - 1) / 2;
-  const inPixel = input.channels * 2;
-  const inRow = input.rect.width * inPixel;
-  const outPixel = output.channels * 2;
-  const operation = operationOf(conv, quality, {
-    input: siteAddress(input, window.top - radius, window.left - radius),
-    inputRow: inRow,
-    inputTap: inRow,
-    inputPixel: inPixel,
-    run: conv.kernel * inPixel,
-    taps: conv.kernel,
-    firstBlock: 0,
-    blocks: conv.outputs / 8,
-    output: siteAddress(output, outputWindow.top, outputWindow.left),
-    outputRow: output.rect.width * outPixel,
-    outputPixel: outPixel,
-    rows: window.height,
-    columns: window.width,
-    ...(residual && {
-      residual: {
-        address: siteAddress(residual.of, window.top, window.left),
-        row: residual.of.rect.width * residual.of.channels * 2,
-        pixel: residual.of.channels * 2,
-        limit: residual.limit,
-      },
-    }),
+  const call = convCall(conv, quality, {
+    input,
+    from: siteAddress(input, top - radius, left - radius),
+    output,
+    to: siteAddress(output, top, left),
+    rows: height,
+    columns: width,
+    residual: residual && { ...residual, address: siteAddress(residual.of, top, left) },
   });
-  return conv.winograd && window.height >= 2 && window.width >= WINOGRAD_COLUMNS
-    ? byWinograd(operation, conv.winograd)
-    : operation;
-}
-
-/** A 3x3 convolution by the kernel `winograd`, whose rows are pairs of rows. */
-function byWinograd(
-  { args, rows: height, ...operation }: Operation,
-  { weight, energyLimit }: PackedWinograd,
-): Operation {
-  const rows = Math.ceil(height / 2);
-  return {
-    ...operation,
-    kernel: 'winograd',
-    args: [...args, height, weight, energyLimit],
-    rows,
-    stripRows: stripRows(rows),
-  };
+  if (!conv.winograd || height < 2 || width < WINOGRAD_COLUMNS) return call;
+  // The rows of this kernel are pairs of rows.
+  const { weight, energyLimit } = conv.winograd;
+  return operation('winograd', Math.ceil(height / 2), [...call.args, height, weight, energyLimit]);
 }
 
 /** An unshuffle by k and the 1x1 convolution behind it: k runs of k * C activations. */
@@ -254,21 +200,13 @@ export function unshuffledConv(
   window: Rect,
   quality: number,
 ): Operation {
-  const inPixel = input.channels * 2;
-  const inRow = input.rect.width * inPixel;
-  const outPixel = output.channels * 2;
-  return operationOf(conv, quality, {
-    input: siteAddress(input, window.top * k, window.left * k),
-    inputRow: inRow * k,
-    inputTap: inRow,
-    inputPixel: inPixel * k,
-    run: inPixel * k,
+  return convCall(conv, quality, {
+    input,
+    from: siteAddress(input, window.top * k, window.left * k),
+    inputStep: k,
     taps: k,
-    firstBlock: 0,
-    blocks: conv.outputs / 8,
-    output: siteAddress(output, window.top, window.left),
-    outputRow: output.rect.width * outPixel,
-    outputPixel: outPixel,
+    output,
+    to: siteAddress(output, window.top, window.left),
     rows: window.height,
     columns: window.width,
   });
@@ -280,60 +218,44 @@ export function pushShuffledConv(
   conv: PackedConv,
   k: number,
   input: Region,
-  window: Rect,
   output: Region,
+  window: Rect,
   quality: number,
 ): void {
-  const inPixel = input.channels * 2;
-  const outPixel = output.channels * 2;
-  const outRow = output.rect.width * outPixel;
-  const blocks = conv.outputs / k / 8;
+  const blocks = conv.outputs / k / BLOCK_OUTPUTS;
   for (let dy = 0; dy < k; dy++) {
-    const operation = operationOf(conv, quality, {
-      input: siteAddress(input, window.top, window.left),
-      inputRow: input.rect.width * inPixel,
-      inputTap: 0,
-      inputPixel: inPixel,
-      run: inPixel,
-      taps: 1,
+    const call = convCall(conv, quality, {
+      input,
+      from: siteAddress(input, window.top, window.left),
       firstBlock: dy * blocks,
       blocks,
-      output: siteAddress(output, window.top * k + dy, window.left * k),
-      outputRow: outRow * k,
-      outputPixel: outPixel * k,
+      output,
+      to: siteAddress(output, window.top * k + dy, window.left * k),
+      outputStep: k,
       rows: window.height,
       columns: window.width,
     });
-    operations.push(dy + 1 < k ? { ...operation, barrier: false } : operation);
+    operations.push({ ...call, barrier: dy + 1 === k });
   }
 }
 
 export function rowOperation(
   row: number,
-  channels: number,
   limit: number,
   input: Region,
   output: Region,
   window: Rect,
   quality: number,
 ): Operation {
-  return {
-    kernel: 'addRow',
-    args: [
-      siteAddress(input, window.top, window.left),
-      input.rect.width * channels * 2,
-      siteAddress(output, window.top, window.left),
-      output.rect.width * channels * 2,
-      row + (quality - 1) * channels * 4,
-      0,
-      window.height,
-      window.width,
-      channels,
-      limit,
-    ],
-    fromArgument: 5,
-    rows: window.height,
-    stripRows: stripRows(window.height),
-    barrier: true,
-  };
+  const { channels } = input;
+  return operation('addRow', window.height, [
+    siteAddress(input, window.top, window.left),
+    rowBytes(input),
+    siteAddress(output, window.top, window.left),
+    rowBytes(output),
+    row + (quality - 1) * channels * 4,
+    window.width,
+    channels,
+    limit,
+  ]);
 }

@@ -59,23 +59,23 @@ export function planLayers(
       const hidden = allocateRegion(allocator, growAll(made, 1), layer.first.outputs);
       clearBorder(operations, hidden, extents[i]!);
       barrier(operations);
-      operations.push(convOperation(layer.first, current, inner, hidden, inner, quality));
+      operations.push(convOperation(layer.first, current, hidden, inner, quality));
       const kept = inside?.(hidden, inner, operations);
       operations.push(
-        convOperation(layer.second, hidden, made, target, made, quality, { of: current, limit: layer.limit }),
+        convOperation(layer.second, hidden, target, made, quality, { of: current, limit: layer.limit }),
       );
       if (!kept) allocator.free(hidden.address);
     } else if (layer.op === 'row') {
       barrier(operations);
-      operations.push(rowOperation(layer.row, layer.channels, layer.limit, current, target, made, quality));
+      operations.push(rowOperation(layer.row, layer.limit, current, target, made, quality));
     } else if (layer.op === 'unshuffle') {
       barrier(operations);
       operations.push(unshuffledConv(next as PackedConv, layer.factor, current, target, made, quality));
     } else if (layer.op === 'conv') {
       barrier(operations);
       if (next?.op === 'shuffle')
-        pushShuffledConv(operations, layer, next.factor, current, low, target, quality);
-      else operations.push(convOperation(layer, current, made, target, made, quality));
+        pushShuffledConv(operations, layer, next.factor, current, target, low, quality);
+      else operations.push(convOperation(layer, current, target, made, quality));
     }
     if (current !== input) allocator.free(current.address);
     current = target;

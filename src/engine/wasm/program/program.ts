@@ -5,7 +5,7 @@ export interface Kernels {
   /** Sets the address of the thread's scratch memory, SCRATCH_BYTES of it. */
   useScratch(address: number): void;
   addRow(...args: number[]): void;
-  clear(start: number, bytes: number, rows: number, pitch: number): void;
+  clear(...args: number[]): void;
   gather(...args: number[]): void;
   head(...args: number[]): void;
   spread(...args: number[]): void;
@@ -19,13 +19,12 @@ export interface Kernels {
 }
 
 /**
- * One kernel call, cut into strips of rows that several threads take in turn. `args`: the kernel's arguments. Those at `fromArgument` and `fromArgument + 1`,
- * first and end row, are replaced by those of the strip.
+ * One kernel call, cut into strips of rows that several threads take in turn. `args`: the kernel's arguments but the last two, which are the first and the end
+ * row of a strip.
  */
 export interface Operation {
   readonly kernel: Exclude<keyof Kernels, 'decodeSymbols' | 'decodeLatents' | 'useScratch'>;
   readonly args: readonly number[];
-  readonly fromArgument: number;
   readonly rows: number;
   /** Rows of a strip. */
   readonly stripRows: number;
@@ -105,13 +104,5 @@ export function waitFor(control: Int32Array, word: number, least: number): boole
 }
 
 function runStrip(kernels: Kernels, operation: Operation, from: number, to: number): void {
-  const { kernel, args, fromArgument } = operation;
-  if (kernel === 'clear') {
-    kernels.clear(args[0]!, args[1]!, args[2]!, args[3]!);
-    return;
-  }
-  const call = args.slice();
-  call[fromArgument] = from;
-  call[fromArgument + 1] = to;
-  kernels[kernel](...call);
+  kernels[operation.kernel](...operation.args, from, to);
 }
