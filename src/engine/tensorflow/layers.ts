@@ -1,5 +1,5 @@
 import type { Conv, Layer, Residual, Row } from '../../network/model.ts';
-import { grow, layerExtents, layerWindows, scaled } from '../../network/window.ts';
+import { grow, scaled } from '../../network/window.ts';
 import type { Extent, Rect } from '../engine.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './backend.ts';
 
@@ -20,24 +20,6 @@ export interface DeviceLayer {
   dispose(): void;
 }
 
-export interface PlannedDeviceLayer {
-  readonly layer: DeviceLayer;
-  readonly extent: Extent;
-  readonly output: Rect;
-}
-
-/** What each layer reads and makes for `output` of the last one. */
-export function planDeviceLayers(
-  layers: readonly Layer[],
-  devices: readonly DeviceLayer[],
-  extent: Extent,
-  output: Rect,
-): PlannedDeviceLayer[] {
-  const extents = layerExtents(layers, extent);
-  const windows = layerWindows(layers, output, extent);
-  return devices.map((layer, i) => ({ layer, extent: extents[i]!, output: windows[i + 1]! }));
-}
-
 export function uploadLayer(tf: TensorFlow, layer: Layer): DeviceLayer {
   switch (layer.op) {
     case 'conv':
@@ -53,7 +35,7 @@ export function uploadLayer(tf: TensorFlow, layer: Layer): DeviceLayer {
   }
 }
 
-export function uploadConv(tf: TensorFlow, conv: Conv): DeviceLayer {
+function uploadConv(tf: TensorFlow, conv: Conv): DeviceLayer {
   const { kernel, outputs, biasRows, limit, leaky } = conv;
   const scale = 2 ** -conv.shift;
   const filter = tf.tensor(filterOf(conv, scale), [kernel, kernel, conv.inputs, outputs]) as Tensor4D;

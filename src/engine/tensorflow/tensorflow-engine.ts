@@ -2,7 +2,18 @@ import { EngineError, isLiifError, messageOf, RequestError } from '../../errors.
 import type { Model } from '../../network/model.ts';
 import { latentWindow, scaledExtent } from '../../network/window.ts';
 import { expectCover, expectQuality } from '../arguments.ts';
-import type { Engine, Extent, FeatureMap, Patch, PlainSpeed, Query, Rect, Samples } from '../engine.ts';
+import type {
+  EncodedChunk,
+  Engine,
+  Extent,
+  FeatureMap,
+  Patch,
+  PlainSpeed,
+  Query,
+  Rect,
+  Samples,
+} from '../engine.ts';
+import { planLayers } from '../reference/layers.ts';
 import {
   type OpenBackend,
   openBackend,
@@ -11,10 +22,9 @@ import {
   type TensorFlowBackend,
 } from './backend.ts';
 import { type DeviceHead, uploadHead } from './head.ts';
-import { type DeviceLayer, planDeviceLayers, uploadLayer } from './layers.ts';
+import { type DeviceLayer, uploadLayer } from './layers.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { batchPositions, planBatches, type QueryBatch } from './query-batch.ts';
-import { uploadUnfoldedLayer } from './unfold.ts';
 
 export interface TensorFlowEngineOptions {
   /** An exact engine, which codes chunks, analyzes pictures and computes gradients. Closed with this engine. */
@@ -71,11 +81,7 @@ class DeviceEngine implements TensorFlowEngine {
     this.#batchPixels = batchPixels;
     const { tf } = opened;
     this.#onBackend();
-    this.#synthesis = model.synthesis.map((layer, i) =>
-      layer.op === 'conv' && i === model.synthesis.length - 1
-        ? uploadUnfoldedLayer(tf, layer)
-        : uploadLayer(tf, layer),
-    );
+    this.#synthesis = model.synthesis.map((layer) => uploadLayer(tf, layer));
     this.#head = uploadHead(tf, model.head);
   }
 
@@ -89,7 +95,7 @@ class DeviceEngine implements TensorFlowEngine {
     return this.#exact.analyze(...call);
   }
 
-  async encodeChunk(...call: Parameters<Engine['encodeChunk']>) {
+  async encodeChunk(...call: Parameters<Engine['encodeChunk']>): Promise<EncodedChunk> {
     this.#expectOpen();
     return this.#exact.encodeChunk(...call);
   }
@@ -137,17 +143,12 @@ class DeviceEngine implements TensorFlowEngine {
     let rect = latents.rect;
     let tensor = tf.tensor(Float32Array.from(latents.data), [1, height, width, latents.channels]) as Tensor4D;
     try {
-      for (const { layer, extent, output } of planDeviceLayers(
-        this.model.synthesis,
-        this.#synthesis,
-        level,
-        sites,
-      )) {
+      for (const [i, { extent, output }] of planLayers(this.model.synthesis, level, sites).entries()) {
         await breathe();
         this.#enter(signal);
         this.#onBackend();
         const input = tensor;
-        tensor = tf.tidy(() => layer.run({ rect, tensor: input }, extent, output, quality));
+        tensor = tf.tidy(() => this.#synthesis[i]!.run({ rect, tensor: input }, extent, output, quality));
         if (tensor !== input) input.dispose();
         rect = output;
       }
@@ -174,7 +175,7 @@ class DeviceEngine implements TensorFlowEngine {
           this.#enter(signal);
           const positions = batchPositions(batch, queries, rect, level);
           this.#onBackend();
-          const result = this.#head.render(sites.tensor(), batch, positions);
+          const result = this.#head.render(sites, batch, positions);
           try {
             unpack(await result.data(), batch, rasters);
           } finally {
@@ -183,27 +184,20 @@ class DeviceEngine implements TensorFlowEngine {
         }
         signal?.throwIfAborted();
       } finally {
-        sites.release();
+        sites.dispose();
       }
     });
     return rasters;
   }
 
-  /** P as (sites,K): on the device already, unless another engine made it. */
-  async #sitesOf(features: FeatureMap): Promise<{ tensor(): Tensor; release(): void }> {
+  /** P as (sites,K), for the caller to dispose of: a view of what is on the device already, unless another engine made it. */
+  async #sitesOf(features: FeatureMap): Promise<Tensor> {
     const { tf } = this.#opened;
     const shape: [number, number] = [features.rect.height * features.rect.width, this.model.head.hidden];
-    if (features instanceof DeviceFeatures && this.#features.has(features)) {
-      // A view of the same memory.
-      const view = () => tf.reshape(features.tensor(), shape);
-      this.#onBackend();
-      const tensor = view();
-      return { tensor: () => tensor, release: () => tensor.dispose() };
-    }
-    const data = await features.read();
+    const here = features instanceof DeviceFeatures && this.#features.has(features);
+    const data = here ? undefined : Float32Array.from(await features.read());
     this.#onBackend();
-    const tensor = tf.tensor(Float32Array.from(data), shape);
-    return { tensor: () => tensor, release: () => tensor.dispose() };
+    return data ? tf.tensor(data, shape) : tf.reshape((features as DeviceFeatures).tensor(), shape);
   }
 
   async plainSpeed(signal?: AbortSignal): Promise<PlainSpeed> {
