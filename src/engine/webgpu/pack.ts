@@ -2,12 +2,12 @@ import type { Conv, Head, Layer, Row } from '../../network/model.ts';
 
 /** Constants of the kernels: outputs of a workgroup, and pairs of inputs in a slice, by kernel size. */
 const OUTPUTS = 32;
-export const SLICE_PAIRS = { 1: 16, 3: 8 } as const;
+const SLICE_PAIRS = { 1: 16, 3: 8 } as const;
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copyDestination: 8, storage: 128 } as const;
 
 /** Weights as conv1x1.wgsl and conv3x3.wgsl read them: [outputs / 32][slice][tap][pair][32 outputs], a pair of inputs in each word, zeros where a slice or block is not full. */
-export function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
+function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
   const slicePairs = SLICE_PAIRS[kernel];
   const taps = kernel * kernel;
   const pairs = inputs / 2;
