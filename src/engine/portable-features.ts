@@ -2,7 +2,23 @@ import { EngineError } from '../errors.ts';
 import type { Engine, Extent, FeatureMap, Rect } from './engine.ts';
 
 /** Does something with the engine whose turn it is. `call`: the caller's arguments, as `hasFailed` looks at them. */
-type Use = <T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[]) => Promise<T>;
+export type Use = <T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[]) => Promise<T>;
+
+/** The calls of an engine that is made of engines, but those that make or reduce feature maps: `use` says which engine's turn it is. */
+export function callsBy(
+  use: Use,
+): Pick<Engine, 'analyze' | 'encodeChunk' | 'decodeChunk' | 'gradient' | 'pixels'> {
+  return {
+    analyze: (...call) => use((engine) => engine.analyze(...call), call),
+    encodeChunk: (...call) => use((engine) => engine.encodeChunk(...call), call),
+    decodeChunk: (...call) => use((engine) => engine.decodeChunk(...call), call),
+    gradient: (...call) => use((engine) => engine.gradient(...call), call),
+    pixels: (features, ...call) =>
+      features instanceof PortableFeatures
+        ? features.use((engine, map) => engine.pixels(map, ...call), call)
+        : use((engine) => engine.pixels(features, ...call), call),
+  };
+}
 
 /** Where a map comes from, and who says which engine it is needed on. */
 export interface FeatureOrigin {

@@ -1,6 +1,6 @@
 import { hasFailed, withInnerMaps } from './arguments.ts';
 import type { Engine, Reduction } from './engine.ts';
-import { PortableFeatures } from './portable-features.ts';
+import { callsBy, PortableFeatures } from './portable-features.ts';
 
 export interface SharedEngineOptions {
   readonly open: () => Promise<Engine>;
@@ -25,30 +25,21 @@ export class SharedEngine {
   /** An engine that stays usable until the process ends. Rejects as `open` does; the next call tries again. */
   async engine(): Promise<Engine> {
     return this.#use(
+      // All engines that `open` gives have the same facts.
       async ({ name, exact, model, threads, device, reduce }) => ({
-        ...this.#standIn({ name, exact, model, threads, ...(device !== undefined && { device }) }),
+        ...callsBy((work, call) => this.#use(work, call)),
+        name,
+        exact,
+        model,
+        threads,
+        ...(device !== undefined && { device }),
+        features: this.#features,
         ...(reduce && { reduce: (...call) => this.#reduce(...call) }),
+        // It belongs to all callers.
+        close: async () => {},
       }),
       [],
     );
-  }
-
-  /** Passes each call on to the engine that is open at the time. All engines that `open` gives have the same facts. */
-  #standIn(facts: Pick<Engine, 'name' | 'exact' | 'model' | 'threads' | 'device'>): Engine {
-    return {
-      ...facts,
-      analyze: (...call) => this.#use((engine) => engine.analyze(...call), call),
-      encodeChunk: (...call) => this.#use((engine) => engine.encodeChunk(...call), call),
-      decodeChunk: (...call) => this.#use((engine) => engine.decodeChunk(...call), call),
-      features: (...call) => this.#features(...call),
-      pixels: (features, ...call) =>
-        features instanceof PortableFeatures
-          ? features.use((engine, map) => engine.pixels(map, ...call), call)
-          : this.#use((engine) => engine.pixels(features, ...call), call),
-      gradient: (...call) => this.#use((engine) => engine.gradient(...call), call),
-      // It belongs to all callers.
-      close: async () => {},
-    };
   }
 
   #reduce(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array> {
