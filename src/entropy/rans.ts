@@ -11,7 +11,7 @@ import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
 
 /** The shortest chunk: four states of 32 bits. */
 export const MIN_CHUNK_BYTES = 16;
-/** What four symbols can read at most, two words each: so far beyond its end a truncated chunk is read before it is refused. */
+/** What four symbols can read at most, two words each: so far beyond its end a decoder may read a truncated chunk before it refuses it. */
 export const READ_AHEAD_BYTES = 16;
 const INITIAL_STATE = 1 << 16;
 
@@ -40,102 +40,34 @@ export class RansDecoder {
     const mask = (1 << precision) - 1;
     const coarseShift = precision - COARSE_BITS;
     const words = this.#words;
-    const end = this.#end;
+    const states = this.#states;
     let p = this.#next;
-    let [x0, x1, x2, x3] = this.#states as unknown as [number, number, number, number];
-    // The same fifteen lines for each state: locals stay in registers, and four chains of dependent steps overlap.
-    for (let i = 0; i < count; i += 4) {
-      const t0 = indices[i]!;
-      const base0 = base[t0]!;
-      let n0 = 0;
-      if (base0 >= 0) {
-        const slot = x0 & mask;
-        let j = base0 + coarse[(t0 << COARSE_BITS) | (slot >>> coarseShift)]!;
+    for (let i = 0; i < count; i++) {
+      const t = indices[i]!;
+      const first = base[t]!;
+      let n = 0;
+      if (first >= 0) {
+        let x = states[i & 3]!;
+        const slot = x & mask;
+        let j = first + coarse[(t << COARSE_BITS) | (slot >>> coarseShift)]!;
         while (cumulative[j + 1]! <= slot) j++;
         const low = cumulative[j]!;
-        x0 = (Math.imul(cumulative[j + 1]! - low, x0 >>> precision) + slot - low) | 0;
-        if (x0 >>> 16 === 0) x0 = (x0 << 16) | words[p++]!;
-        n0 = j + origin[t0]!;
-        if (j >= firstRaw[t0]!) {
-          const bits = j === bypass[t0]! ? 16 : rawBits[t0]!;
-          const low = x0 & ((1 << bits) - 1);
-          n0 = bits === 16 ? low : (n0 << bits) | low;
-          x0 = x0 >>> bits;
-          if (x0 >>> 16 === 0) x0 = (x0 << 16) | words[p++]!;
+        x = (Math.imul(cumulative[j + 1]! - low, x >>> precision) + slot - low) | 0;
+        if (x >>> 16 === 0) x = (x << 16) | words[p++]!;
+        n = j + origin[t]!;
+        if (j >= firstRaw[t]!) {
+          const bits = j === bypass[t]! ? 16 : rawBits[t]!;
+          const raw = x & ((1 << bits) - 1);
+          n = bits === 16 ? raw : (n << bits) | raw;
+          x = x >>> bits;
+          if (x >>> 16 === 0) x = (x << 16) | words[p++]!;
         }
+        states[i & 3] = x;
+        if (p > this.#end) throw endsEarly(2 * this.#end);
       }
-      symbols[i] = n0;
-
-      const t1 = indices[i + 1]!;
-      const base1 = base[t1]!;
-      let n1 = 0;
-      if (base1 >= 0) {
-        const slot = x1 & mask;
-        let j = base1 + coarse[(t1 << COARSE_BITS) | (slot >>> coarseShift)]!;
-        while (cumulative[j + 1]! <= slot) j++;
-        const low = cumulative[j]!;
-        x1 = (Math.imul(cumulative[j + 1]! - low, x1 >>> precision) + slot - low) | 0;
-        if (x1 >>> 16 === 0) x1 = (x1 << 16) | words[p++]!;
-        n1 = j + origin[t1]!;
-        if (j >= firstRaw[t1]!) {
-          const bits = j === bypass[t1]! ? 16 : rawBits[t1]!;
-          const low = x1 & ((1 << bits) - 1);
-          n1 = bits === 16 ? low : (n1 << bits) | low;
-          x1 = x1 >>> bits;
-          if (x1 >>> 16 === 0) x1 = (x1 << 16) | words[p++]!;
-        }
-      }
-      symbols[i + 1] = n1;
-
-      const t2 = indices[i + 2]!;
-      const base2 = base[t2]!;
-      let n2 = 0;
-      if (base2 >= 0) {
-        const slot = x2 & mask;
-        let j = base2 + coarse[(t2 << COARSE_BITS) | (slot >>> coarseShift)]!;
-        while (cumulative[j + 1]! <= slot) j++;
-        const low = cumulative[j]!;
-        x2 = (Math.imul(cumulative[j + 1]! - low, x2 >>> precision) + slot - low) | 0;
-        if (x2 >>> 16 === 0) x2 = (x2 << 16) | words[p++]!;
-        n2 = j + origin[t2]!;
-        if (j >= firstRaw[t2]!) {
-          const bits = j === bypass[t2]! ? 16 : rawBits[t2]!;
-          const low = x2 & ((1 << bits) - 1);
-          n2 = bits === 16 ? low : (n2 << bits) | low;
-          x2 = x2 >>> bits;
-          if (x2 >>> 16 === 0) x2 = (x2 << 16) | words[p++]!;
-        }
-      }
-      symbols[i + 2] = n2;
-
-      const t3 = indices[i + 3]!;
-      const base3 = base[t3]!;
-      let n3 = 0;
-      if (base3 >= 0) {
-        const slot = x3 & mask;
-        let j = base3 + coarse[(t3 << COARSE_BITS) | (slot >>> coarseShift)]!;
-        while (cumulative[j + 1]! <= slot) j++;
-        const low = cumulative[j]!;
-        x3 = (Math.imul(cumulative[j + 1]! - low, x3 >>> precision) + slot - low) | 0;
-        if (x3 >>> 16 === 0) x3 = (x3 << 16) | words[p++]!;
-        n3 = j + origin[t3]!;
-        if (j >= firstRaw[t3]!) {
-          const bits = j === bypass[t3]! ? 16 : rawBits[t3]!;
-          const low = x3 & ((1 << bits) - 1);
-          n3 = bits === 16 ? low : (n3 << bits) | low;
-          x3 = x3 >>> bits;
-          if (x3 >>> 16 === 0) x3 = (x3 << 16) | words[p++]!;
-        }
-      }
-      symbols[i + 3] = n3;
-
-      if (p > end) throw endsEarly(2 * end);
+      symbols[i] = n;
     }
     this.#next = p;
-    this.#states[0] = x0;
-    this.#states[1] = x1;
-    this.#states[2] = x2;
-    this.#states[3] = x3;
   }
 
   /** To be called after the last symbol: nothing may be left over. */
