@@ -4,10 +4,10 @@ import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
 import type { Model } from '../network/model.ts';
 import { cut, scaledExtent, whole } from '../network/window.ts';
-import { dequantize, quantize } from '../quantize/quantize.ts';
-import { type CodingTables, codingTables, positionOf } from './cdf-table.ts';
+import { dequantize } from '../quantize/quantize.ts';
+import { codingTables } from './cdf-table.ts';
 import { encodeSymbols, RansDecoder } from './rans.ts';
-import { rateSlopes } from './rate-slope.ts';
+import { RoundingCoder } from './rounding-coder.ts';
 
 /**
  * One chunk, symbols <-> bytes (spec 2.4, 3.6). The coding order is walked once for both directions: `codeChunk` works out table index
@@ -44,24 +44,13 @@ export type AsyncChunkNetworks = {
   ) => Promise<ReturnType<ChunkNetworks[Name]>>;
 };
 
-/** Bytes of a chunk -> latents (h, w, Cy). Throws FormatError, section `chunk`, on bytes that break chapter 2. */
+/** Bytes of a chunk -> latents (h, w, Cy). Rejects with FormatError, section `chunk`, on bytes that break chapter 2. */
 export function decodeChunk(
   bytes: Uint8Array,
   chunk: Extent,
   quality: number,
   model: Model,
-  networks: ChunkNetworks,
-): Int16Array {
-  return runAtOnce(decoding(bytes, chunk, quality, model, networks));
-}
-
-/** `decodeChunk` with networks whose results are waited for. */
-export function decodeChunkAsync(
-  bytes: Uint8Array,
-  chunk: Extent,
-  quality: number,
-  model: Model,
-  networks: AsyncChunkNetworks,
+  networks: ChunkNetworks | AsyncChunkNetworks,
 ): Promise<Int16Array> {
   return runAwaiting(decoding(bytes, chunk, quality, model, networks));
 }
@@ -144,7 +133,7 @@ function* encoding(
 }
 
 /** A row of symbols that are coded one after the other. The arrays are used again for the next row. */
-interface SymbolRun {
+export interface SymbolRun {
   /** Table of each symbol. */
   readonly indices: Uint8Array;
   /** Symbols: filled in by who reads them, or chooses them. */
@@ -152,12 +141,12 @@ interface SymbolRun {
 }
 
 /** A row of the hyper latents: columns, then channels. */
-interface HyperRun extends SymbolRun {
+export interface HyperRun extends SymbolRun {
   readonly row: number;
 }
 
 /** A row of one step's latents: columns, then the channels of the position's group. */
-interface LatentRun extends SymbolRun {
+export interface LatentRun extends SymbolRun {
   readonly mean: Int16Array;
   /** For each column, index in (h, w, Cy) of its first channel. */
   readonly from: Int32Array;
@@ -165,7 +154,7 @@ interface LatentRun extends SymbolRun {
   readonly channel: Int32Array;
 }
 
-interface SymbolCoder {
+export interface SymbolCoder {
   codeHyper(run: HyperRun): void;
   codeLatents(run: LatentRun): void;
 }
@@ -255,75 +244,5 @@ function codeStep(
         y[at + k] = clamp(mean[at + k]! + dequantize(symbols[i]!, steps[first + k]!, stepBits), limit);
       }
     }
-  }
-}
-
-/** Rounds an analysis output to the nearest symbols, and keeps them, with their tables, in coding order. */
-class RoundingCoder implements SymbolCoder {
-  readonly tables: CodingTables;
-  readonly indices: Uint8Array;
-  readonly symbols: Int16Array;
-  /** (h, w, Cy): `rateSlopes` of the latents' symbols. */
-  readonly slopes: Int16Array;
-  readonly #rateSlopes: Int16Array;
-  readonly #analysis: Int16Array;
-  readonly #model: Model;
-  readonly #quality: number;
-  /** Output of hyperAnalysis, (hz, wz, Cz). */
-  readonly #hyper: Int16Array;
-  #count = 0;
-
-  constructor(analysis: Int16Array, hyper: Int16Array, symbolCount: number, quality: number, model: Model) {
-    this.tables = codingTables(model.tables);
-    this.indices = new Uint8Array(symbolCount);
-    this.symbols = new Int16Array(symbolCount);
-    this.slopes = new Int16Array(analysis.length);
-    this.#rateSlopes = rateSlopes(model.tables);
-    this.#analysis = analysis;
-    this.#model = model;
-    this.#quality = quality;
-    this.#hyper = hyper;
-  }
-
-  /** Plain rounding: the tables of all latents depend on these. */
-  codeHyper(run: HyperRun): void {
-    const { hyperChannels, hyper } = this.#model;
-    const { indices, symbols } = run;
-    const first = (this.#quality - 1) * hyperChannels;
-    const from = run.row * symbols.length;
-    for (let i = 0; i < symbols.length; i++) {
-      const at = first + (i % hyperChannels);
-      const difference = this.#hyper[from + i]! * 2 ** hyper.stepBits - hyper.offset[at]!;
-      symbols[i] = this.tables.base[indices[i]!]! < 0 ? 0 : quantize(difference, hyper.step[at]!);
-    }
-    this.#keep(run);
-  }
-
-  codeLatents(run: LatentRun): void {
-    const { latentChannels, latent } = this.#model;
-    const { indices, symbols, mean, from, channel } = run;
-    const group = latentChannels / 4;
-    const quantizer = (this.#quality - 1) * latentChannels;
-    const unit = 2 ** latent.stepBits;
-    for (let column = 0, i = 0; column < from.length; column++) {
-      const at = from[column]!;
-      const first = quantizer + channel[column]!;
-      for (let k = 0; k < group; k++, i++) {
-        const table = indices[i]!;
-        symbols[i] = 0;
-        if (this.tables.base[table]! < 0) continue;
-        const difference = (this.#analysis[at + k]! - mean[at + k]!) * unit;
-        const symbol = quantize(difference, latent.step[first + k]!);
-        symbols[i] = symbol;
-        this.slopes[at + k] = this.#rateSlopes[positionOf(this.tables, table, symbol)]!;
-      }
-    }
-    this.#keep(run);
-  }
-
-  #keep({ indices, symbols }: SymbolRun): void {
-    this.indices.set(indices, this.#count);
-    this.symbols.set(symbols, this.#count);
-    this.#count += symbols.length;
   }
 }

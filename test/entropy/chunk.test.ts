@@ -76,7 +76,7 @@ it('every channel of every position is coded in exactly one step', () => {
   expect([1, 2, 3].map((step) => groupAt(step, 1, 0))).toEqual([1, 0, 3]);
 });
 
-it('only the entries that a step codes are read from the prior', () => {
+it('only the entries that a step codes are read from the prior', async () => {
   const chunk = { height: 5, width: 6 };
   const analysis = randomAnalysis(chunk, 5);
   const size = analysis.length;
@@ -99,7 +99,7 @@ it('only the entries that a step codes are read from the prior', () => {
   };
   const first = encodeChunk(analysis, chunk, 60, model, networks(0));
   expect(encodeChunk(analysis, chunk, 60, model, networks(-32768))).toEqual(first);
-  expect(decodeChunk(first.bytes, chunk, 60, model, networks(32767))).toEqual(first.latents);
+  expect(await decodeChunk(first.bytes, chunk, 60, model, networks(32767))).toEqual(first.latents);
 });
 
 describe('a damaged chunk', () => {

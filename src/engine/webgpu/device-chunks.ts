@@ -1,4 +1,4 @@
-import { type AsyncChunkNetworks, decodeChunkAsync, encodeChunkAsync } from '../../entropy/chunk.ts';
+import { type AsyncChunkNetworks, decodeChunk, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
 import { scaledExtent, whole } from '../../network/window.ts';
@@ -56,7 +56,7 @@ export class DeviceChunks {
 
   /** Decodes a chunk. `check` is called before every network and may throw, which rejects the call. */
   decode(bytes: Uint8Array, chunk: Extent, quality: number, check: () => void): Promise<Int16Array> {
-    return decodeChunkAsync(bytes, chunk, quality, this.#model, this.#networks(check));
+    return decodeChunk(bytes, chunk, quality, this.#model, this.#networks(check));
   }
 
   /** Encodes a chunk. `check` as for `decode`. */
