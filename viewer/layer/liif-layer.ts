@@ -11,15 +11,16 @@ import {
   type Map as LeafletMap,
   Point,
 } from 'leaflet';
-import { HttpTileSource } from '../tiles/http-tile-source.ts';
-import { isInside, TILE_SIZE, TileError, type TileSource } from '../tiles/tile-source.ts';
-import { FloatingOrigin, type RootTile, rootDistance } from './floating-origin.ts';
+import { describedBy, HttpTileSource } from '../tiles/http-tile-source.ts';
+import { isInside, TILE_SIZE, type TileSource } from '../tiles/tile-source.ts';
+import { FloatingOrigin, type RootTile } from './floating-origin.ts';
 import { imageCrs } from './image-crs.ts';
 import { type InternalLevel, internalsOf } from './leaflet-internals.ts';
 import { Lookahead } from './lookahead.ts';
 import { nativeRatio, onScreenPixel, screenRatio, type TileRatio } from './native-pixels.ts';
 import { watchPixelRatio } from './pixel-ratio.ts';
 import { toFixed } from './position.ts';
+import { rebaseTiles } from './rebase.ts';
 import { TileEdges } from './tile-edges.ts';
 import { TileLoads, type TileStatus, type WantedTile } from './tile-loads.ts';
 
@@ -51,8 +52,8 @@ export class LiifLayer extends GridLayer {
   readonly #bounds: LatLngBounds | undefined;
   readonly #edges = new TileEdges();
   readonly #lookahead = new Lookahead();
-  readonly #retry = () => this.retry();
-  #endWatch: (() => void) | undefined;
+  /** Aborted when the layer leaves its map. */
+  #onMap = new AbortController();
 
   constructor(source: TileSource, options: LiifLayerOptions = {}) {
     const { origin, pixelRatio, ...rest } = options;
@@ -86,8 +87,7 @@ export class LiifLayer extends GridLayer {
   /** Opens a picture of a server as a layer. `server` is the address of its root. Rejects with TileError where there is no such picture or server. */
   static async open(server: string, id: string, options: LiifLayerOptions = {}): Promise<LiifLayer> {
     const root = new URL(server.endsWith('/') ? server : `${server}/`, document.baseURI).href;
-    const info = await described(id, new URL(`api/images/${encodeURIComponent(id)}`, root));
-    return new LiifLayer(new HttpTileSource(info, { server: root }), options);
+    return new LiifLayer(new HttpTileSource(await describedBy(root, id), { server: root }), options);
   }
 
   get source(): TileSource {
@@ -126,8 +126,10 @@ export class LiifLayer extends GridLayer {
   }
 
   override onAdd(map: LeafletMap): this {
-    this.#endWatch = watchPixelRatio(() => this.#otherPixels());
-    addEventListener('online', this.#retry);
+    this.#onMap = new AbortController();
+    const { signal } = this.#onMap;
+    watchPixelRatio(() => this.#otherPixels(), signal);
+    addEventListener('online', () => this.retry(), { signal });
     super.onAdd(map);
     // On pages read from right to left Chromium shifts scrollable content by parts of a screen pixel, and tiles would not meet.
     const container = map.getContainer();
@@ -139,8 +141,7 @@ export class LiifLayer extends GridLayer {
   }
 
   override onRemove(map: LeafletMap): this {
-    this.#endWatch?.();
-    removeEventListener('online', this.#retry);
+    this.#onMap.abort();
     map.off('zoomanim zoomend viewreset', this.#overlap, this);
     map.off('move', this.#placeLevels, this);
     map.off('moveend', this.#rest, this);
@@ -158,36 +159,8 @@ export class LiifLayer extends GridLayer {
 
   /** Counts from another root tile; nothing moves on screen. Only for DeepView, which changes the map at the same time. */
   rebase(from: RootTile, to: RootTile): void {
-    const internals = internalsOf(this);
     this.#lookahead.forget();
-    const lost = Math.max(from.z, to.z);
-    for (const [key, { coords }] of Object.entries(internals._tiles))
-      if (coords.z + from.z < lost) internals._removeTile(key);
-    const tiles = Object.values(internals._tiles);
-    internals._tiles = {};
-    for (const tile of tiles) {
-      const { coords } = tile;
-      const zoom = coords.z + from.z;
-      const distance = rootDistance(from, to, zoom);
-      coords.z = zoom - to.z;
-      coords.x -= distance.x / TILE_SIZE;
-      coords.y -= distance.y / TILE_SIZE;
-      internals._tiles[internals._tileCoordsToKey(coords)] = tile;
-    }
-    const levels = Object.values(internals._levels);
-    internals._levels = {};
-    for (const level of levels) {
-      const zoom = level.zoom + from.z;
-      if (zoom < lost) {
-        level.el.remove();
-        continue;
-      }
-      const distance = rootDistance(from, to, zoom);
-      level.zoom = zoom - to.z;
-      level.origin = level.origin.subtract(new Point(distance.x, distance.y));
-      internals._levels[level.zoom] = level;
-    }
-    if (internals._tileZoom !== undefined) internals._tileZoom += from.z - to.z;
+    rebaseTiles(internalsOf(this), from, to);
   }
 
   /** Returns the object itself: Leaflet would hand a copy to `createTile`, which would not follow the origin. */
@@ -331,19 +304,6 @@ export class LiifLayer extends GridLayer {
     const overlaps = event.type === 'zoomanim' && !this.#source.alpha;
     this.getContainer()?.style.setProperty('--liif-overlap', overlaps ? '1px' : '0px');
   }
-}
-
-/** The server's description of a picture. Rejects with TileError. */
-async function described(id: string, address: URL): Promise<ConstructorParameters<typeof HttpTileSource>[0]> {
-  const response = await fetch(address).catch((cause) => {
-    throw new TileError('The server cannot be reached.', { cause });
-  });
-  if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
-  // For instance a login page, or the list of pictures where the id is empty.
-  const info = await response.json().catch(() => undefined);
-  if (typeof info?.tiles !== 'string')
-    throw new TileError(`What answers at ${address} is no picture of a tile server.`);
-  return info;
 }
 
 /** The intersection of two areas; where they have none, the middle of the first. */

@@ -1,17 +1,10 @@
-/** Calls `onChange` whenever devicePixelRatio changes: by the browser's zoom, or with a move to another screen. Returns a function that ends it. */
-export function watchPixelRatio(onChange: () => void): () => void {
-  let query: MediaQueryList;
+/** Calls `onChange` whenever devicePixelRatio changes, until `signal` is aborted: by the browser's zoom, or with a move to another screen. */
+export function watchPixelRatio(onChange: () => void, signal: AbortSignal): void {
   const changed = () => {
     // Each query is for one ratio.
-    end();
-    begin();
+    watchPixelRatio(onChange, signal);
     onChange();
   };
-  const begin = () => {
-    query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
-    query.addEventListener('change', changed);
-  };
-  const end = () => query.removeEventListener('change', changed);
-  begin();
-  return end;
+  const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+  query.addEventListener('change', changed, { once: true, signal });
 }

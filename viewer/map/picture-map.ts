@@ -26,7 +26,6 @@ export class PictureMap {
   /** The small image of the whole picture, asked for once. Rejects where it does not come. */
   readonly thumbnail: Promise<Blob> | undefined;
   readonly #closing = new AbortController();
-  readonly #endWatch: () => void;
   /** Where the map's pane will be at the end of a motion by keys. */
   #panTarget: Point | undefined;
   #panning = false;
@@ -67,10 +66,10 @@ export class PictureMap {
     dragAfterPinch(this.map, this.#closing.signal);
     container.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
     this.map.on('resize', () => this.#limitZoom());
-    this.#endWatch = watchPixelRatio(() => {
+    watchPixelRatio(() => {
       this.#limitZoom();
       this.map.fire('pixelratio');
-    });
+    }, this.#closing.signal);
   }
 
   get nativeZoom(): number {
@@ -200,7 +199,6 @@ export class PictureMap {
   close(): void {
     this.motion.stop();
     this.#closing.abort();
-    this.#endWatch();
     this.map.remove();
   }
 

@@ -45,7 +45,6 @@ export class LazyThumbnails {
       else this.#cards.delete(image);
   };
   #running: AbortController | undefined;
-  #endWatch: (() => void) | undefined;
 
   add(image: HTMLImageElement, info: Card['info']): void {
     this.#cards.set(image, { info, side: 0 });
@@ -54,18 +53,17 @@ export class LazyThumbnails {
 
   /** Starts, or continues after `stop`. */
   start(): void {
-    this.#running ??= new AbortController();
-    this.#endWatch ??= watchPixelRatio(this.#observe);
-    addEventListener('online', this.#observe);
+    if (this.#running) return;
+    this.#running = new AbortController();
+    const { signal } = this.#running;
+    watchPixelRatio(this.#observe, signal);
+    addEventListener('online', this.#observe, { signal });
     this.#observe();
   }
 
   stop(): void {
     this.#running?.abort();
     this.#running = undefined;
-    this.#endWatch?.();
-    this.#endWatch = undefined;
-    removeEventListener('online', this.#observe);
     this.#observer.disconnect();
   }
 
