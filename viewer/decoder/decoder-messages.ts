@@ -1,7 +1,7 @@
-import type { SampleWindow } from '../picture/shown-picture.ts';
+import type { Sample, SampleWindow } from '../picture/shown-picture.ts';
 
-/** Messages to the worker that decodes. Each but `close` and `abort` has one answer of the same id. */
-export type ToDecoder =
+/** Messages to the worker that decodes which have one answer each, of the same id. */
+export type DecoderQuestion =
   | {
       readonly id: number;
       readonly kind: 'open';
@@ -32,7 +32,10 @@ export type ToDecoder =
       readonly picture: number;
       readonly x: string;
       readonly y: string;
-    }
+    };
+
+export type ToDecoder =
+  | DecoderQuestion
   | { readonly id: number; readonly kind: 'close'; readonly picture: number }
   | { readonly id: number; readonly kind: 'abort' };
 
@@ -65,11 +68,7 @@ export interface PictureFacts {
   readonly engine: EngineFacts;
 }
 
-export type DecoderResult =
-  | PictureFacts
-  | ImageBitmap
-  | ImageData
-  | readonly [number, number, number, number];
+export type DecoderResult = PictureFacts | ImageBitmap | ImageData | Sample;
 
 export type FromDecoder =
   | { readonly id: number; readonly kind: 'done'; readonly result: DecoderResult }

@@ -18,8 +18,16 @@ import { parseDecimal } from '../../src/head/rational.ts';
 import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
 import { MODEL_LIST, readModelList } from '../../src/model/model-list.ts';
 import { pointQuery } from '../../src/pixels/tile.ts';
+import type { Sample } from '../picture/shown-picture.ts';
 import { versionIn } from '../tiles/edition.ts';
-import type { DecoderResult, EngineFacts, FromDecoder, PictureFacts, ToDecoder } from './decoder-messages.ts';
+import type {
+  DecoderQuestion,
+  DecoderResult,
+  EngineFacts,
+  FromDecoder,
+  PictureFacts,
+  ToDecoder,
+} from './decoder-messages.ts';
 import { keptOrPacked } from './packed-weights.ts';
 
 /** Engines by the hash of their model. */
@@ -37,7 +45,8 @@ function pictureOf(number: number): LiifImage {
   return picture;
 }
 
-type Settings = Pick<Extract<ToDecoder, { readonly kind: 'open' }>, 'model' | 'engine'>;
+type Opening = Extract<DecoderQuestion, { readonly kind: 'open' }>;
+type Settings = Pick<Opening, 'model' | 'engine'>;
 
 /** The engine of a model, opened for the first picture that names it and kept for others. A failure is not kept. */
 function engineOf(hash: string, settings: Settings): Promise<Engine> {
@@ -84,10 +93,7 @@ function factsOf({ name, threads, device }: Engine): EngineFacts {
   return { name, threads, ...(device !== undefined && { device }) };
 }
 
-async function openPicture(
-  { id, file, ...settings }: Extract<ToDecoder, { readonly kind: 'open' }>,
-  signal: AbortSignal,
-): Promise<PictureFacts> {
+async function openPicture({ id, file, ...settings }: Opening, signal: AbortSignal): Promise<PictureFacts> {
   let version = null as string | null;
   const versioned: typeof fetch = async (...request) => {
     const response = await fetch(...request);
@@ -113,7 +119,7 @@ async function openPicture(
   };
 }
 
-async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderResult> {
+async function answer(message: DecoderQuestion, signal: AbortSignal): Promise<DecoderResult> {
   switch (message.kind) {
     case 'open':
       return openPicture(message, signal);
@@ -131,11 +137,8 @@ async function answer(message: ToDecoder, signal: AbortSignal): Promise<DecoderR
       if (!x || !y) throw new RequestError(`Expected decimals but received ${message.x}, ${message.y}`);
       const request = { ...pointQuery(x, y), allowOutside: true };
       const raster = await pictureOf(message.picture).render(request, { signal });
-      return [...toImageData(asStored(raster)).data] as [number, number, number, number];
+      return [...toImageData(asStored(raster)).data] as unknown as Sample;
     }
-    case 'close':
-    case 'abort':
-      throw new Error('has no answer');
   }
 }
 

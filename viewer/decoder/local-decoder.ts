@@ -1,7 +1,8 @@
 import { onAbort } from '../../src/on-abort.ts';
-import type { SampleWindow } from '../picture/shown-picture.ts';
+import type { Sample, SampleWindow } from '../picture/shown-picture.ts';
 import { Edition } from '../tiles/edition.ts';
 import type {
+  DecoderQuestion,
   DecoderResult,
   EngineChoice,
   EngineFacts,
@@ -12,12 +13,6 @@ import type {
 
 /** After this many failures of the engine in a row the decoder ends. */
 const MAX_ENGINE_FAILURES = 3;
-
-export interface LocalDecoderOptions {
-  /** Address of the released weights. */
-  readonly model: string;
-  readonly engine: EngineChoice;
-}
 
 /** Hears what becomes of the decoder of a picture. */
 export interface DecodingListener {
@@ -54,7 +49,9 @@ export class DecodeError extends Error {
   }
 }
 
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+type Question = Without<DecoderQuestion, 'id'>;
+type AboutPicture = Without<Exclude<DecoderQuestion, { readonly kind: 'open' }>, 'id' | 'picture'>;
 
 interface Pending {
   readonly resolve: (result: DecoderResult) => void;
@@ -63,8 +60,9 @@ interface Pending {
 
 /** `liif/browser` in a worker. The page only asks and draws. */
 export class LocalDecoder {
+  readonly engine: EngineChoice;
+  readonly #model: string;
   readonly #worker: Worker;
-  readonly #options: LocalDecoderOptions;
   readonly #pending = new Map<number, Pending>();
   /** Listeners of pictures that are being opened, and of open pictures by their number. */
   readonly #opening = new Set<DecodingListener>();
@@ -74,8 +72,10 @@ export class LocalDecoder {
   #failure: DecodeError | undefined;
   #retired = false;
 
-  constructor(options: LocalDecoderOptions) {
-    this.#options = options;
+  /** `model`: address of the released weights. */
+  constructor(model: string, engine: EngineChoice) {
+    this.#model = model;
+    this.engine = engine;
     this.#worker = new Worker(new URL('./decoder-worker.ts', import.meta.url), { type: 'module' });
     this.#worker.onmessage = ({ data }: MessageEvent<FromDecoder>) => this.#take(data);
     this.#worker.onerror = (event) =>
@@ -93,11 +93,10 @@ export class LocalDecoder {
    */
   async openPicture(file: string | Blob, options: OpenOptions = {}): Promise<DecodedPicture> {
     const { signal, edition = new Edition(), listener = {} } = options;
-    const { model, engine } = this.#options;
     this.#opening.add(listener);
     try {
-      const opening = this.#call({ kind: 'open', file, model, engine }, signal);
-      const facts = (await ofEdition(edition, opening)) as PictureFacts;
+      const question = { kind: 'open', file, model: this.#model, engine: this.engine } as const;
+      const facts = (await this.ask(question, edition, signal)) as PictureFacts;
       this.#open.set(facts.picture, listener);
       try {
         edition.check(facts.version);
@@ -118,40 +117,28 @@ export class LocalDecoder {
     this.#endUnused();
   }
 
-  tile(
-    picture: number,
-    z: number,
-    x: bigint,
-    y: bigint,
-    size: number,
-    signal: AbortSignal,
-  ): Promise<ImageBitmap> {
-    return this.#call({ kind: 'tile', picture, z, x, y, size }, signal) as Promise<ImageBitmap>;
-  }
-
-  samples(picture: number, window: SampleWindow, signal: AbortSignal): Promise<ImageData> {
-    return this.#call({ kind: 'samples', picture, window }, signal) as Promise<ImageData>;
-  }
-
-  value(picture: number, x: string, y: string, signal: AbortSignal) {
-    return this.#call({ kind: 'value', picture, x, y }, signal) as Promise<
-      readonly [number, number, number, number]
-    >;
-  }
-
   closePicture(picture: number): void {
     this.#open.delete(picture);
     this.#post({ kind: 'close', picture });
     this.#endUnused();
   }
 
-  #post(message: WithoutId<ToDecoder>): number {
+  #post(message: Without<ToDecoder, 'id'>): number {
     const id = ++this.#lastId;
     if (!this.#failure) this.#worker.postMessage({ ...message, id });
     return id;
   }
 
-  #call(message: WithoutId<ToDecoder>, signal?: AbortSignal): Promise<DecoderResult> {
+  /** The worker's answer. Rejects with DecodeError, with the edition's TileError where the file has been replaced, or with the signal's reason. */
+  async ask(message: Question, edition: Edition, signal?: AbortSignal): Promise<DecoderResult> {
+    try {
+      return await this.#call(message, signal);
+    } catch (error) {
+      throw error instanceof DecodeError && error.replaced ? edition.replace() : error;
+    }
+  }
+
+  #call(message: Question, signal?: AbortSignal): Promise<DecoderResult> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       if (this.#failure) return reject(this.#failure);
@@ -224,15 +211,6 @@ export class LocalDecoder {
   }
 }
 
-/** The answer. Rejects with the edition's TileError where the file has been replaced. */
-async function ofEdition<T>(edition: Edition, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (error) {
-    throw error instanceof DecodeError && error.replaced ? edition.replace() : error;
-  }
-}
-
 /** A picture that the decoder has opened. */
 export class DecodedPicture {
   readonly file: string | Blob;
@@ -258,20 +236,24 @@ export class DecodedPicture {
 
   /** Tile z/x/y, `size` pixels on its side; transparent beyond the picture. */
   tile(z: number, x: bigint, y: bigint, size: number, signal: AbortSignal): Promise<ImageBitmap> {
-    return ofEdition(this.edition, this.#decoder.tile(this.facts.picture, z, x, y, size, signal));
+    return this.#ask({ kind: 'tile', z, x, y, size }, signal) as Promise<ImageBitmap>;
   }
 
   /** Native pixels of a window inside the picture. */
   samples(window: SampleWindow, signal: AbortSignal): Promise<ImageData> {
-    return ofEdition(this.edition, this.#decoder.samples(this.facts.picture, window, signal));
+    return this.#ask({ kind: 'samples', window }, signal) as Promise<ImageData>;
   }
 
   /** Red, green, blue, alpha at a point, in decimal pixels. */
-  valueAt(x: string, y: string, signal: AbortSignal): Promise<readonly [number, number, number, number]> {
-    return ofEdition(this.edition, this.#decoder.value(this.facts.picture, x, y, signal));
+  valueAt(x: string, y: string, signal: AbortSignal): Promise<Sample> {
+    return this.#ask({ kind: 'value', x, y }, signal) as Promise<Sample>;
   }
 
   close(): void {
     this.#decoder.closePicture(this.facts.picture);
+  }
+
+  #ask(question: AboutPicture, signal: AbortSignal): Promise<DecoderResult> {
+    return this.#decoder.ask({ ...question, picture: this.facts.picture }, this.edition, signal);
   }
 }

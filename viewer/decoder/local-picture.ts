@@ -1,9 +1,9 @@
-import { decodingOf } from '../picture/permalink.ts';
+import { type Decoding, decodingOf } from '../picture/permalink.ts';
 import { factsOf, goesFirst, type ShownPicture } from '../picture/shown-picture.ts';
 import { overviewReduction } from '../picture/thumbnail-size.ts';
 import { OverviewFirst } from '../tiles/overview-first.ts';
 import { TILE_SIZE } from '../tiles/tile-source.ts';
-import type { EngineChoice, EngineFacts } from './decoder-messages.ts';
+import type { EngineFacts } from './decoder-messages.ts';
 import {
   type DecodedPicture,
   type DecodingListener,
@@ -15,7 +15,7 @@ import { LocalTileSource } from './local-tile-source.ts';
 /** Address of the weights, relative to the page. */
 const MODEL = 'model/liif-1.safetensors';
 
-let shared: { readonly choice: EngineChoice; readonly decoder: LocalDecoder } | undefined;
+let shared: LocalDecoder | undefined;
 
 /**
  * Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects with DecodeError, with TileError where the file
@@ -23,18 +23,15 @@ let shared: { readonly choice: EngineChoice; readonly decoder: LocalDecoder } | 
  */
 export async function openLocally(
   file: string | Blob,
-  choice: EngineChoice,
+  decoding: Decoding,
   options: OpenOptions,
 ): Promise<DecodedPicture> {
-  return decoderOf(choice).openPicture(file, options);
-}
-
-function decoderOf(choice: EngineChoice): LocalDecoder {
-  if (shared?.choice === choice && !shared.decoder.ended) return shared.decoder;
-  shared?.decoder.retire();
-  const decoder = new LocalDecoder({ model: new URL(MODEL, document.baseURI).href, engine: choice });
-  shared = { choice, decoder };
-  return decoder;
+  const engine = decoding === 'here' ? 'auto' : decoding;
+  if (!shared || shared.engine !== engine || shared.ended) {
+    shared?.retire();
+    shared = new LocalDecoder(new URL(MODEL, document.baseURI).href, engine);
+  }
+  return shared.openPicture(file, options);
 }
 
 /** Opens a file as a picture of the viewer. `listener` hears of the decoder until the picture is closed. Rejects as `openLocally` does. */
@@ -44,9 +41,8 @@ export async function openPicture(
   listener: DecodingListener,
   signal: AbortSignal,
 ): Promise<ShownPicture> {
-  const choice = decodingOf(location.hash);
-  const wanted = choice === undefined || choice === 'here' ? 'auto' : choice;
-  return decodedHere(await openLocally(file, wanted, { signal, listener }), title);
+  const decoding = decodingOf(location.hash) ?? 'here';
+  return decodedHere(await openLocally(file, decoding, { signal, listener }), title);
 }
 
 /** A decoded file as a picture of the viewer. `like` is the same picture of a server, whose name and comparisons it keeps. */

@@ -95,7 +95,6 @@ export class DecodeSwitch {
     this.#loading = controller;
     const { notices } = this.#options;
     try {
-      const choice = decoding === 'here' ? 'auto' : decoding;
       const { file, edition } = this.#fromServer;
       const listener: DecodingListener = {
         progress: (loaded, total) =>
@@ -103,7 +102,7 @@ export class DecodeSwitch {
         warning: (message) => notices.show(message, { forMs: 8000 }),
         failure: (error) => this.#fail(error),
       };
-      const decoded = await openLocally(file!, choice, { signal, edition, listener });
+      const decoded = await openLocally(file!, decoding, { signal, edition, listener });
       if (signal.aborted) {
         decoded.close();
         return;

@@ -1,7 +1,7 @@
 import { element } from '../elements/element.ts';
 import { digitsFor, FRACTION_BITS, formatDecimal, type Position } from '../layer/position.ts';
 import { RestingRequest } from '../picture/resting-request.ts';
-import type { SampleWindow, ShownPicture } from '../picture/shown-picture.ts';
+import type { Sample, SampleWindow, ShownPicture } from '../picture/shown-picture.ts';
 import { retryDelay } from '../tiles/retry.ts';
 import { TileError } from '../tiles/tile-source.ts';
 import type { PictureMap } from './picture-map.ts';
@@ -10,9 +10,6 @@ import type { PictureMap } from './picture-map.ts';
 const SIDE = 9;
 /** Samples fetched at once, around the grid. */
 const FETCHED = 64;
-
-/** Red, green, blue, alpha. */
-type Sample = readonly [number, number, number, number];
 
 /**
  * Shows exact samples of the picture around the pointer, or around the middle of the map where there is no pointer. Past native scale it also shows the value

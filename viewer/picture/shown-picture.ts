@@ -46,9 +46,12 @@ export interface ShownPicture {
   close?(): void;
   /** Native pixels of a window inside the picture. Rejects as `fetch` does. */
   samples(window: SampleWindow, signal: AbortSignal): Promise<ImageBitmapSource>;
-  /** The value at a point, in decimal pixels: red, green, blue, alpha. */
-  valueAt?(x: string, y: string, signal: AbortSignal): Promise<readonly [number, number, number, number]>;
+  /** The value at a point, in decimal pixels. */
+  valueAt?(x: string, y: string, signal: AbortSignal): Promise<Sample>;
 }
+
+/** Red, green, blue, alpha: 0 .. 255. */
+export type Sample = readonly [number, number, number, number];
 
 export interface SampleWindow {
   readonly left: number;
@@ -109,7 +112,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
       const response = await fetch(addressOf(`${root}/pixel?x=${x}&y=${y}`), { signal: abort });
       edition.check(versionIn(response));
       if (!response.ok) throw new Error(`The server answered ${response.status}.`);
-      const { rgba } = (await response.json()) as { rgba: readonly [number, number, number, number] };
+      const { rgba } = (await response.json()) as { readonly rgba: Sample };
       return rgba;
     },
   };
