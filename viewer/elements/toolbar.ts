@@ -6,9 +6,9 @@ export function iconButton(
   name: string,
   drawing: IconName,
   onClick: () => void,
-  options: { readonly key?: string; readonly toggle?: boolean; readonly class?: string } = {},
+  options: { readonly key?: string; readonly class?: string } = {},
 ): HTMLButtonElement {
-  const { key, toggle = false } = options;
+  const { key } = options;
   return element(
     'button',
     {
@@ -19,7 +19,6 @@ export function iconButton(
         title: key ? `${name} (${key})` : name,
         // In this attribute a plus sign joins keys that are pressed together.
         'aria-keyshortcuts': key === '+' ? 'Plus' : key,
-        ...(toggle && { 'aria-pressed': 'false' }),
       },
       on: { click: onClick },
     },

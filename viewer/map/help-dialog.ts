@@ -1,34 +1,26 @@
 import { element } from '../elements/element.ts';
 
-/** Tools that not every page of a picture has. */
-export interface PageTools {
-  readonly curtain: boolean;
-  readonly navigator: boolean;
-  /** Whether the page has the switch "Decode here". */
-  readonly decoding: boolean;
-  readonly link: boolean;
-}
-
-const KEYS: readonly (readonly [key: string, meaning: string, tool?: keyof PageTools])[] = [
+/** Keys that are a single letter are for tools, which not every page has. */
+const KEYS: readonly (readonly [keys: string, meaning: string])[] = [
   ['+ −', 'Zoom in and out; so do wheel, pinch and double click'],
   ['← ↑ → ↓', 'Move; further with Shift'],
   ['0', 'Whole picture'],
   ['1', 'Native scale: pixel for pixel'],
-  ['C', 'Compare: a curtain, which arrows move while it has the focus', 'curtain'],
+  ['C', 'Compare: a curtain, which arrows move while it has the focus'],
   ['I', 'Pixel inspector'],
-  ['N', 'Navigator', 'navigator'],
-  ['D', 'Decode here, in this browser, or on the server', 'decoding'],
+  ['N', 'Navigator'],
+  ['D', 'Decode here, in this browser, or on the server'],
   ['S', 'Save what is in view'],
-  ['L', 'Copy a link to this view', 'link'],
+  ['L', 'Copy a link to this view'],
   ['F', 'Full screen'],
   ['T', 'Light, dark, or as the system'],
   ['Esc', 'Close curtain and inspector'],
   ['?', 'This help'],
 ];
 
-/** Lists the keys that do something on a page with these tools. */
-export function helpDialog(tools: PageTools): HTMLDialogElement {
-  const dialog = element(
+/** Lists the keys that do something on a page. `hasTool` tells whether it has the tool of a key. */
+export function helpDialog(hasTool: (key: string) => boolean): HTMLDialogElement {
+  return element(
     'dialog',
     { class: 'dialog panel', attributes: { 'aria-labelledby': 'help-title' } },
     // The heading takes the focus: a focused button at the end would scroll a low window there.
@@ -36,11 +28,11 @@ export function helpDialog(tools: PageTools): HTMLDialogElement {
     element(
       'dl',
       { class: 'keys' },
-      ...KEYS.filter(([, , tool]) => tool === undefined || tools[tool]).map(([key, meaning]) =>
+      ...KEYS.filter(([keys]) => !/^[A-Z]$/.test(keys) || hasTool(keys)).map(([keys, meaning]) =>
         element(
           'div',
           {},
-          element('dt', {}, ...key.split(' ').map((each) => element('kbd', { text: each }))),
+          element('dt', {}, ...keys.split(' ').map((each) => element('kbd', { text: each }))),
           element('dd', { text: meaning }),
         ),
       ),
@@ -51,5 +43,4 @@ export function helpDialog(tools: PageTools): HTMLDialogElement {
       element('button', { class: 'primary', text: 'Close' }),
     ),
   );
-  return dialog;
 }

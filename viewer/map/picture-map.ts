@@ -29,6 +29,20 @@ export class PictureMap {
   /** Where the map's pane will be at the end of a motion by keys. */
   #panTarget: Point | undefined;
   #panning = false;
+  /** What keys do, given the length of a step. */
+  readonly #keys = new Map<string, (step: number) => void>([
+    ['ArrowLeft', (step) => this.#panBy(-step, 0)],
+    ['ArrowRight', (step) => this.#panBy(step, 0)],
+    ['ArrowUp', (step) => this.#panBy(0, -step)],
+    ['ArrowDown', (step) => this.#panBy(0, step)],
+    ['+', () => this.motion.stepBy(1)],
+    ['=', () => this.motion.stepBy(1)],
+    ['-', () => this.motion.stepBy(-1)],
+    ['_', () => this.motion.stepBy(-1)],
+    ['0', () => this.goHome()],
+    ['Home', () => this.goHome()],
+    ['1', () => this.motion.zoomTo(this.nativeZoom - Math.log2(devicePixelRatio))],
+  ]);
 
   constructor(container: HTMLElement, picture: ShownPicture) {
     this.picture = picture;
@@ -123,12 +137,7 @@ export class PictureMap {
     this.view.setView(center, zoom);
   }
 
-  /** Zooms to native scale around the middle. */
-  goNative(): void {
-    this.motion.zoomTo(this.nativeZoom - Math.log2(devicePixelRatio));
-  }
-
-  panBy(x: number, y: number): void {
+  #panBy(x: number, y: number): void {
     this.motion.stop();
     const internals = internalsOf(this.map);
     // From the end of the motion before: a held key loses no step.
@@ -144,37 +153,9 @@ export class PictureMap {
 
   /** Does what a key means to the map. Returns false for keys that mean nothing to it. */
   key({ key, shiftKey }: KeyboardEvent): boolean {
-    const step = PAN_STEP * (shiftKey ? 3 : 1);
-    switch (key) {
-      case 'ArrowLeft':
-        this.panBy(-step, 0);
-        return true;
-      case 'ArrowRight':
-        this.panBy(step, 0);
-        return true;
-      case 'ArrowUp':
-        this.panBy(0, -step);
-        return true;
-      case 'ArrowDown':
-        this.panBy(0, step);
-        return true;
-      case '+':
-      case '=':
-        this.motion.stepBy(1);
-        return true;
-      case '-':
-      case '_':
-        this.motion.stepBy(-1);
-        return true;
-      case '0':
-      case 'Home':
-        this.goHome();
-        return true;
-      case '1':
-        this.goNative();
-        return true;
-    }
-    return false;
+    const act = this.#keys.get(key);
+    act?.(PAN_STEP * (shiftKey ? 3 : 1));
+    return act !== undefined;
   }
 
   /** Takes the same picture from another source: tools ask it from now on, and its tiles replace those shown as they come. */

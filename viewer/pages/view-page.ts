@@ -4,6 +4,7 @@ import '../map/dialogs.css';
 import '../map/stage.css';
 import { onAbort } from '../../src/on-abort.ts';
 import { element } from '../elements/element.ts';
+import type { IconName } from '../elements/icons.ts';
 import type { Notices } from '../elements/notices.ts';
 import { nextTheme } from '../elements/theme.ts';
 import { iconButton } from '../elements/toolbar.ts';
@@ -40,11 +41,10 @@ export class ViewPage {
   readonly #save: SaveDialog;
   readonly #decodeSwitch: DecodeSwitch | undefined;
   readonly #help: HTMLDialogElement;
-  readonly #buttons: {
-    readonly compare?: HTMLButtonElement;
-    readonly inspect: HTMLButtonElement;
-    readonly navigator?: HTMLButtonElement;
-  };
+  /** What keys do besides moving the picture; undefined where this page has no such tool. */
+  readonly #actions: ReadonlyMap<string, (() => void) | undefined>;
+  /** Buttons that stay pressed, by their keys. */
+  readonly #toggles = new Map<string, HTMLButtonElement>();
   readonly #listening = new AbortController();
   #linkTimer: ReturnType<typeof setTimeout> | undefined;
   #lastHash = '';
@@ -68,7 +68,6 @@ export class ViewPage {
     stage.addEventListener('wheel', (event) => event.ctrlKey && event.preventDefault(), { passive: false });
     root.replaceChildren(stage);
     this.picture = new PictureMap(mapElement, picture);
-    const { map } = this.picture;
 
     const health = new TileHealth(this.#notices, picture.edition.replaced);
     health.watch(this.picture.layer);
@@ -83,7 +82,6 @@ export class ViewPage {
             onLayer: (layer, shown) => (shown ? health.watch(layer) : health.forget(layer)),
             onChange: () => this.#linkSoon(),
           });
-
     this.#decodeSwitch =
       picture.file === undefined
         ? undefined
@@ -92,62 +90,25 @@ export class ViewPage {
             // At once: a reload right after a failure must not begin with what failed.
             onChange: () => this.#writeLink(),
           });
-
-    this.#help = helpDialog({
-      curtain: this.#curtain !== undefined,
-      navigator: this.#navigator !== undefined,
-      decoding: this.#decodeSwitch !== undefined,
-      link: picture.hasAddress,
-    });
-    const compare =
-      this.#curtain &&
-      iconButton('Compare', 'compare', () => this.#toggleCurtain(), { key: 'C', toggle: true });
-    const inspect = iconButton('Inspect pixels', 'inspect', () => this.#toggleInspector(), {
-      key: 'I',
-      toggle: true,
-    });
-    const navigator =
-      this.#navigator &&
-      iconButton('Navigator', 'map', () => this.#toggleNavigator(), { key: 'N', toggle: true });
-    navigator?.setAttribute('aria-pressed', 'true');
-    this.#buttons = { inspect, ...(compare && { compare }), ...(navigator && { navigator }) };
-    const tools = element(
-      'div',
-      { class: 'tools panel', attributes: { role: 'group', 'aria-label': 'Tools' } },
-      compare,
-      inspect,
-      navigator,
-      iconButton('Save as PNG', 'save', () => this.#save.open(), { key: 'S' }),
-      picture.hasAddress && iconButton('Copy link', 'link', () => void this.#copyLink(), { key: 'L' }),
-      iconButton('Full screen', 'full', () => this.#toggleFullScreen(), { key: 'F' }),
-      iconButton('Light or dark', 'theme', () => this.#changeTheme(), { key: 'T', class: 'wide-only' }),
-      iconButton('Keys', 'help', () => this.#help.showModal(), { key: '?', class: 'wide-only' }),
-    );
-    const zoom = element(
-      'div',
-      { class: 'zoom panel', attributes: { role: 'group', 'aria-label': 'Zoom' } },
-      iconButton('Zoom in', 'plus', () => this.picture.motion.stepBy(1), { key: '+' }),
-      iconButton('Zoom out', 'minus', () => this.picture.motion.stepBy(-1), { key: '-' }),
-      iconButton('Whole picture', 'home', () => this.picture.goHome(), { key: '0' }),
-    );
-    const title = element(
-      'header',
-      { class: 'title panel' },
-      iconButton('All pictures', 'back', options.onBack),
-      element(
-        'div',
-        { class: 'title-words' },
-        element('h1', { text: picture.title, attributes: { dir: 'auto', title: picture.title } }),
-        element('p', { text: picture.facts }),
-      ),
-      this.#decodeSwitch?.element ?? (picture.decodedBy !== undefined && decodedBy(picture.decodedBy)),
-    );
-    stage.prepend(title, tools);
+    this.#actions = new Map([
+      ['C', this.#curtain && (() => this.#toggleCurtain())],
+      ['I', () => this.#toggleInspector()],
+      ['N', this.#navigator && (() => this.#toggleNavigator())],
+      ['D', this.#decodeSwitch && (() => this.#decodeSwitch!.toggle())],
+      ['S', () => this.#save.open()],
+      ['L', picture.hasAddress ? () => void this.#copyLink() : undefined],
+      ['F', () => this.#toggleFullScreen()],
+      ['T', () => this.#changeTheme()],
+      ['?', () => this.#help.showModal()],
+      ['Escape', () => this.#closeTools()],
+    ]);
+    this.#help = helpDialog((key) => this.#actions.get(key) !== undefined);
+    stage.prepend(titlePanel(picture, options.onBack, this.#decodeSwitch?.element), this.#toolsPanel());
     stage.append(
       health.element,
       this.#inspector.crosshair,
       this.#inspector.element,
-      element('div', { class: 'corner' }, this.#navigator?.element, zoom),
+      element('div', { class: 'corner' }, this.#navigator?.element, this.#zoomPanel()),
       readout.element,
       readout.announcement,
       this.#save.element,
@@ -157,27 +118,72 @@ export class ViewPage {
     const { signal } = this.#listening;
     addEventListener('keydown', (event) => this.#key(event), { signal });
     addEventListener('hashchange', () => this.#follow(), { signal });
+    this.#followSize(mapElement, signal);
+    this.#showFirst();
+    this.picture.map.on('moveend', () => this.#linkSoon());
+    onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
+    // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be meant for the page around it.
+    if (document.hasFocus() || window === top)
+      mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
+  }
+
+  #toolsPanel(): HTMLElement {
+    const tool = (key: string, name: string, drawing: IconName, options: { class?: string } = {}) => {
+      const act = this.#actions.get(key);
+      return act && iconButton(name, drawing, act, { key, ...options });
+    };
+    const toggle = (key: string, name: string, drawing: IconName, pressed = false) => {
+      const button = tool(key, name, drawing);
+      if (button) this.#toggles.set(key, button);
+      this.#press(key, pressed);
+      return button;
+    };
+    return element(
+      'div',
+      { class: 'tools panel', attributes: { role: 'group', 'aria-label': 'Tools' } },
+      toggle('C', 'Compare', 'compare'),
+      toggle('I', 'Inspect pixels', 'inspect'),
+      toggle('N', 'Navigator', 'map', true),
+      tool('S', 'Save as PNG', 'save'),
+      tool('L', 'Copy link', 'link'),
+      tool('F', 'Full screen', 'full'),
+      tool('T', 'Light or dark', 'theme', { class: 'wide-only' }),
+      tool('?', 'Keys', 'help', { class: 'wide-only' }),
+    );
+  }
+
+  #zoomPanel(): HTMLElement {
+    return element(
+      'div',
+      { class: 'zoom panel', attributes: { role: 'group', 'aria-label': 'Zoom' } },
+      iconButton('Zoom in', 'plus', () => this.picture.motion.stepBy(1), { key: '+' }),
+      iconButton('Zoom out', 'minus', () => this.picture.motion.stepBy(-1), { key: '-' }),
+      iconButton('Whole picture', 'home', () => this.picture.goHome(), { key: '0' }),
+    );
+  }
+
+  /** Tells the map its size. A view of the whole picture stays one. */
+  #followSize(mapElement: HTMLElement, signal: AbortSignal): void {
+    const { map } = this.picture;
     const resize = new ResizeObserver(() => {
       // The observer also calls once at its start. Leaflet would then round the middle of the map to whole pixels.
       if (map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight])) return;
       const { isHome } = this.picture;
       map.invalidateSize({ pan: true, animate: false });
-      // A view of the whole picture stays one.
       if (isHome) this.picture.goHome();
     });
     resize.observe(mapElement);
     onAbort(signal, () => resize.disconnect());
+  }
+
+  /** Shows what the address names, or else the whole picture. */
+  #showFirst(): void {
     // Before the first view asks for tiles, behind which the decoder's script would wait for a free connection.
     this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
     const state = parseHash(location.hash);
-    const { center, zoom: homeZoom } = this.picture.home();
-    this.picture.view.setView(state?.center ?? center, state?.zoom ?? homeZoom);
+    const { center, zoom } = state ?? this.picture.home();
+    this.picture.view.setView(center, zoom);
     if (state?.comparison && this.#curtain) this.#openCurtain(state.comparison.with, state.comparison.at);
-    map.on('moveend', () => this.#linkSoon());
-    onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
-    // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be meant for the page around it.
-    if (document.hasFocus() || window === top)
-      mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
   }
 
   /** The state that a link to this view holds. */
@@ -211,43 +217,21 @@ export class ViewPage {
       event.preventDefault();
       return;
     }
-    const act = this.#shortcut(key);
+    const act = this.#actions.get(key.length === 1 ? key.toUpperCase() : key);
     if (!act) return;
     event.preventDefault();
     // A held key would open and close the tool over and over.
     if (!event.repeat) act();
   }
 
-  #shortcut(key: string): (() => void) | undefined {
-    switch (key.toLowerCase()) {
-      case 'c':
-        return this.#curtain && (() => this.#toggleCurtain());
-      case 'i':
-        return () => this.#toggleInspector();
-      case 'd':
-        return this.#decodeSwitch && (() => this.#decodeSwitch!.toggle());
-      case 'n':
-        return this.#navigator && (() => this.#toggleNavigator());
-      case 's':
-        return () => this.#save.open();
-      case 'l':
-        return this.picture.picture.hasAddress ? () => void this.#copyLink() : undefined;
-      case 'f':
-        return () => this.#toggleFullScreen();
-      case 't':
-        return () => this.#changeTheme();
-      case '?':
-        return () => this.#help.showModal();
-      case 'escape':
-        return () => this.#closeTools();
-    }
-    return undefined;
+  #press(key: string, pressed: boolean): void {
+    this.#toggles.get(key)?.setAttribute('aria-pressed', String(pressed));
   }
 
   #toggleCurtain(): void {
     if (this.#curtain!.state) {
       this.#curtain!.hide();
-      this.#buttons.compare!.setAttribute('aria-pressed', 'false');
+      this.#press('C', false);
       return;
     }
     this.#openCurtain();
@@ -256,18 +240,18 @@ export class ViewPage {
 
   #openCurtain(key?: string, at?: number): void {
     this.#curtain!.show(key, at);
-    this.#buttons.compare!.setAttribute('aria-pressed', 'true');
+    this.#press('C', true);
   }
 
   #toggleInspector(): void {
     this.#inspector.shown = !this.#inspector.shown;
-    this.#buttons.inspect.setAttribute('aria-pressed', String(this.#inspector.shown));
+    this.#press('I', this.#inspector.shown);
   }
 
   #toggleNavigator(): void {
     const { element: small } = this.#navigator!;
     small.hidden = !small.hidden;
-    this.#buttons.navigator!.setAttribute('aria-pressed', String(!small.hidden));
+    this.#press('N', !small.hidden);
   }
 
   #closeTools(): void {
@@ -342,7 +326,22 @@ export class ViewPage {
   }
 }
 
-/** Stands in the place of the switch where no server could decode. */
+/** Name and facts of the picture. At the end stands the switch of the decoder, or what decodes where no server could. */
+function titlePanel(picture: ShownPicture, onBack: () => void, decoding?: HTMLElement): HTMLElement {
+  return element(
+    'header',
+    { class: 'title panel' },
+    iconButton('All pictures', 'back', onBack),
+    element(
+      'div',
+      { class: 'title-words' },
+      element('h1', { text: picture.title, attributes: { dir: 'auto', title: picture.title } }),
+      element('p', { text: picture.facts }),
+    ),
+    decoding ?? (picture.decodedBy !== undefined && decodedBy(picture.decodedBy)),
+  );
+}
+
 function decodedBy(engine: string): HTMLElement {
   return element(
     'div',
