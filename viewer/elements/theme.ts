@@ -1,17 +1,13 @@
+import { keepChoice, keptChoice } from './kept-choice.ts';
+
 const KEY = 'liif-theme';
 const CHOICES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof CHOICES)[number];
 
-/** The last choice in this browser. `auto` follows the system. */
+/** The last choice in this browser, or in this page where none is kept. `auto` follows the system. */
 function currentTheme(): Theme {
-  let stored: string | null = null;
-  try {
-    stored = localStorage.getItem(KEY);
-  } catch {
-    // Where storage is forbidden, the choice holds for this page only.
-    stored = document.documentElement.dataset.theme ?? null;
-  }
-  return CHOICES.find((choice) => choice === stored) ?? 'auto';
+  const last = keptChoice(KEY) ?? document.documentElement.dataset.theme;
+  return CHOICES.find((choice) => choice === last) ?? 'auto';
 }
 
 export function applyTheme(theme: Theme = currentTheme()): void {
@@ -21,10 +17,6 @@ export function applyTheme(theme: Theme = currentTheme()): void {
 export function nextTheme(): Theme {
   const theme = CHOICES[(CHOICES.indexOf(currentTheme()) + 1) % CHOICES.length]!;
   applyTheme(theme);
-  try {
-    localStorage.setItem(KEY, theme);
-  } catch {
-    // As in currentTheme.
-  }
+  keepChoice(KEY, theme);
   return theme;
 }

@@ -1,6 +1,7 @@
 import type { DecodedPicture, DecodingListener } from '../decoder/local-decoder.ts';
 import { decodedHere, engineText, openLocally } from '../decoder/local-picture.ts';
 import { element } from '../elements/element.ts';
+import { keepChoice, keptChoice } from '../elements/kept-choice.ts';
 import type { Notices } from '../elements/notices.ts';
 import type { Decoding } from '../picture/permalink.ts';
 import type { ShownPicture } from '../picture/shown-picture.ts';
@@ -157,18 +158,9 @@ export class DecodeSwitch {
 
 /** Whether the visitor last chose to decode here. */
 export function decodesHere(): boolean {
-  try {
-    return localStorage.getItem(KEY) === 'yes';
-  } catch {
-    return false;
-  }
+  return keptChoice(KEY) === 'yes';
 }
 
 function remember(here: boolean): void {
-  try {
-    if (here) localStorage.setItem(KEY, 'yes');
-    else localStorage.removeItem(KEY);
-  } catch {
-    // Where storage is forbidden, the choice holds for this page only.
-  }
+  keepChoice(KEY, here ? 'yes' : null);
 }
