@@ -11,7 +11,8 @@ import {
   type Map as LeafletMap,
   Point,
 } from 'leaflet';
-import { describedBy, HttpTileSource } from '../tiles/http-tile-source.ts';
+import { HttpTileSource } from '../tiles/http-tile-source.ts';
+import { describedBy } from '../tiles/served-picture.ts';
 import { isInside, TILE_SIZE, type TileSource } from '../tiles/tile-source.ts';
 import { FloatingOrigin, type RootTile } from './floating-origin.ts';
 import { imageCrs } from './image-crs.ts';

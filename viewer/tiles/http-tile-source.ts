@@ -1,7 +1,8 @@
 import { Edition } from './edition.ts';
 import { fetchImage } from './fetch-image.ts';
 import type { OverviewFirst } from './overview-first.ts';
-import { type PictureSize, TILE_SIZE, TileError, type TileSource } from './tile-source.ts';
+import type { ServedPicture } from './served-picture.ts';
+import { TILE_SIZE, type TileSource } from './tile-source.ts';
 
 /** How tiles are asked for. */
 export interface HttpTileOptions {
@@ -15,14 +16,6 @@ export interface HttpTileOptions {
   readonly edition?: Edition;
   /** Tiles smaller than native wait for it. */
   readonly overview?: OverviewFirst;
-}
-
-/** A picture as the server describes it. */
-export interface ServedPicture extends PictureSize, Pick<TileSource, 'colorSpace' | 'alpha'> {
-  /** Template of the addresses of tiles, with {z}, {x} and {y}. */
-  readonly tiles: string;
-  /** Where it is given, tiles of a picture that has taken its place are refused. */
-  readonly version?: string;
 }
 
 /** Tiles of a server. */
@@ -68,18 +61,4 @@ export class HttpTileSource implements TileSource {
     signal.throwIfAborted();
     return fetchImage(this.url(z, x, y, size), { signal, priority: 'high' }, this.#edition);
   }
-}
-
-/** How the server at `root`, with a slash at its end, describes a picture. Rejects with TileError. */
-export async function describedBy(root: string, id: string): Promise<ServedPicture> {
-  const address = new URL(`api/images/${encodeURIComponent(id)}`, root);
-  const response = await fetch(address).catch((cause) => {
-    throw new TileError('The server cannot be reached.', { cause });
-  });
-  if (!response.ok) throw new TileError(`The server answered ${response.status} to the picture ${id}.`);
-  // For instance a login page, or the list of pictures where the id is empty.
-  const info = await response.json().catch(() => undefined);
-  if (typeof info?.tiles !== 'string')
-    throw new TileError(`What answers at ${address} is no picture of a tile server.`);
-  return info;
 }
