@@ -101,6 +101,13 @@ it.runIf(existsSync('/proc/self/fd'))(
   },
 );
 
+it('a viewer that has one page shows pictures on it', async () => {
+  const viewer = await directoryOf({ 'index.html': 'page', 'assets/page.js': '' });
+  const server = await startServer({ roots: [directory], viewer });
+  const answer = await fetch(`${server.localUrl}view?id=a`);
+  expect([answer.status, await answer.text()]).toEqual([200, 'page']);
+});
+
 it('weights that were asked for behind something else come after it', async () => {
   const server = await startServer({ roots: [directory] });
   const client = await sentTogether(server, ['/a/0/0/0.png', '/model/liif-1.safetensors', '/health']);

@@ -29,6 +29,8 @@ export function viewerFiles(directory: string, hosts: Hosts, catalog: Catalog): 
       response.setHeader('Cache-Control', named ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
   });
+  // Viewers built by other tools may have one page only.
+  const picturePage = existsSync(`${directory}/view.html`) ? '/view.html' : '/index.html';
   // Only addresses that can be files of the viewer cost a look at the disk.
   return (request, response, next) => {
     if (!/^\/(assets\/[^/?]+|[^/?]*)(\?|$)/.test(request.url)) return next();
@@ -41,7 +43,7 @@ export function viewerFiles(directory: string, hosts: Hosts, catalog: Catalog): 
     const wanted = firstRequests(request.url, catalog);
     const link = wanted.map((address) => `<${address}>; rel=preload; as=fetch; crossorigin`).join(', ');
     if (link !== '' && link.length <= MAX_LINK) response.setHeader('Link', link);
-    if (PICTURE_PAGE.test(request.url)) request.url = '/view.html';
+    if (PICTURE_PAGE.test(request.url)) request.url = picturePage;
     compress(request, response, () => inTurn(response, () => files(request, response, next)));
   };
 }
