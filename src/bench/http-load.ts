@@ -18,7 +18,7 @@ const BACK_OFF_MS = 100;
 
 /**
  * Requests of `connections` clients for `seconds`, or until `nextPath` gives none, each on a connection of its own that it keeps. The clients share the
- * processors with the server, so they are as light as clients in this language get: half the work of autocannon. Rejects with the signal's reason.
+ * processors with the server, so they are as light as clients in this language get. Rejects with the signal's reason.
  */
 export async function load(
   url: string,
