@@ -1,12 +1,12 @@
 /**
  * Speed and memory of the codec, every figure beside its bar.
  *
- *     npm run bench:codec -- [--quick] [--only convolutions,head,picture,entropy,memory] [--engine NAME] [--json FILE] [--keep]
+ *     npm run bench:codec -- [--quick] [--only convolutions,head,picture,entropy,memory] [--engine NAME]
  *
- * Pause other work first. --quick takes about a minute: shorter runs, and 10 megapixels instead of 105 for memory. --keep appends the
- * figures to test/bench/results/<version>.tsv. Ends with status 1 if a bar is missed.
+ * Pause other work first. --quick takes about a minute: shorter runs, and 10 megapixels instead of 105 for memory. Ends with status 1
+ * if a bar is missed.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -19,7 +19,7 @@ import { benchConvolutions } from './codec/convolutions.ts';
 import { benchEntropy } from './codec/entropy.ts';
 import { benchMemory } from './codec/memory.ts';
 import { benchHead, benchPicture } from './codec/picture.ts';
-import { type Figure, figureTable, keepResults, machineName, passes } from './figures.ts';
+import { type Figure, figureTable, machineName, passes } from './figures.ts';
 
 type Part = { report: string[]; figures: Figure[] };
 
@@ -29,22 +29,18 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: 'convolutions,head,picture,entropy,memory' },
     engine: { type: 'string', default: 'wasm' },
     threads: { type: 'string', default: '2' },
-    json: { type: 'string' },
-    keep: { type: 'boolean', default: false },
   },
 });
 const { quick } = options;
-const reference = options.engine === 'reference';
 
 /** The parts in the order in which they run. */
 const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
   convolutions: () => benchConvolutions(quick ? 0.3 : 1.5),
-  head: () => withEngine(1, (engine) => benchHead(engine, reference ? 32 : 256, quick ? 1 : 4)),
+  head: () => withEngine(1, (engine) => benchHead(engine, 256, quick ? 1 : 4)),
   picture: () =>
-    withEngine(Number(options.threads), async (engine) => {
-      const picture = reference ? await samplePicture(64, 64) : await samplePicture(768, 512);
-      return benchPicture(engine, picture, quick ? 3 : 15);
-    }),
+    withEngine(Number(options.threads), async (engine) =>
+      benchPicture(engine, await samplePicture(768, 512), quick ? 3 : 15),
+    ),
   entropy: async () =>
     benchEntropy(
       await loadModel(await readFile(new URL('../../src/model/liif-1.safetensors', import.meta.url))),
@@ -71,15 +67,6 @@ const missed = figures.filter((figure) => !passes(figure)).length;
 process.stdout.write(
   `\n${missed === 0 ? 'All bars are met' : `${missed} bars are missed`}; ${((performance.now() - begin) / 1000).toFixed(0)} s.\n`,
 );
-if (options.json !== undefined)
-  await writeFile(
-    options.json,
-    `${JSON.stringify({ date: new Date().toISOString(), machine: machineName(), quick, figures: figures.map((figure) => ({ ...figure, passes: passes(figure) })) }, null, 1)}\n`,
-  );
-if (options.keep) {
-  const path = await keepResults(fileURLToPath(new URL('results', import.meta.url)), figures);
-  process.stdout.write(`Kept in ${path}\n`);
-}
 process.exitCode = missed === 0 ? 0 : 1;
 
 async function withEngine(threads: number, use: (engine: Engine) => Promise<Part>): Promise<Part> {

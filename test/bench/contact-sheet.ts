@@ -14,7 +14,7 @@ import { openCommandEngine } from '../../src/cli/engine.ts';
 import { openImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import type { Raster } from '../../src/image/raster.ts';
+import { cropped, type Raster } from '../../src/image/raster.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
 import { readRgb } from './read-rgb.ts';
 
@@ -134,12 +134,7 @@ function captionOf(what: string, bytes: number, original: Raster, decoded: Raste
 }
 
 function cut(raster: Raster, [left, top]: readonly [number, number], side = CELL): Buffer {
-  const pixels = Buffer.alloc(side * side * 3);
-  for (let y = 0; y < side; y++) {
-    const from = ((top + y) * raster.width + left) * 3;
-    pixels.set(raster.data.subarray(from, from + side * 3), y * side * 3);
-  }
-  return pixels;
+  return Buffer.from(cropped(raster, { left, top, width: side, height: side }).data);
 }
 
 /** The detail at ZOOM times its size, resampled with a margin, so that its edges look as in the whole picture. */

@@ -1,8 +1,6 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
-import { dirname } from 'node:path';
-import { VERSION } from '../../src/version.ts';
-import { table } from './rd-report.ts';
+import sharp from 'sharp';
+import { table } from './table.ts';
 
 /** A measured number, and the bar that it has to meet. */
 export interface Figure {
@@ -29,38 +27,10 @@ export function figureTable(figures: readonly Figure[]): string[] {
   );
 }
 
-/** Processor, memory and Node of this machine. */
+/** Processor, memory, Node and sharp of this machine. */
 export function machineName(): string {
   const processors = cpus();
-  return `${processors[0]?.model.trim() ?? 'unknown processor'}, ${processors.length} threads, ${Math.round(totalmem() / 2 ** 30)} GiB; Node ${process.versions.node}`;
-}
-
-/** Appends figures to `<version>.tsv` in a folder, one row each, so that results of versions and machines can be compared. */
-export async function keepResults(folder: string, figures: readonly Figure[]): Promise<string> {
-  const path = `${folder}/${VERSION}.tsv`;
-  await mkdir(dirname(path), { recursive: true });
-  const exists = await readFile(path).then(
-    () => true,
-    () => false,
-  );
-  const rows = exists ? [] : ['date\tmachine\tfigure\tvalue\tunit\tbar\tpasses'];
-  const date = new Date().toISOString().slice(0, 16);
-  for (const figure of figures) {
-    const bar = barText(figure);
-    rows.push(
-      [
-        date,
-        machineName(),
-        figure.name,
-        written(figure.value),
-        figure.unit,
-        bar,
-        bar && (passes(figure) ? 'yes' : 'no'),
-      ].join('\t'),
-    );
-  }
-  await appendFile(path, `${rows.join('\n')}\n`);
-  return path;
+  return `${processors[0]?.model.trim() ?? 'unknown processor'}, ${processors.length} threads, ${Math.round(totalmem() / 2 ** 30)} GiB; Node ${process.versions.node}, sharp ${sharp.versions.sharp}`;
 }
 
 function barText({ atLeast, atMost, unit }: Figure): string {

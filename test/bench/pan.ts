@@ -5,12 +5,12 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { folderOf, ISOLATED, plainChromium, startStaticHost } from '../browser/chromium.ts';
-import { threadTimes } from './codec/thread-times.ts';
-import { type Figure, figureTable, passes } from './figures.ts';
+import { type Figure, figureTable, machineName, passes } from './figures.ts';
 import type * as PanPage from './pan/page.ts';
 import type { PanRecord } from './pan/page.ts';
-import { table } from './rd-report.ts';
-import { benchPictures, machine, SIDE } from './serve/setup.ts';
+import { threadTimes } from './pan/thread-times.ts';
+import { benchPictures, SIDE } from './serve/setup.ts';
+import { table } from './table.ts';
 
 /**
  * Pans at native scale over a picture of 16 megapixels that the browser decodes itself by wasm, from a static host: frames, main thread, tiles.
@@ -184,7 +184,7 @@ for (const [name, headers] of Object.entries(PAGES)) {
 
 console.log(
   [
-    `Pan at native scale, ${SPEED} pixels/s for ${SECONDS} s, view of ${VIEW.width} x ${VIEW.height}, headless Chromium (${machine()}). Milliseconds.`,
+    `Pan at native scale, ${SPEED} pixels/s for ${SECONDS} s, view of ${VIEW.width} x ${VIEW.height}, headless Chromium (${machineName()}). Milliseconds.`,
     '',
     ...table(HEADINGS, rows),
     '',

@@ -1,5 +1,6 @@
 import { bdRate, msSsimDecibels, type RatePoint } from '../../src/metrics/bd-rate.ts';
 import { type PlotCurve, plotSvg } from './plot.ts';
+import { groupedBy, mean, percent, table } from './table.ts';
 
 /** One file. */
 export interface Measurement {
@@ -114,8 +115,8 @@ export function rateReport(results: readonly Measurement[]): string {
     test,
     anchor,
     ...measures.flatMap((measure) => [
-      percent(() => bdRate(curveOfMeans(means, anchor, measure), curveOfMeans(means, test, measure))),
-      percent(() => meanOfPictures(results, anchor, test, measure)),
+      rateText(() => bdRate(curveOfMeans(means, anchor, measure), curveOfMeans(means, test, measure))),
+      rateText(() => meanOfPictures(results, anchor, test, measure)),
     ]),
   ]);
   return [
@@ -140,7 +141,7 @@ function verdicts(results: readonly Measurement[], means: readonly Mean[]): stri
   for (const [codec, name, measure] of optimized) {
     const rate = meanOfPictures(results, PLAIN, codec, measure);
     lines.push(
-      `- ${codec} saves at least ${100 * OPTIMIZED_BAR} % at equal ${name}: ${rate <= -OPTIMIZED_BAR ? 'yes' : 'NO'} (${percent(() => rate)})`,
+      `- ${codec} saves at least ${100 * OPTIMIZED_BAR} % at equal ${name}: ${rate <= -OPTIMIZED_BAR ? 'yes' : 'NO'} (${percent(rate)})`,
     );
   }
   const anchor = byPsnr('JPEG');
@@ -228,33 +229,10 @@ function meanOfPictures(
 }
 
 /** Curves that cannot be compared (too few qualities, none in common) leave a gap in the table, not in the run. */
-function percent(rate: () => number): string {
+function rateText(rate: () => number): string {
   try {
-    const value = 100 * rate();
-    return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)} %`;
+    return percent(rate());
   } catch (error) {
     return `(${(error as Error).message})`;
   }
-}
-
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = header.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i]!.length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
-  const rule = `|${widths.map((width, i) => (i === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
-  return [line(header), rule, ...rows.map(line)];
-}
-
-export function groupedBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return groups;
-}
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -14,12 +14,12 @@ import { openCommandEngine } from '../../src/cli/engine.ts';
 import { openImage } from '../../src/decode.ts';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
-import type { Raster } from '../../src/image/raster.ts';
+import { cropped, type Raster } from '../../src/image/raster.ts';
 import { msSsim } from '../../src/metrics/ms-ssim.ts';
 import { psnr } from '../../src/metrics/psnr.ts';
-import { mean, table } from './rd-report.ts';
 import { picturesIn, readRgb } from './read-rgb.ts';
 import { BICUBIC, LANCZOS, resize } from './resize.ts';
+import { mean, table } from './table.ts';
 
 const FACTORS = [2, 3, 4];
 const REDUCTIONS = [2, 4];
@@ -175,12 +175,5 @@ function reportOf(
 function crop(raster: Raster, factor: number): Raster {
   const width = raster.width - (raster.width % factor);
   const height = raster.height - (raster.height % factor);
-  if (width === raster.width && height === raster.height) return raster;
-  const data = new Uint8Array(width * height * raster.channels);
-  const length = width * raster.channels;
-  for (let y = 0; y < height; y++) {
-    const from = y * raster.width * raster.channels;
-    data.set(raster.data.subarray(from, from + length), y * length);
-  }
-  return { width, height, channels: raster.channels, data };
+  return cropped(raster, { left: 0, top: 0, width, height });
 }

@@ -3,25 +3,24 @@ import { parseArgs } from 'node:util';
 import { type Load, load } from '../../src/bench/http-load.ts';
 import { processorSpeed } from '../../src/bench/processor-speed.ts';
 import { integerBetween, seededRandom } from '../../src/train/random.ts';
-import { type Figure, figureTable, keepResults, passes } from './figures.ts';
-import { table } from './rd-report.ts';
+import { type Figure, figureTable, machineName, passes } from './figures.ts';
 import { missingForIipsrv, startIiifProcessor, startIipsrv } from './serve/peers.ts';
-import { benchPictures, machine, type Running, SIDE, startLiif } from './serve/setup.ts';
+import { benchPictures, type Running, SIDE, startLiif } from './serve/setup.ts';
 import { fill, TILE, TILES, type Tile, tileUrl } from './serve/tiles.ts';
+import { table } from './table.ts';
 
 /**
  * Random JPEG tiles of a picture of 16 megapixels, from liif serve and two other servers. The clients run on the same processors.
  *
- *     npm run bench:serve -- [--seconds 4] [--only cold,warm,cached,peers] [--keep]
+ *     npm run bench:serve -- [--seconds 4] [--only cold,warm,cached,peers]
  *
- * Pause other work first. Takes about three minutes, and two more the first time, when the picture is made. --keep appends the figures to
- * test/bench/results/<version>.tsv. Ends with status 1 if a bar is missed.
+ * Pause other work first. Takes about three minutes, and two more the first time, when the picture is made. Ends with status 1 if a bar is
+ * missed.
  */
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '4' },
     only: { type: 'string', default: 'cold,warm,cached,peers' },
-    keep: { type: 'boolean', default: false },
   },
 });
 const SECONDS = Number(options.seconds);
@@ -104,7 +103,7 @@ if (PARTS.includes('peers')) {
   } else console.error(`iipsrv is not measured: it needs ${missing}`);
 }
 
-console.log(`Random 256 x 256 JPEG tiles of ${SIDE} x ${SIDE} pixels; ${machine()}; ${SECONDS} s each.`);
+console.log(`Random 256 x 256 JPEG tiles of ${SIDE} x ${SIDE} pixels; ${machineName()}; ${SECONDS} s each.`);
 console.log(
   `Meanwhile the processors reach ${processor.gigaMacs.toFixed(0)} GMAC/s with a plain dense kernel on all threads.\n`,
 );
@@ -162,5 +161,4 @@ figures.push({
 });
 console.log();
 console.log(figureTable(figures).join('\n'));
-if (options.keep) console.log(`kept in ${await keepResults('test/bench/results', figures)}`);
 process.exitCode = figures.every(passes) ? 0 : 1;

@@ -1,12 +1,14 @@
-import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { load } from '../../src/bench/http-load.ts';
 import { seededRandom } from '../../src/train/random.ts';
-import { benchPictures, freePort, machine, ROOT, startLiif } from './serve/setup.ts';
+import { child } from './child.ts';
+import { machineName } from './figures.ts';
+import { benchPictures, freePort, startLiif } from './serve/setup.ts';
 import { fill } from './serve/tiles.ts';
 import type { HealthResult } from './soak/health.ts';
 import type { SoakResult } from './soak/load.ts';
 import { tilePath } from './soak/paths.ts';
+import { quantile } from './table.ts';
 
 /**
  * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with a small cache of images,
@@ -33,23 +35,6 @@ const SETTLED_MS = 60_000;
 interface Sample {
   readonly ms: number;
   readonly megabytes: number;
-}
-
-/** A program of this folder; resolves with what it prints. Its input stays open until `end`. */
-function child(file: string, ...args: string[]): { readonly result: Promise<string>; end(): void } {
-  const started = spawn(process.execPath, ['--import', 'tsx', `test/bench/${file}`, ...args], {
-    cwd: ROOT,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  let output = '';
-  started.stdout.on('data', (part: Buffer) => {
-    output += part.toString();
-  });
-  process.once('exit', () => started.kill('SIGKILL'));
-  return {
-    result: new Promise((resolve) => started.once('close', () => resolve(output))),
-    end: () => started.stdin.end(),
-  };
 }
 
 const { liif } = await benchPictures();
@@ -97,8 +82,10 @@ async function look(): Promise<void> {
 }
 
 /** The server's own port, where requests queue, and its health port. */
-const probers = [server.url, `http://127.0.0.1:${healthPort}`].map((url) => child('soak-health.ts', url));
-const clients = child('soak-load.ts', server.url, String(rate), String(SECONDS));
+const probers = [server.url, `http://127.0.0.1:${healthPort}`].map((url) =>
+  child(new URL('./soak/health.ts', import.meta.url), url),
+);
+const clients = child(new URL('./soak/load.ts', import.meta.url), server.url, String(rate), String(SECONDS));
 let over = false;
 const watching = (async () => {
   while (!over) {
@@ -106,13 +93,13 @@ const watching = (async () => {
     await new Promise((resolve) => setTimeout(resolve, 2500));
   }
 })();
-const result: SoakResult = JSON.parse(await clients.result);
+const result: SoakResult = JSON.parse(await clients.output);
 over = true;
 await watching;
 const probes = await Promise.all(
   probers.map(async (prober) => {
     prober.end();
-    const { times, own }: HealthResult = JSON.parse(await prober.result);
+    const { times, own }: HealthResult = JSON.parse(await prober.output);
     const health = times.map((ms) => ms ?? Number.POSITIVE_INFINITY);
     // As measured, and without the lateness of the asking process.
     return { health, servers: health.map((ms, i) => ms - own[i]!) };
@@ -126,13 +113,12 @@ const settled = samples.filter(({ ms }) => ms >= Math.min(SETTLED_MS, (SECONDS *
 const first = settled[0]?.megabytes ?? 0;
 const highest = Math.max(...settled.map(({ megabytes }) => megabytes));
 const spread = (values: readonly number[]) => {
-  const ordered = [...values].sort((a, b) => a - b);
-  const at = (part: number) => ordered[Math.floor(part * (ordered.length - 1))]!.toFixed(0);
+  const at = (share: number) => quantile(values, share).toFixed(0);
   return `p50 ${at(0.5)}, p99 ${at(0.99)}, longest ${at(1)} ms; over 100 ms: ${values.filter((ms) => ms >= 100).length}`;
 };
 
 console.log(
-  `${SECONDS} s at ${rate} requests/s, ${(rate / capacity.rate).toFixed(1)} times the ${capacity.rate.toFixed(0)} tiles/s that were served; ${machine()}\n`,
+  `${SECONDS} s at ${rate} requests/s, ${(rate / capacity.rate).toFixed(1)} times the ${capacity.rate.toFixed(0)} tiles/s that were served; ${machineName()}\n`,
 );
 console.log(
   `requests  ${result.sent}, of them ${result.hungUp} hung up; ${result.unsent} more were due while all clients waited`,

@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { decoderHashOf } from '../../src/network/decoder-model.ts';
 import { loadModel } from '../../src/network/load.ts';
-import { compareModels } from './weights-comparison.ts';
+import { judgeCandidate } from './weights-comparison.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const REFERENCE = join(ROOT, 'format-spec/reference');
@@ -78,11 +78,11 @@ async function replace(from: string, corpus: string): Promise<boolean> {
     await copyFile(half, CHECKPOINT);
     return true;
   }
-  const comparison = await compareModels(kept, candidate, validation);
-  process.stdout.write(`${comparison.report.join('\n')}\n`);
-  if (!comparison.better && !options.force) {
+  const verdict = await judgeCandidate(kept, candidate, validation);
+  process.stdout.write(`${verdict.report.join('\n')}\n`);
+  if (!verdict.better && !options.force) {
     say(
-      comparison.equal
+      verdict.equal
         ? 'not kept: no better than the present model (--force keeps it)'
         : 'not kept: worse than the present model at a quality (--force keeps it)',
     );

@@ -10,7 +10,7 @@ import { uniform } from '../../../src/network/flow.ts';
 import type { Conv } from '../../../src/network/model.ts';
 import { randomSource } from '../../fixtures/tiny-model.ts';
 import type { Figure } from '../figures.ts';
-import { table } from '../rd-report.ts';
+import { table } from '../table.ts';
 import { timeInTurn } from '../timing.ts';
 import { openTensorflow, type PreparedConv, tensorflowConv } from './tensorflow-peer.ts';
 

@@ -3,7 +3,7 @@ import { symbolCount } from '../../../src/network/chunk-size.ts';
 import type { Model } from '../../../src/network/model.ts';
 import { randomSource } from '../../fixtures/tiny-model.ts';
 import type { Figure } from '../figures.ts';
-import { table } from '../rd-report.ts';
+import { table } from '../table.ts';
 import { timeInTurn } from '../timing.ts';
 
 const DECODE_BAR = 30;

@@ -1,4 +1,5 @@
-import { groupedBy, type Measurement, mean, PLAIN, table } from '../rd-report.ts';
+import { type Measurement, PLAIN } from '../rd-report.ts';
+import { groupedBy, mean, table } from '../table.ts';
 
 /** Output of `format-spec/reference/evaluate.py`: bits and PSNR of the float network, by picture and quality. */
 export interface FloatEstimates {

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, readFile, rename, stat } from 'node:fs/promises';
@@ -6,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
+import { child } from '../child.ts';
 import type { Figure } from '../figures.ts';
-import { table } from '../rd-report.ts';
+import { table } from '../table.ts';
 
 const MEMORY_BAR = 1.5;
 /** Largest share of the file that a region may read, without header and index. */
@@ -42,10 +42,14 @@ export async function benchMemory(
   const width = columns * CELL;
   const height = rows * CELL;
 
-  const encode = await child('encode', tiff, file);
+  const encode = await measured('encode', tiff, file);
   const { size } = await stat(file);
   const regions = someRegions(width, height);
-  const decode = await child('regions', file, ...regions.map(({ x, y }) => `${x},${y},${REGION},${REGION}`));
+  const decode = await measured(
+    'regions',
+    file,
+    ...regions.map(({ x, y }) => `${x},${y},${REGION},${REGION}`),
+  );
   const shares = decode.regionBytes!.map((bytes) => bytes / size);
   const mean = shares.reduce((a, b) => a + b, 0) / shares.length;
   const megapixels = `${((width * height) / 1e6).toFixed(0)} megapixels`;
@@ -105,22 +109,9 @@ function someRegions(width: number, height: number): { x: number; y: number }[] 
   ];
 }
 
-async function child(...args: string[]): Promise<ChildReport> {
-  const script = fileURLToPath(new URL('memory-child.ts', import.meta.url));
-  const process_ = spawn(process.execPath, ['--import', 'tsx', script, ...args], {
-    cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let text = '';
-  process_.stdout.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
-  const code = await new Promise((resolve, reject) => {
-    process_.once('error', reject);
-    process_.once('close', resolve);
-  });
-  if (code !== 0) throw new Error(`${args[0]} ended with ${code}`);
-  return JSON.parse(text) as ChildReport;
+/** Runs `memory-child.ts`. */
+async function measured(...args: string[]): Promise<ChildReport> {
+  return JSON.parse(await child(new URL('./memory-child.ts', import.meta.url), ...args).output);
 }
 
 /** The sample pictures, turned, mirrored and recolored, so that no two cells are alike. */

@@ -8,7 +8,7 @@ import type { Conv, Layer } from '../../../src/network/model.ts';
 import { latentWindow } from '../../../src/network/window.ts';
 import { randomSource } from '../../fixtures/tiny-model.ts';
 import type { Figure } from '../figures.ts';
-import { table } from '../rd-report.ts';
+import { table } from '../table.ts';
 import { timeInTurn } from '../timing.ts';
 
 const DECODE_BAR = 0.25;

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
@@ -180,10 +180,6 @@ export function installed(program: string): boolean {
   } catch {
     return existsSync(program);
   }
-}
-
-export function machine(): string {
-  return `${availableParallelism()} cores ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, sharp ${sharp.versions.sharp}`;
 }
 
 export async function writeConfig(directory: string, name: string, text: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { Client } from 'undici';
 import { seededRandom } from '../../../src/train/random.ts';
+import { quantile } from '../table.ts';
 import { loadPath } from './paths.ts';
 
 // The clients of the soak test, in a process of their own. They send requests at a fixed rate, whether or not answers come. Prints a line of JSON at the end.
@@ -123,10 +124,7 @@ const timer = setInterval(() => {
 }, 2);
 
 function report(): void {
-  const at = (times: readonly number[], part: number) =>
-    Math.round(times[Math.floor(part * (times.length - 1))] ?? 0);
-  tileTimes.sort((a, b) => a - b);
-  refusedTimes.sort((a, b) => a - b);
+  const at = (times: readonly number[], share: number) => Math.round(quantile(times, share));
   const result: SoakResult = {
     sent,
     unsent,
