@@ -13,19 +13,28 @@ import { distortionWeight } from '../../src/network/distortion-weight.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
+const SIDE = 192;
+
 let engine: Engine;
 let plan: Raster;
 let portrait: Raster;
 beforeAll(async () => {
   engine = await openEngine(await releasedModel(), { engine: 'wasm' });
-  [plan, portrait] = (await Promise.all(
-    ['plan', 'portrait'].map(async (name) => {
-      const url = new URL(`../../samples/originals/${name}.jpg`, import.meta.url);
-      return (await readImage(url)).raster;
-    }),
-  )) as [Raster, Raster];
+  [plan, portrait] = await Promise.all([squareOf('plan', 160, 160), squareOf('portrait', 0, 300)]);
 });
 afterAll(() => engine.close());
+
+/** A part of a sample in color. */
+async function squareOf(name: string, left: number, top: number): Promise<Raster> {
+  const url = new URL(`../../samples/originals/${name}.jpg`, import.meta.url);
+  const { width, data } = (await readImage(url)).raster;
+  const square = new Uint8Array(SIDE * SIDE * 3);
+  for (let y = 0; y < SIDE; y++) {
+    const from = ((top + y) * width + left) * 3;
+    square.set(data.subarray(from, from + SIDE * 3), y * SIDE * 3);
+  }
+  return { width: SIDE, height: SIDE, channels: 3, data: square };
+}
 
 interface Outcome {
   readonly size: number;
@@ -41,9 +50,9 @@ async function cost(raster: Raster, quality: number, optimize: boolean | number)
 
 // Files are the same everywhere, so the shares can be held close to what was found.
 it.each([
-  [20, 0.942],
-  [60, 0.953],
-  [90, 0.937],
+  [20, 0.944],
+  [60, 0.952],
+  [90, 0.946],
 ])(
   'makes bits and squared error together less, and more so in more steps, at quality %i',
   async (quality, share) => {
@@ -58,9 +67,9 @@ it.each([
 );
 
 it.each([
-  [20, 0.991, 0.971],
-  [60, 0.987, 0.956],
-  [90, 0.981, 0.95],
+  [20, 0.971, 0.938],
+  [60, 0.943, 0.887],
+  [90, 0.953, 0.909],
 ])(
   'makes structure more alike than by squared error, in fewer bytes, at quality %i',
   async (quality, ofPsnr, ofPlain) => {
@@ -97,7 +106,7 @@ it('gives one file for a picture, however its groups of chunks are cut and whate
   const model = await loadModel(tinyModelBytes({ seed: 7 }));
   const random = randomSource(7);
   // Chunks of 8 latents, 64 latents a group: two groups, one of which reads what the other changes.
-  const [width, height] = [1060, 40];
+  const [width, height] = [1060, 16];
   const raster: Raster = {
     width,
     height,
@@ -109,8 +118,8 @@ it('gives one file for a picture, however its groups of chunks are cut and whate
   try {
     const bytes = await encodeImage(reference, raster, options);
     expect(await encodeImage(wasm, raster, options)).toEqual(bytes);
-    expect(bytes).not.toEqual(await encodeImage(reference, raster, { ...options, optimize: false }));
-    expect(bytes).toEqual(await encodeImage(reference, raster, options));
+    expect(bytes).not.toEqual(await encodeImage(wasm, raster, { ...options, optimize: false }));
+    expect(await encodeImage(wasm, raster, options)).toEqual(bytes);
   } finally {
     await reference.close();
     await wasm.close();
