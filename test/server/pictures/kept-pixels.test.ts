@@ -54,21 +54,27 @@ describe.each([1, 2, 3, 4] as const)('of a picture of %i channels', (channels) =
     const roots = [await directoryOf({ 'noise.liif': bytes })];
     const keeping = await startServer({ roots, tileCacheMb: 0 });
     const forgetting = await startServer({ roots, tileCacheMb: 0, pixelCacheMb: 0 });
-    // The second time everything is kept, and then all of it comes in another order.
-    for (const regions of [REGIONS, REGIONS, [...REGIONS].reverse()])
-      for (const [region, [x, y, width, height], toWidth, toHeight] of regions) {
-        const decoded = await image.render({
-          region: { x, y, width, height },
-          width: toWidth,
-          height: toHeight,
-        });
-        for (const server of [keeping, forgetting]) {
+    const decoded = new Map<string, Uint8Array>();
+    for (const [region, [x, y, width, height], toWidth, toHeight] of REGIONS) {
+      const { data } = await image.render({
+        region: { x, y, width, height },
+        width: toWidth,
+        height: toHeight,
+      });
+      decoded.set(region, data as Uint8Array);
+    }
+    for (const [server, runs] of [
+      // The second time everything is kept, and then all of it comes in another order.
+      [keeping, [REGIONS, REGIONS, [...REGIONS].reverse()]],
+      [forgetting, [REGIONS]],
+    ] as const)
+      for (const regions of runs)
+        for (const [region, [, , width], toWidth, toHeight] of regions) {
           const size = toWidth > width ? `^${toWidth},${toHeight}` : `${toWidth},${toHeight}`;
           const answer = await server.get(`/iiif/3/noise/${region}/${size}/0/default.png`);
           const shown = await pixelsOf(answer.body);
-          expect(Buffer.compare(withoutCopies(shown, channels), decoded.data as Uint8Array), region).toBe(0);
+          expect(Buffer.compare(withoutCopies(shown, channels), decoded.get(region)!), region).toBe(0);
         }
-      }
     await image.close();
   });
 });
