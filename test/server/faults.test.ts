@@ -8,6 +8,7 @@ import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { EngineError } from '../../src/errors.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { liifArguments } from '../cli/run-liif.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { ended, freePort, installed, started, startRedis } from './redis-server.ts';
 import {
@@ -437,7 +438,9 @@ describe('a store of tiles', () => {
     // No file may grow in this process: every write fails half way, as on a full disk.
     const child = started('bash', [
       '-c',
-      `trap '' XFSZ; ulimit -f 0; exec ${process.execPath} --import tsx src/cli/liif.ts serve "${directory}" --port ${port} --disk-cache "${cache}"`,
+      `trap '' XFSZ; ulimit -f 0; exec "$0" "$@"`,
+      process.execPath,
+      ...liifArguments(['serve', directory, '--port', String(port), '--disk-cache', cache]),
     ]);
     let output = '';
     for (const stream of [child.stdout!, child.stderr!])
@@ -502,8 +505,8 @@ it.skipIf(process.platform !== 'linux')(
   async () => {
     const directory = await directoryOf({ 'a.png': await imageOf(picture(100, 80)).png().toBuffer() });
     const port = await freePort();
-    const server = `exec ${process.execPath} --import tsx src/cli/liif.ts serve "${directory}" --port ${port}`;
-    const child = started('bash', ['-c', `ulimit -n 400; ${server}`]);
+    const server = liifArguments(['serve', directory, '--port', String(port)]);
+    const child = started('bash', ['-c', 'ulimit -n 400; exec "$0" "$@"', process.execPath, ...server]);
     const url = `http://127.0.0.1:${port}`;
     const works = () =>
       ask(url, '/health').then(
