@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Engine } from '../../src/engine/engine.ts';
 import { folderOf, readBytes, type StaticHost, startStaticHost } from '../browser/chromium.ts';
 import { directoryOf, encoded, eventually, imageOf, picture, startServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, intercept, MISSING, openPage, quickEngine } from './browser.ts';
@@ -504,10 +505,18 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
   });
 
   it('cancels an upload that is being encoded, so that there is no picture', async () => {
-    const page = await open();
-    await drop(page, {
-      'large.png': await imageOf(picture(3000, 2000)).png({ compressionLevel: 0 }).toBuffer(),
+    // An encoder that comes to no end unless it is told to stop.
+    const engine = await quickEngine();
+    const analyze: Engine['analyze'] = (...[, , , , signal]) =>
+      new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    const slow = await startServer({
+      roots: [await directoryOf({ 'plain.png': png })],
+      openEngine: async () => ({ ...engine, analyze }),
+      viewer,
+      allowUpload: true,
     });
+    const page = await open('', slow.localUrl);
+    await drop(page, { 'large.png': png });
     const jobs: string[] = [];
     page.on('request', (request) => request.method() === 'DELETE' && jobs.push(request.url()));
     await page.getByText('large.png: encoding').waitFor();
@@ -516,8 +525,8 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
     await eventually(() => jobs.length > 0);
     expect(jobs.length).toBe(1);
     const job = new URL(jobs[0]!).pathname;
-    await eventually(async () => (await server!.get(job)).json().state === 'failed');
-    expect((await server!.get('/api/images/large')).status).toBe(404);
+    await eventually(async () => (await slow.get(job)).json().state === 'failed');
+    expect((await slow.get('/api/images/large')).status).toBe(404);
     await page.close();
   });
 });
