@@ -104,6 +104,7 @@ class DeviceEngine implements WebGpuEngine {
   readonly threads: number;
   readonly device: string;
   readonly gpuDevice: GPUDevice;
+  readonly codesChunks: boolean;
   readonly plainSpeed?: NonNullable<Engine['plainSpeed']>;
   readonly #cpu: ChunkCoder;
   readonly #analysisStart: typeof analysisStart | undefined;
@@ -141,6 +142,7 @@ class DeviceEngine implements WebGpuEngine {
     const { deviceChunks, chunksOn } = options;
     const layers = [...model.analysis, ...model.synthesis];
     const here = chunksOn ? chunksOn === 'device' : !open.software && options.cpu.threads < BUSY_THREADS;
+    this.codesChunks = deviceChunks !== undefined && here;
     if (deviceChunks && here) layers.push(...deviceChunks.layersOf(model));
     const network = uploadLayers(layers, (data) => this.#upload(data), open.convKernel);
     const runner = new LayerRunner(open.device, open.pipelines, network);
@@ -150,10 +152,6 @@ class DeviceEngine implements WebGpuEngine {
       this.#chunks = new deviceChunks(model, this.#submitter, this.#ring, runner, limits);
     const headWeights = this.#upload(packHead(model.head));
     this.#head = new HeadRunner(open.device, open.pipelines.get('head')!, model.head, headWeights);
-  }
-
-  get codesChunks(): boolean {
-    return this.#chunks !== undefined;
   }
 
   get deviceBytes(): number {
