@@ -16,10 +16,10 @@ import {
   readModelList,
 } from '../../model/model-list.ts';
 import { RELEASED_MODEL } from '../../model/released-model.ts';
-import { inOrder } from '../../natural-order.ts';
 import { packDecoderPart, packedFileOf } from '../../network/packed-part.ts';
 import { fileSource } from '../../reader/file-source.ts';
 import { openReader } from '../../reader/reader.ts';
+import { inOrder } from '../../server/pictures/catalog/natural-order.ts';
 import { modelsOption } from '../engine.ts';
 import { expandInputs } from '../inputs.ts';
 import { interruption } from '../interruption.ts';

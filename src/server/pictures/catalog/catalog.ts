@@ -1,7 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { SourceError } from '../../../errors.ts';
-import { compareInOrder } from '../../../natural-order.ts';
 import { MAX_ID_LENGTH, type PictureId } from '../picture-id.ts';
 import { PLAIN_EXTENSIONS } from '../plain/plain-picture.ts';
 import {
@@ -13,6 +12,7 @@ import {
   readListing,
 } from './directory-listing.ts';
 import { DirectoryWatches } from './directory-watches.ts';
+import { compareInOrder } from './natural-order.ts';
 import { identityOf, RootWatch } from './root-watch.ts';
 
 export interface CatalogOptions {

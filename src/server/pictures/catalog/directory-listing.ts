@@ -1,9 +1,9 @@
 import type { Stats } from 'node:fs';
 import { lstat, opendir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join, sep } from 'node:path';
-import { orderOf } from '../../../natural-order.ts';
 import { inParallel } from '../../../parallel.ts';
 import { PLAIN_EXTENSIONS } from '../plain/plain-picture.ts';
+import { orderOf } from './natural-order.ts';
 import { identityOf } from './root-watch.ts';
 
 /** A file of the catalog, as it was when it was last looked at. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { compareInOrder, inOrder, orderOf } from '../src/natural-order.ts';
+import { compareInOrder, inOrder, orderOf } from '../../../src/server/pictures/catalog/natural-order.ts';
 
 it('numbers go by their value, and capitals and accents count for nothing', () => {
   const names = ['b', 'IMG_10', 'Über', 'img_2', 'IMG_1', 'a/2', 'a/10', 'IMG_002', 'unter', 'Ast', 'IMG_2'];
