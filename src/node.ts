@@ -23,9 +23,9 @@ import { depthsOf, formatFor, type WriteOptions, type WriteSummary, writeImage }
 import { type ModelFile, readModel } from './model/model-file.ts';
 import { releasedModel } from './model/released-model.ts';
 import type { Model } from './network/model.ts';
+import { unlessAborted } from './on-abort.ts';
 import { openSource, type SourceInput } from './reader/open-source.ts';
 import type { RenderRequest } from './render-request.ts';
-import { unlessAborted } from './unless-aborted.ts';
 
 export type { EngineChoice } from './engine/open-engine.ts';
 export { ImageError, OutputError } from './image/errors.ts';

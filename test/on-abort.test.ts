@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { onAbort } from '../src/on-abort.ts';
+import { onAbort, unlessAborted } from '../src/on-abort.ts';
 import { root } from './built.ts';
 import { collectGarbage } from './fixtures/collect-garbage.ts';
 
@@ -95,4 +95,23 @@ it('is how all of the codec, the server and the viewer wait for a signal', () =>
       .filter((path) => /(?<!request)\.addEventListener\(\s*'abort'/.test(readFileSync(path, 'utf8'))),
   );
   expect(others).toEqual([]);
+});
+
+const never = new Promise<never>(() => {});
+
+it('gives what the promise gives', async () => {
+  const { signal } = new AbortController();
+  expect(await unlessAborted(signal, Promise.resolve(1))).toBe(1);
+  expect(await unlessAborted(undefined, Promise.resolve(2))).toBe(2);
+  await expect(unlessAborted(signal, Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+});
+
+it("rejects with the signal's reason, if that was aborted before or comes first", async () => {
+  const controller = new AbortController();
+  const waiting = unlessAborted(controller.signal, never);
+  const reason = new Error('enough');
+  controller.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  await expect(unlessAborted(controller.signal, Promise.resolve(1))).rejects.toBe(reason);
+  await expect(unlessAborted(controller.signal, Promise.reject(new Error('broken')))).rejects.toBe(reason);
 });

@@ -1,4 +1,4 @@
-import { unlessAborted } from '../unless-aborted.ts';
+import { unlessAborted } from '../on-abort.ts';
 
 /** A value that stays open until `release`, whatever the cache decides meanwhile. Release once. */
 export interface Lease<V> {

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import type { Raster } from '../../image/raster.ts';
-import { onAbort } from '../../on-abort.ts';
+import { onAbort, unlessAborted } from '../../on-abort.ts';
 import type { RenderQuery } from '../../pixels/render.ts';
-import { unlessAborted } from '../../unless-aborted.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Estimate, ServedPicture } from '../pictures/picture.ts';
 import { rectNeeded } from '../pictures/plain/resample.ts';
