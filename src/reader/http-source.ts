@@ -1,6 +1,6 @@
 import { SourceError, type SourceFault } from '../errors.ts';
 import { joinBytes } from '../join-bytes.ts';
-import { onAbort } from '../on-abort.ts';
+import { onAbort, unlessAborted } from '../on-abort.ts';
 import type { Source } from './source.ts';
 
 /** How a file is read over HTTP. */
@@ -77,7 +77,8 @@ class HttpSource implements Source {
         if (!(error instanceof Retryable)) throw error;
         if (attempt >= retries)
           throw new SourceError(`${this.name}: ${error.message}`, { cause: error.cause, code: error.code });
-        await pause(FIRST_PAUSE_MS * 2 ** attempt, signal);
+        const pause = FIRST_PAUSE_MS * 2 ** attempt;
+        await unlessAborted(signal, new Promise((resolve) => setTimeout(resolve, pause)));
       }
     }
   }
@@ -234,19 +235,6 @@ class Deadline {
     clearTimeout(this.#timer);
     this.#forget();
   }
-}
-
-/** Waits; an abort ends the pause early, without an error. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      forget();
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    const forget = onAbort(signal, end);
-  });
 }
 
 /** The message of an error with that of its cause, which is where `fetch` puts the reason. */

@@ -10,7 +10,14 @@ import {
 import { crcOf } from '../container/crc32c.ts';
 import { ByteReader } from '../container/cursor.ts';
 import { type Header, readHeader } from '../container/header.ts';
-import { CRC_LENGTH, MAGIC, MAX_HEADER_LENGTH, PREFIX_LENGTH, VERSION } from '../container/layout.ts';
+import {
+  CRC_LENGTH,
+  MAGIC,
+  MAX_CHUNKS,
+  MAX_HEADER_LENGTH,
+  PREFIX_LENGTH,
+  VERSION,
+} from '../container/layout.ts';
 import { FormatError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
 import { joinBytes } from '../join-bytes.ts';
 import { CoalescedReads } from './coalesce.ts';
@@ -20,17 +27,10 @@ import type { Source } from './source.ts';
 /** `verify` reads the file in pieces of this size. */
 const PIECE = 2 ** 20;
 
-export interface ReaderLimits {
-  /** Pixels of the picture. */
-  readonly pixels?: number;
-  /** Chunks of the file: an opened file keeps 12 bytes for each. */
-  readonly chunks?: number;
-}
-
 export interface ReaderOptions {
   readonly signal?: AbortSignal;
-  /** Files beyond these are refused with UnsupportedError; default none but those of the format. */
-  readonly limits?: ReaderLimits;
+  /** Files of more chunks are refused with UnsupportedError: an opened file keeps 12 bytes for each. Default: 2^20, as many as the format allows. */
+  readonly maxChunks?: number;
 }
 
 /** Where a chunk or section is, and what its CRC has to be. */
@@ -44,7 +44,7 @@ interface Part {
 /** An opened file: its header and index, and its chunks as they are asked for. */
 export class Reader {
   /** Does not ask again for the bytes that opening has read; closes with the reader. */
-  readonly source: Source;
+  readonly source: OpenedSource;
   readonly header: Header;
   /** The index. */
   readonly entries: ChunkIndex;
@@ -52,13 +52,11 @@ export class Reader {
   readonly prefixLength: number;
   /** Size of the whole file, as header and index imply it. */
   readonly fileLength: number;
-  readonly #opened: OpenedSource;
   readonly #sections: ReadonlyMap<string, Part>;
   readonly #reads: CoalescedReads;
 
   constructor(source: OpenedSource, header: Header, entries: ChunkIndex, prefixLength: number) {
     this.source = source;
-    this.#opened = source;
     this.header = header;
     this.entries = entries;
     this.prefixLength = prefixLength;
@@ -75,7 +73,7 @@ export class Reader {
 
   /** Bytes that the source has given so far. */
   get bytesRead(): number {
-    return this.#opened.bytesRead;
+    return this.source.bytesRead;
   }
 
   /**
@@ -161,7 +159,7 @@ export class Reader {
  * UnsupportedError or SourceError; the source stays open then, and belongs to the reader otherwise.
  */
 export async function openReader(source: Source, options: ReaderOptions = {}): Promise<Reader> {
-  const { signal, limits = {} } = options;
+  const { signal, maxChunks = MAX_CHUNKS } = options;
   const opened = await OpenedSource.open(source, signal);
   let bytes = opened.first;
   /** Makes `bytes` the first `length` bytes of the file; never asks for more than the file has. */
@@ -178,8 +176,9 @@ export async function openReader(source: Source, options: ReaderOptions = {}): P
   await upTo(indexOffset, 'header', PREFIX_LENGTH);
   checkCrc(bytes, 0, headerEnd, 'header');
   const header = readHeader(bytes.subarray(PREFIX_LENGTH, headerEnd), PREFIX_LENGTH);
-  checkLimits(header, limits);
   const length = indexLength(header, PREFIX_LENGTH);
+  if (chunkCount(header) > maxChunks)
+    throw new UnsupportedError(`The file has ${chunkCount(header)} chunks; ${maxChunks} are allowed here`);
   const prefixLength = indexOffset + length + CRC_LENGTH;
   await upTo(prefixLength, 'index', indexOffset);
   checkCrc(bytes, indexOffset, indexOffset + length, 'index');
@@ -212,17 +211,6 @@ function readPrefix(bytes: Uint8Array): number {
       `a header of ${headerLength} bytes is not between 1 and ${MAX_HEADER_LENGTH}`,
     );
   return headerLength;
-}
-
-function checkLimits(header: Header, limits: ReaderLimits): void {
-  const pixels = header.width * header.height;
-  if (limits.pixels !== undefined && pixels > limits.pixels)
-    throw new UnsupportedError(
-      `The picture has ${header.width} x ${header.height} pixels; ${limits.pixels} are allowed here`,
-    );
-  const chunks = chunkCount(header);
-  if (limits.chunks !== undefined && chunks > limits.chunks)
-    throw new UnsupportedError(`The file has ${chunks} chunks; ${limits.chunks} are allowed here`);
 }
 
 /** Throws FormatError unless the file ends with its last section, if the source knows its size. */

@@ -31,8 +31,7 @@ export async function openLiifPicture(
   signal?: AbortSignal,
 ): Promise<ServedPicture> {
   try {
-    const limits = { chunks: MAX_SERVED_CHUNKS };
-    const reader = await openReader(source, { limits, ...(signal && { signal }) });
+    const reader = await openReader(source, { maxChunks: MAX_SERVED_CHUNKS, ...(signal && { signal }) });
     const needed = modelHash(reader.header);
     const engine = await running(needed);
     if (needed !== engine.engine.model.hash)

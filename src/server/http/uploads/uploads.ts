@@ -142,7 +142,7 @@ export class Uploads {
     try {
       const reader = await openReader(memorySource(bytes, name), {
         signal,
-        limits: { chunks: MAX_SERVED_CHUNKS },
+        maxChunks: MAX_SERVED_CHUNKS,
       });
       model = modelHash(reader.header);
     } catch (cause) {
