@@ -24,20 +24,23 @@ export function tileSpan(picture: PictureSize, z: number): Rational {
     : { numerator: BigInt(TILE_SIZE), denominator: 1n << BigInt(-shift) };
 }
 
-/** Tile z/x/y of spec 4.8 at `size` pixels, without what lies beyond the right and lower border. The tile must touch the picture. */
+/**
+ * Tile z/x/y of spec 4.8 at `size` pixels, without the rows and columns whose centers lie beyond the right and lower border. Steps stay the same, so the pixels
+ * that remain are those of the whole tile. The tile must touch the picture.
+ */
 export function tileQuery(picture: PictureSize, z: number, x: bigint, y: bigint, size: number): RenderQuery {
   const span = tileSpan(picture, z);
-  return insideOf(picture, {
-    region: {
-      x: multiply(span, toRational(x)),
-      y: multiply(span, toRational(y)),
-      width: span,
-      height: span,
-    },
-    width: size,
-    height: size,
+  const [left, top] = [x, y].map((number) => multiply(span, toRational(number))) as [Rational, Rational];
+  const width = pixelsInside(left, span, size, BigInt(picture.width));
+  const height = pixelsInside(top, span, size, BigInt(picture.height));
+  const length = (count: number): Rational =>
+    count === size ? span : multiply(span, { numerator: BigInt(count), denominator: BigInt(size) });
+  return {
+    region: { x: left, y: top, width: length(width), height: length(height) },
+    width,
+    height,
     depth: 8,
-  });
+  };
 }
 
 /** Whether coordinates are whole: they name a pixel of the picture then, and a point otherwise. */
@@ -52,44 +55,6 @@ export function pointQuery(x: Rational, y: Rational): RenderQuery {
     native ? at : { numerator: 8n * at.numerator - at.denominator, denominator: 8n * at.denominator };
   const side = native ? 1 : 0.25;
   return { region: { x: start(x), y: start(y), width: side, height: side }, width: 1, height: 1, depth: 8 };
-}
-
-/**
- * The query without the rows and columns whose centers lie beyond the right and lower border. Steps stay the same, so the pixels that remain
- * are those of the whole query.
- */
-function insideOf(picture: PictureSize, query: RenderQuery): RenderQuery {
-  const { region } = query;
-  const columns = pixelsInside(
-    toRational(region.x),
-    toRational(region.width),
-    query.width,
-    BigInt(picture.width),
-  );
-  const rows = pixelsInside(
-    toRational(region.y),
-    toRational(region.height),
-    query.height,
-    BigInt(picture.height),
-  );
-  if (columns === query.width && rows === query.height) return query;
-  return {
-    region: {
-      x: region.x,
-      y: region.y,
-      width: multiply(toRational(region.width), {
-        numerator: BigInt(columns),
-        denominator: BigInt(query.width),
-      }),
-      height: multiply(toRational(region.height), {
-        numerator: BigInt(rows),
-        denominator: BigInt(query.height),
-      }),
-    },
-    width: columns,
-    height: rows,
-    depth: query.depth,
-  };
 }
 
 /** How many of `count` pixels over start .. start+length have their center before `limit`; at least 1. */
