@@ -86,11 +86,11 @@ export function outputTitleOf(output: string): string {
   return output === STANDARD ? 'standard output' : output;
 }
 
-/** A file, a URL or standard input as a source of a .liif file. */
-export async function openSource(input: string, signal: AbortSignal): Promise<Source> {
+/** A file, a URL or standard input as a source of a .liif file. `piped`: what `pipedBytes` has read of it. */
+export async function openSource(input: string, signal: AbortSignal, piped?: Uint8Array): Promise<Source> {
   if (isUrl(input)) return httpSource(input);
-  const piped = await pipedBytes(input, signal);
-  return piped ? memorySource(piped, titleOf(input)) : fileSource(input);
+  const bytes = piped ?? (await pipedBytes(input, signal));
+  return bytes ? memorySource(bytes, titleOf(input)) : fileSource(input);
 }
 
 /** All bytes of standard input or of a named pipe, such as `<(curl ...)` of a shell. Undefined for a file, which need not be read as a whole. */

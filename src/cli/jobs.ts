@@ -1,7 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { RequestError } from '../errors.ts';
-import { unwritable } from '../image/atomic-file.ts';
 import { isSameFile } from '../image/same-file.ts';
 import { isUrl, placeOf, STANDARD } from './inputs.ts';
 import { makeFolder } from './make-folder.ts';
@@ -34,10 +33,7 @@ export async function planJobs(
     return { input, output: join(dirname(input), nameOf(input) + ending) };
   });
   await expectApart(jobs);
-  if (folder !== undefined)
-    await makeFolder(folder).catch((cause: unknown) => {
-      throw unwritable(folder, cause);
-    });
+  if (folder !== undefined) await makeFolder(folder);
   return jobs;
 }
 

@@ -12,59 +12,55 @@ interface Entry {
   readonly name: string;
   readonly description: string;
   /** Imports the command. Only the one that is called is imported, so that `liif --help` needs no image library. */
-  readonly load: () => Promise<Command>;
+  readonly load: () => Promise<{ readonly default: () => Command }>;
 }
 
 const COMMANDS: readonly Entry[] = [
-  {
-    name: 'encode',
-    description: 'make .liif files from images',
-    load: async () => (await import('./commands/encode.ts')).encodeCommand(),
-  },
+  { name: 'encode', description: 'make .liif files from images', load: () => import('./commands/encode.ts') },
   {
     name: 'decode',
     description: 'make an image of any size from a .liif file',
-    load: async () => (await import('./commands/decode.ts')).decodeCommand(),
+    load: () => import('./commands/decode.ts'),
   },
   {
     name: 'info',
     description: 'print size, quality and model of .liif files',
-    load: async () => (await import('./commands/info.ts')).infoCommand(),
+    load: () => import('./commands/info.ts'),
   },
   {
     name: 'verify',
     description: 'check that .liif files are undamaged and decode',
-    load: async () => (await import('./commands/verify.ts')).verifyCommand(),
+    load: () => import('./commands/verify.ts'),
   },
   {
     name: 'compare',
     description: 'measure PSNR and MS-SSIM between two pictures of the same size',
-    load: async () => (await import('./commands/compare.ts')).compareCommand(),
+    load: () => import('./commands/compare.ts'),
   },
   {
     name: 'serve',
     description: 'serve pictures and a viewer over HTTP (tiles, IIIF, Deep Zoom)',
-    load: async () => (await import('./commands/serve.ts')).serveCommand(),
+    load: () => import('./commands/serve.ts'),
   },
   {
     name: 'viewer',
     description: 'write the viewer and pictures into a folder for a static host',
-    load: async () => (await import('./commands/viewer.ts')).viewerCommand(),
+    load: () => import('./commands/viewer.ts'),
   },
   {
     name: 'tune',
     description: 'fine-tune the network on pictures of your own',
-    load: async () => (await import('./commands/tune.ts')).tuneCommand(),
+    load: () => import('./commands/tune.ts'),
   },
   {
     name: 'engines',
     description: 'list the engines, and how fast each is here',
-    load: async () => (await import('./commands/engines.ts')).enginesCommand(),
+    load: () => import('./commands/engines.ts'),
   },
   {
     name: 'bench',
     description: 'measure the engines that run here in detail',
-    load: async () => (await import('./commands/bench.ts')).benchCommand(),
+    load: () => import('./commands/bench.ts'),
   },
 ];
 
@@ -83,7 +79,7 @@ async function program(args: readonly string[]): Promise<Command> {
     .helpCommand('help [command]', 'print the options and examples of a command')
     .addHelpText('after', `${EXAMPLES}\n${EXIT_CODES_HELP}`);
   for (const { name, description, load } of COMMANDS) {
-    const command = args.includes(name) ? await load().catch(notLoaded) : new Command(name);
+    const command = args.includes(name) ? (await load().catch(notLoaded)).default() : new Command(name);
     liif.addCommand(command.description(description));
   }
   // Errors become exceptions; `main` prints each as one line.

@@ -18,11 +18,11 @@ export function addPictureEngineOptions(command: Command): Command {
   return addEngineOptions(command, modelsOption());
 }
 
-/** The models that a command knows, and an engine for each that a picture has needed so far. */
+/** The models that a command knows, and an engine for each that a picture has needed so far. For one picture after the other. */
 export class PictureEngines {
   readonly #options: PictureEngineOptions;
   readonly #models: ReadonlyMap<string, Model>;
-  readonly #opened = new Map<string, Promise<Engine>>();
+  readonly #opened = new Map<string, Engine>();
 
   private constructor(options: PictureEngineOptions, models: readonly Model[]) {
     this.#options = options;
@@ -51,14 +51,12 @@ export class PictureEngines {
       throw new UnsupportedError(
         `the file needs model ${hash}, which is not known here; name its file with --model FILE${remedy}`,
       );
-    const opened = this.#opened.get(hash) ?? openCommandEngine(this.#options, model);
-    this.#opened.set(hash, opened);
-    // A failed opening is forgotten, so that the next picture tries again.
-    opened.catch(() => this.#opened.delete(hash));
-    return opened;
+    const engine = this.#opened.get(hash) ?? (await openCommandEngine(this.#options, model));
+    this.#opened.set(hash, engine);
+    return engine;
   }
 
   async close(): Promise<void> {
-    for (const opening of this.#opened.values()) await (await opening.catch(() => undefined))?.close();
+    for (const engine of this.#opened.values()) await engine.close();
   }
 }

@@ -1,22 +1,20 @@
 import { isLiifError } from '../errors.ts';
+import { titleOf } from './inputs.ts';
 import { interruption } from './interruption.ts';
+import type { Job } from './jobs.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A failure whose message names the input. */
 export class InputFailure extends Error {
-  override readonly cause: unknown;
   constructor(title: string, cause: Error) {
-    super(`${title}: ${cause.message}`);
-    this.cause = cause;
+    super(`${title}: ${cause.message}`, { cause });
   }
 }
 
 /** Thrown when failed inputs have been reported already. `cause` is the first failure, for the exit code. */
 export class ReportedFailure extends Error {
-  override readonly cause: unknown;
   constructor(cause: unknown) {
-    super('some inputs failed');
-    this.cause = cause;
+    super('some inputs failed', { cause });
   }
 }
 
@@ -31,24 +29,23 @@ export async function naming<T>(title: string, work: () => Promise<T>): Promise<
 }
 
 /** Does `work` for one input after the other. A failure is reported, and the next input follows; an interruption ends the loop. Rejects with ReportedFailure. */
-export async function forEachInput<T>(
+export async function forEachInput<T extends string | Job>(
   inputs: readonly T[],
-  titleOf: (input: T) => string,
   terminal: Terminal,
   work: (input: T) => Promise<void>,
 ): Promise<void> {
   const signal = interruption();
-  let failed: { readonly error: unknown } | undefined;
+  let failure: ReportedFailure | undefined;
   for (const input of inputs) {
     signal.throwIfAborted();
     try {
-      await naming(titleOf(input), () => work(input));
+      await naming(titleOf(typeof input === 'string' ? input : input.input), () => work(input));
     } catch (error) {
       signal.throwIfAborted();
       if (inputs.length === 1) throw error;
       terminal.error(error);
-      failed ??= { error };
+      failure ??= new ReportedFailure(error);
     }
   }
-  if (failed) throw new ReportedFailure(failed.error);
+  if (failure) throw failure;
 }

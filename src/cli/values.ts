@@ -9,9 +9,7 @@ export function wholeNumber(low: number, high: number, multiple = 1): (text: str
     const value = Number(text);
     if (!/^\d+$/.test(text) || value < low || value > high || value % multiple !== 0)
       throw new InvalidArgumentError(
-        high === Number.MAX_SAFE_INTEGER
-          ? `Expected a whole number from ${low}.`
-          : `Expected a ${multiple > 1 ? `multiple of ${multiple}` : 'whole number'} from ${low} to ${high}.`,
+        `Expected a ${multiple > 1 ? `multiple of ${multiple}` : 'whole number'} from ${low} to ${high}.`,
       );
     return value;
   };

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
-import { tuneCommand } from '../../src/cli/commands/tune.ts';
+import tuneCommand from '../../src/cli/commands/tune.ts';
 import { modelOption } from '../../src/cli/engine.ts';
 
 const silent = (command: Command) => command.exitOverride().configureOutput({ writeErr: () => {} });

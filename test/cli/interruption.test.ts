@@ -25,7 +25,7 @@ it.skipIf(process.platform === 'win32')(
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       child.kill('SIGINT');
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await new Promise((resolve) => setTimeout(resolve, 700));
       child.kill('SIGINT');
       expect((await result).code).toBeNull();
       expect(child.signalCode).toBe('SIGINT');

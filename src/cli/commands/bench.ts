@@ -33,7 +33,7 @@ and a copy of large buffers. Arithmetic counts the products that a model asks
 for; wasm needs half of them in most convolutions. With --server, liif serve
 runs as a process of its own, and clients share the processors with it.`;
 
-export function benchCommand(): Command {
+export default function benchCommand(): Command {
   const command = new Command('bench')
     .addOption(new Option('--seconds <number>', 'time for each figure').argParser(seconds).default(1))
     .option('--server', 'measure JPEG tiles per second of liif serve, too')

@@ -7,12 +7,8 @@ import { readImage } from '../../image/read.ts';
 import { haveColorsAlike } from '../../metrics/comparable.ts';
 import { type MsSsim, msSsim, SMALLEST_SIDE } from '../../metrics/ms-ssim.ts';
 import { psnr } from '../../metrics/psnr.ts';
-import { fileSource } from '../../reader/file-source.ts';
-import { httpSource } from '../../reader/http-source.ts';
-import { memorySource } from '../../reader/memory-source.ts';
 import { OpenedSource } from '../../reader/opened-source.ts';
-import type { Source } from '../../reader/source.ts';
-import { isUrl, pipedBytes, STANDARD, titleOf } from '../inputs.ts';
+import { isUrl, openSource, pipedBytes, STANDARD, titleOf } from '../inputs.ts';
 import { interruption } from '../interruption.ts';
 import { addPictureEngineOptions, type PictureEngineOptions, PictureEngines } from '../picture-engines.ts';
 import { naming } from '../several.ts';
@@ -37,7 +33,7 @@ of R, G and B, over 5 scales (fewer for sides under 161 pixels). Both judge what
 shows: colors count by their opacity, and alpha counts where anything is not
 opaque. A picture without alpha is opaque.`;
 
-export function compareCommand(): Command {
+export default function compareCommand(): Command {
   const command = new Command('compare')
     .argument('<a>', 'image or .liif file, or - for standard input')
     .argument('<b>', 'image or .liif file')
@@ -112,10 +108,8 @@ function report(terminal: Terminal, [a, b]: [string, string], first: Picture, se
 async function openPicture(input: string, engines: PictureEngines, terminal: Terminal): Promise<Picture> {
   const signal = interruption();
   const title = titleOf(input);
-  const bytes = await pipedBytes(input, signal);
-  let source: Source;
-  if (bytes) source = memorySource(bytes, title);
-  else source = isUrl(input) ? httpSource(input) : await fileSource(input);
+  const piped = await pipedBytes(input, signal);
+  const source = await openSource(input, signal, piped);
   try {
     const opened = await OpenedSource.open(source, signal);
     if (MAGIC.every((byte, i) => opened.first[i] === byte)) {
@@ -127,7 +121,7 @@ async function openPicture(input: string, engines: PictureEngines, terminal: Ter
     }
     if (isUrl(input))
       throw new RequestError(`${input}: is no .liif file; download the image and name the file`);
-    const { raster, warnings } = await readImage(bytes ?? input, { name: title, signal });
+    const { raster, warnings } = await readImage(piped ?? input, { name: title, signal });
     for (const warning of warnings) terminal.warning(`${title}: ${warning}`);
     return { raster, bytes: source.size! };
   } finally {

@@ -63,7 +63,7 @@ Examples:
 Any region can be decoded at any size: the network computes what lies between
 the pixels.`;
 
-export function decodeCommand(): Command {
+export default function decodeCommand(): Command {
   const size = wholeNumber(1, 2 ** 24);
   const command = new Command('decode')
     .argument('<input...>', LIIF_INPUTS)
@@ -117,12 +117,7 @@ async function run(args: string[], options: Options): Promise<void> {
   const terminal = new Terminal(options, jobs[0]?.output === STANDARD ? 'stderr' : 'stdout');
   const engines = await PictureEngines.of(options);
   try {
-    await forEachInput(
-      jobs,
-      (job) => titleOf(job.input),
-      terminal,
-      (job) => decodeOne(engines, job, options, terminal),
-    );
+    await forEachInput(jobs, terminal, (job) => decodeOne(engines, job, options, terminal));
   } finally {
     await engines.close();
   }

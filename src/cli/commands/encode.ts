@@ -72,7 +72,7 @@ that is opaque everywhere is left out. EXIF of a TIFF cannot be carried along.
 With a lower quality, or a target, it gives a smaller file. ms-ssim is nearer to
 what eyes see than psnr.`;
 
-export function encodeCommand(): Command {
+export default function encodeCommand(): Command {
   const command = new Command('encode')
     .argument(
       '<input...>',
@@ -146,12 +146,7 @@ async function run(args: string[], options: Options): Promise<void> {
   const terminal = new Terminal(options, jobs[0]?.output === STANDARD ? 'stderr' : 'stdout');
   const engine = await openCommandEngine(options, await commandModel(options));
   try {
-    await forEachInput(
-      jobs,
-      (job) => titleOf(job.input),
-      terminal,
-      (job) => encodeOne(engine, job, options, terminal),
-    );
+    await forEachInput(jobs, terminal, (job) => encodeOne(engine, job, options, terminal));
   } finally {
     await engine.close();
   }

@@ -39,7 +39,7 @@ Two speeds are printed. Megapixels of features per second: how fast a picture
 decodes. Tiles of 256 x 256 pixels per second, from decoded features: how fast a
 viewer pans and zooms.`;
 
-export function enginesCommand(): Command {
+export default function enginesCommand(): Command {
   const command = new Command('engines').addHelpText('after', NOTES).action(run);
   return addOutputOptions(addThreadsAndModel(command, modelOption('to measure with')));
 }

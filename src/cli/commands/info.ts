@@ -26,7 +26,7 @@ interface Options extends OutputOptions {
   readonly section?: string;
 }
 
-export function infoCommand(): Command {
+export default function infoCommand(): Command {
   const command = new Command('info')
     .argument('<input...>', LIIF_INPUTS)
     .addOption(
@@ -48,7 +48,7 @@ async function run(args: string[], options: Options): Promise<void> {
     throw new RequestError('A section is written of one file; name one');
   if (section !== undefined && process.stdout.isTTY)
     throw new RequestError('Not writing a section to the terminal; redirect it into a file, or pipe it on');
-  await forEachInput(inputs, titleOf, terminal, async (input) => {
+  await forEachInput(inputs, terminal, async (input) => {
     const signal = interruption();
     const source = await openSource(input, signal);
     try {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Command, Option } from 'commander';
 import {
   type Config,
@@ -9,7 +10,7 @@ import {
   shownConfig,
   unknownVariables,
 } from '../../server/config.ts';
-import { StopRequests } from '../stop-requests.ts';
+import { interruption, waitAtMost } from '../interruption.ts';
 import { debugOption, GENERAL_GROUP } from '../terminal.ts';
 import { collected } from '../values.ts';
 
@@ -37,7 +38,7 @@ const GROUPS: { readonly [Name in keyof Config]?: string } = {
 };
 
 /** `liif serve`: options, their environment variables and their help all come from the server's schema. */
-export function serveCommand(): Command {
+export default function serveCommand(): Command {
   const command = new Command('serve')
     .argument('[path...]', 'folders and files to serve (default: LIIF_ROOTS, or those of --config, or .)')
     .option('--config <file>', 'settings as JSON; environment and options override them')
@@ -100,14 +101,16 @@ async function run(paths: readonly string[], options: Record<string, unknown>, c
   }
   // Imported here, so that `--help` and `--print-config` do not load the server.
   const { serve } = await import('../../server/serve.ts');
-  const requests = new StopRequests();
+  waitAtMost(0);
+  const asked = once(interruption(), 'abort');
   const { app, url, localUrl, healthUrl, stop } = await serve({ ...config, ...awsCredentials() });
   // A person who sees the log on a terminal reads the addresses below.
   if (!process.stderr.isTTY) app.log.info({ url, localUrl, healthUrl }, 'listening');
   process.stdout.write(`${url}\n`);
   if (healthUrl) process.stdout.write(`health: ${healthUrl}health\n`);
   if (process.stdout.isTTY) process.stdout.write('Open it in a browser. Ctrl-C stops.\n');
-  await requests.first();
+  waitAtMost(Number.POSITIVE_INFINITY);
+  await asked;
   await stop();
 }
 

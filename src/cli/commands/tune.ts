@@ -81,7 +81,7 @@ const NOTE_EVERY_SECONDS = 60;
 /** Figures that are shown are running means; this is the weight of the newest step. */
 const MEAN_SHARE = 1 / 50;
 
-export function tuneCommand(): Command {
+export default function tuneCommand(): Command {
   const { batch, side, rate, seed } = DEFAULT_SETTINGS;
   const command = new Command('tune')
     .argument('<picture...>', 'images, globs or folders to learn from')
@@ -118,7 +118,7 @@ export function tuneCommand(): Command {
     .addOption(new Option('--batch <n>', 'pictures per step').argParser(wholeNumber(1, 256)).default(batch))
     .addOption(
       new Option('--side <pixels>', 'side of these pictures: 128, 256, 384 or 512')
-        .argParser(sideLength)
+        .argParser(wholeNumber(128, 512, 128))
         .default(side),
     )
     .addOption(
@@ -327,10 +327,4 @@ function learningRate(text: string): number {
   if (!(rate > 0 && rate <= 1))
     throw new InvalidArgumentError('Expected a number such as 2e-5, above 0 and at most 1.');
   return rate;
-}
-
-function sideLength(text: string): number {
-  const side = wholeNumber(128, 512)(text);
-  if (side % 128 !== 0) throw new InvalidArgumentError('Expected 128, 256, 384 or 512.');
-  return side;
 }

@@ -31,7 +31,7 @@ Examples:
 
 The exit code is 0 when all files are valid.`;
 
-export function verifyCommand(): Command {
+export default function verifyCommand(): Command {
   const command = new Command('verify')
     .argument('<input...>', LIIF_INPUTS)
     .option('--quick', 'check the checksums only, and decode nothing')
@@ -45,7 +45,7 @@ async function run(args: string[], options: Options): Promise<void> {
   const terminal = new Terminal(options);
   const engines = options.quick ? undefined : await PictureEngines.of(options);
   try {
-    await forEachInput(inputs, titleOf, terminal, (input) => verifyOne(input, engines, terminal));
+    await forEachInput(inputs, terminal, (input) => verifyOne(input, engines, terminal));
   } finally {
     await engines?.close();
   }

@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { modelHash } from '../../container/header.ts';
-import { RequestError, SourceError, UnsupportedError } from '../../errors.ts';
+import { isLiifError, RequestError, UnsupportedError } from '../../errors.ts';
+import { unwritable } from '../../image/atomic-file.ts';
 import { OutputError } from '../../image/errors.ts';
 import { isSameFile } from '../../image/same-file.ts';
 import { DECODER_HASHES, RELEASED_DECODER_HASH } from '../../model/decoder-hashes.ts';
@@ -58,7 +59,7 @@ export interface ListedPicture {
   readonly quality: number;
 }
 
-export function viewerCommand(): Command {
+export default function viewerCommand(): Command {
   const command = new Command('viewer')
     .argument('[picture...]', '.liif files or globs')
     .requiredOption('-o, --output <folder>', 'for page, weights (19 MB) and pictures; required')
@@ -91,8 +92,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     await put(join(output, 'pictures.json'), jsonText({ version: 1, pictures }));
   } catch (cause) {
     signal.throwIfAborted();
-    if (cause instanceof RequestError || cause instanceof SourceError) throw cause;
-    throw new OutputError(`${output}: cannot be written: ${(cause as Error).message}`, { cause });
+    throw isLiifError(cause) ? cause : unwritable(output, cause);
   }
   const text = [
     `${valueText(output)}: viewer, weights and ${countText(pictures.length, 'picture')} for a static host`,
