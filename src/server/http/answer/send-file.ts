@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Request, Response } from 'express';
 import rangeParser from 'range-parser';
-import { unlessAborted } from '../../../unless-aborted.ts';
+import { unlessAborted } from '../../../on-abort.ts';
 import type { ServedPicture } from '../../pictures/picture.ts';
 import { Problem } from '../../problem.ts';
 import type { Exchange } from '../exchange.ts';
