@@ -78,6 +78,13 @@ async function outcome(bytes: Uint8Array): Promise<Raster | FormatError | Unsupp
   );
 }
 
+/** Not by comparing arrays of samples in the assertion, which would take longer than all the rest. */
+function expectPicture(found: Raster | Error, { data, ...facts }: Raster): void {
+  if (found instanceof Error) throw found;
+  expect(found).toMatchObject(facts);
+  expect(Buffer.compare(Uint8Array.from(found.data), Uint8Array.from(data))).toBe(0);
+}
+
 /** A file with these chunks, and all else right. */
 async function withChunks({ header }: Sample, chunks: readonly Uint8Array[]): Promise<Uint8Array> {
   const sink = new MemorySink();
@@ -104,7 +111,7 @@ describe('a damaged file', () => {
           expect(result).toBeInstanceOf(FormatError);
           expect((result as FormatError).byteOffset).toBeLessThanOrEqual(length);
         }
-        expect(await outcome(bytes)).toEqual(picture);
+        expectPicture(await outcome(bytes), picture);
       }
     }));
 
@@ -137,7 +144,7 @@ describe('a damaged file', () => {
           changed[from + Math.floor(next() * (to - from))]! ^= 1 + Math.floor(next() * 255);
           const result = await outcome(changed);
           if (needed) expect(result).toBeInstanceOf(Error);
-          else expect(result).toEqual(picture);
+          else expectPicture(result, picture);
         }
       }
     }));
@@ -189,7 +196,7 @@ describe('a damaged file', () => {
           expect(result.section).toBe('chunk');
           expect(result.byteOffset).toBeGreaterThanOrEqual(small.prefixLength);
           expect(result.byteOffset).toBeLessThanOrEqual(bytes.length);
-        } else expect(await outcome(bytes)).toEqual(result);
+        } else expectPicture(await outcome(bytes), result);
       }
       // A chunk that another encoder could have written is as good as any.
       expect(refused).toBeGreaterThan(2000);
