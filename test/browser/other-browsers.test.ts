@@ -40,16 +40,16 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
     driver = await startPageDriver();
     engine = await openEngine(await releasedModel(), { engine: 'wasm' });
   });
-  afterEach(async () => {
-    await page?.close();
+  afterEach(() => {
     for (const host of hosts.splice(0)) host.close();
   });
   afterAll(async () => {
+    await page?.close();
     driver?.close();
     await engine?.close();
   });
 
-  /** Opens a page of a static host. */
+  /** Opens a page of a static host, in the browser that the first of them has started. */
   async function open(
     files: ReadonlyMap<string, Uint8Array>,
     folders: Readonly<Record<string, string>>,
@@ -59,31 +59,14 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
     const html = driver.withDriver(files.get('index.html')!);
     const host = await startStaticHost(new Map([...files, ['index.html', html]]), folders, headers);
     hosts.push(host);
-    page = await driver.open(browser, `${host.url}${address}`);
+    const url = `${host.url}${address}`;
+    if (page) await page.goTo(url);
+    else page = await driver.open(browser, url);
     return page;
   }
 
-  const tilesOf = ({ until, evaluate }: OtherPage) =>
-    tilesAtRest({ decoded: () => until(isDecoded), tiles: () => evaluate(tilesInView) });
-
-  it.skipIf(!there).each(PAGES)(`decodes in %s to the bytes of liif decode${why}`, async (kind, headers) => {
-    const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
-    const { until, evaluate } = await open(await bundledPage(), folders, headers);
-    await until(() => 'sha256' in window);
-    const opened = await evaluate(openInPage, 'auto' as const);
-    expect(opened).toEqual({ name: 'wasm', isolated: kind === 'an isolated page', warnings: [] });
-    for (const file of FILES)
-      expect(await evaluate(decodeInPage, [file, SIDE] as const), file).toEqual(
-        await decodedHere(engine, file),
-      );
-  });
-
-  it.skipIf(!there)(`converts tiles of Display P3, of which its pages know nothing${why}`, async () => {
-    const folders = { '/models': folderOf('src/model'), '/pictures': folderOf('format-spec/vectors/valid') };
-    const { until, evaluate } = await open(await bundledPage(), folders, {});
-    await until(() => 'sha256' in window);
-    await evaluate(openInPage, 'auto' as const);
-    const { data, decoded } = await evaluate(tileInPage, [WIDE, SIDE] as const);
+  /** A tile of Display P3, of which these pages know nothing. */
+  async function expectConverted({ data, decoded }: Awaited<ReturnType<typeof tileInPage>>): Promise<void> {
     expect(decoded).toBe('display-p3');
     const image = await openImage(await readBytes(`format-spec/vectors/valid/${WIDE}.liif`), { engine });
     const stored = await tilePixels(image, 0, 0n, 0n, SIDE);
@@ -93,7 +76,29 @@ describe.each(OTHER_BROWSERS)('$name', (browser) => {
     expect(expected).not.toEqual(stored);
     // Powers differ in their last bits between browsers.
     expect(Math.max(...data.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThanOrEqual(1);
-  });
+  }
+
+  const tilesOf = ({ until, evaluate }: OtherPage) =>
+    tilesAtRest({ decoded: () => until(isDecoded), tiles: () => evaluate(tilesInView) });
+
+  it.skipIf(!there).each(PAGES)(
+    `decodes in %s to the bytes of liif decode, and converts Display P3${why}`,
+    async (kind, headers) => {
+      const folders = {
+        '/models': folderOf('src/model'),
+        '/pictures': folderOf('format-spec/vectors/valid'),
+      };
+      const { until, evaluate } = await open(await bundledPage(), folders, headers);
+      await until(() => 'sha256' in window);
+      const opened = await evaluate(openInPage, 'auto' as const);
+      expect(opened).toEqual({ name: 'wasm', isolated: kind === 'an isolated page', warnings: [] });
+      for (const file of FILES)
+        expect(await evaluate(decodeInPage, [file, SIDE] as const), file).toEqual(
+          await decodedHere(engine, file),
+        );
+      await expectConverted(await evaluate(tileInPage, [WIDE, SIDE] as const));
+    },
+  );
 
   it.skipIf(!there).each(PAGES)(
     `shows a file of a static host in the same bytes in %s, native and past it${why}`,

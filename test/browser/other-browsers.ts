@@ -63,6 +63,8 @@ export interface PageDriver {
 export interface OtherPage {
   /** Runs a function of no free variables there; argument and result are JSON. */
   evaluate<T, A = undefined>(run: (argument: A) => T | Promise<T>, argument?: A): Promise<T>;
+  /** Leaves for another page that asks. */
+  goTo(url: string): Promise<void>;
   /** Waits until it is so. */
   until(holds: () => boolean): Promise<void>;
   press(key: string): Promise<void>;
@@ -146,6 +148,13 @@ export async function startPageDriver(): Promise<PageDriver> {
       }
       return {
         evaluate,
+        async goTo(next) {
+          const response = await asking!;
+          expectPage();
+          // The page does not answer, nor ask again.
+          response.type('text').send(`location.assign(${JSON.stringify(next)}); new Promise(() => {})`);
+          await asking;
+        },
         async until(holds) {
           for (const end = performance.now() + UNTIL_MS; !(await evaluate(holds)); await delay(50))
             if (performance.now() > end) throw new Error(`it was not so for ${UNTIL_MS} ms: ${holds}`);
