@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll } from 'vitest';
-import { root } from '../built.ts';
+import { isBuilt, root } from '../built.ts';
 import { openPage } from './browser.ts';
 
-/** The layer as `npm run build:viewer` builds it, elsewhere. */
+/** The layer as `npm run build:viewer` has built it, or, where sources are newer, builds it elsewhere. */
 export async function builtLayer(): Promise<string> {
+  if (isBuilt(['viewer', 'src'], 'dist/leaflet/liif-leaflet.global.js')) return join(root, 'dist/leaflet');
   const directory = await mkdtemp(join(tmpdir(), 'liif-layer-'));
   afterAll(() => rm(directory, { recursive: true, force: true }));
   await build({
