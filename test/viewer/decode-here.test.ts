@@ -32,6 +32,8 @@ const there = MISSING === undefined;
 const PICTURE = 'squirrel';
 /** 60 x 44: soon done where the graphics card is simulated. */
 const SMALL = 'released-photograph';
+/** Holds several tiles on both axes, and no more of them than are needed. */
+const WINDOW = { width: 480, height: 360 };
 /** Weights of one's own. */
 const WEIGHTS = tinyModelBytes({ seed: 61 });
 
@@ -79,8 +81,8 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     return started;
   }
 
-  async function open(address: string, from: StaticHost = host) {
-    const page = await openPage();
+  async function open(address: string, from: StaticHost = host, viewport = WINDOW) {
+    const page = await openPage({ viewport });
     await page.goto(`${from.url}${address}`);
     return page;
   }
@@ -124,7 +126,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   it.each([1.5, 3])(
     'shows native scale in the bytes of liif decode with %s pixels of the screen to one of CSS',
     async (ratio) => {
-      const page = await openPage({ deviceScaleFactor: ratio });
+      const page = await openPage({ deviceScaleFactor: ratio, viewport: { width: 600, height: 450 } });
       await page.goto(`${host.url}?src=pictures/${PICTURE}.liif#x=256&y=256&z=1`);
       await page.waitForFunction(isDecoded);
       await page.keyboard.press('1');
@@ -235,7 +237,10 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   });
 
   it('has tools that need no server: inspector, value between pixels, saving, navigator', async () => {
-    const page = await open(`?src=pictures/${PICTURE}.liif#x=200.5&y=100.5&z=4`);
+    const page = await open(`?src=pictures/${PICTURE}.liif#x=200.5&y=100.5&z=4`, host, {
+      width: 800,
+      height: 600,
+    });
     await decodedTiles(page);
     await page.keyboard.press('i');
     const { data } = await image.render({ region: { x: 200, y: 100, width: 1, height: 1 } });
@@ -275,7 +280,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   });
 
   it('opens a file that is dropped, or chosen, without sending it anywhere', async () => {
-    const page = await open('');
+    const page = await open('', host, { width: 800, height: 600 });
     const posts: string[] = [];
     page.on('request', (request) => request.method() !== 'GET' && posts.push(request.url()));
     await page.getByRole('heading', { name: 'Drop a .liif file here' }).waitFor();
@@ -477,7 +482,7 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
 
   it('ends a decoder once another has taken its place', async () => {
     const server = await pictureServer({ maxWaitMs: 30_000 });
-    const page = await openPage();
+    const page = await openPage({ viewport: WINDOW });
     await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1&decode=wasm`);
     await decodedTiles(page);
     const workers = page.workers().length;
