@@ -42,7 +42,7 @@ describe('liif tune', () => {
   });
 
   it('keeps what it has learned when it is interrupted, and goes on from there', async () => {
-    const args = ['tune', pictures, '-o', output, '--steps', '24', ...QUICK, '--no-compare'];
+    const args = ['tune', pictures, '-o', output, '--steps', '14', ...QUICK, '--no-compare'];
     const whole = await runLiif([...args.with(3, join(bench.folder, 'whole.safetensors'))]);
     expect(whole.code).toBe(0);
 
@@ -53,7 +53,7 @@ describe('liif tune', () => {
       child.stderr!.on('data', (text) => String(text).includes('liif: starting') && resolve());
     });
     // Twice, as npm does.
-    for (const ms of [700, 750]) setTimeout(() => child.kill('SIGINT'), ms);
+    for (const ms of [400, 450]) setTimeout(() => child.kill('SIGINT'), ms);
     const { code, stderr } = await result;
     expect([code, stderr]).toEqual([
       130,
