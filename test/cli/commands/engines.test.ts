@@ -45,7 +45,7 @@ it('lists every engine, whether it runs and how fast, and marks the one that aut
 });
 
 it('benchmarks one engine', { timeout: 180_000 }, async () => {
-  const args = ['bench', '--engine', 'reference', '--seconds', '0.01', '--json'];
+  const args = ['bench', '--engine', 'reference', '--model', SMALL, '--seconds', '0.01', '--json'];
   const { code, stdout, stderr } = await runProcess(args);
   expect([code, stderr]).toEqual([0, '']);
   const { machine, engines } = JSON.parse(stdout.toString());
