@@ -20,8 +20,8 @@ export function liifArguments(args: readonly string[]): string[] {
 }
 
 /**
- * Starts the command line as a process of its own: as it is built, if that is up to date, else from its TypeScript sources. What a test asks of signals, of the
- * environment, of streams that are closed or full, or whether a command ends by itself needs this; `runLiif` is enough for all else, and takes less time.
+ * Starts the command line as a process of its own: as it is built, if that is up to date, else from its TypeScript sources. What a test asks of signals, of
+ * streams that are closed or full, or whether a command ends by itself needs this; `runLiif` is enough for all else, and takes less time.
  */
 export function startLiif(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
   return spawn(process.execPath, liifArguments(args), { cwd: root, ...options });
@@ -50,9 +50,13 @@ export function finished(child: ChildProcess, stdin?: Uint8Array): Promise<Finis
 let runs = 0;
 let last: Promise<unknown> = Promise.resolve();
 
-/** Runs the command line in this process, one run after the other: its streams, arguments and exit code are replaced meanwhile. */
-export function runLiif(args: readonly string[], stdin?: Uint8Array): Promise<Finished> {
-  const run = last.then(() => runHere(args, stdin));
+/** Runs the command line in this process, one run after the other: its streams, arguments, environment and exit code are replaced meanwhile. */
+export function runLiif(
+  args: readonly string[],
+  stdin: Uint8Array = new Uint8Array(),
+  env: Readonly<Record<string, string>> = {},
+): Promise<Finished> {
+  const run = last.then(() => runHere(args, stdin, env));
   last = run.catch(() => {});
   return run;
 }
@@ -60,7 +64,11 @@ export function runLiif(args: readonly string[], stdin?: Uint8Array): Promise<Fi
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const EVENTS = ['warning', ...SIGNALS] as const;
 
-async function runHere(args: readonly string[], stdin: Uint8Array = new Uint8Array()): Promise<Finished> {
+async function runHere(
+  args: readonly string[],
+  stdin: Uint8Array,
+  env: Readonly<Record<string, string>>,
+): Promise<Finished> {
   const [stdout, stderr] = [new Collected(), new Collected()];
   const { argv, exitCode } = process;
   const folder = process.cwd();
@@ -68,6 +76,7 @@ async function runHere(args: readonly string[], stdin: Uint8Array = new Uint8Arr
     replace(process, 'stdin', Readable.from(stdin.length > 0 ? [Buffer.from(stdin)] : [])),
     replace(process, 'stdout', stdout),
     replace(process, 'stderr', stderr),
+    replace(process, 'env', { ...process.env, ...env }),
     replace(globalThis, 'console', new Console(stdout, stderr)),
   ];
   const listeners = EVENTS.map((event) => process.listeners(event as 'warning'));

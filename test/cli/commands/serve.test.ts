@@ -91,7 +91,6 @@ it('liif serve takes every setting as a flag, which goes before the environment'
   ];
   const booleans = ['--watch', '--plain', '--metrics', '--no-allow-upload', '--no-trust-proxy'];
   const env = {
-    ...process.env,
     LIIF_WATCH: 'false',
     LIIF_PLAIN: 'false',
     LIIF_METRICS: 'false',
@@ -102,8 +101,10 @@ it('liif serve takes every setting as a flag, which goes before the environment'
     LIIF_GPU: 'any',
     LIIF_PROT: '9000',
   };
-  const { code, stdout, stderr } = await finished(
-    startLiif(['serve', '--print-config', ...lists, ...booleans], { env }),
+  const { code, stdout, stderr } = await runLiif(
+    ['serve', '--print-config', ...lists, ...booleans],
+    undefined,
+    env,
   );
   expect({ code, stderr }).toEqual({
     code: 0,
@@ -126,8 +127,7 @@ it('liif serve takes every setting as a flag, which goes before the environment'
 it('liif serve takes what it serves from the command line, the environment or a file, the first that has it, or serves where it is', async () => {
   const folder = await directoryOf({ 'liif.json': JSON.stringify({ roots: ['a,b'] }) });
   const rootsOf = async (args: readonly string[], env = {}) => {
-    const child = startLiif(['serve', '--print-config', ...args], { env: { ...process.env, ...env } });
-    const { code, stdout, stderr } = await finished(child);
+    const { code, stdout, stderr } = await runLiif(['serve', '--print-config', ...args], undefined, env);
     return code === 0 ? JSON.parse(stdout.toString()).roots : stderr;
   };
   const file = ['--config', join(folder, 'liif.json')];
