@@ -34,12 +34,17 @@ export async function stuckEngine(): Promise<Engine> {
 /** Soft shapes with some noise: nothing repeats, so a pixel in the wrong place shows. */
 export function picture(width: number, height: number, channels: Raster['channels'] = 3, seed = 1): Raster {
   const data = new Uint8Array(width * height * channels);
+  const across = Float64Array.from({ length: width * channels }, (_, i) => {
+    const [x, c] = [Math.floor(i / channels), i % channels];
+    return 90 * Math.sin((x * (c + 1)) / 37);
+  });
   let state = seed;
   for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      for (let c = 0; c < channels; c++, i++) {
+    const down = Array.from({ length: channels }, (_, c) => Math.cos(y / (23 + c)));
+    for (let x = 0, at = 0; x < width; x++) {
+      for (let c = 0; c < channels; c++, i++, at++) {
         state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-        data[i] = 128 + 90 * Math.sin((x * (c + 1)) / 37) * Math.cos(y / (23 + c)) + (state >>> 28);
+        data[i] = 128 + across[at]! * down[c]! + (state >>> 28);
       }
     }
   }

@@ -129,7 +129,7 @@ const AXE = readFileSync(
 /** What axe finds, as one line each; contrast over pictures it cannot judge and leaves out by itself. */
 export async function findings(page: Page): Promise<string[]> {
   // The page's own rules forbid foreign scripts; this one comes through the debugger.
-  await page.evaluate(AXE);
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE);
   const { violations } = await page.evaluate(() =>
     (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
   );
