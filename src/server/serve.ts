@@ -4,7 +4,6 @@ import { closeAll } from './close-all.ts';
 import { Connections } from './connections/connections.ts';
 import { listen } from './connections/listen.ts';
 import { mostConnections } from './connections/most-connections.ts';
-import { dropUnreadAnswers } from './connections/unread-answers.ts';
 import { type HealthPort, openHealthPort } from './health/health-port.ts';
 import { boundUnreadBodies } from './http/uploads/request-body.ts';
 
@@ -42,7 +41,6 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
     maxHeaderSize: 16_384,
   });
   server.maxConnections = mostConnections();
-  dropUnreadAnswers(server, 120_000);
   if (config.allowUpload) boundUnreadBodies(server);
   const connections = new Connections(server);
   let health: HealthPort | undefined;

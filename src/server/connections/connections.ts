@@ -10,10 +10,15 @@ const QUIET_LOOKS = 2;
 const ACCEPTING = 0.25;
 /** Time for clients to take the answers of work that was cut off. */
 const LAST_ANSWERS_MS = 500;
+/** Longest time in which a client takes none of the bytes that wait for it. */
+const UNREAD_MS = 120_000;
 
 /**
  * Knows the connections of a server, so that it can end without failing a request. Create it before the server listens. `server.close()` alone would reset
  * connections whose next request is already here, and those that the kernel has accepted and the event loop, which takes one a turn, has not.
+ *
+ * Drops connections whose client has taken none of the waiting bytes for `unreadMs`. Those with an answer that has no bytes waiting stay: it is still being
+ * made, or is an event stream without news.
  */
 export class Connections {
   readonly #server: Server;
@@ -23,7 +28,7 @@ export class Connections {
   #arrivals = 0;
   #ending = false;
 
-  constructor(server: Server) {
+  constructor(server: Server, unreadMs = UNREAD_MS) {
     this.#server = server;
     server.on('connection', (socket: Socket) => {
       this.#arrivals++;
@@ -37,6 +42,10 @@ export class Connections {
       const answers = this.#open.get(request.socket);
       answers?.add(response);
       response.once('close', () => answers?.delete(response));
+    });
+    server.setTimeout(unreadMs, (socket) => {
+      if (this.#open.get(socket)?.size && socket.writableLength === 0) socket.setTimeout(unreadMs);
+      else socket.destroy();
     });
   }
 

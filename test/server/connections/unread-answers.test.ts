@@ -3,8 +3,8 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { Connections } from '../../../src/server/connections/connections.ts';
 import { listen } from '../../../src/server/connections/listen.ts';
-import { dropUnreadAnswers } from '../../../src/server/connections/unread-answers.ts';
 import { afterThisFile } from '../server-fixture.ts';
 
 const MS = 200;
@@ -12,7 +12,7 @@ const MS = 200;
 /** A client that takes nothing, and the answer that it is to get. */
 async function asked(): Promise<{ client: Socket; answer: ServerResponse }> {
   const server = createServer({ keepAliveTimeout: 60_000 });
-  dropUnreadAnswers(server, MS);
+  new Connections(server, MS);
   const port = await listen(server, 'port', { port: 0, host: '127.0.0.1' });
   const client = connect(port, '127.0.0.1');
   client.on('error', () => {});
