@@ -85,7 +85,7 @@ export async function createApp(options: AppOptions): Promise<LiifApp> {
   app.use(optionsAnswer(config.allowUpload));
   const directory = viewerDirectory(viewer);
   if (directory !== undefined) app.use(viewerFiles(directory, services.hosts, services.catalog));
-  app.use(services.models.handler());
+  app.use('/model', services.models.handler());
   app.use(router(services, config, stateNow));
   app.use(errorAnswer(log));
 

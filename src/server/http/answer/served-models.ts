@@ -11,12 +11,13 @@ import { packDecoderPart, packedFileOf } from '../../../network/packed-part.ts';
 import { Problem } from '../../problem.ts';
 import { inTurn } from './answer-turn.ts';
 
-/** Where browsers that decode by themselves get weights: whole files with ranges, and packed parts with what decoding needs. */
-const FOLDER = '/model';
 const RELEASED = fileURLToPath(RELEASED_MODEL);
 const RELEASED_PART = { decoderHash: RELEASED_DECODER_HASH, file: basename(RELEASED) };
 
-/** The models that settings name, and the address of each one's weights. */
+/**
+ * The models that settings name, and their weights, which browsers that decode by themselves get: whole files with ranges, and packed parts with what decoding
+ * needs.
+ */
 export class ServedModels {
   readonly all: readonly Model[];
   readonly #listed: readonly ListedModel[];
@@ -53,15 +54,15 @@ export class ServedModels {
     return new ServedModels(all, listed, paths);
   }
 
-  /** Answers requests for `/model/models.json`, for the files that it lists and for their packed parts; other requests pass. */
+  /** For `/model`: answers requests for `models.json`, for the files that it lists and for their packed parts; other requests pass. */
   handler(): RequestHandler {
     const router = express.Router();
-    router.get(`${FOLDER}/${MODEL_LIST}`, (_request, response) => {
+    router.get(`/${MODEL_LIST}`, (_request, response) => {
       response.locals.route = 'models';
       response.set('Cache-Control', 'no-cache').type('json').send(modelListText(this.#listed));
     });
     for (const { decoderHash, file } of [RELEASED_PART, ...this.#listed])
-      router.get(`${FOLDER}/${packedFileOf(decoderHash)}`, async (_request, response) => {
+      router.get(`/${packedFileOf(decoderHash)}`, async (_request, response) => {
         response.locals.route = 'model';
         const part = await this.#packed(this.#paths.get(file)!);
         response
@@ -70,7 +71,7 @@ export class ServedModels {
           .send(part);
       });
     for (const [file, path] of this.#paths)
-      router.get(`${FOLDER}/${file}`, (request, response, next) => {
+      router.get(`/${file}`, (request, response, next) => {
         // Ranges have a meaning for GET alone (RFC 9110, 14.2).
         if (request.method !== 'GET') delete request.headers.range;
         inTurn(response, () => sendWeights(path, response, next));
