@@ -3,7 +3,6 @@ import type { Config } from '../config.ts';
 import { notFound, Problem, stopping } from '../problem.ts';
 import type { Services } from '../services.ts';
 import { openApiDocument } from './answer/openapi.ts';
-import { pageWithoutViewer } from './answer/page-without-viewer.ts';
 import { sendJson } from './answer/send-text.ts';
 import { PAGE } from './answer/viewer-files.ts';
 import type { Exchange } from './exchange.ts';
@@ -12,6 +11,13 @@ import { parseRequest } from './request/request.ts';
 
 /** `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be opened. */
 export type ServerState = 'ready' | 'no-engine' | 'draining' | 'closed';
+
+/** What pages say from sources whose viewer has not been built. */
+const NO_VIEWER = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Pictures</title>
+<p>The viewer has not been built: <code>npm run build:viewer</code> builds it; then start the server again. Tiles and all other
+<a href="openapi.json">addresses of this server</a> work without it.
+`;
 
 /** Hands each request to the handler of its kind. Rejects with Problem, and as the handlers do. */
 export function router(
@@ -49,8 +55,7 @@ export function router(
   async function read(request: Request, response: Response): Promise<void> {
     if (PAGE.test(request.url)) {
       hosts.baseOf(request);
-      response.set('Cache-Control', 'no-cache').type('html');
-      response.send(pageWithoutViewer(request.baseUrl, catalog.list()));
+      response.set('Cache-Control', 'no-cache').type('html').send(NO_VIEWER);
       return;
     }
     const wanted = parseRequest(request.url);
