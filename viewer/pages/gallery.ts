@@ -1,3 +1,4 @@
+import { GALLERY_PAGE } from '../../src/server/http/answer/gallery-page.ts';
 import { element } from '../elements/element.ts';
 import { fileButton } from '../elements/file-button.ts';
 import { searchField } from '../elements/search-field.ts';
@@ -6,8 +7,6 @@ import { factsOf } from '../picture/shown-picture.ts';
 import { LazyThumbnails } from '../picture/thumbnail.ts';
 import { PICTURES_TITLE, pageHeader } from './page-header.ts';
 
-/** Pictures that are shown at once, and with each "Show more". */
-const PAGE = 120;
 /** Most that the server lists at once. */
 const LISTED = 1000;
 /** After this long the page says that the list is loading. */
@@ -119,7 +118,7 @@ export class Gallery {
     const { part, listed, top } = placeIn(history.state);
     this.#part = part;
     this.#search.value = part;
-    const list = await this.#list(0, Math.max(PAGE, listed));
+    const list = await this.#list(0, Math.max(GALLERY_PAGE, listed));
     if (list && this.#element.isConnected) scrollTo({ top, behavior: 'instant' });
     return list;
   }
@@ -134,13 +133,13 @@ export class Gallery {
   async #find(part: string): Promise<void> {
     if (part === this.#part) return;
     this.#part = part;
-    if (await this.#list(0, PAGE)) scrollTo({ top: 0, behavior: 'instant' });
+    if (await this.#list(0, GALLERY_PAGE)) scrollTo({ top: 0, behavior: 'instant' });
     this.#noteSoon();
   }
 
   /** Lists anew as many as are shown. Rejects with NoTileServer. */
   refresh(): Promise<ImageList | undefined> {
-    return this.#list(0, Math.max(PAGE, this.#listed));
+    return this.#list(0, Math.max(GALLERY_PAGE, this.#listed));
   }
 
   /** Leaves the page. `show` can bring it back. */
@@ -160,7 +159,7 @@ export class Gallery {
   async #showMore(): Promise<void> {
     if (this.#listing) return;
     const known = new Set(this.#cards.keys());
-    await this.#list(this.#listed, PAGE).catch(() => {});
+    await this.#list(this.#listed, GALLERY_PAGE).catch(() => {});
     this.#noteSoon();
     // The button has gone and took the focus with it: keys go on at the first new picture.
     const first = [...this.#cards].find(([id]) => !known.has(id))?.[1];
@@ -236,7 +235,7 @@ export class Gallery {
     this.#upload = upload;
     this.#more.hidden = this.#listed >= total;
     // With all pictures in sight there is nothing to search.
-    this.#search.hidden = this.#part === '' && total <= PAGE;
+    this.#search.hidden = this.#part === '' && total <= GALLERY_PAGE;
     // An original stands behind the curtain of its picture.
     const originals = new Set(this.#images.map(({ original }) => original));
     this.#place(this.#images.filter(({ id }) => !originals.has(id)));

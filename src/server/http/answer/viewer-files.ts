@@ -5,6 +5,7 @@ import type { Catalog } from '../../pictures/catalog/catalog.ts';
 import type { Hosts } from '../request/hosts.ts';
 import { inTurn } from './answer-turn.ts';
 import { compress } from './compress.ts';
+import { GALLERY_PAGE } from './gallery-page.ts';
 
 /** The viewer's page of all pictures. With a query it may be that of a file elsewhere. */
 const GALLERY = /^\/(index\.html)?$/;
@@ -50,7 +51,7 @@ export function viewerFiles(directory: string, hosts: Hosts, catalog: Catalog): 
 
 /** What a page asks the server for as soon as its script runs: browsers then ask for it together with the script. Addresses are relative to the page's. */
 function firstRequests(url: string, catalog: Catalog): string[] {
-  if (GALLERY.test(url)) return ['api/images?offset=0&limit=120'];
+  if (GALLERY.test(url)) return [`api/images?offset=0&limit=${GALLERY_PAGE}`];
   if (!PICTURE_PAGE.test(url)) return [];
   const id = new URLSearchParams(url.split('?')[1]).get('id');
   if (id === null) return [];
