@@ -112,9 +112,18 @@ const ready = {
 const get = (summary: string, parameters: readonly object[], responses: object) => ({
   get: { summary, parameters, responses },
 });
-const iiif = ['region', 'size', 'rotation', 'quality', 'format'].map((name) =>
-  path(name, `As the IIIF Image API defines it.`),
+const iiifParts = ['region', 'size', 'rotation', 'quality', 'format'].map((name) =>
+  path(name, 'As the IIIF Image API defines it.'),
 );
+const iiifPaths = (folder: string, api: string) => ({
+  [`/iiif/${folder}/{id}`]: get(`IIIF Image API ${api}: base of a picture`, [id], redirect),
+  [`/iiif/${folder}/{id}/info.json`]: get(`IIIF Image API ${api}: information`, [id], iiifInfo),
+  [`/iiif/${folder}/{id}/{region}/{size}/{rotation}/{quality}.{format}`]: get(
+    `IIIF Image API ${api}: image`,
+    [id, ...iiifParts, version],
+    iiifImage,
+  ),
+});
 
 /** Every address of the server. A test asks for each. */
 export function openApiDocument(server: string): Record<string, unknown> {
@@ -234,25 +243,13 @@ export function openApiDocument(server: string): Record<string, unknown> {
         ],
         { ...file('application/octet-stream'), ...errors },
       ),
-      '/iiif/3/{id}': get('IIIF Image API 3.0: base of a picture', [id], redirect),
-      '/iiif/3/{id}/info.json': get('IIIF Image API 3.0: information', [id], iiifInfo),
-      '/iiif/3/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
-        'IIIF Image API 3.0: image',
-        [id, ...iiif, version],
-        iiifImage,
-      ),
+      ...iiifPaths('3', '3.0'),
       '/iiif/3/{id}/manifest.json': get(
         'IIIF Presentation API 3.0: manifest of one picture, for viewers such as Mirador',
         [id],
         iiifManifest,
       ),
-      '/iiif/2/{id}': get('IIIF Image API 2.1: base of a picture', [id], redirect),
-      '/iiif/2/{id}/info.json': get('IIIF Image API 2.1: information', [id], iiifInfo),
-      '/iiif/2/{id}/{region}/{size}/{rotation}/{quality}.{format}': get(
-        'IIIF Image API 2.1: image',
-        [id, ...iiif, version],
-        iiifImage,
-      ),
+      ...iiifPaths('2', '2.1'),
       '/dzi/{id}.dzi': get('Deep Zoom: descriptor', [id, query('format', 'Format of the tiles.')], {
         '200': { description: 'XML.', content: { 'application/xml': { schema: { type: 'string' } } } },
         ...unchanged,
