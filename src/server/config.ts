@@ -41,10 +41,9 @@ export function listed(text: string): string[] {
     .map((item) => item.trim())
     .filter(Boolean);
 }
-const list = z.preprocess(
-  (value) => (typeof value === 'string' ? listed(value) : value),
-  z.array(z.string().min(1).max(2048)).max(1000),
-);
+const listOf = <T extends z.ZodType>(items: z.ZodArray<T>) =>
+  z.preprocess((value) => (typeof value === 'string' ? listed(value) : value), items);
+const list = listOf(z.array(z.string().min(1).max(2048)).max(1000));
 
 function isHostName(name: string): boolean {
   return name === '*' || isIP(name.replace(/^\[|\]$/g, '')) !== 0 || !/[\s:/*]/.test(name);
@@ -74,11 +73,7 @@ const ENCODING_THREADS = PROCESSORS < 4 ? 0 : Math.ceil(PROCESSORS / 8);
  * arguments of the command line.
  */
 export const configSchema = z.strictObject({
-  roots: z
-    .preprocess(
-      (value) => (typeof value === 'string' ? listed(value) : value),
-      z.array(z.string().min(1, 'expected paths of directories and files but received ""')),
-    )
+  roots: listOf(z.array(z.string().min(1, 'expected paths of directories and files but received ""')))
     .default([])
     .describe(
       'Directories and files to serve. `liif serve` prefers its arguments; without any roots and remotes it serves the working directory.',
@@ -115,17 +110,15 @@ export const configSchema = z.strictObject({
     .regex(/^(\*|https?:\/\/[^\s,]+)$/, 'expected * or an origin')
     .default('*')
     .describe('Access-Control-Allow-Origin of all answers.'),
-  frameAncestors: z
-    .preprocess(
-      (value) => (typeof value === 'string' ? listed(value) : value),
-      z
-        .array(
-          z
-            .string()
-            .regex(/^(\*|https?:\/\/[\w.*:[\]-]+)$/, 'expected *, or origins such as https://example.org'),
-        )
-        .max(100),
-    )
+  frameAncestors: listOf(
+    z
+      .array(
+        z
+          .string()
+          .regex(/^(\*|https?:\/\/[\w.*:[\]-]+)$/, 'expected *, or origins such as https://example.org'),
+      )
+      .max(100),
+  )
     .default([])
     .describe(
       'Other origins whose pages may show the viewer in a frame: `https://example.org`, `https://*.example.org`; `*` for all.',
