@@ -9,63 +9,66 @@ import type { TileStore } from './stores/tile-store.ts';
  */
 let ofProcess: Registry | undefined;
 
+const LANES: readonly Lane[] = ['tile', 'region', 'decode', 'open'];
+
+interface CacheCounts {
+  readonly bytes: number;
+  readonly hits: number;
+  readonly misses: number;
+}
+
 /** The metrics of one application. Labels have few values: routes, lanes, stores; never ids. */
 export class Metrics {
   readonly registry = new Registry();
-  readonly requests = new Counter({
-    name: 'liif_http_requests_total',
-    help: 'Requests answered, by kind of route and status.',
-    labelNames: ['route', 'status'] as const,
-    registers: [this.registry],
-  });
-  readonly duration = new Histogram({
-    name: 'liif_http_request_duration_seconds',
-    help: 'Time from the request to the end of the answer, by kind of route.',
-    labelNames: ['route'] as const,
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
-    registers: [this.registry],
-  });
-  readonly stages = new Histogram({
-    name: 'liif_stage_duration_seconds',
-    help: 'Time of one stage of making an image: store, decode (plain images), queue, render, encode.',
-    labelNames: ['stage'] as const,
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
-    registers: [this.registry],
-  });
-  readonly shed = new Counter({
-    name: 'liif_shed_total',
-    help: 'Requests turned away, by lane of admission; all: by the gate before it.',
-    labelNames: ['lane', 'reason'] as const,
-    registers: [this.registry],
-  });
-  readonly abandoned = new Counter({
-    name: 'liif_abandoned_total',
-    help: 'Requests whose client hung up before the answer.',
-    registers: [this.registry],
-  });
-  readonly cache = new Counter({
-    name: 'liif_cache_requests_total',
-    help: 'Look-ups in the stores of finished images, by store and result.',
-    labelNames: ['cache', 'result'] as const,
-    registers: [this.registry],
-  });
-  readonly storeProblems = new Counter({
-    name: 'liif_store_problems_total',
-    help: 'Failures and corrupt entries of the stores of finished images.',
-    labelNames: ['cache', 'kind'] as const,
-    registers: [this.registry],
-  });
-  readonly replaced = new Counter({
-    name: 'liif_engine_replacements_total',
-    help: 'Engines that failed and were replaced.',
-    registers: [this.registry],
-  });
-  readonly batches = new Histogram({
-    name: 'liif_engine_batch_requests',
-    help: 'Requests served by one call of the engine.',
-    buckets: [1, 2, 4, 8, 16, 32],
-    registers: [this.registry],
-  });
+  readonly requests = this.#counter(
+    'liif_http_requests_total',
+    'Requests answered, by kind of route and status.',
+    'route',
+    'status',
+  );
+  readonly duration = this.#histogram(
+    'liif_http_request_duration_seconds',
+    'Time from the request to the end of the answer, by kind of route.',
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
+    'route',
+  );
+  readonly stages = this.#histogram(
+    'liif_stage_duration_seconds',
+    'Time of one stage of making an image: store, decode (plain images), queue, render, encode.',
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10],
+    'stage',
+  );
+  readonly shed = this.#counter(
+    'liif_shed_total',
+    'Requests turned away, by lane of admission; all: by the gate before it.',
+    'lane',
+    'reason',
+  );
+  readonly abandoned = this.#counter(
+    'liif_abandoned_total',
+    'Requests whose client hung up before the answer.',
+  );
+  readonly cache = this.#counter(
+    'liif_cache_requests_total',
+    'Look-ups in the stores of finished images, by store and result.',
+    'cache',
+    'result',
+  );
+  readonly storeProblems = this.#counter(
+    'liif_store_problems_total',
+    'Failures and corrupt entries of the stores of finished images.',
+    'cache',
+    'kind',
+  );
+  readonly replaced = this.#counter(
+    'liif_engine_replacements_total',
+    'Engines that failed and were replaced.',
+  );
+  readonly batches = this.#histogram(
+    'liif_engine_batch_requests',
+    'Requests served by one call of the engine.',
+    [1, 2, 4, 8, 16, 32],
+  );
 
   constructor() {
     new Gauge({
@@ -90,41 +93,23 @@ export class Metrics {
   }
 
   watchAdmission(admission: Admission): void {
-    const lanes: readonly Lane[] = ['tile', 'region', 'decode', 'open'];
-    const gauge = (name: string, help: string, read: (lane: Lane) => number) =>
-      new Gauge({
-        name,
-        help,
-        labelNames: ['lane'] as const,
-        registers: [this.registry],
-        collect() {
-          for (const lane of lanes) this.set({ lane }, read(lane));
-        },
-      });
-    gauge('liif_queue_running', 'Requests that run.', (lane) => admission.counts(lane).running);
-    gauge('liif_queue_waiting', 'Requests that wait.', (lane) => admission.counts(lane).waiting);
-    gauge(
+    const of = (member: 'running' | 'waiting' | 'pace') => () =>
+      LANES.map((lane) => [lane, admission.counts(lane)[member]] as const);
+    this.#watch('liif_queue_running', 'Requests that run.', 'lane', of('running'));
+    this.#watch('liif_queue_waiting', 'Requests that wait.', 'lane', of('waiting'));
+    this.#watch(
       'liif_queue_pace',
       'Milliseconds that the lane takes for an estimated millisecond of work, by its throughput.',
-      (lane) => admission.counts(lane).pace,
+      'lane',
+      of('pace'),
     );
   }
 
-  watchCaches(
-    caches: () => Readonly<
-      Record<string, { readonly bytes: number; readonly hits: number; readonly misses: number }>
-    >,
-  ): void {
-    new Gauge({
-      name: 'liif_cache_bytes',
-      help: 'Bytes kept in memory.',
-      labelNames: ['cache'] as const,
-      registers: [this.registry],
-      collect() {
-        for (const [cache, { bytes }] of Object.entries(caches())) this.set({ cache }, bytes);
-      },
-    });
-    const counter = (name: string, help: string, member: 'hits' | 'misses') =>
+  watchCaches(caches: () => Readonly<Record<string, CacheCounts>>): void {
+    const of = (member: keyof CacheCounts) => () =>
+      Object.entries(caches()).map(([cache, counts]) => [cache, counts[member]] as const);
+    this.#watch('liif_cache_bytes', 'Bytes kept in memory.', 'cache', of('bytes'));
+    const counter = (name: string, help: string, read: ReturnType<typeof of>) =>
       new Counter({
         name,
         help,
@@ -132,23 +117,17 @@ export class Metrics {
         registers: [this.registry],
         collect() {
           this.reset();
-          for (const [cache, values] of Object.entries(caches())) this.inc({ cache }, values[member]);
+          for (const [cache, value] of read()) this.inc({ cache }, value);
         },
       });
-    counter('liif_cache_hits_total', 'Look-ups in memory that found something.', 'hits');
-    counter('liif_cache_misses_total', 'Look-ups in memory that found nothing.', 'misses');
+    counter('liif_cache_hits_total', 'Look-ups in memory that found something.', of('hits'));
+    counter('liif_cache_misses_total', 'Look-ups in memory that found nothing.', of('misses'));
   }
 
   watchStores(stores: readonly TileStore[]): void {
-    new Gauge({
-      name: 'liif_store_up',
-      help: 'Whether a store of finished images works: 1 or 0.',
-      labelNames: ['cache'] as const,
-      registers: [this.registry],
-      collect() {
-        for (const { name, healthy } of stores) this.set({ cache: name }, healthy ? 1 : 0);
-      },
-    });
+    this.#watch('liif_store_up', 'Whether a store of finished images works: 1 or 0.', 'cache', () =>
+      stores.map(({ name, healthy }) => [name, healthy ? 1 : 0] as const),
+    );
   }
 
   watchPictures(count: () => number): void {
@@ -160,5 +139,36 @@ export class Metrics {
         this.set(count());
       },
     });
+  }
+
+  /** A gauge of a value for each lane, cache or store, which are read when somebody asks. */
+  #watch(
+    name: string,
+    help: string,
+    label: 'lane' | 'cache',
+    read: () => Iterable<readonly [string, number]>,
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect() {
+        for (const [of, value] of read()) this.set({ [label]: of }, value);
+      },
+    });
+  }
+
+  #counter<L extends string>(name: string, help: string, ...labelNames: readonly L[]): Counter<L> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  #histogram<L extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    ...labelNames: readonly L[]
+  ): Histogram<L> {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.registry] });
   }
 }
