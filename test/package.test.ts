@@ -57,6 +57,7 @@ describe('the package', () => {
       'dist/leaflet/liif-leaflet.js',
       'src/BROWSER.md',
       'src/server/README.md',
+      'src/server/deploy/nginx.conf',
     ])
       expect(paths).toContain(path);
     expect(paths.filter((path) => /^(test|samples|viewer|format-spec)\//.test(path))).toEqual([
