@@ -32,6 +32,11 @@ export class Problem extends Error {
     this.retryAfter = options.retryAfter;
     this.members = options.members ?? {};
   }
+
+  /** Whether an operator has to do something: the server or a file is at fault. 503 passes by itself. */
+  get isFault(): boolean {
+    return this.status >= 500 && this.status !== 503;
+  }
 }
 
 /** A file that has changed within this time may still be being written. */

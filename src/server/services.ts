@@ -45,10 +45,19 @@ export interface Services {
   readonly hosts: Hosts;
   readonly metrics: Metrics;
   readonly models: ServedModels;
+  readonly pictures: OpenPictures;
   readonly stores: readonly TileStore[];
   readonly uploads: Uploads;
   /** Ends everything; running requests fail. */
   close(): Promise<void>;
+}
+
+/** What a server needs and what may fail to open. */
+interface Opened {
+  readonly remotes: Remotes;
+  readonly models: ServedModels;
+  readonly catalog: Catalog;
+  readonly stores: readonly TileStore[];
 }
 
 /** Puts a server together from its settings. Rejects with SourceError if a root is not there, and as `readModel` does. */
@@ -71,7 +80,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   );
   const models = await ServedModels.open(config.models);
   if (openEngine === undefined || models.all.length > 0) await loadExactEngines();
-  let closeOld = () => {};
+  let services: Services | undefined;
   const catalog = await Catalog.open({
     roots: config.roots,
     plain: config.plain,
@@ -79,13 +88,24 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     onWarning: (message) => log.warn(message),
     onChange: (count) => {
       log.debug({ pictures: count }, 'catalog read');
-      closeOld();
+      services?.pictures.closeOld();
     },
   });
   const stores = await openStores(config, metrics, log).catch(async (error: unknown) => {
     await catalog.close();
     throw error;
   });
+  if (config.allowUpload && catalog.directory !== undefined)
+    removeUnfinished(catalog.directory).then((files) => {
+      if (files > 0) log.info({ files }, 'unfinished files of encodings that were killed are removed');
+    });
+  services = assemble(options, metrics, lines, { remotes, models, catalog, stores });
+  return services;
+}
+
+function assemble(options: ServiceOptions, metrics: Metrics, lines: RepeatedLines, opened: Opened): Services {
+  const { config, log } = options;
+  const { remotes, models, catalog, stores } = opened;
   const engines = hostEngines(options, models, metrics);
   const admission = openAdmission(config, metrics);
   const resampling = new ResamplePool(Math.max(1, Math.ceil(config.threads / 2)));
@@ -103,7 +123,6 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
       admit: (lane, work, bytes, signal) => admission.enter(lane, work, bytes, signal),
     },
   });
-  closeOld = () => pictures.closeOld();
   const encoding = new Encoding({
     threads: config.encodingThreads,
     quality: config,
@@ -144,12 +163,9 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     maxBytes: config.uploadMb * MB,
     maxPixels: config.maxPlainPixels,
     infoOf: (id, signal) => descriptions.ofId(id, signal),
-    onFailed: (id, error) => log.warn({ id, err: error }, 'an uploaded image was not encoded'),
+    onFailed: (id, { isFault }, err) =>
+      log[isFault ? 'error' : 'warn']({ id, err }, 'an uploaded image was not encoded'),
   });
-  if (config.allowUpload && catalog.directory !== undefined)
-    removeUnfinished(catalog.directory).then((files) => {
-      if (files > 0) log.info({ files }, 'unfinished files of encodings that were killed are removed');
-    });
   metrics.watchAdmission(admission);
   metrics.watchStores(stores);
   metrics.watchPictures(() => catalog.size);
@@ -162,6 +178,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     hosts,
     metrics,
     models,
+    pictures,
     stores,
     uploads,
     close: () =>

@@ -127,8 +127,7 @@ export class Handlers {
       } catch (error) {
         signal.throwIfAborted();
         const problem = problemOf(error);
-        // 503 is about the server, not the picture.
-        if (problem.status >= 500 && problem.status !== 503) onDamaged?.(entry.id, error);
+        if (problem.isFault) onDamaged?.(entry.id, error);
         if (problem.status !== 404)
           failed.set(entry.id, { id: entry.id, title: entry.title, code: problem.code });
       }

@@ -27,7 +27,8 @@ export interface UploadsOptions {
   readonly maxBytes: number;
   readonly maxPixels: number;
   readonly infoOf: (id: string, signal: AbortSignal) => Promise<ImageInfo>;
-  readonly onFailed?: (id: string, error: unknown) => void;
+  /** Called for each image that was not encoded, or not kept, unless its client gave it up. */
+  readonly onFailed?: (id: string, problem: Problem, error: unknown) => void;
 }
 
 /** Encodings that wait, and the one that runs. */
@@ -187,7 +188,7 @@ export class Uploads {
       job.tell({ state: 'done', progress: 1, image: await infoOf(job.state.id, signal) });
     } catch (error) {
       const problem = problemOf(error);
-      if (problem.code !== 'canceled') onFailed?.(job.state.id, error);
+      if (problem.code !== 'canceled') onFailed?.(job.state.id, problem, error);
       job.tell({ state: 'failed', problem: problemDocument(problem) });
     } finally {
       forget();

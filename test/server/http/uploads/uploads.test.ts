@@ -121,6 +121,21 @@ describe('an image that is sent', () => {
     },
   );
 
+  it('that cannot be written is an error of the log; one that cannot be decoded is a warning', async () => {
+    const root = await directoryOf();
+    const other = await startServer({ roots: [root], allowUpload: true, watch: false });
+    const failed = async (body: Uint8Array) => {
+      const accepted = await other.get('/api/images?name=lost', { method: 'POST', body });
+      const { job } = accepted.json();
+      const state = async () => (await other.get(`/api/jobs/${job}`)).json();
+      await eventually(async () => (await state()).state === 'failed');
+      return other.log.filter(({ msg }) => msg === 'an uploaded image was not encoded').at(-1)?.level;
+    };
+    expect(await failed(png.subarray(0, png.length / 2))).toBe(40);
+    await rm(root, { recursive: true });
+    expect(await failed(png)).toBe(50);
+  });
+
   it('never takes the place of another', async () => {
     for (let i = 0; i < 2; i++) await send('name=same', png);
     await eventually(
