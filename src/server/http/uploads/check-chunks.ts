@@ -11,17 +11,18 @@ export interface ChunkCheck {
   readonly signal: AbortSignal;
   /** Told how much is done, 0 .. 1. */
   readonly onProgress: (progress: number) => void;
-  /** Time for all chunks, default 60 000. Those left after it are not checked: a file may hold more than can be decoded in a day. */
-  readonly maxMs?: number;
 }
+
+/** Time for all chunks of a file. Those left after it are not checked: a file may hold more than can be decoded in a day. */
+const MAX_MS = 60_000;
 
 /**
  * Checks the chunks of a .liif as long as there is time. Each is decoded, because the checksums of a file that is bad on purpose may be right. Rejects with
  * Problem 415, with EngineError, and with the signal's reason.
  */
 export async function checkChunks(bytes: Uint8Array, name: string, options: ChunkCheck): Promise<void> {
-  const { engines, signal, onProgress, maxMs = 60_000 } = options;
-  const until = performance.now() + maxMs;
+  const { engines, signal, onProgress } = options;
+  const until = performance.now() + MAX_MS;
   try {
     const reader = await openReader(memorySource(bytes, name), { signal });
     const { header, entries } = reader;

@@ -5,6 +5,7 @@ import { modelHash } from '../../../container/header.ts';
 import { MAGIC } from '../../../container/layout.ts';
 import { encodeImageTo } from '../../../encode.ts';
 import { AtomicFile } from '../../../image/atomic-file.ts';
+import { ImageError } from '../../../image/errors.ts';
 import { readImage } from '../../../image/read.ts';
 import { onAbort, unlessAborted } from '../../../on-abort.ts';
 import { memorySource } from '../../../reader/memory-source.ts';
@@ -213,7 +214,10 @@ export class Uploads {
     const { raster } = await unlessAborted(
       this.#stop.signal,
       readImage(bytes, { name: job.state.id, maxPixels, signal }),
-    );
+    ).catch((cause: unknown) => {
+      if (!(cause instanceof ImageError)) throw cause;
+      throw new Problem(415, 'damaged-file', 'The image is damaged: it cannot be decoded.', { cause });
+    });
     const { engine } = await engines.running();
     signal.throwIfAborted();
     const told = job.progress();

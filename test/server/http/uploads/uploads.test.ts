@@ -129,11 +129,12 @@ describe('an image that is sent', () => {
       const { job } = accepted.json();
       const state = async () => (await other.get(`/api/jobs/${job}`)).json();
       await eventually(async () => (await state()).state === 'failed');
-      return other.log.filter(({ msg }) => msg === 'an uploaded image was not encoded').at(-1)?.level;
+      const { level } = other.log.filter(({ msg }) => msg === 'an uploaded image was not encoded').at(-1)!;
+      return [level, (await state()).problem.status];
     };
-    expect(await failed(png.subarray(0, png.length / 2))).toBe(40);
+    expect(await failed(png.subarray(0, png.length / 2))).toEqual([40, 415]);
     await rm(root, { recursive: true });
-    expect(await failed(png)).toBe(50);
+    expect(await failed(png)).toEqual([50, 500]);
   });
 
   it('never takes the place of another', async () => {
