@@ -17,7 +17,7 @@ export class Problem extends Error {
     code: string,
     detail: string,
     options: {
-      readonly retryAfter?: number;
+      readonly retryAfter?: number | undefined;
       readonly members?: Record<string, unknown>;
       readonly cause?: unknown;
     } = {},
@@ -72,64 +72,50 @@ export class PictureChanged extends Error {
  */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
+  const problem = (status: number, code: string, detail: string, retryAfter?: number) =>
+    new Problem(status, code, detail, { cause: error, retryAfter });
   if (error instanceof PictureChanged)
-    return new Problem(503, 'picture-changed', 'The picture is being replaced; try again.', {
-      retryAfter: 1,
-      cause: error,
-    });
+    return problem(503, 'picture-changed', 'The picture is being replaced; try again.', 1);
   if (error instanceof OutputError) return notWritten(error);
-  if (isDamage(error))
-    return new Problem(500, 'damaged-file', 'The file of this picture is damaged.', { cause: error });
+  if (isDamage(error)) return problem(500, 'damaged-file', 'The file of this picture is damaged.');
   if (isLiifError(error)) {
     switch (error._tag) {
       case 'RequestError':
-        return new Problem(400, 'invalid-request', error.message, { cause: error });
+        return problem(400, 'invalid-request', error.message);
       case 'UnsupportedError':
-        return new Problem(
+        return problem(
           501,
           'unsupported-file',
           'The file of this picture needs another version of liif, or is larger than this server serves.',
-          {
-            cause: error,
-          },
         );
       case 'SourceError':
         if (isOutOfFiles(error.cause))
           return new Problem(503, 'too-many-files', 'The server has too many files open; try again soon.', {
             retryAfter: 2,
           });
-        return new Problem(502, 'source-failed', 'The bytes of this picture could not be read.', {
-          cause: error,
-        });
+        return problem(502, 'source-failed', 'The bytes of this picture could not be read.');
       case 'EngineError':
-        return new Problem(503, 'engine-failed', 'The decoder has failed; try again.', {
-          retryAfter: 1,
-          cause: error,
-        });
+        return problem(503, 'engine-failed', 'The decoder has failed; try again.', 1);
     }
   }
   // Express and its parsers throw errors with a status of 4xx.
   const status = (error as { status?: unknown } | null)?.status;
+  if (status === 413) return problem(413, 'too-large', 'The body is too large.');
   if (typeof status === 'number' && status >= 400 && status < 500)
-    return new Problem(
-      status,
-      status === 413 ? 'too-large' : 'invalid-request',
-      status === 413 ? 'The body is too large.' : 'The request cannot be understood.',
-      { cause: error },
-    );
-  return new Problem(500, 'internal-error', 'The server has made a mistake.', { cause: error });
+    return problem(status, 'invalid-request', 'The request cannot be understood.');
+  return problem(500, 'internal-error', 'The server has made a mistake.');
 }
 
 /** 507 is for a full disk alone (RFC 4918, 11.5); a directory that refuses to be written to is a fault of how the server is set up. */
 function notWritten(error: OutputError): Problem {
   const code = systemCodeOf(error.cause);
+  const problem = (status: number, name: string, detail: string) =>
+    new Problem(status, name, detail, { cause: error });
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new Problem(507, 'not-written', 'The server has no space left for the picture.', { cause: error });
+    return problem(507, 'not-written', 'The server has no space left for the picture.');
   if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM')
-    return new Problem(500, 'not-writable', 'The server may not write to its directory of pictures.', {
-      cause: error,
-    });
-  return new Problem(500, 'not-written', 'The server cannot write the picture.', { cause: error });
+    return problem(500, 'not-writable', 'The server may not write to its directory of pictures.');
+  return problem(500, 'not-written', 'The server cannot write the picture.');
 }
 
 /** The error of a picture whose file changed at `modified`. Damage of a file that may still be being written becomes PictureChanged: trying again may help. */
