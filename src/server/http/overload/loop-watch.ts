@@ -8,10 +8,7 @@ export class LoopWatch {
   #utilization = performance.eventLoopUtilization();
   #processor = process.cpuUsage();
   #inTurn = false;
-  #requests = 0;
-  #turns = 0;
-  #longestTurnMs = 0;
-  #newcomers = 0;
+  #counts = nothing();
 
   /** Begins a look, after a time in which nobody looked. */
   begin(): void {
@@ -21,17 +18,17 @@ export class LoopWatch {
 
   /** Counts a request of a connection, and the turn of the loop in which it comes. */
   count(socket: Socket): void {
-    this.#requests++;
+    this.#counts.requests++;
     if (!this.#known.has(socket)) {
       this.#known.add(socket);
-      this.#newcomers++;
+      this.#counts.newcomers++;
     }
     if (this.#inTurn) return;
     this.#inTurn = true;
     const began = performance.now();
     setImmediate(() => {
-      this.#turns++;
-      this.#longestTurnMs = Math.max(this.#longestTurnMs, performance.now() - began);
+      this.#counts.turns++;
+      this.#counts.longestTurnMs = Math.max(this.#counts.longestTurnMs, performance.now() - began);
       this.#inTurn = false;
     });
   }
@@ -44,16 +41,14 @@ export class LoopWatch {
       elapsedMs: active + idle,
       utilization,
       processorMs: (user + system) / 1000,
-      requests: this.#requests,
-      turns: this.#turns,
-      longestTurnMs: this.#longestTurnMs,
-      newcomers: this.#newcomers,
+      ...this.#counts,
     };
     this.begin();
-    this.#requests = 0;
-    this.#turns = 0;
-    this.#longestTurnMs = 0;
-    this.#newcomers = 0;
+    this.#counts = nothing();
     return seen;
   }
+}
+
+function nothing() {
+  return { requests: 0, turns: 0, longestTurnMs: 0, newcomers: 0 };
 }
