@@ -82,10 +82,7 @@ const MAX_GIVEN_NAME = 255;
  * 414 where it is too long. Parts of ids may be separated by `%2F` or by `/`: some proxies decode one into the other.
  */
 export function parseRequest(url: string): ServerRequest {
-  checkLength(url);
-  const mark = url.indexOf('?');
-  const path = mark < 0 ? url : url.slice(0, mark);
-  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  const { path, query } = splitUrl(url);
   const parts = path.replace(/^\//, '').split('/');
   const [first, second] = parts;
   if (parts.length === 1 || (parts.length === 2 && second === '')) {
@@ -104,14 +101,27 @@ export function parseRequest(url: string): ServerRequest {
   if (last === 'tilejson.json')
     return { kind: 'tilejson', id: parseId(parts.slice(0, -1)), format: optionalFormat(query) };
   if (last === 'file') return { kind: 'file', id: parseId(parts.slice(0, -1)), version };
-  if (last === 'pixel') return parsePixel(parseId(parts.slice(0, -1)), query);
+  if (last === 'pixel') {
+    const written = { x: query.get('x') ?? '', y: query.get('y') ?? '' };
+    const id = parseId(parts.slice(0, -1));
+    return {
+      kind: 'pixel',
+      id,
+      x: parseCoordinate(written.x, 'x'),
+      y: parseCoordinate(written.y, 'y'),
+      written,
+    };
+  }
   if (parts.length >= 4) return parseTile(parts, query);
   throw notFound();
 }
 
-function checkLength(url: string): void {
+function splitUrl(url: string): { readonly path: string; readonly query: URLSearchParams } {
   if (url.length > MAX_URL_LENGTH)
     throw new Problem(414, 'url-too-long', `URLs are at most ${MAX_URL_LENGTH} characters long.`);
+  const mark = url.indexOf('?');
+  if (mark < 0) return { path: url, query: new URLSearchParams() };
+  return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
 }
 
 function parseApi(parts: readonly string[], query: URLSearchParams): ServerRequest {
@@ -245,9 +255,7 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
 
 /** Name and quality of an image that is uploaded. Throws Problem 400, and 414 where the URL is too long. */
 export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
-  checkLength(url);
-  const mark = url.indexOf('?');
-  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+  const { query } = splitUrl(url);
   const given = query.get('name') ?? 'image';
   // The image's endings go, since the picture gets `.liif`. The length is bounded first: the expression takes quadratic time for a long row of endings.
   const name = (given.length > MAX_GIVEN_NAME ? '' : given)
@@ -302,17 +310,6 @@ function parseVersion(query: URLSearchParams): string | undefined {
   const version = query.get('v');
   if (version === null) return undefined;
   return /^[0-9a-zA-Z_-]{1,64}$/.test(version) ? version : '';
-}
-
-function parsePixel(id: PictureId, query: URLSearchParams): ServerRequest {
-  const written = { x: query.get('x') ?? '', y: query.get('y') ?? '' };
-  return {
-    kind: 'pixel',
-    id,
-    x: parseCoordinate(written.x, 'x'),
-    y: parseCoordinate(written.y, 'y'),
-    written,
-  };
 }
 
 /** A coordinate in pixels. */
