@@ -2,8 +2,6 @@ import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 
 /** Bytes of lines that may wait. Further lines are lost. */
 const MAX_WAITING = 2 ** 20;
-/** Bytes that are written at a time: the size of a pipe on Linux. */
-const PIECE = 2 ** 16;
 /** Time from a failed write to the next attempt. */
 const PAUSE_MS = 100;
 const STDERR = 2;
@@ -49,39 +47,35 @@ export class LogOutput {
     if (this.#bytes === 0) return;
     this.#busy = true;
     const piece = this.#take();
-    const over = (error: unknown, length: number) => {
+    const written = (length: number) => {
       this.#busy = false;
-      if (error) {
-        // The pipe is full (EAGAIN), or the disk.
-        this.#putBack(piece);
-        this.#busy = true;
-        setTimeout(() => this.#continue(), PAUSE_MS).unref();
-        return;
-      }
       this.#putBack(piece.subarray(length));
       this.#tellLost();
       this.#continue();
     };
+    // The pipe is full (EAGAIN), or the disk.
+    const failed = () => {
+      this.#putBack(piece);
+      setTimeout(() => this.#continue(), PAUSE_MS).unref();
+    };
     if (!this.#to.prompt) {
-      write(this.#to.fd, piece, over);
+      write(this.#to.fd, piece, (error, length) => (error ? failed() : written(length)));
       return;
     }
-    let length = 0;
+    let length: number;
     try {
       length = writeSync(this.#to.fd, piece);
-    } catch (error) {
-      over(error, 0);
+    } catch {
+      failed();
       return;
     }
-    over(undefined, length);
+    written(length);
   }
 
   #take(): Buffer {
-    let count = 0;
-    for (let bytes = 0; count < this.#waiting.length && bytes < PIECE; count++)
-      bytes += this.#waiting[count]!.length;
-    const piece = Buffer.concat(this.#waiting.splice(0, count));
-    this.#bytes -= piece.length;
+    const piece = Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    this.#bytes = 0;
     return piece;
   }
 
