@@ -4,14 +4,8 @@ import type { IiifVersion } from './iiif-parameters.ts';
 import type { Size } from './rendering.ts';
 
 const IIIF_TILE_SIZE = 512;
-const PROFILE: Readonly<Record<IiifVersion, string>> = {
-  2: 'http://iiif.io/api/image/2/level2.json',
-  3: 'http://iiif.io/api/image/3/level2.json',
-};
-const CONTEXT: Readonly<Record<IiifVersion, string>> = {
-  2: 'http://iiif.io/api/image/2/context.json',
-  3: 'http://iiif.io/api/image/3/context.json',
-};
+const profileOf = (iiif: IiifVersion) => `http://iiif.io/api/image/${iiif}/level2.json`;
+const contextOf = (iiif: IiifVersion) => `http://iiif.io/api/image/${iiif}/context.json`;
 
 /** What descriptions depend on beside the size of the picture. */
 export interface Offer {
@@ -58,7 +52,7 @@ export function iiifInfo(
     : [common, 'webp'];
   if (iiif === 3)
     return {
-      '@context': CONTEXT[3],
+      '@context': contextOf(3),
       id,
       type: 'ImageService3',
       protocol: 'http://iiif.io/api/image',
@@ -80,11 +74,11 @@ export function iiifInfo(
       ],
     };
   return {
-    '@context': CONTEXT[2],
+    '@context': contextOf(2),
     '@id': id,
     protocol: 'http://iiif.io/api/image',
     profile: [
-      PROFILE[2],
+      profileOf(2),
       {
         formats: ['jpg', 'png', 'webp', 'avif', 'tif', 'gif'],
         qualities: ['default', 'color', 'gray', 'bitonal'],
@@ -108,7 +102,7 @@ export function iiifInfo(
 
 /** The Link field of an image. Both relations are in one field, because clients look at the first field only. */
 export function iiifLink(iiif: IiifVersion, canonicalUrl: string): string {
-  return `<${canonicalUrl}>;rel="canonical", <${PROFILE[iiif]}>;rel="profile"`;
+  return `<${canonicalUrl}>;rel="canonical", <${profileOf(iiif)}>;rel="profile"`;
 }
 
 /** The Link field of a document that is sent as plain JSON: it says where the terms are explained (Image API 2.1, section 5; JSON-LD, 6.1). */
@@ -119,7 +113,7 @@ export function iiifContextLink(document: IiifDocument): string {
 /** Content type of a document for an Accept header. Version 2 is plain JSON unless linked data is asked for, later documents the other way round. */
 export function iiifType(document: IiifDocument, accept = ''): string {
   const context = document['@context'];
-  if (context === CONTEXT[2])
+  if (context === contextOf(2))
     return accept.includes('application/ld+json') ? 'application/ld+json' : 'application/json';
   return accept.includes('application/json') && !accept.includes('ld+json')
     ? 'application/json'

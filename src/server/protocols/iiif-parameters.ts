@@ -48,6 +48,8 @@ export interface IiifParameters {
   readonly format: ImageFormat;
 }
 
+type Four<T> = readonly [T, T, T, T];
+
 /** The last five parts of an IIIF image request, decoded. Throws Problem 400. */
 export function parseIiifParameters(
   iiif: IiifVersion,
@@ -89,20 +91,14 @@ function parseIiifRegion(text: string): IiifRegion {
     badRequest('invalid-region', 'A region is full, square, x,y,w,h in pixels, or pct:x,y,w,h.');
   if (numbers.length !== 4) throw fault();
   if (percent) {
-    const [x, y, width, height] = numbers.map((number) => decimal(number) ?? raise(fault())) as [
-      Rational,
-      Rational,
-      Rational,
-      Rational,
-    ];
+    const [x, y, width, height] = numbers.map(
+      (number) => decimal(number) ?? raise(fault()),
+    ) as Four<Rational>;
     return { kind: 'percent', x, y, width, height };
   }
-  const [x, y, width, height] = numbers.map((number) => wholeNumber(number) ?? raise(fault())) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [x, y, width, height] = numbers.map(
+    (number) => wholeNumber(number) ?? raise(fault()),
+  ) as Four<number>;
   if (width === 0 || height === 0)
     throw badRequest('invalid-region', 'The width and height of a region are at least 1.');
   return { kind: 'pixels', x, y, width, height };
