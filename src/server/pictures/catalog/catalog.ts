@@ -1,4 +1,3 @@
-import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { SourceError } from '../../../errors.ts';
 import { MAX_ID_LENGTH, type PictureId } from '../picture-id.ts';
@@ -13,7 +12,7 @@ import {
 } from './directory-listing.ts';
 import { DirectoryWatches } from './directory-watches.ts';
 import { compareInOrder } from './natural-order.ts';
-import { identityOf, RootWatch } from './root-watch.ts';
+import { type Root, RootWatch, rootAt } from './root-watch.ts';
 
 export interface CatalogOptions {
   /** Directories and files. */
@@ -34,15 +33,6 @@ const REST = 4;
 /** A look that could not read everything is repeated after this time. */
 const RETRY_MS = 1000;
 
-interface Root {
-  /** As the settings name it: a link may lead elsewhere later. */
-  readonly named: string;
-  /** Real path when something was last there. */
-  readonly path: string;
-  readonly directory: boolean;
-  readonly identity: string;
-}
-
 /**
  * The pictures that may be served. A request finds its picture here by name, so no text of a client ever reaches the file system. Left out are files and
  * directories whose names begin with a dot, directories `node_modules`, and links to directories or out of their root.
@@ -54,8 +44,8 @@ export class Catalog {
   #list: readonly CatalogEntry[] = [];
   /** Directories as they were last read, by root and path. */
   #listings: ReadonlyMap<string, Listing> = new Map();
-  /** Ids of the pictures beside which a plain image has the same name: perhaps their original. */
-  #withOriginal: ReadonlySet<string> = new Set();
+  /** Plain images, by the id of the .liif beside them that has the same name: perhaps it was made from them. */
+  #originals: ReadonlyMap<string, CatalogEntry> = new Map();
   #rootWatches: readonly RootWatch[] = [];
   readonly #watches: DirectoryWatches | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -121,8 +111,8 @@ export class Catalog {
 
   /** How many of these have an original, as `originalOf` finds it. */
   originalsIn(entries: readonly CatalogEntry[]): number {
-    if (entries === this.#list) return this.#withOriginal.size;
-    return entries.filter(({ id }) => this.#withOriginal.has(id)).length;
+    if (entries === this.#list) return this.#originals.size;
+    return entries.filter(({ id }) => this.#originals.has(id)).length;
   }
 
   /** The first directory, where uploads go. */
@@ -144,12 +134,7 @@ export class Catalog {
 
   /** The plain image beside a .liif that has its name: perhaps what it was made from. */
   originalOf(entry: CatalogEntry): CatalogEntry | undefined {
-    if (entry.kind !== 'liif') return undefined;
-    for (const extension of PLAIN_EXTENSIONS) {
-      const original = this.#entries.get(`${entry.id}.${extension}`);
-      if (original?.kind === 'image') return original;
-    }
-    return undefined;
+    return this.#originals.get(entry.id);
   }
 
   /**
@@ -240,7 +225,7 @@ export class Catalog {
     this.#told = this.#warnings;
     this.#entries = found;
     this.#list = [...found.values()].sort(compareInOrder);
-    this.#withOriginal = this.#findOriginals();
+    this.#originals = this.#findOriginals();
     this.#options.onChange?.(this.#entries.size);
   }
 
@@ -304,21 +289,16 @@ export class Catalog {
     this.#warnings.add(message);
   }
 
-  #findOriginals(): ReadonlySet<string> {
-    const withOriginal = new Set<string>();
-    for (const { id, kind } of this.#entries.values()) {
-      const extension = extname(id);
-      if (kind !== 'image' || !PLAIN_EXTENSIONS.includes(extension.slice(1))) continue;
-      const picture = id.slice(0, -extension.length);
-      if (this.#entries.get(picture)?.kind === 'liif') withOriginal.add(picture);
+  #findOriginals(): ReadonlyMap<string, CatalogEntry> {
+    const originals = new Map<string, CatalogEntry>();
+    const rank = ({ id }: CatalogEntry) => PLAIN_EXTENSIONS.indexOf(extname(id).slice(1));
+    for (const entry of this.#entries.values()) {
+      if (entry.kind !== 'image' || rank(entry) < 0) continue;
+      const picture = entry.id.slice(0, -extname(entry.id).length);
+      if (this.#entries.get(picture)?.kind !== 'liif') continue;
+      const other = originals.get(picture);
+      if (other === undefined || rank(entry) < rank(other)) originals.set(picture, entry);
     }
-    return withOriginal;
+    return originals;
   }
-}
-
-/** Rejects where nothing is there. */
-async function rootAt(named: string): Promise<Root> {
-  const path = await realpath(named);
-  const stats = await stat(path);
-  return { named, path, directory: stats.isDirectory(), identity: identityOf(stats) };
 }

@@ -1,6 +1,23 @@
 import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 
+/** A directory or file of the settings, as it was when it was looked at. */
+export interface Root {
+  /** As the settings name it: a link may lead elsewhere later. */
+  readonly named: string;
+  /** Real path. */
+  readonly path: string;
+  readonly directory: boolean;
+  readonly identity: string;
+}
+
+/** Rejects where nothing is there. */
+export async function rootAt(named: string): Promise<Root> {
+  const path = await realpath(named);
+  const stats = await stat(path);
+  return { named, path, directory: stats.isDirectory(), identity: identityOf(stats) };
+}
+
 /** Time between two looks at whether the root is still the same. */
 const LOOK_MS = 1000;
 
@@ -10,25 +27,18 @@ const LOOK_MS = 1000;
  */
 export class RootWatch {
   readonly #named: string;
-  /** Real path of `#named`. */
-  #path: string;
   readonly #onChange: () => void;
   readonly #onWarning: ((message: string) => void) | undefined;
   readonly #timer: NodeJS.Timeout;
   /** Undefined while nothing is there. */
-  #identity: string | undefined;
+  #root: Root | undefined;
   #looking: Promise<void> | undefined;
   #closed = false;
 
-  /** A root as it was when it was read: `path` is where `named` led. */
-  constructor(
-    { named, path, identity }: { readonly named: string; readonly path: string; readonly identity: string },
-    onChange: () => void,
-    onWarning?: (message: string) => void,
-  ) {
-    this.#named = named;
-    this.#path = path;
-    this.#identity = identity;
+  /** A root as it was when it was read. */
+  constructor(root: Root, onChange: () => void, onWarning?: (message: string) => void) {
+    this.#named = root.named;
+    this.#root = root;
     this.#onChange = onChange;
     this.#onWarning = onWarning;
     this.#timer = setInterval(() => this.#lookOnce(), LOOK_MS).unref();
@@ -48,17 +58,13 @@ export class RootWatch {
   }
 
   async #look(): Promise<void> {
-    const before = this.#identity;
-    const path = await realpath(this.#named).catch(() => this.#path);
-    const now = await stat(this.#named).then(identityOf, () => undefined);
-    if (this.#closed || (now === before && path === this.#path)) return;
-    this.#identity = now;
+    const before = this.#root;
+    const now = await rootAt(this.#named).catch(() => undefined);
+    if (this.#closed || (now?.identity === before?.identity && now?.path === before?.path)) return;
+    this.#root = now;
     if (now === undefined)
       this.#onWarning?.(`${this.#named} has gone; what it had is served again when it is back`);
-    else {
-      this.#path = path;
-      if (before === undefined) this.#onWarning?.(`${this.#named} is back`);
-    }
+    else if (before === undefined) this.#onWarning?.(`${this.#named} is back`);
     this.#onChange();
   }
 }
