@@ -22,16 +22,10 @@ export class Failures {
     this.#ms = Math.min(ms, REMEMBERED_MS);
   }
 
-  /** Throws the error of this key, if opening it has failed a short while ago. */
-  check(key: string): void {
+  /** Opens, and remembers a failure that would repeat itself. Rejects as `open` does, at once if that failed a short while ago. */
+  async open<T>(key: string, open: () => Promise<T>): Promise<T> {
     const failed = this.#failed.get(key);
-    if (failed === undefined) return;
-    if (performance.now() < failed.until) throw failed.error;
-    this.#failed.delete(key);
-  }
-
-  /** Opens, and remembers a failure that would repeat itself. Rejects as `open` does. */
-  async remember<T>(key: string, open: () => Promise<T>): Promise<T> {
+    if (failed && performance.now() < failed.until) throw failed.error;
     try {
       return await open();
     } catch (error) {

@@ -78,17 +78,12 @@ export class OpenPictures {
   async find(id: PictureId, signal: AbortSignal): Promise<FoundPicture> {
     const found = this.#options.catalog.find(id);
     if (found) return this.open(found.entry, found.factor, signal);
-    const whole = this.#options.remotes.locate(id.name);
-    const canvas = id.canvas && this.#options.remotes.locate(id.canvas.name);
     // A remote cannot be listed, so a name that ends in a factor always means a virtual canvas.
-    const located = canvas ?? whole;
-    if (!located) throw notFound('There is no such picture.');
-    return this.#openRemote(
-      canvas ? id.canvas!.name : id.name,
-      canvas ? id.canvas!.factor : 1,
-      located,
-      signal,
-    );
+    for (const { name, factor } of [...(id.canvas ? [id.canvas] : []), { name: id.name, factor: 1 }]) {
+      const located = this.#options.remotes.locate(name);
+      if (located) return this.#openRemote(name, factor, located, signal);
+    }
+    throw notFound('There is no such picture.');
   }
 
   async open(entry: CatalogEntry, factor: number, signal: AbortSignal): Promise<FoundPicture> {
@@ -99,10 +94,9 @@ export class OpenPictures {
     // An open handle would keep the disk space of the replaced file.
     if (this.#keys.get(entry.id) !== key) this.#close(entry.id);
     this.#keys.set(entry.id, key);
-    this.#failures.check(key);
     const lease = await this.#pictures.lease(
       key,
-      (shared) => this.#failures.remember(key, () => this.#openFile(entry, shared)),
+      (shared) => this.#failures.open(key, () => this.#openFile(entry, shared)),
       signal,
     );
     return { id: entry.id, title: entry.title, factor, modified, lease, generation };
@@ -148,10 +142,9 @@ export class OpenPictures {
     const epoch = `${this.#epochs.get(located.url) ?? 0}/${Math.floor(performance.now() / Math.max(1, this.#options.remoteFreshMs))}`;
     // By address: one picture may have ids of several spellings.
     const key = [located.url, located.signed, epoch, generation].join('\n');
-    this.#remoteFailures.check(key);
     const lease = await this.#pictures.lease(
       key,
-      (shared) => this.#remoteFailures.remember(key, () => this.#openLocated(located, shared)),
+      (shared) => this.#remoteFailures.open(key, () => this.#openLocated(located, shared)),
       signal,
     );
     const title = id.slice(id.lastIndexOf('/') + 1);

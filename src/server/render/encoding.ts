@@ -25,17 +25,14 @@ export interface EncodingOptions {
 export class Encoding {
   readonly #options: EncodingOptions;
   readonly #threads = new Set<EncodingThread>();
-  readonly #memory = new RasterMemory(true);
+  /** Where rasters should lie, so that they can be encoded without a copy. */
+  readonly memory: RasterMemory;
   #startAfter = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: EncodingOptions) {
     this.#options = options;
-  }
-
-  /** Whether rasters should lie in shared memory, so that they can be encoded without a copy. */
-  get shared(): boolean {
-    return this.#options.threads > 0;
+    this.memory = new RasterMemory(options.threads > 0);
   }
 
   /** Threads that can take images now. */
@@ -44,7 +41,7 @@ export class Encoding {
   }
 
   /**
-   * The bytes of an image. `memory`: shared memory of the raster's length, which is overwritten and which nobody else uses until the promise settles; the
+   * The bytes of an image. `memory`: of `this.memory`, of the raster's length, which is overwritten and which nobody else uses until the promise settles; the
    * raster may lie in it. Rejects with Problem when the server is stopping or a thread has died, with Error where the encoder refuses.
    */
   async encode(raster: Raster, look: Look, memory: Uint8Array | undefined): Promise<Buffer> {
@@ -52,12 +49,12 @@ export class Encoding {
     const thread = this.#thread();
     if (thread === undefined) return imageBytes(raster, look, this.#options.quality);
     const { length } = raster.data;
-    const lent = memory?.length === length ? memory : this.#memory.take(length);
+    const lent = memory?.length === length ? memory : this.memory.take(length);
     if (lent === undefined) return imageBytes(raster, look, this.#options.quality);
     if (raster.data !== lent) lent.set(raster.data);
     const image = await thread.encode({ ...raster, data: lent }, look);
     // After a failure the memory is not used again: the thread may still write to it.
-    if (lent !== memory) this.#memory.give(lent);
+    if (lent !== memory) this.memory.give(lent);
     return image;
   }
 

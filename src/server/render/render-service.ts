@@ -14,7 +14,6 @@ import type { Admission, Lane } from './admission.ts';
 import type { Encoding } from './encoding.ts';
 import { encodingCost, imagePixels } from './encoding-cost.ts';
 import { ENCODER, type EncoderQuality } from './image-bytes.ts';
-import { RasterMemory } from './raster-memory.ts';
 
 export interface RenderServiceOptions {
   readonly admission: Admission;
@@ -57,11 +56,9 @@ const ABANDONED = 0.5;
 export class RenderService {
   readonly #options: RenderServiceOptions;
   readonly #images: LeasedCache<ServedImage>;
-  readonly #memory: RasterMemory;
 
   constructor(options: RenderServiceOptions) {
     this.#options = options;
-    this.#memory = new RasterMemory(options.encoding.shared);
     this.#images = new LeasedCache({
       maxBytes: options.cacheBytes,
       sizeOf: ({ bytes }) => bytes.length + 512,
@@ -232,23 +229,23 @@ export class RenderService {
     signal: AbortSignal,
     timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
   ): Promise<Buffer> {
-    const { admission, timeoutMs } = this.#options;
+    const { admission, encoding, timeoutMs } = this.#options;
     const { query } = rendering;
     const leave = await timed('queue', () => admission.enter(lane, work, bytes, signal));
     const limit = limited(signal, timeoutMs);
-    const memory = this.#memory.take(3 * query.width * query.height);
+    const memory = encoding.memory.take(3 * query.width * query.height);
     let encoded: Promise<Buffer> | undefined;
     try {
       const raster = await timed('render', () => this.#render(picture, rendering, limit.signal, memory));
       limit.signal.throwIfAborted();
-      encoded = this.#options.encoding.encode(raster, rendering, memory);
+      encoded = encoding.encode(raster, rendering, memory);
       const image = encoded;
       return await timed('encode', () => unlessAborted(limit.signal, image));
     } finally {
       limit.end();
       if (encoded === undefined) leave(signal.aborted ? ABANDONED : 1);
       // Encoders cannot be interrupted. The client is answered in time, but the place in the queue and the memory are free only when the encoder is done.
-      else encoded.then(() => this.#memory.give(memory), FAILED).finally(() => leave());
+      else encoded.then(() => encoding.memory.give(memory), FAILED).finally(() => leave());
     }
   }
 
