@@ -16,10 +16,11 @@ import { SharedEngine } from './engine/shared-engine.ts';
 import { pathOf } from './file-url.ts';
 import { expectEngine, expectListener, givenOptions } from './given.ts';
 import { writeAtomically } from './image/atomic-file.ts';
+import { depthsOf, formatFor } from './image/formats.ts';
 import { expectRaster, type Raster } from './image/raster.ts';
 import { type ImageInput, type ReadImage, readImage } from './image/read.ts';
 import { expectOther } from './image/same-file.ts';
-import { depthsOf, formatFor, type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
+import { type WriteOptions, type WriteSummary, writeImage } from './image/write.ts';
 import { type ModelFile, readModel } from './model/model-file.ts';
 import { releasedModel } from './model/released-model.ts';
 import type { Model } from './network/model.ts';
@@ -29,6 +30,7 @@ import type { RenderRequest } from './render-request.ts';
 
 export type { EngineChoice } from './engine/open-engine.ts';
 export { ImageError, OutputError } from './image/errors.ts';
+export type { ImageFormat } from './image/formats.ts';
 export {
   type ImageInput,
   type ImageMetadata,
@@ -39,7 +41,6 @@ export {
 export {
   formatImage,
   type ImageBands,
-  type ImageFormat,
   type WriteOptions,
   type WriteSummary,
   writeImage,

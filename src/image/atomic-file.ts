@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream, fsync, rmSync } from 'node:fs';
+import { createReadStream, createWriteStream, fsync, rmSync, type Stats } from 'node:fs';
 import { chmod, type FileHandle, link, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -24,69 +24,35 @@ export class AtomicFile {
   readonly path: string;
   /** Where it is written; another program may write there, too, between `open` and `commit`. */
   readonly temporary: string;
-  readonly #special: boolean;
-  readonly #mode: number | undefined;
+  /** What had the name when this file was opened. */
+  readonly #found: Stats | undefined;
   #handle: FileHandle | undefined;
   #length = 0;
 
-  private constructor(
-    path: string,
-    temporary: string,
-    special: boolean,
-    mode: number | undefined,
-    handle: FileHandle,
-  ) {
+  private constructor(path: string, temporary: string, handle: FileHandle, found: Stats | undefined) {
     this.path = path;
     this.temporary = temporary;
-    this.#special = special;
-    this.#mode = mode;
     this.#handle = handle;
+    this.#found = found;
   }
 
   /** Rejects with OutputError when nothing can be written there; an existing file stays as it is until `commit`. */
   static async open(path: string): Promise<AtomicFile> {
-    let target = path;
-    let special = false;
-    let mode: number | undefined;
-    try {
-      const found = await stat(path);
-      if (found.isDirectory()) throw new OutputError(`${path}: cannot be written: is a directory`);
-      special = !found.isFile();
-      mode = found.mode & 0o7777;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unwritable(path, error);
-    }
+    const found = await stat(path).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw unwritable(path, error);
+    });
+    if (found?.isDirectory()) throw new OutputError(`${path}: cannot be written: is a directory`);
     // Pipes behind links, such as /dev/stdout, have no path of their own.
-    if (!special) target = await linkedFrom(path);
-    return AtomicFile.#create(path, special ? tmpdir() : dirname(target), target, special, mode);
+    const target = isSpecial(found) ? path : await linkedFrom(path);
+    const { temporary, handle } = await openTemporary(isSpecial(found) ? tmpdir() : dirname(target), path);
+    return new AtomicFile(target, temporary, handle, found);
   }
 
   /** A file in a folder that `abort` removes and that gets no other name, for bytes on their way. Rejects with OutputError. */
-  static temporary(folder: string): Promise<AtomicFile> {
-    return AtomicFile.#create(folder, folder, folder, false, undefined);
-  }
-
-  /** `path`: what messages call it. */
-  static async #create(
-    path: string,
-    folder: string,
-    target: string,
-    special: boolean,
-    mode: number | undefined,
-  ): Promise<AtomicFile> {
-    // A name of its own: that of the target may be as long as names can be.
-    const temporary = join(folder, temporaryName());
-    if (!cleansOnExit) {
-      process.on('exit', removeUnfinished);
-      cleansOnExit = true;
-    }
-    unfinished.add(temporary);
-    try {
-      return new AtomicFile(target, temporary, special, mode, await open(temporary, 'wx+'));
-    } catch (error) {
-      unfinished.delete(temporary);
-      throw unwritable(path, error);
-    }
+  static async temporary(folder: string): Promise<AtomicFile> {
+    const { temporary, handle } = await openTemporary(folder, folder);
+    return new AtomicFile(folder, temporary, handle, undefined);
   }
 
   /** Appends. */
@@ -115,11 +81,11 @@ export class AtomicFile {
   async commit(): Promise<number> {
     try {
       const size = await this.#finish();
-      if (this.#special) {
+      if (isSpecial(this.#found)) {
         await pipeline(createReadStream(this.temporary), createWriteStream(this.path));
         await rm(this.temporary, { force: true });
       } else {
-        if (this.#mode !== undefined) await chmod(this.temporary, this.#mode);
+        if (this.#found) await chmod(this.temporary, this.#found.mode & 0o7777);
         await replaceFile(this.temporary, this.path);
       }
       unfinished.delete(this.temporary);
@@ -209,8 +175,29 @@ export async function replaceFile(from: string, to: string): Promise<void> {
   }
 }
 
-function temporaryName(): string {
-  return `.liif-${randomBytes(8).toString('hex')}.partial`;
+/** Whether something is a device or a pipe, which a file cannot replace. */
+function isSpecial(found: Stats | undefined): boolean {
+  return found !== undefined && !found.isFile();
+}
+
+/** A new file of a folder, removed when the process exits. `path`: what messages call it. */
+async function openTemporary(
+  folder: string,
+  path: string,
+): Promise<{ readonly temporary: string; readonly handle: FileHandle }> {
+  // A name of its own: that of the target may be as long as names can be.
+  const temporary = join(folder, `.liif-${randomBytes(8).toString('hex')}.partial`);
+  if (!cleansOnExit) {
+    process.on('exit', removeUnfinished);
+    cleansOnExit = true;
+  }
+  unfinished.add(temporary);
+  try {
+    return { temporary, handle: await open(temporary, 'wx+') };
+  } catch (error) {
+    unfinished.delete(temporary);
+    throw unwritable(path, error);
+  }
 }
 
 /** Whether a file of this name is one on its way to another. */

@@ -23,15 +23,10 @@ import { AtomicFile } from '../../src/image/atomic-file.ts';
 import { profiledColors, shaperOf } from '../../src/image/color/icc.ts';
 import { toSrgb } from '../../src/image/color/to-srgb.ts';
 import { OutputError } from '../../src/image/errors.ts';
+import { formatOfPath } from '../../src/image/formats.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { readImage } from '../../src/image/read.ts';
-import {
-  formatImage,
-  formatOfPath,
-  type ImageBands,
-  writeImage,
-  writeImageTo,
-} from '../../src/image/write.ts';
+import { formatImage, type ImageBands, writeImage, writeImageTo } from '../../src/image/write.ts';
 
 let folder: string;
 beforeEach(async () => {

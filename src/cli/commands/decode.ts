@@ -4,15 +4,8 @@ import { imageBands, type LiifImage } from '../../decode.ts';
 import { RequestError } from '../../errors.ts';
 import type { Region } from '../../head/query.ts';
 import type { Rational } from '../../head/rational.ts';
-import {
-  depthsOf,
-  endingOf,
-  formatOfPath,
-  IMAGE_FORMATS,
-  type ImageFormat,
-  writeImage,
-  writeImageTo,
-} from '../../image/write.ts';
+import { depthsOf, endingOf, formatOfPath, IMAGE_FORMATS, type ImageFormat } from '../../image/formats.ts';
+import { writeImage, writeImageTo } from '../../image/write.ts';
 import type { RenderRequest } from '../../render-request.ts';
 import {
   expandInputs,
