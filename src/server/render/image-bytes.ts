@@ -16,8 +16,6 @@ export interface EncoderQuality {
 /** The software that turns pixels into bytes: part of every ETag. */
 export const ENCODER = `liif ${VERSION}, sharp ${sharp.versions.sharp}`;
 
-const FORMATS_WITHOUT_ALPHA: readonly string[] = ['jpg'];
-const FORMATS_WITHOUT_PROFILE: readonly string[] = ['gif'];
 const WHITE = { r: 255, g: 255, b: 255, alpha: 1 };
 const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
@@ -32,8 +30,8 @@ export async function imageBytes(raster: Raster, look: Look, quality: EncoderQua
 
 async function drawn(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
   // Gray images, and formats without profiles, are sRGB: libvips converts.
-  const profiled = look.color === 'default' && !FORMATS_WITHOUT_PROFILE.includes(look.format);
-  const opaque = FORMATS_WITHOUT_ALPHA.includes(look.format);
+  const profiled = look.color === 'default' && look.format !== 'gif';
+  const opaque = look.format === 'jpg';
   const framed = look.frame ? framedRaster(raster, look.frame, opaque) : raster;
   let image = await opened(framed, profiled);
   const alpha = hasAlpha(framed.channels);

@@ -4,15 +4,15 @@ import { compare, divide, toRational } from '../../../head/rational.ts';
 import type { ColorPlan } from '../../../image/color/plan.ts';
 import { convertByShaper } from '../../../image/color/shaper.ts';
 import { ImageError } from '../../../image/errors.ts';
-import { channelsOf, type Raster } from '../../../image/raster.ts';
+import { channelsOf, cropped, type Raster } from '../../../image/raster.ts';
 import { readSamples, toEightBits } from '../../../image/samples.ts';
 import type { RenderQuery } from '../../../pixels/render.ts';
 import { PictureChanged, Problem } from '../../problem.ts';
 import type { Estimate } from '../picture.ts';
 import { readWhole, type WholeFile } from '../whole-file.ts';
-import { copied, windowOf } from './resample.ts';
+import { wholeWindow, windowOf } from './resample.ts';
 import type { ResamplePool } from './resample-pool.ts';
-import { halved, shrunk } from './shrink.ts';
+import { halved, isLargeReduction, shrunk } from './shrink.ts';
 
 /** Pixels that are decoded in a millisecond of a core, roughly. */
 const DECODED_PIXELS = 50_000;
@@ -97,10 +97,9 @@ export class PlainDecoder {
     try {
       const { value: raster } = lease;
       const reduction = 2n ** BigInt(level);
-      const small = shrunk(raster, level, query);
-      if (small) return await small;
-      const copy = copied(raster, reduction, query);
-      if (copy) return copy;
+      const window = wholeWindow(query, reduction, raster);
+      if (window?.width === query.width && window.height === query.height) return cropped(raster, window);
+      if (window && isLargeReduction(query, window)) return await shrunk(raster, window, query);
       return await this.#options.resampling.run(
         { source: windowOf(raster, reduction, query), reduction, query },
         signal,

@@ -1,7 +1,7 @@
 import type { Extent, Rect } from '../../../engine/engine.ts';
 import { sampleAxis } from '../../../head/query.ts';
 import { divide, multiply, type Rational, toNumber, toRational } from '../../../head/rational.ts';
-import { hasAlpha, type Raster } from '../../../image/raster.ts';
+import { cropped, hasAlpha, type Raster } from '../../../image/raster.ts';
 import type { RenderQuery } from '../../../pixels/render.ts';
 
 /** A part of a level: rows top .. and columns left .. of `rows` x `columns` samples. */
@@ -76,26 +76,22 @@ export function resample(source: Samples, reduction: bigint, query: RenderQuery)
   return { width: query.width, height: query.height, channels, data };
 }
 
-/** The samples of a query that maps output pixels to whole samples one by one; undefined for all other queries. */
-export function copied(source: Raster, reduction: bigint, query: RenderQuery): Raster | undefined {
-  const { region, width, height } = query;
-  const at = (side: RenderQuery['region']['x']): number => {
+/** The samples of a level under a query; undefined where those are not whole ones, all inside the level. */
+export function wholeWindow({ region }: RenderQuery, reduction: bigint, level: Extent): Rect | undefined {
+  const [left, top, width, height] = [region.x, region.y, region.width, region.height].map((side) => {
     const { numerator, denominator } = toRational(side);
     const over = denominator * reduction;
-    return numerator % over === 0n ? Number(numerator / over) : -1;
-  };
-  const left = at(region.x);
-  const top = at(region.y);
-  if (left < 0 || top < 0 || at(region.width) !== width || at(region.height) !== height) return undefined;
-  if (left + width > source.width || top + height > source.height) return undefined;
-  return cutOut(source, { top, left, height, width });
+    return numerator % over === 0n ? Number(numerator / over) : Number.NaN;
+  }) as [number, number, number, number];
+  const isInside = left >= 0 && top >= 0 && left + width <= level.width && top + height <= level.height;
+  return isInside ? { left, top, width, height } : undefined;
 }
 
 /** The part of a level that a query reads, in memory of its own. */
 export function windowOf(source: Raster, reduction: bigint, query: RenderQuery): Samples {
   const rect = rectNeeded(query, reduction, source);
   const { top, left } = rect;
-  return { raster: cutOut(source, rect), top, left, rows: source.height, columns: source.width };
+  return { raster: cropped(source, rect), top, left, rows: source.height, columns: source.width };
 }
 
 /** The samples of a level of `height` x `width` that a query reads. */
@@ -109,16 +105,6 @@ export function rectNeeded(query: RenderQuery, reduction: bigint, { height, widt
     height: rows.last - rows.first + 1,
     width: columns.last - columns.first + 1,
   };
-}
-
-function cutOut(source: Raster, { top, left, height, width }: Rect): Raster {
-  const { channels } = source;
-  const data = new Uint8Array(width * height * channels);
-  for (let row = 0; row < height; row++) {
-    const start = ((top + row) * source.width + left) * channels;
-    data.set(source.data.subarray(start, start + width * channels), row * width * channels);
-  }
-  return { width, height, channels, data };
 }
 
 /** First and last row (or column) of a level that a query reads. */
