@@ -50,13 +50,17 @@ export function cropped(
   }: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
 ): Raster {
   const length = width * channels;
-  const data =
-    from instanceof Uint16Array ? new Uint16Array(height * length) : new Uint8Array(height * length);
+  const data = samplesLike(from, height * length);
   for (let row = 0; row < height; row++) {
     const at = ((top + row) * pitch + left) * channels;
     data.set(from.subarray(at, at + length), row * length);
   }
   return { width, height, channels, data, ...(colorSpace && { colorSpace }) };
+}
+
+/** So many samples of the depth of others, all 0. */
+export function samplesLike(samples: Raster['data'], length: number): Raster['data'] {
+  return samples instanceof Uint16Array ? new Uint16Array(length) : new Uint8Array(length);
 }
 
 /** A copy of samples. Not by `slice`: that of a Node Buffer, which is a Uint8Array to TypeScript, is a view. */

@@ -1,4 +1,4 @@
-import { hasAlpha, type Raster } from './raster.ts';
+import { hasAlpha, type Raster, samplesLike } from './raster.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -16,10 +16,7 @@ export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal
   const lead = (taps - factor) / 2; // taps before the first sample under the output sample
   const alpha = hasAlpha(channels) ? channels - 1 : -1;
   const maximum = raster.data instanceof Uint16Array ? 65535 : 255;
-  const data =
-    raster.data instanceof Uint16Array
-      ? new Uint16Array(outWidth * outHeight * channels)
-      : new Uint8Array(outWidth * outHeight * channels);
+  const data = samplesLike(raster.data, outWidth * outHeight * channels);
 
   // A ring of `taps` rows already reduced along x, so that a large picture needs no second copy.
   const rowLength = outWidth * channels;

@@ -8,16 +8,13 @@ export function expectComparable(a: Raster, b: Raster): void {
     throw new RequestError(
       `Pictures of ${a.width} x ${a.height} and ${b.width} x ${b.height} pixels cannot be compared`,
     );
-  if (!haveColorsAlike(a, b)) {
-    const [spaceA, spaceB] = [a, b].map(({ colorSpace = 'srgb' }) => colorSpace);
+  if (!haveColorsAlike(a, b))
     throw new RequestError(
-      `A picture in ${spaceA} and one in ${spaceB} cannot be compared; convert one of them`,
+      `A picture in ${a.colorSpace ?? 'srgb'} and one in ${b.colorSpace ?? 'srgb'} cannot be compared; convert one of them`,
     );
-  }
 }
 
 /** Whether samples of both mean the same. Gray is in all color spaces. */
 export function haveColorsAlike(a: Raster, b: Raster): boolean {
-  const [spaceA, spaceB] = [a, b].map(({ colorSpace = 'srgb' }) => colorSpace);
-  return spaceA === spaceB || a.channels < 3 || b.channels < 3;
+  return (a.colorSpace ?? 'srgb') === (b.colorSpace ?? 'srgb') || a.channels < 3 || b.channels < 3;
 }

@@ -117,17 +117,12 @@ function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64A
   return slope;
 }
 
+type Sums = [Float64Array, Float64Array, Float64Array, Float64Array];
+
 /** Sums over each block of a, b, a*a + b*b and a*b. */
-function blockSums(
-  a: Plane,
-  b: Plane,
-  columns: number,
-  rows: number,
-): [Float64Array, Float64Array, Float64Array, Float64Array] {
-  const [sumA, sumB, squares, products] = Array.from(
-    { length: 4 },
-    () => new Float64Array(columns * rows),
-  ) as [Float64Array, Float64Array, Float64Array, Float64Array];
+function blockSums(a: Plane, b: Plane, columns: number, rows: number): Sums {
+  const sums = Array.from({ length: 4 }, () => new Float64Array(columns * rows)) as Sums;
+  const [sumA, sumB, squares, products] = sums;
   for (let y = 0; y < rows * BLOCK; y++) {
     const line = Math.floor(y / BLOCK) * columns;
     for (let block = line, i = y * a.width; block < line + columns; block++) {
@@ -146,5 +141,5 @@ function blockSums(
       products[block] = products[block]! + product;
     }
   }
-  return [sumA, sumB, squares, products];
+  return sums;
 }

@@ -129,22 +129,24 @@ const GAUSSIAN = (() => {
   return weights.map((weight) => weight / sum);
 })();
 
+/** a, b, a*a, b*b and a*b. */
+type Maps = [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
+const MAPS = 5;
+
+function mapsOf(length: number): Maps {
+  return Array.from({ length: MAPS }, () => new Float64Array(length)) as Maps;
+}
+
 /** Means over all windows of the contrast-structure term and of SSIM: Wang, Bovik, Sheikh and Simoncelli, 2004. */
 function compare(a: Plane, b: Plane): { structure: number; similarity: number } {
   const { width, height } = a;
   const count = width - WINDOW + 1;
-  // The last 11 rows of a, b, a*a, b*b and a*b, filtered along x.
-  const maps = 5;
-  const ring = Array.from({ length: maps * WINDOW }, () => new Float64Array(count));
-  const rows = Array.from({ length: maps }, () => new Float64Array(width));
-  const [rowA, rowB, rowAA, rowBB, rowAB] = rows as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
-  const filtered = Array.from({ length: maps }, () => new Float64Array(count));
+  // The last 11 rows of each map, filtered along x.
+  const ring = Array.from({ length: MAPS * WINDOW }, () => new Float64Array(count));
+  const rows = mapsOf(width);
+  const [rowA, rowB, rowAA, rowBB, rowAB] = rows;
+  const filtered = mapsOf(count);
+  const [meanA, meanB, meanAA, meanBB, meanAB] = filtered;
   let structure = 0;
   let similarity = 0;
   for (let y = 0; y < height; y++) {
@@ -157,16 +159,9 @@ function compare(a: Plane, b: Plane): { structure: number; similarity: number } 
       rowBB[x] = vb * vb;
       rowAB[x] = va * vb;
     }
-    for (let m = 0; m < maps; m++) filterRow(rows[m]!, ring[m * WINDOW + (y % WINDOW)]!);
+    for (let m = 0; m < MAPS; m++) filterRow(rows[m]!, ring[m * WINDOW + (y % WINDOW)]!);
     if (y < WINDOW - 1) continue;
-    for (let m = 0; m < maps; m++) filterColumn(ring, m * WINDOW, y - (WINDOW >> 1), filtered[m]!);
-    const [meanA, meanB, meanAA, meanBB, meanAB] = filtered as [
-      Float64Array,
-      Float64Array,
-      Float64Array,
-      Float64Array,
-      Float64Array,
-    ];
+    for (let m = 0; m < MAPS; m++) filterColumn(ring, m * WINDOW, y - (WINDOW >> 1), filtered[m]!);
     for (let x = 0; x < count; x++) {
       const ma = meanA[x]!;
       const mb = meanB[x]!;

@@ -1,4 +1,4 @@
-import { copyOf, hasAlpha, type Raster } from '../raster.ts';
+import { copyOf, hasAlpha, type Raster, samplesLike } from '../raster.ts';
 import { Turns } from '../turns.ts';
 
 /** One step of a pyramid: colors, and which pixels have one. */
@@ -36,7 +36,7 @@ export async function coverHiddenColors(raster: Raster, signal?: AbortSignal): P
   }
   if (shown === 0 || shown === known.length) return raster;
 
-  const plain = likeThat(data, width * height * colors);
+  const plain = samplesLike(data, width * height * colors);
   for (let y = 0; y < height; y++) {
     if (turns.over) await turns.next();
     for (let i = y * width; i < (y + 1) * width; i++)
@@ -60,7 +60,7 @@ async function halved({ width, height, data, known }: Level, colors: number, tur
   const half = { width: Math.ceil(width / 2), height: Math.ceil(height / 2) };
   const result: Level = {
     ...half,
-    data: likeThat(data, half.width * half.height * colors),
+    data: samplesLike(data, half.width * half.height * colors),
     known: new Uint8Array(half.width * half.height),
   };
   const sums = new Float64Array(colors);
@@ -110,8 +110,4 @@ async function fill(
       }
     }
   }
-}
-
-function likeThat(data: Uint8Array | Uint16Array, length: number): Uint8Array | Uint16Array {
-  return data instanceof Uint16Array ? new Uint16Array(length) : new Uint8Array(length);
 }

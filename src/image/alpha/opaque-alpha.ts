@@ -1,4 +1,4 @@
-import { type Channels, hasAlpha, type Raster } from '../raster.ts';
+import { type Channels, hasAlpha, type Raster, samplesLike } from '../raster.ts';
 import { Turns } from '../turns.ts';
 
 /** Whether nothing shows through, in some samples of whole pixels or all of them: every alpha is the maximum, or there is none. */
@@ -23,8 +23,7 @@ export async function withoutOpaqueAlpha(raster: Raster, signal?: AbortSignal): 
     if (!isOpaque(raster, y * row, (y + 1) * row)) return raster;
   }
   const colors = channels - 1;
-  const samples = width * height * colors;
-  const plain = data instanceof Uint16Array ? new Uint16Array(samples) : new Uint8Array(samples);
+  const plain = samplesLike(data, width * height * colors);
   for (let y = 0, to = 0; y < height; y++) {
     if (turns.over) await turns.next();
     for (let i = y * row; i < (y + 1) * row; i += channels)
