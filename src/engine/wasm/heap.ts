@@ -107,29 +107,6 @@ export class WasmHeap {
     return start;
   }
 
-  /** Allocates all of these, or none. Throws as `allocate` does. */
-  allocateAll(...byteLengths: number[]): number[] {
-    const addresses: number[] = [];
-    try {
-      for (const byteLength of byteLengths) addresses.push(this.allocate(byteLength));
-    } catch (error) {
-      for (const address of addresses) this.free(address);
-      throw error;
-    }
-    return addresses;
-  }
-
-  /**
-   * Allocates memory for all that `place` allocates from a list, at addresses from `base` on: `place` runs once for the size, and again for the addresses.
-   * Throws as `allocate` does.
-   */
-  allocatePlaces<T>(place: (list: FreeList) => T): { readonly base: number; readonly at: T } {
-    const size = new FreeList(0);
-    place(size);
-    const base = this.allocate(size.end);
-    return { base, at: place(new FreeList(base)) };
-  }
-
   free(start: number): void {
     this.#list.free(start);
   }

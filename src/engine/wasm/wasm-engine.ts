@@ -3,7 +3,7 @@ import type { Model } from '../../network/model.ts';
 import { latentWindow, scaledExtent } from '../../network/window.ts';
 import { expectCover, expectQuality, refuseEncoding, withInnerMaps } from '../arguments.ts';
 import type { Engine, FeatureMap } from '../engine.ts';
-import { WasmHeap } from './heap.ts';
+import { type Region, WasmHeap } from './heap.ts';
 import { HeapFeatures } from './heap-features.ts';
 import { chunkJobs } from './jobs/chunk-job.ts';
 import { headJob } from './jobs/head-job.ts';
@@ -93,18 +93,16 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       enter(quality, signal);
       expectCover(latents, latentWindow(model, sites, level), model.latentChannels, 'latents');
       const whole = scaledExtent(level, model.latentStride);
-      const job = layersJob(
-        heap,
-        threads.length,
-        networks.synthesis,
-        latents,
-        level,
-        sites,
-        model.head.hidden,
+      const call = {
+        layers: networks.synthesis,
+        input: latents,
+        extent: level,
+        window: sites,
+        channels: model.head.hidden,
         quality,
-        (output) => new HeapFeatures(heap, output, sites, whole),
-      );
-      return pool.run(job, signal);
+      };
+      const take = (output: Region) => new HeapFeatures(heap, output, sites, whole);
+      return pool.run(layersJob(heap, threads.length, call, take), signal);
     },
 
     async pixels(features, queries, signal) {

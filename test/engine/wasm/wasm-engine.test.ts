@@ -8,12 +8,15 @@ import { main as compile } from 'assemblyscript/asc';
 import { describe, expect, it } from 'vitest';
 import type { Engine, Extent, FeatureMap, Patch } from '../../../src/engine/engine.ts';
 import { FreeList, WasmHeap } from '../../../src/engine/wasm/heap.ts';
+import { layersJob } from '../../../src/engine/wasm/jobs/layers-job.ts';
+import { packNetworks } from '../../../src/engine/wasm/pack/pack.ts';
 import type { Thread, WasmHost } from '../../../src/engine/wasm/threads/host.ts';
 import { niceNodeHost, nodeHost } from '../../../src/engine/wasm/threads/node-host.ts';
 import { openWasmEngine } from '../../../src/engine/wasm/wasm-engine.ts';
 import { isLiifError } from '../../../src/errors.ts';
 import { sampleAxis } from '../../../src/head/query.ts';
 import { parseModel } from '../../../src/network/load.ts';
+import { scaledExtent, whole } from '../../../src/network/window.ts';
 import { randomSource, tinyModelBytes } from '../../fixtures/tiny-model.ts';
 import { watchedThreads } from './watched-threads.ts';
 
@@ -183,11 +186,25 @@ describe('memory', () => {
     await engine.close();
   });
 
-  it('keeps nothing of ranges that are wanted together and do not all fit', () => {
-    const heap = new WasmHeap(false, 2 ** 20);
-    const half = 2 ** 19;
-    expect(() => heap.allocateAll(half, half, half)).toThrow('no memory');
-    expect(heap.allocateAll(half, 1000)).toHaveLength(2);
+  it('keeps nothing for a window whose output fits, but not the tensors before it', () => {
+    const heap = new WasmHeap(false, 2 ** 23);
+    const { synthesis: layers } = packNetworks(model, heap);
+    const { latentChannels, latentStride, head } = model;
+    const side = 16;
+    const extent = { height: side, width: side };
+    const input = {
+      rect: whole(extent),
+      channels: latentChannels,
+      data: new Int16Array(side * side * latentChannels),
+    };
+    const window = whole(scaledExtent(extent, latentStride));
+    const call = { layers, input, extent, window, channels: head.hidden, quality: 60 };
+    const job = layersJob(heap, 1, call, () => {});
+    const outputBytes = 2 * window.height * window.width * head.hidden;
+    // All but the output, and a little more.
+    heap.allocate(2 ** 23 - heap.allocate(1) - outputBytes - 4096);
+    expect(() => job.begin(1)).toThrow('no memory');
+    heap.free(heap.allocate(outputBytes));
   });
 
   it('is not given back twice by a map that is closed twice', async () => {

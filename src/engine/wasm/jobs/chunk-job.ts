@@ -45,12 +45,11 @@ export function chunkJobs(model: Model, networks: PackedNetworks, heap: WasmHeap
     maxThreads: 1,
     begin() {
       const { scratchBytes, operations } = needsOf(chunk);
-      const words = teamWords(networkCount(networks), operations);
       const decodes = work.kind === 'decode';
-      const [scratch, control] = heap.allocateAll(
-        scratchBytes + (decodes ? streamBytes(work.bytes.length, chunk) : 0),
-        words * 4,
-      ) as [number, number];
+      const bytes = scratchBytes + (decodes ? streamBytes(work.bytes.length, chunk) : 0);
+      const words = teamWords(networkCount(networks), operations);
+      const scratch = heap.allocate(bytes + 4 * words);
+      const control = scratch + bytes;
       const place = { chunk, quality, scratch, operations, control };
       return {
         message: decodes ? { ...work, ...place, words: scratch + scratchBytes } : { ...work, ...place },
@@ -59,10 +58,7 @@ export function chunkJobs(model: Model, networks: PackedNetworks, heap: WasmHeap
         maxHelpers: Math.ceil(chunk.height / ROWS_PER_THREAD) - 1,
         ...heap.control(control, words),
         finish: (result) => result as T,
-        release() {
-          heap.free(scratch);
-          heap.free(control);
-        },
+        release: () => heap.free(scratch),
       };
     },
   });

@@ -31,18 +31,21 @@ export function encoding({ model, heap, networks, pool, threads, chunkJob, enter
     async analyze(pixels, picture, latents, quality, signal) {
       enter(quality, signal);
       expectEncoder(model);
-      const window = analysisWindow(model, latents, picture);
-      expectCover(pixels, window, 3, 'pixels');
-      const extent = paddedExtent(model, picture);
-      const { latentChannels } = model;
-      const { analysis } = networks;
+      expectCover(pixels, analysisWindow(model, latents, picture), 3, 'pixels');
+      const call = {
+        layers: networks.analysis,
+        input: pixels,
+        extent: paddedExtent(model, picture),
+        window: latents,
+        channels: model.latentChannels,
+        quality,
+      };
       const take = (output: Region) => {
         const data = heap.read(output, latents);
         heap.free(output.address);
         return data;
       };
-      const job = layersJob(heap, threads, analysis, pixels, extent, latents, latentChannels, quality, take);
-      return pool.run(job, signal);
+      return pool.run(layersJob(heap, threads, call, take), signal);
     },
 
     async encodeChunk(analysis, chunk, quality, signal) {

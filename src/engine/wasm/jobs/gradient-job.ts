@@ -5,14 +5,15 @@ import type { Model } from '../../../network/model.ts';
 import { sitesOf } from '../../../network/window.ts';
 import { expectGradient } from '../../arguments.ts';
 import type { Extent, Patch, Query, Rect } from '../../engine.ts';
-import { FreeList, type Region, type WasmHeap } from '../heap.ts';
+import type { FreeList, Region, WasmHeap } from '../heap.ts';
 import { HeapFeatures } from '../heap-features.ts';
 import { headByteLength, writeHead } from '../pack/pack-head.ts';
 import { type PackedLayer, packLayers } from '../pack/pack-layer.ts';
 import { clearBorder, operation, rowBytes, siteAddress } from '../program/operations.ts';
 import { allocateRegion, barrier, inputRegionRect, planLayers } from '../program/plan.ts';
-import { controlWords, type Operation } from '../program/program.ts';
+import type { Operation } from '../program/program.ts';
 import type { Job } from '../threads/job.ts';
+import { beginProgram } from './program-job.ts';
 
 /** The networks of a gradient, forwards and backwards. */
 interface PackedGradient {
@@ -75,24 +76,13 @@ export function gradientJobs(
   const sites = sitesOf(model, call.latents);
   // Made when the first job begins.
   let plan: GradientPlan;
-  let controlBack: number;
-  const running = (operations: readonly Operation[], control: number, participants: number) => ({
-    message: { kind: 'run', operations, control, threads: participants } as const,
-    ...heap.control(control, controlWords(operations.length)),
-  });
   return {
     there: {
       maxThreads: threads,
       begin(participants) {
         const networks = packGradient(heap, network, model.head.hidden, synthesis);
-        // Once for its size, and again for its place.
-        const size = new FreeList(0);
-        const { there, back } = planGradient(size, model, networks, call);
-        const bytesThere = 4 * controlWords(there.length);
-        const start = heap.allocate(size.end + bytesThere + 4 * controlWords(back.length));
-        plan = planGradient(new FreeList(start), model, networks, call);
-        const control = start + size.end;
-        controlBack = control + bytesThere;
+        const program = beginProgram(heap, participants, (list) => planGradient(list, model, networks, call));
+        plan = program.plan;
         heap.write(plan.input, call.coded, call.level);
         // Pixels on sites read no others, so the window may count as the level.
         const level: Extent = { height: sites.height, width: sites.width };
@@ -100,7 +90,7 @@ export function gradientJobs(
         const letGo = features.use();
         let taken = false;
         return {
-          ...running(plan.there, control, participants),
+          ...program,
           finish() {
             taken = true;
             return features;
@@ -120,14 +110,18 @@ export function gradientJobs(
     back: (shown, errors) => ({
       maxThreads: threads,
       begin(participants) {
+        const program = beginProgram(heap, participants, () => ({ operations: plan.back }));
         const letGo = shown.use();
         const { buffer } = heap.memory;
         new Int16Array(buffer, plan.errors, errors.length).set(errors);
         writeHead(model.head, NATIVE_CELL, NATIVE_CELL, 16, buffer, plan.vectors);
         return {
-          ...running(plan.back, controlBack, participants),
+          ...program,
           finish: () => heap.read(plan.output, plan.output.rect),
-          release: letGo,
+          release() {
+            program.free();
+            letGo();
+          },
         };
       },
     }),
@@ -138,7 +132,8 @@ interface GradientPlan {
   /** P. It lies first in the memory of both programs, so freeing its address frees all. */
   readonly shown: Region;
   readonly input: Region;
-  readonly there: readonly Operation[];
+  /** Of the decoder up to P. */
+  readonly operations: readonly Operation[];
   /** Addresses of the samples' errors and of the head's vectors. */
   readonly errors: number;
   readonly vectors: number;
@@ -197,7 +192,7 @@ function planGradient(
   };
   const backwards = planLayers(back, byP, sites, output.rect, quality, list, output, slope);
   operations.push(...backwards.operations);
-  return { shown, input, there: there.operations, errors, vectors, back: operations, output };
+  return { shown, input, operations: there.operations, errors, vectors, back: operations, output };
 }
 
 /** `values` times the slope of the activation that made `activations`, over `window`. */

@@ -4,8 +4,9 @@ import type { Axis, Query, Rect, Samples } from '../../engine.ts';
 import type { FreeList, WasmHeap } from '../heap.ts';
 import type { HeapFeatures } from '../heap-features.ts';
 import { headByteLength, headShift, writeHead } from '../pack/pack-head.ts';
-import { controlWords, type Operation } from '../program/program.ts';
+import type { Operation } from '../program/program.ts';
 import type { Job } from '../threads/job.ts';
+import { beginProgram } from './program-job.ts';
 
 /** Output pixels for each thread: with fewer, a second thread costs more than it saves. */
 const PIXELS_PER_THREAD = 1 << 13;
@@ -32,45 +33,48 @@ export function headJob(
 ): Job<Samples[]> {
   for (const query of queries) expectInside(features, query);
   const parts = queries.map(wholeOf);
-  const words = controlWords(parts.reduce((sum, { height }) => sum + headStrips(height), 0));
-  const place = (list: FreeList) => ({
-    control: list.allocate(4 * words),
-    queries: queries.map((query, i) => ({
-      ...placeQuery(list, head, query),
-      terms: list.allocate(termsByteLength(head, parts[i]!)),
-      samples: list.allocate(areaOf(parts[i]!) * 3 * (query.depth / 8)),
-    })),
-  });
+  const plan = (list: FreeList) => {
+    const operations: Operation[] = [];
+    const places = queries.map((query, i) => {
+      const part = parts[i]!;
+      const places = placeQuery(list, head, query);
+      const terms = list.allocate(termsByteLength(head, part));
+      const samples = list.allocate(areaOf(part) * 3 * (query.depth / 8));
+      const form = query.depth === 16 ? 1 : 0;
+      const outputRow = part.width * 3 * (query.depth / 8);
+      pushHead(operations, features, head, places, part, {
+        form,
+        plane: 0,
+        terms,
+        output: samples,
+        outputRow,
+      });
+      return { ...places, samples };
+    });
+    return { operations, places };
+  };
   return {
     maxThreads: headThreads(
       parts.reduce((sum, part) => sum + areaOf(part), 0),
       threads,
     ),
     begin(participants) {
-      const { base, at } = heap.allocatePlaces(place);
+      const program = beginProgram(heap, participants, plan);
+      const { places } = program.plan;
       const letGo = features.use();
-      const operations: Operation[] = [];
-      for (const [i, query] of queries.entries()) {
-        const { terms, samples, ...places } = at.queries[i]!;
-        const form = query.depth === 16 ? 1 : 0;
-        const outputRow = parts[i]!.width * 3 * (query.depth / 8);
-        writeQuery(heap, head, query, places);
-        const output = { form, plane: 0, terms, output: samples, outputRow } as const;
-        pushHead(operations, features, head, places, parts[i]!, output);
-      }
+      for (const [i, query] of queries.entries()) writeQuery(heap, head, query, places[i]!);
       return {
-        message: { kind: 'run', operations, control: at.control, threads: participants },
-        ...heap.control(at.control, words),
+        ...program,
         finish: () =>
           queries.map(({ depth, into }, i) => {
-            const { samples } = at.queries[i]!;
+            const { samples } = places[i]!;
             const count = 3 * areaOf(parts[i]!);
             return depth === 16
               ? new Uint16Array(heap.memory.buffer, samples, count).slice()
               : copied(new Uint8Array(heap.memory.buffer, samples, count), into);
           }),
         release() {
-          heap.free(base);
+          program.free();
           letGo();
         },
       };
@@ -124,8 +128,8 @@ export interface HeadOutput {
 
 const stripRowsOf = (rows: number): number => Math.max(MIN_STRIP_ROWS, Math.ceil(rows / STRIPS_PER_QUERY));
 
-/** How many strips, and so operations, a head over so many rows has. */
-export const headStrips = (rows: number): number => Math.ceil(rows / stripRowsOf(rows));
+/** How many strips a head over so many rows has. */
+const headStrips = (rows: number): number => Math.ceil(rows / stripRowsOf(rows));
 
 /** Bytes of `terms` for all strips of a head over these pixels. */
 export function termsByteLength(head: Head, { height, width }: Rect): number {

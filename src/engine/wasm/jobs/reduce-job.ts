@@ -5,19 +5,19 @@ import type { Axis, FeaturePart, Rect, ReducedAxis, Reduction, SamplePart } from
 import type { FreeList, WasmHeap } from '../heap.ts';
 import type { HeapFeatures } from '../heap-features.ts';
 import { barrier } from '../program/plan.ts';
-import { controlWords, type Operation } from '../program/program.ts';
+import type { Operation } from '../program/program.ts';
 import type { Job } from '../threads/job.ts';
 import {
   areaOf,
   copied,
   expectInside,
-  headStrips,
   headThreads,
   placeQuery,
   pushHead,
   termsByteLength,
   writeQuery,
 } from './head-job.ts';
+import { beginProgram } from './program-job.ts';
 
 /** A part whose features lie in this engine's memory. */
 export interface HeapPart extends FeaturePart {
@@ -102,49 +102,47 @@ export function reduceJob(
   const { channels, outputWidth, gridPlane } = shape;
   const parts = reduction.parts.filter((part) => 'features' in part);
   const known = reduction.parts.filter((part) => 'samples' in part);
-  const words = controlWords(
-    parts.reduce((sum, { rect }) => sum + headStrips(rect.height), known.length + 3),
-  );
-  const place = (list: FreeList) => ({
-    query: placeQuery(list, head, grid),
-    grid: list.allocate(rows.span.count * channels * gridPlane),
-    blocks: list.allocate(shape.joined ? shape.vertical.blocks * channels * shape.blockPlane : 0),
-    filtered: list.allocate(shape.vertical.blocks * channels * shape.filteredPlane),
-    samples: list.allocate(rows.count * channels * outputWidth),
-    terms: parts.map(({ rect }) => list.allocate(termsByteLength(head, rect))),
-    known: known.map((part) => list.allocate(lengthOf(part, channels) + SPREAD_BYTES)),
-    control: list.allocate(4 * words),
-  });
+  const plan = (list: FreeList) => {
+    const operations: Operation[] = [];
+    const query = placeQuery(list, head, grid);
+    const at = {
+      grid: list.allocate(rows.span.count * channels * gridPlane),
+      blocks: list.allocate(shape.joined ? shape.vertical.blocks * channels * shape.blockPlane : 0),
+      filtered: list.allocate(shape.vertical.blocks * channels * shape.filteredPlane),
+      samples: list.allocate(rows.count * channels * outputWidth),
+    };
+    const outputRow = channels * gridPlane;
+    const outputOf = ({ top, left }: Rect) => at.grid + top * outputRow + 2 * (shape.before + left);
+    const copies = known.map(({ samples, pitch, rect }, i) => {
+      const used = samples.subarray(0, lengthOf(known[i]!, channels));
+      const address = list.allocate(used.length + SPREAD_BYTES);
+      const output = [outputOf(rect), outputRow, gridPlane];
+      push(operations, 'spread', rect.height, address, pitch, rect.width, channels, ...output);
+      return { address, used };
+    });
+    for (const { features, rect } of parts)
+      pushHead(operations, features, head, query, rect, {
+        form: channels === 1 ? 3 : 2,
+        plane: gridPlane,
+        terms: list.allocate(termsByteLength(head, rect)),
+        output: outputOf(rect),
+        outputRow,
+      });
+    pushFilters(operations, reduction, shape, at);
+    return { operations, query, copies, samples: at.samples };
+  };
 
   return {
     maxThreads: headThreads(sumOfAreas(parts) + sumOfAreas(known) / KNOWN_PIXELS, threads),
     begin(participants) {
-      const { base, at } = heap.allocatePlaces(place);
+      const program = beginProgram(heap, participants, plan);
+      const at = program.plan;
       const letGo = parts.map(({ features }) => features.use());
       writeQuery(heap, head, grid, at.query);
-      const operations: Operation[] = [];
-      const outputOf = ({ top, left }: Rect) =>
-        at.grid + top * channels * gridPlane + 2 * (shape.before + left);
-      for (const [i, part] of known.entries()) {
-        const { samples, pitch, rect } = part;
-        const address = at.known[i]!;
-        const used = samples.subarray(0, lengthOf(part, channels));
+      for (const { address, used } of at.copies)
         new Uint8Array(heap.memory.buffer, address, used.length).set(used);
-        const output = [outputOf(rect), channels * gridPlane, gridPlane];
-        push(operations, 'spread', rect.height, address, pitch, rect.width, channels, ...output);
-      }
-      for (const [i, { features, rect }] of parts.entries())
-        pushHead(operations, features, head, at.query, rect, {
-          form: channels === 1 ? 3 : 2,
-          plane: gridPlane,
-          terms: at.terms[i]!,
-          output: outputOf(rect),
-          outputRow: channels * gridPlane,
-        });
-      pushFilters(operations, reduction, shape, at);
       return {
-        message: { kind: 'run', operations, control: at.control, threads: participants },
-        ...heap.control(at.control, words),
+        ...program,
         finish() {
           const row = channels * columns.count;
           if (outputWidth === columns.count)
@@ -157,7 +155,7 @@ export function reduceJob(
           return samples;
         },
         release() {
-          heap.free(base);
+          program.free();
           for (const free of letGo) free();
         },
       };
