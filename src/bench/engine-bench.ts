@@ -1,7 +1,14 @@
 import { decodeImage } from '../decode.ts';
 import { encodeImage } from '../encode.ts';
 import type { Engine, EngineName, Extent, PlainSpeed } from '../engine/engine.ts';
-import { featureSpeed, leastSeconds, TILE_SIDE, tileSpeed, warmFeatures } from '../engine/speed.ts';
+import {
+  featureSpeed,
+  leastSeconds,
+  TILE_SIDE,
+  type TimingOptions,
+  tileSpeed,
+  warmFeatures,
+} from '../engine/speed.ts';
 import { multiplyAdds } from './multiply-adds.ts';
 import { processorSpeed } from './processor-speed.ts';
 import { analysisOf, syntheticPicture } from './synthetic-picture.ts';
@@ -52,10 +59,8 @@ export interface TileFigures {
   readonly share: number;
 }
 
-export interface BenchOptions {
-  /** Time for each figure. */
-  readonly seconds: number;
-  readonly signal?: AbortSignal | undefined;
+/** `seconds`: time for each figure. */
+export interface BenchOptions extends TimingOptions {
   /** Called before each step. */
   readonly onStep?: (step: BenchStep) => void;
 }
@@ -109,16 +114,11 @@ export async function benchEngine(engine: Engine, options: BenchOptions): Promis
   };
 }
 
-interface Timing {
-  readonly seconds: number;
-  readonly signal: AbortSignal | undefined;
-}
-
 async function benchTiles(
   engine: Engine,
   side: number,
   plain: PlainSpeed,
-  timing: Timing,
+  timing: TimingOptions,
 ): Promise<TileFigures[]> {
   const features = await warmFeatures(engine, side, timing.signal);
   const figures: TileFigures[] = [];
@@ -140,7 +140,7 @@ async function benchTiles(
 }
 
 /** Codes a chunk whose side grows until coding takes long enough to be measured. */
-async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigures['entropy']> {
+async function benchEntropy(engine: Engine, timing: TimingOptions): Promise<EngineFigures['entropy']> {
   const { signal } = timing;
   for (let side = 4; ; side *= 2) {
     const latents = { height: side, width: side };
@@ -167,7 +167,7 @@ async function benchEntropy(engine: Engine, timing: Timing): Promise<EngineFigur
 async function benchPicture(
   engine: Engine,
   gigaMacs: number,
-  timing: Timing,
+  timing: TimingOptions,
 ): Promise<EngineFigures['picture']> {
   const macsOfPixel = multiplyAdds(engine.model.synthesis, SOME_LATENTS, SOME_SITES) / SOME_SITES.width ** 2;
   // Encoding and decoding take about three times the arithmetic of features.

@@ -24,11 +24,10 @@ const QUALITY = 60;
  * Rejects if the engine fails.
  */
 export async function measureSpeed(engine: Engine, options: TimingOptions): Promise<EngineSpeed> {
-  const megapixels = await featureSpeed(engine, options);
-  const features = await warmFeatures(engine, megapixels.side, options.signal);
+  const { megapixels, side } = await featureSpeed(engine, options);
+  const features = await warmFeatures(engine, side, options.signal);
   try {
-    const tiles = await tileSpeed(engine, features, 1, 1, options);
-    return { megapixels: megapixels.megapixels, tiles };
+    return { megapixels, tiles: await tileSpeed(engine, features, 1, 1, options) };
   } finally {
     features.close();
   }
@@ -39,11 +38,9 @@ export async function leastSeconds(
   work: () => Promise<unknown>,
   { seconds, signal }: TimingOptions,
 ): Promise<number> {
-  const once = async () => {
+  const once = () => {
     signal?.throwIfAborted();
-    const start = performance.now();
-    await work();
-    return (performance.now() - start) / 1000;
+    return secondsOf(work);
   };
   let least = await once();
   if (least >= seconds) return least;
@@ -81,7 +78,7 @@ export async function featureSpeed(
     };
     // The first call compiles kernels and allocates memory.
     if (side === SMALLEST_SIDE) await one();
-    if (side < largestSide && (await seconds(one)) < options.seconds / 4) continue;
+    if (side < largestSide && (await secondsOf(one)) < options.seconds / 4) continue;
     const together = Math.max(1, engine.threads);
     const least = await leastSeconds(() => Promise.all(Array.from({ length: together }, one)), options);
     return { megapixels: (together * side * side) / least / 1e6, side, sites, level };
@@ -114,7 +111,7 @@ export async function tileSpeed(
   return (together * batch) / (await leastSeconds(all, options));
 }
 
-async function seconds(work: () => Promise<unknown>): Promise<number> {
+async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
   return (performance.now() - start) / 1000;
