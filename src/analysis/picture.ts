@@ -2,14 +2,11 @@ import type { Patch, Rect } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
 import { pictureValue } from '../network/fixed-point.ts';
 
-/** Plane of a picture: 0 color, 1 alpha. Spec 1.3. */
-export type Plane = 0 | 1;
-
 /**
- * Input of the analysis network: the pixels of `rect` as int16 (height, width, 3), spec 3.4. Positions right of and below the
+ * Input of the analysis network for a plane, 0 color or 1 alpha: the pixels of `rect` as int16 (height, width, 3), spec 3.4. Positions right of and below the
  * raster repeat its last column and row; gray and alpha become R = G = B. `rect` begins inside the raster.
  */
-export function picturePatch(raster: Raster, plane: Plane, rect: Rect, imageShift: number): Patch {
+export function picturePatch(raster: Raster, plane: number, rect: Rect, imageShift: number): Patch {
   const { width, height, channels, data } = raster;
   const scale = data instanceof Uint16Array ? 1 : 257;
   const colored = plane === 0 && channels >= 3;
