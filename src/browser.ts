@@ -12,7 +12,7 @@ import type { Raster } from './image/raster.ts';
 import { RELEASED_DECODER_HASH } from './model/decoder-hashes.ts';
 import { browserModelCache } from './network/browser-cache.ts';
 import { loadDecoderModel, type ModelCache } from './network/decoder-model.ts';
-import { largestBlock } from './pixels/render.ts';
+import { largestBlock } from './pixels/blocks.ts';
 import { nativeZoom, TILE_SIZE, tileQuery } from './pixels/tile.ts';
 import { blobSource } from './reader/blob-source.ts';
 import { httpSource } from './reader/http-source.ts';

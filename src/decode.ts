@@ -7,13 +7,8 @@ import { expectEngine, givenOptions } from './given.ts';
 import { isReduction, planSampling } from './head/query.ts';
 import { divide, toNumber, toRational } from './head/rational.ts';
 import { channelsOf, type Raster } from './image/raster.ts';
-import {
-  type BlockOptions,
-  largestBlock,
-  type RenderPicture,
-  type RenderQuery,
-  renderBand,
-} from './pixels/render.ts';
+import { type BlockOptions, largestBlock } from './pixels/blocks.ts';
+import { type RenderPicture, type RenderQuery, renderPiece } from './pixels/render.ts';
 import { memorySource } from './reader/memory-source.ts';
 import { openReader, type Reader } from './reader/reader.ts';
 import type { Source } from './reader/source.ts';
@@ -160,7 +155,9 @@ export class LiifImage {
     signal?: AbortSignal,
   ): Promise<Raster> {
     if (this.#closed) throw closedError();
-    return this.#colored(await renderBand(this.#picture(), this.engine, query, from, to, blocks, signal));
+    const call = { picture: this.#picture(), engine: this.engine, blocks, signal };
+    const piece = { top: from, left: 0, height: to - from, width: query.width };
+    return this.#colored(await renderPiece(call, query, piece));
   }
 
   /** Drops the caches and closes the source. Calls under way reject with EngineError. The engine stays open: it belongs to the caller. */

@@ -162,7 +162,7 @@ export interface Engine {
   pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]>;
 
   /**
-   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). `reducesAtOnce` (pixels/render.ts) says how many grid pixels, those outside
+   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). `reducesAtOnce` (pixels/reduce-at-once.ts) says how many grid pixels, those outside
    * the picture included, a call may have. Absent: callers ask for the grid's pixels and filter them with pixels/reduce.ts, to the same bytes.
    */
   reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;

@@ -1,6 +1,9 @@
-import type { Axis, Engine, FeatureMap, Rect, Samples } from '../engine/engine.ts';
+import type { Axis, Engine, FeatureMap, Query, Rect, Samples } from '../engine/engine.ts';
+import type { Lease } from '../features/leased-cache.ts';
 import { NATIVE_CELL, nativeAxis } from '../head/query.ts';
 import type { Raster } from '../image/raster.ts';
+import type { Run } from './blocks.ts';
+import type { LevelGrid, RenderCall } from './render.ts';
 
 /**
  * Whether the pixels of an axis are those of consecutive sites inside the level: fraction 0 and cell 1 (spec 4.2), as native pixels are, and the
@@ -26,41 +29,43 @@ export async function sitePixels(
 ): Promise<Raster> {
   const query = { rows: nativeAxis(top, height), columns: nativeAxis(left, width), depth: 8 } as const;
   const [samples] = await engine.pixels(features, [query], signal);
-  const raster: Raster = { width, height, channels, data: samples! };
-  if (channels === 3) return raster;
-  const data = new Uint8Array(height * width);
-  place(samples!, { ...raster, data }, 0, 0, width, false, true);
-  return { ...raster, data };
+  return planePixels(samples!, width, channels === 1);
 }
 
-/** Copies RGB samples of `count` columns to a place in a raster; gray and alpha become one channel. Spec 4.6. */
-export function place(
-  samples: Samples,
-  { width, channels, data }: Raster,
-  top: number,
-  left: number,
-  count: number,
-  alpha: boolean,
-  gray: boolean,
-): void {
-  const rows = samples.length / (3 * count);
-  for (let y = 0, i = 0; y < rows; y++) {
-    let o = ((top + y) * width + left) * channels;
-    if (!alpha && !gray && channels === 3) {
-      data.set(samples.subarray(i, i + 3 * count), o);
-      i += 3 * count;
-      continue;
-    }
-    if (alpha) o += channels - 1;
-    for (let x = 0; x < count; x++, i += 3, o += channels) {
-      if (alpha || gray) data[o] = (samples[i]! + 2 * samples[i + 1]! + samples[i + 2]! + 2) >> 2;
-      else {
-        data[o] = samples[i]!;
-        data[o + 1] = samples[i + 1]!;
-        data[o + 2] = samples[i + 2]!;
-      }
-    }
-  }
+/** The R, G and B of an engine as pixels of one plane, `width` of them in a row: in 3 channels or, spec 4.6, in 1. */
+export function planePixels(samples: Samples, width: number, gray: boolean): Raster {
+  const pixels = samples.length / 3;
+  const height = pixels / width;
+  if (!gray) return { width, height, channels: 3, data: samples };
+  const data = samples instanceof Uint16Array ? new Uint16Array(pixels) : new Uint8Array(pixels);
+  for (let o = 0, i = 0; o < pixels; o++, i += 3)
+    data[o] = (samples[i]! + 2 * samples[i + 1]! + samples[i + 2]! + 2) >> 2;
+  return { width, height, channels: 1, data };
+}
+
+/** A function that leases the kept pixels of the block of two runs; undefined for queries whose pixels do not lie on sites. */
+export function knownPixels(
+  { picture, blocks, signal }: RenderCall,
+  { level, rows, columns, depth }: LevelGrid,
+) {
+  if (!picture.sitePixels || blocks.fitted || depth !== 8 || !liesOnSites(rows) || !liesOnSites(columns))
+    return undefined;
+  const sites = picture.sites(level);
+  return (plane: number, row: Run, column: Run): Promise<Lease<Raster>> | undefined => {
+    const block = {
+      top: row.first,
+      left: column.first,
+      height: Math.min(blocks.size, sites.height - row.first),
+      width: Math.min(blocks.size, sites.width - column.first),
+    };
+    const wanted = (row.to - row.from) * (column.to - column.from);
+    return picture.sitePixels!(level, plane, block, wanted, signal);
+  };
+}
+
+/** The place of the first pixel of two runs in its block, for queries whose pixels lie on sites. */
+export function withinBlock({ rows, columns }: Pick<Query, 'rows' | 'columns'>, row: Run, column: Run) {
+  return { top: rows.index[row.from]! - row.first, left: columns.index[column.from]! - column.first };
 }
 
 /** Copies the pixels of `rect`, counted from the corner of `from`, to a place in a raster; `alpha`: they are its last channel, else its first. */

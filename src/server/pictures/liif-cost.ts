@@ -1,7 +1,9 @@
 import type { Engine, Extent, Rect } from '../../engine/engine.ts';
 import { gridCount, isReduction, type SamplingPlan } from '../../head/query.ts';
 import { type Exact, toNumber, toRational } from '../../head/rational.ts';
-import { MAX_STRIP_PIXELS, type RenderQuery, reducesAtOnce } from '../../pixels/render.ts';
+import { MAX_STRIP_PIXELS } from '../../pixels/blocks.ts';
+import { reducesAtOnce } from '../../pixels/reduce-at-once.ts';
+import type { RenderQuery } from '../../pixels/render.ts';
 import type { Estimate } from './picture.ts';
 
 /** Rows computed before other requests get their turn. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Engine, Rect } from '../../../src/engine/engine.ts';
-import { largestBlock } from '../../../src/pixels/render.ts';
+import { largestBlock } from '../../../src/pixels/blocks.ts';
 import { directoryOf, encoded, picture, startServer, testEngine } from '../server-fixture.ts';
 
 it('blocks of features are smaller where a model has many hidden units, so that none takes more than 64 MiB', async () => {
