@@ -48,6 +48,7 @@ export interface FaultyVector extends VectorFacts {
     readonly offset: number;
     readonly remove: number;
     readonly insert: string;
+    readonly times?: number;
   }[];
   readonly error:
     | { readonly tag: 'UnsupportedError' }
@@ -72,8 +73,9 @@ export function editedModelBytes({ model, modelEdits = [] }: FaultyVector): Uint
   const original = modelBytes(model);
   const parts: Uint8Array[] = [];
   let at = 0;
-  for (const { offset, remove, insert } of modelEdits) {
-    parts.push(original.subarray(at, offset), Buffer.from(insert, 'hex'));
+  for (const { offset, remove, insert, times = 1 } of modelEdits) {
+    const inserted = Buffer.from(insert, 'hex');
+    parts.push(original.subarray(at, offset), Buffer.alloc(inserted.length * times, inserted));
     at = offset + remove;
   }
   return Buffer.concat([...parts, original.subarray(at)]);

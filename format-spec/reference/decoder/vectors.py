@@ -65,10 +65,10 @@ class Models:
 
 
 def apply_edits(data, edits):
-    """5.2: each edit replaces `remove` bytes at `offset` by `insert`; offsets count in the unedited bytes and ascend."""
+    """5.2: each edit replaces `remove` bytes at `offset` by `insert`, `times` times; offsets count in the unedited bytes and ascend."""
     out, at = b"", 0
     for edit in edits:
-        out += data[at : edit["offset"]] + bytes.fromhex(edit["insert"])
+        out += data[at : edit["offset"]] + bytes.fromhex(edit["insert"]) * edit.get("times", 1)
         at = edit["offset"] + edit["remove"]
     return out + data[at:]
 

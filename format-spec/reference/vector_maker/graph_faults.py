@@ -60,6 +60,8 @@ def _graphs():
     yield with_field("step-bits-25", "stepBits 25", ["hyper", "stepBits"], 25)
     yield with_field("deviation-shift-16", "deviationShift 16", ["latent", "deviationShift"], 16)
     yield with_field("cell-shift-0", "cellShift 0", ["head", "cellShift"], 0)
+    yield with_field("cell-shift-25", "cellShift 25", ["head", "cellShift"], 25)
+    yield with_field("deviation-shift-negative", "deviationShift -1", ["latent", "deviationShift"], -1)
     yield with_field("output-shift-8", "outputShift 8", ["head", "outputShift"], 8)
     yield with_field("output-shift-31", "outputShift 31", ["head", "outputShift"], 31)
     yield with_field("limit-0", "A limit of 0", ["latent", "limit"], 0)
@@ -86,6 +88,35 @@ def _graphs():
         graph["hyperSynthesis"] += [graph["hyperSynthesis"][-1]] * 60
 
     yield changed_model(SMALL, "65-layers", "A list of 65 layers", "3.2", many)
+
+    def many_apart(graph, tensors):
+        layers = graph["hyperSynthesis"]
+        layers += [_zero_conv(tensors, f"z{i}", 8, 8) for i in range(65 - len(layers))]
+
+    yield changed_model(SMALL, "65-layers-apart", "A list of 65 layers, each with tensors of its own", "3.2", many_apart)
+
+    def wide(graph, tensors):
+        graph["hyperSynthesis"] += [_zero_conv(tensors, "z0", 8, 4104), _zero_conv(tensors, "z1", 4104, 8)]
+
+    yield changed_model(SMALL, "4104-channels", "A tensor of 4104 channels", "3.2", wide)
+
+    def wide_joined(graph, tensors):
+        graph["hyperSynthesis"].append(_zero_conv(tensors, "z0", 8, 4072))
+        for t, step in enumerate(graph["prior"]):
+            joined, before = (4072, 8) if t == 0 else (4104, 40)
+            step["trunk"].insert(0, _zero_conv(tensors, f"z{t + 1}", joined, before))
+
+    yield changed_model(SMALL, "4104-channels-joined", "h and y joined have 4104 channels", "3.2", wide_joined)
+
+
+def _zero_conv(tensors, name, inputs, outputs):
+    """A conv 1x1 of zeros, whose tensors lie behind all others."""
+    tensors[f"{name}.bias"] = np.zeros(outputs, "<i4")
+    tensors[f"{name}.weight"] = np.zeros((outputs, 1, 1, inputs), "<i2")
+    return {
+        "op": "conv", "kernel": 1, "inputs": inputs, "outputs": outputs, "weight": f"{name}.weight", "bias": f"{name}.bias",
+        "shift": 10, "limit": 14000, "leaky": False,
+    }  # fmt: skip
 
 
 def _layers():

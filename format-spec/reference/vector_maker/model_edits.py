@@ -29,6 +29,8 @@ def edits_between(old, new):
 
 
 def _edit(offset, old, new):
+    if len(new) >= 1024 and len(set(new)) == 1:
+        return {"offset": offset, "remove": len(old), "insert": new[:1].hex(), "times": len(new)}
     return {"offset": offset, "remove": len(old), "insert": new.hex()}
 
 

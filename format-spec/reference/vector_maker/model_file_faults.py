@@ -39,6 +39,7 @@ def _files():
     yield "byte-after-end", "A byte after the data", "3.2", SMALL, good + b"\0"
     yield "header-beyond-end", "N says more than the file has", "3.2", SMALL, struct.pack("<Q", len(good)) + good[8:]
     yield "header-2-64", "N is 2^64 - 1", "3.2", SMALL, b"\xff" * 8 + good[8:]
+    yield "header-2-20", "N is 2^20 + 8: the JSON ends with spaces", "3.2", SMALL, _joined(text.ljust(2**20 + 8), data)
     yield "not-json", "The JSON is cut off", "3.2", SMALL, _joined(text.rstrip()[:-1], data)
     yield "json-after-bom", "A byte order mark before the JSON", "3.2", SMALL, _joined(b"\xef\xbb\xbf" + text, data)
     yield "json-not-utf8", "A byte of the JSON that is not UTF-8", "3.2", SMALL, _joined(text.replace(b"liif-model", b"liif-m\xffdel"), data)
