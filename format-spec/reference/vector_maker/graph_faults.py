@@ -113,10 +113,8 @@ def _zero_conv(tensors, name, inputs, outputs):
     """A conv 1x1 of zeros, whose tensors lie behind all others."""
     tensors[f"{name}.bias"] = np.zeros(outputs, "<i4")
     tensors[f"{name}.weight"] = np.zeros((outputs, 1, 1, inputs), "<i2")
-    return {
-        "op": "conv", "kernel": 1, "inputs": inputs, "outputs": outputs, "weight": f"{name}.weight", "bias": f"{name}.bias",
-        "shift": 10, "limit": 14000, "leaky": False,
-    }  # fmt: skip
+    shape = {"kernel": 1, "inputs": inputs, "outputs": outputs}
+    return {"op": "conv", **shape, "weight": f"{name}.weight", "bias": f"{name}.bias", "shift": 10, "limit": 14000, "leaky": False}
 
 
 def _layers():
