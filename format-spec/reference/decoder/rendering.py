@@ -215,11 +215,11 @@ def shares(m, wanted, own):
 
 def means(samples, rows, columns):
     """T (blocks, blocks, channels) of samples (lines, lines, channels) and of the shares that blocks have of rows and columns."""
-    n = rows[0].sum() * columns[0].sum()
+    n = rows[0].sum() * columns[0].sum()  # bX*bY
     if n < 1 << 46:  # sums of 16 bits then have 62; beyond, integers are Python's
         rows, columns = rows.astype(np.int64), columns.astype(np.int64)
     sums = np.stack([rows @ channel @ columns.T for channel in np.moveaxis(samples, 2, 0)], axis=2)
-    return ((sums + (n >> 1)) // n).astype(np.int64)  # "T is a block's (sum + (n >> 1)) div n"
+    return ((sums + (n >> 1)) // n).astype(np.int64)
 
 
 def reduce(t, k_rows, k_columns, depth):
