@@ -1,4 +1,5 @@
 import type { CdfTables } from '../network/model.ts';
+import { oncePer } from '../network/once-per.ts';
 
 /** Slots are looked up by their upper bits first; from there a short search forwards. */
 export const COARSE_BITS = 7;
@@ -24,17 +25,8 @@ export interface CodingTables {
   readonly firstRaw: Int32Array;
 }
 
-const compiled = new WeakMap<CdfTables, CodingTables>();
-
 /** The tables of a model in the form that coding wants, compiled once. */
-export function codingTables(tables: CdfTables): CodingTables {
-  let result = compiled.get(tables);
-  if (result === undefined) {
-    result = compile(tables);
-    compiled.set(tables, result);
-  }
-  return result;
-}
+export const codingTables = oncePer(compile);
 
 function compile(tables: CdfTables): CodingTables {
   const { count, precision, start, frequency, minimum } = tables;

@@ -1,23 +1,16 @@
 import type { CdfTables } from '../network/model.ts';
-import { type CodingTables, codingTables } from './cdf-table.ts';
-
-const compiled = new WeakMap<CdfTables, Int16Array>();
+import { oncePer } from '../network/once-per.ts';
+import { codingTables } from './cdf-table.ts';
 
 /**
  * What one symbol more costs, in 1/256 bit, for every position of `tables.cumulative` (`positionOf`): the mean of the steps to the next symbol
  * down and up, by the frequencies of the table. Symbols that are coded by a bypass are few, and count as free. Compiled once per model.
  */
-export function rateSlopes(tables: CdfTables): Int16Array {
-  let result = compiled.get(tables);
-  if (result === undefined) {
-    result = compile(tables, codingTables(tables));
-    compiled.set(tables, result);
-  }
-  return result;
-}
+export const rateSlopes = oncePer(compile);
 
-function compile({ count, rawBits }: CdfTables, tables: CodingTables): Int16Array {
-  const { base, bypass, cumulative } = tables;
+function compile(tables: CdfTables): Int16Array {
+  const { count, rawBits } = tables;
+  const { base, bypass, cumulative } = codingTables(tables);
   const slopes = new Int16Array(cumulative.length);
   for (let t = 0; t < count; t++) {
     const first = base[t]!;

@@ -1,6 +1,7 @@
 import { UnsupportedError } from '../errors.ts';
 import { levelOf } from './fixed-point.ts';
 import type { Conv, Layer, Model } from './model.ts';
+import { oncePer } from './once-per.ts';
 
 /**
  * The derivative of the error of decoded pixels by latents, as a network of integers. Only encoders run it: the format does not know of it.
@@ -31,17 +32,8 @@ export const ERROR_LIMIT = 16383;
 const LIMIT = 32767;
 const ACCUMULATOR = 2 ** 31 - 1;
 
-const networks = new WeakMap<Model, GradientNetwork>();
-
 /** The network of a model, made once. Throws UnsupportedError where the synthesis has activations outside of residuals, whose slopes it does not apply. */
-export function gradientNetwork(model: Model): GradientNetwork {
-  let network = networks.get(model);
-  if (network === undefined) {
-    network = makeNetwork(model);
-    networks.set(model, network);
-  }
-  return network;
-}
+export const gradientNetwork = oncePer(makeNetwork);
 
 function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
   const layers: Layer[] = [];
