@@ -97,9 +97,14 @@ export function planeCount(header: Pick<Header, 'alpha'>): number {
 
 /** How many chunks a file of this shape has; possibly far more than the 2^20 that are allowed. */
 export function chunkCount(header: Shape): number {
+  return chunksBefore(header, -1);
+}
+
+/** Chunks of the levels that are smaller than `level`. */
+function chunksBefore(header: Shape, level: number): number {
   let count = 0;
-  for (let level = 0; level < header.levels; level++) {
-    const { rows, columns } = chunkGrid(header, level);
+  for (let smaller = level + 1; smaller < header.levels; smaller++) {
+    const { rows, columns } = chunkGrid(header, smaller);
     count += rows * columns * planeCount(header);
   }
   return count;
@@ -107,13 +112,8 @@ export function chunkCount(header: Shape): number {
 
 /** Position of a chunk that the file has in the index: smallest level first, then planes, rows, columns. */
 export function chunkNumber(header: Shape, { level, plane, row, column }: ChunkId): number {
-  let before = 0;
-  for (let smaller = header.levels - 1; smaller > level; smaller--) {
-    const { rows, columns } = chunkGrid(header, smaller);
-    before += rows * columns * planeCount(header);
-  }
   const { rows, columns } = chunkGrid(header, level);
-  return before + (plane * rows + row) * columns + column;
+  return chunksBefore(header, level) + (plane * rows + row) * columns + column;
 }
 
 /** All chunks in the order of the index. */

@@ -87,14 +87,7 @@ export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   const whole = (key: string, low: number, high: number, multiple = 1): number => {
     const value = map.get(key);
     const wanted = `a whole number from ${low} to ${high}${multiple > 1 ? `, a multiple of ${multiple},` : ''}`;
-    if (
-      typeof value !== 'number' ||
-      !Number.isInteger(value) ||
-      value < low ||
-      value > high ||
-      value % multiple !== 0
-    )
-      throw fault(key, wanted);
+    if (!isWhole(value, low, high) || value % multiple !== 0) throw fault(key, wanted);
     return value;
   };
   const oneOf = <T extends number>(key: string, ...values: readonly T[]): T => {
@@ -147,8 +140,7 @@ function readSections(value: unknown, fault: (key: string, expected: string) => 
   const expected = `at most ${layout.MAX_SECTIONS} entries of type, length and CRC`;
   if (!Array.isArray(value) || value.length > layout.MAX_SECTIONS) throw fault('sections', expected);
   const within = (number: unknown, high: number): number => {
-    if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > high)
-      throw fault('sections', expected);
+    if (!isWhole(number, 0, high)) throw fault('sections', expected);
     return number;
   };
   const types = new Set<string>();
@@ -162,6 +154,10 @@ function readSections(value: unknown, fault: (key: string, expected: string) => 
     types.add(type);
     return { type, length: within(entry[1], layout.MAX_SECTION_LENGTH), crc: within(entry[2], 0xffffffff) };
   });
+}
+
+function isWhole(value: unknown, low: number, high: number): value is number {
+  return Number.isInteger(value) && (value as number) >= low && (value as number) <= high;
 }
 
 /** A value of a stranger's file, for messages. */

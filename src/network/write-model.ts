@@ -113,12 +113,7 @@ async function writeFile(
     entries.push([name, { dtype, shape, data_offsets: [size, size + bytes.length] }]);
     size += bytes.length;
   }
-  const data = new Uint8Array(size);
-  size = 0;
-  for (const { bytes } of tensors.values()) {
-    data.set(bytes, size);
-    size += bytes.length;
-  }
+  const data = joinBytes([...tensors.values()].map(({ bytes }) => bytes));
   const encoder = new TextEncoder();
   metadata.set('hash', await sha256(joinBytes([encoder.encode(metadata.get('graph')), data])));
   const header = Object.fromEntries([['__metadata__', Object.fromEntries(metadata)], ...entries]);
