@@ -130,12 +130,9 @@ function readLayer(fields: Fields, flow: Flow, qualities: number): Layer {
       return readResidual(fields, flow.limits, qualities);
     case 'row':
       return readRow(fields, flow.limits, qualities);
-    case 'unshuffle': {
-      const factor = readFactor(fields);
-      if (channels * factor * factor > MAX_CHANNELS)
-        fields.refuse('factor', `makes more than ${MAX_CHANNELS} channels`);
-      return { op, factor };
-    }
+    case 'unshuffle':
+      // The conv that has to follow reads at most MAX_CHANNELS.
+      return { op, factor: readFactor(fields) };
     case 'shuffle': {
       const factor = readFactor(fields);
       if (channels % (8 * factor * factor) !== 0) {
