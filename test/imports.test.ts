@@ -46,13 +46,11 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'make-directory',
   ],
   encode: [
-    'errors',
     'version',
     'hexadecimal',
     'parallel',
     'image',
     'analysis',
-    'metrics',
     'network',
     'container',
     'engine/engine',
