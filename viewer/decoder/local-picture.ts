@@ -64,7 +64,7 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
     source,
     lossless: source,
     comparisons: like?.comparisons ?? [],
-    facts: like?.facts ?? factsOf({ ...facts, kind: 'liif' }),
+    facts: like?.facts ?? factsOf(facts).join(' · '),
     decodedBy: engineText(decoded.engine),
     synthesizes: true,
     close: () => decoded.close(),

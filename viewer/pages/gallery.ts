@@ -3,8 +3,8 @@ import { element } from '../elements/element.ts';
 import { fileButton } from '../elements/file-button.ts';
 import { searchField } from '../elements/search-field.ts';
 import { type ImageInfo, type ImageList, listImages, NoTileServer } from '../picture/api.ts';
-import { factsOf } from '../picture/shown-picture.ts';
 import { LazyThumbnails } from '../picture/thumbnail.ts';
+import { factsLine } from './facts-line.ts';
 import { PICTURES_TITLE, pageHeader } from './page-header.ts';
 
 /** Most that the server lists at once. */
@@ -52,15 +52,15 @@ export class Gallery {
   readonly #element: HTMLElement;
   readonly #grid = element('ul', { class: 'grid' });
   readonly #count = element('p', { class: 'count', attributes: { role: 'status' } });
-  readonly #faults = element('div', { class: 'faults' });
+  readonly #faults = element('div');
   /** Says why the list could not go on. */
-  readonly #stopped = element('div', { class: 'stopped' });
+  readonly #stopped = element('div');
   readonly #more = element('button', {
     class: 'text-button more',
     text: 'Show more',
     attributes: { type: 'button', hidden: true },
   });
-  readonly #add = element('span');
+  readonly #add: HTMLElement;
   readonly #search = searchField((part) => void this.#find(part).catch(() => location.reload()));
   readonly #thumbnails = new LazyThumbnails();
   readonly #cards = new Map<string, Card>();
@@ -68,7 +68,6 @@ export class Gallery {
   #failed: ImageList['failed'] = [];
   #listed = 0;
   #listing: AbortController | undefined;
-  #upload: boolean | undefined;
   #scroll = 0;
   /** The text in the search field: names have to contain it. */
   #part = '';
@@ -82,6 +81,12 @@ export class Gallery {
   constructor(options: GalleryOptions) {
     this.#options = options;
     this.#more.addEventListener('click', () => void this.#showMore());
+    this.#add = fileButton(
+      'Add images',
+      { id: 'add-images', accept: 'image/*,.liif', multiple: true },
+      options.onFiles,
+    );
+    this.#add.hidden = true;
     this.#element = element(
       'div',
       { class: 'gallery' },
@@ -231,8 +236,7 @@ export class Gallery {
         element('p', { class: 'fault', text: `${title}: ${FAULTS[code] ?? 'the file cannot be read now.'}` }),
       ),
     );
-    if (upload !== this.#upload) this.#add.replaceChildren(upload ? this.#uploadButton() : '');
-    this.#upload = upload;
+    this.#add.hidden = !upload;
     this.#more.hidden = this.#listed >= total;
     // With all pictures in sight there is nothing to search.
     this.#search.hidden = this.#part === '' && total <= GALLERY_PAGE;
@@ -284,7 +288,7 @@ export class Gallery {
         { class: 'caption' },
         element('span', { class: 'name', text: info.title, attributes: { dir: 'auto', title: info.title } }),
         info.kind === 'liif' && element('span', { class: 'kind', text: 'LIIF' }),
-        element('span', { class: 'facts', text: factsOf(info) }),
+        factsLine(info),
       ),
     );
     const item = element('li', {}, card);
@@ -297,14 +301,6 @@ export class Gallery {
     const image = element('img', { attributes: { alt: '', decoding: 'async', width, height } });
     this.#thumbnails.add(image, info);
     return element('span', { class: 'thumbnail' }, image);
-  }
-
-  #uploadButton(): HTMLElement {
-    return fileButton(
-      'Add images',
-      { id: 'add-images', accept: 'image/*,.liif', multiple: true },
-      this.#options.onFiles,
-    );
   }
 }
 

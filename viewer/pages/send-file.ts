@@ -9,6 +9,7 @@ export async function sendFile(file: File, notices: Notices): Promise<ImageInfo 
     forMs: 0,
     action: {
       name: 'Cancel',
+      stays: true,
       run: () => {
         notice.update(`${file.name}: canceling`);
         controller.abort();

@@ -101,7 +101,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
       return goesFirst(info) ? overview.expect(image) : image;
     },
     ...(info.file !== undefined && { file: addressOf(info.file) }),
-    facts: factsOf(info),
+    facts: factsOf(info).join(' · '),
     synthesizes: info.kind === 'liif',
     samples({ left, top, width, height }, signal) {
       const region = `${left},${top},${width},${height}`;
@@ -123,13 +123,14 @@ export function goesFirst(picture: Sized & Pick<ImageInfo, 'alpha'>): boolean {
   return !picture.alpha && overviewReduction(picture) > 1;
 }
 
+/** Facts for people: size, bytes, quality. */
 export function factsOf(
-  info: Pick<ImageInfo, 'width' | 'height' | 'bytes' | 'quality' | 'kind' | 'colorSpace'>,
-): string {
+  info: Pick<ImageInfo, 'width' | 'height' | 'bytes' | 'quality' | 'colorSpace'>,
+): readonly string[] {
   const facts = [`${info.width} × ${info.height}`, formatBytes(info.bytes)];
   if (info.quality !== undefined) facts.push(`quality ${info.quality}`);
   if (info.colorSpace === 'display-p3') facts.push('Display P3');
-  return facts.join(' · ');
+  return facts;
 }
 
 export function formatBytes(bytes: number): string {
