@@ -107,44 +107,41 @@ async function showOwn(local: LocalFile, signal: AbortSignal): Promise<void> {
   else page.replaceChildren(forgottenPage(local.name, openFile, back));
 }
 
-/** A picture of the server. */
-async function showServed(id: string, signal: AbortSignal, view?: CarriedView): Promise<void> {
-  const loading = new LoadingPage(page, id, back);
+/** Shows that a picture is on its way while `open` opens it. */
+async function whileLoading(title: string, open: (loading: LoadingPage) => Promise<void>): Promise<void> {
+  const loading = new LoadingPage(page, title, back);
   shown = loading;
-  try {
+  await open(loading).finally(() => loading.end());
+}
+
+/** A picture of the server. */
+function showServed(id: string, signal: AbortSignal, view?: CarriedView): Promise<void> {
+  return whileLoading(id, async () => {
     const [parts, picture] = await Promise.all([
       import('./pages/picture-parts.ts'),
       serverPicture(id, signal),
     ]);
     if (!signal.aborted) shown = viewPage(parts, picture, view);
-  } finally {
-    loading.end();
-  }
+  });
 }
 
 /** A file that this browser decodes: one at an address, or the visitor's own. */
-async function showLocally(
+function showLocally(
   file: Blob | string,
   title: string,
   signal: AbortSignal,
   carried?: CarriedView,
 ): Promise<void> {
-  const loading = new LoadingPage(page, title, back);
-  shown = loading;
-  try {
+  return whileLoading(title, async (loading) => {
     const parts = await import('./pages/picture-parts.ts');
     let view: ViewPage | undefined;
-    const picture = await parts.openPicture(
-      file,
-      title,
-      {
-        progress: (loaded, total) => loading.progress(loaded, total),
-        warning: (message) => notices.show(message, { forMs: 8000 }),
-        // A picture that cannot be opened has a failure page instead.
-        failure: (error) => view && tellStopped(error, signal),
-      },
-      signal,
-    );
+    const listener = {
+      progress: (loaded: number, total: number) => loading.progress(loaded, total),
+      warning: (message: string) => notices.show(message, { forMs: 8000 }),
+      // A picture that cannot be opened has a failure page instead.
+      failure: (error: Error) => view && tellStopped(error, signal),
+    };
+    const picture = await parts.openPicture(file, title, listener, signal);
     if (signal.aborted) {
       picture.close?.();
       return;
@@ -156,9 +153,7 @@ async function showLocally(
         picture.close?.();
       },
     };
-  } finally {
-    loading.end();
-  }
+  });
 }
 
 function tellStopped(error: Error, signal: AbortSignal): void {
@@ -240,15 +235,9 @@ async function openFiles([first, ...others]: readonly File[]): Promise<void> {
     );
   if (!(await opening)) return;
   if (!(await takesUploads().catch(() => false))) return;
-  const notice = own.show(`${first!.name} is decoded here; nothing was sent.`, {
+  own.show(`${first!.name} is decoded here; nothing was sent.`, {
     forMs: 8000,
-    action: {
-      name: 'Add to the server',
-      run: () => {
-        notice.close();
-        void take([first!]);
-      },
-    },
+    action: { name: 'Add to the server', run: () => void take([first!]) },
   });
 }
 
@@ -263,15 +252,9 @@ async function take(files: readonly File[], mayOpen = true): Promise<void> {
       open(info.id);
       return;
     }
-    const notice = notices.show(`${file.name} is now ${info.title}.`, {
+    notices.show(`${file.name} is now ${info.title}.`, {
       forMs: 10_000,
-      action: {
-        name: 'Open',
-        run: () => {
-          notice.close();
-          open(info.id);
-        },
-      },
+      action: { name: 'Open', run: () => open(info.id) },
     });
   }
   if (shown === gallery) await gallery?.refresh();

@@ -23,7 +23,8 @@ export class Notices {
     options: {
       readonly forMs?: number;
       readonly kind?: 'plain' | 'fault';
-      readonly action?: { readonly name: string; readonly run: () => void };
+      /** A button, which closes the notice unless it `stays`. */
+      readonly action?: { readonly name: string; readonly run: () => void; readonly stays?: boolean };
     } = {},
   ): { readonly update: (text: string) => void; readonly close: () => void } {
     const { forMs = 3500, kind = 'plain', action } = options;
@@ -37,7 +38,12 @@ export class Notices {
           class: 'text-button',
           text: action.name,
           attributes: { type: 'button' },
-          on: { click: action.run },
+          on: {
+            click: () => {
+              if (!action.stays) close();
+              action.run();
+            },
+          },
         }),
     );
     if (!this.#signal?.aborted) this.element.append(note);

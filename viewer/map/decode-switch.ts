@@ -127,12 +127,11 @@ export class DecodeSwitch {
     remember(false);
     const stale = stalePage(error);
     const again = () => {
-      notice.close();
       if (stale === undefined) return this.toggle();
       remember(true);
       location.reload();
     };
-    const notice = this.#options.notices.show(
+    this.#options.notices.show(
       stale === undefined
         ? `This browser cannot decode the picture; the server does. ${error.message}`
         : `${stale} The server decodes the picture.`,

@@ -81,7 +81,7 @@ export class TileHealth {
       this.#notice = this.#notices.show(text, {
         forMs: 0,
         kind: 'fault',
-        action: { name: 'Try again', run: () => this.#retry() },
+        action: { name: 'Try again', run: () => this.#retry(), stays: true },
       });
   }
 
