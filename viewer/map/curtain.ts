@@ -6,6 +6,12 @@ import type { PictureMap } from './picture-map.ts';
 const PANE = 'curtain';
 const KEY_STEP = 0.02;
 
+export interface CurtainOptions {
+  /** Called when the layer of the comparison comes, and when it goes. */
+  readonly onLayer: (layer: LiifLayer, shown: boolean) => void;
+  readonly onChange: () => void;
+}
+
 /**
  * Shows two renderings on the two sides of a line that can be moved. Both are layers of one map, clipped at the line. The picture must have at least one
  * comparison.
@@ -17,24 +23,15 @@ export class Curtain {
   readonly #handle: HTMLElement;
   readonly #choice: HTMLSelectElement;
   readonly #labels: HTMLElement;
-  readonly #onLayer: (layer: LiifLayer, shown: boolean) => void;
-  readonly #onChange: () => void;
+  readonly #options: CurtainOptions;
   #layer: LiifLayer | undefined;
   #key: string;
   #at = 0.5;
-  readonly #clip = () => this.#clipLayers();
 
-  constructor(
-    picture: PictureMap,
-    options: {
-      readonly onLayer: (layer: LiifLayer, shown: boolean) => void;
-      readonly onChange: () => void;
-    },
-  ) {
+  constructor(picture: PictureMap, options: CurtainOptions) {
     this.#picture = picture;
     this.#comparisons = picture.picture.comparisons;
-    this.#onLayer = options.onLayer;
-    this.#onChange = options.onChange;
+    this.#options = options;
     this.#key = this.#comparisons[0]!.key;
     const pane = picture.map.createPane(PANE);
     // Just above the tiles of the picture.
@@ -78,6 +75,7 @@ export class Curtain {
     // The wheel still zooms.
     this.#line.addEventListener('wheel', (event) => picture.wheel(event), { passive: false });
     container.after(this.#line, this.#labels);
+    picture.map.on('move zoom moveend resize viewreset rebase', () => this.#layer && this.#clipLayers());
   }
 
   /** Key of the comparison, and place of the line from 0, the left edge, to 1. Undefined while hidden. */
@@ -91,11 +89,9 @@ export class Curtain {
     this.#key = comparison.key;
     this.#choice.value = comparison.key;
     this.#layer = this.#picture.addLayer(comparison.source, PANE);
-    this.#onLayer(this.#layer, true);
+    this.#options.onLayer(this.#layer, true);
     this.#line.hidden = false;
     this.#labels.hidden = false;
-    const { map } = this.#picture;
-    map.on('move zoom moveend resize viewreset rebase', this.#clip);
     this.moveTo(at);
   }
 
@@ -108,10 +104,9 @@ export class Curtain {
       this.#picture.map.getContainer().focus({ preventScroll: true });
     this.#line.hidden = true;
     this.#labels.hidden = true;
-    this.#picture.map.off('move zoom moveend resize viewreset rebase', this.#clip);
     const container = this.#picture.layer.getContainer();
     if (container) container.style.clipPath = '';
-    this.#onChange();
+    this.#options.onChange();
   }
 
   focus(): void {
@@ -126,12 +121,12 @@ export class Curtain {
     const name = this.#comparisons.find(({ key }) => key === this.#key)!.name.toLowerCase();
     this.#handle.setAttribute('aria-valuetext', `${percent} % picture, ${100 - percent} % ${name}`);
     this.#clipLayers();
-    this.#onChange();
+    this.#options.onChange();
   }
 
   #removeLayer(): void {
     if (!this.#layer) return;
-    this.#onLayer(this.#layer, false);
+    this.#options.onLayer(this.#layer, false);
     this.#picture.removeLayer(this.#layer);
     this.#layer = undefined;
   }

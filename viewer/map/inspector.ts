@@ -1,10 +1,10 @@
 import { element } from '../elements/element.ts';
 import { digitsFor, FRACTION_BITS, formatDecimal, type Position } from '../layer/position.ts';
-import { RestingRequest } from '../picture/resting-request.ts';
-import type { Sample, SampleWindow, ShownPicture } from '../picture/shown-picture.ts';
+import type { Sample, SampleWindow } from '../picture/shown-picture.ts';
 import { retryDelay } from '../tiles/retry.ts';
 import { TileError } from '../tiles/tile-source.ts';
 import type { PictureMap } from './picture-map.ts';
+import { RestingRequest } from './resting-request.ts';
 
 /** Samples on a side of the grid; odd, so that one is in the middle. */
 const SIDE = 9;
@@ -29,7 +29,6 @@ export class Inspector {
   readonly #pointValue = element('dd');
   readonly #swatch = element('span', { class: 'swatch' });
   readonly #pointRow: HTMLElement;
-  #pointer: { readonly x: number; readonly y: number } | undefined;
   #samples: Samples | undefined;
   /** The last pixel that was asked for by itself. */
   #alone: { readonly x: number; readonly y: number; readonly sample: Sample } | undefined;
@@ -58,18 +57,7 @@ export class Inspector {
       ),
     );
     const { map } = picture;
-    const container = map.getContainer();
-    container.addEventListener('pointermove', (event) => {
-      if (event.pointerType !== 'mouse') return;
-      const { left, top } = container.getBoundingClientRect();
-      this.#pointer = { x: event.clientX - left, y: event.clientY - top };
-      this.#update();
-    });
-    container.addEventListener('pointerleave', () => {
-      this.#pointer = undefined;
-      this.#update();
-    });
-    map.on('move zoom moveend', () => this.#update());
+    map.on('move zoom moveend mouse', () => this.#update());
     map.on('unload', () => {
       clearTimeout(this.#retryTimer);
       this.#loading?.controller.abort();
@@ -90,9 +78,8 @@ export class Inspector {
 
   #update(): void {
     if (!this.shown) return;
-    const { view, picture, screenExponent } = this.#picture;
-    this.crosshair.hidden = this.#pointer !== undefined;
-    const position = this.#pointer ? view.positionAt([this.#pointer.x, this.#pointer.y]) : view.center;
+    const { mouse, pointed: position, picture, screenExponent } = this.#picture;
+    this.crosshair.hidden = mouse !== undefined;
     const x = Number(position.x >> BigInt(FRACTION_BITS));
     const y = Number(position.y >> BigInt(FRACTION_BITS));
     const { width, height } = picture.size;
@@ -121,26 +108,34 @@ export class Inspector {
       return;
     }
     this.#showSample(sample, 'about ');
+    // At whole coordinates the value is the pixel's.
+    this.#askAt(this.#sampleRequest, String(x), String(y), (sample) => {
+      if (!sample) return;
+      this.#alone = { x, y, sample };
+      this.#showSample(sample);
+    });
+  }
+
+  /** Asks for a value once the pointer rests. `show` gets undefined where it fails. */
+  #askAt(request: RestingRequest, x: string, y: string, show: (value: Sample | undefined) => void): void {
     const { picture } = this.#picture;
-    if (picture.valueAt) this.#sampleRequest.ask((signal) => this.#askFor(x, y, picture, signal));
+    if (!picture.valueAt) return;
+    request.ask(async (signal) => {
+      try {
+        show(await picture.valueAt!(x, y, signal));
+        this.#failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        show(undefined);
+        this.#tryLater(error);
+      }
+    });
   }
 
   #showSample(sample: Sample, about = ''): void {
     const [red, green, blue] = sample;
     this.#swatch.style.background = this.#colorOf([red, green, blue, 255]);
     this.#value.replaceChildren(this.#swatch, `${about}${valueText(sample)}`);
-  }
-
-  async #askFor(x: number, y: number, picture: ShownPicture, signal: AbortSignal): Promise<void> {
-    try {
-      // At whole coordinates the value is the pixel's.
-      const sample = await picture.valueAt!(String(x), String(y), signal);
-      this.#alone = { x, y, sample };
-      this.#failures = 0;
-      this.#showSample(sample);
-    } catch (error) {
-      if (!signal.aborted) this.#tryLater(error);
-    }
   }
 
   /** Asks for the value between samples, once the pointer rests. */
@@ -150,17 +145,10 @@ export class Inspector {
     this.#valueRequest.cancel();
     if (this.#pointRow.hidden || !position) return;
     this.#pointValue.textContent = '…';
-    this.#valueRequest.ask(async (signal) => {
-      try {
-        const digits = Math.min(300, digitsFor(screenExponent) + 1);
-        const [x, y] = [formatDecimal(position.x, digits), formatDecimal(position.y, digits)];
-        this.#pointValue.textContent = valueText(await picture.valueAt!(x, y, signal));
-        this.#failures = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#pointValue.textContent = 'not available';
-        this.#tryLater(error);
-      }
+    const digits = Math.min(300, digitsFor(screenExponent) + 1);
+    const [x, y] = [formatDecimal(position.x, digits), formatDecimal(position.y, digits)];
+    this.#askAt(this.#valueRequest, x, y, (value) => {
+      this.#pointValue.textContent = value ? valueText(value) : 'not available';
     });
   }
 

@@ -2,13 +2,13 @@ import { DomEvent, Map as LeafletMap, type LeafletMouseEvent, type Point, point 
 import { DeepView } from '../layer/deep-view.ts';
 import { internalsOf } from '../layer/leaflet-internals.ts';
 import { LiifLayer } from '../layer/liif-layer.ts';
-import { dragAfterPinch } from '../layer/pinch-end.ts';
 import { watchPixelRatio } from '../layer/pixel-ratio.ts';
 import { type Position, toFixed, toNumber } from '../layer/position.ts';
-import { reducedMotion, ZoomMotion } from '../layer/zoom-motion.ts';
 import type { ShownPicture } from '../picture/shown-picture.ts';
 import type { TileSource } from '../tiles/tile-source.ts';
 import { Backdrop } from './backdrop.ts';
+import { dragAfterPinch } from './pinch-end.ts';
+import { reducedMotion, ZoomMotion } from './zoom-motion.ts';
 
 /** At home, small pictures are enlarged by at most 2 to this power. */
 const HOME_EXPONENT = 2;
@@ -26,6 +26,8 @@ export class PictureMap {
   /** The small image of the whole picture, asked for once. Rejects where it does not come. */
   readonly thumbnail: Promise<Blob> | undefined;
   readonly #closing = new AbortController();
+  /** Place of the mouse on the map in CSS pixels; undefined where there is none. */
+  mouse: Point | undefined;
   /** Where the map's pane will be at the end of a motion by keys. */
   #panTarget: Point | undefined;
   #panning = false;
@@ -79,6 +81,7 @@ export class PictureMap {
     this.motion.stopForPinch(this.#closing.signal);
     dragAfterPinch(this.map, this.#closing.signal);
     container.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
+    this.#followMouse(container);
     this.map.on('resize', () => this.#limitZoom());
     watchPixelRatio(() => {
       this.#limitZoom();
@@ -98,6 +101,23 @@ export class PictureMap {
   /** log2 of screen pixels per pixel of the picture, the scale that the readout tells: 0 is native. */
   get screenExponent(): number {
     return this.exponent + Math.log2(devicePixelRatio);
+  }
+
+  /** The position under the mouse, or else in the middle of the map. The map fires `mouse` when the mouse has moved. */
+  get pointed(): Position {
+    return this.mouse ? this.view.positionAt(this.mouse) : this.view.center;
+  }
+
+  #followMouse(container: HTMLElement): void {
+    const follow = (mouse: Point | undefined) => {
+      this.mouse = mouse;
+      this.map.fire('mouse');
+    };
+    container.addEventListener('pointermove', (event) => {
+      const { left, top } = container.getBoundingClientRect();
+      follow(event.pointerType === 'mouse' ? point(event.clientX - left, event.clientY - top) : undefined);
+    });
+    container.addEventListener('pointerleave', () => follow(undefined));
   }
 
   /** A zoom that shows the whole picture, whichever way the screen is turned, and never excludes native scale. */

@@ -18,7 +18,6 @@ export class Readout {
   readonly #badge = element('span', { class: 'badge' });
   readonly #x = element('span');
   readonly #y = element('span');
-  #pointer: { readonly x: number; readonly y: number } | undefined;
   #told = '';
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -27,35 +26,23 @@ export class Readout {
     const coordinates = element('span', { class: 'readout-coordinates' }, this.#x, this.#y);
     this.element = element('div', { class: 'readout panel' }, this.#scale, this.#badge, coordinates);
     const { map } = picture;
-    map.on('zoom move rebase pixelratio', () => this.#show());
+    map.on('zoom move rebase pixelratio mouse', () => this.#show());
     map.on('moveend', () => {
       this.#show();
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#announce(), ANNOUNCE_AFTER_MS);
     });
     map.on('unload', () => clearTimeout(this.#timer));
-    const container = map.getContainer();
-    container.addEventListener('pointermove', (event) => {
-      const { left, top } = container.getBoundingClientRect();
-      this.#pointer =
-        event.pointerType === 'mouse' ? { x: event.clientX - left, y: event.clientY - top } : undefined;
-      this.#show();
-    });
-    container.addEventListener('pointerleave', () => {
-      this.#pointer = undefined;
-      this.#show();
-    });
   }
 
   #show(): void {
-    const { view, screenExponent: exponent } = this.#picture;
+    const { pointed, screenExponent: exponent } = this.#picture;
     const sharpness = this.#sharpness();
     this.#scale.textContent = formatScale(exponent);
     this.#badge.textContent = sharpness;
     this.#badge.dataset.sharpness = sharpness;
     this.#badge.title = MEANINGS[sharpness];
-    const position = this.#pointer ? view.positionAt([this.#pointer.x, this.#pointer.y]) : view.center;
-    const { x, y } = coordinateTexts(position, exponent);
+    const { x, y } = coordinateTexts(pointed, exponent);
     this.#x.textContent = x;
     this.#y.textContent = y;
   }

@@ -1,5 +1,5 @@
 import type { Map as LeafletMap } from 'leaflet';
-import { internalsOf } from './leaflet-internals.ts';
+import { internalsOf } from '../layer/leaflet-internals.ts';
 
 /** Lets the finger that stays after a pinch move the map. Leaflet alone waits until all fingers are up. Ends with `signal`. */
 export function dragAfterPinch(map: LeafletMap, signal: AbortSignal): void {

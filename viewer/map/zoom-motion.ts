@@ -1,6 +1,6 @@
 import { type Point, point } from 'leaflet';
-import type { DeepView } from './deep-view.ts';
-import { internalsOf } from './leaflet-internals.ts';
+import type { DeepView } from '../layer/deep-view.ts';
+import { internalsOf } from '../layer/leaflet-internals.ts';
 
 /** Milliseconds in which a motion covers two thirds of its way. */
 const TIME_CONSTANT_MS = 70;
