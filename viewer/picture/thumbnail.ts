@@ -1,9 +1,10 @@
 import pLimit from 'p-limit';
 import { onAbort } from '../../src/on-abort.ts';
+import { unlessAborted } from '../../src/unless-aborted.ts';
 import { watchPixelRatio } from '../layer/pixel-ratio.ts';
 import type { Edition } from '../tiles/edition.ts';
 import { fetchImage } from '../tiles/fetch-image.ts';
-import { retryDelay } from '../tiles/retry.ts';
+import { delay, retryDelay } from '../tiles/retry.ts';
 import { TileError } from '../tiles/tile-source.ts';
 import { addressOf, type ImageInfo } from './api.ts';
 import { type Sized, thumbnailAddress, thumbnailSide } from './thumbnail-size.ts';
@@ -110,25 +111,11 @@ export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Pro
 /** Fetches an image, and tries again after failures that may pass, no sooner than the server says. */
 async function patiently(url: string, signal: AbortSignal, edition: Edition | undefined): Promise<Blob> {
   for (let tries = 1; ; tries++) {
-    signal.throwIfAborted();
     try {
       return await fetchImage(url, { signal, priority: 'low' }, edition);
     } catch (error) {
       if (!(error instanceof TileError) || error.permanent || tries === MAX_TRIES) throw error;
-      await pause(retryDelay(error, tries), signal);
+      await unlessAborted(signal, delay(retryDelay(error, tries)));
     }
   }
-}
-
-/** Resolves after `ms` milliseconds, or as soon as the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      forget();
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    const forget = onAbort(signal, end);
-  });
 }

@@ -1,3 +1,5 @@
+import { delay } from './retry.ts';
+
 /**
  * Lets an overview of the whole picture go before tiles smaller than native. It takes a small part of the time of all these tiles, and shows the picture while
  * they come.
@@ -26,8 +28,4 @@ export class OverviewFirst {
   async settled(): Promise<void> {
     await this.#overview;
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -10,3 +10,7 @@ export function retryDelay(error: unknown, failures: number): number {
   const wait = Math.min(LONGEST_MS, FIRST_MS * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
   return Math.max(wanted ?? 0, wait);
 }
+
+export function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
