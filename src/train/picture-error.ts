@@ -1,5 +1,5 @@
 import { lumaPlane, pullToStructure } from '../metrics/structural-pull.ts';
-import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
+import { type Tensor, type Tensor4D, type TensorFlow, withGradient } from './tensorflow.ts';
 
 /** Share of MS-SSIM in the gradient of luma at the lowest quality. */
 const STRUCTURE = 0.5;
@@ -37,29 +37,27 @@ export function pictureError(
   const { shape } = shown;
   const [count, height, width] = shape;
   const length = height * width * 3;
-  const steered = tf.customGrad((x, save) => {
-    const samples = x as Tensor;
-    // TensorFlow.js types `save` wrongly.
-    (save as unknown as (tensors: Tensor[]) => void)([samples]);
-    const off = tf.sub(samples, tf.tensor4d(wanted, shape));
-    return {
-      value: tf.mean(tf.mul(tf.square(off), tf.tensor3d(weights, [height, width, 1])), [1, 2, 3]),
-      gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const seen = saved[0]!.dataSync();
-        const gradient = new Float32Array(count * length);
-        for (const [i, share] of shares.entries()) {
-          const [from, to] = [i * length, (i + 1) * length];
-          const pull = pulls(seen.subarray(from, to), wanted.subarray(from, to), { width, height }, share);
-          gradient.set(
-            pull.map((value, at) => (2 * value * weights[Math.floor(at / 3)]!) / length),
-            from,
-          );
-        }
-        return tf.mul(tf.reshape(dy, [count, 1, 1, 1]), tf.tensor4d(gradient, shape));
-      },
-    };
-  });
-  return steered(shown) as Tensor;
+  const steered = withGradient(
+    tf,
+    (samples: Tensor4D) => {
+      const squares = tf.squaredDifference(samples, tf.tensor4d(wanted, shape));
+      return tf.mean(tf.mul(squares, tf.tensor3d(weights, [height, width, 1])), [1, 2, 3]);
+    },
+    (dy, samples) => {
+      const seen = samples.dataSync();
+      const gradient = new Float32Array(count * length);
+      for (const [i, share] of shares.entries()) {
+        const [from, to] = [i * length, (i + 1) * length];
+        const pull = pulls(seen.subarray(from, to), wanted.subarray(from, to), { width, height }, share);
+        gradient.set(
+          pull.map((value, at) => (2 * value * weights[Math.floor(at / 3)]!) / length),
+          from,
+        );
+      }
+      return tf.mul(tf.reshape(dy, [count, 1, 1, 1]), tf.tensor4d(gradient, shape));
+    },
+  );
+  return steered(shown);
 }
 
 /** Half the derivative of one picture's error by its samples, before pixel weights. */

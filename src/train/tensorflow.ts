@@ -38,3 +38,21 @@ export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<T
     );
   }
 }
+
+/**
+ * An operation with a gradient of its own: `gradient` of the result's gradient `dy` and the inputs, one tensor for each input. By `tf.customGrad`, which types the
+ * function that keeps tensors for the gradient wrongly.
+ */
+export function withGradient<Inputs extends Tensor[], Value extends Tensor>(
+  tf: TensorFlow,
+  value: (...inputs: Inputs) => Value,
+  gradient: (dy: Value, ...inputs: Inputs) => Tensor | Tensor[],
+): (...inputs: Inputs) => Value {
+  return tf.customGrad((...args) => {
+    const keep = args.pop() as unknown as (tensors: Tensor[]) => void;
+    const inputs = args as Inputs;
+    keep(inputs);
+    const gradFunc = (dy: Value, kept: Tensor[]) => gradient(dy, ...(kept as Inputs));
+    return { value: value(...inputs), gradFunc };
+  }) as (...inputs: Inputs) => Value;
+}

@@ -1,4 +1,4 @@
-import type { Tensor, Tensor4D, TensorFlow } from '../tensorflow.ts';
+import { type Tensor, type Tensor4D, type TensorFlow, withGradient } from '../tensorflow.ts';
 
 /** Operations with gradients that TensorFlow.js lacks. Tensors are (B,H,W,C): pictures of a batch, rows, columns, channels. */
 export interface Differentiable {
@@ -18,21 +18,10 @@ export interface Differentiable {
   clamp(values: Tensor, limit: number): Tensor;
 }
 
-/** The function by which `customGrad` keeps tensors for the gradient. TensorFlow.js types it wrongly. */
-type Save = (tensors: Tensor[]) => void;
-
 const LEAK = 1 / 8;
 
 /** `convGradients`: whether the backend has kernels for the gradients of a convolution. Without them the gradients are made of convolutions. */
 export function differentiable(tf: TensorFlow, convGradients: boolean): Differentiable {
-  const leaky = tf.customGrad((x, save) => {
-    const values = x as Tensor;
-    (save as unknown as Save)([values]);
-    return {
-      value: tf.leakyRelu(values, LEAK),
-      gradFunc: (dy: Tensor, [saved]: Tensor[]) => tf.where(tf.greater(saved!, 0), dy, tf.mul(dy, LEAK)),
-    };
-  });
   const straightThrough = (of: (values: Tensor) => Tensor) =>
     tf.customGrad((x) => ({ value: of(x as Tensor), gradFunc: (dy: Tensor) => dy }));
   const round = straightThrough((values) => tf.round(values));
@@ -56,19 +45,14 @@ export function differentiable(tf: TensorFlow, convGradients: boolean): Differen
       return tf.reshape(ordered, [batch, height * factor, width * factor, outputs]);
     },
     round: (values) => round(values),
-    lowerBound(values, floor) {
-      const bounded = tf.customGrad((x, save) => {
-        const input = x as Tensor;
-        (save as unknown as Save)([input]);
-        return {
-          value: tf.maximum(input, floor),
-          gradFunc: (dy: Tensor, saved: Tensor[]) =>
-            tf.where(tf.logicalOr(tf.greaterEqual(saved[0]!, floor), tf.less(dy, 0)), dy, tf.zerosLike(dy)),
-        };
-      });
-      return bounded(values);
-    },
-    leaky: (values) => leaky(values),
+    lowerBound: (values, floor) =>
+      withGradient(
+        tf,
+        (input: Tensor) => tf.maximum(input, floor),
+        (dy, input) =>
+          tf.where(tf.logicalOr(tf.greaterEqual(input, floor), tf.less(dy, 0)), dy, tf.zerosLike(dy)),
+      )(values),
+    leaky: (values) => tf.leakyRelu(values, LEAK),
     clamp: (values, limit) => straightThrough((v) => tf.clipByValue(v, -limit, limit))(values),
   };
 }
@@ -78,23 +62,19 @@ export function differentiable(tf: TensorFlow, convGradients: boolean): Differen
  * as a filter of the picture's size, where channels take the place of the batch.
  */
 function convWithOwnGradients(tf: TensorFlow, input: Tensor4D, filter: Tensor4D): Tensor4D {
-  const conv = tf.customGrad((x, w, save) => {
-    const [inputs, weights] = [x as Tensor4D, w as Tensor4D];
-    (save as unknown as Save)([inputs, weights]);
-    return {
-      value: tf.conv2d(inputs, weights, 1, 'same'),
-      gradFunc: (dy: Tensor, saved: Tensor[]) => {
-        const [values, kernel] = saved as [Tensor4D, Tensor4D];
-        const radius = (kernel.shape[0] - 1) / 2;
-        const turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2]) as Tensor4D;
-        const beyond: [number, number] = [radius, radius];
-        const padded = tf.pad(values, [[0, 0], beyond, beyond, [0, 0]]);
-        const byChannel = tf.transpose(padded, [3, 1, 2, 0]) as Tensor4D;
-        const asFilter = tf.transpose(dy, [1, 2, 0, 3]) as Tensor4D;
-        const ofFilter = tf.conv2d(byChannel, asFilter, 1, 'valid');
-        return [tf.conv2d(dy as Tensor4D, turned, 1, 'same'), tf.transpose(ofFilter, [1, 2, 0, 3])];
-      },
-    };
-  });
-  return conv(input, filter) as Tensor4D;
+  const conv = withGradient(
+    tf,
+    (values: Tensor4D, kernel: Tensor4D) => tf.conv2d(values, kernel, 1, 'same'),
+    (dy, values, kernel) => {
+      const radius = (kernel.shape[0] - 1) / 2;
+      const turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2]);
+      const beyond: [number, number] = [radius, radius];
+      const padded = tf.pad(values, [[0, 0], beyond, beyond, [0, 0]]);
+      const byChannel = tf.transpose(padded, [3, 1, 2, 0]);
+      const asFilter = tf.transpose(dy, [1, 2, 0, 3]);
+      const ofFilter = tf.conv2d(byChannel, asFilter, 1, 'valid');
+      return [tf.conv2d(dy, turned, 1, 'same'), tf.transpose(ofFilter, [1, 2, 0, 3])];
+    },
+  );
+  return conv(input, filter);
 }
