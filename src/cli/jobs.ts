@@ -12,7 +12,7 @@ export interface Job {
 }
 
 /** Endings of pictures and images. */
-const FILE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg|raw)$/i;
+export const PICTURE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg|raw)$/i;
 
 /**
  * Decides where every output goes before anything is computed, and makes the folder. `output` is a file, a folder or `-`; without it, each output lies beside its
@@ -48,7 +48,7 @@ function folderFor(inputs: readonly string[], output: string | undefined): strin
   if (inputs.length === 1) return undefined;
   if (existsSync(output))
     throw new RequestError(`${output}: several inputs need a folder as output, and this is a file`);
-  if (FILE_ENDING.test(output))
+  if (PICTURE_ENDING.test(output))
     throw new RequestError(
       `${output}: several inputs need a folder as output, and this is named like a file; for a folder write ${output}/`,
     );

@@ -20,3 +20,7 @@ it.each(['-', '/dev/stdout', ''])(
     await expect(parsed(tuneCommand(), ['a.png', '-o', output])).rejects.toThrow(/Expected .*path/);
   },
 );
+
+it.each(['scan.png', 'scan.LIIF'])('writes no tuned weights over %s', async (output) => {
+  await expect(parsed(tuneCommand(), ['a.png', '-o', output])).rejects.toThrow(/my\.safetensors/);
+});

@@ -24,6 +24,7 @@ import type { BaseModel } from '../../train/tuned-model.ts';
 import { type ModelOption, modelOption } from '../engine.ts';
 import { outputPath, STANDARD } from '../inputs.ts';
 import { interruption, waitAtMost } from '../interruption.ts';
+import { PICTURE_ENDING } from '../jobs.ts';
 import { naming } from '../several.ts';
 import {
   addOutputOptions,
@@ -302,9 +303,11 @@ function nameOf(path: string): string {
   return /[a-z0-9]/.test(name) ? name : 'tuned';
 }
 
-/** Parses the output. It has to be a file, because the state of the run lies beside it. */
+/** Parses the output. It has to be a file, because the state of the run lies beside it, and is not to replace a picture. */
 function weightsPath(text: string): string {
   if (outputPath(text) === STANDARD) throw new InvalidArgumentError('Expected the path of a file.');
+  if (PICTURE_ENDING.test(text))
+    throw new InvalidArgumentError('Expected a file of weights, such as my.safetensors; this is a picture.');
   return text;
 }
 
