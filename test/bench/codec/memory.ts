@@ -1,20 +1,15 @@
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, readFile, rename, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
 import { child } from '../child.ts';
 import type { Figure } from '../figures.ts';
+import { CELL, HOME, modelStamp, mosaic, writeWhole } from '../mosaic.ts';
 import { table } from '../table.ts';
 
 const MEMORY_BAR = 1.5;
 /** Largest share of the file that a region may read, without header and index. */
 const READ_BAR = 0.03;
-const CELL = 512;
 const REGION = 1024;
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** What `memory-child.ts` prints. */
 export interface ChildReport {
@@ -32,13 +27,20 @@ export async function benchMemory(
   columns: number,
   rows: number,
 ): Promise<{ report: string[]; figures: Figure[] }> {
-  const folder = join(tmpdir(), 'liif-bench');
-  await mkdir(folder, { recursive: true });
-  const tiff = join(folder, `mosaic-${columns}x${rows}.tif`);
-  if (!existsSync(tiff)) await writeMosaic(tiff, columns, rows);
-  const model = await readFile(join(ROOT, 'src/model/liif-1.safetensors'));
-  const stamp = createHash('sha256').update(model).digest('hex').slice(0, 12);
-  const file = join(folder, `mosaic-${columns}x${rows}-${stamp}.liif`);
+  await mkdir(HOME, { recursive: true });
+  const tiff = join(HOME, `mosaic-${columns}x${rows}.tif`);
+  if (!existsSync(tiff))
+    await writeWhole(
+      tiff,
+      (await mosaic(columns, rows)).tiff({
+        tile: true,
+        tileWidth: 256,
+        tileHeight: 256,
+        compression: 'jpeg',
+        quality: 92,
+      }),
+    );
+  const file = join(HOME, `mosaic-${columns}x${rows}-${await modelStamp()}.liif`);
   const width = columns * CELL;
   const height = rows * CELL;
 
@@ -112,41 +114,4 @@ function someRegions(width: number, height: number): { x: number; y: number }[] 
 /** Runs `memory-child.ts`. */
 async function measured(...args: string[]): Promise<ChildReport> {
   return JSON.parse(await child(new URL('./memory-child.ts', import.meta.url), ...args).output);
-}
-
-/** The sample pictures, turned, mirrored and recolored, so that no two cells are alike. */
-async function writeMosaic(path: string, columns: number, rows: number): Promise<void> {
-  const folder = join(ROOT, 'samples/originals');
-  const names = readdirSync(folder)
-    .filter((name) => /\.(jpe?g|png)$/.test(name))
-    .sort();
-  const variants: Buffer[] = [];
-  for (const name of names) {
-    for (let turn = 0; turn < 8; turn++) {
-      const turned = sharp(join(folder, name))
-        .removeAlpha()
-        .toColorspace('srgb')
-        .rotate((turn % 4) * 90)
-        .flop(turn >= 4);
-      variants.push(await turned.resize(CELL, CELL, { fit: 'cover' }).raw().toBuffer());
-    }
-  }
-  const width = columns * CELL;
-  const data = Buffer.alloc(width * rows * CELL * 3);
-  for (let i = 0; i < columns * rows; i++) {
-    const cell = variants[(i * 7) % variants.length]!;
-    const channels = [i % 3, (i + 1 + (Math.floor(i / 3) % 2)) % 3, (i + 2 - (Math.floor(i / 3) % 2)) % 3];
-    const left = (i % columns) * CELL;
-    const top = Math.floor(i / columns) * CELL;
-    for (let y = 0; y < CELL; y++) {
-      let o = ((top + y) * width + left) * 3;
-      for (let x = 0, p = y * CELL * 3; x < CELL; x++, p += 3, o += 3)
-        for (let c = 0; c < 3; c++) data[o + c] = cell[p + channels[c]!]!;
-    }
-  }
-  const partial = path.replace(/\.tif$/, '.writing.tif');
-  await sharp(data, { raw: { width, height: rows * CELL, channels: 3 }, limitInputPixels: false })
-    .tiff({ tile: true, tileWidth: 256, tileHeight: 256, compression: 'jpeg', quality: 92 })
-    .toFile(partial);
-  await rename(partial, path);
 }

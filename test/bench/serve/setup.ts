@@ -1,18 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
+import { CELL, HOME, modelStamp, mosaic, writeWhole } from '../mosaic.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export const SIDE = 4096;
-
-/** Pictures are kept here between runs. */
-const HOME = join(tmpdir(), 'liif-bench');
 
 export interface BenchPictures {
   /** A directory with `mosaic.liif`. */
@@ -21,30 +17,28 @@ export interface BenchPictures {
   readonly tiff: string;
 }
 
-/** Makes a mosaic of 16 megapixels from the samples, turned and mirrored so that no tile repeats; once for each released model. */
+/** Makes a mosaic of 16 megapixels from the samples; once for each released model. */
 export async function benchPictures(): Promise<BenchPictures> {
-  const model = await readFile(join(ROOT, 'src/model/liif-1.safetensors'));
-  const stamp = createHash('sha256').update(model).digest('hex').slice(0, 12);
-  const home = join(HOME, `${stamp}-rgb`);
+  const home = join(HOME, `${await modelStamp()}-mosaic`);
   const pictures = { liif: join(home, 'liif'), tiff: join(home, 'tiff') };
   await mkdir(pictures.liif, { recursive: true });
   await mkdir(pictures.tiff, { recursive: true });
   const png = join(home, 'mosaic.png');
-  if (!existsSync(png)) await writeAtomically(png, (path) => mosaic(path));
+  if (!existsSync(png))
+    await writeWhole(png, (await mosaic(SIDE / CELL, SIDE / CELL)).png({ compressionLevel: 3 }));
   const tiff = join(pictures.tiff, 'mosaic.tif');
   if (!existsSync(tiff))
-    await writeAtomically(tiff, async (path) => {
-      await sharp(png)
-        .tiff({
-          tile: true,
-          pyramid: true,
-          tileWidth: 256,
-          tileHeight: 256,
-          compression: 'jpeg',
-          quality: 90,
-        })
-        .toFile(path);
-    });
+    await writeWhole(
+      tiff,
+      sharp(png).tiff({
+        tile: true,
+        pyramid: true,
+        tileWidth: 256,
+        tileHeight: 256,
+        compression: 'jpeg',
+        quality: 90,
+      }),
+    );
   const liif = join(pictures.liif, 'mosaic.liif');
   if (!existsSync(liif)) {
     console.error('encoding 16 megapixels; this is done once');
@@ -54,37 +48,6 @@ export async function benchPictures(): Promise<BenchPictures> {
     });
   }
   return pictures;
-}
-
-async function writeAtomically(path: string, write: (path: string) => Promise<void>): Promise<void> {
-  const written = path.replace(/(\.\w+)$/, '.writing$1');
-  await write(written);
-  await rename(written, path);
-}
-
-async function mosaic(path: string): Promise<void> {
-  const folder = join(ROOT, 'samples/originals');
-  const names = readdirSync(folder)
-    .filter((name) => /\.(jpe?g|png)$/.test(name))
-    .sort();
-  const cell = 512;
-  const parts = [];
-  for (let i = 0; i < (SIDE / cell) ** 2; i++) {
-    const source = sharp(join(folder, names[i % names.length]!))
-      .removeAlpha()
-      .toColorspace('srgb');
-    const turned = source
-      .rotate((Math.floor(i / names.length) % 4) * 90)
-      .flop(Math.floor(i / names.length / 4) % 2 === 1)
-      .modulate({ hue: (i * 37) % 360 });
-    const input = await turned.resize(cell, cell, { fit: 'cover' }).png().toBuffer();
-    parts.push({ input, left: (i % (SIDE / cell)) * cell, top: Math.floor(i / (SIDE / cell)) * cell });
-  }
-  await sharp({ create: { width: SIDE, height: SIDE, channels: 3, background: 'gray' } })
-    .composite(parts)
-    .removeAlpha() // compositing adds it
-    .png({ compressionLevel: 3 })
-    .toFile(path);
 }
 
 export function freePort(): Promise<number> {
