@@ -1,6 +1,5 @@
 import pLimit from 'p-limit';
-import { onAbort } from '../../src/on-abort.ts';
-import { unlessAborted } from '../../src/unless-aborted.ts';
+import { onAbort, unlessAborted } from '../../src/on-abort.ts';
 import { watchPixelRatio } from '../layer/pixel-ratio.ts';
 import type { Edition } from '../tiles/edition.ts';
 import { fetchImage } from '../tiles/fetch-image.ts';

@@ -3,7 +3,8 @@ import { LatentStore } from '../../features/latents.ts';
 import type { Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
-import { largestBlock, type RenderPicture, type RenderQuery, renderPiece } from '../../pixels/render.ts';
+import { largestBlock } from '../../pixels/blocks.ts';
+import { type RenderPicture, type RenderQuery, renderPiece } from '../../pixels/render.ts';
 import { sitePixels } from '../../pixels/site-pixels.ts';
 import type { Reader } from '../../reader/reader.ts';
 import type { RunningEngine } from '../engines/engine-host.ts';
@@ -65,8 +66,8 @@ export class LiifDecoder {
     const rows = reduced ? REDUCED_PIECE : BAND_ROWS;
     const columns = reduced ? REDUCED_PIECE : width;
     const blocks = { size: this.#blockSide, fitted: false };
-    const render = (piece: Rect, memory?: Uint8Array) =>
-      renderPiece(this.#picture, this.#running.engine, query, piece, blocks, signal, memory);
+    const call = { picture: this.#picture, engine: this.#running.engine, blocks, signal };
+    const render = (piece: Rect, memory?: Uint8Array) => renderPiece(call, query, piece, memory);
     if (height <= rows && width <= columns) return render({ top: 0, left: 0, height, width }, into);
     const channels = channelsOf(this.#picture);
     const data = new Uint8Array(width * height * channels);

@@ -48,7 +48,7 @@ export interface IiifParameters {
   readonly format: ImageFormat;
 }
 
-type Four<T> = readonly [T, T, T, T];
+type Four<T> = [T, T, T, T];
 
 /** The last five parts of an IIIF image request, decoded. Throws Problem 400. */
 export function parseIiifParameters(
