@@ -86,54 +86,18 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
   const options = givenOptions(given);
   const { signal } = options;
   signal?.throwIfAborted();
-  const sharp = await loadSharp();
-  let input = await pathOrBytes(image);
-  const name = options.name ?? (typeof input === 'string' ? input : 'the image');
-  if (typeof input === 'string') await checkFile(input);
-  else if (input.length === 0) throw new ImageError(`${name}: is empty`);
-  const warnings: string[] = [];
-  const sharpOptions: SharpOptions = {
-    limitInputPixels: options.maxPixels ?? MAX_PIXELS,
-    failOn: options.tolerant ? 'none' : 'warning',
-    autoOrient: true,
-  };
-  const open = (more: SharpOptions = {}) =>
-    sharp(input, { ...sharpOptions, ...more }).on('warning', (message: unknown) =>
-      warnings.push(String(message)),
-    );
+  const opened = await openedImage(image, options);
+  const { name, warnings } = opened;
   try {
-    // sharp would keep the file open, and Windows does not remove open files.
-    if (typeof input === 'string' && /\.webp$/i.test(input)) input = await readFile(input);
-    let metadata = await open().metadata();
+    const metadata = await describe(opened);
     signal?.throwIfAborted();
-    if (metadata.format === 'svg' && typeof input === 'string') {
-      // From a path, sharp would draw other files of the folder that the SVG names.
-      input = await readSvg(input);
-      metadata = await open().metadata();
-    }
-    if (options.tolerant && metadata.format === 'png') await expectPngPixels(metadata, input, name);
-    const { pages = 1 } = metadata;
-    if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
-    if (metadata.format === 'tiff') {
-      const directory = await withParts(input, tiffDirectory);
-      const problem = unreadableTiff(directory, metadata);
-      if (problem) throw new UnsupportedError(`${name}: ${problem}`);
-      if (directory.exif && options.needsMetadata)
-        warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
-    }
-    const colors = await colorPlan(input, metadata, options.srgb ?? false);
+    const colors = await colorPlan(opened.input, metadata, options.srgb ?? false);
     if (colors.warning) warnings.push(colors.warning);
     if (metadata.space === 'cmyk' && metadata.depth !== 'uchar') warnings.push(IN_EIGHT_BITS);
-    const premultiplied = metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(input));
-    let samples = metadata;
-    if (metadata.compression === 'hevc') {
-      expectPixels(metadata, name, options);
-      if ((metadata.bitsPerSample ?? 8) > 8) warnings.push(IN_EIGHT_BITS);
-      const bytes = typeof input === 'string' ? await readFile(input) : input;
-      input = await heicAsTiff(bytes, metadata, name, signal);
-      samples = await open().metadata();
-    }
-    const raster = await decode(open({ ignoreIcc: !colors.converts }), samples, colors, name);
+    const premultiplied =
+      metadata.format === 'heif' && metadata.hasAlpha && (await isPremultiplied(opened.input));
+    const samples = metadata.compression === 'hevc' ? await decodeHeic(opened, metadata) : metadata;
+    const raster = await decode(opened.open({ ignoreIcc: !colors.converts }), samples, colors, name);
     signal?.throwIfAborted();
     if (premultiplied) await unpremultiply(raster, signal);
     if (colors.shaper) await convertByShaper(raster, colors.shaper, colors.colorSpace, signal);
@@ -148,6 +112,79 @@ export async function readImage(image: ImageInput, given: ReadOptions = {}): Pro
     signal?.throwIfAborted();
     throw explained(error, name, options);
   }
+}
+
+/** An image that is being read. */
+interface OpenedImage {
+  /** A path, or all bytes. */
+  input: string | Uint8Array;
+  readonly name: string;
+  readonly options: ReadOptions;
+  readonly warnings: string[];
+  /** `input` in sharp. */
+  open(more?: SharpOptions): Sharp;
+}
+
+async function openedImage(image: ImageInput, options: ReadOptions): Promise<OpenedImage> {
+  const sharp = await loadSharp();
+  const input = await pathOrBytes(image);
+  const name = options.name ?? (typeof input === 'string' ? input : 'the image');
+  if (typeof input === 'string') await checkFile(input);
+  else if (input.length === 0) throw new ImageError(`${name}: is empty`);
+  const sharpOptions: SharpOptions = {
+    limitInputPixels: options.maxPixels ?? MAX_PIXELS,
+    failOn: options.tolerant ? 'none' : 'warning',
+    autoOrient: true,
+  };
+  const opened: OpenedImage = {
+    input,
+    name,
+    options,
+    warnings: [],
+    open: (more) =>
+      sharp(opened.input, { ...sharpOptions, ...more }).on('warning', (message: unknown) =>
+        opened.warnings.push(String(message)),
+      ),
+  };
+  return opened;
+}
+
+/** What sharp says of an image. Reads files into memory that sharp should not read by itself. Rejects for what is not decoded. */
+async function describe(opened: OpenedImage): Promise<Metadata> {
+  const { name, options, warnings } = opened;
+  // sharp would keep the file open, and Windows does not remove open files.
+  if (typeof opened.input === 'string' && /\.webp$/i.test(opened.input))
+    opened.input = await readFile(opened.input);
+  let metadata = await opened.open().metadata();
+  options.signal?.throwIfAborted();
+  if (metadata.format === 'svg' && typeof opened.input === 'string') {
+    // From a path, sharp would draw other files of the folder that the SVG names.
+    opened.input = await readSvg(opened.input);
+    metadata = await opened.open().metadata();
+  }
+  if (options.tolerant && metadata.format === 'png') await expectPngPixels(metadata, opened.input, name);
+  const { pages = 1 } = metadata;
+  if (pages > 1) warnings.push(`has ${pages} pictures; only the first is read`);
+  if (metadata.format === 'tiff') {
+    const directory = await withParts(opened.input, tiffDirectory);
+    const problem = unreadableTiff(directory, metadata);
+    if (problem) throw new UnsupportedError(`${name}: ${problem}`);
+    if (directory.exif && options.needsMetadata)
+      warnings.push('has EXIF, which cannot be carried from a TIFF; save it as JPEG or PNG to keep that');
+  }
+  return metadata;
+}
+
+/** Puts a TIFF in the place of a HEIC. Resolves with what sharp says of the TIFF. */
+async function decodeHeic(opened: OpenedImage, metadata: Metadata): Promise<Metadata> {
+  const { input, name, options, warnings } = opened;
+  // sharp checks this only when it decodes.
+  if (metadata.width * metadata.height > (options.maxPixels ?? MAX_PIXELS))
+    throw tooManyPixels(name, options);
+  if ((metadata.bitsPerSample ?? 8) > 8) warnings.push(IN_EIGHT_BITS);
+  const bytes = typeof input === 'string' ? await readFile(input) : input;
+  opened.input = await heicAsTiff(bytes, metadata, name, options.signal);
+  return opened.open().metadata();
 }
 
 async function decode(
@@ -270,11 +307,6 @@ async function expectPngPixels(
     throw new ImageError(
       `${name}: has ${size} bytes, too few for the ${width} x ${height} pixels that its header says`,
     );
-}
-
-/** Throws UnsupportedError for more pixels than are allowed. sharp checks this only when it decodes. */
-function expectPixels({ width, height }: Metadata, name: string, options: ReadOptions): void {
-  if (width * height > (options.maxPixels ?? MAX_PIXELS)) throw tooManyPixels(name, options);
 }
 
 function gigabytes(bytes: number): string {
