@@ -168,7 +168,12 @@ export class RenderService {
       missed.push(store);
     }
     signal.throwIfAborted();
-    const bytes = await this.#admitted(picture, rendering, signal, timed);
+    const estimate = this.#estimate(picture, rendering);
+    // Tiles are prepared before the queue, so that tiles that wait for the same decoding take no places in it. Regions wait for long, and what is prepared for
+    // all of them would be more than the cache keeps.
+    if (picture.prepare && estimate.lane === 'tile')
+      await timed('decode', () => this.#prepare(picture, rendering.query, signal));
+    const bytes = await this.#queued(picture, rendering, estimate, signal, timed);
     for (const store of missed) void store.put(name, bytes);
     return { bytes, timings };
   }
@@ -198,21 +203,6 @@ export class RenderService {
     };
   }
 
-  async #admitted(
-    picture: ServedPicture,
-    rendering: Rendering,
-    signal: AbortSignal,
-    timed: <T>(stage: Timing['stage'], work: () => Promise<T>) => Promise<T>,
-  ): Promise<Buffer> {
-    const { query } = rendering;
-    const estimate = this.#estimate(picture, rendering);
-    // Tiles are prepared before the queue, so that tiles that wait for the same decoding take no places in it. Regions wait for long, and what is prepared for
-    // all of them would be more than the cache keeps.
-    if (picture.prepare && estimate.lane === 'tile')
-      await timed('decode', () => this.#prepare(picture, query, signal));
-    return this.#queued(picture, rendering, estimate, signal, timed);
-  }
-
   async #prepare(picture: ServedPicture, query: RenderQuery, signal: AbortSignal): Promise<void> {
     const limit = limited(signal, this.#options.timeoutMs);
     try {
@@ -222,6 +212,7 @@ export class RenderService {
     }
   }
 
+  /** Renders and encodes when it is the request's turn. */
   async #queued(
     picture: ServedPicture,
     rendering: Rendering,
