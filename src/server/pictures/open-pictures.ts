@@ -1,12 +1,11 @@
 import { realpath, stat } from 'node:fs/promises';
-import { sep } from 'node:path';
 import { isLiifError, messageOf, SourceError } from '../../errors.ts';
 import { type Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { fileSource } from '../../reader/file-source.ts';
 import type { EngineHost } from '../engines/engine-host.ts';
 import { notFound, Problem, stopping } from '../problem.ts';
 import type { Catalog } from './catalog/catalog.ts';
-import { type CatalogEntry, stampOf } from './catalog/directory-listing.ts';
+import { type CatalogEntry, isBelow, stampOf } from './catalog/directory-listing.ts';
 import { Failures } from './failures.ts';
 import { openLiifPicture } from './liif-picture.ts';
 import type { ServedPicture } from './picture.ts';
@@ -212,8 +211,7 @@ export class OpenPictures {
   /** Rejects with 404 if the path now leads out of its root: links may have changed since the scan. */
   async #checkRoot(entry: CatalogEntry): Promise<void> {
     const real = await realpath(entry.path).catch(() => undefined);
-    const root = entry.root.endsWith(sep) ? entry.root : entry.root + sep;
-    if (real === undefined || !real.startsWith(root)) throw notFound('There is no such picture.');
+    if (real === undefined || !isBelow(entry.root, real)) throw notFound('There is no such picture.');
   }
 }
 

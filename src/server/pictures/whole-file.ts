@@ -14,12 +14,9 @@ export const HASHED_PIECE = 2 ** 19;
 
 /** Reads a plain image. Rejects with Problem 501 where it is larger than `maxBytes`, and with SourceError where it cannot be read. */
 export async function readWhole(path: string, maxBytes: number): Promise<WholeFile> {
-  let handle: Awaited<ReturnType<typeof open>>;
-  try {
-    handle = await open(path, 'r');
-  } catch (cause) {
-    throw new SourceError(`${path}: ${(cause as Error).message}`, { cause });
-  }
+  const handle = await open(path, 'r').catch((cause: Error) => {
+    throw new SourceError(`${path}: ${cause.message}`, { cause });
+  });
   try {
     const { size } = await handle.stat();
     if (size > maxBytes)

@@ -149,18 +149,18 @@ function kindOf(extension: string): CatalogEntry['kind'] | undefined {
   return PLAIN_EXTENSIONS.includes(name) ? 'image' : undefined;
 }
 
+/** Whether a real path lies in a directory. */
+export function isBelow(directory: string, path: string): boolean {
+  return path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
+}
+
 /** The real path of a link, or undefined where it leads out of the root. */
 async function inside(
   { path, name }: FoundFile,
   { root, onWarning }: ListingOptions,
 ): Promise<string | undefined> {
-  let real: string;
-  try {
-    real = await realpath(path);
-  } catch {
-    return undefined;
-  }
-  if (real === root || real.startsWith(root.endsWith(sep) ? root : root + sep)) return real;
+  const real = await realpath(path).catch(() => undefined);
+  if (real === undefined || real === root || isBelow(root, real)) return real;
   onWarning(`${name}: a link that leads out of its directory is not served`);
   return undefined;
 }

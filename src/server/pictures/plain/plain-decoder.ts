@@ -9,7 +9,7 @@ import { readSamples, toEightBits } from '../../../image/samples.ts';
 import type { RenderQuery } from '../../../pixels/render.ts';
 import { PictureChanged, Problem } from '../../problem.ts';
 import type { Estimate } from '../picture.ts';
-import { readWhole, type WholeFile } from '../whole-file.ts';
+import { readWhole } from '../whole-file.ts';
 import { wholeWindow, windowOf } from './resample.ts';
 import type { ResamplePool } from './resample-pool.ts';
 import { halved, isLargeReduction, shrunk } from './shrink.ts';
@@ -112,12 +112,9 @@ export class PlainDecoder {
   /** The bytes of the file. Rejects with PictureChanged if they are not those that it was opened with. */
   async read(): Promise<Uint8Array> {
     const { path, hash } = this.#image;
-    let file: WholeFile;
-    try {
-      file = await readWhole(path, this.#options.maxFileBytes);
-    } catch (cause) {
+    const file = await readWhole(path, this.#options.maxFileBytes).catch((cause: unknown) => {
       throw new PictureChanged('the file is gone or cannot be read', { cause });
-    }
+    });
     if (file.hash !== hash) throw new PictureChanged('the file has been replaced');
     return file.bytes;
   }
