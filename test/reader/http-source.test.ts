@@ -300,6 +300,16 @@ describe('httpSource', () => {
     expect(once.seen.requests).toBe(1);
   });
 
+  it('closes the connection of an answer that it refuses unread', async () => {
+    let closed: Promise<unknown> | undefined;
+    const { source } = await serve((_, response) => {
+      closed = once(response, 'close');
+      response.writeHead(206, { 'content-range': 'bytes 100-199/100000' }).write('without end');
+    });
+    await expect(source.getBytes(0, 100)).rejects.toThrow('another range');
+    await closed;
+  });
+
   it('says so when nobody listens', async () => {
     const { source } = await serve(ranges(), { retries: 0 });
     server?.close();
