@@ -1,4 +1,6 @@
-/** Encodes every original at the default quality, and removes encoded files without an original. Part of `npm run samples`. */
+/**
+ * Encodes every original at the default quality, and removes encoded files without an original. Part of `npm run samples`.
+ */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { fileURLToPath } from 'node:url';

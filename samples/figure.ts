@@ -1,4 +1,7 @@
-/** The README's picture: a sample, its .liif, and a detail enlarged by plain bicubic resampling and by the network. Part of `npm run samples`. */
+/**
+ * The README's picture: a sample, its .liif, and a detail enlarged by plain bicubic resampling and by the
+ * network. Part of `npm run samples`.
+ */
 import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import sharp, { type OverlayOptions } from 'sharp';

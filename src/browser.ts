@@ -1,6 +1,6 @@
 /**
- * The decoder for browsers: it reads `.liif` files from any static host, by ranges, or from files dropped into the page, and decodes by WebGPU or
- * WebAssembly. It fetches only the weights that decoding needs, once.
+ * The decoder for browsers: it reads `.liif` files from any static host, by ranges, or from files dropped
+ * into the page, and decodes by WebGPU or WebAssembly. It fetches only the weights that decoding needs, once.
  */
 import { type EngineOfModel, type LiifImage, openImage } from './decode.ts';
 import type { Engine } from './engine/engine.ts';
@@ -24,13 +24,17 @@ export { nativeZoom, TILE_SIZE };
 
 /** How an engine is opened in a page. */
 export interface EngineOptions extends BrowserEngineOptions {
-  /** Address of the model file that comes with this package (`liif/model`), or of a model of one's own. Its host has to answer ranges. */
+  /**
+   * Address of the model file that comes with this package (`liif/model`), or of a model of one's own. Its
+   * host has to answer ranges.
+   */
   readonly model: string | URL;
   /** Where weights are kept between visits. Default: the Cache API of the browser. Null: nowhere. */
   readonly cache?: ModelCache | null;
   /**
-   * Hash that the decoder's part of the model must have, since weights may come from anywhere: SHA-256 in lower-case hexadecimal. For a model of one's
-   * own, `model/models.json` of `liif viewer --model FILE` lists it. Default: that of the released model.
+   * Hash that the decoder's part of the model must have, since weights may come from anywhere: SHA-256 in
+   * lower-case hexadecimal. For a model of one's own, `model/models.json` of `liif viewer --model FILE` lists
+   * it. Default: that of the released model.
    */
   readonly decoderHash?: string;
   /** Called while weights arrive, with the bytes so far and the bytes in all. */
@@ -38,17 +42,19 @@ export interface EngineOptions extends BrowserEngineOptions {
 }
 
 /**
- * Opens an engine for files of one model, the released one or one's own. Several pictures may share the engine; close it when done.
+ * Opens an engine for files of one model, the released one or one's own. Several pictures may share the
+ * engine; close it when done.
  *
- * Rejects with RequestError (wrong options), SourceError (weights do not arrive), FormatError (weights have another hash), UnsupportedError (the page is
- * not served securely) or EngineError.
+ * Rejects with RequestError (wrong options), SourceError (weights do not arrive), FormatError (weights have
+ * another hash), UnsupportedError (the page is not served securely) or EngineError.
  *
  * @example
  * const engine = await openEngine({ model: '/liif-1.safetensors' });
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { signal, cache = browserModelCache, onProgress } = givenOptions(options);
-  // Chromium's cache breaks off and repeats parallel requests for ranges; `cache` keeps the weights by their hash instead.
+  // Chromium's cache breaks off and repeats parallel requests for ranges; `cache` keeps the weights by their
+  // hash instead.
   const source = httpSource(addressOf(options.model, 'model'), {
     fetch: (url, init) => fetch(url, { ...init, cache: 'no-store' }),
   });
@@ -78,8 +84,8 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a picture: an address, or a file that was dropped or chosen. Only header and index are read. Close the picture when done. Rejects with
- * RequestError, SourceError, FormatError or UnsupportedError.
+ * Opens a picture: an address, or a file that was dropped or chosen. Only header and index are read. Close
+ * the picture when done. Rejects with RequestError, SourceError, FormatError or UnsupportedError.
  *
  * @example
  * const picture = await open('photo.liif', { engine });
@@ -95,8 +101,9 @@ export async function open(file: string | URL | Blob, options: OpenOptions): Pro
 }
 
 /**
- * Tile z/x/y of a picture, `size` x `size` pixels, ready to draw. Its pixels are those that the tile server sends; beyond the picture they are transparent.
- * `z`: zoom, 0 being the whole picture in one tile. `x`, `y`: column and row; the tile must touch the picture. `size`: TILE_SIZE, or 2 to 4 times that.
+ * Tile z/x/y of a picture, `size` x `size` pixels, ready to draw. Its pixels are those that the tile server
+ * sends; beyond the picture they are transparent. `z`: zoom, 0 being the whole picture in one tile. `x`, `y`:
+ * column and row; the tile must touch the picture. `size`: TILE_SIZE, or 2 to 4 times that.
  */
 export async function renderTile(
   image: LiifImage,
@@ -114,8 +121,9 @@ export async function renderTile(
 }
 
 /**
- * A raster of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels (default: the size of the raster). The color space is that
- * of the raster, or sRGB in browsers whose pages know no other (Firefox). Throws UnsupportedError for 16 bits.
+ * A raster of 8 bits as RGBA, in the upper left corner of `width` x `height` transparent pixels (default: the
+ * size of the raster). The color space is that of the raster, or sRGB in browsers whose pages know no other
+ * (Firefox). Throws UnsupportedError for 16 bits.
  */
 export function toImageData(
   raster: Raster,
@@ -140,7 +148,10 @@ export function toImageData(
   return colorSpace && image.colorSpace !== colorSpace ? toImageData(toSrgb(raster), width, height) : image;
 }
 
-/** Resolves an address against the page or, in a worker, its script. Throws RequestError for what is no address. */
+/**
+ * Resolves an address against the page or, in a worker, its script. Throws RequestError for what is no
+ * address.
+ */
 function addressOf(url: string | URL, name: string, expected = 'an address'): URL {
   try {
     // `trim` throws for anything but text, which URL would convert to text.

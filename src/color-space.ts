@@ -1,8 +1,8 @@
 import { RequestError, shown } from './errors.ts';
 
 /**
- * What samples of red, green and blue mean: spec 1.3. `display-p3` has wider primaries (SMPTE EG 432-1) and the curve and white of sRGB, so that gray is the
- * same in both.
+ * What samples of red, green and blue mean: spec 1.3. `display-p3` has wider primaries (SMPTE EG 432-1) and
+ * the curve and white of sRGB, so that gray is the same in both.
  */
 export type ColorSpace = 'srgb' | 'display-p3';
 

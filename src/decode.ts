@@ -31,7 +31,10 @@ export interface CallOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** Gives an engine of the model with this hash (SHA-256 in lower-case hexadecimal). Rejects with UnsupportedError where it has none. */
+/**
+ * Gives an engine of the model with this hash (SHA-256 in lower-case hexadecimal). Rejects with
+ * UnsupportedError where it has none.
+ */
 export type EngineOfModel = (hash: string) => Promise<Engine>;
 
 /** How a picture is opened. */
@@ -40,7 +43,10 @@ export interface OpenOptions {
   readonly engine: Engine | EngineOfModel;
   /** Aborts the opening. */
   readonly signal?: AbortSignal;
-  /** Most bytes of feature maps that stay in memory between calls. Default 0: no call reuses what another has computed. */
+  /**
+   * Most bytes of feature maps that stay in memory between calls. Default 0: no call reuses what another has
+   * computed.
+   */
   readonly featureCacheBytes?: number;
   /** Most bytes of decoded latents that stay in memory. Default 64 MiB. */
   readonly latentCacheBytes?: number;
@@ -58,8 +64,8 @@ const WINDOW_SITES = 1024;
 const LATENT_CACHE_BYTES = 64 * 2 ** 20;
 
 /**
- * An opened picture, from `open` or `openImage`. Its header has been read and checked; pixels are decoded when they are asked for. Several calls may run at
- * a time. Close it when done.
+ * An opened picture, from `open` or `openImage`. Its header has been read and checked; pixels are decoded
+ * when they are asked for. Several calls may run at a time. Close it when done.
  */
 export class LiifImage {
   /** Reads the file. `reader.bytesRead` counts the bytes that have arrived. */
@@ -97,25 +103,30 @@ export class LiifImage {
   }
 
   /**
-   * The bytes of the section of this type, e.g. `icc`, `exif` (from the byte order mark on), `xmp` or `text`. Undefined where `header.sections` lists
-   * none. Rejects with FormatError, SourceError, or EngineError where the picture has been closed.
+   * The bytes of the section of this type, e.g. `icc`, `exif` (from the byte order mark on), `xmp` or `text`.
+   * Undefined where `header.sections` lists none. Rejects with FormatError, SourceError, or EngineError where
+   * the picture has been closed.
    */
   async section(type: string, signal?: AbortSignal): Promise<Uint8Array | undefined> {
     if (this.#closed) throw closedError();
     return this.reader.readSection(type, signal);
   }
 
-  /** Fills in what a request leaves open: region, size and depth. Throws RequestError for a request that does not fit the picture. */
+  /**
+   * Fills in what a request leaves open: region, size and depth. Throws RequestError for a request that does
+   * not fit the picture.
+   */
   resolve(request: RenderRequest = {}): RenderQuery {
     return resolveRequest(this.header, request);
   }
 
   /**
-   * Decodes a region (default: the whole picture) at a size (default: its own) into memory, at most 2 GiB of samples. Rejects with RequestError (the request
-   * does not fit the picture), FormatError (the file is damaged there), SourceError (bytes do not arrive) or EngineError.
+   * Decodes a region (default: the whole picture) at a size (default: its own) into memory, at most 2 GiB of
+   * samples. Rejects with RequestError (the request does not fit the picture), FormatError (the file is
+   * damaged there), SourceError (bytes do not arrive) or EngineError.
    *
-   * @example
-   * const { data, channels } = await picture.render({ width: 1024 }); // samples 0..255, row by row, interleaved
+   * @example const { data, channels } = await picture.render({ width: 1024 }); // samples 0..255, row by row,
+   * interleaved
    */
   async render(request: RenderRequest = {}, options: CallOptions = {}): Promise<Raster> {
     const query = this.resolve(request);
@@ -136,8 +147,8 @@ export class LiifImage {
   }
 
   /**
-   * The pixels of `render` in bands of whole rows, from top to bottom. Memory is bounded however large the output. Throws RequestError at the call; iterating
-   * rejects as `render` does.
+   * The pixels of `render` in bands of whole rows, from top to bottom. Memory is bounded however large the
+   * output. Throws RequestError at the call; iterating rejects as `render` does.
    */
   renderBands(
     request: RenderRequest = {},
@@ -146,7 +157,10 @@ export class LiifImage {
     return this.#bands(this.resolve(request), givenOptions(options));
   }
 
-  /** Output rows from .. to-1 of a query, for callers that choose the blocks of features themselves, as a tile server does. Rejects as `render` does. */
+  /**
+   * Output rows from .. to-1 of a query, for callers that choose the blocks of features themselves, as a tile
+   * server does. Rejects as `render` does.
+   */
   async renderRows(
     query: RenderQuery,
     from: number,
@@ -160,7 +174,10 @@ export class LiifImage {
     return this.#colored(await renderPiece(call, query, piece));
   }
 
-  /** Drops the caches and closes the source. Calls under way reject with EngineError. The engine stays open: it belongs to the caller. */
+  /**
+   * Drops the caches and closes the source. Calls under way reject with EngineError. The engine stays open:
+   * it belongs to the caller.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     this.#features.close(closedError());
@@ -179,7 +196,10 @@ export class LiifImage {
     }
   }
 
-  /** Rows of a band: as many as one window of features serves, fewer where memory is short. Bands of a reduction share three rows with the next. */
+  /**
+   * Rows of a band: as many as one window of features serves, fewer where memory is short. Bands of a
+   * reduction share three rows with the next.
+   */
   #bandRows(query: RenderQuery): number {
     const { levels, overviewFactor } = this.header;
     const plan = planSampling(query.region, query.width, query.height, levels, overviewFactor);
@@ -213,10 +233,12 @@ export class LiifImage {
 }
 
 /**
- * Opens a file for decoding, from a source or its bytes. Only header and index are read. Close the picture when done.
+ * Opens a file for decoding, from a source or its bytes. Only header and index are read. Close the picture
+ * when done.
  *
- * Rejects with RequestError (wrong options), SourceError (bytes do not arrive), FormatError (the file is damaged), UnsupportedError (it needs another
- * version or model), and as a function that gives the engine does.
+ * Rejects with RequestError (wrong options), SourceError (bytes do not arrive), FormatError (the file is
+ * damaged), UnsupportedError (it needs another version or model), and as a function that gives the engine
+ * does.
  *
  * @example
  * const picture = await openImage(httpSource('https://example.org/map.liif'), { engine });
@@ -244,7 +266,8 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
 }
 
 /**
- * The output of a request as an `ImageBands` of `image/write.ts`. The type is not named here, since pages do not load that module. Throws RequestError.
+ * The output of a request as an `ImageBands` of `image/write.ts`. The type is not named here, since pages do
+ * not load that module. Throws RequestError.
  */
 export function imageBands(image: LiifImage, request: RenderRequest, options: CallOptions) {
   const { width, height, depth } = image.resolve(request);

@@ -16,7 +16,9 @@ const OPTIMIZING_STEPS = 4;
 
 /** Sections that a file carries beside the picture; the codec does not look at their bytes. Spec 1.3. */
 export interface AncillarySections {
-  /** The ICC profile of the source, for information: decoded samples are in the `colorSpace` of the header. */
+  /**
+   * The ICC profile of the source, for information: decoded samples are in the `colorSpace` of the header.
+   */
   readonly icc?: Uint8Array;
   /** An EXIF block. A leading `Exif\0\0`, as in JPEG, is removed. */
   readonly exif?: Uint8Array;
@@ -30,30 +32,45 @@ export interface AncillarySections {
 export interface EncodeOptions extends CallOptions {
   /** 1 (smallest file) to 100 (closest picture). Default 60. */
   readonly quality?: number;
-  /** Searches for the highest quality whose file has at most this many bytes, 1 or more. Takes about four encodes. */
+  /**
+   * Searches for the highest quality whose file has at most this many bytes, 1 or more. Takes about four
+   * encodes.
+   */
   readonly targetSize?: number;
   /**
-   * Searches for the lowest quality with at least this PSNR, above 0 and below 100 dB, as `psnr` measures it. Takes about four encodes and decodes, and an
-   * exact engine. PSNR does not rise with every quality in small and flat pictures; since few qualities are tried, a smaller file may exist for those.
+   * Searches for the lowest quality with at least this PSNR, above 0 and below 100 dB, as `psnr` measures it.
+   * Takes about four encodes and decodes, and an exact engine. PSNR does not rise with every quality in small
+   * and flat pictures; since few qualities are tried, a smaller file may exist for those.
    */
   readonly targetPsnr?: number;
   /**
-   * Improves the latents of this one picture by gradient descent: a better picture in about the same bytes at the same quality, or a smaller file by a
-   * target. The number of steps, 0 to 100; true takes 4. Each step takes about twice as long as encoding. Default false.
+   * Improves the latents of this one picture by gradient descent: a better picture in about the same bytes at
+   * the same quality, or a smaller file by a target. The number of steps, 0 to 100; true takes 4. Each step
+   * takes about twice as long as encoding. Default false.
    */
   readonly optimize?: boolean | number;
-  /** What `optimize` improves: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`; with a target PSNR `psnr`. */
+  /**
+   * What `optimize` improves: `ms-ssim`, which is nearer to what eyes see, or `psnr`. Default `ms-ssim`; with
+   * a target PSNR `psnr`.
+   */
   readonly optimizeFor?: Measure;
-  /** Reduced copies for quick views of large pictures: their number, or true for as many as lead to at most 1024 pixels on a side, or false for none. Default true. */
+  /**
+   * Reduced copies for quick views of large pictures: their number, or true for as many as lead to at most
+   * 1024 pixels on a side, or false for none. Default true.
+   */
   readonly overviews?: boolean | number;
   /** Reduction of a side from one level to the next. Default 4. */
   readonly overviewFactor?: 2 | 4;
   /**
-   * Latents on the side of a chunk, each 16 pixels: a multiple of 8 from 8 to 64. Default 32 (512 pixels), and 16 for pictures of more than 8 megapixels,
-   * whose regions then need half the bytes and half the decoding, for about one percent of the file.
+   * Latents on the side of a chunk, each 16 pixels: a multiple of 8 from 8 to 64. Default 32 (512 pixels),
+   * and 16 for pictures of more than 8 megapixels, whose regions then need half the bytes and half the
+   * decoding, for about one percent of the file.
    */
   readonly chunkSize?: number;
-  /** Keeps the colors of fully transparent pixels. Default false: they take the colors of their surroundings, which saves bits and avoids fringes. */
+  /**
+   * Keeps the colors of fully transparent pixels. Default false: they take the colors of their surroundings,
+   * which saves bits and avoids fringes.
+   */
   readonly keepHiddenColors?: boolean;
   /** Bits of a sample of the source, as the file states them. Default: those of the raster. */
   readonly depth?: 8 | 16;
@@ -61,7 +78,10 @@ export interface EncodeOptions extends CallOptions {
   readonly sections?: AncillarySections;
 }
 
-/** As `givenOptions`; checks every option, too. Throws RequestError for a value out of its range, and for more than one of quality and targets. */
+/**
+ * As `givenOptions`; checks every option, too. Throws RequestError for a value out of its range, and for more
+ * than one of quality and targets.
+ */
 export function givenEncodeOptions<T extends EncodeOptions>(given: T): T {
   const options = givenOptions(given);
   const { targetPsnr, sections } = options;

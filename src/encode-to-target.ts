@@ -20,8 +20,8 @@ interface Encoded {
 }
 
 /**
- * Searches for the quality that meets the target of the options. `encodeAt` encodes the picture, `raster`, at a quality into a sink. Rejects with RequestError
- * where the target cannot be met.
+ * Searches for the quality that meets the target of the options. `encodeAt` encodes the picture, `raster`, at
+ * a quality into a sink. Rejects with RequestError where the target cannot be met.
  */
 export async function encodeToTarget(
   engine: Engine,

@@ -47,9 +47,9 @@ const OPTIMIZED_GROUPS = 2;
 const LARGE_PICTURE = 8_000_000;
 
 /**
- * Encodes a raster into the bytes of a .liif file. The same picture and options give the same bytes on every machine and exact engine. Alpha that is opaque
- * everywhere is left out. Do not change the samples before the promise settles. Rejects with RequestError (also where a target cannot be met) or
- * EngineError.
+ * Encodes a raster into the bytes of a .liif file. The same picture and options give the same bytes on every
+ * machine and exact engine. Alpha that is opaque everywhere is left out. Do not change the samples before the
+ * promise settles. Rejects with RequestError (also where a target cannot be met) or EngineError.
  */
 export async function encodeImage(
   engine: Engine,
@@ -62,8 +62,9 @@ export async function encodeImage(
 }
 
 /**
- * Encodes as `encodeImage` does, into a sink, chunk by chunk; for a target, the whole file at once. Nothing is written before the options have been checked
- * and the target has been met. Rejects also with what the sink rejects with.
+ * Encodes as `encodeImage` does, into a sink, chunk by chunk; for a target, the whole file at once. Nothing
+ * is written before the options have been checked and the target has been met. Rejects also with what the
+ * sink rejects with.
  */
 export async function encodeImageTo(
   engine: Engine,

@@ -1,6 +1,7 @@
 /**
- * The five kinds of errors that this library throws on purpose. `_tag` names the kind, also for errors of another realm or another copy of this library,
- * where `instanceof` fails. `postMessage` and `structuredClone` lose it: send it beside the error.
+ * The five kinds of errors that this library throws on purpose. `_tag` names the kind, also for errors of
+ * another realm or another copy of this library, where `instanceof` fails. `postMessage` and
+ * `structuredClone` lose it: send it beside the error.
  */
 export type LiifErrorTag =
   | 'FormatError'
@@ -37,7 +38,10 @@ export class FormatError extends LiifError {
   }
 }
 
-/** The input is valid, but this build cannot handle it: a newer version, an unknown model, a size beyond the limits of this decoder. */
+/**
+ * The input is valid, but this build cannot handle it: a newer version, an unknown model, a size beyond the
+ * limits of this decoder.
+ */
 export class UnsupportedError extends LiifError {
   readonly _tag = 'UnsupportedError';
 }
@@ -50,10 +54,15 @@ export class RequestError extends LiifError {
 /** Why bytes did not arrive, where callers can tell one reason from another. */
 export type SourceFault = 'changed' | 'slow';
 
-/** Bytes did not arrive: a missing file, a network failure, a server without ranges. Trying again may help. */
+/**
+ * Bytes did not arrive: a missing file, a network failure, a server without ranges. Trying again may help.
+ */
 export class SourceError extends LiifError {
   readonly _tag = 'SourceError';
-  /** `changed`: the file was replaced or written over since it was opened. `slow`: no answer came in time. Undefined: any other reason. */
+  /**
+   * `changed`: the file was replaced or written over since it was opened. `slow`: no answer came in time.
+   * Undefined: any other reason.
+   */
   readonly code: SourceFault | undefined;
   constructor(message: string, options?: ErrorOptions & { readonly code?: SourceFault | undefined }) {
     super(message, options);
@@ -98,7 +107,10 @@ export function messageOf(reason: unknown): string {
   return reason instanceof Error ? reason.message : String(reason);
 }
 
-/** A wrong value, for messages. Text is quoted, so that '70' differs from 70, and cut where it is long; an object is named by its class. */
+/**
+ * A wrong value, for messages. Text is quoted, so that '70' differs from 70, and cut where it is long; an
+ * object is named by its class.
+ */
 export function shown(value: unknown): string {
   if (/object|function/.test(typeof value)) return kindOf(value);
   return cut(

@@ -10,7 +10,10 @@ export function pathOf(place: string | URL): string {
   throw new RequestError(`Expected the URL of a file but received ${place.protocol}`);
 }
 
-/** The path that a `file:` URL names. Throws RequestError where it names none, as with another host or an escaped slash. */
+/**
+ * The path that a `file:` URL names. Throws RequestError where it names none, as with another host or an
+ * escaped slash.
+ */
 function pathOfFileUrl(url: string | URL): string {
   try {
     return fileURLToPath(url);

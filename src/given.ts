@@ -1,4 +1,7 @@
-/** Checks of what callers give, made before anything else: TypeScript refuses wrong values, JavaScript does not. */
+/**
+ * Checks of what callers give, made before anything else: TypeScript refuses wrong values, JavaScript does
+ * not.
+ */
 import { RequestError, shown } from './errors.ts';
 
 /** Throws RequestError with the name of the option, what it may be, and what it was. */
@@ -22,8 +25,9 @@ export function expectEngine(engine: { readonly decodeChunk: unknown }): void {
 }
 
 /**
- * A copy of the options of a call, so that later changes have no effect. A signal of null becomes undefined, as in `fetch`. Throws RequestError where the
- * options are not an object, or the signal is not an AbortSignal.
+ * A copy of the options of a call, so that later changes have no effect. A signal of null becomes undefined,
+ * as in `fetch`. Throws RequestError where the options are not an object, or the signal is not an
+ * AbortSignal.
  */
 export function givenOptions<T extends object>(options: T): T {
   expectObject(options, 'options');
@@ -32,7 +36,10 @@ export function givenOptions<T extends object>(options: T): T {
   return { ...options, signal: signal ?? undefined };
 }
 
-/** The bytes of a buffer, not copied. Throws RequestError for a buffer that has been transferred to another thread. */
+/**
+ * The bytes of a buffer, not copied. Throws RequestError for a buffer that has been transferred to another
+ * thread.
+ */
 export function bytesOfBuffer(buffer: ArrayBuffer): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(buffer);

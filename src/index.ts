@@ -1,4 +1,6 @@
-/** The codec without files and threads, for any JavaScript that has an engine. In Node, import `liif` instead. */
+/**
+ * The codec without files and threads, for any JavaScript that has an engine. In Node, import `liif` instead.
+ */
 
 export * from './common-exports.ts';
 export type { Sink } from './container/write.ts';

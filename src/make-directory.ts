@@ -2,8 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Makes a directory where it is missing, and its parents. Rejects with the error of `mkdir`. `recursive` of `mkdir` is not used: in a file system that makes
- * no directories, such as /proc, it tries without end in Node 20.
+ * Makes a directory where it is missing, and its parents. Rejects with the error of `mkdir`. `recursive` of
+ * `mkdir` is not used: in a file system that makes no directories, such as /proc, it tries without end in
+ * Node 20.
  */
 export async function makeDirectory(path: string): Promise<void> {
   try {

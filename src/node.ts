@@ -1,6 +1,7 @@
 /**
- * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that one call encodes or decodes a picture. The
- * shared engine starts with the first call and closes when it has been idle for 10 seconds, so programs end by themselves.
+ * The library for Node: everything of `liif/core`, and files, images, URLs and a shared engine, so that one
+ * call encodes or decodes a picture. The shared engine starts with the first call and closes when it has been
+ * idle for 10 seconds, so programs end by themselves.
  */
 import { type CallOptions, imageBands, type LiifImage, openImage } from './decode.ts';
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
@@ -55,11 +56,15 @@ export type { SourceInput } from './reader/open-source.ts';
 /** How an engine is opened. */
 export interface OpenEngineOptions extends EngineSettings {
   /**
-   * Weights of one's own: a model file, e.g. of `liif tune`, or a model that `readModel` has read. The engine encodes with them, and decodes the files
-   * that name them. Default: the weights that come with this version.
+   * Weights of one's own: a model file, e.g. of `liif tune`, or a model that `readModel` has read. The engine
+   * encodes with them, and decodes the files that name them. Default: the weights that come with this
+   * version.
    */
   readonly model?: ModelFile | Model;
-  /** Where `auto` keeps its measurements. Default: a file in the user's cache directory. Undefined: nowhere, so that it measures whenever there is a choice. */
+  /**
+   * Where `auto` keeps its measurements. Default: a file in the user's cache directory. Undefined: nowhere,
+   * so that it measures whenever there is a choice.
+   */
   readonly memory?: EngineSettings['memory'];
 }
 
@@ -71,7 +76,10 @@ export interface EngineOption {
 
 /** How an image or raster is encoded. */
 export interface EncodeInputOptions extends EncodeOptions, EngineOption {
-  /** Copies ICC profile, EXIF (not of a TIFF) and XMP of an image into the file. Default false. Has no effect where `sections` is given. */
+  /**
+   * Copies ICC profile, EXIF (not of a TIFF) and XMP of an image into the file. Default false. Has no effect
+   * where `sections` is given.
+   */
   readonly keepMetadata?: boolean;
   /** Converts an image to sRGB. Default false: wider colors are kept, in Display P3. */
   readonly srgb?: boolean;
@@ -99,21 +107,27 @@ export interface DecodeSummary extends WriteSummary {
 export interface OpenPictureOptions extends EngineOption {
   /** Aborts the opening. */
   readonly signal?: AbortSignal;
-  /** Bytes of features that stay in memory between calls, so that neighboring views decode quickly. Default 0. */
+  /**
+   * Bytes of features that stay in memory between calls, so that neighboring views decode quickly. Default 0.
+   */
   readonly featureCacheBytes?: number;
 }
 
-/** Long enough for a script to go on to its next file. An engine starts in a tenth of a second and holds some hundred megabytes. */
+/**
+ * Long enough for a script to go on to its next file. An engine starts in a tenth of a second and holds some
+ * hundred megabytes.
+ */
 const IDLE_MS = 10_000;
 
 const shared = new SharedEngine({ open: () => openEngine({ mustBeExact: true }), idleMs: IDLE_MS });
 
 /**
- * Opens an engine with the weights of this version, or those of `model`. Default: the fastest exact engine of this machine, which is measured once and
- * remembered. Close the engine when done. Where `webgpu` is asked for and does not run, wasm is opened, with a warning.
+ * Opens an engine with the weights of this version, or those of `model`. Default: the fastest exact engine of
+ * this machine, which is measured once and remembered. Close the engine when done. Where `webgpu` is asked
+ * for and does not run, wasm is opened, with a warning.
  *
- * Rejects with UnsupportedError or EngineError where the engine that was asked for does not run here, with RequestError for wrong options, and as
- * `readModel` does.
+ * Rejects with UnsupportedError or EngineError where the engine that was asked for does not run here, with
+ * RequestError for wrong options, and as `readModel` does.
  *
  * @example
  * const engine = await openEngine();
@@ -128,10 +142,12 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
 }
 
 /**
- * Encodes a picture into the bytes of a .liif file. The picture is a raster, or an image in any format that sharp reads, or HEIC: its path, `file:` URL,
- * bytes or Blob. Alpha that is opaque everywhere is left out. Samples and bytes are not copied: do not change them before the promise settles.
+ * Encodes a picture into the bytes of a .liif file. The picture is a raster, or an image in any format that
+ * sharp reads, or HEIC: its path, `file:` URL, bytes or Blob. Alpha that is opaque everywhere is left out.
+ * Samples and bytes are not copied: do not change them before the promise settles.
  *
- * Rejects with RequestError (wrong options, a damaged image), SourceError (no such file), UnsupportedError (an image that cannot be read) or EngineError.
+ * Rejects with RequestError (wrong options, a damaged image), SourceError (no such file), UnsupportedError
+ * (an image that cannot be read) or EngineError.
  *
  * @example
  * const bytes = await encode('photo.jpg', { quality: 70, keepMetadata: true });
@@ -146,8 +162,9 @@ export async function encode(
 }
 
 /**
- * Encodes a picture as `encode` does, into a file: its path or `file:` URL. The file appears under its name when it is complete. Rejects as `encode`
- * does, with RequestError where the file is the picture's own, and with OutputError where it cannot be written.
+ * Encodes a picture as `encode` does, into a file: its path or `file:` URL. The file appears under its name
+ * when it is complete. Rejects as `encode` does, with RequestError where the file is the picture's own, and
+ * with OutputError where it cannot be written.
  *
  * @example
  * const { quality, bytes } = await encodeFile('photo.jpg', 'photo.liif', { targetSize: 100_000 });
@@ -169,11 +186,12 @@ export async function encodeFile(
 }
 
 /**
- * Opens a .liif file: its path, `file:` or `http(s):` URL, bytes, Blob, or a source of one's own. Only header and index are read; later calls decode the
- * pixels that they ask for, from the bytes that these need. Close the picture when done.
+ * Opens a .liif file: its path, `file:` or `http(s):` URL, bytes, Blob, or a source of one's own. Only header
+ * and index are read; later calls decode the pixels that they ask for, from the bytes that these need. Close
+ * the picture when done.
  *
- * Rejects with SourceError (bytes do not arrive), FormatError (the file is damaged), UnsupportedError (it needs another version or model),
- * RequestError or EngineError.
+ * Rejects with SourceError (bytes do not arrive), FormatError (the file is damaged), UnsupportedError (it
+ * needs another version or model), RequestError or EngineError.
  *
  * @example
  * const picture = await open('https://example.org/map.liif');
@@ -197,7 +215,8 @@ export async function open(file: SourceInput, options: OpenPictureOptions = {}):
 }
 
 /**
- * Decodes a .liif file, or a region of it, at any size, into samples in memory. Rejects as `open` and `LiifImage.render` do.
+ * Decodes a .liif file, or a region of it, at any size, into samples in memory. Rejects as `open` and
+ * `LiifImage.render` do.
  *
  * @example
  * const { width, height, channels, data } = await decode('photo.liif', { width: 1024 });
@@ -213,8 +232,9 @@ export async function decode(file: SourceInput, options: DecodeOptions = {}): Pr
 }
 
 /**
- * Decodes a .liif file as `decode` does, into an image file: its path or `file:` URL, whose ending names the format (PNG, JPEG, WebP, AVIF, TIFF or raw).
- * Memory is bounded. By default samples have the depth of the picture where the format can hold it, 8 bits otherwise. Rejects as `decode` does, with RequestError for
+ * Decodes a .liif file as `decode` does, into an image file: its path or `file:` URL, whose ending names the
+ * format (PNG, JPEG, WebP, AVIF, TIFF or raw). Memory is bounded. By default samples have the depth of the
+ * picture where the format can hold it, 8 bits otherwise. Rejects as `decode` does, with RequestError for
  * what the format cannot hold, and with OutputError where the file cannot be written.
  *
  * @example
@@ -267,8 +287,8 @@ async function encoderInput(
 }
 
 /**
- * The caller's engine, or the shared one. An aborted call does not stop the shared engine from opening for others. Asked for last, so that no engine is
- * opened for a call whose options or input are wrong.
+ * The caller's engine, or the shared one. An aborted call does not stop the shared engine from opening for
+ * others. Asked for last, so that no engine is opened for a call whose options or input are wrong.
  */
 async function engineFor({ engine, signal }: EngineOption & CallOptions): Promise<Engine> {
   signal?.throwIfAborted();

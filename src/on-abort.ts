@@ -7,9 +7,10 @@ interface Listening {
 const listening = new WeakMap<AbortSignal, Listening>();
 
 /**
- * Calls `callback` when the signal aborts, unless the returned function has been called before. All callbacks of a signal share one listener, since platforms
- * warn of a leak when there are many. The listener is removed with the last callback, since platforms keep signals of `AbortSignal.any` and
- * `AbortSignal.timeout` alive as long as they have one.
+ * Calls `callback` when the signal aborts, unless the returned function has been called before. All callbacks
+ * of a signal share one listener, since platforms warn of a leak when there are many. The listener is removed
+ * with the last callback, since platforms keep signals of `AbortSignal.any` and `AbortSignal.timeout` alive
+ * as long as they have one.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (!signal) return () => {};

@@ -1,6 +1,6 @@
 /**
- * Runs `task` over all items in order, at most `limit` at a time. After a failure no further item is begun; the first failure is thrown
- * when those under way have ended, so nothing goes on behind the caller's back.
+ * Runs `task` over all items in order, at most `limit` at a time. After a failure no further item is begun;
+ * the first failure is thrown when those under way have ended, so nothing goes on behind the caller's back.
  */
 export async function inParallel<T>(
   limit: number,

@@ -15,7 +15,8 @@ import {
 import type { RenderQuery } from './pixels/render.ts';
 
 /**
- * A region of a picture and an output size: `scale`, or `width`, or `height`, or both sides. A side that is left out follows the shape of the region.
+ * A region of a picture and an output size: `scale`, or `width`, or `height`, or both sides. A side that is
+ * left out follows the shape of the region.
  *
  * @example
  * image.render({ region: { x: 100, y: 50, width: 400, height: 300 }, width: 1200 }); // 1200 x 900 pixels
@@ -23,7 +24,10 @@ import type { RenderQuery } from './pixels/render.ts';
 export interface RenderRequest {
   /** In pixels of the picture. Default: the whole picture. */
   readonly region?: Region;
-  /** Output pixels per picture pixel, above 0. Default 1, where neither `width` nor `height` is given; not together with them. */
+  /**
+   * Output pixels per picture pixel, above 0. Default 1, where neither `width` nor `height` is given; not
+   * together with them.
+   */
   readonly scale?: Exact;
   /** Width of the output in whole pixels, 1 to 2^24. */
   readonly width?: number;
@@ -31,7 +35,10 @@ export interface RenderRequest {
   readonly height?: number;
   /** Bits of an output sample. Default 8. */
   readonly depth?: 8 | 16;
-  /** Whether the region may reach beyond the picture, whose border pixels are repeated there. Default false: such a region is a RequestError. */
+  /**
+   * Whether the region may reach beyond the picture, whose border pixels are repeated there. Default false:
+   * such a region is a RequestError.
+   */
   readonly allowOutside?: boolean;
 }
 

@@ -5,8 +5,9 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 const bundles = new Map<string, string>();
 
 /**
- * Starts a thread that runs a module of this package. `module`: its URL without the ending. Node 20 cannot start a thread from TypeScript: in a checkout the
- * module and its imports are bundled into one script first, which is several times as fast as a TypeScript loader in every thread.
+ * Starts a thread that runs a module of this package. `module`: its URL without the ending. Node 20 cannot
+ * start a thread from TypeScript: in a checkout the module and its imports are bundled into one script first,
+ * which is several times as fast as a TypeScript loader in every thread.
  */
 export function startWorker(module: URL, options: WorkerOptions = {}): Worker {
   // None of the process's own flags: `--input-type` would keep the thread from starting.

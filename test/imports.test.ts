@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 /**
- * The arrows of src/ARCHITECTURE.md: what each stage imports besides itself. Files directly in src are named by their stem.
- * `cli`, the one stage without a row, may import all others, and nobody imports it.
+ * The arrows of src/ARCHITECTURE.md: what each stage imports besides itself. Files directly in src are named
+ * by their stem. `cli`, the one stage without a row, may import all others, and nobody imports it.
  */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
@@ -163,7 +163,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   train: ['errors', 'image', 'metrics', 'network', 'engine/engine', 'engine', 'encode', 'decode'],
 };
 
-/** The arrows between the folders of the viewer, and to the codec, as viewer/README.md has them. Files directly in viewer may import all. */
+/**
+ * The arrows between the folders of the viewer, and to the codec, as viewer/README.md has them. Files
+ * directly in viewer may import all.
+ */
 const VIEWER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   tiles: [],
   layer: ['tiles'],
@@ -175,7 +178,10 @@ const VIEWER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   build: [],
 };
 
-/** The arrows between the folders of the server, as its README has them. Files directly in src/server may import all, and be imported by all. */
+/**
+ * The arrows between the folders of the server, as its README has them. Files directly in src/server may
+ * import all, and be imported by all.
+ */
 const SERVER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   connections: [],
   health: ['connections'],

@@ -16,7 +16,10 @@ interface Packed {
   readonly files: readonly { readonly path: string; readonly size: number }[];
 }
 
-/** The package as somebody else gets it: packed, and installed into an empty project. The project's dependencies are those of this checkout. */
+/**
+ * The package as somebody else gets it: packed, and installed into an empty project. The project's
+ * dependencies are those of this checkout.
+ */
 describe('the package', () => {
   let project: string;
   let packed: Packed;
@@ -172,7 +175,6 @@ export const raster: Promise<Raster> = decode(new URL('https://example.org/a.lii
 export const image: Promise<LiifImage> = open('a.liif', { signal: AbortSignal.timeout(1000) });
 export const app: Promise<LiifApp> = createApp({ roots: ['.'] });
 export { decodeImage, isLiifError };
-// @ts-expect-error a quality is a number
 encode('a.png', { quality: 'high' });
 `,
     );

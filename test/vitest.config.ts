@@ -4,7 +4,9 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 const report = process.env.TEST_REPORT;
 
-/** Tests of functions: they change nothing that others see, so one process may run them one after the other. */
+/**
+ * Tests of functions: they change nothing that others see, so one process may run them one after the other.
+ */
 const SHARING = [
   'test/{container,entropy,head,metrics,model,network,pixels,quantize}/**/*.test.ts',
   'test/image/{alpha,color,metadata}/**/*.test.ts',

@@ -52,7 +52,10 @@ function isGallery(): boolean {
   return local === undefined && source === null && id === null;
 }
 
-/** Shows what is wanted, a picture that is opened anew in `view`. Resolves with false where that fails or something else is wanted meanwhile. */
+/**
+ * Shows what is wanted, a picture that is opened anew in `view`. Resolves with false where that fails or
+ * something else is wanted meanwhile.
+ */
 async function route(view?: CarriedView): Promise<boolean> {
   routing.abort();
   routing = new AbortController();
@@ -241,7 +244,10 @@ async function openFiles([first, ...others]: readonly File[]): Promise<void> {
   });
 }
 
-/** Sends files one after another. A single file is then opened, if `mayOpen` and the visitor has not gone elsewhere meanwhile. */
+/**
+ * Sends files one after another. A single file is then opened, if `mayOpen` and the visitor has not gone
+ * elsewhere meanwhile.
+ */
 async function take(files: readonly File[], mayOpen = true): Promise<void> {
   const { signal } = routing;
   for (const file of files) {
@@ -260,7 +266,10 @@ async function take(files: readonly File[], mayOpen = true): Promise<void> {
   if (shown === gallery) await gallery?.refresh();
 }
 
-/** Whether the server takes images. Simultaneous calls share one request. Rejects with ServerError where there is no answer; the next call asks again. */
+/**
+ * Whether the server takes images. Simultaneous calls share one request. Rejects with ServerError where there
+ * is no answer; the next call asks again.
+ */
 function takesUploads(): Promise<boolean> {
   if (uploads !== undefined) return Promise.resolve(uploads);
   asking ??= askForUploads().finally(() => {

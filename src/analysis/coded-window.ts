@@ -2,7 +2,10 @@ import type { Engine, Extent, Patch, Rect } from '../engine/engine.ts';
 import { copyOverlap, cut } from '../network/window.ts';
 import { inParallel } from '../parallel.ts';
 
-/** The latents that a decoder gets from an analysis output, and what one symbol more of each would cost, in 1/256 bit. */
+/**
+ * The latents that a decoder gets from an analysis output, and what one symbol more of each would cost, in
+ * 1/256 bit.
+ */
 export interface CodedWindow {
   readonly latents: Patch;
   readonly slopes: Int16Array;

@@ -8,7 +8,9 @@ import { optimizedAnalysis } from './optimize.ts';
 import { picturePatch } from './picture.ts';
 import type { Measure } from './sample-errors.ts';
 
-/** Latents on the side of a group of chunks. A group is analyzed together, so that its halo is computed once. */
+/**
+ * Latents on the side of a group of chunks. A group is analyzed together, so that its halo is computed once.
+ */
 const GROUP_LATENTS = 64;
 
 /** All chunks, in squares of about GROUP_LATENTS on a side, roughly in the order of the file. */
@@ -38,7 +40,10 @@ export interface AnalysisPlan {
   readonly signal: AbortSignal | undefined;
 }
 
-/** The analysis output over all chunks of a group, optimized if asked for, and the rectangle of latents that it covers. */
+/**
+ * The analysis output over all chunks of a group, optimized if asked for, and the rectangle of latents that
+ * it covers.
+ */
 export async function analyzeGroup(
   { engine, rasters, header, steps, measure, advance, signal }: AnalysisPlan,
   chunks: readonly ChunkId[],

@@ -7,21 +7,24 @@ import { codeWindow } from './coded-window.ts';
 import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
- * Gradient descent on the latents of one picture (Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv 1906.01223). It starts
- * from the output of analysis and minimizes bits plus weighted error; the error is squared, as in training, or has a part for structure
- * (`sample-errors.ts`). Only encoders run it: the format does not change. It computes in doubles, with operations that IEEE 754 fixes, so that a picture
- * still has one file.
+ * Gradient descent on the latents of one picture (Campos et al., "Content Adaptive Optimization for Neural
+ * Image Compression", arXiv 1906.01223). It starts from the output of analysis and minimizes bits plus
+ * weighted error; the error is squared, as in training, or has a part for structure (`sample-errors.ts`).
+ * Only encoders run it: the format does not change. It computes in doubles, with operations that IEEE 754
+ * fixes, so that a picture still has one file.
  *
- * The gradient is taken at the rounded latents, which decoders see, and applied to the unrounded ones. On its own it would push these until they round
- * to another symbol, better or not; CURVATURE corrects for the distance between the two. The gradient of the bits regards each symbol alone: its mean and
- * deviation count as constant.
+ * The gradient is taken at the rounded latents, which decoders see, and applied to the unrounded ones. On its
+ * own it would push these until they round to another symbol, better or not; CURVATURE corrects for the
+ * distance between the two. The gradient of the bits regards each symbol alone: its mean and deviation count
+ * as constant.
  */
 
 /** Length of the first step, in squared symbols per bit. Each further step is shorter by the same amount. */
 const FIRST_STEP = 0.008;
 /**
- * Second derivative of bits plus weighted error by a latent, measured in symbols: 12 / ln 2. Steps of symbols are optimal for their quality, so making them
- * finer by a small share costs as many bits (share / ln 2) as it saves of the rounding error (share * CURVATURE / 12).
+ * Second derivative of bits plus weighted error by a latent, measured in symbols: 12 / ln 2. Steps of symbols
+ * are optimal for their quality, so making them finer by a small share costs as many bits (share / ln 2) as
+ * it saves of the rounding error (share * CURVATURE / 12).
  */
 const CURVATURE = 17.3;
 
@@ -41,7 +44,10 @@ export interface OptimizedPart {
   onStep(): void;
 }
 
-/** The analysis output of a part, (latents.height, latents.width, C), improved by `steps` steps. Each codes and decodes the part and computes the gradient. */
+/**
+ * The analysis output of a part, (latents.height, latents.width, C), improved by `steps` steps. Each codes
+ * and decodes the part and computes the gradient.
+ */
 export async function optimizedAnalysis(
   engine: Engine,
   { latents, level, chunkSize, target, measure, ...part }: OptimizedPart,

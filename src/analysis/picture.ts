@@ -3,8 +3,9 @@ import type { Raster } from '../image/raster.ts';
 import { pictureValue } from '../network/fixed-point.ts';
 
 /**
- * Input of the analysis network for a plane, 0 color or 1 alpha: the pixels of `rect` as int16 (height, width, 3), spec 3.4. Positions right of and below the
- * raster repeat its last column and row; gray and alpha become R = G = B. `rect` begins inside the raster.
+ * Input of the analysis network for a plane, 0 color or 1 alpha: the pixels of `rect` as int16 (height,
+ * width, 3), spec 3.4. Positions right of and below the raster repeat its last column and row; gray and alpha
+ * become R = G = B. `rect` begins inside the raster.
  */
 export function picturePatch(raster: Raster, plane: number, rect: Rect, imageShift: number): Patch {
   const { width, height, channels, data } = raster;

@@ -3,7 +3,10 @@ export interface Target<T> {
   /** Which of the qualities that meet the target is wanted: the highest for a size, the lowest for a PSNR. */
   readonly wanted: 'highest' | 'lowest';
   readonly meets: (result: T) => boolean;
-  /** How many qualities a result lies below the target, about; negative above it. It decides only how many trials are needed. */
+  /**
+   * How many qualities a result lies below the target, about; negative above it. It decides only how many
+   * trials are needed.
+   */
   readonly shortBy: (result: T) => number;
 }
 
@@ -16,7 +19,8 @@ export function sizeTarget(most: number): Target<{ readonly bytes: Uint8Array }>
   return {
     wanted: 'highest',
     meets: ({ bytes }) => bytes.length <= most,
-    // Twice the difference over the sum approximates the logarithm of the ratio, and is the same on every machine.
+    // Twice the difference over the sum approximates the logarithm of the ratio, and is the same on every
+    // machine.
     shortBy: ({ bytes: { length } }) => (2 * (most - length)) / (most + length) / NATS_PER_QUALITY,
   };
 }
@@ -35,18 +39,26 @@ interface Trial<T> {
   readonly result: T;
 }
 
-/** Trials whose quality is interpolated from earlier results. Further ones halve the range, whatever the results look like. */
+/**
+ * Trials whose quality is interpolated from earlier results. Further ones halve the range, whatever the
+ * results look like.
+ */
 const GUESSES = 4;
 
-/** Qualities that are tried for a PSNR that quality 100 does not reach: small and flat pictures have their highest PSNR somewhere below. */
+/**
+ * Qualities that are tried for a PSNR that quality 100 does not reach: small and flat pictures have their
+ * highest PSNR somewhere below.
+ */
 const BELOW_THE_TOP = [99, 98, 97, 95, 93, 90, 87, 84, 81, 78, 75, 70];
 /** They are tried as long as results miss the target by no more qualities than this. */
 const NEARLY = 8;
 
 /**
- * Finds the quality that meets a target. Size and PSNR rise with quality; in small and flat pictures PSNR does not always, and the result is a quality near
- * the best one. Each trial is a whole encode. The first is at quality `first`, and each further one where earlier results put the target: about four in
- * all, some more before a PSNR is given up that quality 100 nearly reaches. Where no trial meets the target, the nearest one is given.
+ * Finds the quality that meets a target. Size and PSNR rise with quality; in small and flat pictures PSNR
+ * does not always, and the result is a quality near the best one. Each trial is a whole encode. The first is
+ * at quality `first`, and each further one where earlier results put the target: about four in all, some more
+ * before a PSNR is given up that quality 100 nearly reaches. Where no trial meets the target, the nearest one
+ * is given.
  */
 export async function searchQuality<T>(
   trial: (quality: number) => Promise<T>,

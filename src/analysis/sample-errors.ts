@@ -2,7 +2,10 @@ import type { Patch, Samples } from '../engine/engine.ts';
 import { lumaPlane, pullToStructure } from '../metrics/structural-pull.ts';
 import { levelOf, pictureValue, sat16 } from '../network/fixed-point.ts';
 
-/** What makes a picture close: `psnr`, a small squared error; `ms-ssim`, besides, alike structure at several scales, which is nearer to what eyes see. */
+/**
+ * What makes a picture close: `psnr`, a small squared error; `ms-ssim`, besides, alike structure at several
+ * scales, which is nearer to what eyes see.
+ */
 export type Measure = (typeof MEASURES)[number];
 export const MEASURES = ['ms-ssim', 'psnr'] as const;
 
@@ -10,8 +13,8 @@ export const MEASURES = ['ms-ssim', 'psnr'] as const;
 const STRUCTURE = 0.5;
 
 /**
- * The errors of the samples shown, in the units of `target`, which is the input of analysis. With `ms-ssim`, half the derivative of an error that counts
- * structure, too.
+ * The errors of the samples shown, in the units of `target`, which is the input of analysis. With `ms-ssim`,
+ * half the derivative of an error that counts structure, too.
  */
 export function sampleErrors(
   shown: Samples,

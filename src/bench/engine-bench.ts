@@ -32,7 +32,10 @@ export interface EngineFigures {
   };
   /** 256 x 256 tiles from warm features. */
   readonly tiles: readonly TileFigures[];
-  /** Prior and entropy coding, one chunk at a time on each thread. Absent for engines that are not exact, which leave it to another one. */
+  /**
+   * Prior and entropy coding, one chunk at a time on each thread. Absent for engines that are not exact,
+   * which leave it to another one.
+   */
   readonly entropy?: {
     readonly latents: Extent;
     readonly decodeMegapixels: number;
@@ -76,7 +79,10 @@ const QUALITY = 60;
 const SOME_LATENTS = { height: 64, width: 64 };
 const SOME_SITES = { top: 0, left: 0, height: 1024, width: 1024 };
 
-/** Measures one engine. Slow engines get smaller work, so that none takes much longer than the others. Rejects with the error of the engine, and with the signal's reason. */
+/**
+ * Measures one engine. Slow engines get smaller work, so that none takes much longer than the others. Rejects
+ * with the error of the engine, and with the signal's reason.
+ */
 export async function benchEngine(engine: Engine, options: BenchOptions): Promise<EngineFigures> {
   const { seconds, signal, onStep } = options;
   const { model } = engine;

@@ -13,12 +13,16 @@ export interface Load {
   readonly failed: number;
 }
 
-/** A client that was refused waits as long, in milliseconds, as one that obeys `Retry-After`. Otherwise refusals would be most of what is measured. */
+/**
+ * A client that was refused waits as long, in milliseconds, as one that obeys `Retry-After`. Otherwise
+ * refusals would be most of what is measured.
+ */
 const BACK_OFF_MS = 100;
 
 /**
- * Requests of `connections` clients for `seconds`, or until `nextPath` gives none, each on a connection of its own that it keeps. The clients share the
- * processors with the server, so they are as light as clients in this language get. Rejects with the signal's reason.
+ * Requests of `connections` clients for `seconds`, or until `nextPath` gives none, each on a connection of
+ * its own that it keeps. The clients share the processors with the server, so they are as light as clients in
+ * this language get. Rejects with the signal's reason.
  */
 export async function load(
   url: string,

@@ -2,7 +2,10 @@ import type { Extent, Rect } from '../engine/engine.ts';
 import type { Conv, Layer } from '../network/model.ts';
 import { grow, layerExtents, layerWindows } from '../network/window.ts';
 
-/** Multiply-adds of `layers` for the window `output` of the last one, with the halo that it needs. Padding counts, too. `input`: size of the first layer's input. */
+/**
+ * Multiply-adds of `layers` for the window `output` of the last one, with the halo that it needs. Padding
+ * counts, too. `input`: size of the first layer's input.
+ */
 export function multiplyAdds(layers: readonly Layer[], input: Extent, output: Rect): number {
   const extents = layerExtents(layers, input);
   const windows = layerWindows(layers, output, input);

@@ -1,4 +1,7 @@
-/** The kernel that engines are compared with: dense multiply-adds of int16 in WebAssembly SIMD, on data in the first-level cache. */
+/**
+ * The kernel that engines are compared with: dense multiply-adds of int16 in WebAssembly SIMD, on data in the
+ * first-level cache.
+ */
 export interface PlainKernel {
   /** MACS_A_PAIR * pairs multiply-adds per round. */
   multiplyAdd(rounds: number, pairs: number): number;

@@ -19,8 +19,9 @@ export interface ThreadSpeed {
 }
 
 /**
- * Speed of plain code on `threads` threads at once: an int16 dot-product kernel in WebAssembly SIMD on data in the first-level cache, and a copy between two buffers
- * of 32 MiB. Takes about twice `seconds`. Rejects with EngineError, and with the signal's reason.
+ * Speed of plain code on `threads` threads at once: an int16 dot-product kernel in WebAssembly SIMD on data
+ * in the first-level cache, and a copy between two buffers of 32 MiB. Takes about twice `seconds`. Rejects
+ * with EngineError, and with the signal's reason.
  */
 export async function processorSpeed(
   threads: number,

@@ -12,7 +12,10 @@ import { onAbort } from '../on-abort.ts';
 import { load } from './http-load.ts';
 import { syntheticPicture } from './synthetic-picture.ts';
 
-/** Speed of `liif serve` as a process of its own, over loopback: JPEG tiles from warm features, none of them cached. */
+/**
+ * Speed of `liif serve` as a process of its own, over loopback: JPEG tiles from warm features, none of them
+ * cached.
+ */
 export interface ServerFigures {
   /** Side of the picture in pixels. */
   readonly side: number;
@@ -43,7 +46,10 @@ export interface ServerBenchOptions {
 const TILE = 256;
 const START_MS = 60_000;
 
-/** Encodes a picture with `encoder` and measures a server that opens an engine of its own. Rejects with EngineError when the server does not start. */
+/**
+ * Encodes a picture with `encoder` and measures a server that opens an engine of its own. Rejects with
+ * EngineError when the server does not start.
+ */
 export async function benchServer(encoder: Engine, options: ServerBenchOptions): Promise<ServerFigures> {
   const { side, connections, seconds, signal } = options;
   const folder = await mkdtemp(join(tmpdir(), 'liif-bench-'));

@@ -3,7 +3,10 @@ import type { Engine, Extent } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
 import { analysisWindow, scaledExtent, whole } from '../network/window.ts';
 
-/** A picture that is the same on every machine, RGB of 8 bits. Waves of several lengths, edges and a little noise give it the rate of a photograph. */
+/**
+ * A picture that is the same on every machine, RGB of 8 bits. Waves of several lengths, edges and a little
+ * noise give it the rate of a photograph.
+ */
 export function syntheticPicture(width: number, height: number): Raster {
   const data = new Uint8Array(width * height * 3);
   let state = 7;

@@ -69,8 +69,9 @@ export function commandModel({ model }: ModelOption): Promise<Model> {
 }
 
 /**
- * Opens the engine of `--engine` with `model`, by default the released one, and warns on standard error where it is slow or approximate. Rejects with
- * UnsupportedError or EngineError where that engine does not run here.
+ * Opens the engine of `--engine` with `model`, by default the released one, and warns on standard error where
+ * it is slow or approximate. Rejects with UnsupportedError or EngineError where that engine does not run
+ * here.
  */
 export async function openCommandEngine({ engine, threads }: EngineOptions, model?: Model): Promise<Engine> {
   const opened = await openEngine(model ?? (await releasedModel()), {

@@ -8,8 +8,9 @@ export function styleHelp(command: Command): Command {
 }
 
 /**
- * The description of an option, its choices and its default: `image format (png, jpeg; default: png)`. Choices that the placeholder names, as in
- * `<2|4>`, are not repeated. `option.default(undefined, text)` documents a default that is computed later.
+ * The description of an option, its choices and its default: `image format (png, jpeg; default: png)`.
+ * Choices that the placeholder names, as in `<2|4>`, are not repeated. `option.default(undefined, text)`
+ * documents a default that is computed later.
  */
 function optionDescription(option: Option): string {
   const { description, defaultValue, defaultValueDescription, argChoices = [], flags } = option;

@@ -7,8 +7,8 @@ import { expandInputs, IGNORED, isUrl, placeOf, STANDARD } from './inputs.ts';
 const IMAGES = '**/*.{jpg,jpeg,png,webp,avif,tif,tiff,heic,heif,gif}';
 
 /**
- * Like `expandInputs`, for local image files: a folder stands for all images below it, except those in `node_modules`. Each file is listed once, whatever
- * paths and links lead to it.
+ * Like `expandInputs`, for local image files: a folder stands for all images below it, except those in
+ * `node_modules`. Each file is listed once, whatever paths and links lead to it.
  */
 export async function expandFolders(args: readonly string[]): Promise<string[]> {
   const found = new Map<string, string>();

@@ -23,9 +23,10 @@ export const IGNORED: readonly string[] = ['**/node_modules/**'];
 const MAX_PIPED = 2 ** 32 - 1;
 
 /**
- * Resolves globs that the shell has not resolved, and lists each file once, in the order of the arguments. A glob that matches nothing stays in the list, to be
- * reported as a missing file; as the only argument it is a SourceError. Globs skip `node_modules` unless they name it. Rejects with RequestError for `-` among
- * other inputs.
+ * Resolves globs that the shell has not resolved, and lists each file once, in the order of the arguments. A
+ * glob that matches nothing stays in the list, to be reported as a missing file; as the only argument it is a
+ * SourceError. Globs skip `node_modules` unless they name it. Rejects with RequestError for `-` among other
+ * inputs.
  */
 export async function expandInputs(args: readonly string[]): Promise<string[]> {
   const found = new Map<string, string>();
@@ -62,12 +63,17 @@ export async function expandInputs(args: readonly string[]): Promise<string[]> {
   return inputs;
 }
 
-/** An argument as a pattern. On Windows `\` separates folders, and parentheses belong to names: `photo (1).jpg`. */
+/**
+ * An argument as a pattern. On Windows `\` separates folders, and parentheses belong to names: `photo (1).jpg`.
+ */
 export function patternOf(arg: string, platform: NodeJS.Platform = process.platform): string {
   return platform === 'win32' ? arg.replaceAll('\\', '/').replaceAll(/[()]/g, '\\$&') : arg;
 }
 
-/** An absolute path by which files are compared. On Windows it is in lower case, since names that differ in case alone are one file. */
+/**
+ * An absolute path by which files are compared. On Windows it is in lower case, since names that differ in
+ * case alone are one file.
+ */
 export function placeOf(path: string, platform: NodeJS.Platform = process.platform): string {
   return platform === 'win32' ? resolve(path).toLowerCase() : resolve(path);
 }
@@ -93,7 +99,10 @@ export async function openSource(input: string, signal: AbortSignal, piped?: Uin
   return bytes ? memorySource(bytes, titleOf(input)) : fileSource(input);
 }
 
-/** All bytes of standard input or of a named pipe, such as `<(curl ...)` of a shell. Undefined for a file, which need not be read as a whole. */
+/**
+ * All bytes of standard input or of a named pipe, such as `<(curl ...)` of a shell. Undefined for a file,
+ * which need not be read as a whole.
+ */
 export async function pipedBytes(input: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
   if (input !== STANDARD) {
     const isPipe = await stat(input).then(

@@ -10,13 +10,19 @@ export class Interruption extends Error {
   }
 }
 
-/** npm passes Ctrl-C on to a process that has it from the terminal already: a second request this soon is the same one. */
+/**
+ * npm passes Ctrl-C on to a process that has it from the terminal already: a second request this soon is the
+ * same one.
+ */
 const SAME_REQUEST_MS = 500;
 
 /** The longest wait for work that cannot stop at once, such as a call of sharp or a long kernel. */
 let patienceMs = 2000;
 
-/** Sets the longest wait after a request to stop, for a command that has something to save or to finish then. 0: it ends at once. Infinity: it ends by itself. */
+/**
+ * Sets the longest wait after a request to stop, for a command that has something to save or to finish then.
+ * 0: it ends at once. Infinity: it ends by itself.
+ */
 export function waitAtMost(milliseconds: number): void {
   patienceMs = milliseconds;
 }
@@ -24,8 +30,9 @@ export function waitAtMost(milliseconds: number): void {
 let shared: AbortSignal | undefined;
 
 /**
- * Ends the process as the signal itself would, after the listeners of `exit` have removed temporary files. `process.exit` alone would wait for threads that
- * are in a library, and an SVG of a kilobyte can keep one for hours. The first process of a container, which such a signal does not end, exits with the code.
+ * Ends the process as the signal itself would, after the listeners of `exit` have removed temporary files.
+ * `process.exit` alone would wait for threads that are in a library, and an SVG of a kilobyte can keep one
+ * for hours. The first process of a container, which such a signal does not end, exits with the code.
  */
 function endBy(signal: NodeJS.Signals, exitCode: number): never {
   process.on('exit', () => {
@@ -35,7 +42,10 @@ function endBy(signal: NodeJS.Signals, exitCode: number): never {
   process.exit(exitCode);
 }
 
-/** A signal that is aborted, with an `Interruption`, when the process is asked to stop. A second request exits at once. Temporary files are removed either way. */
+/**
+ * A signal that is aborted, with an `Interruption`, when the process is asked to stop. A second request exits
+ * at once. Temporary files are removed either way.
+ */
 export function interruption(): AbortSignal {
   if (shared) return shared;
   const controller = new AbortController();

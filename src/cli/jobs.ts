@@ -15,9 +15,10 @@ export interface Job {
 export const PICTURE_ENDING = /\.(liif|jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg|raw)$/i;
 
 /**
- * Decides where every output goes before anything is computed, and makes the folder. `output` is a file, a folder or `-`; without it, each output lies beside its
- * input. Outputs in a folder or beside inputs have the input's name with `ending`. Rejects with RequestError where outputs clash, and with OutputError where
- * the folder cannot be made.
+ * Decides where every output goes before anything is computed, and makes the folder. `output` is a file, a
+ * folder or `-`; without it, each output lies beside its input. Outputs in a folder or beside inputs have the
+ * input's name with `ending`. Rejects with RequestError where outputs clash, and with OutputError where the
+ * folder cannot be made.
  */
 export async function planJobs(
   inputs: readonly string[],
@@ -74,7 +75,10 @@ function pathOfUrl(url: string): string {
   }
 }
 
-/** Rejects with RequestError where an output would replace another one or its input, or where it is a terminal. */
+/**
+ * Rejects with RequestError where an output would replace another one or its input, or where it is a
+ * terminal.
+ */
 async function expectApart(jobs: readonly Job[]): Promise<void> {
   const taken = new Map<string, string>();
   for (const { input, output } of jobs) {

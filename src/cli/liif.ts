@@ -11,7 +11,10 @@ import { printError, tellProcessWarnings } from './terminal.ts';
 interface Entry {
   readonly name: string;
   readonly description: string;
-  /** Imports the command. Only the one that is called is imported, so that `liif --help` needs no image library. */
+  /**
+   * Imports the command. Only the one that is called is imported, so that `liif --help` needs no image
+   * library.
+   */
   readonly load: () => Promise<{ readonly default: () => Command }>;
 }
 
@@ -91,7 +94,10 @@ async function program(args: readonly string[]): Promise<Command> {
   return liif;
 }
 
-/** For example, the binaries of sharp are missing: optional dependencies were left out, or there are none for this system. */
+/**
+ * For example, the binaries of sharp are missing: optional dependencies were left out, or there are none for
+ * this system.
+ */
 function notLoaded(cause: unknown): never {
   throw new EngineError(`Not installed as it should be: ${messageOf(cause)}`, { cause });
 }
@@ -106,7 +112,10 @@ function usageText(error: CommanderError): string {
   return `${message}; see liif ${command ? `${command.name} ` : ''}--help`;
 }
 
-/** Whether this Node is older than `engines` of package.json says. Such a version cannot load sharp and undici. */
+/**
+ * Whether this Node is older than `engines` of package.json says. Such a version cannot load sharp and
+ * undici.
+ */
 function nodeIsTooOld(): boolean {
   const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
   return major < 20 || (major === 20 && minor < 19);

@@ -18,7 +18,10 @@ export function addPictureEngineOptions(command: Command): Command {
   return addEngineOptions(command, modelsOption());
 }
 
-/** The models that a command knows, and an engine for each that a picture has needed so far. For one picture after the other. */
+/**
+ * The models that a command knows, and an engine for each that a picture has needed so far. For one picture
+ * after the other.
+ */
 export class PictureEngines {
   readonly #options: PictureEngineOptions;
   readonly #models: ReadonlyMap<string, Model>;
@@ -29,7 +32,10 @@ export class PictureEngines {
     this.#models = new Map(models.map((model) => [model.hash, model]));
   }
 
-  /** Reads the model files of `--model`. Engines are opened when pictures need them. Rejects as `readModel` does. */
+  /**
+   * Reads the model files of `--model`. Engines are opened when pictures need them. Rejects as `readModel`
+   * does.
+   */
   static async of(options: PictureEngineOptions): Promise<PictureEngines> {
     const models: Model[] = [];
     for (const file of options.model ?? []) models.push(await readModel(file, interruption()));
@@ -42,8 +48,8 @@ export class PictureEngines {
   }
 
   /**
-   * An engine of the model whose hash a file names. Rejects with UnsupportedError where the model is not known; `remedy` is added to its message. Rejects as
-   * `openCommandEngine` does.
+   * An engine of the model whose hash a file names. Rejects with UnsupportedError where the model is not
+   * known; `remedy` is added to its message. Rejects as `openCommandEngine` does.
    */
   async engineOf(hash: string, remedy = ''): Promise<Engine> {
     const model = this.#models.get(hash) ?? (await releasedModel());

@@ -28,7 +28,10 @@ export async function naming<T>(title: string, work: () => Promise<T>): Promise<
   }
 }
 
-/** Does `work` for one input after the other. A failure is reported, and the next input follows; an interruption ends the loop. Rejects with ReportedFailure. */
+/**
+ * Does `work` for one input after the other. A failure is reported, and the next input follows; an
+ * interruption ends the loop. Rejects with ReportedFailure.
+ */
 export async function forEachInput<T extends string | Job>(
   inputs: readonly T[],
   terminal: Terminal,

@@ -32,7 +32,10 @@ export interface Shown {
   readonly title?: string;
 }
 
-/** Output of a command. Results go to standard output, or to standard error when an image goes to standard output. All else goes to standard error. */
+/**
+ * Output of a command. Results go to standard output, or to standard error when an image goes to standard
+ * output. All else goes to standard error.
+ */
 export class Terminal {
   readonly #options: OutputOptions;
   readonly #resultsTo: NodeJS.WriteStream;
@@ -43,7 +46,10 @@ export class Terminal {
     this.#resultsTo = process[resultsTo];
   }
 
-  /** Prints one result: with `--json` the record, else the text. Control characters in them do not reach the terminal. */
+  /**
+   * Prints one result: with `--json` the record, else the text. Control characters in them do not reach the
+   * terminal.
+   */
   result(record: object, text: string): void {
     this.#hideBar();
     if (this.#options.json) this.#resultsTo.write(`${jsonText(record)}\n`);
@@ -80,7 +86,8 @@ export class Terminal {
       barIncompleteChar: '░',
     });
     this.#bar = bar;
-    // The bar hides the cursor and turns off line wrapping. A second Ctrl-C exits the process without the `finally` below.
+    // The bar hides the cursor and turns off line wrapping. A second Ctrl-C exits the process without the
+    // `finally` below.
     const restore = () => this.#hideBar();
     process.once('exit', restore);
     bar.start(1, 0, { title: valueText(title) });
@@ -101,7 +108,10 @@ export class Terminal {
   }
 }
 
-/** Prints warnings of engines and of Node like other messages; with `--quiet` or NODE_NO_WARNINGS they are dropped. */
+/**
+ * Prints warnings of engines and of Node like other messages; with `--quiet` or NODE_NO_WARNINGS they are
+ * dropped.
+ */
 export function tellProcessWarnings(quiet: boolean): void {
   if (process.listenerCount('warning') === 0) return;
   process.removeAllListeners('warning');
@@ -112,7 +122,10 @@ function printWarning(message: string): void {
   process.stderr.write(`liif: warning: ${oneLine(message)}\n`);
 }
 
-/** Prints an error as one line on standard error, without control characters; with `debug`, its stack and cause, too. */
+/**
+ * Prints an error as one line on standard error, without control characters; with `debug`, its stack and
+ * cause, too.
+ */
 export function printError(error: unknown, debug: boolean): void {
   process.stderr.write(`liif: ${oneLine(messageOf(error))}\n`);
   if (debug && error instanceof Error) {
@@ -128,7 +141,10 @@ function oneLine(message: string): string {
   return withoutControls(message.trim().replaceAll(/\s*\n\s*/g, ' '));
 }
 
-/** Control characters that terminals obey, except line breaks, and characters that change the direction of text, by which a line could look like another. */
+/**
+ * Control characters that terminals obey, except line breaks, and characters that change the direction of
+ * text, by which a line could look like another.
+ */
 const CONTROLS = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 /** Replaces control characters by question marks. */
@@ -144,7 +160,10 @@ function jsonText(record: object): string {
   );
 }
 
-/** A name or value from a file or an argument, safe as a part of a line: without control characters and line breaks. */
+/**
+ * A name or value from a file or an argument, safe as a part of a line: without control characters and line
+ * breaks.
+ */
 export function valueText(value: string): string {
   return withoutControls(value.replaceAll('\n', '?'));
 }

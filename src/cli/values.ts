@@ -2,7 +2,10 @@ import { InvalidArgumentError } from 'commander';
 import type { Region } from '../head/query.ts';
 import type { Rational } from '../head/rational.ts';
 
-/** Parsers of option values. They throw commander's InvalidArgumentError, whose message is a part of the line that the user sees. */
+/**
+ * Parsers of option values. They throw commander's InvalidArgumentError, whose message is a part of the line
+ * that the user sees.
+ */
 
 export function wholeNumber(low: number, high: number, multiple = 1): (text: string) => number {
   return (text) => {

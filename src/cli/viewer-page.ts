@@ -8,7 +8,10 @@ import { makeFolder } from './make-folder.ts';
 
 const PAGE = 'index.html';
 
-/** Lists the files of the page in the folder, whose names change with every version. A page without this list is not the viewer's. */
+/**
+ * Lists the files of the page in the folder, whose names change with every version. A page without this list
+ * is not the viewer's.
+ */
 const OWN_FILES = 'viewer.json';
 
 /** The folder of the built viewer. Throws RequestError where it is not built. */
@@ -64,7 +67,10 @@ export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 1)}\n`;
 }
 
-/** The files that an earlier call listed, none where the list is missing or damaged. Paths that lead out of `assets` are ignored. */
+/**
+ * The files that an earlier call listed, none where the list is missing or damaged. Paths that lead out of
+ * `assets` are ignored.
+ */
 async function ownFiles(output: string): Promise<string[]> {
   try {
     const { files } = JSON.parse(await readFile(join(output, OWN_FILES), 'utf8')) as { files: unknown[] };

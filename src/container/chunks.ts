@@ -24,7 +24,10 @@ export interface ChunkEntry {
   readonly crc: number;
 }
 
-/** The lines of an index, 12 bytes each, since a file may have a million chunks, and a server many files. Chunks follow each other without gaps. */
+/**
+ * The lines of an index, 12 bytes each, since a file may have a million chunks, and a server many files.
+ * Chunks follow each other without gaps.
+ */
 export class ChunkIndex {
   /** Where each begins, and where the last one ends. */
   readonly #offsets: Float64Array;
@@ -128,7 +131,10 @@ export function chunkList(header: Shape): ChunkId[] {
   return list;
 }
 
-/** Bytes of the index of a header's chunks, its CRC left out. Throws FormatError when there are more chunks than a file may have. */
+/**
+ * Bytes of the index of a header's chunks, its CRC left out. Throws FormatError when there are more chunks
+ * than a file may have.
+ */
 export function indexLength(header: Shape, headerOffset: number): number {
   const count = chunkCount(header);
   if (count > MAX_CHUNKS)
@@ -141,8 +147,8 @@ export function indexLength(header: Shape, headerOffset: number): number {
 }
 
 /**
- * Reads an index. `byteOffset`: where it begins in the file; `firstChunk`: where the chunks begin. Throws FormatError on a gap, an overlap or a
- * length out of range.
+ * Reads an index. `byteOffset`: where it begins in the file; `firstChunk`: where the chunks begin. Throws
+ * FormatError on a gap, an overlap or a length out of range.
  */
 export function readIndex(bytes: Uint8Array, byteOffset: number, firstChunk: number): ChunkIndex {
   const reader = new ByteReader(

@@ -49,7 +49,10 @@ export function modelHash({ model }: Pick<Header, 'model'>): string {
   return toHexadecimal(model);
 }
 
-/** The keys of a header in the order of the specification, in which `write-header.ts` writes them. None holds a float. */
+/**
+ * The keys of a header in the order of the specification, in which `write-header.ts` writes them. None holds
+ * a float.
+ */
 export const KEYS = [
   'width',
   'height',
@@ -67,7 +70,10 @@ export const KEYS = [
 ] as const satisfies readonly (keyof Header)[];
 const KNOWN: ReadonlySet<string> = new Set(KEYS);
 
-/** Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError, or UnsupportedError for a color space. */
+/**
+ * Reads and checks a header. `byteOffset`: where it begins in the file, for messages. Throws FormatError, or
+ * UnsupportedError for a color space.
+ */
 export function readHeader(bytes: Uint8Array, byteOffset: number): Header {
   let map: ReadonlyMap<string, MessagePackValue>;
   try {

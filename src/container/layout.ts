@@ -30,6 +30,9 @@ export const LATENT_STRIDE = 16;
 
 /** Spec 2.1: four states. The upper bound depends on the model and is the entropy decoder's to check. */
 export const MIN_CHUNK_LENGTH = 16;
-/** No chunk of a valid file is longer: 8 bytes for each symbol of 64 x 64 latents and 16 x 16 hyper latents, at most 4096 channels each (spec 2.1, 3.3). */
+/**
+ * No chunk of a valid file is longer: 8 bytes for each symbol of 64 x 64 latents and 16 x 16 hyper latents,
+ * at most 4096 channels each (spec 2.1, 3.3).
+ */
 export const MAX_CHUNK_LENGTH =
   MIN_CHUNK_LENGTH + 8 * 4096 * (MAX_CHUNK_SIZE ** 2 + (MAX_CHUNK_SIZE / 4) ** 2);

@@ -11,7 +11,10 @@ export class MessagePackFault extends Error {
   }
 }
 
-/** Maps are maps: no key of a stranger's becomes a property. 64-bit integers beyond 2^53 come as the nearest double. */
+/**
+ * Maps are maps: no key of a stranger's becomes a property. 64-bit integers beyond 2^53 come as the nearest
+ * double.
+ */
 export type MessagePackValue =
   | null
   | boolean
@@ -22,9 +25,10 @@ export type MessagePackValue =
   | ReadonlyMap<string, MessagePackValue>;
 
 /**
- * Reads a message, without allocating by its numbers, and throws MessagePackFault unless it is one map of the types of spec 1.3 that ends with
- * the last byte, with string keys, none twice in a map, nested at most 8 deep. Under `withoutFloats`, keys of the outermost map, floats are
- * refused: afterwards 3.0 could not be told from 3. A reader of its own: libraries let pass what this has to refuse, and are most of what a
+ * Reads a message, without allocating by its numbers, and throws MessagePackFault unless it is one map of the
+ * types of spec 1.3 that ends with the last byte, with string keys, none twice in a map, nested at most 8
+ * deep. Under `withoutFloats`, keys of the outermost map, floats are refused: afterwards 3.0 could not be
+ * told from 3. A reader of its own: libraries let pass what this has to refuse, and are most of what a
  * decoder in a page would load.
  */
 export function readMessagePack(

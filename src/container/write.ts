@@ -7,9 +7,15 @@ import { type Header, readHeader } from './header.ts';
 import { CRC_LENGTH, MAGIC, MAX_CHUNKS, MAX_SECTION_LENGTH, PREFIX_LENGTH, VERSION } from './layout.ts';
 import { writeHeader } from './write-header.ts';
 
-/** Where an encoder puts a file. It appends bytes in order and, at the end, writes the index once into the place that it left free. */
+/**
+ * Where an encoder puts a file. It appends bytes in order and, at the end, writes the index once into the
+ * place that it left free.
+ */
 export interface Sink {
-  /** Appends bytes. Copy them if they are needed later: the encoder may reuse their memory once the promise resolves. */
+  /**
+   * Appends bytes. Copy them if they are needed later: the encoder may reuse their memory once the promise
+   * resolves.
+   */
   write(bytes: Uint8Array): Promise<void>;
   /** Replaces bytes that were written before, from `byteOffset` of the file on. */
   writeAt(byteOffset: number, bytes: Uint8Array): Promise<void>;
@@ -40,7 +46,10 @@ export class MemorySink implements Sink {
   }
 }
 
-/** Writes a file from front to back: `begin`, `appendChunk` for every chunk in the order of the index, `end`. Spec 1.2. */
+/**
+ * Writes a file from front to back: `begin`, `appendChunk` for every chunk in the order of the index, `end`.
+ * Spec 1.2.
+ */
 export class ContainerWriter {
   readonly #sink: Sink;
   readonly #entries: ChunkEntry[] = [];
@@ -58,8 +67,8 @@ export class ContainerWriter {
   }
 
   /**
-   * Writes everything before the first chunk. `sections`: types and bytes, which replace `header.sections`. Rejects with RequestError, before anything is
-   * written, for a header that no reader would accept.
+   * Writes everything before the first chunk. `sections`: types and bytes, which replace `header.sections`.
+   * Rejects with RequestError, before anything is written, for a header that no reader would accept.
    */
   static async begin(
     sink: Sink,

@@ -11,7 +11,10 @@ export function expectQuality({ qualities }: Model, quality: number): void {
     throw new RequestError(`Expected a quality from 1 to ${qualities} but received ${quality}`);
 }
 
-/** Throws RequestError unless `patch` has so many channels and covers all of `window`. `what`: the patch, in the message. */
+/**
+ * Throws RequestError unless `patch` has so many channels and covers all of `window`. `what`: the patch, in
+ * the message.
+ */
 export function expectCover(patch: Patch, window: Rect, channels: number, what: string): void {
   const { rect } = patch;
   if (!contains(rect, window) || patch.channels !== channels)
@@ -38,8 +41,9 @@ export function expectErrors(errors: Int16Array, { height, width }: Rect): Int16
 }
 
 /**
- * Whether a call with these arguments has rejected because the engine failed (EngineError). A caller may abort with an EngineError as the reason, and the
- * call rejects with it: that is no failure of the engine. The last argument is the signal, if any.
+ * Whether a call with these arguments has rejected because the engine failed (EngineError). A caller may
+ * abort with an EngineError as the reason, and the call rejects with it: that is no failure of the engine.
+ * The last argument is the signal, if any.
  */
 export function hasFailed(error: unknown, call: readonly unknown[]): error is EngineError {
   const signal = call.at(-1) as Partial<AbortSignal> | undefined;
@@ -55,7 +59,10 @@ function contains(outer: Rect, inner: Rect): boolean {
   );
 }
 
-/** The parts of a reduction with each feature map replaced by `inner` of it: the map that an engine keeps behind the one it has given out. `inner` is called for all maps before any is waited for. */
+/**
+ * The parts of a reduction with each feature map replaced by `inner` of it: the map that an engine keeps
+ * behind the one it has given out. `inner` is called for all maps before any is waited for.
+ */
 export function withInnerMaps<M extends FeatureMap>(
   parts: readonly GridPart[],
   inner: (map: FeatureMap) => M | Promise<M>,
@@ -73,7 +80,10 @@ export function expectEncoder({ analysis }: Model): void {
     throw new UnsupportedError('The model was loaded for decoding alone: it cannot encode');
 }
 
-/** Stands for `analyze`, `encodeChunk` and `gradient` where their code is left out, as in pages. Rejects with UnsupportedError. */
+/**
+ * Stands for `analyze`, `encodeChunk` and `gradient` where their code is left out, as in pages. Rejects with
+ * UnsupportedError.
+ */
 export async function refuseEncoding(): Promise<never> {
   throw new UnsupportedError('Nothing is encoded here');
 }

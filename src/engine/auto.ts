@@ -11,7 +11,10 @@ export interface Choice {
   readonly device?: string;
 }
 
-/** Keeps choices between processes. Neither call rejects: a choice that cannot be read counts as none, one that cannot be written is lost. */
+/**
+ * Keeps choices between processes. Neither call rejects: a choice that cannot be read counts as none, one
+ * that cannot be written is lost.
+ */
 export interface ChoiceMemory {
   recall(model: Model): Promise<Choice | undefined>;
   remember(model: Model, choice: Choice): Promise<void>;
@@ -23,8 +26,9 @@ const PATIENCE_MS = 3000;
 const MEASURE_SECONDS = 0.25;
 
 /**
- * Opens the fastest exact engine: the one remembered, the only one that runs, or the one that wins a short measurement. The reference engine is
- * too slow to be measured and is taken only when no other runs. Rejects with EngineError when no engine runs.
+ * Opens the fastest exact engine: the one remembered, the only one that runs, or the one that wins a short
+ * measurement. The reference engine is too slow to be measured and is taken only when no other runs. Rejects
+ * with EngineError when no engine runs.
  */
 export async function chooseEngine(
   entries: readonly EngineEntry[],
@@ -54,7 +58,9 @@ export async function chooseEngine(
   throw new EngineError(`No engine runs here: ${problems.join('; ')}`);
 }
 
-/** Opens the fastest of those that run here, if any does. Closes the others, and all of them if it rejects. */
+/**
+ * Opens the fastest of those that run here, if any does. Closes the others, and all of them if it rejects.
+ */
 async function openFastest(
   entries: readonly EngineEntry[],
   model: Model,

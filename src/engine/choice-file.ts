@@ -21,8 +21,8 @@ interface Entry extends Choice {
 }
 
 /**
- * Keeps choices in `engines.json` in the user's cache directory, one for each machine, version and model. A file that is missing or damaged counts as
- * empty. Undefined where there is no such directory.
+ * Keeps choices in `engines.json` in the user's cache directory, one for each machine, version and model. A
+ * file that is missing or damaged counts as empty. Undefined where there is no such directory.
  */
 export function choiceFile(directory: string | undefined = cacheDirectory()): ChoiceMemory | undefined {
   if (directory === undefined) return undefined;
@@ -53,7 +53,10 @@ export function choiceFile(directory: string | undefined = cacheDirectory()): Ch
   };
 }
 
-/** `liif` in the system's directory for caches of this user. Undefined for a user without a home, as in containers: nothing is to be left in the current folder. */
+/**
+ * `liif` in the system's directory for caches of this user. Undefined for a user without a home, as in
+ * containers: nothing is to be left in the current folder.
+ */
 export function cacheDirectory(
   environment: NodeJS.ProcessEnv = process.env,
   homeOf: () => string = homedir,

@@ -21,7 +21,10 @@ export interface Patch {
   readonly data: Int16Array;
 }
 
-/** A window of the feature map P (spec 3.7), wherever the engine keeps it. Close it when done: engines hold it outside the JavaScript heap. */
+/**
+ * A window of the feature map P (spec 3.7), wherever the engine keeps it. Close it when done: engines hold it
+ * outside the JavaScript heap.
+ */
 export interface FeatureMap {
   /** Sites covered. */
   readonly rect: Rect;
@@ -33,7 +36,10 @@ export interface FeatureMap {
   close(): void;
 }
 
-/** Sample positions along one axis (spec 4.2): for each output row, or column, the site before it and the fraction of the way to the next site. */
+/**
+ * Sample positions along one axis (spec 4.2): for each output row, or column, the site before it and the
+ * fraction of the way to the next site.
+ */
 export interface Axis {
   /** Sites, which may lie outside the level: spec 4.3 clamps them. */
   readonly index: Int32Array;
@@ -43,12 +49,18 @@ export interface Axis {
   readonly cell: number;
 }
 
-/** Output pixels to compute from one feature map; all sites needed, once clamped to the level, lie inside its rect. */
+/**
+ * Output pixels to compute from one feature map; all sites needed, once clamped to the level, lie inside its
+ * rect.
+ */
 export interface Query {
   readonly rows: Axis;
   readonly columns: Axis;
   readonly depth: 8 | 16;
-  /** Memory for samples of 8 bits: if it has their length, an engine may fill and return it instead of new memory. An aborted call may still write to it. */
+  /**
+   * Memory for samples of 8 bits: if it has their length, an engine may fill and return it instead of new
+   * memory. An aborted call may still write to it.
+   */
   readonly into?: Uint8Array | undefined;
 }
 
@@ -56,7 +68,10 @@ export interface Query {
 export interface ReducedAxis {
   /** m of spec 4.7. */
   readonly density: number;
-  /** Grid pixels: the filter reads `wanted` of them, `count` lie inside the picture. Number i of those wanted is number clamp(i + shift, 0, count - 1) of those inside. */
+  /**
+   * Grid pixels: the filter reads `wanted` of them, `count` lie inside the picture. Number i of those wanted
+   * is number clamp(i + shift, 0, count - 1) of those inside.
+   */
   readonly span: { readonly count: number; readonly wanted: number; readonly shift: number };
   /** Output pixels. */
   readonly count: number;
@@ -87,7 +102,10 @@ export interface FeaturePart {
 
 /** Pixels of a grid that a call of `pixels` has made before. */
 export interface SamplePart {
-  /** Interleaved, 3 channels, or 1 for a gray reduction. The part's first sample comes first; rows are `pitch` bytes apart. */
+  /**
+   * Interleaved, 3 channels, or 1 for a gray reduction. The part's first sample comes first; rows are `pitch`
+   * bytes apart.
+   */
   readonly samples: Uint8Array;
   readonly pitch: number;
   readonly rect: Rect;
@@ -100,7 +118,10 @@ export interface EncodedChunk {
   readonly bytes: Uint8Array;
   /** The latents that a decoder gets from `bytes`: (height, width, latentChannels), dequantized. */
   readonly latents: Int16Array;
-  /** For each of those latents, how much more a symbol larger by 1 would cost, in 1/256 bit. `--optimize` follows these slopes. */
+  /**
+   * For each of those latents, how much more a symbol larger by 1 would cost, in 1/256 bit. `--optimize`
+   * follows these slopes.
+   */
   readonly slopes: Int16Array;
 }
 
@@ -108,8 +129,9 @@ export interface EncodedChunk {
 export type EngineName = 'reference' | 'wasm' | 'webgpu' | 'tensorflow';
 
 /**
- * THE CONTRACT. Exact engines return the same bytes for the same call; `test/engine/conformance.ts` demands it of each.
- * Calls may overlap. An aborted call rejects with the signal's reason. After `close` every call rejects with EngineError.
+ * THE CONTRACT. Exact engines return the same bytes for the same call; `test/engine/conformance.ts` demands
+ * it of each. Calls may overlap. An aborted call rejects with the signal's reason. After `close` every call
+ * rejects with EngineError.
  */
 export interface Engine {
   readonly name: EngineName;
@@ -120,12 +142,16 @@ export interface Engine {
   readonly threads: number;
   /** The device it computes on, as the system names it. Absent: the processor. */
   readonly device?: string;
-  /** Whether every call fails from now on: a thread has died, say. Absent: unknown, so a call that rejects with EngineError may mean it. */
+  /**
+   * Whether every call fails from now on: a thread has died, say. Absent: unknown, so a call that rejects
+   * with EngineError may mean it.
+   */
   readonly broken?: boolean | undefined;
 
   /**
-   * Spec 3.4: pixels -> analysis output (latents.height, latents.width, latentChannels). `pixels` has 3 channels, is padded and shifted to int16, and covers
-   * at least `analysisWindow(model, latents, picture)` of a picture of `picture` pixels.
+   * Spec 3.4: pixels -> analysis output (latents.height, latents.width, latentChannels). `pixels` has 3
+   * channels, is padded and shifted to int16, and covers at least `analysisWindow(model, latents, picture)`
+   * of a picture of `picture` pixels.
    */
   analyze(
     pixels: Patch,
@@ -144,12 +170,15 @@ export interface Engine {
   ): Promise<EncodedChunk>;
 
   /**
-   * Bytes of one chunk -> dequantized latents (height, width, latentChannels). Rejects with FormatError (section `chunk`, offsets counted from the start of
-   * the chunk) for bytes that break chapter 2.
+   * Bytes of one chunk -> dequantized latents (height, width, latentChannels). Rejects with FormatError
+   * (section `chunk`, offsets counted from the start of the chunk) for bytes that break chapter 2.
    */
   decodeChunk(bytes: Uint8Array, chunk: Extent, quality: number, signal?: AbortSignal): Promise<Int16Array>;
 
-  /** Spec 3.7: latents -> P over `sites`. `latents` covers at least `latentWindow(model, sites, level)` of a level of `level` latents. */
+  /**
+   * Spec 3.7: latents -> P over `sites`. `latents` covers at least `latentWindow(model, sites, level)` of a
+   * level of `level` latents.
+   */
   features(
     latents: Patch,
     level: Extent,
@@ -162,20 +191,24 @@ export interface Engine {
   pixels(features: FeatureMap, queries: readonly Query[], signal?: AbortSignal): Promise<Samples[]>;
 
   /**
-   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). `reducesAtOnce` (pixels/reduce-at-once.ts) says how many grid pixels, those outside
-   * the picture included, a call may have. Absent: callers ask for the grid's pixels and filter them with pixels/reduce.ts, to the same bytes.
+   * Spec 4.3-4.7 in one: samples (rows.count, columns.count, 1 or 3 channels). `reducesAtOnce`
+   * (pixels/reduce-at-once.ts) says how many grid pixels, those outside the picture included, a call may
+   * have. Absent: callers ask for the grid's pixels and filter them with pixels/reduce.ts, to the same bytes.
    */
   reduce?(reduction: Reduction, signal?: AbortSignal): Promise<Uint8Array>;
 
   /**
-   * For encoders, and not part of the specification: how an error of the decoder's pixels depends on the latents of `latents`, the others being fixed.
+   * For encoders, and not part of the specification: how an error of the decoder's pixels depends on the
+   * latents of `latents`, the others being fixed.
    *
    *   coded     latents, covering at least `latentWindow(model, sites, level)` for the sites of `latents`
-   *   pixels    the pixels whose error counts; they lie among those sites
-   *   errorsOf  gets the samples of `pixels` (H,W,3), at native scale, 16 bits. Returns the error of each sample, or half the derivative of another measure by
+   *   pixels    the pixels whose error counts; they lie among those sites errorsOf  gets the samples of
+   *   `pixels` (H,W,3), at native scale, 16 bits. Returns the error of each sample, or half the derivative of
+   *   another measure by
    *             it: in the units of `analyze`, within -ERROR_LIMIT .. ERROR_LIMIT
    *
-   * -> half the derivative by latents (latents.height, latents.width, latentChannels), in units of `gradientNetwork(model).unit`.
+   * -> half the derivative by latents (latents.height, latents.width, latentChannels), in units of
+   * `gradientNetwork(model).unit`.
    */
   gradient(
     coded: Patch,
@@ -187,7 +220,10 @@ export interface Engine {
     signal?: AbortSignal,
   ): Promise<Int16Array>;
 
-  /** For benchmarks: the speed of plain kernels on the same device. Absent: the engine computes on the processor's threads. */
+  /**
+   * For benchmarks: the speed of plain kernels on the same device. Absent: the engine computes on the
+   * processor's threads.
+   */
   plainSpeed?(signal?: AbortSignal): Promise<PlainSpeed>;
 
   close(): Promise<void>;
@@ -195,7 +231,10 @@ export interface Engine {
 
 /** How fast simple code is on a device, measured. */
 export interface PlainSpeed {
-  /** Multiply-adds per second of a dense product, in 10^9. Where an engine uses matrices of bytes, four multiply-adds of bytes count as one. */
+  /**
+   * Multiply-adds per second of a dense product, in 10^9. Where an engine uses matrices of bytes, four
+   * multiply-adds of bytes count as one.
+   */
   readonly gigaMacs: number;
   /** Bytes per second, read and written, of a copy, in 10^9. */
   readonly copyGigabytes: number;

@@ -7,8 +7,9 @@ import { callsBy, PortableFeatures } from './portable-features.ts';
 const MAX_FAILURES = 3;
 
 /**
- * Two exact engines as one: the second is asked for each call that the first fails at (EngineError), so no call is lost, and the bytes are the same.
- * Feature maps can be made again on the second engine (PortableFeatures). Closing the result closes both. `onWarning` is called once, the first time that the
+ * Two exact engines as one: the second is asked for each call that the first fails at (EngineError), so no
+ * call is lost, and the bytes are the same. Feature maps can be made again on the second engine
+ * (PortableFeatures). Closing the result closes both. `onWarning` is called once, the first time that the
  * second engine stands in. Throws EngineError for an engine that is not exact.
  */
 export function withFallback(first: Engine, second: Engine, onWarning: (message: string) => void): Engine {

@@ -11,11 +11,19 @@ import { webWorker } from './worker/web-worker.ts';
 export interface BrowserEngineOptions {
   /** `auto` (default): WebGPU on a graphics card where that is faster, else WebAssembly. */
   readonly engine?: 'auto' | 'webgpu' | 'wasm';
-  /** Threads of the wasm engine. Default: one per processor, at most 8 in an isolated page and 4 elsewhere. */
+  /**
+   * Threads of the wasm engine. Default: one per processor, at most 8 in an isolated page and 4 elsewhere.
+   */
   readonly threads?: number;
-  /** Whether to take a WebGPU adapter that computes on the processor. For tests: wasm is faster. Default false. */
+  /**
+   * Whether to take a WebGPU adapter that computes on the processor. For tests: wasm is faster. Default
+   * false.
+   */
   readonly softwareAdapter?: boolean;
-  /** Called once if wasm stands in for WebGPU: because it was asked for and does not run, fails in use, or its code does not load. Default: console.warn. */
+  /**
+   * Called once if wasm stands in for WebGPU: because it was asked for and does not run, fails in use, or its
+   * code does not load. Default: console.warn.
+   */
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
@@ -24,9 +32,10 @@ export interface BrowserEngineOptions {
 const MAX_SEPARATE_WORKERS = 4;
 
 /**
- * Opens the fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin, COEP require-corp) get wasm threads over one
- * memory; other pages get workers with a memory each. Only code that the page can use is fetched, while the weights are still loading. Rejects as
- * `loading` does, and with EngineError if no engine runs here.
+ * Opens the fastest exact engine of this browser. Pages that are cross-origin isolated (COOP same-origin,
+ * COEP require-corp) get wasm threads over one memory; other pages get workers with a memory each. Only code
+ * that the page can use is fetched, while the weights are still loading. Rejects as `loading` does, and with
+ * EngineError if no engine runs here.
  */
 export async function openBrowserEngine(
   loading: Promise<Model>,
@@ -53,7 +62,10 @@ export async function openBrowserEngine(
   return graphics ? withGraphics(() => graphics, cpu, engine === 'webgpu', onWarning) : cpu;
 }
 
-/** The engine of a graphics card, with `cpu` to stand in, if it was asked for or is faster; else, or if it does not open, `cpu`. */
+/**
+ * The engine of a graphics card, with `cpu` to stand in, if it was asked for or is faster; else, or if it
+ * does not open, `cpu`.
+ */
 export async function withGraphics(
   open: () => Promise<Engine>,
   cpu: Engine,

@@ -28,8 +28,9 @@ const referenceCode = () => import('./reference/reference-engine.ts');
 const gpuApartCode = () => import('./webgpu/apart.ts');
 
 /**
- * Loads the code of all exact engines, as they are opened with `apart`. For servers: Node tries to load a module only once in a process, so if that happened while
- * no file descriptor was free, no engine could be opened any more.
+ * Loads the code of all exact engines, as they are opened with `apart`. For servers: Node tries to load a
+ * module only once in a process, so if that happened while no file descriptor was free, no engine could be
+ * opened any more.
  */
 export async function loadExactEngines(): Promise<void> {
   for (const load of [wasmCode, referenceCode, gpuApartCode]) await load();
@@ -105,7 +106,8 @@ export function givenEngineOptions<T extends OpenEngineOptions>(given: T): T {
 }
 
 /**
- * Opens the engine that is named, or chooses one. Where `webgpu` finds no graphics device, it opens wasm instead, with a warning. Rejects with
+ * Opens the engine that is named, or chooses one. Where `webgpu` finds no graphics device, it opens wasm
+ * instead, with a warning. Rejects with
  *
  * - UnsupportedError or EngineError, whose message says why, if the engine cannot run here;
  * - RequestError for an engine that is not exact if it must be, and for a wrong name or number of threads.

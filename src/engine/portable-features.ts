@@ -1,10 +1,16 @@
 import { EngineError } from '../errors.ts';
 import type { Engine, Extent, FeatureMap, Rect } from './engine.ts';
 
-/** Does something with the engine whose turn it is. `call`: the caller's arguments, as `hasFailed` looks at them. */
+/**
+ * Does something with the engine whose turn it is. `call`: the caller's arguments, as `hasFailed` looks at
+ * them.
+ */
 export type Use = <T>(work: (engine: Engine) => Promise<T>, call: readonly unknown[]) => Promise<T>;
 
-/** The calls of an engine that is made of engines, but those that make or reduce feature maps: `use` says which engine's turn it is. */
+/**
+ * The calls of an engine that is made of engines, but those that make or reduce feature maps: `use` says
+ * which engine's turn it is.
+ */
 export function callsBy(
   use: Use,
 ): Pick<Engine, 'analyze' | 'encodeChunk' | 'decodeChunk' | 'gradient' | 'pixels'> {
@@ -25,12 +31,18 @@ export interface FeatureOrigin {
   /** The call that made it. */
   readonly call: Parameters<Engine['features']>;
   readonly use: Use;
-  /** Whether engines follow each other: once one asks for the map, the one before is gone. Default: all stay, and so do their maps. */
+  /**
+   * Whether engines follow each other: once one asks for the map, the one before is gone. Default: all stay,
+   * and so do their maps.
+   */
   readonly oneAtATime?: boolean;
   readonly onClose?: () => void;
 }
 
-/** A feature map that does not depend on one engine: it keeps its latents, a fraction of its size, and is made again on any other engine that needs it. */
+/**
+ * A feature map that does not depend on one engine: it keeps its latents, a fraction of its size, and is made
+ * again on any other engine that needs it.
+ */
 export class PortableFeatures implements FeatureMap {
   readonly rect: Rect;
   readonly level: Extent;

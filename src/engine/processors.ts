@@ -3,14 +3,17 @@ import { availableParallelism } from 'node:os';
 import { join, posix } from 'node:path';
 
 /**
- * How many threads can compute at a time: the processors that this process may run on, or, if that is less, the quota of its control groups (cgroup v2
- * or v1) in processors, rounded up. Node 20 counts 64 in a container that has a quota of two of 64 processors.
+ * How many threads can compute at a time: the processors that this process may run on, or, if that is less,
+ * the quota of its control groups (cgroup v2 or v1) in processors, rounded up. Node 20 counts 64 in a
+ * container that has a quota of two of 64 processors.
  */
 export function processors(root = '/', available: number = availableParallelism()): number {
   return Math.max(1, Math.min(available, Math.ceil(quota(root))));
 }
 
-/** The smallest quota from the process' own group up to the root, in processors; infinite where there is none. */
+/**
+ * The smallest quota from the process' own group up to the root, in processors; infinite where there is none.
+ */
 function quota(root: string): number {
   const groups = textOf(join(root, 'proc/self/cgroup'));
   const own = /^0::(\/.*)$/m.exec(groups)?.[1];
@@ -33,7 +36,10 @@ function quota(root: string): number {
   );
 }
 
-/** The smallest quota of a group and the groups around it. `read` gives a group's time and the period that it is for. */
+/**
+ * The smallest quota of a group and the groups around it. `read` gives a group's time and the period that it
+ * is for.
+ */
 function smallestOf(own: string | undefined, read: (group: string) => readonly string[]): number {
   let smallest = Number.POSITIVE_INFINITY;
   for (let group = own; group !== undefined; group = group === '/' ? undefined : posix.join(group, '..')) {

@@ -7,9 +7,11 @@ import { callsBy } from './portable-features.ts';
 const MAX_FAILURES = 3;
 
 /**
- * Engines of one kind as one, for several graphics cards. A call goes to the engine with the fewest calls under way, the first of them if several have; a call for
- * pixels goes to the engine that has the features. If an engine fails (EngineError), the others are asked, but not for pixels: features of a lost card have to be
- * made again by the caller (fallback.ts). Closing the result closes all. A single engine is returned as it is. Throws EngineError for none.
+ * Engines of one kind as one, for several graphics cards. A call goes to the engine with the fewest calls
+ * under way, the first of them if several have; a call for pixels goes to the engine that has the features.
+ * If an engine fails (EngineError), the others are asked, but not for pixels: features of a lost card have to
+ * be made again by the caller (fallback.ts). Closing the result closes all. A single engine is returned as it
+ * is. Throws EngineError for none.
  */
 export function severalAsOne(engines: readonly Engine[]): Engine {
   const [first] = engines;

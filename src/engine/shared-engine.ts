@@ -9,8 +9,10 @@ export interface SharedEngineOptions {
 }
 
 /**
- * One engine for callers who do not own one. The first call opens it. It is closed when no call has been under way, and no feature map open, for a while; neither
- * that timer nor an idle engine keeps the process alive. An engine that is broken is replaced, and feature maps are made again on the next (PortableFeatures).
+ * One engine for callers who do not own one. The first call opens it. It is closed when no call has been
+ * under way, and no feature map open, for a while; neither that timer nor an idle engine keeps the process
+ * alive. An engine that is broken is replaced, and feature maps are made again on the next
+ * (PortableFeatures).
  */
 export class SharedEngine {
   readonly #options: SharedEngineOptions;
@@ -22,7 +24,9 @@ export class SharedEngine {
     this.#options = options;
   }
 
-  /** An engine that stays usable until the process ends. Rejects as `open` does; the next call tries again. */
+  /**
+   * An engine that stays usable until the process ends. Rejects as `open` does; the next call tries again.
+   */
   async engine(): Promise<Engine> {
     return this.#use(
       // All engines that `open` gives have the same facts.
@@ -75,7 +79,8 @@ export class SharedEngine {
       try {
         return await work(engine);
       } catch (error) {
-        // A call may also be too large for an engine that works. One that is broken gives way: the next call gets another.
+        // A call may also be too large for an engine that works. One that is broken gives way: the next call
+        // gets another.
         if (hasFailed(error, call) && engine.broken !== false && this.#opening === opening) this.#release();
         throw error;
       }

@@ -20,8 +20,8 @@ export const TILE_SIDE = 256;
 const QUALITY = 60;
 
 /**
- * Estimates an engine's speed. Windows grow until a call takes long enough to be measured, so that slow engines take little more time than fast ones.
- * Rejects if the engine fails.
+ * Estimates an engine's speed. Windows grow until a call takes long enough to be measured, so that slow
+ * engines take little more time than fast ones. Rejects if the engine fails.
  */
 export async function measureSpeed(engine: Engine, options: TimingOptions): Promise<EngineSpeed> {
   const { megapixels, side } = await featureSpeed(engine, options);
@@ -33,7 +33,10 @@ export async function measureSpeed(engine: Engine, options: TimingOptions): Prom
   }
 }
 
-/** Seconds of the fastest of several calls of `work`, made for `seconds` after one that does not count. If the first takes that long already, it is the only one, and counts. */
+/**
+ * Seconds of the fastest of several calls of `work`, made for `seconds` after one that does not count. If the
+ * first takes that long already, it is the only one, and counts.
+ */
 export async function leastSeconds(
   work: () => Promise<unknown>,
   { seconds, signal }: TimingOptions,
@@ -92,8 +95,9 @@ export function warmFeatures(engine: Engine, side: number, signal?: AbortSignal)
 }
 
 /**
- * Tiles per second from one feature map, in calls of `batch` tiles, as many calls at a time as the engine works on. As in servers, memory for samples is used again.
- * `step`: sites per pixel; 1 is native scale, less enlarges.
+ * Tiles per second from one feature map, in calls of `batch` tiles, as many calls at a time as the engine
+ * works on. As in servers, memory for samples is used again. `step`: sites per pixel; 1 is native scale, less
+ * enlarges.
  */
 export async function tileSpeed(
   engine: Engine,
@@ -145,7 +149,10 @@ function onePixel({ rect, level }: FeatureMap): Query {
   };
 }
 
-/** A query of 256 x 256 pixels; `i` varies the place in the window. Pixels outside a smaller window get sites of its border. */
+/**
+ * A query of 256 x 256 pixels; `i` varies the place in the window. Pixels outside a smaller window get sites
+ * of its border.
+ */
 export function tileOf({ rect, level }: FeatureMap, step: number, i: number): Query {
   const shift = step === 1 ? 0 : step / 2;
   const axis = (first: number, count: number, sites: number, offset: number): Axis => {

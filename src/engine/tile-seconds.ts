@@ -6,8 +6,8 @@ const SIDE = 128;
 const TOGETHER = 4;
 
 /**
- * Seconds per small tile, from latents to pixels, when an engine makes several at a time. Pages choose an engine by it: the measurements of speed.ts would be too
- * much code for them. Rejects if the engine fails.
+ * Seconds per small tile, from latents to pixels, when an engine makes several at a time. Pages choose an
+ * engine by it: the measurements of speed.ts would be too much code for them. Rejects if the engine fails.
  */
 export async function tileSeconds(engine: Engine): Promise<number> {
   const { latentStride, latentChannels } = engine.model;

@@ -5,8 +5,9 @@ import { oncePer } from '../network/once-per.ts';
 export const COARSE_BITS = 7;
 
 /**
- * Tables of a model in the form that coding wants. Table t owns `cumulative[base[t]] .. cumulative[base[t] + F]`, and a position in that
- * range stands for one of its F frequencies. Kept small enough for a first-level cache.
+ * Tables of a model in the form that coding wants. Table t owns `cumulative[base[t]] .. cumulative[base[t] + F]`,
+ * and a position in that range stands for one of its F frequencies. Kept small enough for a first-level
+ * cache.
  */
 export interface CodingTables {
   readonly precision: number;
@@ -14,7 +15,10 @@ export interface CodingTables {
   readonly base: Int32Array;
   /** Cumulative frequencies: 0 first, 2^precision last. */
   readonly cumulative: Uint16Array;
-  /** [table][slot >> (precision - COARSE_BITS)]: frequency, counted from `base`, that holds the first slot of the interval. */
+  /**
+   * [table][slot >> (precision - COARSE_BITS)]: frequency, counted from `base`, that holds the first slot of
+   * the interval.
+   */
   readonly coarse: Uint16Array;
   /** Symbol (its high part) = position + origin. */
   readonly origin: Int32Array;

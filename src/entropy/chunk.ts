@@ -10,15 +10,18 @@ import { encodeSymbols, RansDecoder } from './rans.ts';
 import { RoundingCoder } from './rounding-coder.ts';
 
 /**
- * One chunk, symbols <-> bytes (spec 2.4, 3.6). The coding order is walked once for both directions: `codeChunk` works out table index
- * and mean of every symbol from what was coded before, and a `SymbolCoder` reads the symbol or rounds to it.
+ * One chunk, symbols <-> bytes (spec 2.4, 3.6). The coding order is walked once for both directions:
+ * `codeChunk` works out table index and mean of every symbol from what was coded before, and a `SymbolCoder`
+ * reads the symbol or rounds to it.
  *
- * h, w = rows, columns of latents in the chunk; hz, wz those of hyper latents; Cy, Cz, Ch = channels of latents, hyper latents, h.
+ * h, w = rows, columns of latents in the chunk; hz, wz those of hyper latents; Cy, Cz, Ch = channels of
+ * latents, hyper latents, h.
  */
 
 /**
- * The networks of one chunk. A chunk is the whole picture to them: zeros beyond. Synchronous, since coding and networks alternate.
- * A result is only read until the next call of the same object, so it may be a view of memory that the next call overwrites.
+ * The networks of one chunk. A chunk is the whole picture to them: zeros beyond. Synchronous, since coding
+ * and networks alternate. A result is only read until the next call of the same object, so it may be a view
+ * of memory that the next call overwrites.
  */
 export interface ChunkNetworks {
   /** Latents (4*hz, 4*wz, Cy), zeros behind h and w -> (hz, wz, Cz). `extent`: 4*hz, 4*wz. Encoders only. */
@@ -26,8 +29,9 @@ export interface ChunkNetworks {
   /** Hyper latents (hz, wz, Cz) -> (4*hz, 4*wz, Ch). `extent`: hz, wz. */
   hyperSynthesis(z: Int16Array, extent: Extent, quality: number): Int16Array;
   /**
-   * Mean and deviation, (h, w, Cy) each, of step 0..3 from h (h, w, Ch) and the latents so far (h, w, Cy). Only the entries that the step
-   * codes are read (`groupAt`); the others may hold anything. `h` is what hyperSynthesis gave, cropped, in all four steps; y is to be ignored in step 0.
+   * Mean and deviation, (h, w, Cy) each, of step 0..3 from h (h, w, Ch) and the latents so far (h, w, Cy).
+   * Only the entries that the step codes are read (`groupAt`); the others may hold anything. `h` is what
+   * hyperSynthesis gave, cropped, in all four steps; y is to be ignored in step 0.
    */
   prior(step: number, h: Int16Array, y: Int16Array, extent: Extent, quality: number): PriorOutput;
 }
@@ -44,7 +48,10 @@ export type AsyncChunkNetworks = {
   ) => Promise<ReturnType<ChunkNetworks[Name]>>;
 };
 
-/** Bytes of a chunk -> latents (h, w, Cy). Rejects with FormatError, section `chunk`, on bytes that break chapter 2. */
+/**
+ * Bytes of a chunk -> latents (h, w, Cy). Rejects with FormatError, section `chunk`, on bytes that break
+ * chapter 2.
+ */
 export function decodeChunk(
   bytes: Uint8Array,
   chunk: Extent,
@@ -55,7 +62,10 @@ export function decodeChunk(
   return runAwaiting(decoding(bytes, chunk, quality, model, networks));
 }
 
-/** Analysis output (h, w, Cy) of a chunk -> its bytes, the latents that a decoder gets from them, and what these cost more or less nearby. */
+/**
+ * Analysis output (h, w, Cy) of a chunk -> its bytes, the latents that a decoder gets from them, and what
+ * these cost more or less nearby.
+ */
 export function encodeChunk(
   analysis: Int16Array,
   chunk: Extent,
@@ -77,7 +87,10 @@ export function encodeChunkAsync(
   return runAwaiting(encoding(analysis, chunk, quality, model, networks));
 }
 
-/** Work that stops at every network: it yields what the network gave, or a promise of it, and goes on with the result. */
+/**
+ * Work that stops at every network: it yields what the network gave, or a promise of it, and goes on with the
+ * result.
+ */
 type Coding<T> = Generator<unknown, T, never>;
 
 function* resultOf<T>(result: T | Promise<T>): Generator<T | Promise<T>, T, T> {

@@ -3,19 +3,26 @@ import { maxChunkBytes } from '../network/chunk-size.ts';
 import { COARSE_BITS, type CodingTables, positionOf } from './cdf-table.ts';
 
 /**
- * rANS (spec 2.2): four interleaved 32-bit states, 16-bit renormalization. Symbol i of a run uses state i mod 4; runs are multiples
- * of four long and begin at a channel that is a multiple of four, so that this is channel mod 4.
+ * rANS (spec 2.2): four interleaved 32-bit states, 16-bit renormalization. Symbol i of a run uses state i mod
+ * 4; runs are multiples of four long and begin at a channel that is a multiple of four, so that this is
+ * channel mod 4.
  *
  * States are held as int32, whose bits are those of the unsigned state: faster than uint32 in JavaScript.
  */
 
 /** The shortest chunk: four states of 32 bits. */
 export const MIN_CHUNK_BYTES = 16;
-/** What four symbols can read at most, two words each: so far beyond its end a decoder may read a truncated chunk before it refuses it. */
+/**
+ * What four symbols can read at most, two words each: so far beyond its end a decoder may read a truncated
+ * chunk before it refuses it.
+ */
 export const READ_AHEAD_BYTES = 16;
 const INITIAL_STATE = 1 << 16;
 
-/** Reads the symbols of one chunk. Every method throws FormatError, section `chunk`, on bytes that break spec 2.1 or 2.2. */
+/**
+ * Reads the symbols of one chunk. Every method throws FormatError, section `chunk`, on bytes that break spec
+ * 2.1 or 2.2.
+ */
 export class RansDecoder {
   readonly #tables: CodingTables;
   /** The chunk's words, then zeros that a truncated chunk is allowed to read before it is refused. */
@@ -76,7 +83,10 @@ export class RansDecoder {
   }
 }
 
-/** The four states that a chunk begins with. Throws FormatError on a length or a state that spec 2.1 or 2.2 excludes. */
+/**
+ * The four states that a chunk begins with. Throws FormatError on a length or a state that spec 2.1 or 2.2
+ * excludes.
+ */
 export function initialStates(bytes: Uint8Array, maxSymbols: number): Int32Array {
   const { length } = bytes;
   const maximum = maxChunkBytes(maxSymbols);
@@ -100,7 +110,10 @@ export function endsEarly(length: number): FormatError {
   return new FormatError('chunk', length, 'its symbols go on beyond its end');
 }
 
-/** Throws FormatError unless the last symbol has left a chunk's last byte and final states behind it. `next`: the byte that follows the symbols. */
+/**
+ * Throws FormatError unless the last symbol has left a chunk's last byte and final states behind it. `next`:
+ * the byte that follows the symbols.
+ */
 export function expectEnd(next: number, length: number, states: Int32Array): void {
   if (next !== length) {
     throw new FormatError('chunk', next, `${length - next} bytes are left after the last symbol`);
@@ -111,7 +124,10 @@ export function expectEnd(next: number, length: number, states: Int32Array): voi
   }
 }
 
-/** The bytes of a chunk with these symbols, in coding order and a multiple of four; symbol i is coded with table indices[i]. */
+/**
+ * The bytes of a chunk with these symbols, in coding order and a multiple of four; symbol i is coded with
+ * table indices[i].
+ */
 export function encodeSymbols(tables: CodingTables, indices: Uint8Array, symbols: Int16Array): Uint8Array {
   const { precision, base, cumulative, rawBits, bypass } = tables;
   const states = new Int32Array(4).fill(INITIAL_STATE);

@@ -3,8 +3,9 @@ import { oncePer } from '../network/once-per.ts';
 import { codingTables } from './cdf-table.ts';
 
 /**
- * What one symbol more costs, in 1/256 bit, for every position of `tables.cumulative` (`positionOf`): the mean of the steps to the next symbol
- * down and up, by the frequencies of the table. Symbols that are coded by a bypass are few, and count as free. Compiled once per model.
+ * What one symbol more costs, in 1/256 bit, for every position of `tables.cumulative` (`positionOf`): the
+ * mean of the steps to the next symbol down and up, by the frequencies of the table. Symbols that are coded
+ * by a bypass are few, and count as free. Compiled once per model.
  */
 export const rateSlopes = oncePer(compile);
 

@@ -19,7 +19,10 @@ export class LatentStore {
   readonly #cache: LeasedCache<Int16Array>;
   readonly #name: string;
 
-  /** `cache` may be shared with other files; `name` tells this file from them. The store does not close the cache. */
+  /**
+   * `cache` may be shared with other files; `name` tells this file from them. The store does not close the
+   * cache.
+   */
   constructor(reader: Reader, engine: Engine, cache: LeasedCache<Int16Array>, name = '') {
     this.#reader = reader;
     this.#engine = engine;
@@ -27,7 +30,10 @@ export class LatentStore {
     this.#name = name;
   }
 
-  /** Latents of a window of a level and plane, (rect.height, rect.width, latentChannels). `rect` must lie inside the level. */
+  /**
+   * Latents of a window of a level and plane, (rect.height, rect.width, latentChannels). `rect` must lie
+   * inside the level.
+   */
   async read(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Patch> {
     const { header } = this.#reader;
     const size = header.chunkSize;
@@ -55,7 +61,10 @@ export class LatentStore {
     return scaledExtent(latentExtent(this.#reader.header, level), this.#engine.model.latentStride);
   }
 
-  /** P over a window of the sites of a level and plane, which must lie inside the level. The result is not cached. */
+  /**
+   * P over a window of the sites of a level and plane, which must lie inside the level. The result is not
+   * cached.
+   */
   async features(level: number, plane: number, sites: Rect, signal?: AbortSignal): Promise<FeatureMap> {
     const { header } = this.#reader;
     const extent = latentExtent(header, level);

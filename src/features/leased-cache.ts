@@ -30,8 +30,9 @@ export interface LeasedCacheOptions<V> {
 }
 
 /**
- * A cache that keeps the most recently used values, bounded in bytes. All callers of a key share one load, which is aborted when the last of them gives up.
- * A failed load is forgotten, so that the next caller tries again.
+ * A cache that keeps the most recently used values, bounded in bytes. All callers of a key share one load,
+ * which is aborted when the last of them gives up. A failed load is forgotten, so that the next caller tries
+ * again.
  */
 export class LeasedCache<V> {
   /** Least recently used first. */
@@ -105,7 +106,10 @@ export class LeasedCache<V> {
     this.clear();
   }
 
-  /** Called when the last waiter has left, with a lease or because it gave up. In the latter case the load is aborted. */
+  /**
+   * Called when the last waiter has left, with a lease or because it gave up. In the latter case the load is
+   * aborted.
+   */
   #abandon(key: string, pending: Pending<V>, signal: AbortSignal | undefined): void {
     if (this.#pending.get(key) === pending) {
       this.#pending.delete(key);

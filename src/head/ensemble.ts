@@ -18,7 +18,9 @@ export interface SiteWindow {
 
 const ONE = 1 << 14;
 
-/** RGB samples of a query, (rows, columns, 3). Its sites, clamped to the level, must lie inside the window. */
+/**
+ * RGB samples of a query, (rows, columns, 3). Its sites, clamped to the level, must lie inside the window.
+ */
 export function renderQuery(head: Head, features: SiteWindow, query: Query): Samples {
   const { rows, columns, depth } = query;
   const height = rows.index.length;
@@ -55,7 +57,10 @@ function columnTerm(head: Head, fraction: number, d: number): Int16Array {
   return Int16Array.from(head.columnWeight, (weight) => sat16(round(weight * r, 14)));
 }
 
-/** Where the vectors of the sites (0,0), (0,1), (1,0), (1,1) begin in the window. Outside the level the nearest site stands in. Spec 4.3. */
+/**
+ * Where the vectors of the sites (0,0), (0,1), (1,0), (1,1) begin in the window. Outside the level the
+ * nearest site stands in. Spec 4.3.
+ */
 function siteOffsets({ rect, level }: SiteWindow, hidden: number, row: number, column: number): number[] {
   const clampTo = (index: number, count: number) => Math.max(0, Math.min(count - 1, index));
   return [0, 1, 2, 3].map((t) => {
@@ -65,7 +70,10 @@ function siteOffsets({ rect, level }: SiteWindow, hidden: number, row: number, c
   });
 }
 
-/** Weights of the sites (0,0), (0,1), (1,0), (1,1): the areas of the opposite rectangles in Q14; their sum is 2^14. Spec 4.4. */
+/**
+ * Weights of the sites (0,0), (0,1), (1,0), (1,1): the areas of the opposite rectangles in Q14; their sum is
+ * 2^14. Spec 4.4.
+ */
 export function ensembleWeights(fr: number, fc: number): readonly [number, number, number, number] {
   const s11 = round(fr * fc, 14);
   return [ONE - fr - fc + s11, fc - s11, fr - s11, s11];

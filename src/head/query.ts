@@ -13,7 +13,10 @@ import {
   toRational,
 } from './rational.ts';
 
-/** A rectangle in pixels of the picture; it may have fractions, and reach beyond the picture where a call allows that. Spec 4.1. */
+/**
+ * A rectangle in pixels of the picture; it may have fractions, and reach beyond the picture where a call
+ * allows that. Spec 4.1.
+ */
 export interface Region {
   /** Left edge: pixels from the left edge of the picture. */
   readonly x: Exact;
@@ -25,7 +28,10 @@ export interface Region {
   readonly height: Exact;
 }
 
-/** Bounds of a cell in Q12: 1/4, and 4, where sums of the head still fit (3.8). On the grids of spec 4.2 cells are at most 1. */
+/**
+ * Bounds of a cell in Q12: 1/4, and 4, where sums of the head still fit (3.8). On the grids of spec 4.2 cells
+ * are at most 1.
+ */
 const MIN_CELL = 1024n;
 const MAX_CELL = 16384n;
 const FRACTION_BITS = 14n;
@@ -35,7 +41,10 @@ export const NATIVE_CELL = 4096;
 
 /** Most grid pixels along an axis, margins included: an index has to fit into 31 bits. */
 const MAX_GRID = 2 ** 31 - 1;
-/** Largest mX * mY. A block (spec 4.7) has a sixteenth as many grid pixels, whose samples of 16 bits are summed in a double. */
+/**
+ * Largest mX * mY. A block (spec 4.7) has a sixteenth as many grid pixels, whose samples of 16 bits are
+ * summed in a double.
+ */
 const MAX_DENSITY = 2 ** 40;
 
 /** How a query is sampled: spec 4.2. */
@@ -43,11 +52,17 @@ export interface SamplingPlan {
   readonly level: number;
   /** overviewFactor ^ level */
   readonly reduction: bigint;
-  /** mY and mX, powers of two: grid pixels for each output pixel along an axis; both 1 unless the level is reduced. */
+  /**
+   * mY and mX, powers of two: grid pixels for each output pixel along an axis; both 1 unless the level is
+   * reduced.
+   */
   readonly density: { readonly rows: number; readonly columns: number };
 }
 
-/** Which level serves a query, and how densely it is sampled. Spec 4.2. Throws RequestError for a reduction beyond the limits above. */
+/**
+ * Which level serves a query, and how densely it is sampled. Spec 4.2. Throws RequestError for a reduction
+ * beyond the limits above.
+ */
 export function planSampling(
   region: Region,
   width: number,
@@ -101,7 +116,10 @@ export function tapsOf(density: number): number {
   return Math.min(4, density);
 }
 
-/** The grid pixels of an axis that a reduction reads. The nearest one inside the picture stands in for those outside. Spec 4.7. */
+/**
+ * The grid pixels of an axis that a reduction reads. The nearest one inside the picture stands in for those
+ * outside. Spec 4.7.
+ */
 export interface GridSpan {
   /** The first one inside the picture, counted from the start of the region. */
   readonly first: bigint;
@@ -112,7 +130,10 @@ export interface GridSpan {
   readonly shift: number;
 }
 
-/** The grid pixels that output pixels from .. to-1 of `count` read. `extent`: native pixels that the level covers, without padding. Spec 4.7. */
+/**
+ * The grid pixels that output pixels from .. to-1 of `count` read. `extent`: native pixels that the level
+ * covers, without padding. Spec 4.7.
+ */
 export function gridSpan(
   start: Exact,
   length: Exact,
@@ -146,9 +167,10 @@ export function gridSpan(
 }
 
 /**
- * Sample positions (spec 4.2) of `count` output pixels that cover start .. start+length, in native pixels. The level is reduced by `reduction` and has `sites`
- * sites along this axis. Indices are clamped to -1 .. sites-1, which changes nothing, since spec 4.3 clamps them further. `from`, `to`: only the pixels
- * from .. to-1, which may lie outside 0 .. count-1.
+ * Sample positions (spec 4.2) of `count` output pixels that cover start .. start+length, in native pixels.
+ * The level is reduced by `reduction` and has `sites` sites along this axis. Indices are clamped to -1 ..
+ * sites-1, which changes nothing, since spec 4.3 clamps them further. `from`, `to`: only the pixels from ..
+ * to-1, which may lie outside 0 .. count-1.
  */
 export function sampleAxis(
   start: Exact,
@@ -175,8 +197,9 @@ export function sampleAxis(
   const end = numerator + increment * BigInt(index.length);
   const most = BigInt(2 ** 51) >> FRACTION_BITS;
   if (-most < numerator && end < most && denominator < most) {
-    // The usual grid, in doubles, which are ten times faster, and exact: a quotient that is not whole differs from the nearest whole number by at least
-    // 1/below, which is more than a division rounds where the dividend is below 2^51.
+    // The usual grid, in doubles, which are ten times faster, and exact: a quotient that is not whole differs
+    // from the nearest whole number by at least 1/below, which is more than a division rounds where the
+    // dividend is below 2^51.
     const scale = 2 ** Number(FRACTION_BITS);
     const below = Number(denominator);
     const further = Number(increment);

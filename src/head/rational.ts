@@ -1,6 +1,9 @@
 import { shown } from '../errors.ts';
 
-/** An exact fraction. In results the denominator is positive. Doubles do not hold the positions of tiles past z = 60. */
+/**
+ * An exact fraction. In results the denominator is positive. Doubles do not hold the positions of tiles past
+ * z = 60.
+ */
 export interface Rational {
   readonly numerator: bigint;
   readonly denominator: bigint;
@@ -9,7 +12,10 @@ export interface Rational {
 /** A position or length: a double, whose exact value counts, a whole number, or a fraction. */
 export type Exact = number | bigint | Rational;
 
-/** The exact value as a fraction with a positive denominator. Throws RangeError for a double that is not finite, a denominator of 0, and other values. */
+/**
+ * The exact value as a fraction with a positive denominator. Throws RangeError for a double that is not
+ * finite, a denominator of 0, and other values.
+ */
 export function toRational(value: Exact): Rational {
   if (typeof value === 'bigint') return { numerator: value, denominator: 1n };
   if (typeof value === 'object' && value !== null) {
@@ -28,7 +34,10 @@ export function toRational(value: Exact): Rational {
   return { numerator: BigInt(numerator), denominator: 1n << shift };
 }
 
-/** The value of a decimal such as `-12.5`, of at most 310 digits on either side of the point; undefined for other text. */
+/**
+ * The value of a decimal such as `-12.5`, of at most 310 digits on either side of the point; undefined for
+ * other text.
+ */
 export function parseDecimal(text: string): Rational | undefined {
   const match = /^(-?)(\d{1,310})(?:\.(\d{1,310}))?$/.exec(text);
   if (match === null) return undefined;

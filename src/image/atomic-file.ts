@@ -16,8 +16,9 @@ const sync = promisify(fsync);
 const MAX_LINKS = 40;
 
 /**
- * A file that appears under its name when it is complete, or not at all: it is written under a temporary name in the same folder and renamed by
- * `commit`. Links stay links, wherever they lead. Devices and pipes cannot be renamed to; `commit` copies into them. Fits the encoder's `Sink`.
+ * A file that appears under its name when it is complete, or not at all: it is written under a temporary name
+ * in the same folder and renamed by `commit`. Links stay links, wherever they lead. Devices and pipes cannot
+ * be renamed to; `commit` copies into them. Fits the encoder's `Sink`.
  */
 export class AtomicFile {
   /** Where it will be. */
@@ -36,7 +37,10 @@ export class AtomicFile {
     this.#found = found;
   }
 
-  /** Rejects with OutputError when nothing can be written there; an existing file stays as it is until `commit`. */
+  /**
+   * Rejects with OutputError when nothing can be written there; an existing file stays as it is until
+   * `commit`.
+   */
   static async open(path: string): Promise<AtomicFile> {
     const found = await stat(path).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -49,7 +53,10 @@ export class AtomicFile {
     return new AtomicFile(target, temporary, handle, found);
   }
 
-  /** A file in a folder that `abort` removes and that gets no other name, for bytes on their way. Rejects with OutputError. */
+  /**
+   * A file in a folder that `abort` removes and that gets no other name, for bytes on their way. Rejects with
+   * OutputError.
+   */
   static async temporary(folder: string): Promise<AtomicFile> {
     const { temporary, handle } = await openTemporary(folder, folder);
     return new AtomicFile(folder, temporary, handle, undefined);
@@ -97,8 +104,8 @@ export class AtomicFile {
   }
 
   /**
-   * Gives the file the name `path`, of the folder where it is to be, unless something has that. Resolves with whether it did; where not, it may be called again
-   * with another name.
+   * Gives the file the name `path`, of the folder where it is to be, unless something has that. Resolves with
+   * whether it did; where not, it may be called again with another name.
    */
   async commitNew(path: string): Promise<boolean> {
     try {
@@ -149,8 +156,8 @@ export async function writeAtomically<T>(
 }
 
 /**
- * Renames a file, and whatever had the name is gone. Windows refuses to replace a file that is open, as those of a running server are, but moves it out of the
- * way; for a moment nothing has the name then.
+ * Renames a file, and whatever had the name is gone. Windows refuses to replace a file that is open, as those
+ * of a running server are, but moves it out of the way; for a moment nothing has the name then.
  */
 export async function replaceFile(from: string, to: string): Promise<void> {
   try {
@@ -206,8 +213,8 @@ export function isTemporaryName(name: string): boolean {
 }
 
 /**
- * Renames a file to a name that nothing has: false where something has it, however lately. On file systems without hard links an empty file has the name
- * for a moment.
+ * Renames a file to a name that nothing has: false where something has it, however lately. On file systems
+ * without hard links an empty file has the name for a moment.
  */
 async function renameToNew(from: string, to: string): Promise<boolean> {
   try {

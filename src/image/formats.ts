@@ -3,7 +3,10 @@ import { extname } from 'node:path';
 import { RequestError, shown } from '../errors.ts';
 import { expectShape, type Raster } from './raster.ts';
 
-/** A format that can be written. `raw`: the bare samples, row by row, interleaved, 16 bits in the byte order of the machine (little-endian nearly everywhere). */
+/**
+ * A format that can be written. `raw`: the bare samples, row by row, interleaved, 16 bits in the byte order
+ * of the machine (little-endian nearly everywhere).
+ */
 export type ImageFormat = 'png' | 'jpeg' | 'webp' | 'avif' | 'tiff' | 'raw';
 
 interface FormatFacts {
@@ -37,7 +40,10 @@ export function endingOf(format: ImageFormat): string {
   return FORMATS[format].endings[0]!;
 }
 
-/** The format of a file: the one that is named, or that of its ending. Throws RequestError for an unknown ending, and for a quality that the format has not. */
+/**
+ * The format of a file: the one that is named, or that of its ending. Throws RequestError for an unknown
+ * ending, and for a quality that the format has not.
+ */
 export function formatFor(
   path: string,
   { format = formatOfPath(path), quality }: { readonly format?: ImageFormat; readonly quality?: number },

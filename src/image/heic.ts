@@ -5,9 +5,10 @@ import { startWorker } from '../start-worker.ts';
 import type { HeicAnswer, HeicTask } from './heic-thread.ts';
 
 /**
- * Converts a HEIC, as phones write them, to a TIFF of 8 bits, with its profile, that sharp can read. sharp has no decoder for HEVC; the optional package
- * `heic-decode` decodes it, on a thread, since that takes seconds. The metadata are those that sharp reports for the HEIC. Rejects with UnsupportedError where
- * the package is not installed, with Error for an image that it cannot decode, and with the signal's reason.
+ * Converts a HEIC, as phones write them, to a TIFF of 8 bits, with its profile, that sharp can read. sharp
+ * has no decoder for HEVC; the optional package `heic-decode` decodes it, on a thread, since that takes
+ * seconds. The metadata are those that sharp reports for the HEIC. Rejects with UnsupportedError where the
+ * package is not installed, with Error for an image that it cannot decode, and with the signal's reason.
  */
 export async function heicAsTiff(
   bytes: Uint8Array,

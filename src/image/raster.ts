@@ -6,7 +6,8 @@ import { expectObject } from '../given.ts';
 export type Channels = 1 | 2 | 3 | 4;
 
 /**
- * Uncompressed pixels, row by row from the top, samples of a pixel side by side; colors are not multiplied by alpha.
+ * Uncompressed pixels, row by row from the top, samples of a pixel side by side; colors are not multiplied by
+ * alpha.
  *
  * @example
  * const raster: Raster = { width: 2, height: 1, channels: 3, data: Uint8Array.of(255, 0, 0, 0, 0, 255) };
@@ -63,12 +64,16 @@ export function samplesLike(samples: Raster['data'], length: number): Raster['da
   return samples instanceof Uint16Array ? new Uint16Array(length) : new Uint8Array(length);
 }
 
-/** A copy of samples. Not by `slice`: that of a Node Buffer, which is a Uint8Array to TypeScript, is a view. */
+/**
+ * A copy of samples. Not by `slice`: that of a Node Buffer, which is a Uint8Array to TypeScript, is a view.
+ */
 export function copyOf(samples: Raster['data']): Raster['data'] {
   return samples instanceof Uint16Array ? samples.slice() : new Uint8Array(samples);
 }
 
-/** Throws RequestError for anything but an array of 8 or 16 bits, such as floats, whose range is not defined. */
+/**
+ * Throws RequestError for anything but an array of 8 or 16 bits, such as floats, whose range is not defined.
+ */
 export function expectSamples(data: unknown): void {
   if (data instanceof Uint8Array || data instanceof Uint16Array || data instanceof Uint8ClampedArray) return;
   throw new RequestError(`Expected samples in a Uint8Array or Uint16Array but received ${kindOf(data)}`);
@@ -79,7 +84,10 @@ export function depthOf(raster: Raster): 8 | 16 {
   return raster.data instanceof Uint16Array ? 16 : 8;
 }
 
-/** Throws RequestError for sides that are not positive whole numbers (at most `maxSide`), and for wrong channels or color spaces. */
+/**
+ * Throws RequestError for sides that are not positive whole numbers (at most `maxSide`), and for wrong
+ * channels or color spaces.
+ */
 export function expectShape(
   shape: Pick<Raster, 'width' | 'height' | 'channels' | 'colorSpace'>,
   maxSide?: number,

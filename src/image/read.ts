@@ -21,13 +21,19 @@ import { explained, MAX_PIXELS, tooManyPixels } from './sharp-errors.ts';
 
 /** An image file as pixels and metadata. */
 export interface ReadImage {
-  /** The upright picture in sRGB or Display P3, with the depth of the source; gray stays gray, alpha stays alpha. */
+  /**
+   * The upright picture in sRGB or Display P3, with the depth of the source; gray stays gray, alpha stays
+   * alpha.
+   */
   readonly raster: Raster;
   /** Bits of a sample of the source. */
   readonly depth: 8 | 16;
   /** The format as sharp names it: `jpeg`, `png`, `webp`, `tiff`, `heif`, `gif`, `svg`, ... */
   readonly format: string;
-  /** Metadata of the source. EXIF and XMP say "upright", since the rotation that they ask for has been carried out. */
+  /**
+   * Metadata of the source. EXIF and XMP say "upright", since the rotation that they ask for has been carried
+   * out.
+   */
   readonly metadata: ImageMetadata;
   /** What was odd about the source and has been ignored, e.g. an ICC profile that cannot be used. */
   readonly warnings: readonly string[];
@@ -47,13 +53,22 @@ export interface ImageMetadata {
 export interface ReadOptions {
   /** Name of the image in messages, where it is not a file: e.g. `standard input`. */
   readonly name?: string;
-  /** Larger images are refused with UnsupportedError before they are decoded. Default 2^32. Reading takes one copy of the samples, and up to three for a HEIC. */
+  /**
+   * Larger images are refused with UnsupportedError before they are decoded. Default 2^32. Reading takes one
+   * copy of the samples, and up to three for a HEIC.
+   */
   readonly maxPixels?: number;
   /** Reads a damaged image as far as it goes instead of refusing it. Default false. */
   readonly tolerant?: boolean;
-  /** Converts every image to sRGB. Default false: wider colors (Display P3, Adobe RGB, ...) are kept, in Display P3. */
+  /**
+   * Converts every image to sRGB. Default false: wider colors (Display P3, Adobe RGB, ...) are kept, in
+   * Display P3.
+   */
   readonly srgb?: boolean;
-  /** Whether `metadata` is wanted: then `warnings` names metadata that cannot be read, the EXIF of a TIFF. Default false. */
+  /**
+   * Whether `metadata` is wanted: then `warnings` names metadata that cannot be read, the EXIF of a TIFF.
+   * Default false.
+   */
   readonly needsMetadata?: boolean;
   /** Aborts the call between its steps; sharp finishes a step that it has begun. */
   readonly signal?: AbortSignal;
@@ -71,13 +86,14 @@ const MOST_PNG_BYTES = 1032;
  * Reads an image from a file or from memory.
  *
  * - The EXIF orientation is applied.
- * - Colors are converted to sRGB, or, from RGB with wider primaries, to Display P3: by the embedded profile, by what stands in for one (`gAMA` of a PNG, Adobe
- *   RGB by EXIF), or, for CMYK without a profile, by a generic one.
+ * - Colors are converted to sRGB, or, from RGB with wider primaries, to Display P3: by the embedded profile,
+ *   by what stands in for one (`gAMA` of a PNG, Adobe RGB by EXIF), or, for CMYK without a profile, by a
+ *   generic one.
  * - Of an animation or a document the first picture is read.
  * - Files beside an SVG are not drawn into it.
  *
- * Rejects with SourceError (no such file), UnsupportedError (a format that sharp does not read, or too many pixels), ImageError (damaged), or the signal's
- * reason.
+ * Rejects with SourceError (no such file), UnsupportedError (a format that sharp does not read, or too many
+ * pixels), ImageError (damaged), or the signal's reason.
  *
  * @example
  * const { raster, warnings } = await readImage('photo.jpg');
@@ -149,7 +165,10 @@ async function openedImage(image: ImageInput, options: ReadOptions): Promise<Ope
   return opened;
 }
 
-/** What sharp says of an image. Reads files into memory that sharp should not read by itself. Rejects for what is not decoded. */
+/**
+ * What sharp says of an image. Reads files into memory that sharp should not read by itself. Rejects for what
+ * is not decoded.
+ */
 async function describe(opened: OpenedImage): Promise<Metadata> {
   const { name, options, warnings } = opened;
   // sharp would keep the file open, and Windows does not remove open files.
@@ -293,7 +312,10 @@ async function readSvg(path: string): Promise<Uint8Array> {
   return readFile(path);
 }
 
-/** A tolerant reader reserves the picture that a header states, however little follows. Rejects with ImageError for more pixels than the bytes can hold. */
+/**
+ * A tolerant reader reserves the picture that a header states, however little follows. Rejects with
+ * ImageError for more pixels than the bytes can hold.
+ */
 async function expectPngPixels(
   { width, height }: Metadata,
   input: string | Uint8Array,

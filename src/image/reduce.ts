@@ -2,10 +2,11 @@ import { hasAlpha, type Raster, samplesLike } from './raster.ts';
 import { Turns } from './turns.ts';
 
 /**
- * Reduction by 2 or 4 for overview levels: separable cubic convolution (Keys, 1981, a = -1/2) widened by the factor, edges repeated.
- * Only +, * and / on doubles in a fixed order, so every machine gets the same samples. With alpha, colors are weighted by it; where
- * nothing shows they are a plain mean, since decoders and networks mix them with those beside them.
- * (height, width) -> (ceil(height / factor), ceil(width / factor)). Rejects with the signal's reason.
+ * Reduction by 2 or 4 for overview levels: separable cubic convolution (Keys, 1981, a = -1/2) widened by the
+ * factor, edges repeated. Only +, * and / on doubles in a fixed order, so every machine gets the same
+ * samples. With alpha, colors are weighted by it; where nothing shows they are a plain mean, since decoders
+ * and networks mix them with those beside them. (height, width) -> (ceil(height / factor), ceil(width /
+ * factor)). Rejects with the signal's reason.
  */
 export async function reduce(raster: Raster, factor: 2 | 4, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels } = raster;

@@ -11,7 +11,10 @@ export async function isSameFile(a: string, b: string): Promise<boolean> {
   }
 }
 
-/** Rejects with RequestError where `input` is a file, and `output` leads to it: nothing is written over what it is made from. */
+/**
+ * Rejects with RequestError where `input` is a file, and `output` leads to it: nothing is written over what
+ * it is made from.
+ */
 export async function expectOther(input: unknown, output: string): Promise<void> {
   const isPlace = typeof input === 'string' || (input instanceof URL && input.protocol === 'file:');
   if (isPlace && (await isSameFile(pathOf(input), output)))

@@ -21,7 +21,10 @@ export function unreadableSamples({
   return undefined;
 }
 
-/** Whether it is defined which numbers are black and white: of 8 and 16 bits without sign, and of interpretations whose others have a range. */
+/**
+ * Whether it is defined which numbers are black and white: of 8 and 16 bits without sign, and of
+ * interpretations whose others have a range.
+ */
 function hasDefinedRange({ space, depth }: Pick<Metadata, 'space' | 'depth'>): boolean {
   if (depth === 'uchar' || depth === 'ushort') return true;
   return space === 'scrgb' || space === 'lab' || (space === 'labs' && depth === 'short');

@@ -67,7 +67,9 @@ function unreadOf(reason: string): string | undefined {
   return undefined;
 }
 
-/** What sharp says of an image, without what it says of its own settings, and without line numbers of nothing. */
+/**
+ * What sharp says of an image, without what it says of its own settings, and without line numbers of nothing.
+ */
 function reasonOf(message: string): string {
   const lines = message.split('\n').map((line) => line.trim().replace(/:$/, ''));
   const reason = lines.find((line) => line !== '' && !/treated as error/i.test(line)) ?? 'it is damaged';

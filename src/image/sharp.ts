@@ -1,8 +1,8 @@
 import { EngineError, messageOf } from '../errors.ts';
 
 /**
- * sharp, loaded by the first image that is read or written: programs that do neither run without its addon. Rejects with EngineError where it is not
- * installed, or may not be loaded.
+ * sharp, loaded by the first image that is read or written: programs that do neither run without its addon.
+ * Rejects with EngineError where it is not installed, or may not be loaded.
  */
 export async function loadSharp() {
   try {

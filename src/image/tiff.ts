@@ -1,4 +1,7 @@
-/** Just enough BigTIFF to hand bands of samples to sharp, in memory or through a file, with a profile and without limits of 4 GiB. */
+/**
+ * Just enough BigTIFF to hand bands of samples to sharp, in memory or through a file, with a profile and
+ * without limits of 4 GiB.
+ */
 
 export interface TiffShape {
   readonly width: number;
@@ -12,7 +15,10 @@ const STRIP_BYTES = 2 ** 18;
 /** Field types: TIFF 6.0 and the BigTIFF design. libtiff takes LONG8 for all numbers. */
 const BYTE = 1;
 const LONG8 = 16;
-/** Pixels to an inch, as other images have that say nothing: sharp would write that a pixel is a millimeter large. */
+/**
+ * Pixels to an inch, as other images have that say nothing: sharp would write that a pixel is a millimeter
+ * large.
+ */
 export const DENSITY = 72;
 const INCH = 2;
 

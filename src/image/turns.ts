@@ -1,7 +1,10 @@
 /** How long others wait while a picture is computed on: a tile takes about as long. */
 const TURN_MS = 10;
 
-/** Divides a long computation into turns of the event loop, so that whatever else waits for it need not wait for the end: `if (turns.over) await turns.next()`. */
+/**
+ * Divides a long computation into turns of the event loop, so that whatever else waits for it need not wait
+ * for the end: `if (turns.over) await turns.next()`.
+ */
 export class Turns {
   readonly #signal: AbortSignal | undefined;
   #end = performance.now() + TURN_MS;
@@ -25,7 +28,10 @@ export class Turns {
 /** Pixels between two looks at the clock. */
 const PIXELS_PER_LOOK = 1 << 14;
 
-/** Does something with `length` samples, `channels` a pixel, by parts of whole pixels in turns of the event loop. Rejects with the signal's reason. */
+/**
+ * Does something with `length` samples, `channels` a pixel, by parts of whole pixels in turns of the event
+ * loop. Rejects with the signal's reason.
+ */
 export async function inTurns(
   length: number,
   channels: number,

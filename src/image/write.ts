@@ -35,9 +35,14 @@ export interface ImageBands {
 export interface WriteOptions {
   /** Default: the format of the ending of the path. */
   readonly format?: ImageFormat;
-  /** 1 to 100, for JPEG (default 90; above 90 with colors in full resolution, 4:4:4), WebP (default 90) and AVIF (default 70). */
+  /**
+   * 1 to 100, for JPEG (default 90; above 90 with colors in full resolution, 4:4:4), WebP (default 90) and
+   * AVIF (default 70).
+   */
   readonly quality?: number;
-  /** Converts Display P3 to sRGB, clipping wider colors. Default false: colors are kept, with their profile. */
+  /**
+   * Converts Display P3 to sRGB, clipping wider colors. Default false: colors are kept, with their profile.
+   */
   readonly srgb?: boolean;
   /** Called with what could not be kept, e.g. alpha in a JPEG. */
   readonly onWarning?: (message: string) => void;
@@ -58,16 +63,24 @@ export interface WriteSummary {
 const MEMORY_BYTES = 256 * 2 ** 20;
 /** The default of 4 takes many times as long and saves a few percent. */
 const AVIF_EFFORT = 2;
-/** Up to this quality, the default, a JPEG has half as many columns and rows of color (4:2:0). Halved colors would hide what a higher quality asks for. */
+/**
+ * Up to this quality, the default, a JPEG has half as many columns and rows of color (4:2:0). Halved colors
+ * would hide what a higher quality asks for.
+ */
 const JPEG_HALVED_COLORS = 90;
-/** For larger pictures no optimized Huffman tables: libjpeg would hold the coefficients of the whole picture in memory. */
+/**
+ * For larger pictures no optimized Huffman tables: libjpeg would hold the coefficients of the whole picture
+ * in memory.
+ */
 const JPEG_TWO_PASS_PIXELS = 64e6;
 
 /**
- * Writes an image file, with the profile of its color space: a path or `file:` URL, under which it appears when it is complete. Large pictures in bands are
- * written in bounded memory, through a temporary file (raw: without one); the encoders of WebP and AVIF need the whole picture in memory.
+ * Writes an image file, with the profile of its color space: a path or `file:` URL, under which it appears
+ * when it is complete. Large pictures in bands are written in bounded memory, through a temporary file (raw:
+ * without one); the encoders of WebP and AVIF need the whole picture in memory.
  *
- * Rejects with RequestError (what the format cannot hold), OutputError (the file cannot be written), or what the bands reject with.
+ * Rejects with RequestError (what the format cannot hold), OutputError (the file cannot be written), or what
+ * the bands reject with.
  *
  * @example
  * await writeImage(raster, 'photo.jpg', { quality: 85 });
@@ -110,8 +123,9 @@ export async function formatImage(
 }
 
 /**
- * Writes an image file into a stream, e.g. standard output: raw samples band by band, other formats when they are complete. The stream stays open. Rejects as
- * `writeImage` does, and with OutputError where the stream accepts no more.
+ * Writes an image file into a stream, e.g. standard output: raw samples band by band, other formats when they
+ * are complete. The stream stays open. Rejects as `writeImage` does, and with OutputError where the stream
+ * accepts no more.
  */
 export async function writeImageTo(
   image: Raster | ImageBands,
@@ -132,7 +146,10 @@ export async function writeImageTo(
   return { format, bytes };
 }
 
-/** Gathers the bands into a TIFF, in memory or in a temporary file of `folder`, and hands it to sharp. `name`: of the output, for messages. */
+/**
+ * Gathers the bands into a TIFF, in memory or in a temporary file of `folder`, and hands it to sharp. `name`:
+ * of the output, for messages.
+ */
 async function withSharp<T>(
   image: ImageBands,
   format: Exclude<ImageFormat, 'raw'>,
@@ -228,7 +245,10 @@ function givenWriteOptions(given: WriteOptions): WriteOptions {
   return givenOptions(given);
 }
 
-/** A picture in bands, in the color space in which it is written. Throws RequestError for what the format cannot hold. */
+/**
+ * A picture in bands, in the color space in which it is written. Throws RequestError for what the format
+ * cannot hold.
+ */
 function asBands(
   image: Raster | ImageBands,
   format: ImageFormat,
@@ -245,7 +265,10 @@ async function* convertedBands({ bands, colorSpace }: ImageBands): AsyncGenerato
   for await (const band of bands) yield toSrgb({ ...band, ...(colorSpace && { colorSpace }) });
 }
 
-/** Bytes of the samples of each band. Rejects with RequestError unless each has the shape of the picture, and all together have its rows. */
+/**
+ * Bytes of the samples of each band. Rejects with RequestError unless each has the shape of the picture, and
+ * all together have its rows.
+ */
 async function* samplesOf(image: ImageBands, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   let rows = 0;
   for await (const band of image.bands) {

@@ -1,15 +1,19 @@
 import { RequestError } from '../errors.ts';
 
-/** One encode: its rate (bits per pixel, bytes: any unit, the same in both curves) and its quality (PSNR, or MS-SSIM in dB). */
+/**
+ * One encode: its rate (bits per pixel, bytes: any unit, the same in both curves) and its quality (PSNR, or
+ * MS-SSIM in dB).
+ */
 export interface RatePoint {
   readonly rate: number;
   readonly quality: number;
 }
 
 /**
- * Average difference in rate at equal quality, over the qualities that both curves reach: -0.1 when `test` needs 10 % less than `anchor`.
- * Bjontegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001, with the logarithm of the rate interpolated by piecewise
- * cubics (Fritsch and Butland, 1984: "pchip"), which do not overshoot between unevenly spaced points as one polynomial does. Throws RequestError
+ * Average difference in rate at equal quality, over the qualities that both curves reach: -0.1 when `test`
+ * needs 10 % less than `anchor`. Bjontegaard, "Calculation of average PSNR differences between RD-curves",
+ * VCEG-M33, 2001, with the logarithm of the rate interpolated by piecewise cubics (Fritsch and Butland, 1984:
+ * "pchip"), which do not overshoot between unevenly spaced points as one polynomial does. Throws RequestError
  * for fewer than 4 points, equal or infinite qualities, or curves that do not overlap.
  */
 export function bdRate(anchor: readonly RatePoint[], test: readonly RatePoint[]): number {

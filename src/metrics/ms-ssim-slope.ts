@@ -17,9 +17,11 @@ const PIXELS = WINDOW * WINDOW;
 const LEAST_MEAN = 0.01;
 
 /**
- * The derivative of the logarithm of multi-scale structural similarity by the samples of `shown`: (height, width). The metric has Gaussian windows around
- * every pixel; this has windows of 8 x 8 pixels of equal weight, one every 4 pixels, as video encoders do, so that the slope of a window is linear in both
- * samples. Computed in doubles by sums, products and quotients alone. Undefined for planes that are smaller than a window.
+ * The derivative of the logarithm of multi-scale structural similarity by the samples of `shown`: (height,
+ * width). The metric has Gaussian windows around every pixel; this has windows of 8 x 8 pixels of equal
+ * weight, one every 4 pixels, as video encoders do, so that the slope of a window is linear in both samples.
+ * Computed in doubles by sums, products and quotients alone. Undefined for planes that are smaller than a
+ * window.
  */
 export function msSsimSlope(shown: Plane, wanted: Plane): Float64Array | undefined {
   const scales: (readonly [Plane, Plane])[] = [];
@@ -68,7 +70,10 @@ function addExpanded(slope: Float64Array, width: number, coarser: Float64Array, 
   }
 }
 
-/** weight * ln(mean over windows of the contrast-structure term), and of SSIM at the last scale, by the samples of `a`. */
+/**
+ * weight * ln(mean over windows of the contrast-structure term), and of SSIM at the last scale, by the
+ * samples of `a`.
+ */
 function scaleSlope(a: Plane, b: Plane, weight: number, last: boolean): Float64Array {
   const { width } = a;
   const columns = Math.floor(width / BLOCK);

@@ -3,7 +3,10 @@ import { isOpaque } from '../image/alpha/opaque-alpha.ts';
 import { depthOf, hasAlpha, type Raster } from '../image/raster.ts';
 import { expectComparable } from './comparable.ts';
 
-/** Exponents of scales 1 (full size) to 5: Wang, Simoncelli and Bovik, "Multiscale structural similarity", Asilomar 2003. */
+/**
+ * Exponents of scales 1 (full size) to 5: Wang, Simoncelli and Bovik, "Multiscale structural similarity",
+ * Asilomar 2003.
+ */
 export const WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333] as const;
 const WINDOW = 11;
 /** Shortest side, in pixels, of a picture that has an MS-SSIM. */
@@ -17,19 +20,23 @@ export const C2 = (0.03 * 255) ** 2;
 export interface MsSsim {
   /** 0 to 1; 1 for equal pictures. */
   readonly value: number;
-  /** Scales that were compared: 5, or fewer where a side is shorter than 161 pixels; the exponents are then scaled to the same sum. */
+  /**
+   * Scales that were compared: 5, or fewer where a side is shorter than 161 pixels; the exponents are then
+   * scaled to the same sum.
+   */
   readonly scales: number;
 }
 
 /**
  * Multi-scale structural similarity of two rasters, averaged over their channels.
  *
- * - Colors count as they show: multiplied by alpha. Alpha counts as a channel of its own unless both rasters are opaque; a raster without alpha is opaque.
- * - Windows lie inside the picture, and scales are means of 2x2 with a line of zeros before an odd side, as in pytorch-msssim, by which learned codecs are
- *   compared. Samples of 16 bits are divided by 257.
+ * - Colors count as they show: multiplied by alpha. Alpha counts as a channel of its own unless both rasters
+ *   are opaque; a raster without alpha is opaque.
+ * - Windows lie inside the picture, and scales are means of 2x2 with a line of zeros before an odd side, as
+ *   in pytorch-msssim, by which learned codecs are compared. Samples of 16 bits are divided by 257.
  *
- * Synchronous, some hundred milliseconds for a megapixel: compare large pictures in a worker. Throws RequestError where sizes or color spaces differ, or a
- * side is shorter than 11 pixels.
+ * Synchronous, some hundred milliseconds for a megapixel: compare large pictures in a worker. Throws
+ * RequestError where sizes or color spaces differ, or a side is shorter than 11 pixels.
  */
 export function msSsim(a: Raster, b: Raster): MsSsim {
   expectComparable(a, b);
@@ -76,7 +83,10 @@ interface Plane {
   readRow(y: number, into: Float64Array): void;
 }
 
-/** A color multiplied by alpha, or alpha. Rows are computed when they are read, so that a large picture is not copied. */
+/**
+ * A color multiplied by alpha, or alpha. Rows are computed when they are read, so that a large picture is not
+ * copied.
+ */
 function planeOf(raster: Raster, channel: number | 'alpha'): Plane {
   const { width, height, channels, data } = raster;
   const scale = depthOf(raster) === 16 ? 1 / 257 : 1;
@@ -137,7 +147,10 @@ function mapsOf(length: number): Maps {
   return Array.from({ length: MAPS }, () => new Float64Array(length)) as Maps;
 }
 
-/** Means over all windows of the contrast-structure term and of SSIM: Wang, Bovik, Sheikh and Simoncelli, 2004. */
+/**
+ * Means over all windows of the contrast-structure term and of SSIM: Wang, Bovik, Sheikh and Simoncelli,
+ * 2004.
+ */
 function compare(a: Plane, b: Plane): { structure: number; similarity: number } {
   const { width, height } = a;
   const count = width - WINDOW + 1;

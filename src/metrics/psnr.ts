@@ -4,7 +4,8 @@ import { expectComparable } from './comparable.ts';
 /**
  * Peak signal-to-noise ratio in dB over all samples of two rasters; Infinity for equal ones.
  *
- * - Colors count as they show: multiplied by alpha. Alpha counts as a channel of its own unless both rasters are opaque; a raster without alpha is opaque.
+ * - Colors count as they show: multiplied by alpha. Alpha counts as a channel of its own unless both rasters
+ *   are opaque; a raster without alpha is opaque.
  * - Gray may be compared with color (as R = G = B), 8 bits with 16 (as 257 times the value).
  *
  * Synchronous: compare large pictures in a worker. Throws RequestError where sizes or color spaces differ.

@@ -18,10 +18,12 @@ export function lumaPlane(
 }
 
 /**
- * The errors of samples, (height, width, 3), are half the derivative of the squared error. This changes them, in place, to the derivative of an error that
- * counts structure, too: a share `share` of the pull on luma is replaced by the pull of multi-scale structural similarity between the lumas `shown` and
- * `wanted`. The replacement is scaled to the same mean strength over the picture, so that a bit stays worth as much as by squared error, in rough and in
- * smooth pictures. Chroma stays with squared error, and so do pictures under 8 pixels on a side.
+ * The errors of samples, (height, width, 3), are half the derivative of the squared error. This changes them,
+ * in place, to the derivative of an error that counts structure, too: a share `share` of the pull on luma is
+ * replaced by the pull of multi-scale structural similarity between the lumas `shown` and `wanted`. The
+ * replacement is scaled to the same mean strength over the picture, so that a bit stays worth as much as by
+ * squared error, in rough and in smooth pictures. Chroma stays with squared error, and so do pictures under 8
+ * pixels on a side.
  */
 export function pullToStructure(errors: Float64Array, shown: Plane, wanted: Plane, share: number): void {
   const slope = msSsimSlope(shown, wanted);

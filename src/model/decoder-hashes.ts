@@ -1,6 +1,6 @@
 /**
- * Decoder hashes (network/decoder-model.ts) of the released models, by the hash that files name. Browsers fetch weights from wherever a page puts them;
- * what they get has to be this.
+ * Decoder hashes (network/decoder-model.ts) of the released models, by the hash that files name. Browsers
+ * fetch weights from wherever a page puts them; what they get has to be this.
  */
 export const DECODER_HASHES: ReadonlyMap<string, string> = new Map([
   // liif-1

@@ -9,11 +9,12 @@ import { OpenedSource } from '../reader/opened-source.ts';
 export type ModelFile = string | URL | Uint8Array | Blob;
 
 /**
- * Reads and checks a model file (specification, chapter 3), for weights of one's own. Pass the result to `openEngine`. Files larger than 256 MiB are refused
- * unread.
+ * Reads and checks a model file (specification, chapter 3), for weights of one's own. Pass the result to
+ * `openEngine`. Files larger than 256 MiB are refused unread.
  *
- * Rejects with SourceError where the file does not arrive, FormatError (section `model`) where it is damaged or no model file, and UnsupportedError for a
- * version that this build does not know. Messages begin with the name of the file.
+ * Rejects with SourceError where the file does not arrive, FormatError (section `model`) where it is damaged
+ * or no model file, and UnsupportedError for a version that this build does not know. Messages begin with the
+ * name of the file.
  *
  * @example
  * const engine = await openEngine({ model: await readModel('my-pictures.safetensors') });

@@ -2,8 +2,8 @@ import { decoderHashOf } from '../network/decoder-model.ts';
 import type { Model } from '../network/model.ts';
 
 /**
- * Models beside the released ones that a host of pictures has for browsers: `model/models.json`, beside the weights. The host makes the page, so it may also
- * say which weights the page believes.
+ * Models beside the released ones that a host of pictures has for browsers: `model/models.json`, beside the
+ * weights. The host makes the page, so it may also say which weights the page believes.
  */
 export interface ListedModel {
   readonly name: string;

@@ -1,8 +1,9 @@
 import type { Conv, Head, HyperQuantizer, LatentQuantizer, Row } from './model.ts';
 
 /**
- * Proves that no accumulator leaves int32, whatever a file holds (spec 3.8). Sums here are doubles and yet exact: a product of weight and limit is at most
- * 2^30, and no sum has more than 2^16 of them, so all stay integers below 2^53.
+ * Proves that no accumulator leaves int32, whatever a file holds (spec 3.8). Sums here are doubles and yet
+ * exact: a product of weight and limit is at most 2^30, and no sum has more than 2^16 of them, so all stay
+ * integers below 2^53.
  */
 
 const ACCUMULATOR = 2 ** 31;
@@ -69,7 +70,10 @@ export function checkHyper(hyper: HyperQuantizer, channels: number): Verdict {
   return undefined;
 }
 
-/** Cells need no proof: two weights of 2^15 times a cell of 2^14, and half of the largest shift, are below 2^31. */
+/**
+ * Cells need no proof: two weights of 2^15 times a cell of 2^14, and half of the largest shift, are below
+ * 2^31.
+ */
 export function checkHead(head: Head): Verdict {
   for (let o = 0; o < 3; o++) {
     let bound = Math.abs(head.outputBias[o]!) + half(head.outputShift);

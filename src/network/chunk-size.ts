@@ -17,7 +17,9 @@ export function symbolCount(model: Model, chunk: Extent): number {
   return hyper.height * hyper.width * model.hyperChannels + chunk.height * chunk.width * model.latentChannels;
 }
 
-/** Bytes of the longest chunk with so many symbols: four states and, generously, eight bytes for each symbol. */
+/**
+ * Bytes of the longest chunk with so many symbols: four states and, generously, eight bytes for each symbol.
+ */
 export function maxChunkBytes(symbols: number): number {
   return 16 + 8 * symbols;
 }

@@ -21,8 +21,9 @@ type NetworkLayer<C> =
   | { readonly op: 'unshuffle' | 'shuffle' | 'row' };
 
 /**
- * Every convolution in one fixed order: analysis, hyperAnalysis, hyperSynthesis, each step of the prior (trunk, mean, deviation), synthesis; of a
- * residual `first`, then `second`. A model without its encoder has those of its decoder only.
+ * Every convolution in one fixed order: analysis, hyperAnalysis, hyperSynthesis, each step of the prior
+ * (trunk, mean, deviation), synthesis; of a residual `first`, then `second`. A model without its encoder has
+ * those of its decoder only.
  */
 export function modelConvs<C extends { readonly op: 'conv' }>(network: Network<C>): C[] {
   const inLayers = (layers: readonly NetworkLayer<C>[]): C[] =>

@@ -7,15 +7,19 @@ import { entriesOf, headerEnd, parseHeader, parseJson } from './safetensors.ts';
 import { sha256 } from './sha256.ts';
 
 /**
- * Models without the half that only encoders need. The hash that a .liif file names covers the whole model file and cannot be checked on a part. The part has
- * a hash of its own, the decoder hash: SHA-256 of the bytes up to the end of the JSON and of the tensors that decoding needs, in the order of the file. The
- * JSON holds the hash of the model, so a part with the right decoder hash belongs to the right model.
+ * Models without the half that only encoders need. The hash that a .liif file names covers the whole model
+ * file and cannot be checked on a part. The part has a hash of its own, the decoder hash: SHA-256 of the
+ * bytes up to the end of the JSON and of the tensors that decoding needs, in the order of the file. The JSON
+ * holds the hash of the model, so a part with the right decoder hash belongs to the right model.
  */
 
 /** Bytes of a model file; fewer at its end. */
 export type ReadRange = (offset: number, length: number, signal?: AbortSignal) => Promise<Uint8Array>;
 
-/** Keeps weights between visits, by decoder hash. Its methods must not reject: weights that cannot be kept are loaded again. */
+/**
+ * Keeps weights between visits, by decoder hash. Its methods must not reject: weights that cannot be kept are
+ * loaded again.
+ */
 export interface ModelCache {
   /** The bytes that `put` was given for this hash, or undefined. They are checked against the hash. */
   get(decoderHash: string): Promise<Uint8Array | undefined>;
@@ -33,13 +37,17 @@ export interface DecoderModelOptions {
 
 /** The JSON of the released model has 28 KiB. */
 const FIRST_READ = 65_536;
-/** Bytes of one request, and requests at a time: small enough to show progress, and to repeat a failed one quickly. */
+/**
+ * Bytes of one request, and requests at a time: small enough to show progress, and to repeat a failed one
+ * quickly.
+ */
 const PIECE_BYTES = 2 ** 20;
 const PARALLEL_READS = 4;
 
 /**
- * Reads what decoding needs of a model file, by ranges, and checks it. The model's `analysis` and `hyperAnalysis` are empty: engines reject encoding
- * with it. Rejects with FormatError, section `model`, and with what `read` rejects with.
+ * Reads what decoding needs of a model file, by ranges, and checks it. The model's `analysis` and
+ * `hyperAnalysis` are empty: engines reject encoding with it. Rejects with FormatError, section `model`, and
+ * with what `read` rejects with.
  */
 export async function loadDecoderModel(read: ReadRange, options: DecoderModelOptions): Promise<Model> {
   const { decoderHash, cache, signal, onProgress } = options;
@@ -58,7 +66,10 @@ export async function decoderHashOf(file: Uint8Array): Promise<string> {
   return sha256(await decoderPartOf(file));
 }
 
-/** Of a model file the bytes that decoding needs, one after the other. Rejects with FormatError where it is none. */
+/**
+ * Of a model file the bytes that decoding needs, one after the other. Rejects with FormatError where it is
+ * none.
+ */
 export function decoderPartOf(file: Uint8Array): Promise<Uint8Array> {
   return readPart(async (offset, length) => file.subarray(offset, offset + length));
 }
@@ -98,7 +109,10 @@ async function readPart(
   return joinBytes(parts);
 }
 
-/** A model of a part: its bytes are put where they lie in the file, with nothing but zeros between, which nobody reads. */
+/**
+ * A model of a part: its bytes are put where they lie in the file, with nothing but zeros between, which
+ * nobody reads.
+ */
 function modelOfPart(part: Uint8Array): Model {
   const header = part.subarray(0, headerEnd(part));
   const { fileLength } = parseHeader(header);
@@ -117,7 +131,10 @@ interface ByteRange {
   readonly to: number;
 }
 
-/** Where the tensors lie that the graph names outside of `analysis` and `hyperAnalysis`, joined where they touch. */
+/**
+ * Where the tensors lie that the graph names outside of `analysis` and `hyperAnalysis`, joined where they
+ * touch.
+ */
 function decoderRanges(header: Uint8Array): ByteRange[] {
   const { metadata, tensors } = parseHeader(header);
   const names = new Set<string>();

@@ -1,8 +1,14 @@
-/** Bits per pixel that one unit of squared error (in 8-bit units) is worth at the lowest and the highest quality, as in training. */
+/**
+ * Bits per pixel that one unit of squared error (in 8-bit units) is worth at the lowest and the highest
+ * quality, as in training.
+ */
 export const LOWEST_WEIGHT = 0.0016;
 const HIGHEST_WEIGHT = 0.36;
 
-/** The weight of a quality, geometric between both ends. Only products and sums, so that every machine gets the same value. */
+/**
+ * The weight of a quality, geometric between both ends. Only products and sums, so that every machine gets
+ * the same value.
+ */
 export function distortionWeight(quality: number, qualities: number): number {
   const steps = qualities - 1;
   let low = 1;

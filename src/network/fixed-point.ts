@@ -1,6 +1,6 @@
 /**
- * Fixed-point arithmetic of spec 3.1, defined here and only here. Arguments are int32, and a model that was loaded guarantees that no
- * sum leaves int32 (bounds.ts).
+ * Fixed-point arithmetic of spec 3.1, defined here and only here. Arguments are int32, and a model that was
+ * loaded guarantees that no sum leaves int32 (bounds.ts).
  */
 
 /** v >> shift, rounded to nearest, ties towards plus infinity: round(5, 1) = 3, round(-5, 1) = -2. */
@@ -23,7 +23,9 @@ export function leaky(v: number): number {
   return v > 0 ? v : v >> 3;
 }
 
-/** One 8-bit level of a sample as analysis reads it: 257 sixteen-bit ones, each of which is 2 / 2^imageShift. */
+/**
+ * One 8-bit level of a sample as analysis reads it: 257 sixteen-bit ones, each of which is 2 / 2^imageShift.
+ */
 export function levelOf(imageShift: number): number {
   return 514 / 2 ** imageShift;
 }

@@ -2,8 +2,8 @@ import type { Limits } from './bounds.ts';
 import type { Conv, Layer } from './model.ts';
 
 /**
- * What is known of a tensor before any of it is computed: how limits and resolution go through a network (spec 3.8). The loader proves bounds
- * by it, and whoever makes new weights fits them to it.
+ * What is known of a tensor before any of it is computed: how limits and resolution go through a network
+ * (spec 3.8). The loader proves bounds by it, and whoever makes new weights fits them to it.
  */
 export interface Flow {
   /** The limit of each channel; as many as there are channels. */

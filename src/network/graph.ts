@@ -92,8 +92,8 @@ export class Fields {
 export type Resampling = 'unshuffle' | 'shuffle' | 'none';
 
 /**
- * Reads layers in order, follows channels, resolution and limits through them, and proves 3.8 for each. One way only, so that no picture has
- * a number of rows that a factor does not divide.
+ * Reads layers in order, follows channels, resolution and limits through them, and proves 3.8 for each. One
+ * way only, so that no picture has a number of rows that a factor does not divide.
  */
 export function readLayers(
   items: readonly Fields[],

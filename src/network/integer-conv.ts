@@ -11,7 +11,10 @@ export interface ConvValues {
   readonly shift: number;
 }
 
-/** Weights and biases of a conv in units of its present integers, real value * 2^conv.shift, before they are rounded. */
+/**
+ * Weights and biases of a conv in units of its present integers, real value * 2^conv.shift, before they are
+ * rounded.
+ */
 export interface FloatConvValues {
   readonly weight: ArrayLike<number>;
   readonly bias: ArrayLike<number>;
@@ -21,9 +24,10 @@ const LARGEST_INT16 = 32767;
 const LARGEST_INT32 = 2 ** 31 - 1;
 
 /**
- * The nearest integers that fit, ties to even: with the conv's own shift where weights stay within 16 bits and no accumulator can leave 32
- * (spec 3.8), else with the largest smaller one, each step halving all values. `input`: the limits of the channels it reads (`convInputLimits`).
- * Throws RequestError for other lengths than the conv's, for values that are not finite, and where no shift fits.
+ * The nearest integers that fit, ties to even: with the conv's own shift where weights stay within 16 bits
+ * and no accumulator can leave 32 (spec 3.8), else with the largest smaller one, each step halving all
+ * values. `input`: the limits of the channels it reads (`convInputLimits`). Throws RequestError for other
+ * lengths than the conv's, for values that are not finite, and where no shift fits.
  */
 export function integerConv(conv: Conv, values: FloatConvValues, input: Limits): ConvValues {
   for (const key of ['weight', 'bias'] as const) {

@@ -15,8 +15,9 @@ const MAX_TABLES = 256;
 const PRIOR_STEPS = 4;
 
 /**
- * Reads the bytes of a model file. Checks its hash and everything of spec 3.2 to 3.9. Rejects with FormatError (section `model`), and with UnsupportedError
- * for a version that this build does not know, or where SHA-256 is missing (`crypto.subtle`, in pages that are not served securely).
+ * Reads the bytes of a model file. Checks its hash and everything of spec 3.2 to 3.9. Rejects with
+ * FormatError (section `model`), and with UnsupportedError for a version that this build does not know, or
+ * where SHA-256 is missing (`crypto.subtle`, in pages that are not served securely).
  */
 export async function loadModel(bytes: Uint8Array): Promise<Model> {
   const model = parseModel(bytes);
@@ -40,8 +41,8 @@ export interface ParseOptions {
 }
 
 /**
- * As `loadModel`, but synchronous and without checking the hash: for workers, which receive bytes whose hash has been checked. `model.hash` is what the file
- * claims.
+ * As `loadModel`, but synchronous and without checking the hash: for workers, which receive bytes whose hash
+ * has been checked. `model.hash` is what the file claims.
  */
 export function parseModel(bytes: Uint8Array, { decoderOnly = false }: ParseOptions = {}): Model {
   const file = new TensorFile(bytes);

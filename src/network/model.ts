@@ -1,6 +1,6 @@
 /**
- * Integer networks as data (specification, chapter 3). `load.ts` makes a `Model`: it has checked every field and proved that no accumulator can overflow, so
- * code that receives a model checks nothing.
+ * Integer networks as data (specification, chapter 3). `load.ts` makes a `Model`: it has checked every field
+ * and proved that no accumulator can overflow, so code that receives a model checks nothing.
  *
  * Tensors are (rows, columns, channels), channels fastest. Activations are int16, accumulators int32.
  */
@@ -77,7 +77,10 @@ export interface HyperQuantizer {
   readonly table: Int16Array;
 }
 
-/** Spec 3.9. Table i has the frequencies start[i] .. start[i+1]-1. A table without frequencies is empty: its symbol is 0 and not coded. */
+/**
+ * Spec 3.9. Table i has the frequencies start[i] .. start[i+1]-1. A table without frequencies is empty: its
+ * symbol is 0 and not coded.
+ */
 export interface CdfTables {
   readonly count: number;
   /** log2 of the sum of a table's frequencies. */
@@ -103,7 +106,10 @@ export interface Head {
   readonly outputShift: number;
 }
 
-/** The networks and tables of a model file. Programs get it from `readModel` or `loadModel` and pass it on as it is. */
+/**
+ * The networks and tables of a model file. Programs get it from `readModel` or `loadModel` and pass it on as
+ * it is.
+ */
 export interface Model {
   /** E.g. `liif-1`: lower-case letters, digits, dots and hyphens. */
   readonly name: string;

@@ -1,13 +1,16 @@
 import { decoderPartOf } from './decoder-model.ts';
 
 /**
- * The decoder's part of a model as one compressed file, which has three fifths of its bytes: for hosts of the viewer, whose pages fetch it whole. It is
- * believed by the decoder hash of what comes out.
+ * The decoder's part of a model as one compressed file, which has three fifths of its bytes: for hosts of the
+ * viewer, whose pages fetch it whole. It is believed by the decoder hash of what comes out.
  */
 
 const FORMAT = 'gzip';
 
-/** How the file is called, beside the weights. No name of a compressed file: hosts would say so, and browsers unpack it by themselves. */
+/**
+ * How the file is called, beside the weights. No name of a compressed file: hosts would say so, and browsers
+ * unpack it by themselves.
+ */
 export function packedFileOf(decoderHash: string): string {
   return `${decoderHash}.part`;
 }

@@ -15,8 +15,8 @@ export interface StoredTensor {
 }
 
 /**
- * The integer tensors of a safetensors file (https://github.com/huggingface/safetensors) as spec 3.2 restricts it. Reading a tensor
- * checks its type and shape. All errors are FormatError, section `model`.
+ * The integer tensors of a safetensors file (https://github.com/huggingface/safetensors) as spec 3.2
+ * restricts it. Reading a tensor checks its type and shape. All errors are FormatError, section `model`.
  */
 export class TensorFile {
   readonly metadata: ReadonlyMap<string, string>;
@@ -73,7 +73,8 @@ export class TensorFile {
     }
     // Otherwise a small file could stand for a model of any size.
     if (!this.#unread.delete(name)) this.refuse(name, 'the graph names it twice');
-    // Copied, since tensors of different widths follow each other without regard to alignment. Not by `slice`: a Buffer's shares memory.
+    // Copied, since tensors of different widths follow each other without regard to alignment. Not by
+    // `slice`: a Buffer's shares memory.
     return new Uint8Array(this.#bytes.subarray(tensor.byteOffset, tensor.byteOffset + tensor.byteLength))
       .buffer;
   }
@@ -117,7 +118,10 @@ function fault(byteOffset: number, message: string, cause?: unknown): FormatErro
   return new FormatError('model', byteOffset, message, cause === undefined ? undefined : { cause });
 }
 
-/** The value of a JSON text that nests at most 100 deep, so that recursion can follow it. `what`: the text's name in messages. */
+/**
+ * The value of a JSON text that nests at most 100 deep, so that recursion can follow it. `what`: the text's
+ * name in messages.
+ */
 export function parseJson(text: string | Uint8Array, what: string): unknown {
   let value: unknown;
   try {

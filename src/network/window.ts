@@ -2,8 +2,9 @@ import type { Extent, Rect } from '../engine/engine.ts';
 import type { Conv, Model, Residual, Row, Shuffle, Unshuffle } from './model.ts';
 
 /**
- * Which part of its input a layer needs for a part of its output (spec 3.5). Rects shrink layer by layer, and are clipped to the picture:
- * beyond it the input is zero, inside it the true neighbors are needed, so that every window has the bytes of the whole.
+ * Which part of its input a layer needs for a part of its output (spec 3.5). Rects shrink layer by layer, and
+ * are clipped to the picture: beyond it the input is zero, inside it the true neighbors are needed, so that
+ * every window has the bytes of the whole.
  */
 
 /** What windows depend on: not on weights, wherever those lie. */
@@ -74,8 +75,8 @@ export function grow({ top, left, height, width }: Rect, margin: number, extent:
 }
 
 /**
- * The rect of the input and of every layer's output that `output` (of the last layer) needs: `layers.length + 1` of them, the last being
- * `output`. `input`: rows and columns of the whole input of the first layer.
+ * The rect of the input and of every layer's output that `output` (of the last layer) needs: `layers.length + 1`
+ * of them, the last being `output`. `input`: rows and columns of the whole input of the first layer.
  */
 export function layerWindows(layers: readonly LayerShape[], output: Rect, input: Extent): Rect[] {
   const extents = layerExtents(layers, input);
@@ -100,7 +101,10 @@ export function latentWindow(model: Model, sites: Rect, level: Extent): Rect {
   return inputRect(model.synthesis, sites, level);
 }
 
-/** The pixels that the analysis output over `latents` needs, in a picture of `picture` pixels padded to whole latents (spec 3.4). */
+/**
+ * The pixels that the analysis output over `latents` needs, in a picture of `picture` pixels padded to whole
+ * latents (spec 3.4).
+ */
 export function analysisWindow(model: Model, latents: Rect, picture: Extent): Rect {
   return inputRect(model.analysis, latents, paddedExtent(model, picture));
 }

@@ -15,7 +15,10 @@ export interface ModelChanges {
   readonly convs: readonly ConvValues[];
   readonly tables?: CdfTables;
   readonly head?: Pick<Head, 'outputWeight' | 'outputBias' | 'outputShift'>;
-  /** Where the weights come from, as JSON: joins the graph's `provenance`. Decoders ignore it; the hash covers it. */
+  /**
+   * Where the weights come from, as JSON: joins the graph's `provenance`. Decoders ignore it; the hash covers
+   * it.
+   */
   readonly provenance?: Readonly<Record<string, unknown>>;
 }
 
@@ -40,9 +43,9 @@ interface TensorEntry {
 }
 
 /**
- * A model file with the graph of another, `base`, and new values. With the base's own values and name it has the base's graph, tensors and hash.
- * The result loads: bounds (spec 3.8) and tables (3.9) are proved here. Rejects with FormatError where `base` is no model file, with RequestError
- * where the changes do not fit it.
+ * A model file with the graph of another, `base`, and new values. With the base's own values and name it has
+ * the base's graph, tensors and hash. The result loads: bounds (spec 3.8) and tables (3.9) are proved here.
+ * Rejects with FormatError where `base` is no model file, with RequestError where the changes do not fit it.
  */
 export async function rewriteModel(base: Uint8Array, changes: ModelChanges): Promise<Uint8Array> {
   await loadModel(base);

@@ -1,17 +1,26 @@
 import type { Axis, Rect } from '../engine/engine.ts';
 
-/** How sites are grouped into windows of P: squares of `size` sites from the corner of the level on, or, if `fitted`, from the first site of a query on. */
+/**
+ * How sites are grouped into windows of P: squares of `size` sites from the corner of the level on, or, if
+ * `fitted`, from the first site of a query on.
+ */
 export interface BlockOptions {
   readonly size: number;
   readonly fitted: boolean;
 }
 
-/** Side of a square of sites whose features, of `hidden` values each, take 64 MiB: the largest window of P that is asked for at once. */
+/**
+ * Side of a square of sites whose features, of `hidden` values each, take 64 MiB: the largest window of P
+ * that is asked for at once.
+ */
 export function largestBlock(hidden: number): number {
   return Math.floor((2 ** 25 / hidden) ** 0.5);
 }
 
-/** Pixels of a strip, which is computed before it is reduced: about this many where blocks allow, and never more than the maximum. */
+/**
+ * Pixels of a strip, which is computed before it is reduced: about this many where blocks allow, and never
+ * more than the maximum.
+ */
 const STRIP_PIXELS = 1 << 21;
 export const MAX_STRIP_PIXELS = 1 << 24;
 /** A run of output rows (or columns) from .. to-1 served by sites first .. last of one block. */
@@ -22,7 +31,10 @@ export interface Run {
   readonly last: number;
 }
 
-/** Cuts the rows of a grid into strips: small ones, and, if possible, where a block of features ends, so that no block is needed twice. */
+/**
+ * Cuts the rows of a grid into strips: small ones, and, if possible, where a block of features ends, so that
+ * no block is needed twice.
+ */
 export function strips(rows: Axis, columns: number, sites: number, blocks: BlockOptions): [number, number][] {
   const most = Math.max(1, Math.floor(MAX_STRIP_PIXELS / columns));
   const found: [number, number][] = [];
@@ -34,7 +46,9 @@ export function strips(rows: Axis, columns: number, sites: number, blocks: Block
   return found;
 }
 
-/** Cuts an axis where the site index passes from one block to the next. Indices do not decrease along an axis. */
+/**
+ * Cuts an axis where the site index passes from one block to the next. Indices do not decrease along an axis.
+ */
 export function runs(axis: Axis, sites: number, blocks: BlockOptions): Run[] {
   const { index } = axis;
   const clamped = (i: number) => Math.min(sites - 1, Math.max(0, index[i]!));

@@ -7,14 +7,17 @@ import { type Run, windowOf } from './blocks.ts';
 import type { RenderCall } from './render.ts';
 import { copyPixels, knownPixels, withinBlock } from './site-pixels.ts';
 
-/** Most grid pixels that an engine reduces in one call: a tile of 256 pixels at 1/4, or of 512 at 1/2, with margins. All their features are held. */
+/**
+ * Most grid pixels that an engine reduces in one call: a tile of 256 pixels at 1/4, or of 512 at 1/2, with
+ * margins. All their features are held.
+ */
 const MAX_GRID_PIXELS = 1100 ** 2;
 /** Most values of those features: 150 MiB, twice as many sites of the released models as pixels. */
 const MAX_HELD_VALUES = 78e6;
 
 /**
- * Whether the engine reduces a grid in one call; otherwise the calling thread filters. `pixels`: of the grid, including those outside the picture. `sites`: of
- * the windows of features that the grid needs.
+ * Whether the engine reduces a grid in one call; otherwise the calling thread filters. `pixels`: of the grid,
+ * including those outside the picture. `sites`: of the windows of features that the grid needs.
  */
 export function reducesAtOnce(engine: Engine, pixels: number, sites: number): boolean {
   const values = sites * engine.model.head.hidden;

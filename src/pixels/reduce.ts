@@ -5,8 +5,9 @@ import type { Raster } from '../image/raster.ts';
 const WEIGHT_BITS = 12;
 
 /**
- * The reduction of spec 4.7. `push` takes the rows of the grid from top to bottom, in pieces of any height; `finish` gives the output. Memory: the output, and
- * for its height h at most 4 h + 12 rows of 32 bits a sample.
+ * The reduction of spec 4.7. `push` takes the rows of the grid from top to bottom, in pieces of any height;
+ * `finish` gives the output. Memory: the output, and for its height h at most 4 h + 12 rows of 32 bits a
+ * sample.
  */
 export class Reducer {
   readonly #channels: Raster['channels'];
@@ -25,7 +26,10 @@ export class Reducer {
   /** Rows of the grid that came in, and those that have been processed, margins included. */
   #received = 0;
   #done = 0;
-  /** The row of the grid that `#line` holds the means of, where all rows of the block are copies of it; otherwise -1. */
+  /**
+   * The row of the grid that `#line` holds the means of, where all rows of the block are copies of it;
+   * otherwise -1.
+   */
   #alone = -1;
 
   constructor(channels: Raster['channels'], depth: 8 | 16, rows: ReducedAxis, columns: ReducedAxis) {
@@ -41,7 +45,10 @@ export class Reducer {
     this.#filtered = new Int32Array(height * columns.count * channels);
   }
 
-  /** Takes the next rows of the grid, inside the picture: row-major, interleaved, `columns.span.count` columns. */
+  /**
+   * Takes the next rows of the grid, inside the picture: row-major, interleaved, `columns.span.count`
+   * columns.
+   */
   push(grid: Raster['data']): void {
     const { span, density } = this.#rows;
     const length = this.#columns.span.count * this.#channels;
@@ -143,8 +150,8 @@ export class Reducer {
 }
 
 /**
- * Writes sums by the weights of k (spec 4.7), which are symmetric, into every `outStep`-th place. The values of one sum are `tap` apart; sums begin `step`
- * apart.
+ * Writes sums by the weights of k (spec 4.7), which are symmetric, into every `outStep`-th place. The values
+ * of one sum are `tap` apart; sums begin `step` apart.
  */
 function weigh(
   v: Int32Array,
@@ -191,8 +198,9 @@ function held(i: number, count: number): number {
 }
 
 /**
- * The first index before `end` whose grid pixel, clamped after adding `shift`, lies behind `place`; `end` if there is none. In a small output most rows and
- * columns repeat the first or the last one, and are added at once.
+ * The first index before `end` whose grid pixel, clamped after adding `shift`, lies behind `place`; `end` if
+ * there is none. In a small output most rows and columns repeat the first or the last one, and are added at
+ * once.
  */
 function heldUntil(place: number, count: number, shift: number, end: number): number {
   return place < count - 1 ? Math.min(end, place + 1 - shift) : end;

@@ -17,7 +17,10 @@ import { Reducer } from './reduce.ts';
 import { reduceAtOnce, reducesAtOnce } from './reduce-at-once.ts';
 import { copyPixels, knownPixels, planePixels, withinBlock } from './site-pixels.ts';
 
-/** A region, an output size and a depth: a request without anything left open, from `resolveRequest`. Spec 4.1. */
+/**
+ * A region, an output size and a depth: a request without anything left open, from `resolveRequest`. Spec
+ * 4.1.
+ */
 export interface RenderQuery {
   readonly region: Region;
   /** Output columns. */
@@ -43,8 +46,9 @@ export interface RenderPicture {
   /** P over a window of a level and plane. */
   features(level: number, plane: number, rect: Rect, signal?: AbortSignal): Promise<Lease<FeatureMap>>;
   /**
-   * Kept pixels of 8 bits on the sites of a block, with the channels of one plane; read-only. `wanted`: how many of them the caller needs. Undefined where
-   * computing from features is cheaper. Absent where no pixels are kept.
+   * Kept pixels of 8 bits on the sites of a block, with the channels of one plane; read-only. `wanted`: how
+   * many of them the caller needs. Undefined where computing from features is cheaper. Absent where no pixels
+   * are kept.
    */
   sitePixels?(
     level: number,
@@ -72,9 +76,10 @@ const PIXELS_PER_QUERY = 1 << 16;
 const PIXELS_PER_TURN = 1 << 19;
 
 /**
- * A rectangle of the output of a query. However an output is cut into pieces, its samples are the same. Memory: the piece, for a reduction also a strip of
- * its grid, and two windows of features for each thread of the engine. `into`: memory of the piece's length that may receive the samples; it may be written
- * to even after an aborted call.
+ * A rectangle of the output of a query. However an output is cut into pieces, its samples are the same.
+ * Memory: the piece, for a reduction also a strip of its grid, and two windows of features for each thread of
+ * the engine. `into`: memory of the piece's length that may receive the samples; it may be written to even
+ * after an aborted call.
  */
 export async function renderPiece(
   call: RenderCall,
@@ -168,7 +173,10 @@ async function renderGrid(call: RenderCall, grid: LevelGrid): Promise<Raster> {
   const height = rows.index.length;
   const width = columns.index.length;
   let raster: Raster | undefined;
-  /** Copies the pixels of `rect` of `from` to a place in the output. The usual tile is one block or one query: nothing is copied. */
+  /**
+   * Copies the pixels of `rect` of `from` to a place in the output. The usual tile is one block or one query:
+   * nothing is copied.
+   */
   const put = (from: Raster, rect: Rect, top: number, left: number, plane: number) => {
     if (from.width === width && from.height === height && from.channels === channels) raster = from;
     else {
@@ -213,7 +221,10 @@ async function renderGrid(call: RenderCall, grid: LevelGrid): Promise<Raster> {
   return raster!; // outputs have pixels
 }
 
-/** The pixels of two runs of a grid as queries to the engine. One that is the whole grid may be computed into the caller's memory. */
+/**
+ * The pixels of two runs of a grid as queries to the engine. One that is the whole grid may be computed into
+ * the caller's memory.
+ */
 function queriesOf({ rows, columns, depth, into }: LevelGrid, row: Run, column: Run): Query[] {
   const columnAxis = slice(columns, column.from, column.to);
   const width = columnAxis.index.length;

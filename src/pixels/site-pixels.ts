@@ -6,8 +6,9 @@ import type { Run } from './blocks.ts';
 import type { LevelGrid, RenderCall } from './render.ts';
 
 /**
- * Whether the pixels of an axis are those of consecutive sites inside the level: fraction 0 and cell 1 (spec 4.2), as native pixels are, and the
- * grid of a reduction by a power of two. Then their samples depend on nothing else, and are the same in every query.
+ * Whether the pixels of an axis are those of consecutive sites inside the level: fraction 0 and cell 1 (spec
+ * 4.2), as native pixels are, and the grid of a reduction by a power of two. Then their samples depend on
+ * nothing else, and are the same in every query.
  */
 export function liesOnSites({ index, fraction, cell }: Axis): boolean {
   const last = index.length - 1;
@@ -19,7 +20,10 @@ export function liesOnSites({ index, fraction, cell }: Axis): boolean {
   );
 }
 
-/** Pixels on the sites of a rectangle, 8 bits, in 3 channels or, spec 4.6, in 1. `features` holds the sites and those after them. */
+/**
+ * Pixels on the sites of a rectangle, 8 bits, in 3 channels or, spec 4.6, in 1. `features` holds the sites
+ * and those after them.
+ */
 export async function sitePixels(
   engine: Engine,
   features: FeatureMap,
@@ -32,7 +36,10 @@ export async function sitePixels(
   return planePixels(samples!, width, channels === 1);
 }
 
-/** The R, G and B of an engine as pixels of one plane, `width` of them in a row: in 3 channels or, spec 4.6, in 1. */
+/**
+ * The R, G and B of an engine as pixels of one plane, `width` of them in a row: in 3 channels or, spec 4.6,
+ * in 1.
+ */
 export function planePixels(samples: Samples, width: number, gray: boolean): Raster {
   const pixels = samples.length / 3;
   const height = pixels / width;
@@ -43,7 +50,10 @@ export function planePixels(samples: Samples, width: number, gray: boolean): Ras
   return { width, height, channels: 1, data };
 }
 
-/** A function that leases the kept pixels of the block of two runs; undefined for queries whose pixels do not lie on sites. */
+/**
+ * A function that leases the kept pixels of the block of two runs; undefined for queries whose pixels do not
+ * lie on sites.
+ */
 export function knownPixels(
   { picture, blocks, signal }: RenderCall,
   { level, rows, columns, depth }: LevelGrid,
@@ -68,7 +78,10 @@ export function withinBlock({ rows, columns }: Pick<Query, 'rows' | 'columns'>, 
   return { top: rows.index[row.from]! - row.first, left: columns.index[column.from]! - column.first };
 }
 
-/** Copies the pixels of `rect`, counted from the corner of `from`, to a place in a raster; `alpha`: they are its last channel, else its first. */
+/**
+ * Copies the pixels of `rect`, counted from the corner of `from`, to a place in a raster; `alpha`: they are
+ * its last channel, else its first.
+ */
 export function copyPixels(
   from: Raster,
   rect: Rect,

@@ -25,8 +25,9 @@ export function tileSpan(picture: PictureSize, z: number): Rational {
 }
 
 /**
- * Tile z/x/y of spec 4.8 at `size` pixels, without the rows and columns whose centers lie beyond the right and lower border. Steps stay the same, so the pixels
- * that remain are those of the whole tile. The tile must touch the picture.
+ * Tile z/x/y of spec 4.8 at `size` pixels, without the rows and columns whose centers lie beyond the right
+ * and lower border. Steps stay the same, so the pixels that remain are those of the whole tile. The tile must
+ * touch the picture.
  */
 export function tileQuery(picture: PictureSize, z: number, x: bigint, y: bigint, size: number): RenderQuery {
   const span = tileSpan(picture, z);

@@ -28,8 +28,9 @@ interface Group {
 }
 
 /**
- * Joins reads of one source: reads that are asked for in the same turn of the event loop and lie near each other become one request. The number of requests
- * under way is bounded. A request is aborted when the last of its callers gives up.
+ * Joins reads of one source: reads that are asked for in the same turn of the event loop and lie near each
+ * other become one request. The number of requests under way is bounded. A request is aborted when the last
+ * of its callers gives up.
  */
 export class CoalescedReads {
   readonly #source: Source;

@@ -3,8 +3,9 @@ import { SourceError } from '../errors.ts';
 import type { Source } from './source.ts';
 
 /**
- * A file on disk, which stays open until `close`. Rejects with SourceError when it cannot be opened or is no file. When another file takes its name, reads
- * go on in the file that was opened; when it is written over, they reject with SourceError (`changed`).
+ * A file on disk, which stays open until `close`. Rejects with SourceError when it cannot be opened or is no
+ * file. When another file takes its name, reads go on in the file that was opened; when it is written over,
+ * they reject with SourceError (`changed`).
  */
 export async function fileSource(path: string): Promise<Source> {
   const failed = (cause: unknown) => new SourceError(`${path}: ${reasonOf(cause)}`, { cause });

@@ -9,7 +9,10 @@ export interface HttpSourceOptions {
   readonly fetch?: typeof globalThis.fetch;
   /** Headers of every request, e.g. `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Milliseconds until an answer must begin. Default 30,000. Its body may then take as long again, and 1 ms more for every 16 bytes that arrive. */
+  /**
+   * Milliseconds until an answer must begin. Default 30,000. Its body may then take as long again, and 1 ms
+   * more for every 16 bytes that arrive.
+   */
   readonly timeoutMs?: number;
   /** Further attempts after a network failure, a 5xx, 408 or 429. Default 2. */
   readonly retries?: number;
@@ -17,7 +20,10 @@ export interface HttpSourceOptions {
 
 /** Largest file that is accepted from a server that answers a range with the whole file. */
 const MAX_WHOLE_BYTES = 64 * 2 ** 20;
-/** A server may send less than the range that was asked for, but at least this much, so that one range does not take a thousand requests. */
+/**
+ * A server may send less than the range that was asked for, but at least this much, so that one range does
+ * not take a thousand requests.
+ */
 const LEAST_PART_BYTES = 16 * 2 ** 10;
 /** Slower answers are given up. */
 const MIN_BYTES_PER_MS = 16;
@@ -25,8 +31,9 @@ const MIN_BYTES_PER_MS = 16;
 const FIRST_PAUSE_MS = 100;
 
 /**
- * A file behind HTTP(S), read by ranges. ETag or Last-Modified, and the size, tell whether it changes between requests. From a server without ranges a file
- * of at most 64 MiB is read whole and kept in memory. Nothing is requested before the first read.
+ * A file behind HTTP(S), read by ranges. ETag or Last-Modified, and the size, tell whether it changes between
+ * requests. From a server without ranges a file of at most 64 MiB is read whole and kept in memory. Nothing
+ * is requested before the first read.
  */
 export function httpSource(url: string | URL, options: HttpSourceOptions = {}): Source {
   return new HttpSource(String(url), options);

@@ -10,7 +10,10 @@ import type { Source } from './source.ts';
 /** A .liif file: its path, `file:` or `http(s):` URL, bytes, Blob or File, or a source of one's own. */
 export type SourceInput = string | URL | Uint8Array | ArrayBuffer | Blob | Source;
 
-/** Opens a file without reading from it. Rejects with SourceError where there is no such file, and with RequestError for other inputs and URLs. */
+/**
+ * Opens a file without reading from it. Rejects with SourceError where there is no such file, and with
+ * RequestError for other inputs and URLs.
+ */
 export async function openSource(input: SourceInput): Promise<Source> {
   if (input instanceof Uint8Array) return memorySource(input);
   if (input instanceof ArrayBuffer) return memorySource(bytesOfBuffer(input));

@@ -5,8 +5,8 @@ import type { Source } from './source.ts';
 const FIRST_READ = 16_384;
 
 /**
- * A source whose first bytes have been read and are kept: it does not ask for them again, but, where the source can tell, whether it has changed since. Counts
- * the bytes that the source gives.
+ * A source whose first bytes have been read and are kept: it does not ask for them again, but, where the
+ * source can tell, whether it has changed since. Counts the bytes that the source gives.
  */
 export class OpenedSource implements Source {
   readonly #source: Source;
@@ -19,7 +19,10 @@ export class OpenedSource implements Source {
     this.#bytesRead = first.length;
   }
 
-  /** Reads the first 16 KiB, or what the source says, or all where there is less. Rejects as `getBytes` of the source does. */
+  /**
+   * Reads the first 16 KiB, or what the source says, or all where there is less. Rejects as `getBytes` of the
+   * source does.
+   */
   static async open(source: Source, signal?: AbortSignal): Promise<OpenedSource> {
     return new OpenedSource(source, await source.getBytes(0, source.firstRead ?? FIRST_READ, signal));
   }

@@ -29,7 +29,10 @@ const PIECE = 2 ** 20;
 
 export interface ReaderOptions {
   readonly signal?: AbortSignal;
-  /** Files of more chunks are refused with UnsupportedError: an opened file keeps 12 bytes for each. Default: 2^20, as many as the format allows. */
+  /**
+   * Files of more chunks are refused with UnsupportedError: an opened file keeps 12 bytes for each. Default:
+   * 2^20, as many as the format allows.
+   */
   readonly maxChunks?: number;
 }
 
@@ -77,9 +80,10 @@ export class Reader {
   }
 
   /**
-   * The checked bytes of a chunk, which may share memory with other results. Chunks that lie next to each other and are asked for in the same turn of the event
-   * loop become one request. Rejects with FormatError when the CRC does not fit, with SourceError when bytes do not arrive, and with RequestError when the
-   * file has no such chunk.
+   * The checked bytes of a chunk, which may share memory with other results. Chunks that lie next to each
+   * other and are asked for in the same turn of the event loop become one request. Rejects with FormatError
+   * when the CRC does not fit, with SourceError when bytes do not arrive, and with RequestError when the file
+   * has no such chunk.
    */
   async readChunk(id: ChunkId, signal?: AbortSignal): Promise<Uint8Array> {
     if (!hasChunk(this.header, id))
@@ -95,7 +99,10 @@ export class Reader {
     return Promise.all(ids.map((id) => this.readChunk(id, signal)));
   }
 
-  /** A FormatError of an engine, with its offset counted from the start of the file instead of the chunk; other errors as they are. */
+  /**
+   * A FormatError of an engine, with its offset counted from the start of the file instead of the chunk;
+   * other errors as they are.
+   */
   located(id: ChunkId, error: unknown): unknown {
     if (!isLiifError(error, 'FormatError')) return error;
     const { byteOffset, reason } = error;
@@ -109,7 +116,10 @@ export class Reader {
     return part && this.#checked(part, signal);
   }
 
-  /** Reads the whole file from front to back in bounded memory and checks every CRC. Rejects with the first fault. */
+  /**
+   * Reads the whole file from front to back in bounded memory and checks every CRC. Rejects with the first
+   * fault.
+   */
   async verify(onProgress?: (done: number, total: number) => void, signal?: AbortSignal): Promise<void> {
     let piece: Uint8Array = new Uint8Array();
     let pieceOffset = this.prefixLength;
@@ -146,7 +156,8 @@ export class Reader {
   }
 
   async #checked({ section, byteOffset, length, crc }: Part, signal?: AbortSignal): Promise<Uint8Array> {
-    // Opening has compared the size of the file, if the source knew it. Otherwise the stated length counts only once bytes arrive.
+    // Opening has compared the size of the file, if the source knew it. Otherwise the stated length counts
+    // only once bytes arrive.
     const bytes = await this.#reads.read(byteOffset, length, signal);
     if (bytes.length < length) throw endsEarly(section, byteOffset, bytes.length, length);
     if (crcOf(bytes) !== crc) throw crcFault(section, byteOffset);
@@ -155,8 +166,9 @@ export class Reader {
 }
 
 /**
- * Reads and checks header and index: one read of 16 KiB (over HTTP 64 KiB), and the rest of the index where it is longer. Spec 1.5. Rejects with FormatError,
- * UnsupportedError or SourceError; the source stays open then, and belongs to the reader otherwise.
+ * Reads and checks header and index: one read of 16 KiB (over HTTP 64 KiB), and the rest of the index where
+ * it is longer. Spec 1.5. Rejects with FormatError, UnsupportedError or SourceError; the source stays open
+ * then, and belongs to the reader otherwise.
  */
 export async function openReader(source: Source, options: ReaderOptions = {}): Promise<Reader> {
   const { signal, maxChunks = MAX_CHUNKS } = options;

@@ -23,8 +23,8 @@ export interface AppOptions extends ConfigInput {
   /** Directories and files to serve. */
   readonly roots: readonly string[];
   /**
-   * Opens the engine of the released model, instead of the one that the settings name. Called again when that engine has died. The server closes the engines. The
-   * settings still decide on the engines of `models`.
+   * Opens the engine of the released model, instead of the one that the settings name. Called again when that
+   * engine has died. The server closes the engines. The settings still decide on the engines of `models`.
    */
   readonly openEngine?: () => Promise<Engine>;
   /** Default: lines of JSON on standard error, from `logLevel` on. */
@@ -39,7 +39,10 @@ export interface AppOptions extends ConfigInput {
 export type LiifApp = Express & {
   readonly config: Config;
   readonly log: Logger;
-  /** The application behind a gate that refuses requests early while the event loop cannot keep up: mount it instead of the application, or give it to `createServer`. */
+  /**
+   * The application behind a gate that refuses requests early while the event loop cannot keep up: mount it
+   * instead of the application, or give it to `createServer`.
+   */
   readonly guarded: RequestListener;
   /** The state that /ready gives. */
   state(): ServerState;
@@ -49,7 +52,9 @@ export type LiifApp = Express & {
   close(): Promise<void>;
 };
 
-/** Splits options into the settings in force, the log, and the rest. Throws RequestError on wrong settings. */
+/**
+ * Splits options into the settings in force, the log, and the rest. Throws RequestError on wrong settings.
+ */
 export function checkOptions(options: AppOptions) {
   expectObject(options, 'options');
   const { openEngine, logger, credentials, viewer, ...input } = options;
@@ -66,8 +71,9 @@ export function checkOptions(options: AppOptions) {
 }
 
 /**
- * The tile server as an Express application: `express().use('/pictures', await createApp({ roots: ['photos'] }))`. Rejects with RequestError on wrong
- * settings, with SourceError if a root or a model file is not there, and with FormatError or UnsupportedError if a model file cannot be used.
+ * The tile server as an Express application: `express().use('/pictures', await createApp({ roots: ['photos'] }))`.
+ * Rejects with RequestError on wrong settings, with SourceError if a root or a model file is not there, and
+ * with FormatError or UnsupportedError if a model file cannot be used.
  */
 export async function createApp(options: AppOptions): Promise<LiifApp> {
   const { openEngine, credentials, viewer, config, log } = checkOptions(options);

@@ -1,6 +1,9 @@
 import { messageOf } from '../errors.ts';
 
-/** Calls all, one after the other, even if some fail. Rejects with the failure, or with an AggregateError of several. */
+/**
+ * Calls all, one after the other, even if some fail. Rejects with the failure, or with an AggregateError of
+ * several.
+ */
 export async function closeAll(closings: readonly (() => unknown)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const close of closings) {

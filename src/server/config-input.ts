@@ -2,23 +2,38 @@ import type { EngineChoice } from '../engine/open-engine.ts';
 
 /** The settings of `configSchema` as programs give them, in its words. What is left out has its default. */
 export interface ConfigInput {
-  /** Directories and files to serve. `liif serve` prefers its arguments; without any roots and remotes it serves the working directory. */
+  /**
+   * Directories and files to serve. `liif serve` prefers its arguments; without any roots and remotes it
+   * serves the working directory.
+   */
   readonly roots?: readonly string[] | undefined;
   /** Address to listen on; `0.0.0.0` for all. Default 127.0.0.1. */
   readonly host?: string | undefined;
   /** Port to listen on; 0 for any free one. Default 8080. */
   readonly port?: number | undefined;
-  /** Second port for /health and /ready, which a thread of its own answers even while the event loop is busy; 0 for any free one. `serve` opens it, `createApp` does not. */
+  /**
+   * Second port for /health and /ready, which a thread of its own answers even while the event loop is busy;
+   * 0 for any free one. `serve` opens it, `createApp` does not.
+   */
   readonly healthPort?: number | undefined;
-  /** URL of this server as clients see it, for servers behind a proxy. Without it, addresses in answers follow the Host header. */
+  /**
+   * URL of this server as clients see it, for servers behind a proxy. Without it, addresses in answers follow
+   * the Host header.
+   */
   readonly publicUrl?: string | undefined;
   /** Host names to answer for, besides localhost, IP addresses and the name of this machine; `*` for all. */
   readonly allowedHosts?: readonly string[] | undefined;
-  /** Believe the headers of a proxy: X-Forwarded-Host and X-Forwarded-Proto for addresses, X-Forwarded-For for the log. Default false. */
+  /**
+   * Believe the headers of a proxy: X-Forwarded-Host and X-Forwarded-Proto for addresses, X-Forwarded-For for
+   * the log. Default false.
+   */
   readonly trustProxy?: boolean | undefined;
   /** Access-Control-Allow-Origin of all answers. Default *. */
   readonly allowOrigin?: string | undefined;
-  /** Other origins whose pages may show the viewer in a frame: `https://example.org`, `https://*.example.org`; `*` for all. */
+  /**
+   * Other origins whose pages may show the viewer in a frame: `https://example.org`, `https://*.example.org`;
+   * `*` for all.
+   */
   readonly frameAncestors?: readonly string[] | undefined;
   /** Notice added, changed and removed files. Default true. */
   readonly watch?: boolean | undefined;
@@ -28,39 +43,68 @@ export interface ConfigInput {
   readonly allowUpload?: boolean | undefined;
   /** Largest upload, in MB. Default 64. */
   readonly uploadMb?: number | undefined;
-  /** Remote folders of .liif files: `NAME=https://host/path/` or `NAME=s3://bucket/path/`. Nothing else is ever fetched. */
+  /**
+   * Remote folders of .liif files: `NAME=https://host/path/` or `NAME=s3://bucket/path/`. Nothing else is
+   * ever fetched.
+   */
   readonly remotes?: readonly string[] | undefined;
   /** Private address ranges (CIDR) in which remotes may be. */
   readonly allowAddresses?: readonly string[] | undefined;
   /** Endpoint of an S3 service other than AWS; the bucket goes into the path. */
   readonly s3Endpoint?: string | undefined;
-  /** Region of the S3 service. Keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default us-east-1. */
+  /**
+   * Region of the S3 service. Keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Default us-east-1.
+   */
   readonly s3Region?: string | undefined;
   /** Longest wait for a remote to answer. Default 10000. */
   readonly remoteTimeoutMs?: number | undefined;
   /** How long a remote file is used before the server asks whether it has changed. Default 60000. */
   readonly remoteFreshMs?: number | undefined;
-  /** What computes the networks: webgpu, wasm, reference, or auto for the fastest here. `liif engines` lists them. Default auto. */
+  /**
+   * What computes the networks: webgpu, wasm, reference, or auto for the fastest here. `liif engines` lists
+   * them. Default auto.
+   */
   readonly engine?: Exclude<EngineChoice, 'tensorflow'> | undefined;
   /** Threads of the engine. The default is one per processor, or what the quota of a container is worth. */
   readonly threads?: number | undefined;
-  /** Model files (your own weights) that pictures may name besides the released model. The flag takes one file and may be repeated. */
+  /**
+   * Model files (your own weights) that pictures may name besides the released model. The flag takes one file
+   * and may be repeated.
+   */
   readonly models?: readonly string[] | undefined;
-  /** Threads that hand images to their encoders; with 0 the event loop does it. The default is one per eight processors, none on fewer than four. */
+  /**
+   * Threads that hand images to their encoders; with 0 the event loop does it. The default is one per eight
+   * processors, none on fewer than four.
+   */
   readonly encodingThreads?: number | undefined;
-  /** Memory for decoded features. The default is a tenth of the memory of the machine or container, within 64 and 2048. */
+  /**
+   * Memory for decoded features. The default is a tenth of the memory of the machine or container, within 64
+   * and 2048.
+   */
   readonly featureCacheMb?: number | undefined;
-  /** Memory for decoded latents, with which features are computed again in half the time. 64 MB hold 24 megapixels. Default 64. */
+  /**
+   * Memory for decoded latents, with which features are computed again in half the time. 64 MB hold 24
+   * megapixels. Default 64.
+   */
   readonly latentCacheMb?: number | undefined;
-  /** Memory for native pixels, from which tiles at native scale and below are made. 64 MB hold 22 megapixels, whose features take twenty times as much. Default 64. */
+  /**
+   * Memory for native pixels, from which tiles at native scale and below are made. 64 MB hold 22 megapixels,
+   * whose features take twenty times as much. Default 64.
+   */
   readonly pixelCacheMb?: number | undefined;
   /** Memory for finished images. Default 128. */
   readonly tileCacheMb?: number | undefined;
-  /** Memory for decoded plain images. A single image is kept even if it needs more: 100 megapixels take 400 MB. Default 256. */
+  /**
+   * Memory for decoded plain images. A single image is kept even if it needs more: 100 megapixels take 400
+   * MB. Default 256.
+   */
   readonly plainCacheMb?: number | undefined;
   /** Directory for finished images. Several servers may share it. */
   readonly diskCache?: string | undefined;
-  /** Most MB of `diskCache` that this server keeps: what it finds at the start and what it adds. Other servers have bounds of their own. Default 1024. */
+  /**
+   * Most MB of `diskCache` that this server keeps: what it finds at the start and what it adds. Other servers
+   * have bounds of their own. Default 1024.
+   */
   readonly diskCacheMb?: number | undefined;
   /** Redis for finished images of up to 1 MiB, shared by several servers. It is asked before `diskCache`. */
   readonly redis?: string | undefined;
@@ -72,17 +116,29 @@ export interface ConfigInput {
   readonly maxOutputArea?: number | undefined;
   /** Most pixels of a plain image that is served. Default 100000000. */
   readonly maxPlainPixels?: number | undefined;
-  /** Most work for one request, in estimated milliseconds of one core; a request that needs more gets 413. Default 120000. */
+  /**
+   * Most work for one request, in estimated milliseconds of one core; a request that needs more gets 413.
+   * Default 120000.
+   */
   readonly maxWork?: number | undefined;
-  /** Memory for the pixels of all large images under way. An image that needs more gets 413. As much again is for decoding plain images; one that needs more is decoded alone. Default 512. */
+  /**
+   * Memory for the pixels of all large images under way. An image that needs more gets 413. As much again is
+   * for decoding plain images; one that needs more is decoded alone. Default 512.
+   */
   readonly regionMemoryMb?: number | undefined;
   /** Most tiles that wait; further ones get 503. Default 256. */
   readonly tileQueue?: number | undefined;
   /** Most large images that wait; further ones get 503. Default 16. */
   readonly regionQueue?: number | undefined;
-  /** Longest wait of a tile. One that would wait longer gets 503 at once. Large images may wait three times as long. Default 10000. */
+  /**
+   * Longest wait of a tile. One that would wait longer gets 503 at once. Large images may wait three times as
+   * long. Default 10000.
+   */
   readonly maxWaitMs?: number | undefined;
-  /** Longest turn of a busy event loop. While turns are longer and leave no pause, a part of all requests gets 503 before any work. Default 100. */
+  /**
+   * Longest turn of a busy event loop. While turns are longer and leave no pause, a part of all requests gets
+   * 503 before any work. Default 100.
+   */
   readonly maxTurnMs?: number | undefined;
   /** Longest time of work for one request, which then gets 503. Default 30000. */
   readonly timeoutMs?: number | undefined;
@@ -96,6 +152,9 @@ export interface ConfigInput {
   readonly avifQuality?: number | undefined;
   /** Serve /metrics. Default true. */
   readonly metrics?: boolean | undefined;
-  /** Least level that is logged: silent, fatal, error, warn, info, debug, trace. Single requests are at debug, answers of 503 at warn, all others from 500 on at error. Default info. */
+  /**
+   * Least level that is logged: silent, fatal, error, warn, info, debug, trace. Single requests are at debug,
+   * answers of 503 at warn, all others from 500 on at error. Default info.
+   */
   readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | undefined;
 }

@@ -51,7 +51,10 @@ function isHostName(name: string): boolean {
 
 const PROCESSORS = processors();
 
-/** Bytes that this process may use: those of the machine or of its container. Node says 0 for a container without a limit. */
+/**
+ * Bytes that this process may use: those of the machine or of its container. Node says 0 for a container
+ * without a limit.
+ */
 const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
 
 /** Engines that give the same tiles on every server. */
@@ -62,15 +65,17 @@ const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'
 const FEATURE_CACHE_MB = Math.round(Math.min(2048, Math.max(64, memory / 2 ** 20 / 10)));
 
 /**
- * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 tiles a second at best. On fewer than four the event loop is not the
- * bottleneck: on two, such a thread made a lone client's tiles 5 to 25 % slower and nothing faster.
+ * A tile takes one of these threads 0.2 to 0.4 ms, and eight processors make 1000 tiles a second at best. On
+ * fewer than four the event loop is not the bottleneck: on two, such a thread made a lone client's tiles 5 to
+ * 25 % slower and nothing faster.
  */
 const ENCODING_THREADS = PROCESSORS < 4 ? 0 : Math.ceil(PROCESSORS / 8);
 
 /**
- * All settings of the server: the one place that names, checks and documents them. `tileCacheMb` is the flag `--tile-cache-mb`, the variable
- * LIIF_TILE_CACHE_MB, and `tileCacheMb` in a file and in `createApp`. The flag of `models` is `--model`, as with the other commands, and `roots` are the
- * arguments of the command line.
+ * All settings of the server: the one place that names, checks and documents them. `tileCacheMb` is the flag
+ * `--tile-cache-mb`, the variable LIIF_TILE_CACHE_MB, and `tileCacheMb` in a file and in `createApp`. The
+ * flag of `models` is `--model`, as with the other commands, and `roots` are the arguments of the command
+ * line.
  */
 export const configSchema = z.strictObject({
   roots: listOf(z.array(z.string().min(1, 'expected paths of directories and files but received ""')))
@@ -276,8 +281,8 @@ export interface Setting {
   /** Whether the flag needs no value, and has a second form that begins with `--no-`. */
   readonly boolean: boolean;
   /**
-   * For lists. The flag may be repeated and takes `several` items, with commas between them, or `one`; `arguments` of the command line have no flag.
-   * Undefined for other settings.
+   * For lists. The flag may be repeated and takes `several` items, with commas between them, or `one`;
+   * `arguments` of the command line have no flag. Undefined for other settings.
    */
   readonly items: 'several' | 'one' | 'arguments' | undefined;
 }
@@ -307,7 +312,10 @@ export function settings(): Setting[] {
   });
 }
 
-/** Settings from a JSON file, the environment and flags, of which the later override the earlier. Rejects with RequestError that names what is wrong. */
+/**
+ * Settings from a JSON file, the environment and flags, of which the later override the earlier. Rejects with
+ * RequestError that names what is wrong.
+ */
 export async function readConfig(
   flags: Readonly<Record<string, unknown>>,
   environment: Readonly<Record<string, string | undefined>> = {},
@@ -339,7 +347,10 @@ export function unknownVariables(environment: Readonly<Record<string, string | u
   );
 }
 
-/** Checks settings and fills in defaults. `sources`: where each comes from. Throws RequestError, which names all that are wrong. */
+/**
+ * Checks settings and fills in defaults. `sources`: where each comes from. Throws RequestError, which names
+ * all that are wrong.
+ */
 export function checkConfig(input: object, sources: Readonly<Record<string, string>> = {}): Config {
   const checked = checkedSchema.safeParse(input);
   if (checked.success) return checked.data;

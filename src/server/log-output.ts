@@ -104,8 +104,9 @@ export class LogOutput {
 let output: LogOutput | undefined;
 
 /**
- * Standard error, one `LogOutput` for the whole process. Standard output stays free for what scripts read: the addresses that `liif serve` prints.
- * While nobody reads the pipe, or the disk is full, lines wait; beyond MAX_WAITING bytes they are lost and counted.
+ * Standard error, one `LogOutput` for the whole process. Standard output stays free for what scripts read:
+ * the addresses that `liif serve` prints. While nobody reads the pipe, or the disk is full, lines wait;
+ * beyond MAX_WAITING bytes they are lost and counted.
  */
 export function standardError(): LogOutput {
   if (!output) {
@@ -117,8 +118,8 @@ export function standardError(): LogOutput {
 }
 
 /**
- * Opens pipes and terminals a second time, without blocking: only this new descriptor refuses a write that has no room. A blocking write would wait in
- * one of Node's threads and keep the process from ending.
+ * Opens pipes and terminals a second time, without blocking: only this new descriptor refuses a write that
+ * has no room. A blocking write would wait in one of Node's threads and keep the process from ending.
  */
 function destinationOf(fd: number): Destination {
   try {

@@ -4,8 +4,8 @@ import type { Admission, Lane } from './render/admission.ts';
 import type { TileStore } from './stores/tile-store.ts';
 
 /**
- * Memory, processor, event loop, garbage collection: of the process, so one registry for all applications in it. The collectors cannot be removed, and
- * would keep every closed application in memory.
+ * Memory, processor, event loop, garbage collection: of the process, so one registry for all applications in
+ * it. The collectors cannot be removed, and would keep every closed application in memory.
  */
 let ofProcess: Registry | undefined;
 

@@ -2,7 +2,10 @@ import { STATUS_CODES } from 'node:http';
 import { isLiifError } from '../errors.ts';
 import { ImageError, OutputError } from '../image/errors.ts';
 
-/** Why a request was not served, by RFC 9457. Clients see it, so nothing in it may name a path of this machine. */
+/**
+ * Why a request was not served, by RFC 9457. Clients see it, so nothing in it may name a path of this
+ * machine.
+ */
 export class Problem extends Error {
   readonly status: number;
   /** Short and stable, for programs: the last part of the problem's type. */
@@ -22,7 +25,8 @@ export class Problem extends Error {
       readonly cause?: unknown;
     } = {},
   ) {
-    // No stack trace: an overloaded server makes thousands of these, a trace would be a tenth of their cost, and the code says where they come from.
+    // No stack trace: an overloaded server makes thousands of these, a trace would be a tenth of their cost,
+    // and the code says where they come from.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
@@ -68,7 +72,8 @@ export class PictureChanged extends Error {
 }
 
 /**
- * The one table from errors to statuses. Messages of the codec may name files of this machine, so clients see only those of RequestError.
+ * The one table from errors to statuses. Messages of the codec may name files of this machine, so clients see
+ * only those of RequestError.
  */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
@@ -106,7 +111,10 @@ export function problemOf(error: unknown): Problem {
   return problem(500, 'internal-error', 'The server has made a mistake.');
 }
 
-/** 507 is for a full disk alone (RFC 4918, 11.5); a directory that refuses to be written to is a fault of how the server is set up. */
+/**
+ * 507 is for a full disk alone (RFC 4918, 11.5); a directory that refuses to be written to is a fault of how
+ * the server is set up.
+ */
 function notWritten(error: OutputError): Problem {
   const code = systemCodeOf(error.cause);
   const problem = (status: number, name: string, detail: string) =>
@@ -118,7 +126,10 @@ function notWritten(error: OutputError): Problem {
   return problem(500, 'not-written', 'The server cannot write the picture.');
 }
 
-/** The error of a picture whose file changed at `modified`. Damage of a file that may still be being written becomes PictureChanged: trying again may help. */
+/**
+ * The error of a picture whose file changed at `modified`. Damage of a file that may still be being written
+ * becomes PictureChanged: trying again may help.
+ */
 export function unlessBeingWritten(error: unknown, modified: number | undefined): unknown {
   if (modified === undefined || !isDamage(error)) return error;
   if (Math.abs(Date.now() - modified) > BEING_WRITTEN_MS) return error;

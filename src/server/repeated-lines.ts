@@ -12,8 +12,8 @@ interface Told {
 }
 
 /**
- * Lines of a log that clients can cause as often as they like, such as those of a damaged picture. The first line of a kind is written at once, then one a
- * minute with the number of lines that it stands for.
+ * Lines of a log that clients can cause as often as they like, such as those of a damaged picture. The first
+ * line of a kind is written at once, then one a minute with the number of lines that it stands for.
  */
 export class RepeatedLines {
   readonly #log: Logger;

@@ -18,15 +18,16 @@ export interface RunningServer {
   /** Address of the health port, if the settings ask for one. */
   readonly healthUrl?: string;
   /**
-   * Answers all requests sent so far, then ends. Requests that take longer than `stopMs` get 503. If closing a part fails, rejects with that failure when
-   * all others are closed.
+   * Answers all requests sent so far, then ends. Requests that take longer than `stopMs` get 503. If closing
+   * a part fails, rejects with that failure when all others are closed.
    */
   stop(): Promise<void>;
 }
 
 /**
- * Opens the health port, creates the application and listens. Until the main port listens, the health port says `starting`: finding many pictures takes long.
- * Rejects with SourceError if a port is taken, and as `createApp` does.
+ * Opens the health port, creates the application and listens. Until the main port listens, the health port
+ * says `starting`: finding many pictures takes long. Rejects with SourceError if a port is taken, and as
+ * `createApp` does.
  */
 export async function serve(options: AppOptions): Promise<RunningServer> {
   const { config, log } = checkOptions(options);
@@ -36,7 +37,8 @@ export async function serve(options: AppOptions): Promise<RunningServer> {
     // For a whole request. Uploads may take longer: `boundUnreadBodies` ends those that stop coming.
     requestTimeout: config.allowUpload ? 0 : 60_000,
     headersTimeout: 20_000,
-    // Longer than that of proxies, usually 60 s: otherwise they send requests into connections that are being closed.
+    // Longer than that of proxies, usually 60 s: otherwise they send requests into connections that are being
+    // closed.
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16_384,
   });

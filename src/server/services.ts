@@ -60,7 +60,10 @@ interface Opened {
   readonly stores: readonly TileStore[];
 }
 
-/** Puts a server together from its settings. Rejects with SourceError if a root is not there, and as `readModel` does. */
+/**
+ * Puts a server together from its settings. Rejects with SourceError if a root is not there, and as
+ * `readModel` does.
+ */
 export async function openServices(options: ServiceOptions): Promise<Services> {
   const { config, log, openEngine, credentials } = options;
   const metrics = new Metrics();

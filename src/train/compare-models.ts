@@ -16,15 +16,18 @@ export interface QualityPoint {
   readonly bitsPerPixel: number;
   /** dB, over all samples. */
   readonly psnr: number;
-  /** dB (`msSsimDecibels`), over the pictures of 11 pixels or more on a side; undefined where there is none. */
+  /**
+   * dB (`msSsimDecibels`), over the pictures of 11 pixels or more on a side; undefined where there is none.
+   */
   readonly msSsim: number | undefined;
 }
 
 /** Mean BD-rate of pictures: -0.1 where files of the tuned model are 10 % smaller at equal likeness. */
 export interface MeanRate {
   /**
-   * A picture whose best likeness is below the worst of the base model counts as Infinity, in the opposite case as -1. Undefined where no picture has a rate;
-   * one of a single pixel, for instance, may have no curve.
+   * A picture whose best likeness is below the worst of the base model counts as Infinity, in the opposite
+   * case as -1. Undefined where no picture has a rate; one of a single pixel, for instance, may have no
+   * curve.
    */
   readonly mean: number | undefined;
   /** How many pictures have a rate. */
@@ -68,8 +71,9 @@ interface Measurement {
 }
 
 /**
- * Compares files of two models on pictures that neither has been trained on, with the exact engine that `auto` takes. Both models are open at the same time;
- * one picture is held at a time. Rejects with RequestError for no pictures or wrong qualities, with EngineError, with the signal's reason, and with the
+ * Compares files of two models on pictures that neither has been trained on, with the exact engine that
+ * `auto` takes. Both models are open at the same time; one picture is held at a time. Rejects with
+ * RequestError for no pictures or wrong qualities, with EngineError, with the signal's reason, and with the
  * error of `pictures`.
  */
 export async function compareModels(

@@ -1,17 +1,19 @@
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
 
 /**
- * The local ensemble (spec 4.3 to 4.5) in floats, for a window of an enlargement. Sites are gathered by matrix products with zeros and ones: their gradient is a
- * matrix product, too, while that of a look-up is a slow scattered sum.
+ * The local ensemble (spec 4.3 to 4.5) in floats, for a window of an enlargement. Sites are gathered by
+ * matrix products with zeros and ones: their gradient is a matrix product, too, while that of a look-up is a
+ * slow scattered sum.
  *
- * B = pictures of a batch, n, m = rows, columns of the window, H, W = rows, columns of sites, K = hidden units.
+ * B = pictures of a batch, n, m = rows, columns of the window, H, W = rows, columns of sites, K = hidden
+ * units.
  */
 export interface EnlargedWindow {
   /** Size of an output pixel in sites: 1/scale. */
   readonly cell: number;
   /**
-   * Features P (B,H,W,K), the share of the cell (K) and the head's weights of relative coordinates, [K] each -> hidden vectors (B,n,m,K), blended from the four
-   * nearest sites.
+   * Features P (B,H,W,K), the share of the cell (K) and the head's weights of relative coordinates, [K] each
+   * -> hidden vectors (B,n,m,K), blended from the four nearest sites.
    */
   blend(features: Tensor4D, cellTerm: Tensor, rowWeight: Int16Array, columnWeight: Int16Array): Tensor;
 }
@@ -72,8 +74,9 @@ export function enlargedWindow(tf: TensorFlow, { scale, top, left, size }: Windo
 }
 
 /**
- * One axis of a window of `size` output pixels from `first` on. `fraction` [size]: distance of a pixel from the site before it, 0..1. `chosen`: that site and the next one, each
- * as a matrix (size,sites) with a single one in every row.
+ * One axis of a window of `size` output pixels from `first` on. `fraction` [size]: distance of a pixel from
+ * the site before it, 0..1. `chosen`: that site and the next one, each as a matrix (size,sites) with a single
+ * one in every row.
  */
 function axis(first: number, size: number, scale: number, sites: number) {
   const fraction = new Float32Array(size);

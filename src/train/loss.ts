@@ -7,11 +7,15 @@ import { frameWeights, pictureError, structureShare } from './picture-error.ts';
 import type { Batch } from './pictures/batches.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
 
-/** The loss of a picture is divided by (lambda / lowest lambda) to this power, so that high qualities do not drown low ones. */
+/**
+ * The loss of a picture is divided by (lambda / lowest lambda) to this power, so that high qualities do not
+ * drown low ones.
+ */
 const FLATTENING = 0.35;
 /**
- * Weight of the logarithm of an enlargement's error: bits per pixel that a reduction of the error by a factor of e is worth. The error itself is a hundred times
- * that at native scale, more for text, and cannot become small. Multiplied by lambda it would outweigh all else.
+ * Weight of the logarithm of an enlargement's error: bits per pixel that a reduction of the error by a factor
+ * of e is worth. The error itself is a hundred times that at native scale, more for text, and cannot become
+ * small. Multiplied by lambda it would outweigh all else.
  */
 const ENLARGEMENT = 0.3;
 
@@ -31,7 +35,8 @@ export interface BatchLoss {
  *     weight * (bits per pixel + lambda * error)                 at native scale
  *     weight * (bits per pixel + ENLARGEMENT * log(1 + error))   for an enlargement
  *
- * lambda is `distortionWeight` of the picture's quality, weight is lambda^-FLATTENING in units of the lowest lambda, and error is `pictureError`.
+ * lambda is `distortionWeight` of the picture's quality, weight is lambda^-FLATTENING in units of the lowest
+ * lambda, and error is `pictureError`.
  */
 export function batchLoss(
   tf: TensorFlow,
@@ -50,7 +55,8 @@ export function batchLoss(
   const samples = enlarged
     ? network.head.enlarged(features, enlargedWindow(tf, enlarged.place))
     : network.head.native(features);
-  // Decoders clamp, so samples beyond black and white are no error. Without the clamp white paper came out a little gray.
+  // Decoders clamp, so samples beyond black and white are no error. Without the clamp white paper came out a
+  // little gray.
   const shown = tf.add(ops.clamp(tf.sub(samples, MIDDLE), MIDDLE), MIDDLE) as Tensor4D;
   const wanted = enlarged?.target ?? batch.pictures;
   const shares = Array.from(batch.quality, (q) => structureShare(q + 1, qualities));

@@ -1,11 +1,14 @@
 import type { NamedTensorMap, Tensor, TensorFlow, Variable } from './tensorflow.ts';
 
 /**
- * Adam (Kingma and Ba, arXiv 1412.6980) with a rate for each step. Gradients are clipped to twice their usual norm, so that one strange picture does not undo
- * what a hundred have taught.
+ * Adam (Kingma and Ba, arXiv 1412.6980) with a rate for each step. Gradients are clipped to twice their usual
+ * norm, so that one strange picture does not undo what a hundred have taught.
  */
 export interface Optimizer {
-  /** One step along `gradients`, which are by name of variable. Disposes them. Resolves with false, and changes nothing, where they are not finite or zero. */
+  /**
+   * One step along `gradients`, which are by name of variable. Disposes them. Resolves with false, and
+   * changes nothing, where they are not finite or zero.
+   */
   step(gradients: NamedTensorMap, rate: number): Promise<boolean>;
   /** The state to go on from in another process. */
   save(): Promise<OptimizerState>;
@@ -20,7 +23,10 @@ export interface OptimizerState {
     readonly values: Float32Array;
   }[];
   readonly usualNorm: number;
-  /** The betas to the power of the steps so far, as Adam has multiplied them: recomputed powers would differ in the last bit. */
+  /**
+   * The betas to the power of the steps so far, as Adam has multiplied them: recomputed powers would differ
+   * in the last bit.
+   */
   readonly powers: readonly [number, number];
 }
 

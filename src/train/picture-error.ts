@@ -4,12 +4,15 @@ import { type Tensor, type Tensor4D, type TensorFlow, withGradient } from './ten
 /** Share of MS-SSIM in the gradient of luma at the lowest quality. */
 const STRUCTURE = 0.5;
 /**
- * Weights of the errors of the outermost pixels, from the border inwards; all others have 1. The network sees zeros beyond the border, so errors are larger
- * there: without these weights white paper gets a gray frame.
+ * Weights of the errors of the outermost pixels, from the border inwards; all others have 1. The network sees
+ * zeros beyond the border, so errors are larger there: without these weights white paper gets a gray frame.
  */
 const FRAME = [5, 2, 1.5, 1.5];
 
-/** Share of MS-SSIM in the gradient of luma at a quality (1..qualities), 0 at the highest: there squared error is what is left to gain. */
+/**
+ * Share of MS-SSIM in the gradient of luma at a quality (1..qualities), 0 at the highest: there squared error
+ * is what is left to gain.
+ */
 export function structureShare(quality: number, qualities: number): number {
   return STRUCTURE * (1 - ((quality - 1) / (qualities - 1)) ** 2);
 }
@@ -24,8 +27,9 @@ export function frameWeights(side: number): Float32Array {
 }
 
 /**
- * Error of each picture, (B): the weighted mean of squared errors. Its gradient is that of an error that mixes in MS-SSIM (`pullToStructure`). `shown` and `wanted`: samples
- * (B,S,S,3), 0..255. `shares`: `structureShare` of each picture, [B]. `weights`: of pixels, (S,S).
+ * Error of each picture, (B): the weighted mean of squared errors. Its gradient is that of an error that
+ * mixes in MS-SSIM (`pullToStructure`). `shown` and `wanted`: samples (B,S,S,3), 0..255. `shares`:
+ * `structureShare` of each picture, [B]. `weights`: of pixels, (S,S).
  */
 export function pictureError(
   tf: TensorFlow,

@@ -15,7 +15,10 @@ export class SymbolCounts {
     return this.#tables;
   }
 
-  /** Counts latents, by the table and the symbol (int16) of each. Throws RequestError for arrays of different lengths and for values out of range. */
+  /**
+   * Counts latents, by the table and the symbol (int16) of each. Throws RequestError for arrays of different
+   * lengths and for values out of range.
+   */
   add(indices: ArrayLike<number>, symbols: ArrayLike<number>): void {
     if (indices.length !== symbols.length)
       throw new RequestError(`Expected ${indices.length} symbols but received ${symbols.length}`);
@@ -37,9 +40,10 @@ export class SymbolCounts {
 }
 
 /**
- * Fits CDF tables (spec 3.9) to counted symbols; their structure stays. `counts`: by table, symbol -> count. Counts are made symmetrical, and the present frequencies
- * join them with the weight of 60 symbols. So empty tables stay as they are, and those without counts, too. Every other table codes its symbols in the
- * fewest bits that frequencies of at least 1 and of sum 2^precision allow.
+ * Fits CDF tables (spec 3.9) to counted symbols; their structure stays. `counts`: by table, symbol -> count.
+ * Counts are made symmetrical, and the present frequencies join them with the weight of 60 symbols. So empty
+ * tables stay as they are, and those without counts, too. Every other table codes its symbols in the fewest
+ * bits that frequencies of at least 1 and of sum 2^precision allow.
  */
 export function refitTables(tables: CdfTables, counts: readonly ReadonlyMap<number, number>[]): CdfTables {
   const frequency = new Int16Array(tables.frequency.length);
@@ -71,8 +75,9 @@ function massOf(tables: CdfTables, table: number, counts: ReadonlyMap<number, nu
 }
 
 /**
- * Frequencies of at least 1 and of sum `total` that code symbols of these masses (any unit, not negative) in the fewest bits. `total` is at least the number of masses.
- * Each unit of a frequency saves fewer bits than the unit before it. So units move from where they save least to where they save most, until none gains.
+ * Frequencies of at least 1 and of sum `total` that code symbols of these masses (any unit, not negative) in
+ * the fewest bits. `total` is at least the number of masses. Each unit of a frequency saves fewer bits than
+ * the unit before it. So units move from where they save least to where they save most, until none gains.
  */
 export function integerFrequencies(mass: ArrayLike<number>, total: number): Int32Array {
   const count = mass.length;

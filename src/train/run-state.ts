@@ -10,7 +10,10 @@ export interface RunState extends TuneState {
   readonly base: string;
   /** Settings of the run. With others it would be another run. */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Absolute paths: of all pictures that were named, and in their random order of those that are learned from and held out. */
+  /**
+   * Absolute paths: of all pictures that were named, and in their random order of those that are learned from
+   * and held out.
+   */
   readonly pictures: {
     readonly named: readonly string[];
     readonly learned: readonly string[];
@@ -39,7 +42,10 @@ export async function writeRunState(path: string, state: RunState): Promise<void
   await writeAtomically(path, (file) => file.write(bytes));
 }
 
-/** Undefined where the file is missing. Rejects with RequestError where it cannot be read or is no state of this version. */
+/**
+ * Undefined where the file is missing. Rejects with RequestError where it cannot be read or is no state of
+ * this version.
+ */
 export async function readRunState(path: string): Promise<RunState | undefined> {
   let bytes: Uint8Array;
   try {

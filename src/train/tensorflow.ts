@@ -19,8 +19,9 @@ export interface TrainingBackend {
 }
 
 /**
- * Opens the backend `wanted`, or the first that is installed and works. The packages of TensorFlow's C library include gradients; other backends need
- * `@tensorflow/tfjs` besides. Rejects with EngineError that says what to install.
+ * Opens the backend `wanted`, or the first that is installed and works. The packages of TensorFlow's C
+ * library include gradients; other backends need `@tensorflow/tfjs` besides. Rejects with EngineError that
+ * says what to install.
  */
 export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<TrainingBackend> {
   const { tf, backend } = await openBackend(wanted);
@@ -40,8 +41,9 @@ export async function openTrainingBackend(wanted?: TensorFlowBackend): Promise<T
 }
 
 /**
- * An operation with a gradient of its own: `gradient` of the result's gradient `dy` and the inputs, one tensor for each input. By `tf.customGrad`, which types the
- * function that keeps tensors for the gradient wrongly.
+ * An operation with a gradient of its own: `gradient` of the result's gradient `dy` and the inputs, one
+ * tensor for each input. By `tf.customGrad`, which types the function that keeps tensors for the gradient
+ * wrongly.
  */
 export function withGradient<Inputs extends Tensor[], Value extends Tensor>(
   tf: TensorFlow,

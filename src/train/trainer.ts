@@ -23,7 +23,10 @@ export interface TrainerState {
   readonly optimizer: OptimizerState;
 }
 
-/** A model in training: network, loss and optimizer. Close it, because its tensors are outside the JavaScript heap. */
+/**
+ * A model in training: network, loss and optimizer. Close it, because its tensors are outside the JavaScript
+ * heap.
+ */
 export class Trainer {
   readonly network: TrainableNetwork;
   readonly #tf: TensorFlow;
@@ -40,7 +43,10 @@ export class Trainer {
     this.#optimizer = adam(tf);
   }
 
-  /** One step of Adam at `rate`. Rejects with EngineError where TensorFlow.js fails, for example without memory. */
+  /**
+   * One step of Adam at `rate`. Rejects with EngineError where TensorFlow.js fails, for example without
+   * memory.
+   */
   async step(batch: Batch, rate: number): Promise<StepFigures> {
     try {
       return await this.#step(batch, rate);

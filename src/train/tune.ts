@@ -38,8 +38,8 @@ export interface TuneOptions {
   /** Called after the last step, while symbols are counted, with the share that is done, 0..1. */
   readonly onCounted?: (share: number) => void;
   /**
-   * Called with a state that `from` takes: every two minutes, when all steps are done, and before the call rejects because `signal` was aborted or a batch could
-   * not be made.
+   * Called with a state that `from` takes: every two minutes, when all steps are done, and before the call
+   * rejects because `signal` was aborted or a batch could not be made.
    */
   readonly onState?: (state: TuneState) => Promise<void>;
 }
@@ -87,16 +87,21 @@ const LAST_SHARE = 0.01;
 const SECONDS_BETWEEN_STATES = 120;
 /** A run ends after so many steps in a row without a finite gradient. */
 const MOST_IN_VAIN = 20;
-/** Batches whose symbols are counted for the tables. Counting ends sooner, but not below FEWEST_COUNTED, after a share of the seconds for training. */
+/**
+ * Batches whose symbols are counted for the tables. Counting ends sooner, but not below FEWEST_COUNTED, after
+ * a share of the seconds for training.
+ */
 const COUNTED_BATCHES = 48;
 const FEWEST_COUNTED = 4;
 const COUNTED_SHARE = 1 / 20;
 
 /**
- * Fine-tunes a model on rate and distortion of `pieces` (`batchLoss`), encoder and decoder together. Convolutions and the head's last layer are trained; quality rows,
- * quantization steps and the graph stay. Afterwards CDF tables are fitted to the symbols that occur, and weights become integers again (`tunedModel`). `base` is the result of
- * `readModelFile`. Rejects with RequestError where there is nothing to learn from or training diverges, with EngineError where TensorFlow.js fails, and with the
- * signal's reason.
+ * Fine-tunes a model on rate and distortion of `pieces` (`batchLoss`), encoder and decoder together.
+ * Convolutions and the head's last layer are trained; quality rows, quantization steps and the graph stay.
+ * Afterwards CDF tables are fitted to the symbols that occur, and weights become integers again
+ * (`tunedModel`). `base` is the result of `readModelFile`. Rejects with RequestError where there is nothing
+ * to learn from or training diverges, with EngineError where TensorFlow.js fails, and with the signal's
+ * reason.
  */
 export async function tune(base: BaseModel, options: TuneOptions): Promise<TunedModel> {
   const { settings, pieces, from } = options;
@@ -148,7 +153,8 @@ async function train(trainer: Trainer, options: TuneOptions): Promise<{ step: nu
     // The next batch is cut and resampled in other threads while this one computes.
     coming = next();
     const figures = await trainer.step(batch, rate);
-    // TensorFlow's C library blocks this thread: without a pause, signals of the system would never be handled.
+    // TensorFlow's C library blocks this thread: without a pause, signals of the system would never be
+    // handled.
     await setImmediate();
     if (!figures.stepped) skipped++;
     inVain = figures.stepped ? 0 : inVain + 1;
@@ -177,7 +183,9 @@ function batchOptions(settings: TuneSettings, pieces: readonly Piece[], step: nu
   return { pieces, random: seededRandom(seed * 1_000_003 + step), count: batch, side, qualities };
 }
 
-/** The schedule: the learning rate rises linearly at first, then falls by a cosine. `share` of the run, 0..1. */
+/**
+ * The schedule: the learning rate rises linearly at first, then falls by a cosine. `share` of the run, 0..1.
+ */
 function rateAt(rate: number, share: number, step: number): number {
   const falling = LAST_SHARE + (1 - LAST_SHARE) * 0.5 * (1 + Math.cos(Math.PI * share));
   const rising = Math.max((step + 1) / WARM_UP_STEPS, share / WARM_UP_SHARE);

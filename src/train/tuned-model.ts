@@ -22,7 +22,10 @@ export interface BaseModel {
   readonly bytes: Uint8Array;
 }
 
-/** Exports the trained network to integers, as a model file. Graph, quantization steps and quality rows of `base` stay. */
+/**
+ * Exports the trained network to integers, as a model file. Graph, quantization steps and quality rows of
+ * `base` stay.
+ */
 export async function tunedModel(
   { model, bytes }: BaseModel,
   network: TrainableNetwork,
@@ -51,7 +54,10 @@ async function integers(trained: TrainableConv, limits: readonly number[]): Prom
   return integerConv(conv, { weight, bias }, limits);
 }
 
-/** The head's last layer as integers, with the largest shift up to the model's at which no sum overflows. Rejects with RequestError where there is none. */
+/**
+ * The head's last layer as integers, with the largest shift up to the model's at which no sum overflows.
+ * Rejects with RequestError where there is none.
+ */
 async function headIntegers(
   network: TrainableNetwork,
   head: Head,

@@ -2,7 +2,10 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { root } from '../built.ts';
 
-/** Starts a script of TypeScript in a process of its own. `output`: all that it prints; rejects where it fails. Its input stays open until `end`. */
+/**
+ * Starts a script of TypeScript in a process of its own. `output`: all that it prints; rejects where it
+ * fails. Its input stays open until `end`.
+ */
 export function child(
   script: URL,
   ...args: readonly string[]

@@ -3,8 +3,8 @@
  *
  *     npm run bench:codec -- [--quick] [--only convolutions,head,picture,entropy,memory] [--engine NAME]
  *
- * Pause other work first. --quick takes about a minute: shorter runs, and 10 megapixels instead of 105 for memory. Ends with status 1
- * if a bar is missed.
+ * Pause other work first. --quick takes about a minute: shorter runs, and 10 megapixels instead of 105 for
+ * memory. Ends with status 1 if a bar is missed.
  */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';

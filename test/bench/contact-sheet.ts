@@ -1,9 +1,11 @@
 /**
- * Contact sheets: crops of the samples from .liif files beside AVIF files of the same size, and details enlarged eight times.
+ * Contact sheets: crops of the samples from .liif files beside AVIF files of the same size, and details
+ * enlarged eight times.
  *
  *     npm run contact-sheet -- [-o samples/contact-sheet] [--engine NAME]
  *
- * Writes native.webp and zoom.webp. AVIF: effort 2, 4:4:4. AVIF is enlarged with libvips' bicubic interpolator, as by a viewer.
+ * Writes native.webp and zoom.webp. AVIF: effort 2, 4:4:4. AVIF is enlarged with libvips' bicubic
+ * interpolator, as by a viewer.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -137,7 +139,9 @@ function cut(raster: Raster, [left, top]: readonly [number, number], side = CELL
   return Buffer.from(cropped(raster, { left, top, width: side, height: side }).data);
 }
 
-/** The detail at ZOOM times its size, resampled with a margin, so that its edges look as in the whole picture. */
+/**
+ * The detail at ZOOM times its size, resampled with a margin, so that its edges look as in the whole picture.
+ */
 function enlarged(
   raster: Raster,
   [left, top]: readonly [number, number],

@@ -96,7 +96,8 @@ it('counts multiply-adds with the halo that a window needs', () => {
   const layers: Layer[] = [conv(2, 8, 3), conv(8, 32, 1), { op: 'shuffle', factor: 2 }, conv(8, 16, 3)];
   const whole = { height: 10, width: 10 };
   const inMiddle = { top: 8, left: 8, height: 2, width: 2 };
-  // 2x2 outputs read 4x4, those are 4x4 of 2x2 shuffled from 3x3 (rows 3..5), of whose inputs 3x3 are computed.
+  // 2x2 outputs read 4x4, those are 4x4 of 2x2 shuffled from 3x3 (rows 3..5), of whose inputs 3x3 are
+  // computed.
   expect(multiplyAdds(layers, whole, inMiddle)).toBe(4 * 9 * 8 * 16 + 9 * 8 * 32 + 9 * 9 * 2 * 8);
   expect(multiplyAdds(layers, whole, { top: 0, left: 0, height: 20, width: 20 })).toBe(
     400 * 9 * 8 * 16 + 100 * 8 * 32 + 100 * 9 * 2 * 8,

@@ -1,6 +1,6 @@
 /**
- * Processor time of the webgpu engine. Dawn's null device accepts all work and does none, so what remains is recording, uploads, readbacks and waiting. No graphics
- * card can make the engine faster than this.
+ * Processor time of the webgpu engine. Dawn's null device accepts all work and does none, so what remains is
+ * recording, uploads, readbacks and waiting. No graphics card can make the engine faster than this.
  *
  *     npm run bench:gpu-host -- [--seconds 2]
  */

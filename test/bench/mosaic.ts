@@ -11,7 +11,9 @@ export const HOME = join(tmpdir(), 'liif-bench');
 /** Side of a cell of a mosaic in pixels. */
 export const CELL = 512;
 
-/** The sample pictures, turned, mirrored and recolored, so that no two cells are alike: columns x rows cells. */
+/**
+ * The sample pictures, turned, mirrored and recolored, so that no two cells are alike: columns x rows cells.
+ */
 export async function mosaic(columns: number, rows: number): Promise<Sharp> {
   const folder = join(root, 'samples/originals');
   const names = readdirSync(folder)

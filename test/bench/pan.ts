@@ -13,12 +13,14 @@ import { benchPictures, SIDE } from './serve/setup.ts';
 import { table } from './table.ts';
 
 /**
- * Pans at native scale over a picture of 16 megapixels that the browser decodes itself by wasm, from a static host: frames, main thread, tiles.
+ * Pans at native scale over a picture of 16 megapixels that the browser decodes itself by wasm, from a static
+ * host: frames, main thread, tiles.
  *
  *     npm run bench:pan -- [--speed 400] [--seconds 10] [--threads]
  *
- * Takes the viewer that is built in dist/viewer. Pause other work first. Headless Chromium paints on the processor, beside the decoder. --threads
- * tells where processor time went. Ends with status 1 if a bar is missed.
+ * Takes the viewer that is built in dist/viewer. Pause other work first. Headless Chromium paints on the
+ * processor, beside the decoder. --threads tells where processor time went. Ends with status 1 if a bar is
+ * missed.
  */
 const { values: options } = parseArgs({
   options: {
@@ -39,7 +41,10 @@ const PAGES = {
   'not isolated': {},
 } as const;
 
-/** Legs of a pan inside the picture that crosses no place twice: right, down, left, down and so on, until the time is up. */
+/**
+ * Legs of a pan inside the picture that crosses no place twice: right, down, left, down and so on, until the
+ * time is up.
+ */
 function path(): [number, number][] {
   const legs: [number, number][] = [];
   const wide = SIDE - VIEW.width - 64;

@@ -1,4 +1,6 @@
-/** A small SVG plot of rate-distortion curves: neutral on light and dark pages, each curve named at its end. */
+/**
+ * A small SVG plot of rate-distortion curves: neutral on light and dark pages, each curve named at its end.
+ */
 
 export interface PlotCurve {
   readonly name: string;

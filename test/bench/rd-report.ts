@@ -228,7 +228,10 @@ function meanOfPictures(
   return mean(rates);
 }
 
-/** Curves that cannot be compared (too few qualities, none in common) leave a gap in the table, not in the run. */
+/**
+ * Curves that cannot be compared (too few qualities, none in common) leave a gap in the table, not in the
+ * run.
+ */
 function rateText(rate: () => number): string {
   try {
     return percent(rate());

@@ -1,10 +1,12 @@
 /**
- * Rate and distortion of real files on a folder of pictures: .liif, plain and optimized for either measure, JPEG, WebP and AVIF.
+ * Rate and distortion of real files on a folder of pictures: .liif, plain and optimized for either measure,
+ * JPEG, WebP and AVIF.
  *
  *     npm run bench:rd -- FOLDER [--float FILE.json] [--qualities 1,10,..] [--limit N] [-o DIR] [--fresh]
  *
- * Every measurement is appended to DIR/rd.tsv; an interrupted run goes on where it stopped. DIR/rd.md, psnr.svg and ms-ssim.svg are made from it.
- * --float: estimates of the float network to compare the files with, {"pictures": {"name": {"quality": {"bits", "psnr"}}}}.
+ * Every measurement is appended to DIR/rd.tsv; an interrupted run goes on where it stopped. DIR/rd.md,
+ * psnr.svg and ms-ssim.svg are made from it. --float: estimates of the float network to compare the files
+ * with, {"pictures": {"name": {"quality": {"bits", "psnr"}}}}.
  */
 import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';

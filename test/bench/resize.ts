@@ -23,8 +23,9 @@ function sinc(x: number): number {
 }
 
 /**
- * The textbook's separable resampling of an 8-bit raster: samples at pixel centres, the kernel widened where it reduces, borders repeated.
- * Written out here because libvips enlarges with a bicubic interpolator whatever kernel is asked for.
+ * The textbook's separable resampling of an 8-bit raster: samples at pixel centres, the kernel widened where
+ * it reduces, borders repeated. Written out here because libvips enlarges with a bicubic interpolator
+ * whatever kernel is asked for.
  */
 export function resize(raster: Raster, width: number, height: number, kernel: Kernel): Raster {
   const { channels } = raster;

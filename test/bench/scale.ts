@@ -3,9 +3,10 @@
  *
  *     npm run bench:scale -- FOLDER [--limit N] [--quality 90] [--engine NAME] [-o FILE.md]
  *
- * Enlargement: a picture is reduced by 2, 3 and 4 (bicubic), encoded, and decoded at the original's size; beside it, the native decode enlarged by
- * bicubic and Lanczos resampling. Reduction: the picture is encoded, and decoded at 1/2 and 1/4; beside it, the native decode reduced by
- * bicubic resampling, both against the original reduced in the same way. Ends with status 1 if a bar is missed.
+ * Enlargement: a picture is reduced by 2, 3 and 4 (bicubic), encoded, and decoded at the original's size;
+ * beside it, the native decode enlarged by bicubic and Lanczos resampling. Reduction: the picture is encoded,
+ * and decoded at 1/2 and 1/4; beside it, the native decode reduced by bicubic resampling, both against the
+ * original reduced in the same way. Ends with status 1 if a bar is missed.
  */
 import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';

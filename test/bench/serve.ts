@@ -10,12 +10,13 @@ import { fill, TILE, TILES, type Tile, tileUrl } from './serve/tiles.ts';
 import { table } from './table.ts';
 
 /**
- * Random JPEG tiles of a picture of 16 megapixels, from liif serve and two other servers. The clients run on the same processors.
+ * Random JPEG tiles of a picture of 16 megapixels, from liif serve and two other servers. The clients run on
+ * the same processors.
  *
  *     npm run bench:serve -- [--seconds 4] [--only cold,warm,cached,peers]
  *
- * Pause other work first. Takes about three minutes, and two more the first time, when the picture is made. Ends with status 1 if a bar is
- * missed.
+ * Pause other work first. Takes about three minutes, and two more the first time, when the picture is made.
+ * Ends with status 1 if a bar is missed.
  */
 const { values: options } = parseArgs({
   options: {

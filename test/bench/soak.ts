@@ -11,13 +11,13 @@ import { tilePath } from './soak/paths.ts';
 import { quantile } from './table.ts';
 
 /**
- * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms with a small cache of images,
- * large regions among them, and clients that hang up.
+ * Ten times as many requests as the server can serve, from clients on the same processors: tiles of all zooms
+ * with a small cache of images, large regions among them, and clients that hang up.
  *
  *     npm run bench:soak -- [--minutes 10] [--rate REQUESTS_PER_SECOND] [--profile DIRECTORY]
  *
- * Pause other work first. --rate: instead of ten times what was measured. --profile: a CPU profile of the server. Ends with status 1 if a
- * bar is missed.
+ * Pause other work first. --rate: instead of ten times what was measured. --profile: a CPU profile of the
+ * server. Ends with status 1 if a bar is missed.
  */
 const { values: options } = parseArgs({
   options: {
@@ -54,7 +54,8 @@ const server = await startLiif(
   options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile],
 );
 
-// All features first, so that the capacity is the same in every run. Then the capacity: a closed loop of enough clients.
+// All features first, so that the capacity is the same in every run. Then the capacity: a closed loop of
+// enough clients.
 await fill(server.url);
 const random = seededRandom(7);
 const anyTile = () => tilePath(random);

@@ -7,8 +7,8 @@ export interface Timing {
 }
 
 /**
- * Calls several pieces of work in turn until each has run for `seconds`, and at least `minRuns` times. In turn, so that other load on the machine slows all of
- * them. Compare the least times.
+ * Calls several pieces of work in turn until each has run for `seconds`, and at least `minRuns` times. In
+ * turn, so that other load on the machine slows all of them. Compare the least times.
  */
 export async function timeInTurn(
   works: readonly (() => unknown)[],

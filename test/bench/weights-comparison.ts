@@ -20,8 +20,8 @@ export interface Verdict {
 }
 
 /**
- * Compares files of two models on the pictures of a folder: at each quality, how much larger the candidate's files are at equal PSNR and at equal MS-SSIM. The
- * mean of both decides.
+ * Compares files of two models on the pictures of a folder: at each quality, how much larger the candidate's
+ * files are at equal PSNR and at equal MS-SSIM. The mean of both decides.
  */
 export async function judgeCandidate(kept: Model, candidate: Model, folder: string): Promise<Verdict> {
   const names = (await readdir(folder)).filter((name) => /\.(png|jpe?g|webp)$/.test(name));
@@ -79,7 +79,10 @@ function reportOf({ pictures: count, points, bdRate }: ModelComparison, growths:
   ];
 }
 
-/** Share of bits that `point` takes more than `curve` at equal likeness. Beyond its ends the curve goes on through its last two points. */
+/**
+ * Share of bits that `point` takes more than `curve` at equal likeness. Beyond its ends the curve goes on
+ * through its last two points.
+ */
 function growth(curve: readonly QualityPoint[], point: QualityPoint, by: (typeof MEASURES)[number]): number {
   let upper = 1;
   while (upper < curve.length - 1 && curve[upper]![by]! < point[by]!) upper++;

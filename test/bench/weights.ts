@@ -3,10 +3,12 @@
  *
  *     npm run weights -- CHECKPOINT PICTURES [--pictures 120] [--validation 24] [--python python3] [--force]
  *
- * PICTURES is a folder with train-*.tar (for calibration) and validation-*.tar (for the comparison), as for training. The checkpoint is halved to
- * float16 and exported from that, so the repository holds what its model is made of. The candidate is loaded with its proof of bounds and
- * compared with the present model on validation pictures; one that is worse at any quality is refused, unless --force is given. Then
- * samples and vectors are made again, and the old hash is replaced where files of the repository state it. If a step fails, the weights are put back.
+ * PICTURES is a folder with train-*.tar (for calibration) and validation-*.tar (for the comparison), as for
+ * training. The checkpoint is halved to float16 and exported from that, so the repository holds what its
+ * model is made of. The candidate is loaded with its proof of bounds and compared with the present model on
+ * validation pictures; one that is worse at any quality is refused, unless --force is given. Then samples and
+ * vectors are made again, and the old hash is replaced where files of the repository state it. If a step
+ * fails, the weights are put back.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';

@@ -27,7 +27,9 @@ export function plainChromium(...args: string[]): Promise<Browser> {
   return chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox', ...args] });
 }
 
-/** A page of this folder, by default that with `liif/browser`, as a bundler makes it: file names and contents. */
+/**
+ * A page of this folder, by default that with `liif/browser`, as a bundler makes it: file names and contents.
+ */
 export function bundledPage(folder = 'page'): Promise<Map<string, Uint8Array>> {
   return bundled(folderOf(`test/browser/${folder}`));
 }

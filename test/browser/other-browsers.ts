@@ -11,8 +11,8 @@ import express, { type Response } from 'express';
 import { globSync } from 'tinyglobby';
 
 /**
- * A browser as people start it, with no automation of its own: under WebDriver BiDi Firefox now and then does not start a worker's workers. Its pages ask
- * here what they are to run.
+ * A browser as people start it, with no automation of its own: under WebDriver BiDi Firefox now and then does
+ * not start a worker's workers. Its pages ask here what they are to run.
  */
 export interface OtherBrowser {
   readonly name: string;

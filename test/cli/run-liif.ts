@@ -20,8 +20,9 @@ export function liifArguments(args: readonly string[]): string[] {
 }
 
 /**
- * Starts the command line as a process of its own: as it is built, if that is up to date, else from its TypeScript sources. What a test asks of signals, of
- * streams that are closed or full, or whether a command ends by itself needs this; `runLiif` is enough for all else, and takes less time.
+ * Starts the command line as a process of its own: as it is built, if that is up to date, else from its
+ * TypeScript sources. What a test asks of signals, of streams that are closed or full, or whether a command
+ * ends by itself needs this; `runLiif` is enough for all else, and takes less time.
  */
 export function startLiif(args: readonly string[], options: SpawnOptions = {}): ChildProcess {
   return spawn(process.execPath, liifArguments(args), { cwd: root, ...options });
@@ -50,7 +51,10 @@ export function finished(child: ChildProcess, stdin?: Uint8Array): Promise<Finis
 let runs = 0;
 let last: Promise<unknown> = Promise.resolve();
 
-/** Runs the command line in this process, one run after the other: its streams, arguments, environment and exit code are replaced meanwhile. */
+/**
+ * Runs the command line in this process, one run after the other: its streams, arguments, environment and
+ * exit code are replaced meanwhile.
+ */
 export function runLiif(
   args: readonly string[],
   stdin: Uint8Array = new Uint8Array(),
@@ -83,7 +87,8 @@ async function runHere(
   process.argv = [argv[0]!, 'liif', ...args];
   process.chdir(root);
   try {
-    // The program runs when it is imported; with another query it is another module, whose imports are the same.
+    // The program runs when it is imported; with another query it is another module, whose imports are the
+    // same.
     await import(`${new URL('../../src/cli/liif.ts', import.meta.url)}?run=${++runs}`);
     // Warnings are told at the next turn.
     await setImmediate();

@@ -22,7 +22,9 @@ it('gives the cursor and the wrapping of lines back when the process exits with 
   expect(shown).toContain('\u001b[?25h');
 });
 
-/** What a file may be called: it names the window, is red, turns round, and has a control of one character. */
+/**
+ * What a file may be called: it names the window, is red, turns round, and has a control of one character.
+ */
 const NAME = 'a\u001b]0;owned\u0007\u001b[31m\u202efdp.\u009b1m\u007f.liif';
 const OBEYED = ['\u0007', '\u001b]', '\u001b[31m', '\u007f', '\u009b', '\u202e'];
 

@@ -49,7 +49,10 @@ export async function writePicture(path: string, width: number, height: number):
   await sharp(data, { raw: { width, height, channels: 3 } }).toFile(path);
 }
 
-/** Expects one line on standard error that fits, and this code. `run`: `runProcess` where how the process ends is in question. */
+/**
+ * Expects one line on standard error that fits, and this code. `run`: `runProcess` where how the process ends
+ * is in question.
+ */
 export async function expectFailure(
   args: string[],
   code: number,

@@ -2,8 +2,9 @@ import { crcOf } from '../../src/container/crc32c.ts';
 import { seededRandom as seeded } from '../../src/train/random.ts';
 
 /**
- * Files put together by hand from specification chapter 1, so that tests check reader and writer against something that is
- * neither, and can break any field while all CRCs stay right. Chunks hold noise: nothing here decodes them.
+ * Files put together by hand from specification chapter 1, so that tests check reader and writer against
+ * something that is neither, and can break any field while all CRCs stay right. Chunks hold noise: nothing
+ * here decodes them.
  */
 
 /** 0 <= value < 1; the same numbers for the same seed. */

@@ -21,15 +21,24 @@ import { randomSource, type TinyModelOptions, tinyModelBytes } from '../fixtures
 
 /** What an engine's own test file says of it. */
 export interface ConformanceOptions {
-  /** `exact`, for what the engine leaves to another, gives results of the reference that were computed before. It is not to be closed. */
+  /**
+   * `exact`, for what the engine leaves to another, gives results of the reference that were computed before.
+   * It is not to be closed.
+   */
   readonly openEngine: (model: Model, exact: Engine) => Promise<Engine>;
   /** Models to run; an engine that is slow on this machine may take fewer. Default: all of them. */
   readonly models?: readonly TinyModelOptions[];
   /** Likewise. Default: the first, the last and one between. */
   readonly qualities?: readonly number[];
-  /** For an engine that is not exact: how far P and samples of 8 bits may be off; 16 bits 257 times as far. Default 0. */
+  /**
+   * For an engine that is not exact: how far P and samples of 8 bits may be off; 16 bits 257 times as far.
+   * Default 0.
+   */
   readonly within?: { readonly features: number; readonly samples: number };
-  /** Whether it has gradients; default true. Engines in pages, which do not encode, are to say that they have none. */
+  /**
+   * Whether it has gradients; default true. Engines in pages, which do not encode, are to say that they have
+   * none.
+   */
   readonly gradients?: boolean;
 }
 
@@ -90,7 +99,10 @@ const VIEWS: readonly {
   { what: 'one pixel', region: [50n, 50n, 1n, 1n], width: 1, height: 1 },
 ];
 
-/** Reductions: what is reduced (start and length of rows and columns), to how many pixels, and how many times denser the grid is. */
+/**
+ * Reductions: what is reduced (start and length of rows and columns), to how many pixels, and how many times
+ * denser the grid is.
+ */
 const REDUCTIONS: readonly { what: string; rows: ReducedView; columns: ReducedView }[] = [
   { what: 'to a half', rows: [0n, 48n, 24, 2], columns: [0n, 60n, 30, 2] },
   { what: 'a part to a quarter', rows: [8n, 32n, 8, 4], columns: [20n, 36n, 9, 4] },
@@ -125,7 +137,10 @@ type ReducedView = readonly [start: bigint, length: bigint, count: number, densi
 
 type Exact = bigint | readonly [bigint, bigint];
 
-/** The contract of `src/engine/engine.ts`, for every engine: equal bytes to the reference (or as near as is allowed), whatever the shape. */
+/**
+ * The contract of `src/engine/engine.ts`, for every engine: equal bytes to the reference (or as near as is
+ * allowed), whatever the shape.
+ */
 export function runEngineTests({
   openEngine,
   models = MODELS,
@@ -459,7 +474,10 @@ export function runEngineTests({
 
 const references = new Map<TinyModelOptions, Engine>();
 
-/** The reference of a model, which computes each thing once for all tests of a file. Its feature maps are not to be closed. */
+/**
+ * The reference of a model, which computes each thing once for all tests of a file. Its feature maps are not
+ * to be closed.
+ */
 function referenceOf(options: TinyModelOptions): Engine {
   const opened =
     references.get(options) ?? remembering(openReferenceEngine(parseModel(tinyModelBytes(options))));
@@ -616,7 +634,10 @@ function expectSame(found: Values, expected: Values, what: string): void {
   expectWithin(0, found, expected, what);
 }
 
-/** Names the first difference beyond `limit`: comparing arrays of this size element by element in the assertion would take minutes. */
+/**
+ * Names the first difference beyond `limit`: comparing arrays of this size element by element in the
+ * assertion would take minutes.
+ */
 function expectWithin(limit: number, found: Values, expected: Values, what: string): void {
   let at = 0;
   while (at < expected.length && Math.abs(found[at]! - expected[at]!) <= limit) at++;

@@ -139,7 +139,10 @@ it('keeps an engine whose caller gives up, even with an error of engines for a r
 
 it('makes feature maps of an engine that it has replaced again, once', async () => {
   const log: string[] = [];
-  /** Knows its own maps, as engines do that keep them in a memory of theirs, and fails where it is asked to encode. */
+  /**
+   * Knows its own maps, as engines do that keep them in a memory of theirs, and fails where it is asked to
+   * encode.
+   */
   const open = async (): Promise<Engine> => {
     const inner = openReferenceEngine(model);
     const mine = new Set<FeatureMap>();

@@ -122,10 +122,9 @@ it('a small message has the bytes of the specification, computed by hand', () =>
     minimum: Int16Array.of(-1),
     rawBits: Int16Array.of(0),
   });
-  // State 0, symbol 0: x = (65536 div 8192 << 14) + 65536 mod 8192 + 4096 = 135168.
-  // State 1, symbol -1: x = (65536 div 4096 << 14) + 0 + 0 = 262144.
-  // State 2, symbol 5: 16 raw bits: write 0, x = 1 << 16 | 5 = 65541; bypass: (65541 div 4096 << 14) + 5 + 12288 = 274437.
-  // State 3, symbol 0: as state 0.
+  // State 0, symbol 0: x = (65536 div 8192 << 14) + 65536 mod 8192 + 4096 = 135168. State 1, symbol -1: x =
+  // (65536 div 4096 << 14) + 0 + 0 = 262144. State 2, symbol 5: 16 raw bits: write 0, x = 1 << 16 | 5 =
+  // 65541; bypass: (65541 div 4096 << 14) + 5 + 12288 = 274437. State 3, symbol 0: as state 0.
   const bytes = encodeSymbols(tables, new Uint8Array(4), Int16Array.of(0, -1, 5, 0));
   const view = new DataView(bytes.buffer);
   expect([0, 4, 8, 12].map((at) => view.getUint32(at, true))).toEqual([135168, 262144, 274437, 135168]);

@@ -16,8 +16,8 @@ import { python, runPythonDecoder } from './python.ts';
 import { modelBytes, readVectors, type ValidVector, VECTORS } from './vector-files.ts';
 
 /**
- * Both decoders on files that neither has seen: a valid file, changed at random, with all CRCs made right. They accept the same files, with
- * the same latents and pixels, and refuse the others for the same part.
+ * Both decoders on files that neither has seen: a valid file, changed at random, with all CRCs made right.
+ * They accept the same files, with the same latents and pixels, and refuse the others for the same part.
  */
 
 const ROUNDS = Number(process.env.LIIF_AGREEMENT_ROUNDS ?? 250);
@@ -212,7 +212,10 @@ const sha256 = (data: Int16Array | Uint8Array | Uint16Array) =>
     .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     .digest('hex');
 
-/** What this decoder says of a whole file, in the words of the Python decoder: `ok` with digests, or the error and its part. */
+/**
+ * What this decoder says of a whole file, in the words of the Python decoder: `ok` with digests, or the error
+ * and its part.
+ */
 async function verdict(engine: Engine, bytes: Uint8Array): Promise<string> {
   try {
     const image = await openImage(bytes, { engine });
@@ -283,7 +286,8 @@ describe.skipIf(python === undefined)('both decoders (needs python3 with numpy)'
 
   it('take model files at the limits of what is allowed, and none beyond', async () => {
     const most = 2 ** 31 - 1 - 2 ** 3 - 32_768 * 40_000;
-    // A channel's largest step and largest offset count together, whatever their qualities; those of different channels do not.
+    // A channel's largest step and largest offset count together, whatever their qualities; those of
+    // different channels do not.
     const withOffset = (channel: number, value: number) => {
       const parts = tinyModelParts({ priorChannels: 8, hidden: 8 });
       const [step, offset] = ['hyper.step', 'hyper.offset'].map((name) => parts.tensors.get(name)!.data);

@@ -11,7 +11,10 @@ export async function withinMemory(test: () => Promise<void>): Promise<void> {
   expect((process.resourceUsage().maxRSS - before) * 1024).toBeLessThan(MAX_MEMORY);
 }
 
-/** Resolves or rejects as `work` does, and fails if that took more processor time. Not time by the clock: other programs may hold the processor. */
+/**
+ * Resolves or rejects as `work` does, and fails if that took more processor time. Not time by the clock:
+ * other programs may hold the processor.
+ */
 export async function withinTime<T>(milliseconds: number, work: () => Promise<T>): Promise<T> {
   const start = process.cpuUsage();
   try {

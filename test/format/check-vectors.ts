@@ -1,12 +1,12 @@
 /**
- * Decodes valid vectors with one engine, without a fallback to another: for engines that are too slow for CI, and for machines with a
- * graphics card.
+ * Decodes valid vectors with one engine, without a fallback to another: for engines that are too slow for CI,
+ * and for machines with a graphics card.
  *
  *     npm run vectors:check -- --engine webgpu|wasm|reference [--software] [VECTOR...]
  *
- * VECTOR is the beginning of a vector's name. Without any, all vectors are decoded. With --software, WebGPU computes on the processor, by
- * Chromium's SwiftShader. Prints a line for each vector, then how many have equal latents, sites, sections and pixels. Ends with code 1 if
- * any differs.
+ * VECTOR is the beginning of a vector's name. Without any, all vectors are decoded. With --software, WebGPU
+ * computes on the processor, by Chromium's SwiftShader. Prints a line for each vector, then how many have
+ * equal latents, sites, sections and pixels. Ends with code 1 if any differs.
  */
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 import type { Engine } from '../../src/engine/engine.ts';

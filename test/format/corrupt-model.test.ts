@@ -9,8 +9,8 @@ import { type ModelParts, tinyModelBytes, tinyModelParts, writeModel } from '../
 import { withinMemory, withinTime } from './bounded.ts';
 
 /**
- * Model files that are damaged, or made to do harm. Each is refused with a FormatError of section `model` or with an UnsupportedError, or it
- * loads and then decodes any bytes without harm.
+ * Model files that are damaged, or made to do harm. Each is refused with a FormatError of section `model` or
+ * with an UnsupportedError, or it loads and then decodes any bytes without harm.
  */
 
 const options = { seed: 11, priorChannels: 8, hidden: 8 };
@@ -33,7 +33,10 @@ function outcome(bytes: Uint8Array): Promise<Model | undefined> {
   );
 }
 
-/** Codes chunks, makes features and renders with a model that has loaded: none of it may throw or leave its range. */
+/**
+ * Codes chunks, makes features and renders with a model that has loaded: none of it may throw or leave its
+ * range.
+ */
 async function exercise(model: Model, seed: number): Promise<void> {
   const engine: Engine = openReferenceEngine(model);
   const chunk = { height: 3, width: 2 };

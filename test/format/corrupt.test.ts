@@ -17,8 +17,9 @@ import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 import { withinMemory, withinTime } from './bounded.ts';
 
 /**
- * Whole decodes of damaged files, some with all CRCs made right. Each ends soon and in bounded memory: with a picture of the size that the
- * header states, the same one every time, or with a FormatError or UnsupportedError.
+ * Whole decodes of damaged files, some with all CRCs made right. Each ends soon and in bounded memory: with a
+ * picture of the size that the header states, the same one every time, or with a FormatError or
+ * UnsupportedError.
  */
 
 const engine = openReferenceEngine(parseModel(tinyModelBytes({ seed: 5 })));
@@ -129,7 +130,8 @@ describe('a damaged file', () => {
     withinMemory(async () => {
       const next = seeded(6);
       const { bytes, chunks, picture, prefixLength } = large;
-      // A picture is decoded from its own level alone: the overview comes first in the file, the sections last.
+      // A picture is decoded from its own level alone: the overview comes first in the file, the sections
+      // last.
       const overviewEnd = prefixLength + chunks[0]!.length + chunks[1]!.length;
       const chunksEnd = bytes.length - 23;
       const parts = [

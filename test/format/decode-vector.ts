@@ -13,7 +13,10 @@ export function expectedFindings(vector: ValidVector): VectorFindings {
   return { header, latents, sites, sectionDigests, queries };
 }
 
-/** What this decoder finds in the file of a vector with `engine`, in the form of the expectations. Digests cover every latent, site and pixel. */
+/**
+ * What this decoder finds in the file of a vector with `engine`, in the form of the expectations. Digests
+ * cover every latent, site and pixel.
+ */
 export async function decodeVector(vector: ValidVector, engine: Engine): Promise<VectorFindings> {
   const image = await openImage(vector.bytes, { engine, featureCacheBytes: 2 ** 26 });
   const { header, reader } = image;

@@ -13,8 +13,9 @@ import { python } from './python.ts';
 import { modelBytes, VECTORS } from './vector-files.ts';
 
 /**
- * `npm run vectors`: encodes the vectors of the released model, if the model has changed. Then format-spec/reference/vector_maker writes all
- * other files and every expected value. Fails and changes nothing if a valid vector would change without a new model or version.
+ * `npm run vectors`: encodes the vectors of the released model, if the model has changed. Then
+ * format-spec/reference/vector_maker writes all other files and every expected value. Fails and changes
+ * nothing if a valid vector would change without a new model or version.
  */
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -4,7 +4,10 @@ import { promisify } from 'node:util';
 
 const DECODER = fileURLToPath(new URL('../../format-spec/reference/decoder', import.meta.url));
 
-/** A Python 3.11 with numpy, or undefined. The system's Python may have numpy where an earlier one on the path has not. */
+/**
+ * A Python 3.11 with numpy, or undefined. The system's Python may have numpy where an earlier one on the path
+ * has not.
+ */
 function findPython(): string | undefined {
   return ['python3', '/usr/bin/python3'].find((python) => {
     try {

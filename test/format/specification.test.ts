@@ -7,7 +7,9 @@ import { crcOf } from '../../src/container/crc32c.ts';
 import { TensorFile } from '../../src/network/safetensors.ts';
 import { modelBytes, readVectors, type ValidVector } from './vector-files.ts';
 
-/** The specification agrees with itself, with the Python decoder that quotes it, and with the released model. */
+/**
+ * The specification agrees with itself, with the Python decoder that quotes it, and with the released model.
+ */
 
 const FOLDER = fileURLToPath(new URL('../../format-spec', import.meta.url));
 const DECODER = join(FOLDER, 'reference/decoder');

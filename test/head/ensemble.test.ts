@@ -90,7 +90,8 @@ describe('renderQuery', () => {
   });
 
   it('adds row, column and cell terms with their signs', () => {
-    // 6400 = 100 levels. At fraction 1/4 the upper and left sites lie 1/4 behind, the lower and right ones 3/4 ahead.
+    // 6400 = 100 levels. At fraction 1/4 the upper and left sites lie 1/4 behind, the lower and right ones
+    // 3/4 ahead.
     const features = sites(2, 2, () => 6400);
     const pixel = (head: Head, fr: number, fc: number, cell = 4096) =>
       red(
@@ -103,7 +104,8 @@ describe('renderQuery', () => {
     expect(pixel(plainHead({ cellRowWeight: weight }), 0, 0)).toBe(110);
     expect(pixel(plainHead({ cellRowWeight: weight }), 0, 0, 1024)).toBe(103);
     expect(pixel(plainHead({ rowWeight: new Int16Array(HIDDEN).fill(8000) }), 4096, 0)).toBe(100);
-    // Not linear any more: the lower sites fall below zero and count as nothing. 3/4 * (6400 + 32000/4) = 10800 = 168.75 * 64.
+    // Not linear any more: the lower sites fall below zero and count as nothing. 3/4 * (6400 + 32000/4) =
+    // 10800 = 168.75 * 64.
     expect(pixel(plainHead({ rowWeight: new Int16Array(HIDDEN).fill(32000) }), 4096, 0)).toBe(169);
     expect(pixel(plainHead({ columnWeight: new Int16Array(HIDDEN).fill(32000) }), 0, 4096)).toBe(169);
   });

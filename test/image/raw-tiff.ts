@@ -17,7 +17,9 @@ const THUMBNAIL: Field = [254, 4, 1];
 export const EXIF: Field = [34665, 4, 8];
 const PIXELS = 32 * 32;
 
-/** A TIFF of a picture, and of a larger one in a directory below its own, as raw images of cameras have them. */
+/**
+ * A TIFF of a picture, and of a larger one in a directory below its own, as raw images of cameras have them.
+ */
 export function raw({ little = true, first = [THUMBNAIL], below = true } = {}): Buffer {
   const tiff = Buffer.alloc(8 + PIXELS + 1000, 100);
   const u16 = (value: number, at: number) =>

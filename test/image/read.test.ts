@@ -146,7 +146,8 @@ describe('readImage', () => {
       // What the camera saw: a 3x2 picture, each pixel of a different value.
       const upright = [10, 20, 30, 40, 50, 60];
       const at = (x: number, y: number) => upright[y * 3 + x]!;
-      // Where the stored row and column come from: EXIF 2.32, 4.6.4 (orientation names the side of stored row 0 and column 0).
+      // Where the stored row and column come from: EXIF 2.32, 4.6.4 (orientation names the side of stored row
+      // 0 and column 0).
       const stored: Record<number, (row: number, column: number) => number> = {
         1: (r, c) => at(c, r),
         2: (r, c) => at(2 - c, r),
@@ -335,7 +336,10 @@ describe('readImage', () => {
   });
 
   describe('HEIC, by a package that is optional', () => {
-    /** Made by heif-enc of libheif: phone.heic has the profile of Display P3, clear.heic has alpha, two.heic is red and blue. */
+    /**
+     * Made by heif-enc of libheif: phone.heic has the profile of Display P3, clear.heic has alpha, two.heic
+     * is red and blue.
+     */
     const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
     const colorAt = (x: number, y: number) => [5 * x, 8 * y, 255 - 5 * x, 255 - 7 * y];
 

@@ -29,7 +29,8 @@ describe('bdRate', () => {
   });
 
   it('gives what a numerical integral of the same interpolation gives', () => {
-    // Expected values: numpy, Hermite basis with the slopes of Fritsch and Butland, trapezoids over 2,000,001 points.
+    // Expected values: numpy, Hermite basis with the slopes of Fritsch and Butland, trapezoids over 2,000,001
+    // points.
     const a = curve([
       [0.15, 27.2],
       [0.33, 29.9],

@@ -45,7 +45,8 @@ it('knows the limit of every channel that a convolution reads', () => {
   const limits = new Map(convInputLimits(model).map((limit, i) => [convs[i]!, limit]));
   const of = (conv: unknown) => limits.get(conv as Conv)!;
   const alike = (channels: number, limit: number) => new Array<number>(channels).fill(limit);
-  // The numbers of the fixture: 14000 inside, 18000 for latents, 12000 for hyper latents and the ends of trunks.
+  // The numbers of the fixture: 14000 inside, 18000 for latents, 12000 for hyper latents and the ends of
+  // trunks.
   const residual = model.analysis[2] as { first: Conv; second: Conv };
   expect(of(model.analysis[1])).toEqual(alike(48, 8192));
   expect(of(residual.first)).toEqual(alike(16, 14000));

@@ -396,7 +396,10 @@ describe('a model with one fault', () => {
 });
 
 describe('the proof that accumulators fit', () => {
-  /** Weights of output 0 of the first 1x1 conv of the synthesis at full size, with limit 14000 on 32 inputs, shift 10: sum + 512. */
+  /**
+   * Weights of output 0 of the first 1x1 conv of the synthesis at full size, with limit 14000 on 32 inputs,
+   * shift 10: sum + 512.
+   */
   const withBound = (bias: number) => (parts: ModelParts) => {
     const weight = parts.tensors.get('synthesis.1.weight')!.data;
     weight.fill(0, 0, 32);

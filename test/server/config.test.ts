@@ -210,7 +210,10 @@ describe('settings', () => {
   });
 });
 
-/** The settings as an interface, so that editors show their words: `npm test -- test/server/config.test.ts -u` writes it anew. */
+/**
+ * The settings as an interface, so that editors show their words: `npm test -- test/server/config.test.ts -u`
+ * writes it anew.
+ */
 function inputInterface(): string {
   const types: Partial<Record<keyof Config, string>> = {
     engine: "Exclude<EngineChoice, 'tensorflow'>",

@@ -6,7 +6,9 @@ import type { Raster } from '../../src/image/raster.ts';
 import { openServerEngine } from '../../src/server/engines/open-server-engine.ts';
 import { directoryOf, eventually, imageOf, startServer, type TestServer } from './server-fixture.ts';
 
-/** Where the validator of the IIIF community is: `pip install iiif-validator`, with its commands on the PATH. */
+/**
+ * Where the validator of the IIIF community is: `pip install iiif-validator`, with its commands on the PATH.
+ */
 function validator(): { readonly command: string; readonly python: string } | undefined {
   try {
     const command = execFileSync('sh', ['-c', 'command -v iiif-validate.py'], { encoding: 'utf8' }).trim();
@@ -39,7 +41,8 @@ describe.skipIf(!found)(title, () => {
       roots: [root],
       openEngine: () => openServerEngine({ engine: 'wasm', threads: 2 }),
     });
-    // The validator gives up on slow answers; the first one opens the engine, and may be late on a busy machine.
+    // The validator gives up on slow answers; the first one opens the engine, and may be late on a busy
+    // machine.
     await eventually(async () => (await server.get(`/iiif/3/${id}/full/max/0/default.jpg`)).status === 200);
   }, 120_000);
 

@@ -12,7 +12,10 @@ export function installed(program: string): boolean {
   }
 }
 
-/** A port for later: of those that systems give to nobody by themselves, so that no connection takes it meanwhile. */
+/**
+ * A port for later: of those that systems give to nobody by themselves, so that no connection takes it
+ * meanwhile.
+ */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
@@ -38,7 +41,10 @@ export function listens(port: number): Promise<boolean> {
   });
 }
 
-/** A program that is killed after the tests of the file, with the processes that it has begun, such as the workers of nginx. */
+/**
+ * A program that is killed after the tests of the file, with the processes that it has begun, such as the
+ * workers of nginx.
+ */
 export function started(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],

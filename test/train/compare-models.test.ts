@@ -17,7 +17,10 @@ import type { Conv, Model } from '../../src/network/model.ts';
 import { rewriteModel } from '../../src/network/write-model.ts';
 import { compareModels } from '../../src/train/compare-models.ts';
 
-/** What was opened: to open an engine takes longer than most of these tests, so one of each model does the work, whoever opens and closes it. */
+/**
+ * What was opened: to open an engine takes longer than most of these tests, so one of each model does the
+ * work, whoever opens and closes it.
+ */
 const opened = vi.hoisted(() => [] as { readonly engine: Engine; closed: boolean }[]);
 vi.mock('../../src/engine/open-engine.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/engine/open-engine.ts')>();

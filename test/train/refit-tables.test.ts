@@ -140,7 +140,8 @@ describe('integerFrequencies', () => {
   it('takes from a large frequency what many small ones gain by', () => {
     const mass = [701, ...new Array<number>(300).fill(1.6)];
     const found = integerFrequencies(mass, 1181);
-    // Rounded down and filled up it would keep 701. A second unit of the others is worth 1.6 ln 2, its own last one 701 / 631.5.
+    // Rounded down and filled up it would keep 701. A second unit of the others is worth 1.6 ln 2, its own
+    // last one 701 / 631.5.
     expect(found[0]).toBe(632);
     expect(Math.max(...found.subarray(1))).toBe(2);
   });

@@ -67,7 +67,10 @@ export async function builtViewer(): Promise<string> {
   return directory;
 }
 
-/** Answers requests of a page that is there. Chromium tells its loaders of it a moment after `page.route` says so, and what is asked for until then passes. */
+/**
+ * Answers requests of a page that is there. Chromium tells its loaders of it a moment after `page.route` says
+ * so, and what is asked for until then passes.
+ */
 export async function intercept(page: Page, ...route: Parameters<Page['route']>): Promise<void> {
   await page.route(...route);
   const probe = '**/is-intercepted';

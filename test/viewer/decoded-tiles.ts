@@ -13,7 +13,10 @@ export interface DecodedTile {
   readonly digest: string;
 }
 
-/** In the page: whether all tiles are there, decoded by it, and those of another zoom, which lie beneath until then, are gone. */
+/**
+ * In the page: whether all tiles are there, decoded by it, and those of another zoom, which lie beneath until
+ * then, are gone.
+ */
 export function isDecoded(): boolean {
   const tiles = [...document.querySelectorAll('.liif-tile')];
   const zooms = new Set(tiles.map(({ parentElement }) => parentElement));

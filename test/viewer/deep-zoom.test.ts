@@ -100,9 +100,11 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
 
   it('keeps what lies under the pointer, over many moves of the origin', async () => {
     const page = await open(`#x=200&y=150&z=${NATIVE_ZOOM}`, { viewport: SMALL });
-    // 137 pixels right of and 59 below the middle, native: picture position 337.5, 209.5 is the middle of a pixel.
+    // 137 pixels right of and 59 below the middle, native: picture position 337.5, 209.5 is the middle of a
+    // pixel.
     const wheel = { clientX: SMALL.width / 2 + 137, clientY: SMALL.height / 2 + 59, deltaY: -180 };
-    // In the page: a busy browser makes one event of several of a real wheel, and one event is one zoom at most.
+    // In the page: a busy browser makes one event of several of a real wheel, and one event is one zoom at
+    // most.
     for (let i = 0; i < 9; i++)
       await page.locator('.map').evaluate((map, init) => {
         for (let k = 0; k < 10; k++)
@@ -119,7 +121,8 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   });
 
   it('keeps its tiles, each in its place, when the origin moves', async () => {
-    // The map counts from zoom 0 up to 32, and from another root above; tiles are those of zoom 32 on both sides.
+    // The map counts from zoom 0 up to 32, and from another root above; tiles are those of zoom 32 on both
+    // sides.
     const page = await open('#x=200.3&y=150.6&z=31.8');
     await tilesLoaded(page);
     const asked: string[] = [];
@@ -171,7 +174,8 @@ describe.skipIf(!there)(`the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
       });
       Object.assign(window, { seenScales: seen });
     });
-    // A page that gets no processor for a while leaves frames out, so it may take several zooms until some are seen.
+    // A page that gets no processor for a while leaves frames out, so it may take several zooms until some
+    // are seen.
     const between = async () => {
       await page.keyboard.press('+');
       await page.waitForFunction(() =>

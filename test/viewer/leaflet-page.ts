@@ -26,7 +26,10 @@ export interface LeafletWindow {
   readonly liif: typeof import('../../viewer/leaflet.ts');
 }
 
-/** A page beside the server at `address` with an element `map` of 800 x 600, with Leaflet and the layer, built in `layer`, as scripts. */
+/**
+ * A page beside the server at `address` with an element `map` of 800 x 600, with Leaflet and the layer, built
+ * in `layer`, as scripts.
+ */
 export async function openLeafletPage(
   address: string,
   layer: string,

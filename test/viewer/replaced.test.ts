@@ -44,7 +44,10 @@ async function replace(folder: string, name: string, bytes: Uint8Array): Promise
   await rename(beside, join(folder, name));
 }
 
-/** The same with a picture of the server, which believes for a while what it has seen: until it gives the new one. */
+/**
+ * The same with a picture of the server, which believes for a while what it has seen: until it gives the new
+ * one.
+ */
 async function replaceServed(id: string, name: string, bytes: Uint8Array): Promise<void> {
   const version = async () => (await server!.get(`/api/images/${id}`)).headers['picture-version'];
   const before = await version();

@@ -8,7 +8,10 @@ import { retryDelay } from '../../viewer/tiles/retry.ts';
 import { TileError } from '../../viewer/tiles/tile-source.ts';
 
 const asked: string[] = [];
-/** Busy at /busy, until a date at /date, and at /once for the first time; silent at /never; else it has an image. */
+/**
+ * Busy at /busy, until a date at /date, and at /once for the first time; silent at /never; else it has an
+ * image.
+ */
 const server = createServer((request, response) => {
   const first = !asked.includes(request.url!);
   asked.push(request.url!);

@@ -6,7 +6,10 @@ import type { Raster } from '../../src/image/raster.ts';
 /** Links tell the middle to a pixel or so of the screen. */
 const REACH = 3;
 
-/** Demands that the middle half of the screen shows a picture without alpha pixel for pixel: those of `liif decode`, every one. */
+/**
+ * Demands that the middle half of the screen shows a picture without alpha pixel for pixel: those of `liif decode`,
+ * every one.
+ */
 export async function expectNativePixels(page: Page, { width, height, data }: Raster): Promise<void> {
   const shot = sharp(await page.screenshot())
     .removeAlpha()

@@ -2,7 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Plugin } from 'vite';
 
-/** Writes the licenses of all packages in the bundle and its workers into one file beside them, which is copied along with the bundle. */
+/**
+ * Writes the licenses of all packages in the bundle and its workers into one file beside them, which is
+ * copied along with the bundle.
+ */
 export function bundledLicenses(fileName: string): { readonly page: Plugin; readonly workers: Plugin } {
   const folders = new Set<string>();
   const seen: Plugin['moduleParsed'] = ({ id }) => {

@@ -1,11 +1,13 @@
 import type { Plugin, Rolldown } from 'vite';
 
 /**
- * Writes two more pages beside `index.html`, which shows the gallery of a tile server. Both name the files that show a picture, so that browsers fetch them
- * together with the first script instead of after it has run.
+ * Writes two more pages beside `index.html`, which shows the gallery of a tile server. Both name the files
+ * that show a picture, so that browsers fetch them together with the first script instead of after it has
+ * run.
  *
  * - `view.html`: one picture of a tile server
- * - `files/index.html`: all pages of a host of plain files, where the browser decodes; it goes into the parent folder
+ * - `files/index.html`: all pages of a host of plain files, where the browser decodes; it goes into the
+ *   parent folder
  */
 export function picturePages(): Plugin {
   return {
@@ -41,7 +43,10 @@ function withHints(page: string, files: readonly string[]): string {
   return replaced(page, '</head>', `${links.join('')}</head>`);
 }
 
-/** Says in the page that its host has files only, so that the viewer asks for no list that a tile server would have. */
+/**
+ * Says in the page that its host has files only, so that the viewer asks for no list that a tile server would
+ * have.
+ */
 function forFiles(page: string): string {
   const marked = replaced(page, '<html ', '<html data-host="files" ');
   return replaced(

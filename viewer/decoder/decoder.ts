@@ -48,7 +48,10 @@ function pictureOf(number: number): LiifImage {
 type Opening = Extract<DecoderQuestion, { readonly kind: 'open' }>;
 type Settings = Pick<Opening, 'model' | 'engine'>;
 
-/** The engine of a model, opened for the first picture that names it and kept for others. A failure is not kept. */
+/**
+ * The engine of a model, opened for the first picture that names it and kept for others. A failure is not
+ * kept.
+ */
 function engineOf(hash: string, settings: Settings): Promise<Engine> {
   let opening = engines.get(hash);
   if (!opening) {
@@ -73,7 +76,10 @@ async function startEngine(hash: string, { model, engine }: Settings): Promise<E
   });
 }
 
-/** Address and decoder hash of a model's weights. Models that are not released ones are in a list of the page's host. */
+/**
+ * Address and decoder hash of a model's weights. Models that are not released ones are in a list of the
+ * page's host.
+ */
 async function weightsOf(
   hash: string,
   released: string,

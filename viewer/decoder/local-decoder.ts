@@ -34,7 +34,10 @@ export interface OpenOptions {
 /** A failure of the decoder. The message is for people. */
 export class DecodeError extends Error {
   override readonly name = 'DecodeError';
-  /** The `_tag` of an error of liif/browser: `FormatError` is a damaged file, `SourceError` one that cannot be read. */
+  /**
+   * The `_tag` of an error of liif/browser: `FormatError` is a damaged file, `SourceError` one that cannot be
+   * read.
+   */
   readonly tag: string | undefined;
   /** Another file has taken the place of the one that was opened. */
   readonly replaced: boolean;
@@ -88,8 +91,9 @@ export class LocalDecoder {
   }
 
   /**
-   * Opens a file, at an address or of the visitor: reads its header. The first file of a model fetches the weights and starts an engine. Rejects with
-   * DecodeError, or with TileError where the file is not of the edition.
+   * Opens a file, at an address or of the visitor: reads its header. The first file of a model fetches the
+   * weights and starts an engine. Rejects with DecodeError, or with TileError where the file is not of the
+   * edition.
    */
   async openPicture(file: string | Blob, options: OpenOptions = {}): Promise<DecodedPicture> {
     const { signal, edition = new Edition(), listener = {} } = options;
@@ -129,7 +133,10 @@ export class LocalDecoder {
     return id;
   }
 
-  /** The worker's answer. Rejects with DecodeError, with the edition's TileError where the file has been replaced, or with the signal's reason. */
+  /**
+   * The worker's answer. Rejects with DecodeError, with the edition's TileError where the file has been
+   * replaced, or with the signal's reason.
+   */
   async ask(message: Question, edition: Edition, signal?: AbortSignal): Promise<DecoderResult> {
     try {
       return await this.#call(message, signal);

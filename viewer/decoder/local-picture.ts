@@ -18,8 +18,8 @@ const MODEL = 'model/liif-1.safetensors';
 let shared: LocalDecoder | undefined;
 
 /**
- * Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects with DecodeError, with TileError where the file
- * is not of the edition, or with the signal's reason.
+ * Opens a file, with the one decoder of this page; the first file of a model fetches its weights. Rejects
+ * with DecodeError, with TileError where the file is not of the edition, or with the signal's reason.
  */
 export async function openLocally(
   file: string | Blob,
@@ -34,7 +34,10 @@ export async function openLocally(
   return shared.openPicture(file, options);
 }
 
-/** Opens a file as a picture of the viewer. `listener` hears of the decoder until the picture is closed. Rejects as `openLocally` does. */
+/**
+ * Opens a file as a picture of the viewer. `listener` hears of the decoder until the picture is closed.
+ * Rejects as `openLocally` does.
+ */
 export async function openPicture(
   file: string | Blob,
   title: string,
@@ -45,7 +48,10 @@ export async function openPicture(
   return decodedHere(await openLocally(file, decoding, { signal, listener }), title);
 }
 
-/** A decoded file as a picture of the viewer. `like` is the same picture of a server, whose name and comparisons it keeps. */
+/**
+ * A decoded file as a picture of the viewer. `like` is the same picture of a server, whose name and
+ * comparisons it keeps.
+ */
 export function decodedHere(decoded: DecodedPicture, title: string, like?: ShownPicture): ShownPicture {
   const overview = new OverviewFirst();
   const source = new LocalTileSource(decoded, overview);

@@ -9,7 +9,10 @@ interface Waiting {
   readonly distance: () => number;
 }
 
-/** Tiles that the browser decodes itself. When the decoder has room, the tile that is then nearest to the middle of the map comes next. */
+/**
+ * Tiles that the browser decodes itself. When the decoder has room, the tile that is then nearest to the
+ * middle of the map comes next.
+ */
 export class LocalTileSource implements TileSource {
   readonly width: number;
   readonly height: number;

@@ -8,8 +8,9 @@ const STALLED_MS = 15_000;
 type OnProgress = (loaded: number, total: number) => void;
 
 /**
- * A cache of weights: those that this browser has kept, or else the packed ones that lie beside `model`, the address of the model file. Where the host has no
- * packed weights, or breaks off, the cache has none, and the caller reads the model file. `onProgress` counts packed bytes.
+ * A cache of weights: those that this browser has kept, or else the packed ones that lie beside `model`, the
+ * address of the model file. Where the host has no packed weights, or breaks off, the cache has none, and the
+ * caller reads the model file. `onProgress` counts packed bytes.
  */
 export function keptOrPacked(model: string, onProgress: OnProgress): ModelCache {
   return {

@@ -12,8 +12,9 @@ declare global {
 const PROBES = ['<svg/>', '<v:shape adj="1"/>'];
 
 /**
- * Sets the default policy for hosts that send `require-trusted-types-for 'script'`: workers may only be scripts of this host, and no text but Leaflet's probes
- * becomes markup. To be called first in the page, and in workers that start others.
+ * Sets the default policy for hosts that send `require-trusted-types-for 'script'`: workers may only be
+ * scripts of this host, and no text but Leaflet's probes becomes markup. To be called first in the page, and
+ * in workers that start others.
  */
 export function trustOwnScripts(): void {
   const isOwn = (address: string) => new URL(address, location.href).origin === location.origin;

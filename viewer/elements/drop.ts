@@ -16,7 +16,8 @@ export function takeDrops({ onEnter, describe, onFiles }: DropOptions): void {
     element('p'),
   );
   document.body.append(veil);
-  // dragleave comes for each element under the pointer, so the veil goes when dragover has stopped for a while.
+  // dragleave comes for each element under the pointer, so the veil goes when dragover has stopped for a
+  // while.
   let timer: ReturnType<typeof setTimeout> | undefined;
   const carriesFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') ?? false;
   addEventListener('dragover', (event) => {

@@ -1,4 +1,7 @@
-/** A choice of the visitor that this browser has kept; null where there is none, or where storage is forbidden. */
+/**
+ * A choice of the visitor that this browser has kept; null where there is none, or where storage is
+ * forbidden.
+ */
 export function keptChoice(key: string): string | null {
   try {
     return localStorage.getItem(key);

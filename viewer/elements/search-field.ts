@@ -3,7 +3,10 @@ import { element } from './element.ts';
 /** Typing counts as ended after this long. */
 const SETTLED_AFTER_MS = 200;
 
-/** A field for a part of the names of pictures, hidden at first. `onChange` gets its text when typing has ended. */
+/**
+ * A field for a part of the names of pictures, hidden at first. `onChange` gets its text when typing has
+ * ended.
+ */
 export function searchField(onChange: (part: string) => void): HTMLInputElement {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const tell = () => {

@@ -24,10 +24,12 @@ export interface DeepViewOptions {
 }
 
 /**
- * Takes a Leaflet map as deep as the server goes. Leaflet counts in doubles and loses pixels from zoom 45 on. Here the map counts from a root tile near its view.
- * When the view gets far from that tile, map and layers change to another one between two frames, with every tile in its place.
+ * Takes a Leaflet map as deep as the server goes. Leaflet counts in doubles and loses pixels from zoom 45 on.
+ * Here the map counts from a root tile near its view. When the view gets far from that tile, map and layers
+ * change to another one between two frames, with every tile in its place.
  *
- * Markers and shapes of the page do not follow by themselves. The map fires `rebase` after such a change, and `latLng` then gives their new coordinates.
+ * Markers and shapes of the page do not follow by themselves. The map fires `rebase` after such a change, and
+ * `latLng` then gives their new coordinates.
  */
 export class DeepView {
   readonly map: LeafletMap;
@@ -106,10 +108,14 @@ export class DeepView {
     this.setView({ x: toFixed(width / 2), y: toFixed(height / 2) }, zoom);
   }
 
-  /** Shows a position at a zoom of the picture; nativeZoom shows pixels one to one. Moves at once, or with `animate` gradually to a view that is near. */
+  /**
+   * Shows a position at a zoom of the picture; nativeZoom shows pixels one to one. Moves at once, or with
+   * `animate` gradually to a view that is near.
+   */
   setView(position: Position, zoom: number, options: { readonly animate?: boolean } = {}): void {
     const internals = internalsOf(this.map);
-    // Ends Leaflet's own animation: it would take no other view until its end, and end in outdated coordinates.
+    // Ends Leaflet's own animation: it would take no other view until its end, and end in outdated
+    // coordinates.
     if (internals._animatingZoom) internals._onZoomTransitionEnd();
     const wanted = Math.min(this.#maxZoom, Math.max(this.#minZoom, zoom));
     const root = this.origin.rootFor(position, wanted);
@@ -139,7 +145,10 @@ export class DeepView {
     return size.contains(this.containerPoint(position).subtract(size.divideBy(2)));
   }
 
-  /** Moves exactly to a position near by, and keeps all tiles. The map's pane, which holds whole pixels only, goes back to its start. */
+  /**
+   * Moves exactly to a position near by, and keeps all tiles. The map's pane, which holds whole pixels only,
+   * goes back to its start.
+   */
   #shift(position: Position): void {
     const { map } = this;
     const internals = internalsOf(map);
@@ -160,7 +169,8 @@ export class DeepView {
     const internals = internalsOf(this.map);
     const { map } = this;
     const local = zoom - this.origin.root.z;
-    // From the exact center: positions on the map's element are rounded to pixels, and frames would add up the rounding.
+    // From the exact center: positions on the map's element are rounded to pixels, and frames would add up
+    // the rounding.
     const offset = this.#offset(containerPoint);
     const at = map.unproject(map.project(map.getCenter()).add(offset));
     const center = map.unproject(map.project(at, local).subtract(offset), local);

@@ -1,6 +1,9 @@
 import { TileError } from '../tiles/tile-source.ts';
 
-/** An element that shows the tile. It is decoded already, so that nothing flickers when it is put in. `url` has to be revoked. */
+/**
+ * An element that shows the tile. It is decoded already, so that nothing flickers when it is put in. `url`
+ * has to be revoked.
+ */
 export async function drawn(body: Blob | ImageBitmap): Promise<{ picture: HTMLElement; url?: string }> {
   if (!(body instanceof Blob)) {
     const canvas = document.createElement('canvas');

@@ -23,8 +23,9 @@ const LOWEST_ZOOM = 8;
 const HIGHEST_ZOOM = 32;
 
 /**
- * Where the coordinates of a map begin. Maps count pixels in doubles, which lose pixels from zoom 45 on. So a map counts from a root tile near its view, and
- * this class knows exactly which tile that is. "Local" coordinates are the map's, all others the picture's.
+ * Where the coordinates of a map begin. Maps count pixels in doubles, which lose pixels from zoom 45 on. So a
+ * map counts from a root tile near its view, and this class knows exactly which tile that is. "Local"
+ * coordinates are the map's, all others the picture's.
  */
 export class FloatingOrigin {
   readonly nativeZoom: number;
@@ -97,7 +98,10 @@ export class FloatingOrigin {
   }
 }
 
-/** Pixels at zoom `zoom` from the corner of one root tile to that of another; exact where `zoom` is not below either. */
+/**
+ * Pixels at zoom `zoom` from the corner of one root tile to that of another; exact where `zoom` is not below
+ * either.
+ */
 export function rootDistance(from: RootTile, to: RootTile, zoom: number): { x: number; y: number } {
   const pixels = (a: bigint, b: bigint) =>
     Number((shifted(b, zoom - to.z) - shifted(a, zoom - from.z)) * BigInt(TILE_SIZE));

@@ -1,10 +1,12 @@
 import { CRS, LatLng, Point, Transformation } from 'leaflet';
 
-// The only place where y is flipped or zoom becomes scale: Leaflet's latitude goes up, rows of pixels go down.
+// The only place where y is flipped or zoom becomes scale: Leaflet's latitude goes up, rows of pixels go
+// down.
 
 /**
- * Coordinates of a picture in Leaflet: lng is x and lat is -y, in pixels of the picture. Under a floating origin whose root tile has zoom z they count from the
- * corner of that tile, in units 2^z times smaller. Zoom `nativeZoom` shows a unit as one CSS pixel.
+ * Coordinates of a picture in Leaflet: lng is x and lat is -y, in pixels of the picture. Under a floating
+ * origin whose root tile has zoom z they count from the corner of that tile, in units 2^z times smaller. Zoom
+ * `nativeZoom` shows a unit as one CSS pixel.
  */
 export function imageCrs(nativeZoom: number): CRS {
   // In Leaflet 2 CRS.Simple is a class, whose methods a spread would not copy.

@@ -1,6 +1,7 @@
 import type { GridLayer, LatLng, Map as LeafletMap, Point } from 'leaflet';
 
-// Private parts of Leaflet 1.9. A floating origin needs them to change a map's coordinates without moving anything on screen.
+// Private parts of Leaflet 1.9. A floating origin needs them to change a map's coordinates without moving
+// anything on screen.
 
 /** A tile as GridLayer keeps it; `coords` is the very object that Leaflet's callbacks hold. */
 export interface InternalTile {

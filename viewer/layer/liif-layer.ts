@@ -25,27 +25,38 @@ import { rebaseTiles } from './rebase.ts';
 import { TileEdges } from './tile-edges.ts';
 import { TileLoads, type TileStatus, type WantedTile } from './tile-loads.ts';
 
-/** Options of GridLayer without the size of tiles, which the server sets. `bounds` are coordinates as `boundsIn` gives them, of the origin at its start. */
+/**
+ * Options of GridLayer without the size of tiles, which the server sets. `bounds` are coordinates as
+ * `boundsIn` gives them, of the origin at its start.
+ */
 export interface LiifLayerOptions extends Omit<GridLayerOptions, 'tileSize'> {
   /** Where the map's coordinates begin, shared by all layers of a map. Default: the corner of the picture. */
   readonly origin?: FloatingOrigin;
-  /** Pixels of a tile per CSS pixel. Default: as many as the screen has, 3 at most; at native scale as many as give the picture's own pixels. */
+  /**
+   * Pixels of a tile per CSS pixel. Default: as many as the screen has, 3 at most; at native scale as many as
+   * give the picture's own pixels.
+   */
   readonly pixelRatio?: TileRatio;
 }
 
 /**
- * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose coordinates are pixels of the picture.
- * `boundsIn` tells where the picture lies. Beyond zoom 44, give the map the layer's `crs` and a DeepView.
+ * A picture as a Leaflet layer, for maps with `L.CRS.Simple`, or with the layer's own `crs`, whose
+ * coordinates are pixels of the picture. `boundsIn` tells where the picture lies. Beyond zoom 44, give the
+ * map the layer's `crs` and a DeepView.
  *
- * A tile that fails says so in its element's text. It is asked for again after a growing time, and when the network is back. Tiles that go out of view are
- * aborted.
+ * A tile that fails says so in its element's text. It is asked for again after a growing time, and when the
+ * network is back. Tiles that go out of view are aborted.
  *
- * Events are those of GridLayer, and `tilestatus`. `tileerror` comes with each failure and has a TileError. `load` comes, and `isLoading()` is false, when all
- * tiles have come or were given up. Permanent failures are given up at once.
+ * Events are those of GridLayer, and `tilestatus`. `tileerror` comes with each failure and has a TileError.
+ * `load` comes, and `isLoading()` is false, when all tiles have come or were given up. Permanent failures are
+ * given up at once.
  */
 export class LiifLayer extends GridLayer {
   readonly origin: FloatingOrigin;
-  /** Zoom of the picture at which the present motion will end. Tiles are asked for with the pixels that they need there. */
+  /**
+   * Zoom of the picture at which the present motion will end. Tiles are asked for with the pixels that they
+   * need there.
+   */
   goal: number | undefined;
   #source: TileSource;
   readonly #loads: TileLoads;
@@ -85,7 +96,10 @@ export class LiifLayer extends GridLayer {
     this.on('tileunload', ({ tile }) => this.#loads.forget(tile));
   }
 
-  /** Opens a picture of a server as a layer. `server` is the address of its root. Rejects with TileError where there is no such picture or server. */
+  /**
+   * Opens a picture of a server as a layer. `server` is the address of its root. Rejects with TileError where
+   * there is no such picture or server.
+   */
   static async open(server: string, id: string, options: LiifLayerOptions = {}): Promise<LiifLayer> {
     const root = new URL(server.endsWith('/') ? server : `${server}/`, document.baseURI).href;
     return new LiifLayer(new HttpTileSource(await describedBy(root, id), { server: root }), options);
@@ -113,7 +127,10 @@ export class LiifLayer extends GridLayer {
     return imageCrs(this.source.nativeZoom);
   }
 
-  /** Where the picture lies in coordinates of a map with `crs`, `L.CRS.Simple` or the layer's own, as long as the origin has not moved. */
+  /**
+   * Where the picture lies in coordinates of a map with `crs`, `L.CRS.Simple` or the layer's own, as long as
+   * the origin has not moved.
+   */
   boundsIn(crs: CRS): LatLngBounds {
     const { width, height, nativeZoom } = this.source;
     return new LatLngBounds(
@@ -132,7 +149,8 @@ export class LiifLayer extends GridLayer {
     watchPixelRatio(() => this.#otherPixels(), signal);
     addEventListener('online', () => this.retry(), { signal });
     super.onAdd(map);
-    // On pages read from right to left Chromium shifts scrollable content by parts of a screen pixel, and tiles would not meet.
+    // On pages read from right to left Chromium shifts scrollable content by parts of a screen pixel, and
+    // tiles would not meet.
     const container = map.getContainer();
     if (getComputedStyle(container).direction === 'rtl') container.style.overflow = 'clip';
     map.on('zoomanim zoomend viewreset', this.#overlap, this);
@@ -158,13 +176,18 @@ export class LiifLayer extends GridLayer {
     this.#tellLoading();
   }
 
-  /** Counts from another root tile; nothing moves on screen. Only for DeepView, which changes the map at the same time. */
+  /**
+   * Counts from another root tile; nothing moves on screen. Only for DeepView, which changes the map at the
+   * same time.
+   */
   rebase(from: RootTile, to: RootTile): void {
     this.#lookahead.forget();
     rebaseTiles(internalsOf(this), from, to);
   }
 
-  /** Returns the object itself: Leaflet would hand a copy to `createTile`, which would not follow the origin. */
+  /**
+   * Returns the object itself: Leaflet would hand a copy to `createTile`, which would not follow the origin.
+   */
   protected override _wrapCoords(coords: Coords): Coords {
     return coords;
   }
@@ -220,7 +243,10 @@ export class LiifLayer extends GridLayer {
     this.#tellLoading();
   }
 
-  /** Overrides Leaflet's test of whether all tiles have come, which leaves out tiles that were given up. Tiles of the zoom before stay beneath those. */
+  /**
+   * Overrides Leaflet's test of whether all tiles have come, which leaves out tiles that were given up. Tiles
+   * of the zoom before stay beneath those.
+   */
   protected _noTilesToLoad(): boolean {
     return Object.values(internalsOf(this)._tiles ?? {}).every(
       ({ el, loaded }) => loaded !== undefined || this.#loads.hasGivenUp(el),
@@ -236,7 +262,10 @@ export class LiifLayer extends GridLayer {
     this.fire(loading ? 'loading' : 'load');
   }
 
-  /** Leaflet calls this when the zoom of tiles changes: tiles of the old zoom that have not come are no longer wanted. */
+  /**
+   * Leaflet calls this when the zoom of tiles changes: tiles of the old zoom that have not come are no longer
+   * wanted.
+   */
   protected _abortLoading(): void {
     const internals = internalsOf(this);
     for (const [key, tile] of Object.entries(internals._tiles))
@@ -254,7 +283,10 @@ export class LiifLayer extends GridLayer {
     return this.#native(tileZoom, zoom) ?? this.#pixelRatio ?? screenRatio();
   }
 
-  /** The ratio of tiles with the picture's own pixels, where the map shows those of `tileZoom` at native scale. */
+  /**
+   * The ratio of tiles with the picture's own pixels, where the map shows those of `tileZoom` at native
+   * scale.
+   */
   #native(tileZoom: number, zoom: number): TileRatio | undefined {
     const { z } = this.origin.root;
     if (tileZoom !== internalsOf(this)._clampZoom(Math.round(zoom))) return undefined;
@@ -280,7 +312,10 @@ export class LiifLayer extends GridLayer {
       internalsOf(this)._setZoomTransforms(map.getCenter(), map.getZoom());
   }
 
-  /** Asks anew for tiles with too few pixels, or at native scale too many: they came during a motion, or for another screen. */
+  /**
+   * Asks anew for tiles with too few pixels, or at native scale too many: they came during a motion, or for
+   * another screen.
+   */
   #rest(): void {
     const { _tileZoom } = internalsOf(this);
     if (_tileZoom === undefined) return;
@@ -300,7 +335,10 @@ export class LiifLayer extends GridLayer {
     return middle.distanceTo(new Point(coords.x + 0.5, coords.y + 0.5));
   }
 
-  /** While Leaflet animates a zoom, edges of tiles fall between screen pixels. Opaque tiles then reach under their neighbors. */
+  /**
+   * While Leaflet animates a zoom, edges of tiles fall between screen pixels. Opaque tiles then reach under
+   * their neighbors.
+   */
   #overlap(event: { readonly type: string }): void {
     const overlaps = event.type === 'zoomanim' && !this.#source.alpha;
     this.getContainer()?.style.setProperty('--liif-overlap', overlaps ? '1px' : '0px');

@@ -1,5 +1,5 @@
-// Positions in a picture, exact at any zoom. Doubles are too coarse from about zoom 45 on, and a view must not drift. A coordinate counts pixels of the picture,
-// as a BigInt with FRACTION_BITS bits after the point.
+// Positions in a picture, exact at any zoom. Doubles are too coarse from about zoom 45 on, and a view must
+// not drift. A coordinate counts pixels of the picture, as a BigInt with FRACTION_BITS bits after the point.
 
 /** Enough for a hundredth of a pixel at zoom 1024, where the server ends. */
 export const FRACTION_BITS = 1152;
@@ -12,7 +12,10 @@ export interface Position {
 
 const view = new DataView(new ArrayBuffer(8));
 
-/** value * 2^exponent as fixed point, exact but for bits below the last one; `exponent` may have a fraction, `value` is finite. */
+/**
+ * value * 2^exponent as fixed point, exact but for bits below the last one; `exponent` may have a fraction,
+ * `value` is finite.
+ */
 export function toFixed(value: number, exponent = 0): bigint {
   const whole = Math.floor(exponent);
   view.setFloat64(0, value * 2 ** (exponent - whole));
@@ -34,7 +37,9 @@ export function toNumber(fixed: bigint, exponent = 0): number {
   return fixed < 0n ? -number : number;
 }
 
-/** A decimal with at most 400 digits before and after the point, as fixed point; undefined for any other text. */
+/**
+ * A decimal with at most 400 digits before and after the point, as fixed point; undefined for any other text.
+ */
 export function parseDecimal(text: string): bigint | undefined {
   const match = /^(-?)(\d{1,400})(?:\.(\d{1,400}))?$/.exec(text);
   if (match === null) return undefined;
@@ -46,7 +51,10 @@ export function parseDecimal(text: string): bigint | undefined {
   return match[1] === '-' ? -magnitude : magnitude;
 }
 
-/** A decimal with `digits` digits after the point, rounded towards minus infinity, so that its whole part names the pixel that holds the point. */
+/**
+ * A decimal with `digits` digits after the point, rounded towards minus infinity, so that its whole part
+ * names the pixel that holds the point.
+ */
 export function formatDecimal(fixed: bigint, digits: number): string {
   const scale = 10n ** BigInt(digits);
   const units = (fixed * scale) >> BigInt(FRACTION_BITS);
@@ -56,7 +64,10 @@ export function formatDecimal(fixed: bigint, digits: number): string {
   return `${units < 0n ? '-' : ''}${digits === 0 ? whole : `${whole}.${text.slice(-digits)}`}`;
 }
 
-/** Digits after the point that tell apart points one screen pixel from each other, at 2^exponent screen pixels per pixel of the picture. */
+/**
+ * Digits after the point that tell apart points one screen pixel from each other, at 2^exponent screen pixels
+ * per pixel of the picture.
+ */
 export function digitsFor(exponent: number): number {
   return Math.max(0, Math.ceil(exponent * Math.log10(2)));
 }

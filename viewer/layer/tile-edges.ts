@@ -3,8 +3,9 @@ import { TILE_SIZE } from '../tiles/tile-source.ts';
 import type { InternalLevel } from './leaflet-internals.ts';
 
 /**
- * Makes neighboring tiles meet on whole screen pixels. Otherwise the background would shine through between them, or two translucent tiles would paint the same
- * pixel. Each tile is stretched by less than a pixel for it.
+ * Makes neighboring tiles meet on whole screen pixels. Otherwise the background would shine through between
+ * them, or two translucent tiles would paint the same pixel. Each tile is stretched by less than a pixel for
+ * it.
  */
 export class TileEdges {
   /** Screen pixels per pixel of a level, by the level's element. */
@@ -24,7 +25,10 @@ export class TileEdges {
   }
 }
 
-/** An invisible stretch: Chromium 156 softens the edges of elements that are moved by parts of a pixel without any scaling. */
+/**
+ * An invisible stretch: Chromium 156 softens the edges of elements that are moved by parts of a pixel without
+ * any scaling.
+ */
 const BARELY_STRETCHED = 1 + 1e-7;
 
 function snap(tile: HTMLElement, scale: number): void {

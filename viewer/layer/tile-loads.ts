@@ -58,8 +58,9 @@ const MAX_TRIES = 8;
 const PATIENCE = 3;
 
 /**
- * Fills the elements of tiles. A tile that fails is asked for again after a growing time; unless it shows something, its element says so in words. Tiles that a
- * busy server has turned away are asked for again as others come.
+ * Fills the elements of tiles. A tile that fails is asked for again after a growing time; unless it shows
+ * something, its element says so in words. Tiles that a busy server has turned away are asked for again as
+ * others come.
  */
 export class TileLoads {
   readonly #options: TileLoadsOptions;
@@ -102,7 +103,9 @@ export class TileLoads {
     void this.#load(load);
   }
 
-  /** Asks anew for tiles, whether they have come or not. What they show stays until the new image has come. */
+  /**
+   * Asks anew for tiles, whether they have come or not. What they show stays until the new image has come.
+   */
   again(which: (tile: WantedTile) => boolean): void {
     for (const load of this.#loads.values()) {
       if (!which(load)) continue;
@@ -203,7 +206,10 @@ export class TileLoads {
     load.timer = setTimeout(() => void this.#load(load), retryDelay(error, load.tries));
   }
 
-  /** A tile has come, so a server that was too busy for others has time for one of them: the nearest, without its wait. */
+  /**
+   * A tile has come, so a server that was too busy for others has time for one of them: the nearest, without
+   * its wait.
+   */
   #makeUseOfRoom(): void {
     const next = nearest(this.#turnedAway, (load) => this.#options.distance(load));
     if (!next) return;

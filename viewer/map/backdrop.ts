@@ -4,12 +4,18 @@ import { toFixed } from '../layer/position.ts';
 import { fill } from '../picture/thumbnail.ts';
 
 const PANE = 'backdrop';
-/** Sides in CSS pixels before scaling: browsers round a laid out size to whole pixels, and scaling would enlarge the rounding. */
+/**
+ * Sides in CSS pixels before scaling: browsers round a laid out size to whole pixels, and scaling would
+ * enlarge the rounding.
+ */
 const SIDE = 256;
 /** Beyond this size the image would be a single color in view, and more than browsers draw well. */
 const MAX_SIDE = 2 ** 15;
 
-/** The small image of the whole picture beneath the tiles, seen where they have not come yet. Translucent pictures must not have one. */
+/**
+ * The small image of the whole picture beneath the tiles, seen where they have not come yet. Translucent
+ * pictures must not have one.
+ */
 export class Backdrop {
   readonly #image = element('img', { class: 'backdrop', attributes: { alt: '', draggable: 'false' } });
   readonly #view: DeepView;

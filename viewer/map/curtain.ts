@@ -13,8 +13,8 @@ export interface CurtainOptions {
 }
 
 /**
- * Shows two renderings on the two sides of a line that can be moved. Both are layers of one map, clipped at the line. The picture must have at least one
- * comparison.
+ * Shows two renderings on the two sides of a line that can be moved. Both are layers of one map, clipped at
+ * the line. The picture must have at least one comparison.
  */
 export class Curtain {
   readonly #picture: PictureMap;

@@ -17,8 +17,8 @@ export interface DecodeSwitchOptions {
 }
 
 /**
- * The switch between decoding by the server and by this browser. Beside it stands what decodes, or the progress while the decoder loads. When the decoder fails,
- * the server takes over, and a notice says so.
+ * The switch between decoding by the server and by this browser. Beside it stands what decodes, or the
+ * progress while the decoder loads. When the decoder fails, the server takes over, and a notice says so.
  */
 export class DecodeSwitch {
   readonly element: HTMLElement;
@@ -123,7 +123,8 @@ export class DecodeSwitch {
     this.#options.onChange();
     // The page itself reports a replaced picture.
     if (this.#fromServer.edition.replaced.aborted) return;
-    // The next picture must not try it unasked either: with the switch off already, nobody could switch it off.
+    // The next picture must not try it unasked either: with the switch off already, nobody could switch it
+    // off.
     remember(false);
     const stale = stalePage(error);
     const again = () => {

@@ -12,8 +12,8 @@ const SIDE = 9;
 const FETCHED = 64;
 
 /**
- * Shows exact samples of the picture around the pointer, or around the middle of the map where there is no pointer. Past native scale it also shows the value
- * that the network gives at the very point.
+ * Shows exact samples of the picture around the pointer, or around the middle of the map where there is no
+ * pointer. Past native scale it also shows the value that the network gives at the very point.
  */
 export class Inspector {
   readonly element: HTMLElement;

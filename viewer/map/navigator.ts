@@ -6,7 +6,10 @@ import type { PictureMap } from './picture-map.ts';
 /** Narrower strips are shown broader than they are, so that there is something to see and to point at. */
 const MOST_ASPECT = 8;
 
-/** The whole picture in small, with a frame around the part in view. It is for the pointer: keys and screen readers have the map itself. */
+/**
+ * The whole picture in small, with a frame around the part in view. It is for the pointer: keys and screen
+ * readers have the map itself.
+ */
 export class Navigator {
   readonly element: HTMLElement;
   readonly #picture: PictureMap;

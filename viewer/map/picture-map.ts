@@ -103,7 +103,10 @@ export class PictureMap {
     return this.exponent + Math.log2(devicePixelRatio);
   }
 
-  /** The position under the mouse, or else in the middle of the map. The map fires `mouse` when the mouse has moved. */
+  /**
+   * The position under the mouse, or else in the middle of the map. The map fires `mouse` when the mouse has
+   * moved.
+   */
   get pointed(): Position {
     return this.mouse ? this.view.positionAt(this.mouse) : this.view.center;
   }
@@ -120,7 +123,9 @@ export class PictureMap {
     container.addEventListener('pointerleave', () => follow(undefined));
   }
 
-  /** A zoom that shows the whole picture, whichever way the screen is turned, and never excludes native scale. */
+  /**
+   * A zoom that shows the whole picture, whichever way the screen is turned, and never excludes native scale.
+   */
   #lowestZoom(): number {
     const size = this.map.getSize();
     const { width, height, nativeZoom } = this.picture.size;
@@ -178,7 +183,10 @@ export class PictureMap {
     return act !== undefined;
   }
 
-  /** Takes the same picture from another source: tools ask it from now on, and its tiles replace those shown as they come. */
+  /**
+   * Takes the same picture from another source: tools ask it from now on, and its tiles replace those shown
+   * as they come.
+   */
   show(picture: ShownPicture): void {
     this.picture = picture;
     this.layer.changeSource(picture.source);
@@ -206,7 +214,8 @@ export class PictureMap {
   /** Zooms around the pointer. Elements over the map hand their wheel events on to here. */
   wheel(event: WheelEvent): void {
     event.preventDefault();
-    // Pixels, whatever the device counts in; pinching on a touchpad comes as a wheel with Ctrl, in small steps.
+    // Pixels, whatever the device counts in; pinching on a touchpad comes as a wheel with Ctrl, in small
+    // steps.
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : event.deltaMode === 2 ? 60 : 1;
     const pixels = -event.deltaY * unit * (event.ctrlKey ? 4 : 1);
     const delta = Math.max(-1, Math.min(1, pixels * WHEEL_ZOOM));

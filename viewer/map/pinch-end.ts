@@ -1,7 +1,10 @@
 import type { Map as LeafletMap } from 'leaflet';
 import { internalsOf } from '../layer/leaflet-internals.ts';
 
-/** Lets the finger that stays after a pinch move the map. Leaflet alone waits until all fingers are up. Ends with `signal`. */
+/**
+ * Lets the finger that stays after a pinch move the map. Leaflet alone waits until all fingers are up. Ends
+ * with `signal`.
+ */
 export function dragAfterPinch(map: LeafletMap, signal: AbortSignal): void {
   const onEnd = (event: TouchEvent) => {
     const [touch, ...others] = event.touches;

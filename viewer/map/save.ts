@@ -16,8 +16,9 @@ export const MAX_SAVED_SIDE = 8192;
 const PARALLEL = 6;
 
 /**
- * Makes a PNG of the region from tiles, in the color space of the source where the browser knows it. At whole zooms it has exactly the source's pixels; others are
- * reduced from the next whole zoom. Outside the picture it is transparent. A canvas rounds colors of low alpha. Rejects with the error of a tile, or with the
+ * Makes a PNG of the region from tiles, in the color space of the source where the browser knows it. At whole
+ * zooms it has exactly the source's pixels; others are reduced from the next whole zoom. Outside the picture
+ * it is transparent. A canvas rounds colors of low alpha. Rejects with the error of a tile, or with the
  * signal's reason.
  */
 export async function savedRegion(

@@ -7,8 +7,8 @@ const TIME_CONSTANT_MS = 70;
 const ARRIVED = 0.002;
 
 /**
- * Continuous zooming. Each call moves the target, and frames follow it, while the point under the pointer stays in place. Moves of the origin do not interrupt
- * it. With reduced motion it arrives at once.
+ * Continuous zooming. Each call moves the target, and frames follow it, while the point under the pointer
+ * stays in place. Moves of the origin do not interrupt it. With reduced motion it arrives at once.
  */
 export class ZoomMotion {
   readonly #view: DeepView;
@@ -64,7 +64,10 @@ export class ZoomMotion {
     this.zoomTo(whole, anchor);
   }
 
-  /** Stops when two fingers touch the map, before Leaflet's listener begins a pinch from there. Ends with `signal`. */
+  /**
+   * Stops when two fingers touch the map, before Leaflet's listener begins a pinch from there. Ends with
+   * `signal`.
+   */
   stopForPinch(signal: AbortSignal): void {
     const onTouch = ({ touches }: TouchEvent) => {
       if (touches.length > 1) this.stop();

@@ -46,7 +46,9 @@ interface Place {
   readonly top: number;
 }
 
-/** Shows all pictures of the server. It keeps its list and the visitor's place while other pages are shown. */
+/**
+ * Shows all pictures of the server. It keeps its list and the visitor's place while other pages are shown.
+ */
 export class Gallery {
   readonly #options: GalleryOptions;
   readonly #element: HTMLElement;
@@ -106,7 +108,10 @@ export class Gallery {
     );
   }
 
-  /** Fills `root` as the visitor has left it, then lists anew, since pictures may have come or gone. Rejects with NoTileServer. */
+  /**
+   * Fills `root` as the visitor has left it, then lists anew, since pictures may have come or gone. Rejects
+   * with NoTileServer.
+   */
   async show(root: HTMLElement): Promise<ImageList | undefined> {
     root.replaceChildren(this.#element);
     document.title = PICTURES_TITLE;
@@ -248,7 +253,10 @@ export class Gallery {
     if (total === 0) this.#grid.replaceChildren(this.#part === '' ? empty(upload) : nothingFound());
   }
 
-  /** Puts the cards in order. Cards that are there already stay the same elements, since one may have the focus. */
+  /**
+   * Puts the cards in order. Cards that are there already stay the same elements, since one may have the
+   * focus.
+   */
   #place(infos: readonly ImageInfo[]): void {
     const before = new Map(this.#cards);
     this.#cards.clear();

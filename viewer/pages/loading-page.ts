@@ -5,7 +5,10 @@ import { againButton, backLink } from './message-page.ts';
 /** After this long without progress a reload is offered: a part of the page may never come. */
 const SLOW_MS = 20_000;
 
-/** Shown until a picture is there, with the progress of the decoder where it is decoded here. The host may never answer, so `back` leads to all pictures. */
+/**
+ * Shown until a picture is there, with the progress of the decoder where it is decoded here. The host may
+ * never answer, so `back` leads to all pictures.
+ */
 export class LoadingPage {
   readonly #root: HTMLElement;
   readonly #progress = element('progress', {

@@ -5,7 +5,10 @@ import { iconButton } from '../elements/toolbar.ts';
 /** Title of the pages that list pictures. */
 export const PICTURES_TITLE = 'Pictures – liif';
 
-/** Makes the head of a page that lists pictures, and sets the title. `below` stands under the heading, `actions` beside the button for light and dark. */
+/**
+ * Makes the head of a page that lists pictures, and sets the title. `below` stands under the heading,
+ * `actions` beside the button for light and dark.
+ */
 export function pageHeader(below: readonly Node[] = [], actions: readonly Node[] = []): HTMLElement {
   document.title = PICTURES_TITLE;
   return element(

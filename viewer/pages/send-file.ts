@@ -1,7 +1,10 @@
 import type { Notices } from '../elements/notices.ts';
 import { type ImageInfo, uploadImage } from '../picture/api.ts';
 
-/** Sends an image to the server, with its progress in a notice. Resolves with its picture, or with undefined where it was canceled or a notice tells of its failure. */
+/**
+ * Sends an image to the server, with its progress in a notice. Resolves with its picture, or with undefined
+ * where it was canceled or a notice tells of its failure.
+ */
 export async function sendFile(file: File, notices: Notices): Promise<ImageInfo | undefined> {
   const controller = new AbortController();
   const { signal } = controller;

@@ -9,7 +9,9 @@ import { pageHeader } from './page-header.ts';
 /** Longer lists have a search field. */
 const MANY = 20;
 
-/** The first page of a host without a tile server. Pictures are opened by links, by hand, or by dropping them. */
+/**
+ * The first page of a host without a tile server. Pictures are opened by links, by hand, or by dropping them.
+ */
 export class StartPage {
   readonly #root: HTMLElement;
   readonly #list = element('ul', { class: 'start-list' });

@@ -122,7 +122,8 @@ export class ViewPage {
     this.#showFirst();
     this.picture.map.on('moveend', () => this.#linkSoon());
     onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
-    // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be meant for the page around it.
+    // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be
+    // meant for the page around it.
     if (document.hasFocus() || window === top)
       mapElement.focus({ preventScroll: true, focusVisible: false } as FocusOptions);
   }
@@ -166,7 +167,8 @@ export class ViewPage {
   #followSize(mapElement: HTMLElement, signal: AbortSignal): void {
     const { map } = this.picture;
     const resize = new ResizeObserver(() => {
-      // The observer also calls once at its start. Leaflet would then round the middle of the map to whole pixels.
+      // The observer also calls once at its start. Leaflet would then round the middle of the map to whole
+      // pixels.
       if (map.getSize().equals([mapElement.clientWidth, mapElement.clientHeight])) return;
       const { isHome } = this.picture;
       map.invalidateSize({ pan: true, animate: false });
@@ -178,7 +180,8 @@ export class ViewPage {
 
   /** Shows what the address names, or else the whole picture. */
   #showFirst(): void {
-    // Before the first view asks for tiles, behind which the decoder's script would wait for a free connection.
+    // Before the first view asks for tiles, behind which the decoder's script would wait for a free
+    // connection.
     this.#decodeSwitch?.set(decodingOf(location.hash) ?? (decodesHere() ? 'here' : undefined));
     const state = parseHash(location.hash);
     const { center, zoom } = state ?? this.picture.home();
@@ -286,7 +289,9 @@ export class ViewPage {
     }
   }
 
-  /** Says that the picture was replaced, and offers the new one. The picture that was opened stays in view. */
+  /**
+   * Says that the picture was replaced, and offers the new one. The picture that was opened stays in view.
+   */
   #tellReplaced(onReload: (view: CarriedView) => void): void {
     this.#notices.show('This picture has changed since it was opened.', {
       forMs: 0,
@@ -326,7 +331,10 @@ export class ViewPage {
   }
 }
 
-/** Name and facts of the picture. At the end stands the switch of the decoder, or what decodes where no server could. */
+/**
+ * Name and facts of the picture. At the end stands the switch of the decoder, or what decodes where no server
+ * could.
+ */
 function titlePanel(picture: ShownPicture, onBack: () => void, decoding?: HTMLElement): HTMLElement {
   return element(
     'header',

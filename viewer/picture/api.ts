@@ -66,8 +66,9 @@ export async function imageInfo(id: string, signal?: AbortSignal): Promise<Image
 }
 
 /**
- * Sends an image to be encoded, or a .liif to be kept, and waits for its picture. `onProgress`: 0 .. 1, sending first, then encoding. Resolves with
- * undefined where `signal` was aborted in time, and rejects with an Error whose message can be shown.
+ * Sends an image to be encoded, or a .liif to be kept, and waits for its picture. `onProgress`: 0 .. 1,
+ * sending first, then encoding. Resolves with undefined where `signal` was aborted in time, and rejects with
+ * an Error whose message can be shown.
  */
 export async function uploadImage(
   file: File,

@@ -1,5 +1,6 @@
 /**
- * Says why only a reload can help, where that is so. Parts of the page are fetched when they are needed, and are gone once the host has the next version.
+ * Says why only a reload can help, where that is so. Parts of the page are fetched when they are needed, and
+ * are gone once the host has the next version.
  */
 export function stalePage(error: Error): string | undefined {
   const { message } = error;

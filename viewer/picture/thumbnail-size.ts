@@ -4,7 +4,10 @@ import type { ImageInfo } from './api.ts';
 const SIDES = [320, 640, 1280] as const;
 /** Small images still look sharp when enlarged by this much. */
 const MAX_ENLARGEMENT = 1.25;
-/** Overviews may be enlarged by more, since the next larger level has up to sixteen times as many pixels to decode. */
+/**
+ * Overviews may be enlarged by more, since the next larger level has up to sixteen times as many pixels to
+ * decode.
+ */
 const MAX_OVERVIEW_ENLARGEMENT = 1.6;
 
 /** Bounds of the longer side of an overview that lies beneath tiles while these come. */
@@ -19,7 +22,10 @@ interface Size {
 /** The size of a picture and of its levels. */
 export type Sized = Pick<ImageInfo, 'width' | 'height' | 'levels' | 'overviewFactor'>;
 
-/** The longer side, in pixels, of a small image for a box in CSS pixels on a screen of `ratio`; never more than the picture has. */
+/**
+ * The longer side, in pixels, of a small image for a box in CSS pixels on a screen of `ratio`; never more
+ * than the picture has.
+ */
 export function thumbnailSide(picture: Sized, box: Size, ratio: number): number {
   const { width, height } = picture;
   const longer = Math.max(width, height);
@@ -29,7 +35,10 @@ export function thumbnailSide(picture: Sized, box: Size, ratio: number): number 
   return overview * MAX_OVERVIEW_ENLARGEMENT >= wanted ? overview : side;
 }
 
-/** The address of a small image that comes soon, whatever the size of the picture: an overview, or else the server's thumbnail. */
+/**
+ * The address of a small image that comes soon, whatever the size of the picture: an overview, or else the
+ * server's thumbnail.
+ */
 export function overviewAddress(picture: Sized & Pick<ImageInfo, 'thumbnail'>): string {
   const side = largestOverview(picture, LONGEST_OVERVIEW);
   return side >= SHORTEST_OVERVIEW ? thumbnailAddress(picture.thumbnail, side) : picture.thumbnail;
@@ -42,7 +51,9 @@ export function overviewReduction(picture: Sized): number {
   return longer / reduction >= SHORTEST_OVERVIEW ? reduction : 1;
 }
 
-/** The reduction of the largest overview whose longer side does not exceed `limit`; infinite if there is none. */
+/**
+ * The reduction of the largest overview whose longer side does not exceed `limit`; infinite if there is none.
+ */
 function reductionWithin({ width, height, levels = 1, overviewFactor = 1 }: Sized, limit: number): number {
   for (let level = 1; level < levels; level++) {
     const reduction = overviewFactor ** level;

@@ -16,7 +16,9 @@ const MARGIN = '300px';
 
 const limit = pLimit(AT_ONCE);
 
-/** Fetches a small image of the server when its turn has come. Rejects with TileError or the signal's reason. */
+/**
+ * Fetches a small image of the server when its turn has come. Rejects with TileError or the signal's reason.
+ */
 export function fetchThumbnail(url: string, signal: AbortSignal, edition?: Edition): Promise<Blob> {
   return limit(() => patiently(url, signal, edition));
 }
@@ -30,8 +32,9 @@ interface Card {
 }
 
 /**
- * Fills `img` elements in or near the view, in the order in which they were added, with as many pixels as they have on the screen. It works between `start` and
- * `stop`, which may be repeated. Elements that leave the view before their turn hold up no others.
+ * Fills `img` elements in or near the view, in the order in which they were added, with as many pixels as
+ * they have on the screen. It works between `start` and `stop`, which may be repeated. Elements that leave
+ * the view before their turn hold up no others.
  */
 export class LazyThumbnails {
   readonly #cards = new Map<HTMLImageElement, Card>();
@@ -96,7 +99,9 @@ export class LazyThumbnails {
   }
 }
 
-/** Shows an image as soon as it has come. Resolves with false where it fails; the element then stays empty. */
+/**
+ * Shows an image as soon as it has come. Resolves with false where it fails; the element then stays empty.
+ */
 export async function fill(image: HTMLImageElement, loading: Promise<Blob>): Promise<boolean> {
   const blob = await loading.catch(() => undefined);
   if (blob === undefined) return false;

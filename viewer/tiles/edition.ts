@@ -5,7 +5,10 @@ export function versionIn(response: Response): string | null {
   return response.headers.get('Picture-Version');
 }
 
-/** A picture as it was when it was opened. Answers made of another picture, which has taken its place, are refused. */
+/**
+ * A picture as it was when it was opened. Answers made of another picture, which has taken its place, are
+ * refused.
+ */
 export class Edition {
   readonly #version: string | undefined;
   readonly #replaced = new AbortController();
@@ -20,7 +23,10 @@ export class Edition {
     return this.#replaced.signal;
   }
 
-  /** Throws TileError where `version` is another one. Without a version, which a proxy may have removed, the answer is believed. */
+  /**
+   * Throws TileError where `version` is another one. Without a version, which a proxy may have removed, the
+   * answer is believed.
+   */
   check(version: string | null | undefined): void {
     if (typeof version === 'string' && version !== (this.#version ?? version)) throw this.replace();
   }

@@ -7,7 +7,10 @@ const MAX_RETRY_AFTER_MS = 60_000;
 /** A request without an answer for this long counts as lost. */
 export const ANSWER_WITHIN_MS = 120_000;
 
-/** An image of a server, made of `edition`. Rejects with TileError, which says whether and when to try again, or with the signal's reason. */
+/**
+ * An image of a server, made of `edition`. Rejects with TileError, which says whether and when to try again,
+ * or with the signal's reason.
+ */
 export async function fetchImage(
   url: string,
   init: RequestInit & { signal: AbortSignal },

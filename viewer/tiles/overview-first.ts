@@ -1,8 +1,8 @@
 import { delay } from './retry.ts';
 
 /**
- * Lets an overview of the whole picture go before tiles smaller than native. It takes a small part of the time of all these tiles, and shows the picture while
- * they come.
+ * Lets an overview of the whole picture go before tiles smaller than native. It takes a small part of the
+ * time of all these tiles, and shows the picture while they come.
  */
 export class OverviewFirst {
   readonly #longestMs: number | undefined;

@@ -15,11 +15,15 @@ export interface TileSource extends PictureSize {
   readonly colorSpace?: PredefinedColorSpace;
   /** Whether its images may be translucent. Default false. */
   readonly alpha?: boolean;
-  /** Whether to ask for tiles around the view, and where it is going, ahead of time. Default false, which spares servers. */
+  /**
+   * Whether to ask for tiles around the view, and where it is going, ahead of time. Default false, which
+   * spares servers.
+   */
   readonly looksAhead?: boolean;
   /**
-   * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2, 3 or 4 times that. Rejects with TileError, or with the reason of the signal.
-   * Only asked for tiles that touch the picture. `distance` gives how far the tile now is from the middle of the view: near tiles are wanted first.
+   * Tile z/x/y with `size` pixels on its side: TILE_SIZE, or 2, 3 or 4 times that. Rejects with TileError, or
+   * with the reason of the signal. Only asked for tiles that touch the picture. `distance` gives how far the
+   * tile now is from the middle of the view: near tiles are wanted first.
    */
   tile(
     z: number,

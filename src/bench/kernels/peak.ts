@@ -1,9 +1,9 @@
 // AssemblyScript: what a plain dense kernel gets out of one thread. `npm run build:wasm` compiles this file.
 
 /**
- * Matrix product of 4 rows of activations with 8 outputs, int16 into int32, everything in the first-level cache: weights at 0,
- * [pairs][2 halves][4 outputs][2] int16; activations at 4096, [4][pairs][2] int16. `rounds` times; 64 * pairs multiply-adds each.
- * Returns a number that depends on all of them.
+ * Matrix product of 4 rows of activations with 8 outputs, int16 into int32, everything in the first-level
+ * cache: weights at 0, [pairs][2 halves][4 outputs][2] int16; activations at 4096, [4][pairs][2] int16.
+ * `rounds` times; 64 * pairs multiply-adds each. Returns a number that depends on all of them.
  */
 export function multiplyAdd(rounds: i32, pairs: i32): i32 {
   const end: usize = (<usize>pairs) << 5;

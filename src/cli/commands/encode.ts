@@ -231,7 +231,10 @@ function encodeOptions(options: Options, metadata: ImageMetadata): EncodeOptions
   };
 }
 
-/** Throws RequestError or SourceError for inputs that are no image files, and RequestError for an output that is named like an image. */
+/**
+ * Throws RequestError or SourceError for inputs that are no image files, and RequestError for an output that
+ * is named like an image.
+ */
 async function jobsOf(args: readonly string[], output: string | undefined): Promise<Job[]> {
   const inputs = await expandInputs(args);
   const url = inputs.find(isUrl);
@@ -254,7 +257,10 @@ async function jobsOf(args: readonly string[], output: string | undefined): Prom
 
 const IMAGE_ENDING = /\.(jpe?g|png|webp|avif|hei[cf]|tiff?|gif|svg)$/i;
 
-/** Throws RequestError for a .liif file among the inputs: an output that was named without -o, or the file of an earlier call. */
+/**
+ * Throws RequestError for a .liif file among the inputs: an output that was named without -o, or the file of
+ * an earlier call.
+ */
 function expectNoOutput(input: string): void {
   if (!/\.liif$/i.test(input)) return;
   throw new RequestError(

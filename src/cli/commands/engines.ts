@@ -107,7 +107,10 @@ async function examine(
   }
 }
 
-/** The engine that `auto` takes: the fastest exact one. The reference engine is taken only where there is no other. */
+/**
+ * The engine that `auto` takes: the fastest exact one. The reference engine is taken only where there is no
+ * other.
+ */
 function bestOf(found: readonly Found[]): Found | undefined {
   const exact = found.filter((one) => one.exact && one.available);
   const fast = exact.filter(({ engine }) => engine !== 'reference');

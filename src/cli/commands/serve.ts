@@ -56,7 +56,10 @@ export default function serveCommand(): Command {
     .action((paths: string[], options: Record<string, unknown>) => run(paths, options, command));
 }
 
-/** A setting's options. Of a boolean's two, the help has the one that changes the default; the other overrides environment and file. */
+/**
+ * A setting's options. Of a boolean's two, the help has the one that changes the default; the other overrides
+ * environment and file.
+ */
 function optionsOf({ flag, description, default: fallback, boolean, items }: Setting): Option[] {
   const text = phraseOf(description);
   if (boolean)
@@ -83,7 +86,10 @@ function optionsOf({ flag, description, default: fallback, boolean, items }: Set
   }
 }
 
-/** A description of the schema in the style of other options: `Address to listen on.` -> `address to listen on`. Names keep their capitals. */
+/**
+ * A description of the schema in the style of other options: `Address to listen on.` -> `address to listen on`.
+ * Names keep their capitals.
+ */
 function phraseOf(description: string): string {
   const text = description.replaceAll('`', '').replace(/\.$/, '');
   return /^(?!Redis)[A-Z][a-z]* /.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
@@ -114,7 +120,10 @@ async function run(paths: readonly string[], options: Record<string, unknown>, c
   await stop();
 }
 
-/** Settings of the command line, the environment and the file, in this order. Where they name nothing to serve, it is the working directory. */
+/**
+ * Settings of the command line, the environment and the file, in this order. Where they name nothing to
+ * serve, it is the working directory.
+ */
 async function configOf(
   paths: readonly string[],
   options: Record<string, unknown>,

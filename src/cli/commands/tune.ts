@@ -74,7 +74,9 @@ files are compared at equal PSNR and at equal MS-SSIM.`;
 
 /** The state of a run is a file beside the output. */
 const STATE_SUFFIX = '.state';
-/** The longest wait for an interrupted run to save its state: some hundred megabytes, after the present step. */
+/**
+ * The longest wait for an interrupted run to save its state: some hundred megabytes, after the present step.
+ */
 const SAVING_MS = 60_000;
 /** A tenth as fast as TensorFlow's C library on the same processor. */
 const SLOW_BACKENDS: readonly TensorFlowBackend[] = ['wasm', 'cpu'];
@@ -163,7 +165,8 @@ async function tuneAlone(args: string[], options: Options): Promise<void> {
   const backend = await openTrainingBackend(options.backend);
   const chosen = state?.pictures ?? (await chosenPictures(pictures, settings, options.compare, terminal));
   const keeper = new StateKeeper(statePath, { ...same, pictures: placesOf(pictures, chosen) }, terminal);
-  // The output is opened before training: if it cannot be written, the command fails now and not in half an hour.
+  // The output is opened before training: if it cannot be written, the command fails now and not in half an
+  // hour.
   const { result: trained } = await writeAtomically(options.output, async (file) => {
     const keep = (reached: TuneState) => keeper.keep(reached);
     const run: Run = { base, state, settings, backend, keep };
@@ -303,7 +306,10 @@ function nameOf(path: string): string {
   return /[a-z0-9]/.test(name) ? name : 'tuned';
 }
 
-/** Parses the output. It has to be a file, because the state of the run lies beside it, and is not to replace a picture. */
+/**
+ * Parses the output. It has to be a file, because the state of the run lies beside it, and is not to replace
+ * a picture.
+ */
 function weightsPath(text: string): string {
   if (outputPath(text) === STANDARD) throw new InvalidArgumentError('Expected the path of a file.');
   if (PICTURE_ENDING.test(text))

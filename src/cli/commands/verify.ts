@@ -88,7 +88,9 @@ async function verifyOne(
   }
 }
 
-/** Entropy decodes every chunk. Rejects with the first fault, its offset counted from the start of the file. */
+/**
+ * Entropy decodes every chunk. Rejects with the first fault, its offset counted from the start of the file.
+ */
 async function decodeChunks(
   reader: Reader,
   engine: Engine,

@@ -78,7 +78,8 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
   for (const { listed } of added) models.set(listed.hash, listed);
   const inputs = await expandInputs(args);
-  // Before anything is written: a picture that is damaged or needs unknown weights would not open in a browser.
+  // Before anything is written: a picture that is damaged or needs unknown weights would not open in a
+  // browser.
   const pictures = await describeAll(inputs, output, models, signal);
   try {
     await makeFolder(join(output, 'model'));
@@ -122,7 +123,10 @@ async function describeAll(
   return inOrder(described.keys()).map((name) => described.get(name)!);
 }
 
-/** Writes the released model and the added ones, each also as the packed part that browsers fetch, and the list of all but the released one. */
+/**
+ * Writes the released model and the added ones, each also as the packed part that browsers fetch, and the
+ * list of all but the released one.
+ */
 async function putModels(
   output: string,
   added: readonly AddedModel[],
@@ -175,7 +179,10 @@ async function listedModels(output: string): Promise<ListedModel[]> {
   }
 }
 
-/** `models`: models of the page besides the released one; a picture that needs another one is an UnsupportedError. Without `models`, any will do. */
+/**
+ * `models`: models of the page besides the released one; a picture that needs another one is an
+ * UnsupportedError. Without `models`, any will do.
+ */
 async function describe(
   path: string,
   signal: AbortSignal,

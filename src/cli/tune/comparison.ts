@@ -7,10 +7,15 @@ import type { Terminal } from '../terminal.ts';
 
 /** Pixels. Of a longer side the middle is compared. */
 const LARGEST_SIDE = 1024;
-/** The qualities of the comparison, as shares of the range that a model was tuned for. A BD-rate needs four. */
+/**
+ * The qualities of the comparison, as shares of the range that a model was tuned for. A BD-rate needs four.
+ */
 const PLACES = [0.2, 0.4, 0.6, 0.8, 0.95];
 
-/** Compares real files of both models on pictures that were held out, at qualities within `[low, high]`. A picture that cannot be read is skipped with a warning. */
+/**
+ * Compares real files of both models on pictures that were held out, at qualities within `[low, high]`. A
+ * picture that cannot be read is skipped with a warning.
+ */
 export function compareOn(
   pictures: readonly string[],
   [base, tuned]: readonly [Model, Model],

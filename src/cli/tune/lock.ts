@@ -6,8 +6,9 @@ import { basename, dirname, join } from 'node:path';
 import { OutputError } from '../../image/errors.ts';
 
 /**
- * Locks an output, so that no other process writes its state. The lock is a listening socket that is named after the output: the system closes it however the process
- * ends. Resolves with a function that unlocks. Rejects with OutputError where another process holds the lock. `addressOf` is for tests.
+ * Locks an output, so that no other process writes its state. The lock is a listening socket that is named
+ * after the output: the system closes it however the process ends. Resolves with a function that unlocks.
+ * Rejects with OutputError where another process holds the lock. `addressOf` is for tests.
  */
 export async function keepToSelf(path: string, addressOf = socketAddress): Promise<() => Promise<void>> {
   let place: string;
@@ -46,7 +47,10 @@ function listen(address: string): Promise<(() => Promise<void>) | undefined> {
   });
 }
 
-/** Whether nobody listens at an address that is taken, because the process that did was killed. Removes its file. */
+/**
+ * Whether nobody listens at an address that is taken, because the process that did was killed. Removes its
+ * file.
+ */
 async function isLeft(address: string): Promise<boolean> {
   const refused = await new Promise<boolean>((resolve) => {
     const socket = connect(address, () => {

@@ -15,7 +15,10 @@ export interface ChosenPictures {
   readonly held: readonly string[];
 }
 
-/** The pictures that arguments name, without copies. Rejects with SourceError where there are none, and with RequestError where one of them is the output. */
+/**
+ * The pictures that arguments name, without copies. Rejects with SourceError where there are none, and with
+ * RequestError where one of them is the output.
+ */
 export async function namedPictures(
   args: readonly string[],
   output: string,
@@ -29,7 +32,10 @@ export async function namedPictures(
   return pictures;
 }
 
-/** Splits the pictures. With `compare`, some are held out that can be read and are large enough to be learned from. */
+/**
+ * Splits the pictures. With `compare`, some are held out that can be read and are large enough to be learned
+ * from.
+ */
 export async function chosenPictures(
   pictures: readonly string[],
   { seed, side }: TuneSettings,

@@ -12,7 +12,8 @@ import type { ChosenPictures } from './pictures.ts';
 export type SameRun = Pick<RunState, 'base' | 'settings'> & { readonly pictures: readonly string[] };
 
 /**
- * The state to go on from; undefined for a new run. Rejects with RequestError where there is a state without `resume`, none with it, or one of another run.
+ * The state to go on from; undefined for a new run. Rejects with RequestError where there is a state without
+ * `resume`, none with it, or one of another run.
  */
 export async function stateOf(path: string, resume: boolean, run: SameRun): Promise<RunState | undefined> {
   const state = await readRunState(path);
@@ -36,7 +37,9 @@ export async function stateOf(path: string, resume: boolean, run: SameRun): Prom
   return state;
 }
 
-/** With other pictures others would be held out, and models compared on pictures that they have learned from. */
+/**
+ * With other pictures others would be held out, and models compared on pictures that they have learned from.
+ */
 function expectSame(path: string, before: readonly string[], now: readonly string[]): void {
   const [old, fresh] = [new Set(before), new Set(now)];
   const changes = [
@@ -67,7 +70,10 @@ export class StateKeeper {
     this.#terminal = terminal;
   }
 
-  /** Writes the state. Where it cannot be written, warns and lets the run go on: there may be room for the weights. */
+  /**
+   * Writes the state. Where it cannot be written, warns and lets the run go on: there may be room for the
+   * weights.
+   */
   async keep(reached: TuneState): Promise<void> {
     try {
       await writeRunState(this.#path, { ...this.#run, ...reached });
@@ -78,7 +84,10 @@ export class StateKeeper {
     }
   }
 
-  /** After an error that ended the run. Nothing is said of a RequestError of training, such as divergence, which would come again. */
+  /**
+   * After an error that ended the run. Nothing is said of a RequestError of training, such as divergence,
+   * which would come again.
+   */
   tellHowToGoOn(error: unknown): void {
     if (this.#keptStep === undefined) return;
     if (isLiifError(error, 'RequestError') && !(error instanceof OutputError)) return;

@@ -8,7 +8,10 @@ import { expectErrors } from '../arguments.ts';
 import type { Extent, Patch, Rect, Samples } from '../engine.ts';
 import { addClamped, conv, planLayers, runLayer } from './layers.ts';
 
-/** The contract's `gradient` in plain loops: the decoder forwards, then derivatives backwards, over `latents` alone (network/gradient.ts). */
+/**
+ * The contract's `gradient` in plain loops: the decoder forwards, then derivatives backwards, over `latents`
+ * alone (network/gradient.ts).
+ */
 export function latentGradient(
   model: Model,
   coded: Patch,
@@ -20,7 +23,10 @@ export function latentGradient(
 ): Int16Array {
   const network = gradientNetwork(model);
   const sites = sitesOf(model, latents);
-  /** Outputs of the first convolution of each residual, the last residual first: derivatives meet them in this order. */
+  /**
+   * Outputs of the first convolution of each residual, the last residual first: derivatives meet them in this
+   * order.
+   */
   const activations: Patch[] = [];
   let patch = coded;
   let scale = 1;
@@ -52,7 +58,10 @@ export function latentGradient(
   return gradient.data;
 }
 
-/** A residual backwards: clamp(in + second(slope * first(in))). The slope of the leaky activation that made `activations` is 1 above 0, else 1/8. */
+/**
+ * A residual backwards: clamp(in + second(slope * first(in))). The slope of the leaky activation that made
+ * `activations` is 1 above 0, else 1/8.
+ */
 function backwards(layer: Residual, input: Patch, extent: Extent, activations: Patch): Patch {
   const inner = conv(layer.first, input, extent, input.rect, 1);
   for (let i = 0; i < inner.data.length; i++)

@@ -6,11 +6,15 @@ import type { Extent, Patch, Rect } from '../engine.ts';
 /**
  * The layers of spec 3.3 in plain loops. Fast engines are measured against them.
  *
- * A patch is (H,W,C), a window of a tensor of `extent` rows and columns. Beyond the extent everything is zero (3.5); inside it, callers give patches that
- * hold all that a layer reads. No accumulator leaves int32 (3.8): `| 0` only tells the compiler so.
+ * A patch is (H,W,C), a window of a tensor of `extent` rows and columns. Beyond the extent everything is zero
+ * (3.5); inside it, callers give patches that hold all that a layer reads. No accumulator leaves int32 (3.8):
+ * `| 0` only tells the compiler so.
  */
 
-/** The output of the last layer over `output`. `input`: what `layerWindows` says that the first layer reads, of a tensor of `extent`. */
+/**
+ * The output of the last layer over `output`. `input`: what `layerWindows` says that the first layer reads,
+ * of a tensor of `extent`.
+ */
 export function runLayers(
   layers: readonly Layer[],
   input: Patch,
@@ -30,7 +34,10 @@ export interface PlannedLayer {
   readonly output: Rect;
 }
 
-/** What each layer reads and makes, so that the last one makes `output`. `extent`: of the tensor that the first layer reads. */
+/**
+ * What each layer reads and makes, so that the last one makes `output`. `extent`: of the tensor that the
+ * first layer reads.
+ */
 export function planLayers(layers: readonly Layer[], extent: Extent, output: Rect): PlannedLayer[] {
   const extents = layerExtents(layers, extent);
   const windows = layerWindows(layers, output, extent);
@@ -53,7 +60,10 @@ export function runLayer({ layer, extent, output }: PlannedLayer, input: Patch, 
   }
 }
 
-/** `conv` of spec 3.3. For each site the activations that it reads are gathered once, in the order of the weights: [ky][kx][i]. */
+/**
+ * `conv` of spec 3.3. For each site the activations that it reads are gathered once, in the order of the
+ * weights: [ky][kx][i].
+ */
 export function conv(layer: Conv, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
   const { kernel, inputs, outputs, weight, bias, shift, limit } = layer;
   const out = emptyPatch(output, outputs);
@@ -91,7 +101,10 @@ function gather(taps: Int16Array, kernel: number, input: Patch, extent: Extent, 
   }
 }
 
-/** `residual` of spec 3.3: clamp(in + second(first(in))). `second` reads one site more on each side than it makes. */
+/**
+ * `residual` of spec 3.3: clamp(in + second(first(in))). `second` reads one site more on each side than it
+ * makes.
+ */
 function residual(layer: Residual, input: Patch, extent: Extent, output: Rect, quality: number): Patch {
   const inner = conv(layer.first, input, extent, grow(output, 1, extent), quality);
   return addClamped(crop(input, output), conv(layer.second, inner, extent, output, quality), layer.limit);

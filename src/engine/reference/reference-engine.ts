@@ -16,8 +16,9 @@ import { latentGradient } from './gradient.ts';
 import { crop, joinChannels, planLayers, runLayer, runLayers } from './layers.ts';
 
 /**
- * The reference engine: the specification in TypeScript, plain loops on the calling thread, no shortcuts for speed. Layers are in layers.ts, chunks in
- * src/entropy, the head in src/head/ensemble.ts. Other work runs between layers.
+ * The reference engine: the specification in TypeScript, plain loops on the calling thread, no shortcuts for
+ * speed. Layers are in layers.ts, chunks in src/entropy, the head in src/head/ensemble.ts. Other work runs
+ * between layers.
  */
 export function openReferenceEngine(model: Model): Engine {
   let closed = false;

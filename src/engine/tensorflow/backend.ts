@@ -32,7 +32,10 @@ export type Tensor = core.Tensor;
 export type Tensor1D = core.Tensor1D;
 export type Tensor4D = core.Tensor4D;
 
-/** `node-gpu` and `node` run TensorFlow's C library, on CUDA and on the CPU; the others are packages beside `@tensorflow/tfjs-core`. */
+/**
+ * `node-gpu` and `node` run TensorFlow's C library, on CUDA and on the CPU; the others are packages beside
+ * `@tensorflow/tfjs-core`.
+ */
 export const TENSORFLOW_BACKENDS = ['node-gpu', 'node', 'webgpu', 'webgl', 'wasm', 'cpu'] as const;
 export type TensorFlowBackend = (typeof TENSORFLOW_BACKENDS)[number];
 
@@ -47,9 +50,10 @@ const INSTALL_TENSORFLOW =
   'npm install @tensorflow/tfjs-node-gpu (CUDA), or @tensorflow/tfjs-node, or @tensorflow/tfjs-core @tensorflow/tfjs-backend-wasm';
 
 /**
- * Opens `wanted`, or the first backend that is installed and works, in the order of `TENSORFLOW_BACKENDS`. Rejects with EngineError
- * that says what to install when there is none, or when the device computes with fewer than 24 bits. Where a package of TensorFlow's C library is
- * installed and does not start, a warning of the process says why another backend stands in.
+ * Opens `wanted`, or the first backend that is installed and works, in the order of `TENSORFLOW_BACKENDS`.
+ * Rejects with EngineError that says what to install when there is none, or when the device computes with
+ * fewer than 24 bits. Where a package of TensorFlow's C library is installed and does not start, a warning of
+ * the process says why another backend stands in.
  */
 export async function openBackend(wanted?: TensorFlowBackend): Promise<OpenBackend> {
   const problems: { readonly backend: TensorFlowBackend; readonly message: string }[] = [];
@@ -124,7 +128,10 @@ async function locateWasm(extension: WasmBackend): Promise<void> {
   extension.setWasmPaths(`${dirname(entry)}/`);
 }
 
-/** The wasm backend's loader rethrows every unhandled rejection of the process, also of others; what it adds is taken away again. */
+/**
+ * The wasm backend's loader rethrows every unhandled rejection of the process, also of others; what it adds
+ * is taken away again.
+ */
 async function keepingProcessListeners(work: () => Promise<void>): Promise<void> {
   if (typeof process === 'undefined' || typeof process.listeners !== 'function') return work();
   const events = ['uncaughtException', 'unhandledRejection'] as const;
@@ -138,7 +145,10 @@ async function keepingProcessListeners(work: () => Promise<void>): Promise<void>
   }
 }
 
-/** Node says "Cannot find package 'x'", Deno "Could not find package", Yarn "liif tried to access x", bundlers "Could not resolve "x"". */
+/**
+ * Node says "Cannot find package 'x'", Deno "Could not find package", Yarn "liif tried to access x", bundlers
+ * "Could not resolve "x"".
+ */
 const NOT_INSTALLED =
   /^(Cannot find|Could not find|Could not resolve|Failed to resolve|\S+ tried to access) /;
 

@@ -1,7 +1,10 @@
 import type { Head } from '../../network/model.ts';
 import type { Tensor, TensorFlow } from './backend.ts';
 
-/** What f's first layer makes of where a pixel lies and how large it is (spec 4.4). Q14 fractions, Q12 cells. K = hidden units. */
+/**
+ * What f's first layer makes of where a pixel lies and how large it is (spec 4.4). Q14 fractions, Q12 cells.
+ * K = hidden units.
+ */
 export interface CoordinateWeights {
   /** (1,K), divided by 2^14. */
   readonly row: Tensor;
@@ -34,8 +37,8 @@ export function uploadCoordinateWeights(tf: TensorFlow, head: Head): CoordinateW
 }
 
 /**
- * Cell decoding (section 3.2 of the LIIF paper): the pixel's height and width enter f, so that it can render for the pixel's size.
- * Cells (B,1) in sites -> c (B,1,K).
+ * Cell decoding (section 3.2 of the LIIF paper): the pixel's height and width enter f, so that it can render
+ * for the pixel's size. Cells (B,1) in sites -> c (B,1,K).
  */
 export function cellTerm(
   tf: TensorFlow,
@@ -49,8 +52,8 @@ export function cellTerm(
 }
 
 /**
- * The relative coordinate x_q - v* along one axis: fractions (B,n) from the nearest site before the pixel's center, seen from that site
- * (offset 0) or from the one after it (offset 1) -> (B,n,K).
+ * The relative coordinate x_q - v* along one axis: fractions (B,n) from the nearest site before the pixel's
+ * center, seen from that site (offset 0) or from the one after it (offset 1) -> (B,n,K).
  */
 export function relativeCoordinateTerm(
   tf: TensorFlow,

@@ -4,11 +4,14 @@ import { cellTerm, relativeCoordinateTerm, saturate16, uploadCoordinateWeights }
 import { ensembleMembers, ensembleWeight, gatherSites } from './local-ensemble.ts';
 import type { BatchPositions, QueryBatch } from './query-batch.ts';
 
-/** The LIIF head of spec 4.3 to 4.5 on the device. Shapes: B pieces, n rows and m columns of a piece, K hidden units. */
+/**
+ * The LIIF head of spec 4.3 to 4.5 on the device. Shapes: B pieces, n rows and m columns of a piece, K hidden
+ * units.
+ */
 export interface DeviceHead {
   /**
-   * P as (sites,K) -> samples. For 16 bits one number per sample, (B*n*m,3). For 8 bits one number per pixel, R + 256 G + 65536 B, (B*n*m,1): float32 holds
-   * it, and a third of the bytes have to be read back.
+   * P as (sites,K) -> samples. For 16 bits one number per sample, (B*n*m,3). For 8 bits one number per pixel,
+   * R + 256 G + 65536 B, (B*n*m,1): float32 holds it, and a third of the bytes have to be read back.
    */
   render(sites: Tensor, batch: QueryBatch, positions: BatchPositions): Tensor;
   dispose(): void;
@@ -33,7 +36,10 @@ export function uploadHead(tf: TensorFlow, head: Head): DeviceHead {
     return tf.clipByValue(tf.add(withRow, tf.reshape(columnTerm, [batch, 1, width, hidden])), 0, 32767);
   }
 
-  /** The hidden vectors of the local ensemble, weighed: the last layer is linear, so it is applied once, to their sum. */
+  /**
+   * The hidden vectors of the local ensemble, weighed: the last layer is linear, so it is applied once, to
+   * their sum.
+   */
   function blended(sites: Tensor, batch: QueryBatch, positions: BatchPositions): Tensor {
     const count = batch.pieces.length;
     const rowFractions = tf.tensor(positions.rowFractions, [count, batch.height]);

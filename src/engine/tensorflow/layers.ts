@@ -4,8 +4,9 @@ import type { Extent, Rect } from '../engine.ts';
 import type { Tensor, Tensor4D, TensorFlow } from './backend.ts';
 
 /**
- * The layers of spec 3.3 in TensorFlow.js operations, on float32 that hold integers. Weights are divided by the layer's 2^shift beforehand; results are rounded
- * and clamped as in exact engines. Only sums differ: float32 rounds them beyond 2^24.
+ * The layers of spec 3.3 in TensorFlow.js operations, on float32 that hold integers. Weights are divided by
+ * the layer's 2^shift beforehand; results are rounded and clamped as in exact engines. Only sums differ:
+ * float32 rounds them beyond 2^24.
  *
  * Tensors are (1,H,W,C) and cover `rect` of a larger one.
  */
@@ -14,7 +15,10 @@ export interface DevicePatch {
   readonly tensor: Tensor4D;
 }
 
-/** One layer on the device. `run` makes `output` of the layer from `input`, which covers what `layerWindows` says; `extent`: of the whole input. */
+/**
+ * One layer on the device. `run` makes `output` of the layer from `input`, which covers what `layerWindows`
+ * says; `extent`: of the whole input.
+ */
 export interface DeviceLayer {
   run(input: DevicePatch, extent: Extent, output: Rect, quality: number): Tensor4D;
   dispose(): void;

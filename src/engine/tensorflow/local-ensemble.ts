@@ -8,9 +8,10 @@ export interface EnsembleMember {
 }
 
 /**
- * The local ensemble (section 3.1 of the LIIF paper): the four sites nearest to a pixel each predict, and are weighed by the area of the
- * rectangle diagonally opposite. Where no pixel of a batch lies between two rows of sites, or two columns, the further ones weigh nothing and
- * are left out; at native scale one site is left.
+ * The local ensemble (section 3.1 of the LIIF paper): the four sites nearest to a pixel each predict, and are
+ * weighed by the area of the rectangle diagonally opposite. Where no pixel of a batch lies between two rows
+ * of sites, or two columns, the further ones weigh nothing and are left out; at native scale one site is
+ * left.
  */
 export function ensembleMembers(batch: QueryBatch): EnsembleMember[] {
   const members: EnsembleMember[] = [];
@@ -29,7 +30,8 @@ export function gatherSites(tf: TensorFlow, sites: Tensor, rows: Tensor, columns
 }
 
 /**
- * Areas of the opposite rectangles, of sum 1, in steps of 2^-14 (spec 4.4): fractions (B,n) and (B,m), Q14 -> (B,n,m,1) for this member.
+ * Areas of the opposite rectangles, of sum 1, in steps of 2^-14 (spec 4.4): fractions (B,n) and (B,m), Q14 ->
+ * (B,n,m,1) for this member.
  */
 export function ensembleWeight(
   tf: TensorFlow,

@@ -1,4 +1,7 @@
-/** Packages of TensorFlow's C library, which a script of theirs fetches when they are installed: on CUDA, and on the processor. */
+/**
+ * Packages of TensorFlow's C library, which a script of theirs fetches when they are installed: on CUDA, and
+ * on the processor.
+ */
 const NATIVE_BACKENDS = ['node-gpu', 'node'] as const;
 export type NativeBackend = (typeof NATIVE_BACKENDS)[number];
 
@@ -11,15 +14,18 @@ export function packageOf(backend: NativeBackend): string {
 }
 
 /**
- * Read by the C library when it is loaded: no TF32, which keeps 11 bits of a product's factors, and no lines about the processor on
- * standard error. Values that somebody set stay.
+ * Read by the C library when it is loaded: no TF32, which keeps 11 bits of a product's factors, and no lines
+ * about the processor on standard error. Values that somebody set stay.
  */
 export function silenceTensorFlow(): void {
   process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '1';
 }
 
-/** The packages, 4.22 at least, call with every operation what Node 23 took out of `util`, and what later ones warn of. */
+/**
+ * The packages, 4.22 at least, call with every operation what Node 23 took out of `util`, and what later ones
+ * warn of.
+ */
 export async function restoreUtil(): Promise<void> {
   const { default: util } = await import('node:util');
   Object.assign(util, {

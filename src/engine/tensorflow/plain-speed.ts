@@ -2,7 +2,10 @@ import type { PlainSpeed } from '../engine.ts';
 import { leastSeconds } from '../speed.ts';
 import type { Tensor, TensorFlow } from './backend.ts';
 
-/** A matrix product and a copy (an addition of nothing) as large as the device takes in its stride, read back at one element. */
+/**
+ * A matrix product and a copy (an addition of nothing) as large as the device takes in its stride, read back
+ * at one element.
+ */
 export async function plainSpeed(
   tf: TensorFlow,
   onGpu: boolean,

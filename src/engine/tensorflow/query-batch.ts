@@ -7,18 +7,26 @@ export interface Piece {
   readonly firstRow: number;
 }
 
-/** Pieces of queries that one graph execution renders: as many rows and columns each, and the same samples. */
+/**
+ * Pieces of queries that one graph execution renders: as many rows and columns each, and the same samples.
+ */
 export interface QueryBatch {
   readonly pieces: readonly Piece[];
   readonly height: number;
   readonly width: number;
   readonly depth: 8 | 16;
-  /** Whether any pixel's center lies between two rows (or columns) of sites: only then do the further ones weigh anything. */
+  /**
+   * Whether any pixel's center lies between two rows (or columns) of sites: only then do the further ones
+   * weigh anything.
+   */
   readonly betweenRows: boolean;
   readonly betweenColumns: boolean;
 }
 
-/** Cuts queries into pieces of at most `maxPixels` (one row at least) and joins those of a shape, up to `maxPixels` a batch. */
+/**
+ * Cuts queries into pieces of at most `maxPixels` (one row at least) and joins those of a shape, up to
+ * `maxPixels` a batch.
+ */
 export function planBatches(queries: readonly Query[], maxPixels: number): QueryBatch[] {
   const open = new Map<string, QueryBatch & { pieces: Piece[] }>();
   const batches: QueryBatch[] = [];
@@ -58,7 +66,10 @@ export interface BatchPositions {
   readonly columnCells: Float32Array;
 }
 
-/** Sites outside the level are replaced by the nearest inside (spec 4.3). Throws RequestError for a site that the window lacks. */
+/**
+ * Sites outside the level are replaced by the nearest inside (spec 4.3). Throws RequestError for a site that
+ * the window lacks.
+ */
 export function batchPositions(
   batch: QueryBatch,
   queries: readonly Query[],

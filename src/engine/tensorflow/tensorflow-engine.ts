@@ -27,7 +27,9 @@ import { plainSpeed } from './plain-speed.ts';
 import { batchPositions, planBatches, type QueryBatch } from './query-batch.ts';
 
 export interface TensorFlowEngineOptions {
-  /** An exact engine, which codes chunks, analyzes pictures and computes gradients. Closed with this engine. */
+  /**
+   * An exact engine, which codes chunks, analyzes pictures and computes gradients. Closed with this engine.
+   */
   readonly exact: Engine;
   /** Default: the first that is installed and works. */
   readonly backend?: TensorFlowBackend;
@@ -43,8 +45,9 @@ export interface TensorFlowEngine extends Engine {
 const GPU_BACKENDS: readonly TensorFlowBackend[] = ['node-gpu', 'webgpu', 'webgl'];
 
 /**
- * Synthesis and head in TensorFlow.js, from the integers of the model, within 1 of 255 of the exact pixels. `options.exact` does all that has to be
- * exact. Rejects with EngineError if TensorFlow.js is not installed or does not work; its message says what to install.
+ * Synthesis and head in TensorFlow.js, from the integers of the model, within 1 of 255 of the exact pixels.
+ * `options.exact` does all that has to be exact. Rejects with EngineError if TensorFlow.js is not installed
+ * or does not work; its message says what to install.
  */
 export async function openTensorFlowEngine(
   model: Model,
@@ -190,7 +193,10 @@ class DeviceEngine implements TensorFlowEngine {
     return rasters;
   }
 
-  /** P as (sites,K), for the caller to dispose of: a view of what is on the device already, unless another engine made it. */
+  /**
+   * P as (sites,K), for the caller to dispose of: a view of what is on the device already, unless another
+   * engine made it.
+   */
   async #sitesOf(features: FeatureMap): Promise<Tensor> {
     const { tf } = this.#opened;
     const shape: [number, number] = [features.rect.height * features.rect.width, this.model.head.hidden];
@@ -217,7 +223,10 @@ class DeviceEngine implements TensorFlowEngine {
     await this.#exact.close();
   }
 
-  /** Makes this engine's backend current: TensorFlow.js has one current backend, and other code in this process may have chosen another. */
+  /**
+   * Makes this engine's backend current: TensorFlow.js has one current backend, and other code in this
+   * process may have chosen another.
+   */
   #onBackend(): void {
     const { tf, registeredName } = this.#opened;
     // Not awaited: a backend that has been started before is current at once.

@@ -33,7 +33,10 @@ export class HeapFeatures implements FeatureMap {
     return this.#heap.read(this.region, this.rect);
   }
 
-  /** Keeps the memory until the returned function is called. Throws EngineError for a closed map that nothing uses. */
+  /**
+   * Keeps the memory until the returned function is called. Throws EngineError for a closed map that nothing
+   * uses.
+   */
   use(): () => void {
     if (this.#closed && this.#users === 0) throw new EngineError('the feature map is closed');
     this.#users++;

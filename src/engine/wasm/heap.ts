@@ -6,7 +6,10 @@ import { ABORT } from './program/program.ts';
 const PAGE = 65_536;
 const ALIGNMENT = 64;
 
-/** A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond the picture, where it holds zeros. */
+/**
+ * A tensor (rect.height, rect.width, channels) of int16 in wasm memory. Its rect may reach one site beyond
+ * the picture, where it holds zeros.
+ */
 export interface Region {
   readonly address: number;
   readonly rect: Rect;
@@ -77,7 +80,10 @@ export class FreeList {
   }
 }
 
-/** The engine's WebAssembly memory: weights, feature maps, scratch of running jobs. It grows on demand, never shrinks, and reuses what is freed. */
+/**
+ * The engine's WebAssembly memory: weights, feature maps, scratch of running jobs. It grows on demand, never
+ * shrinks, and reuses what is freed.
+ */
 export class WasmHeap {
   readonly memory: WebAssembly.Memory;
   readonly #list = new FreeList(PAGE);
@@ -86,7 +92,8 @@ export class WasmHeap {
   constructor(shared: boolean, maxBytes: number) {
     const maximum = Math.min(65_536, Math.ceil(maxBytes / PAGE));
     this.#maxBytes = maximum * PAGE;
-    // The maximum has to be the one that the kernels declare. Only pages that the memory has grown to are committed.
+    // The maximum has to be the one that the kernels declare. Only pages that the memory has grown to are
+    // committed.
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared });
   }
 

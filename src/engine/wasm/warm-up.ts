@@ -6,8 +6,8 @@ import type { Engine } from '../engine.ts';
 const ROUNDS = 3;
 
 /**
- * Runs the kernels of a decoder on small tensors, so that the first real call meets optimized code. Takes some tens of milliseconds. `encodes`: whether the engine can
- * encode; only then there is a chunk to decode.
+ * Runs the kernels of a decoder on small tensors, so that the first real call meets optimized code. Takes
+ * some tens of milliseconds. `encodes`: whether the engine can encode; only then there is a chunk to decode.
  */
 export async function warmUp(engine: Engine, encodes: boolean): Promise<void> {
   const { model } = engine;

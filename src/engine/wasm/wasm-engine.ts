@@ -20,7 +20,10 @@ export interface WasmEngineOptions {
   readonly host: WasmHost;
   /** Threads to start; 0: none, the calling thread computes. Default: the host's. */
   readonly threads?: number;
-  /** Bound of the engine's memory: weights, feature maps that are not closed, and running jobs. Default and limit: 4 GiB. */
+  /**
+   * Bound of the engine's memory: weights, feature maps that are not closed, and running jobs. Default and
+   * limit: 4 GiB.
+   */
   readonly maxMemoryBytes?: number;
   readonly signal?: AbortSignal;
 }
@@ -29,8 +32,8 @@ export interface WasmEngineOptions {
 const MAX_MEMORY_BYTES = 2 ** 32;
 
 /**
- * Kernels in WebAssembly SIMD, on threads over one shared memory. Exact. Calls that overlap share the threads; one that is alone gets all of
- * them. Rejects with EngineError where it cannot run.
+ * Kernels in WebAssembly SIMD, on threads over one shared memory. Exact. Calls that overlap share the
+ * threads; one that is alone gets all of them. Rejects with EngineError where it cannot run.
  */
 export async function openWasmEngine(model: Model, options: WasmEngineOptions): Promise<Engine> {
   const { host, signal, maxMemoryBytes = MAX_MEMORY_BYTES, threads: count = host.defaultThreads } = options;
@@ -161,7 +164,10 @@ function withoutWeights(model: Model): Model {
   };
 }
 
-/** Threads that wait for jobs: `count`, or the calling one for 0. Where one does not start, all end, and the call rejects with EngineError. */
+/**
+ * Threads that wait for jobs: `count`, or the calling one for 0. Where one does not start, all end, and the
+ * call rejects with EngineError.
+ */
 async function startThreads(
   host: WasmHost,
   count: number,

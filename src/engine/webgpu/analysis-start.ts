@@ -13,8 +13,9 @@ export interface AnalysisStart {
 }
 
 /**
- * Runs the first layers of an analysis on the processor, as long as channels are odd in number: the device computes with pairs of channels. Those are rows and
- * unshuffles, since convolutions read an even number. Throws RequestError, and UnsupportedError for a model that cannot encode.
+ * Runs the first layers of an analysis on the processor, as long as channels are odd in number: the device
+ * computes with pairs of channels. Those are rows and unshuffles, since convolutions read an even number.
+ * Throws RequestError, and UnsupportedError for a model that cannot encode.
  */
 export function analysisStart(
   model: Model,

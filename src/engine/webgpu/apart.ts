@@ -9,14 +9,15 @@ import { type EngineWorker, openWorkerEngine } from '../worker/worker-engine.ts'
 import type { GpuThreadData } from './node-gpu-thread.ts';
 
 /**
- * How long `close`, and the end of the process, wait for work on the device. A thread that takes longer ends by itself after `close` has returned; a process
- * that would wait longer is killed.
+ * How long `close`, and the end of the process, wait for work on the device. A thread that takes longer ends
+ * by itself after `close` has returned; a process that would wait longer is killed.
  */
 const PATIENCE_MS = 10_000;
 
 /**
- * The engine of `openNodeWebGpu` in a thread of its own, for servers. While calls are under way, Dawn polls the device in every turn of the event loop and leaves
- * garbage; in this thread that slows nobody down. All cards share the thread. `cpu` codes chunks where that is faster; it is not closed with this engine. Rejects
+ * The engine of `openNodeWebGpu` in a thread of its own, for servers. While calls are under way, Dawn polls
+ * the device in every turn of the event loop and leaves garbage; in this thread that slows nobody down. All
+ * cards share the thread. `cpu` codes chunks where that is faster; it is not closed with this engine. Rejects
  * with EngineError if there is no card.
  */
 export function openWebGpuApart(model: Model, cpu: Engine): Promise<Engine> {
@@ -36,7 +37,8 @@ function startGpuThread(cpuThreads: number): EngineWorker {
   let gone = false;
   let ending: Promise<void> | undefined;
   const close = () => worker.postMessage({ kind: 'close' } satisfies ToWorker);
-  // At exit Node stops all threads, and Dawn aborts the process if its thread is stopped in the middle of work. So have it end before.
+  // At exit Node stops all threads, and Dawn aborts the process if its thread is stopped in the middle of
+  // work. So have it end before.
   const beforeExit = () => {
     close();
     if (Atomics.wait(ended, 0, 0, PATIENCE_MS) === 'timed-out') process.kill(process.pid, 'SIGKILL');

@@ -17,8 +17,8 @@ export interface BufferPoolOptions {
 }
 
 /**
- * Buffers on the device, counted and used again. A buffer may be freed as soon as the work that uses it is submitted: the device runs submissions in order, so
- * the next user's work comes after.
+ * Buffers on the device, counted and used again. A buffer may be freed as soon as the work that uses it is
+ * submitted: the device runs submissions in order, so the next user's work comes after.
  */
 export class BufferPool {
   readonly #device: GPUDevice;
@@ -47,7 +47,10 @@ export class BufferPool {
     return this.#freeBytes;
   }
 
-  /** A buffer of at least this size, with arbitrary contents. Throws EngineError beyond `maxBytes`. If the device has no memory, only its error scope tells. */
+  /**
+   * A buffer of at least this size, with arbitrary contents. Throws EngineError beyond `maxBytes`. If the
+   * device has no memory, only its error scope tells.
+   */
   take(byteLength: number): GPUBuffer {
     if (this.#destroyed) throw new EngineError('the engine is closed');
     const size = Math.max(byteLength, Math.min(sizeClass(byteLength), this.#device.limits.maxBufferSize));

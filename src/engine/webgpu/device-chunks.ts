@@ -22,8 +22,9 @@ interface WaitingRun extends LayerRun {
 const MAX_READBACK_BYTES = 64 * 2 ** 20;
 
 /**
- * Codes chunks with their networks on the device (spec 3.6). Every network ends with a readback, since symbols are coded on the processor. Networks of different
- * chunks gather while the device is busy: a submission runs all that wait, those of the same step as one, and all come back in one buffer.
+ * Codes chunks with their networks on the device (spec 3.6). Every network ends with a readback, since
+ * symbols are coded on the processor. Networks of different chunks gather while the device is busy: a
+ * submission runs all that wait, those of the same step as one, and all come back in one buffer.
  */
 export class DeviceChunks {
   readonly #model: Model;

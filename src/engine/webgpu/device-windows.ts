@@ -16,7 +16,10 @@ interface WaitingWindow extends LayerRun {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Makes windows of analysis and synthesis, which stay on the device. Windows that gather while it is busy are made together. */
+/**
+ * Makes windows of analysis and synthesis, which stay on the device. Windows that gather while it is busy are
+ * made together.
+ */
 export class DeviceWindows {
   readonly #open: OpenDevice;
   readonly #pool: BufferPool;
@@ -43,7 +46,10 @@ export class DeviceWindows {
     );
   }
 
-  /** Runs layers; the buffer with their output belongs to the caller. `check` is called before and after, and may throw, which rejects the call. */
+  /**
+   * Runs layers; the buffer with their output belongs to the caller. `check` is called before and after, and
+   * may throw, which rejects the call.
+   */
   make(
     layers: readonly Layer[],
     { rect, channels, data }: Patch,
@@ -91,7 +97,8 @@ export class DeviceWindows {
       if (isWanted(window)) window.resolve(buffers[i]!);
       else this.#pool.free(buffers[i]!);
     });
-    // The callers go on at once; only this batch lasts until the device is done, so that later windows gather. A loss of the device shows at a readback.
+    // The callers go on at once; only this batch lasts until the device is done, so that later windows
+    // gather. A loss of the device shows at a readback.
     await this.#open.unlessLost(this.#open.device.queue.onSubmittedWorkDone()).catch(() => {});
   }
 }

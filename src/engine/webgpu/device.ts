@@ -1,11 +1,17 @@
 import { EngineError } from '../../errors.ts';
 
 export interface DeviceOptions {
-  /** Whether to take an adapter that computes on the processor, for tests. Default false: the wasm engine is faster. */
+  /**
+   * Whether to take an adapter that computes on the processor, for tests. Default false: the wasm engine is
+   * faster.
+   */
   readonly software?: boolean;
   /** Most bytes that kernels bind at once. Default and limit: the adapter's. */
   readonly maxBindingBytes?: number;
-  /** Further features and limits to ask this adapter's device for. If the adapter refuses, the device comes without. */
+  /**
+   * Further features and limits to ask this adapter's device for. If the adapter refuses, the device comes
+   * without.
+   */
   readonly requirements?: (adapter: GPUAdapter) => DeviceRequirements | undefined;
 }
 
@@ -38,7 +44,10 @@ const NEEDED = {
 /** An adapter that binds less is refused: not even small windows would fit. */
 const LEAST_BINDING_BYTES = 2 ** 20;
 
-/** Opens the fastest adapter's device. Rejects with EngineError if there is no adapter, or the one there is does not meet the needs of the kernels. */
+/**
+ * Opens the fastest adapter's device. Rejects with EngineError if there is no adapter, or the one there is
+ * does not meet the needs of the kernels.
+ */
 export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = {}): Promise<OpenDevice> {
   if (gpu === undefined) throw new EngineError('WebGPU is not available here');
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(refuse);
@@ -80,7 +89,10 @@ export async function openDevice(gpu: GPU | undefined, options: DeviceOptions = 
   };
 }
 
-/** Not by `Promise.race`: `device.lost`, which usually never settles, would keep all results that it was ever raced with. */
+/**
+ * Not by `Promise.race`: `device.lost`, which usually never settles, would keep all results that it was ever
+ * raced with.
+ */
 function unlessLost(device: GPUDevice): OpenDevice['unlessLost'] {
   const waiting = new Set<(loss: EngineError) => void>();
   let loss: EngineError | undefined;

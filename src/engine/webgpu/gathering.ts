@@ -1,7 +1,10 @@
 /** Submissions under way at a time: while the device works on one, the next is recorded. */
 const SUBMISSIONS = 2;
 
-/** A queue of work for the device. While the device is busy, items gather; the next submission takes as many as can be done together. */
+/**
+ * A queue of work for the device. While the device is busy, items gather; the next submission takes as many
+ * as can be done together.
+ */
 export class Gathering<T> {
   readonly #take: (waiting: T[]) => T[];
   readonly #submit: (batch: T[]) => Promise<void>;

@@ -7,7 +7,9 @@ export interface KernelOptions extends DeviceOptions {
   /** `navigator.gpu`, or Dawn's in Node. */
   readonly gpu: GPU | undefined;
   readonly readAsset: ReadAsset;
-  /** Adds other kernels of convolutions for the device, if it has any; may give another device in its place. */
+  /**
+   * Adds other kernels of convolutions for the device, if it has any; may give another device in its place.
+   */
   readonly refine?: (open: Kernels) => Promise<Kernels>;
 }
 
@@ -18,7 +20,9 @@ export interface PlainProduct {
   readonly multiplyAdds: number;
 }
 
-/** A device with the compiled kernels: they are the same for every model, so several engines may share them. */
+/**
+ * A device with the compiled kernels: they are the same for every model, so several engines may share them.
+ */
 export interface Kernels extends OpenDevice {
   readonly pipelines: ReadonlyMap<Kernel, GPUComputePipeline>;
   readonly readAsset: ReadAsset;

@@ -22,7 +22,10 @@ export interface RunLimits {
 /** Runs that are made together, at most: WINDOWS of layer.wgsl. */
 export const MOST_WINDOWS = 16;
 
-/** Removes the first of these runs, and as many as can be made together with it: they have the same kernels and weights, and fit. */
+/**
+ * Removes the first of these runs, and as many as can be made together with it: they have the same kernels
+ * and weights, and fit.
+ */
 export function takeAlike<T extends LayerRun>(waiting: T[], limits: RunLimits): T[] {
   const taken = waiting.splice(0, 1);
   for (let i = 0; i < waiting.length && taken.length < MOST_WINDOWS; ) {
@@ -33,7 +36,10 @@ export function takeAlike<T extends LayerRun>(waiting: T[], limits: RunLimits): 
   return taken;
 }
 
-/** Whether these runs, which have the same kernels, fit: each tensor shares a buffer with those of the other runs. */
+/**
+ * Whether these runs, which have the same kernels, fit: each tensor shares a buffer with those of the other
+ * runs.
+ */
 export function fitTogether(runs: readonly PlannedRun[], { binding, scratch }: RunLimits): boolean {
   const [{ dispatches, outputs }] = runs as [PlannedRun];
   const inputs = bytesOf(runs.map(({ input }) => input));

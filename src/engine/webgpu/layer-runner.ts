@@ -4,7 +4,9 @@ import { bytesOf, type Dispatch, type Tensor, tensorBytes } from './plan.ts';
 import type { Kernel } from './shaders.ts';
 import type { Submission } from './submission.ts';
 
-/** The place of a tensor: from word `base` of a buffer on. Kernels bind the first `size` bytes of the buffer. */
+/**
+ * The place of a tensor: from word `base` of a buffer on. Kernels bind the first `size` bytes of the buffer.
+ */
 export interface Place {
   readonly buffer: GPUBuffer;
   readonly size: number;
@@ -36,8 +38,9 @@ export class LayerRunner {
   }
 
   /**
-   * Records runs that can be made together (`takeAlike`). A dispatch makes the windows of all runs, since a single window leaves most of a graphics card idle.
-   * `outputs`: the places of their outputs; outputs in different buffers take a dispatch each.
+   * Records runs that can be made together (`takeAlike`). A dispatch makes the windows of all runs, since a
+   * single window leaves most of a graphics card idle. `outputs`: the places of their outputs; outputs in
+   * different buffers take a dispatch each.
    */
   record(submission: Submission, runs: readonly LayerRun[], outputs: ReadonlyMap<Tensor, Place>): void {
     const steps = placeTensors(submission, runs, outputs);
@@ -86,7 +89,10 @@ export function layOut(
   });
 }
 
-/** The windows of each dispatch, in order. Gives all tensors places; a tensor's memory goes back to the submission after its last use. */
+/**
+ * The windows of each dispatch, in order. Gives all tensors places; a tensor's memory goes back to the
+ * submission after its last use.
+ */
 function placeTensors(
   submission: Submission,
   runs: readonly LayerRun[],

@@ -32,7 +32,8 @@ const handle = serveEngine(
   () => parentPort?.close(),
 );
 parentPort?.on('message', (message: ToWorker) => handle(message));
-// Stopped in the middle of work, the thread would abort the process. So it closes and ends by itself after an uncaught error, too; the other side sees its end.
+// Stopped in the middle of work, the thread would abort the process. So it closes and ends by itself after an
+// uncaught error, too; the other side sees its end.
 process.on('uncaughtException', (error) => {
   process.emitWarning(error);
   process.exitCode = 1;

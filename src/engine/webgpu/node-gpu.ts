@@ -10,7 +10,10 @@ import { withMatrices } from './matrix/open.ts';
 import { plainSpeed } from './plain-speed.ts';
 import { type ChunkCoder, openWebGpuEngine, type WebGpuEngine, type WebGpuOptions } from './webgpu-engine.ts';
 
-/** Memory that is kept for reuse: a window of 1024 x 1024 sites takes some 64 MB, and to create its buffer takes longer than to compute it. */
+/**
+ * Memory that is kept for reuse: a window of 1024 x 1024 sites takes some 64 MB, and to create its buffer
+ * takes longer than to compute it.
+ */
 const FREE_BYTES = 2 * 2 ** 30;
 
 /** Dawn's switch for experiments, such as matrices of subgroups. */
@@ -20,8 +23,9 @@ const EXPERIMENTS = 'enable-dawn-features=allow_unsafe_apis';
 const instances: GPU[] = [];
 
 /**
- * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to take, if there are several.
- * `experiments`: whether Dawn's may be used. Rejects with EngineError if the package is not installed or does not load.
+ * WebGPU in Node, by the package `webgpu` (Dawn). `adapter`: a part of the name of the graphics adapter to
+ * take, if there are several. `experiments`: whether Dawn's may be used. Rejects with EngineError if the
+ * package is not installed or does not load.
  */
 export function nodeGpu(adapter?: string, experiments = false): Promise<GPU> {
   return createGpu([
@@ -46,8 +50,9 @@ export async function createGpu(options: string[]): Promise<GPU> {
 }
 
 /**
- * Names of the graphics adapters, each once: Dawn takes the first adapter of a name, so of several cards of one model a process can use only one. Dawn lists the
- * names only in the error for a name that does not exist. A card may be listed for several backends (Vulkan, Metal, Direct3D); the first backend counts. Empty
+ * Names of the graphics adapters, each once: Dawn takes the first adapter of a name, so of several cards of
+ * one model a process can use only one. Dawn lists the names only in the error for a name that does not
+ * exist. A card may be listed for several backends (Vulkan, Metal, Direct3D); the first backend counts. Empty
  * if there is no such error.
  */
 export async function adapterNames(): Promise<string[]> {
@@ -61,10 +66,12 @@ export async function adapterNames(): Promise<string[]> {
 }
 
 /**
- * Opens the engine in Node, on all graphics cards that Dawn can tell apart. `codesChunks` is true if all cards code chunks. `cpu` is not closed with the engine.
- * Rejects with EngineError if there is no card, or one that is named does not serve. Environment variables, of which the last two are for measurements:
+ * Opens the engine in Node, on all graphics cards that Dawn can tell apart. `codesChunks` is true if all
+ * cards code chunks. `cpu` is not closed with the engine. Rejects with EngineError if there is no card, or
+ * one that is named does not serve. Environment variables, of which the last two are for measurements:
  *
- * - LIIF_GPU: adapters to take, parts of their names with commas between them. A software adapter, such as SwiftShader, is taken only if it is named.
+ * - LIIF_GPU: adapters to take, parts of their names with commas between them. A software adapter, such as
+ *   SwiftShader, is taken only if it is named.
  * - LIIF_GPU_CHUNKS: where chunks are coded, `device` or `cpu`.
  * - LIIF_GPU_MATRICES: whether convolutions are made by matrices, `on` or `off`. Default: the faster way.
  */
@@ -107,13 +114,18 @@ export async function openNodeWebGpu(
   });
 }
 
-/** Whether the operating system has any graphics device. Dawn would search longer, and write to standard error what it does not find. */
+/**
+ * Whether the operating system has any graphics device. Dawn would search longer, and write to standard error
+ * what it does not find.
+ */
 function hasGraphicsDevice(): boolean {
   if (process.platform !== 'linux') return true;
   return readdirSync('/dev').some((name) => /^(dri|nvidia|dxg|kgsl|mali|pvr)/.test(name));
 }
 
-/** An environment variable that has one of these values, if it is set. Throws EngineError for another value. */
+/**
+ * An environment variable that has one of these values, if it is set. Throws EngineError for another value.
+ */
 function variable<T extends string>(name: string, values: readonly T[]): T | undefined {
   const value = process.env[name];
   if (value === undefined || values.includes(value as T)) return value as T | undefined;

@@ -6,7 +6,10 @@ const SLICE_PAIRS = { 1: 16, 3: 8 } as const;
 /** GPUBufferUsage, which Node does not have as a global. */
 const USAGE = { copyDestination: 8, storage: 128 } as const;
 
-/** Weights as conv1x1.wgsl and conv3x3.wgsl read them: [outputs / 32][slice][tap][pair][32 outputs], a pair of inputs in each word, zeros where a slice or block is not full. */
+/**
+ * Weights as conv1x1.wgsl and conv3x3.wgsl read them: [outputs / 32][slice][tap][pair][32 outputs], a pair of
+ * inputs in each word, zeros where a slice or block is not full.
+ */
 function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
   const slicePairs = SLICE_PAIRS[kernel];
   const taps = kernel * kernel;
@@ -31,7 +34,10 @@ function packWeights({ kernel, inputs, outputs, weight }: Conv): Uint32Array {
   return packed;
 }
 
-/** The head's weights as head.wgsl reads them. For each eight hidden units, the even and the odd ones of: row weight, column weight, output weights of red, green, blue. */
+/**
+ * The head's weights as head.wgsl reads them. For each eight hidden units, the even and the odd ones of: row
+ * weight, column weight, output weights of red, green, blue.
+ */
 export function packHead(head: Head): Int32Array {
   const { hidden, rowWeight, columnWeight, outputWeight } = head;
   const rows = [rowWeight, columnWeight];
@@ -62,8 +68,8 @@ export interface DeviceTensors {
 }
 
 /**
- * Packs a convolution for a kernel other than conv1x1 and conv3x3, which makes the same sites and outputs in a workgroup. Undefined if it cannot make this
- * convolution.
+ * Packs a convolution for a kernel other than conv1x1 and conv3x3, which makes the same sites and outputs in
+ * a workgroup. Undefined if it cannot make this convolution.
  */
 export type ConvKernel = (conv: Conv) =>
   | {
@@ -76,7 +82,10 @@ export type ConvKernel = (conv: Conv) =>
 /** Tensors of layers, by the convolution or row that they belong to. */
 export type DeviceNetwork = ReadonlyMap<Conv | Row, DeviceTensors>;
 
-/** Copies the tensors of these layers to the device. `upload` makes a buffer of data; `kernel` is used for the convolutions that it can make. */
+/**
+ * Copies the tensors of these layers to the device. `upload` makes a buffer of data; `kernel` is used for the
+ * convolutions that it can make.
+ */
 export function uploadLayers(
   layers: readonly Layer[],
   upload: (data: ArrayBufferView) => GPUBuffer,

@@ -14,13 +14,16 @@ const ROUNDS = 256;
 const LEAST_SECONDS = 0.05;
 const WORKGROUPS_A_ROW = 2 ** 15;
 const MOST_WORKGROUPS = 2 ** 20;
-/** A quarter of a terabyte, read and written: the fastest cards take that much for the time to submit not to show. */
+/**
+ * A quarter of a terabyte, read and written: the fastest cards take that much for the time to submit not to
+ * show.
+ */
 const MOST_COPIES = 1024;
 const COPY_BYTES = 128 * 2 ** 20;
 
 /**
- * Measures products on registers, of the kind that convolutions use on this device, and copies of a buffer that is too large for caches. Rejects with EngineError
- * if the device is lost.
+ * Measures products on registers, of the kind that convolutions use on this device, and copies of a buffer
+ * that is too large for caches. Rejects with EngineError if the device is lost.
  */
 export async function plainSpeed(open: Kernels, signal?: AbortSignal): Promise<PlainSpeed> {
   const { device, unlessLost, readAsset, plainProduct } = open;

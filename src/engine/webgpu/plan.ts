@@ -33,8 +33,8 @@ export function bytesOf(tensors: readonly Tensor[]): number {
 }
 
 /**
- * Layers as runs of kernels that make exactly `window` of `output`, which may cover more. `input` covers what `layerWindows` asks for; `extent`: rows and
- * columns of the whole input.
+ * Layers as runs of kernels that make exactly `window` of `output`, which may cover more. `input` covers what
+ * `layerWindows` asks for; `extent`: rows and columns of the whole input.
  */
 export function planLayers(
   layers: readonly Layer[],

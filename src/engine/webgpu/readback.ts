@@ -28,8 +28,9 @@ export class ReadbackRing {
   }
 
   /**
-   * Lends `fill` a buffer of at least this size, which it has the device write to; then passes the contents to `read`, valid only during that call. Waits while
-   * all slots are in use. Rejects with EngineError if the device is lost, and as `fill` does.
+   * Lends `fill` a buffer of at least this size, which it has the device write to; then passes the contents
+   * to `read`, valid only during that call. Waits while all slots are in use. Rejects with EngineError if the
+   * device is lost, and as `fill` does.
    */
   async copy<T>(
     byteLength: number,

@@ -18,7 +18,10 @@ export class Submission {
     this.#pool = pool;
   }
 
-  /** Memory for this submission with these contents, one after the other. The device writes them before the first command, so it is never memory that a command has used. */
+  /**
+   * Memory for this submission with these contents, one after the other. The device writes them before the
+   * first command, so it is never memory that a command has used.
+   */
   upload(...parts: readonly (Int16Array | Int32Array)[]): GPUBuffer {
     const buffer = this.#pool.take(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
     this.#buffers.push(buffer);
@@ -52,7 +55,10 @@ export class Submission {
     this.#idle.push(buffer);
   }
 
-  /** To be called after submitting. The next submission, which comes after it on the device, may use its scratch memory. */
+  /**
+   * To be called after submitting. The next submission, which comes after it on the device, may use its
+   * scratch memory.
+   */
   release(): void {
     this.#idle = [];
     this.#buffers = this.#buffers.filter((buffer) => {
@@ -62,7 +68,10 @@ export class Submission {
     });
   }
 
-  /** To be called when it is known whether the device has accepted the submission. If it has not, buffers that are not proven may be invalid. */
+  /**
+   * To be called when it is known whether the device has accepted the submission. If it has not, buffers that
+   * are not proven may be invalid.
+   */
   finish(valid: boolean): void {
     for (const buffer of this.#buffers) {
       if (valid) this.#pool.prove(buffer);
@@ -84,8 +93,9 @@ export class Submitter {
   }
 
   /**
-   * Records with `record`, submits, and waits until the device has accepted all of it. Rejects with EngineError if the device is lost, or has no memory even after
-   * memory that was kept for reuse has been given back.
+   * Records with `record`, submits, and waits until the device has accepted all of it. Rejects with
+   * EngineError if the device is lost, or has no memory even after memory that was kept for reuse has been
+   * given back.
    */
   async submit<T>(record: (submission: Submission) => T): Promise<T> {
     try {

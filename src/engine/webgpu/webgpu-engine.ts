@@ -26,15 +26,22 @@ export interface WebGpuOptions {
   /** `analysisStart` of analysis-start.ts. Absent in pages, which do not encode and need not fetch it. */
   readonly analysisStart?: typeof analysisStart;
   /**
-   * Codes chunks on the device, and their symbols on the calling thread, which takes a fifth of the time that a wasm thread needs for a whole chunk. Absent in pages,
-   * which have wasm workers for chunks and are to stay small.
+   * Codes chunks on the device, and their symbols on the calling thread, which takes a fifth of the time that
+   * a wasm thread needs for a whole chunk. Absent in pages, which have wasm workers for chunks and are to
+   * stay small.
    */
   readonly deviceChunks?: typeof DeviceChunks;
-  /** Where chunks are coded, if there is `deviceChunks`. Default: on the device, unless `cpu` has five threads or more or the device is simulated. */
+  /**
+   * Where chunks are coded, if there is `deviceChunks`. Default: on the device, unless `cpu` has five threads
+   * or more or the device is simulated.
+   */
   readonly chunksOn?: 'device' | 'cpu';
   /** Bound of the memory on the device, in bytes; default 8 GiB. */
   readonly maxBytes?: number;
-  /** Bound of scratch memory of windows that are made together, default 256 MiB. A window that needs more is made in bands of rows. */
+  /**
+   * Bound of scratch memory of windows that are made together, default 256 MiB. A window that needs more is
+   * made in bands of rows.
+   */
   readonly maxScratchBytes?: number;
   /** Bound of memory that is kept for the next call; default 512 MiB. */
   readonly maxFreeBytes?: number;
@@ -69,9 +76,10 @@ export interface WebGpuOpening extends Omit<WebGpuOptions, 'cpu'>, KernelOptions
 }
 
 /**
- * The engine on WebGPU: analysis, synthesis and head in int32 arithmetic, so its bytes are those of the reference. It opens the device while model and `cpu`
- * are on their way. Rejects as these do, and with EngineError if no adapter serves. Calls reject with EngineError once the device is lost, or if it is out
- * of memory; fallback.ts then has another engine stand in.
+ * The engine on WebGPU: analysis, synthesis and head in int32 arithmetic, so its bytes are those of the
+ * reference. It opens the device while model and `cpu` are on their way. Rejects as these do, and with
+ * EngineError if no adapter serves. Calls reject with EngineError once the device is lost, or if it is out of
+ * memory; fallback.ts then has another engine stand in.
  */
 export async function openWebGpuEngine(
   model: Model | Promise<Model>,

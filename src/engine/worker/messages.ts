@@ -62,7 +62,10 @@ export type FromWorker =
   | { readonly id: number; readonly kind: 'done'; readonly result: Result }
   | { readonly id: number; readonly kind: 'failed'; readonly error: WireError };
 
-/** An error on its way between threads. `postMessage` does not keep the class of an error, so its parts travel. */
+/**
+ * An error on its way between threads. `postMessage` does not keep the class of an error, so its parts
+ * travel.
+ */
 export interface WireError {
   readonly tag: string | undefined;
   readonly message: string;

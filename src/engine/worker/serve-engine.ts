@@ -6,8 +6,9 @@ import { type EngineFacts, type FromWorker, type Result, type ToWorker, toWire }
 export type ServedEngine = Engine & { readonly codesChunks?: boolean };
 
 /**
- * The worker's side of `worker-engine.ts`: an engine behind messages. Returns a function that handles a message. `onClosed` is called after a message `close`,
- * once the engine has closed, or at once if none was opened; calls that were under way may still be failing.
+ * The worker's side of `worker-engine.ts`: an engine behind messages. Returns a function that handles a
+ * message. `onClosed` is called after a message `close`, once the engine has closed, or at once if none was
+ * opened; calls that were under way may still be failing.
  */
 export function serveEngine(
   openEngine: (model: Model) => Promise<ServedEngine>,

@@ -6,7 +6,10 @@ const MAX_CALL_BYTES = 16 * 2 ** 20;
 /** Memory that is kept for the next calls. */
 const MAX_KEPT_BYTES = 64 * 2 ** 20;
 
-/** Lends shared memory for samples of 8 bits, in sizes of powers of two from 64 KiB, and uses it again: new memory for every tile would be garbage. */
+/**
+ * Lends shared memory for samples of 8 bits, in sizes of powers of two from 64 KiB, and uses it again: new
+ * memory for every tile would be garbage.
+ */
 export class SharedSampleMemory implements SampleMemory {
   /** Free buffers; the one used last comes last. */
   readonly #free: SharedArrayBuffer[] = [];

@@ -1,8 +1,8 @@
 import { EngineError, messageOf } from '../../errors.ts';
 
 /**
- * A Web Worker as engines use workers. `start` has `new Worker(new URL('…', import.meta.url))` written out, since bundlers look for that. Throws EngineError if the
- * page may not start it.
+ * A Web Worker as engines use workers. `start` has `new Worker(new URL('…', import.meta.url))` written out,
+ * since bundlers look for that. Throws EngineError if the page may not start it.
  */
 export function webWorker<To, From>(start: () => Worker) {
   let worker: Worker;

@@ -57,14 +57,17 @@ export interface WorkerEngineOptions {
   readonly workers: number;
   /** Shared memory for samples, from which they are copied. Absent: workers send them. */
   readonly samples?: SampleMemory;
-  /** Codes chunks if the workers do not (`codesChunks`), and computes gradients. Not closed with this engine. */
+  /**
+   * Codes chunks if the workers do not (`codesChunks`), and computes gradients. Not closed with this engine.
+   */
   readonly chunks?: ChunkCoder;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Engines in workers that share no memory, as one engine. A call goes to the worker with the fewest calls under way; a call for pixels goes to the worker that
- * has the features. Workers start while the model is still loading. Rejects as `loading` does, and with EngineError if a worker does not start.
+ * Engines in workers that share no memory, as one engine. A call goes to the worker with the fewest calls
+ * under way; a call for pixels goes to the worker that has the features. Workers start while the model is
+ * still loading. Rejects as `loading` does, and with EngineError if a worker does not start.
  */
 export async function openWorkerEngine(
   loading: Model | Promise<Model>,
@@ -193,7 +196,10 @@ class WorkerEngine implements Engine {
   }
 }
 
-/** A view in memory of its own: `postMessage` would send all of the memory that it is a view of, a whole file or picture. */
+/**
+ * A view in memory of its own: `postMessage` would send all of the memory that it is a view of, a whole file
+ * or picture.
+ */
 function own<T extends Uint8Array | Int16Array | Int32Array>(view: T): T {
   if (view.byteLength === view.buffer.byteLength) return view;
   // `slice` of a Buffer gives another view of its memory; that of typed arrays copies.
@@ -282,7 +288,10 @@ class Connection {
     return id;
   }
 
-  /** Sends a message and waits for the answer. `unwanted` is called if the answer comes after the call was aborted. */
+  /**
+   * Sends a message and waits for the answer. `unwanted` is called if the answer comes after the call was
+   * aborted.
+   */
   call(
     message: WithoutId<ToWorker>,
     signal: AbortSignal | undefined,

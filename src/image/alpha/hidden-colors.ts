@@ -12,12 +12,14 @@ interface Level {
 }
 
 /**
- * Gives fully transparent pixels the colors of their surroundings. Nobody sees what was there, but it costs bits, and it would show as a fringe:
- * the network, an enlargement and a reduction all mix a pixel with its neighbors. Colors that show, even faintly, and all of alpha stay as they
- * are. The raster itself where nothing is hidden, or nothing shows; else a copy.
+ * Gives fully transparent pixels the colors of their surroundings. Nobody sees what was there, but it costs
+ * bits, and it would show as a fringe: the network, an enlargement and a reduction all mix a pixel with its
+ * neighbors. Colors that show, even faintly, and all of alpha stay as they are. The raster itself where
+ * nothing is hidden, or nothing shows; else a copy.
  *
- * Averages of what is known, 2 x 2 at a time, until all is known, and back down by linear interpolation (pull-push: Gortler et al., *The Lumigraph*,
- * SIGGRAPH 1996). Integers, so that a picture has one file on every machine. Rejects with the signal's reason.
+ * Averages of what is known, 2 x 2 at a time, until all is known, and back down by linear interpolation
+ * (pull-push: Gortler et al., *The Lumigraph*, SIGGRAPH 1996). Integers, so that a picture has one file on
+ * every machine. Rejects with the signal's reason.
  */
 export async function coverHiddenColors(raster: Raster, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels, data } = raster;
@@ -85,7 +87,9 @@ async function halved({ width, height, data, known }: Level, colors: number, tur
   return result;
 }
 
-/** Fills what is not known from the four nearest pixels of a level of half the size, all of which are filled. */
+/**
+ * Fills what is not known from the four nearest pixels of a level of half the size, all of which are filled.
+ */
 async function fill(
   { width, height, data, known }: Level,
   half: Level,

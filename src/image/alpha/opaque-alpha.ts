@@ -1,7 +1,10 @@
 import { type Channels, hasAlpha, type Raster, samplesLike } from '../raster.ts';
 import { Turns } from '../turns.ts';
 
-/** Whether nothing shows through, in some samples of whole pixels or all of them: every alpha is the maximum, or there is none. */
+/**
+ * Whether nothing shows through, in some samples of whole pixels or all of them: every alpha is the maximum,
+ * or there is none.
+ */
 export function isOpaque({ channels, data }: Raster, from = 0, to = data.length): boolean {
   if (!hasAlpha(channels)) return true;
   const peak = data instanceof Uint16Array ? 65535 : 255;
@@ -10,8 +13,8 @@ export function isOpaque({ channels, data }: Raster, from = 0, to = data.length)
 }
 
 /**
- * A copy without alpha if alpha is opaque everywhere, as in most screenshots: coded, alpha would cost bytes and time, and not come back quite opaque.
- * Otherwise the raster itself. Rejects with the signal's reason.
+ * A copy without alpha if alpha is opaque everywhere, as in most screenshots: coded, alpha would cost bytes
+ * and time, and not come back quite opaque. Otherwise the raster itself. Rejects with the signal's reason.
  */
 export async function withoutOpaqueAlpha(raster: Raster, signal?: AbortSignal): Promise<Raster> {
   const { width, height, channels, data } = raster;

@@ -1,11 +1,17 @@
-/** What an ICC profile says of the colors of an image, as far as the codec has to know. ICC.1:2022, chapters 7, 9 and 10. */
+/**
+ * What an ICC profile says of the colors of an image, as far as the codec has to know. ICC.1:2022, chapters
+ * 7, 9 and 10.
+ */
 import { COLOR_SPACES, type ColorSpace } from '../../color-space.ts';
 import { textAt } from '../metadata/parts.ts';
 import { FROM_XYZ, hasPrimariesOf, type Matrix } from './shaper.ts';
 import { linearOf } from './to-srgb.ts';
 
 export interface ProfiledColors {
-  /** Set where the profile describes exactly this color space, so that samples need no conversion and lose nothing. */
+  /**
+   * Set where the profile describes exactly this color space, so that samples need no conversion and lose
+   * nothing.
+   */
   readonly colorSpace?: ColorSpace;
   /** Whether its primaries lie beyond those of sRGB. */
   readonly wide: boolean;
@@ -14,7 +20,10 @@ export interface ProfiledColors {
 /** A sample, 0..1, in linear light, 0..1. */
 export type Curve = (x: number) => number;
 
-/** A profile that is made of tone curves and, where it is of colors, of a matrix: samples -> linear light -> XYZ. */
+/**
+ * A profile that is made of tone curves and, where it is of colors, of a matrix: samples -> linear light ->
+ * XYZ.
+ */
 export interface Shaper {
   /** Of red, green and blue, or of gray. */
   readonly curves: readonly Curve[];
@@ -30,7 +39,10 @@ const MAX_VERSION = 4;
 const MAX_CURVE = 0x7fff;
 const COLUMNS = ['rXYZ', 'gXYZ', 'bXYZ'];
 const CURVES = ['rTRC', 'gTRC', 'bTRC'];
-/** A primary is wide if it needs less than this of a primary of sRGB: Display P3 has -0.22, Adobe RGB -0.4, old screens -0.08, near-sRGB profiles less. */
+/**
+ * A primary is wide if it needs less than this of a primary of sRGB: Display P3 has -0.22, Adobe RGB -0.4,
+ * old screens -0.08, near-sRGB profiles less.
+ */
 const BEYOND_SRGB = -0.12;
 /** In linear light; a gamma of 2.2 differs by 0.008. */
 const CURVE_TOLERANCE = 0.0015;
@@ -48,7 +60,10 @@ export function profiledColors(shaper: Shaper | undefined): ProfiledColors {
   return { wide, ...(colorSpace && { colorSpace }) };
 }
 
-/** Reads a profile of curves and a matrix; undefined for profiles with look-up tables, of other kinds, and damaged ones. */
+/**
+ * Reads a profile of curves and a matrix; undefined for profiles with look-up tables, of other kinds, and
+ * damaged ones.
+ */
 export function shaperOf(icc: Uint8Array): Shaper | undefined {
   try {
     return readShaper(new DataView(icc.buffer, icc.byteOffset, icc.length));

@@ -13,7 +13,10 @@ import { linearOf } from './to-srgb.ts';
 export interface ColorPlan {
   /** Of the samples that are to be read. */
   readonly colorSpace: ColorSpace;
-  /** By sharp; otherwise samples are read as they are stored, and it has to be opened so that it ignores the profile. */
+  /**
+   * By sharp; otherwise samples are read as they are stored, and it has to be opened so that it ignores the
+   * profile.
+   */
   readonly converts: boolean;
   /** What they are to be converted by when they have been read. */
   readonly shaper?: Shaper;
@@ -33,8 +36,8 @@ const GAMMA_TOLERANCE = 0.05;
 const SCREEN_GAMMA = 2.2;
 
 /**
- * Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. Color codes count where there is no profile. Beside the profile of a PNG they
- * outrank it if they are known.
+ * Colors beyond sRGB are kept, as Display P3, unless `srgb` asks for less. Color codes count where there is
+ * no profile. Beside the profile of a PNG they outrank it if they are known.
  */
 export async function colorPlan(
   image: string | Uint8Array,
@@ -64,7 +67,10 @@ async function statedColors(image: string | Uint8Array, { format, icc }: Metadat
   return format === 'heif' && icc === undefined ? { codes: await heifColors(image) } : {};
 }
 
-/** What stands in for a profile: color codes, the Adobe RGB of cameras, which only EXIF tells, or the gamma of a PNG. */
+/**
+ * What stands in for a profile: color codes, the Adobe RGB of cameras, which only EXIF tells, or the gamma of
+ * a PNG.
+ */
 function statedShaper(
   metadata: Pick<Metadata, 'space' | 'exif'>,
   { codes, gamma }: StatedColors,

@@ -24,8 +24,8 @@ async function carried(name: string): Promise<Uint8Array> {
 }
 
 /**
- * The Z of Display P3's red is -0.00105. libvips' profile has 0, for readers that know no negative ones, and whoever converts by it adds up to four levels of blue
- * to saturated reds; the other primaries are exact.
+ * The Z of Display P3's red is -0.00105. libvips' profile has 0, for readers that know no negative ones, and
+ * whoever converts by it adds up to four levels of blue to saturated reds; the other primaries are exact.
  */
 function withNegativeZ(profile: Uint8Array): Uint8Array {
   // What sharp gives is a Buffer, whose `slice` is a view, maybe of more than the profile.

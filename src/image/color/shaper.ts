@@ -1,4 +1,7 @@
-/** Conversion by profiles of curves and a matrix. sharp converts through coarse tables, which lose half of the tones of 8 bits. */
+/**
+ * Conversion by profiles of curves and a matrix. sharp converts through coarse tables, which lose half of the
+ * tones of 8 bits.
+ */
 import type { ColorSpace } from '../../color-space.ts';
 import type { Raster } from '../raster.ts';
 import { inTurns } from '../turns.ts';
@@ -9,7 +12,10 @@ type Triple = readonly [number, number, number];
 /** Rows, or columns where it says so. */
 export type Matrix = readonly [Triple, Triple, Triple];
 
-/** D50 XYZ (0.9642, 1, 0.8249) -> linear light: the inverse of the primaries of IEC 61966-2-1 and SMPTE EG 432-1, adapted from D65 by Bradford's matrix. */
+/**
+ * D50 XYZ (0.9642, 1, 0.8249) -> linear light: the inverse of the primaries of IEC 61966-2-1 and SMPTE EG
+ * 432-1, adapted from D65 by Bradford's matrix.
+ */
 export const FROM_XYZ: Readonly<Record<ColorSpace, Matrix>> = {
   srgb: [
     [3.1341864, -1.617209, -0.4906941],
@@ -49,8 +55,8 @@ const PEAK = 65535;
 let curved: Float32Array | undefined;
 
 /**
- * Converts samples of the profile's color space, gray or RGB, to `colorSpace`, in place; alpha stays. Colors beyond the color space are clipped. Rejects with
- * the signal's reason.
+ * Converts samples of the profile's color space, gray or RGB, to `colorSpace`, in place; alpha stays. Colors
+ * beyond the color space are clipped. Rejects with the signal's reason.
  */
 export async function convertByShaper(
   { data, channels }: Raster,
@@ -121,7 +127,10 @@ export function hasPrimariesOf(colorSpace: ColorSpace, columns: Matrix): boolean
   );
 }
 
-/** Linear light of a profile -> that of a color space. White, which profiles round in several ways, stays white, and so gray gray. */
+/**
+ * Linear light of a profile -> that of a color space. White, which profiles round in several ways, stays
+ * white, and so gray gray.
+ */
 function matrixTo(colorSpace: ColorSpace, columns: Matrix): Matrix {
   if (hasPrimariesOf(colorSpace, columns)) return SAME;
   return FROM_XYZ[colorSpace].map(([x, y, z]) => {

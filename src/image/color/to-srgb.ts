@@ -10,7 +10,10 @@ const PEAK = 65535;
 
 let curves: readonly Float32Array[] | undefined;
 
-/** A raster in sRGB, for what knows nothing else: colors beyond it end at its border. The raster itself where it is sRGB. Alpha stays. */
+/**
+ * A raster in sRGB, for what knows nothing else: colors beyond it end at its border. The raster itself where
+ * it is sRGB. Alpha stays.
+ */
 export function toSrgb(raster: Raster): Raster {
   const { colorSpace, ...same } = raster;
   if (colorSpace !== 'display-p3') return raster;

@@ -20,7 +20,10 @@ export function isKnown({ primaries, transfer }: ColorCodes): boolean {
   return (primaries === PRIMARIES.bt709 || primaries === PRIMARIES.displayP3) && SDR.includes(transfer);
 }
 
-/** A warning for codes that this library does not convert. A profile beside them changes the primaries, but not that they are of HDR. */
+/**
+ * A warning for codes that this library does not convert. A profile beside them changes the primaries, but
+ * not that they are of HDR.
+ */
 export function unknownColors(
   { primaries, transfer }: ColorCodes,
   besideProfile: boolean,

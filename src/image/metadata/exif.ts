@@ -16,14 +16,16 @@ const SRGB = 1;
 const INTEROPERABILITY = 0xa005;
 const INTEROPERABILITY_INDEX = 1;
 
-/** An EXIF block from its byte order mark on, without the prefix that JPEG puts before it: a view, not a copy. */
+/**
+ * An EXIF block from its byte order mark on, without the prefix that JPEG puts before it: a view, not a copy.
+ */
 export function withoutExifPrefix(exif: Uint8Array): Uint8Array {
   return exif.subarray(PREFIX.every((byte, i) => exif[i] === byte) ? PREFIX.length : 0);
 }
 
 /**
- * A copy of an EXIF block, from its byte order mark on, that says "upright" (orientation 1), for pictures that have been turned already. A block that
- * cannot be understood is copied as it is.
+ * A copy of an EXIF block, from its byte order mark on, that says "upright" (orientation 1), for pictures
+ * that have been turned already. A block that cannot be understood is copied as it is.
  */
 export function uprightExif(exif: Uint8Array): Uint8Array {
   // Not `slice`: that of a Buffer is a view.
@@ -37,7 +39,10 @@ export function uprightExif(exif: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Whether a camera says that colors are those of Adobe RGB: by the name `R03`, unless COLOR_SPACE is sRGB, since editors that convert may leave the name behind. */
+/**
+ * Whether a camera says that colors are those of Adobe RGB: by the name `R03`, unless COLOR_SPACE is sRGB,
+ * since editors that convert may leave the name behind.
+ */
 export function isAdobeRgb(exif: Uint8Array): boolean {
   const block = new ExifBlock(withoutExifPrefix(exif));
   const details = block.directoryAt(block.find(block.first, EXIF_DIRECTORY));

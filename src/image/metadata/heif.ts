@@ -5,7 +5,10 @@ import { textAt, withParts } from './parts.ts';
 /** What a HEIF says of its pictures comes this early. */
 const HEAD_BYTES = 1 << 18;
 
-/** The first `nclx` among the properties (ISO/IEC 23008-12, 6.5.5); undefined if there is none, or if it is cut off. */
+/**
+ * The first `nclx` among the properties (ISO/IEC 23008-12, 6.5.5); undefined if there is none, or if it is
+ * cut off.
+ */
 export async function heifColors(image: string | Uint8Array): Promise<ColorCodes | undefined> {
   const head = await headOf(image);
   const meta = box(head, 'meta', 0, head.byteLength);

@@ -3,8 +3,9 @@ const APP2 = 0xe2;
 const NAME = Buffer.from('ICC_PROFILE\0');
 
 /**
- * A JPEG with a profile, where libvips would have put it: a segment APP2 behind the JFIF header (ICC.1, B.4). Of at most 65519 bytes, so that one holds it.
- * sharp attaches profiles of files alone; reading samples from a file takes as long as encoding a tile does.
+ * A JPEG with a profile, where libvips would have put it: a segment APP2 behind the JFIF header (ICC.1, B.4).
+ * Of at most 65519 bytes, so that one holds it. sharp attaches profiles of files alone; reading samples from
+ * a file takes as long as encoding a tile does.
  */
 export function withProfile(jpeg: Buffer, icc: Uint8Array): Buffer {
   // Behind the two bytes that begin the image.

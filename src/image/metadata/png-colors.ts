@@ -12,8 +12,9 @@ export interface StatedColors {
 const MAX_CHUNKS = 1000;
 
 /**
- * What the chunks before the picture of a PNG state of its colors: `cICP` (PNG 3, 11.3.2.6), which outranks all others; otherwise `gAMA` (11.3.2.2),
- * which does not count beside `sRGB`. Where the file ends early, the chunks up to there count.
+ * What the chunks before the picture of a PNG state of its colors: `cICP` (PNG 3, 11.3.2.6), which outranks
+ * all others; otherwise `gAMA` (11.3.2.2), which does not count beside `sRGB`. Where the file ends early, the
+ * chunks up to there count.
  */
 export function pngColors(image: string | Uint8Array): Promise<StatedColors> {
   return withParts(image, colorsOfChunks);

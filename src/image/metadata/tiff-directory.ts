@@ -52,7 +52,9 @@ export async function tiffDirectory(parts: Parts): Promise<TiffDirectory> {
   };
 }
 
-/** Why sharp does not read the picture that a TIFF is of, for a message to end with; undefined where it does. */
+/**
+ * Why sharp does not read the picture that a TIFF is of, for a message to end with; undefined where it does.
+ */
 export function unreadableTiff(
   { reduced, bareYcc }: TiffDirectory,
   { subifds }: Pick<Metadata, 'subifds'>,

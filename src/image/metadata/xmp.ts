@@ -2,7 +2,10 @@
 const ORIENTATION =
   /(\btiff:Orientation\s*=\s*["']|<tiff:Orientation>\s*)[2-8](?=["']|\s*<\/tiff:Orientation>)/g;
 
-/** A copy of an XMP packet that says "upright" (orientation 1), for pictures that have been turned already. All other bytes stay, whatever they are. */
+/**
+ * A copy of an XMP packet that says "upright" (orientation 1), for pictures that have been turned already.
+ * All other bytes stay, whatever they are.
+ */
 export function uprightXmp(xmp: Uint8Array): Uint8Array {
   const text = Buffer.from(xmp).toString('latin1');
   const upright = text.replaceAll(ORIENTATION, (_, start: string) => `${start}1`);

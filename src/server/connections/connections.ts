@@ -14,11 +14,12 @@ const LAST_ANSWERS_MS = 500;
 const UNREAD_MS = 120_000;
 
 /**
- * Knows the connections of a server, so that it can end without failing a request. Create it before the server listens. `server.close()` alone would reset
- * connections whose next request is already here, and those that the kernel has accepted and the event loop, which takes one a turn, has not.
+ * Knows the connections of a server, so that it can end without failing a request. Create it before the
+ * server listens. `server.close()` alone would reset connections whose next request is already here, and
+ * those that the kernel has accepted and the event loop, which takes one a turn, has not.
  *
- * Drops connections whose client has taken none of the waiting bytes for `unreadMs`. Those with an answer that has no bytes waiting stay: it is still being
- * made, or is an event stream without news.
+ * Drops connections whose client has taken none of the waiting bytes for `unreadMs`. Those with an answer
+ * that has no bytes waiting stay: it is still being made, or is an event stream without news.
  */
 export class Connections {
   readonly #server: Server;
@@ -50,8 +51,9 @@ export class Connections {
   }
 
   /**
-   * Ends the server; resolves when no connection is left. From now on each answer closes its connection. New connections are accepted until none comes any
-   * more, for a quarter of `ms` at most. After `ms`, `cutOff` has to make all unfinished answers end at once; connections that are left half a second later are reset.
+   * Ends the server; resolves when no connection is left. From now on each answer closes its connection. New
+   * connections are accepted until none comes any more, for a quarter of `ms` at most. After `ms`, `cutOff`
+   * has to make all unfinished answers end at once; connections that are left half a second later are reset.
    */
   async end(ms: number, cutOff: () => void): Promise<void> {
     this.#ending = true;

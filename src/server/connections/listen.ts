@@ -4,8 +4,9 @@ import type { AddressInfo, ListenOptions } from 'node:net';
 import { SourceError } from '../../errors.ts';
 
 /**
- * Lets a server listen. Resolves with its port: for 0 the free port that was found. Rejects with a SourceError that begins with `name` if the port is
- * taken or not allowed, or the address is not of this machine.
+ * Lets a server listen. Resolves with its port: for 0 the free port that was found. Rejects with a
+ * SourceError that begins with `name` if the port is taken or not allowed, or the address is not of this
+ * machine.
  */
 export async function listen(server: Server, name: string, options: ListenOptions): Promise<number> {
   server.listen(options);

@@ -5,7 +5,10 @@ const MOST_CONNECTIONS = 10_000;
 /** Files reserved beside connections: pictures, tiles of the disk cache, directories. */
 const OTHER_FILES = 256;
 
-/** Most connections of a server, given the files that the process may open. Some files are left for pictures, or idle connections could make them fail. */
+/**
+ * Most connections of a server, given the files that the process may open. Some files are left for pictures,
+ * or idle connections could make them fail.
+ */
 export function mostConnections(files = mostFiles()): number {
   return Math.min(MOST_CONNECTIONS, Math.max(Math.ceil(files / 2), files - OTHER_FILES));
 }

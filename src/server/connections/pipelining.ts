@@ -14,8 +14,10 @@ interface Line {
 }
 
 /**
- * Stands before an application, and bounds what a client gets by sending requests without waiting for answers: few are begun at a time, and the connection is
- * closed after too many. Node by itself hands over all requests that it reads, a thousand at a time, and goes on reading while answers are small or still to come.
+ * Stands before an application, and bounds what a client gets by sending requests without waiting for
+ * answers: few are begun at a time, and the connection is closed after too many. Node by itself hands over
+ * all requests that it reads, a thousand at a time, and goes on reading while answers are small or still to
+ * come.
  */
 export function boundPipelining(listener: RequestListener): RequestListener {
   const lines = new WeakMap<Socket, Line>();

@@ -33,7 +33,10 @@ export interface CacheCounts {
 /** Engines and what they have decoded, replaced together. */
 interface Generation extends Decoded {
   readonly number: number;
-  /** One for each model that a picture has named so far, by the model's hash; under `OWN` that of the server's own model. */
+  /**
+   * One for each model that a picture has named so far, by the model's hash; under `OWN` that of the server's
+   * own model.
+   */
   readonly engines: Map<string, Promise<Engine>>;
 }
 
@@ -61,8 +64,8 @@ export interface EngineHostOptions {
 }
 
 /**
- * Keeps engines running, one for each model in use. When one has died, all are replaced, together with what they have decoded: they may share a device.
- * Pictures are then opened again with the new engines.
+ * Keeps engines running, one for each model in use. When one has died, all are replaced, together with what
+ * they have decoded: they may share a device. Pictures are then opened again with the new engines.
  */
 export class EngineHost {
   readonly #options: EngineHostOptions;
@@ -88,12 +91,18 @@ export class EngineHost {
     return this.#current.number;
   }
 
-  /** False while an engine that was wanted cannot be opened. Opening is tried again without a request: balancers send none meanwhile. */
+  /**
+   * False while an engine that was wanted cannot be opened. Opening is tried again without a request:
+   * balancers send none meanwhile.
+   */
   get healthy(): boolean {
     return this.#failing.size === 0;
   }
 
-  /** What the caches of decoded data hold now, and how often they were asked since the start, by what they keep. */
+  /**
+   * What the caches of decoded data hold now, and how often they were asked since the start, by what they
+   * keep.
+   */
   get caches(): Readonly<Record<string, CacheCounts>> {
     const { features, chunks, pixels } = this.#current;
     const now = { features, latents: chunks, ...(pixels && { pixels }) };
@@ -106,8 +115,9 @@ export class EngineHost {
   }
 
   /**
-   * The engine for files that name this model, opened on first use. Without a hash, and for unknown models, the engine of the server's own model. Rejects
-   * with EngineError while the engine cannot be opened, and with Problem when the server is stopping.
+   * The engine for files that name this model, opened on first use. Without a hash, and for unknown models,
+   * the engine of the server's own model. Rejects with EngineError while the engine cannot be opened, and
+   * with Problem when the server is stopping.
    */
   async running(hash?: string): Promise<RunningEngine> {
     if (this.#closed) throw stopping();
@@ -133,8 +143,9 @@ export class EngineHost {
   }
 
   /**
-   * After a call of this generation has failed: replaces its engines if one of them is dead. If all are alive, the failure was that call's alone, for
-   * want of memory for example, and only the kept features go. All who saw a failure get the same new engines.
+   * After a call of this generation has failed: replaces its engines if one of them is dead. If all are
+   * alive, the failure was that call's alone, for want of memory for example, and only the kept features go.
+   * All who saw a failure get the same new engines.
    */
   async recover(generation: number, reason: unknown): Promise<void> {
     if (this.#closed || this.#current.number !== generation || this.#current.engines.size === 0) return;
@@ -209,7 +220,10 @@ export class EngineHost {
   }
 }
 
-/** Whether an engine still computes, which one that cannot say so shows by the features of the smallest level there is. */
+/**
+ * Whether an engine still computes, which one that cannot say so shows by the features of the smallest level
+ * there is.
+ */
 async function isAlive(opening: Promise<Engine>): Promise<boolean> {
   const engine = await opening.catch(() => undefined);
   if (!engine) return true; // the next request opens another one

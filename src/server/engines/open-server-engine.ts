@@ -8,7 +8,10 @@ import type { Config } from '../config.ts';
 /** Decoding takes the processor time that the event loop leaves: a late loop hands on less work. */
 const NICENESS = 15;
 
-/** Opens the engine that the settings name, with this model or the released one. The engine has to be exact, so that every server gives the same tiles. */
+/**
+ * Opens the engine that the settings name, with this model or the released one. The engine has to be exact,
+ * so that every server gives the same tiles.
+ */
 export async function openServerEngine(
   { engine, threads }: Pick<Config, 'engine' | 'threads'>,
   model?: Model,

@@ -9,8 +9,9 @@ interface Request {
 }
 
 /**
- * The same engine, but `pixels` joins queries that wait for the same feature map into one call. A map's next batch begins when the one before it has ended, so
- * batches grow with the load, and cost nothing without load.
+ * The same engine, but `pixels` joins queries that wait for the same feature map into one call. A map's next
+ * batch begins when the one before it has ended, so batches grow with the load, and cost nothing without
+ * load.
  */
 export function batchPixels(engine: Engine, onBatch?: (requests: number) => void): Engine {
   const waiting = new Map<FeatureMap, Request[]>();

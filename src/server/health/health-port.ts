@@ -43,9 +43,10 @@ const SHORTEST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Answers /health and /ready on a port and a thread of their own, so that no balancer takes a server with a busy event loop for a dead one. Both give
- * 200 while the calling thread beats, and 503 when it has not for `staleMs`; /ready also gives 503 unless the state is `ready`. A thread that
- * dies is logged and replaced. Rejects with SourceError if the port is taken.
+ * Answers /health and /ready on a port and a thread of their own, so that no balancer takes a server with a
+ * busy event loop for a dead one. Both give 200 while the calling thread beats, and 503 when it has not for
+ * `staleMs`; /ready also gives 503 unless the state is `ready`. A thread that dies is logged and replaced.
+ * Rejects with SourceError if the port is taken.
  */
 export async function openHealthPort(options: HealthPortOptions): Promise<HealthPort> {
   const { host, state, log, staleMs = STALE_MS } = options;

@@ -34,7 +34,10 @@ export interface HandlerOptions {
   readonly hosts: Hosts;
   readonly limits: OutputLimits;
   readonly upload: boolean;
-  /** Called for each picture of a list that cannot be opened. A request for a single picture gets the error instead. */
+  /**
+   * Called for each picture of a list that cannot be opened. A request for a single picture gets the error
+   * instead.
+   */
   readonly onDamaged?: (id: string, error: unknown) => void;
 }
 
@@ -136,7 +139,8 @@ export class Handlers {
       version: 1,
       upload,
       total: found.length,
-      // Without originals, which stand behind their pictures. Names alone tell: opening all files would take too long for a number.
+      // Without originals, which stand behind their pictures. Names alone tell: opening all files would take
+      // too long for a number.
       pictures: found.length - catalog.originalsIn(found),
       // In the order of the catalog, or the same list would have several ETags.
       images: entries.flatMap(({ id }) => infos.get(id) ?? []),
@@ -198,8 +202,8 @@ export class Handlers {
   }
 
   /**
-   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile. Releases the lease at the end; `use` may have
-   * handed it on to somebody who has released it already.
+   * Runs `use` with the picture of an id, and once more where the file or the engine was replaced meanwhile.
+   * Releases the lease at the end; `use` may have handed it on to somebody who has released it already.
    */
   async #withPicture(
     { response, signal }: Exchange,
@@ -241,7 +245,10 @@ function cacheControl(version: string | undefined, identity: string): string {
   return version === versionOf(identity) ? IMMUTABLE : 'no-cache';
 }
 
-/** An hour even with the current version: it names the pixels, and a damaged file has the version of the sound one. */
+/**
+ * An hour even with the current version: it names the pixels, and a damaged file has the version of the sound
+ * one.
+ */
 function fileCacheControl(version: string | undefined, identity: string): string {
   return version === undefined || version === versionOf(identity) ? FILE : 'no-cache';
 }

@@ -13,8 +13,9 @@ const EXPOSED = 'ETag, Link, Picture-Version, Retry-After, Server-Timing, Conten
 const SANE_ID = /^[\w.:/+=@-]{1,128}$/;
 
 /**
- * Comes first. Gives every request a name (that of `X-Request-Id`, if it has one), a signal that aborts when its client has gone, and the headers for other
- * origins. Counts and logs what became of the request. Leaves `id`, `client`, `signal` and `route` in `response.locals`; handlers set the route.
+ * Comes first. Gives every request a name (that of `X-Request-Id`, if it has one), a signal that aborts when
+ * its client has gone, and the headers for other origins. Counts and logs what became of the request. Leaves
+ * `id`, `client`, `signal` and `route` in `response.locals`; handlers set the route.
  */
 export function requestContext(
   metrics: Metrics,
@@ -53,7 +54,8 @@ export function requestContext(
           'request',
         );
     };
-    // Middleware of the site may have taken longer than the client waits. The connection has then closed before anybody listened.
+    // Middleware of the site may have taken longer than the client waits. The connection has then closed
+    // before anybody listened.
     if (request.socket.destroyed) {
       over();
       response.destroy();

@@ -9,7 +9,10 @@ import type { Exchange } from './exchange.ts';
 import { allowedMethods, givesUpJobs, takesImages } from './request/methods.ts';
 import { parseRequest } from './request/request.ts';
 
-/** `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be opened. */
+/**
+ * `draining`: still answers, but balancers are told to go elsewhere. `no-engine`: the same while none can be
+ * opened.
+ */
 export type ServerState = 'ready' | 'no-engine' | 'draining' | 'closed';
 
 /** What pages say from sources whose viewer has not been built. */
@@ -46,7 +49,10 @@ export function router(
     }
   }
 
-  /** Checks the Host header for all that follows: its name goes into answers, and a page of another site may have its own name point here. */
+  /**
+   * Checks the Host header for all that follows: its name goes into answers, and a page of another site may
+   * have its own name point here.
+   */
   function exchangeOf(request: Request, response: Response): Exchange {
     return { request, response, signal: response.locals.signal, base: hosts.baseOf(request) };
   }

@@ -11,7 +11,10 @@ export class AddressRefused extends Error {
 
 export type AddressCheck = (address: string) => boolean;
 
-/** A check that accepts public addresses, and addresses in the given ranges (CIDR). Throws RequestError if a range is malformed. */
+/**
+ * A check that accepts public addresses, and addresses in the given ranges (CIDR). Throws RequestError if a
+ * range is malformed.
+ */
 export function addressCheck(allowed: readonly string[]): AddressCheck {
   const ranges = allowed.map((range) => {
     try {
@@ -40,7 +43,9 @@ const OTHER_IPV4 = [
   '192.175.48.0/24',
   '198.18.0.0/15',
 ].map((range) => ipaddr.parseCIDR(range));
-/** Ranges that contain IPv4 addresses, and everything outside of 2000::/3, the only part that is given out. */
+/**
+ * Ranges that contain IPv4 addresses, and everything outside of 2000::/3, the only part that is given out.
+ */
 const OTHER_IPV6 = [
   '::/3',
   '4000::/2',
@@ -53,8 +58,9 @@ const OTHER_IPV6 = [
 ].map((range) => ipaddr.parseCIDR(range));
 
 /**
- * The HTTP client for remotes. It checks every address when it connects, so that a name whose DNS answer changes does not get through. Throws
- * UnsupportedError under Bun, whose replacement of undici checks nothing.
+ * The HTTP client for remotes. It checks every address when it connects, so that a name whose DNS answer
+ * changes does not get through. Throws UnsupportedError under Bun, whose replacement of undici checks
+ * nothing.
  */
 export function guardedAgent(mayConnect: AddressCheck, timeoutMs: number): Agent {
   if (typeof Agent.prototype.destroy !== 'function')

@@ -3,7 +3,10 @@ import { problemOf } from '../problem.ts';
 /** How long a failure is remembered. */
 const REMEMBERED_MS = 3000;
 const MOST = 1000;
-/** Codes of problems that an immediate second attempt would meet again: the file's, and those of a remote that does not give it. */
+/**
+ * Codes of problems that an immediate second attempt would meet again: the file's, and those of a remote that
+ * does not give it.
+ */
 const LASTING: ReadonlySet<string> = new Set([
   'address-refused',
   'damaged-file',
@@ -13,7 +16,10 @@ const LASTING: ReadonlySet<string> = new Set([
   'unsupported-file',
 ]);
 
-/** Remembers for a few seconds what could not be opened, and why. Finding out may take long, here or at a remote, and strangers may ask again and again. */
+/**
+ * Remembers for a few seconds what could not be opened, and why. Finding out may take long, here or at a
+ * remote, and strangers may ask again and again.
+ */
 export class Failures {
   readonly #failed = new Map<string, { readonly error: unknown; readonly until: number }>();
   readonly #ms: number;
@@ -22,7 +28,10 @@ export class Failures {
     this.#ms = Math.min(ms, REMEMBERED_MS);
   }
 
-  /** Opens, and remembers a failure that would repeat itself. Rejects as `open` does, at once if that failed a short while ago. */
+  /**
+   * Opens, and remembers a failure that would repeat itself. Rejects as `open` does, at once if that failed a
+   * short while ago.
+   */
   async open<T>(key: string, open: () => Promise<T>): Promise<T> {
     const failed = this.#failed.get(key);
     if (failed && performance.now() < failed.until) throw failed.error;

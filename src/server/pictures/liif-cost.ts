@@ -8,7 +8,10 @@ import type { Estimate } from './picture.ts';
 
 /** Rows computed before other requests get their turn. */
 export const BAND_ROWS = 512;
-/** A reduction is computed in squares of so many pixels, which the engine reduces at once: filtering on this thread makes all other requests wait. */
+/**
+ * A reduction is computed in squares of so many pixels, which the engine reduces at once: filtering on this
+ * thread makes all other requests wait.
+ */
 export const REDUCED_PIECE = 256;
 
 /** Milliseconds of one core. `IMAGE_WORK`: the way to an image and its encoder. */
@@ -20,7 +23,10 @@ const SAMPLE_WORK = 1 / 30_000;
 const FILTER_WORK = 1 / 42_000;
 /** To copy or reduce a sample that is kept. */
 const KEPT_WORK = 1 / 300_000;
-/** Blocks of a query up to which each is looked up in the caches: those of a tile of 1024 pixels at half of a level's scale, color and alpha. */
+/**
+ * Blocks of a query up to which each is looked up in the caches: those of a tile of 1024 pixels at half of a
+ * level's scale, color and alpha.
+ */
 const MAX_BLOCKS_LOOKED_UP = 128;
 /** Output pixels beyond its own that a reduction's filter reaches. */
 const FILTER_MARGIN = 2;
@@ -35,7 +41,10 @@ export interface DecodingState {
   readonly planes: 1 | 2;
   /** Sites on the side of a block of features. */
   readonly blockSide: number;
-  /** Whether features, or pixels on its sites, of a block of the plan's level are kept, or being made for another request. */
+  /**
+   * Whether features, or pixels on its sites, of a block of the plan's level are kept, or being made for
+   * another request.
+   */
   hasFeatures(plane: number, corner: Pick<Rect, 'top' | 'left'>): boolean;
   hasPixels(plane: number, corner: Pick<Rect, 'top' | 'left'>): boolean;
 }
@@ -82,8 +91,9 @@ export function decodingCost(query: RenderQuery, state: DecodingState): Estimate
 }
 
 /**
- * Blocks that a query reads; those of which neither features nor pixels are kept; and those whose kept pixels it takes. Blocks that only a reduction's filter reaches
- * count for the neighboring tiles, which are usually asked for as well.
+ * Blocks that a query reads; those of which neither features nor pixels are kept; and those whose kept pixels
+ * it takes. Blocks that only a reduction's filter reaches count for the neighboring tiles, which are usually
+ * asked for as well.
  */
 function blockCounts(down: Axis, across: Axis, state: DecodingState) {
   const { plan, planes, blockSide: side } = state;
@@ -126,7 +136,10 @@ function pieceMemory(down: Axis, across: Axis, state: DecodingState) {
   return { bytes: Math.min(grid, MAX_STRIP_PIXELS) * 4 + height * width * 68, filtered: true };
 }
 
-/** First and last block that an axis reads, with so many output pixels more on each side. Doubles place samples as `sampleAxis` does, exactly enough for a guess. */
+/**
+ * First and last block that an axis reads, with so many output pixels more on each side. Doubles place
+ * samples as `sampleAxis` does, exactly enough for a guess.
+ */
 function blocksOf({ start, length, count, side, m }: Axis, { plan, blockSide }: DecodingState, margin = 0) {
   const step = toNumber(toRational(length)) / (count * m);
   const first = toNumber(toRational(start));

@@ -12,9 +12,10 @@ import { BAND_ROWS, decodingCost, REDUCED_PIECE } from './liif-cost.ts';
 import type { Estimate } from './picture.ts';
 
 /**
- * Sites on the side of a block of features, the unit that is computed, cached and shared; fewer where a model has so many hidden units that such a block
- * would take too much memory. 256 is one native tile: blocks of 512 take 18 % less arithmetic for the same area, but a first tile has to wait for
- * more than three times as much.
+ * Sites on the side of a block of features, the unit that is computed, cached and shared; fewer where a model
+ * has so many hidden units that such a block would take too much memory. 256 is one native tile: blocks of
+ * 512 take 18 % less arithmetic for the same area, but a first tile has to wait for more than three times as
+ * much.
  */
 const BLOCK_SITES = 256;
 /** A request for fewer pixels of a block does not make all of its pixels be computed and kept. */

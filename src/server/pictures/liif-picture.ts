@@ -9,20 +9,27 @@ import { LiifDecoder } from './liif-decoder.ts';
 import type { ServedPicture } from './picture.ts';
 import { HASHED_PIECE } from './whole-file.ts';
 
-/** Most chunks of a file. By default a chunk has 512 pixels a side. As many files may be open as requests wait. */
+/**
+ * Most chunks of a file. By default a chunk has 512 pixels a side. As many files may be open as requests
+ * wait.
+ */
 export const MAX_SERVED_CHUNKS = 2 ** 18;
 /** What an open file keeps in memory of each chunk. */
 const INDEXED_CHUNK_BYTES = 12;
 
 /** Bytes behind an address. */
 export interface RemoteSource extends Source {
-  /** The ETag or the time of the file, as its server gave it with the first bytes; undefined until then, and where the server gives neither. */
+  /**
+   * The ETag or the time of the file, as its server gave it with the first bytes; undefined until then, and
+   * where the server gives neither.
+   */
   readonly validator: string | undefined;
 }
 
 /**
- * Opens a .liif; the picture closes the source. `id` is part of the names that caches know the picture by, so that they never give what they keep to another file.
- * `running` gives the engine for a model, by its hash. Rejects with FormatError, UnsupportedError, SourceError or PictureChanged, and as `running` does.
+ * Opens a .liif; the picture closes the source. `id` is part of the names that caches know the picture by, so
+ * that they never give what they keep to another file. `running` gives the engine for a model, by its hash.
+ * Rejects with FormatError, UnsupportedError, SourceError or PictureChanged, and as `running` does.
  */
 export async function openLiifPicture(
   source: Source | RemoteSource,
@@ -38,7 +45,8 @@ export async function openLiifPicture(
       throw new UnsupportedError(
         `${source.name} needs model ${needed}, which this server does not have; name its file with --model FILE`,
       );
-    // Header and index hold the CRC of every chunk, and the model's hash. Pixels depend on nothing else, unless somebody forges a chunk to a CRC.
+    // Header and index hold the CRC of every chunk, and the model's hash. Pixels depend on nothing else,
+    // unless somebody forges a chunk to a CRC.
     const index = await reader.source.getBytes(0, reader.prefixLength, signal);
     const identity = createHash('sha256').update('liif\n').update(index).digest('hex');
     return pictureOf({ reader, origin: source, id, identity, engine });

@@ -34,7 +34,10 @@ export interface OpenPicturesOptions {
   readonly plain: PlainOptions;
   /** How long a remote file is taken to be the same without asking, in milliseconds. */
   readonly remoteFreshMs: number;
-  /** Pictures, and so file handles, that stay open. Each MiB that a picture holds in memory counts as one more picture. Default 64. */
+  /**
+   * Pictures, and so file handles, that stay open. Each MiB that a picture holds in memory counts as one more
+   * picture. Default 64.
+   */
   readonly maxOpen?: number;
 }
 
@@ -50,7 +53,10 @@ interface Seen {
   readonly modified: number;
 }
 
-/** Opened pictures, shared by requests. A replaced file is a new picture; requests that have the old one open finish with it. */
+/**
+ * Opened pictures, shared by requests. A replaced file is a new picture; requests that have the old one open
+ * finish with it.
+ */
 export class OpenPictures {
   readonly #options: OpenPicturesOptions;
   readonly #pictures: LeasedCache<ServedPicture>;
@@ -73,7 +79,10 @@ export class OpenPictures {
     });
   }
 
-  /** The picture of an id; the caller releases its lease. Rejects with Problem 404, with LiifError, or with the signal's reason. */
+  /**
+   * The picture of an id; the caller releases its lease. Rejects with Problem 404, with LiifError, or with
+   * the signal's reason.
+   */
   async find(id: PictureId, signal: AbortSignal): Promise<FoundPicture> {
     const found = this.#options.catalog.find(id);
     if (found) return this.open(found.entry, found.factor, signal);
@@ -101,7 +110,10 @@ export class OpenPictures {
     return { id: entry.id, title: entry.title, factor, modified, lease, generation };
   }
 
-  /** When the file of a picture last changed, by its last `stat`, in milliseconds since 1970; undefined if there was none. */
+  /**
+   * When the file of a picture last changed, by its last `stat`, in milliseconds since 1970; undefined if
+   * there was none.
+   */
   modifiedOf(id: PictureId): number | undefined {
     const found = this.#options.catalog.find(id);
     return found && this.#seen.get(found.entry.id)?.modified;
@@ -117,7 +129,10 @@ export class OpenPictures {
     }
   }
 
-  /** To be called when the catalog has been read again. Closes pictures that it no longer has, or has with another file. */
+  /**
+   * To be called when the catalog has been read again. Closes pictures that it no longer has, or has with
+   * another file.
+   */
   closeOld(): void {
     const { catalog } = this.#options;
     for (const id of this.#seen.keys()) if (catalog.get(id) === undefined) this.#seen.delete(id);

@@ -5,6 +5,9 @@ export const MAX_ID_LENGTH = 1024;
 export interface PictureId {
   /** As it stands in the URL, decoded. */
   readonly name: string;
-  /** Where the name ends in `@<factor>x`: the part before it, and the factor. A picture of the whole name goes before it. */
+  /**
+   * Where the name ends in `@<factor>x`: the part before it, and the factor. A picture of the whole name goes
+   * before it.
+   */
   readonly canvas?: { readonly name: string; readonly factor: number };
 }

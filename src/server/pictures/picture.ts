@@ -25,7 +25,10 @@ export interface ServedPicture {
   readonly heldBytes: number;
   /** SHA-256, hex, of everything that its pixels depend on: equal on every machine. */
   readonly identity: string;
-  /** Names the picture in caches and stores, in hex. The identity alone is not enough where it rests on checksums: a stranger can make another file with the same ones. */
+  /**
+   * Names the picture in caches and stores, in hex. The identity alone is not enough where it rests on
+   * checksums: a stranger can make another file with the same ones.
+   */
   readonly cacheName: string;
   /** Further members of its ImageInfo. */
   readonly facts: Readonly<Record<string, string | number>>;
@@ -34,18 +37,23 @@ export interface ServedPicture {
   /** Cost of `prepare`; 0 where its result is cached. */
   preparing?(query: RenderQuery): Estimate;
   /**
-   * Does the work that queries of this picture share, such as decoding its file, and caches the result; `render` repeats it after the cache has dropped that. Rejects
-   * as `render` does, and with Problem 503 if the server has no time for it.
+   * Does the work that queries of this picture share, such as decoding its file, and caches the result;
+   * `render` repeats it after the cache has dropped that. Rejects as `render` does, and with Problem 503 if
+   * the server has no time for it.
    */
   prepare?(query: RenderQuery, signal: AbortSignal): Promise<void>;
   /**
-   * Pixels of a query, of 8 bits. Others may hold the same raster, so nobody writes to it. `into`: memory for 3 channels that the picture may use instead of
-   * new memory, and may write to even after the call has failed. Rejects with PictureChanged, LiifError, or the signal's reason.
+   * Pixels of a query, of 8 bits. Others may hold the same raster, so nobody writes to it. `into`: memory for
+   * 3 channels that the picture may use instead of new memory, and may write to even after the call has
+   * failed. Rejects with PictureChanged, LiifError, or the signal's reason.
    */
   render(query: RenderQuery, signal: AbortSignal, into?: Uint8Array): Promise<Raster>;
   /** Bytes offset .. offset+length-1 of the file. Rejects as `render` does. */
   getBytes(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
-  /** Hash of all bytes of the file, damaged ones too: 64 hex digits, for the ETag of the file itself. Absent: the file itself is not served. Rejects as `render` does. */
+  /**
+   * Hash of all bytes of the file, damaged ones too: 64 hex digits, for the ETag of the file itself. Absent:
+   * the file itself is not served. Rejects as `render` does.
+   */
   fileHash?(signal: AbortSignal): Promise<string>;
   close(): Promise<void>;
 }

@@ -30,10 +30,16 @@ export interface Located {
   readonly remote: string;
 }
 
-/** Hears that a remote has refused a file. `reason`: status, and the error code of an S3 service. Clients only get a 404. */
+/**
+ * Hears that a remote has refused a file. `reason`: status, and the error code of an S3 service. Clients only
+ * get a 404.
+ */
 export type OnRefused = (remote: string, reason: string) => void;
 
-/** Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, without `.liif` in both cases. */
+/**
+ * Folders of .liif files on other servers. An id is `NAME/path` or the whole URL, without `.liif` in both
+ * cases.
+ */
 export class Remotes {
   readonly #remotes: readonly Remote[];
   readonly #agent: Agent | undefined;
@@ -70,7 +76,10 @@ export class Remotes {
     return undefined;
   }
 
-  /** The bytes at an address that `locate` gave. Reading rejects with PictureChanged, Problem or the signal's reason. */
+  /**
+   * The bytes at an address that `locate` gave. Reading rejects with PictureChanged, Problem or the signal's
+   * reason.
+   */
   open(located: Located): RemoteSource {
     let status = 0;
     let validator: string | undefined;
@@ -148,7 +157,8 @@ export class Remotes {
     } catch {
       return undefined;
     }
-    // The parser has resolved dots and odd spellings of addresses, so the URL that is compared is the one that is fetched.
+    // The parser has resolved dots and odd spellings of addresses, so the URL that is compared is the one
+    // that is fetched.
     if (url.username || url.password || url.search || url.hash) return undefined;
     if (/%2e|%2f|%5c/i.test(url.pathname)) return undefined;
     // Some servers cut path segments at a semicolon, which turns `..;x` into `..`.

@@ -12,7 +12,10 @@ export interface WholeFile {
 /** Bytes that are hashed in one turn of the event loop, in about a millisecond. */
 export const HASHED_PIECE = 2 ** 19;
 
-/** Reads a plain image. Rejects with Problem 501 where it is larger than `maxBytes`, and with SourceError where it cannot be read. */
+/**
+ * Reads a plain image. Rejects with Problem 501 where it is larger than `maxBytes`, and with SourceError
+ * where it cannot be read.
+ */
 export async function readWhole(path: string, maxBytes: number): Promise<WholeFile> {
   const handle = await open(path, 'r').catch((cause: Error) => {
     throw new SourceError(`${path}: ${cause.message}`, { cause });

@@ -18,8 +18,8 @@ export function canvasSize({ picture, factor }: Canvas): Size {
 }
 
 /**
- * A box on the canvas reduced by `reduction`, in pixels of the picture. Positions on a canvas are whole numbers below 2^53 (24 bits of side, 20 of factor);
- * divided by `factor` they are positions on the picture.
+ * A box on the canvas reduced by `reduction`, in pixels of the picture. Positions on a canvas are whole
+ * numbers below 2^53 (24 bits of side, 20 of factor); divided by `factor` they are positions on the picture.
  */
 export function regionOnPicture({ factor }: Canvas, box: Box, reduction = 1): RenderQuery['region'] {
   const onPicture = (position: number) => ({

@@ -100,17 +100,25 @@ export function iiifInfo(
   };
 }
 
-/** The Link field of an image. Both relations are in one field, because clients look at the first field only. */
+/**
+ * The Link field of an image. Both relations are in one field, because clients look at the first field only.
+ */
 export function iiifLink(iiif: IiifVersion, canonicalUrl: string): string {
   return `<${canonicalUrl}>;rel="canonical", <${profileOf(iiif)}>;rel="profile"`;
 }
 
-/** The Link field of a document that is sent as plain JSON: it says where the terms are explained (Image API 2.1, section 5; JSON-LD, 6.1). */
+/**
+ * The Link field of a document that is sent as plain JSON: it says where the terms are explained (Image API
+ * 2.1, section 5; JSON-LD, 6.1).
+ */
 export function iiifContextLink(document: IiifDocument): string {
   return `<${document['@context']}>;rel="http://www.w3.org/ns/json-ld#context";type="application/ld+json"`;
 }
 
-/** Content type of a document for an Accept header. Version 2 is plain JSON unless linked data is asked for, later documents the other way round. */
+/**
+ * Content type of a document for an Accept header. Version 2 is plain JSON unless linked data is asked for,
+ * later documents the other way round.
+ */
 export function iiifType(document: IiifDocument, accept = ''): string {
   const context = document['@context'];
   if (context === contextOf(2))

@@ -8,8 +8,9 @@ import { MIME_TYPES } from './rendering.ts';
 export const THUMBNAIL_SIDE = 320;
 
 /**
- * A manifest of the IIIF Presentation API 3.0: one canvas with one picture, which Mirador and Universal Viewer open. `service`: the URL of the
- * picture in the Image API 3.0, without a slash at its end. The ids of the parts begin with the URL of the manifest and have no answers of their own.
+ * A manifest of the IIIF Presentation API 3.0: one canvas with one picture, which Mirador and Universal
+ * Viewer open. `service`: the URL of the picture in the Image API 3.0, without a slash at its end. The ids of
+ * the parts begin with the URL of the manifest and have no answers of their own.
  */
 export function iiifManifest(
   service: string,

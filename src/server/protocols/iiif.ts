@@ -137,7 +137,8 @@ export function boundsOf(
 function outputSize(box: Size, size: IiifSize, limits: Bounds): Size {
   if (size.kind === 'max') return size.upscale ? enlarged(box, limits) : shrunk(box, limits);
   const out = requestedSize(box, size);
-  // For `!w,h`, too. Section 4.2 of version 3 could be read to give the region itself, but the validator demands 400, and other servers do so.
+  // For `!w,h`, too. Section 4.2 of version 3 could be read to give the region itself, but the validator
+  // demands 400, and other servers do so.
   if (!size.upscale && (out.width > box.width || out.height > box.height))
     throw badRequest('invalid-size', 'The size is larger than the region; put ^ before it to enlarge.');
   if (!fits(out, limits)) {
@@ -214,7 +215,10 @@ function scaled({ width, height }: Size, scale: number): Size {
   return { width: atLeastOne(Math.floor(width * scale)), height: atLeastOne(Math.floor(height * scale)) };
 }
 
-/** Rounds to a whole number, halves up. Sides of canvases and outputs stay below 2^53, and larger numbers are refused before they matter. */
+/**
+ * Rounds to a whole number, halves up. Sides of canvases and outputs stay below 2^53, and larger numbers are
+ * refused before they matter.
+ */
 function rounded(value: Rational): number {
   return Number(floorDivide(2n * value.numerator + value.denominator, 2n * value.denominator));
 }

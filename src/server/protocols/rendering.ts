@@ -9,7 +9,10 @@ export interface Size {
 
 /** How pixels become an image. */
 export interface Look {
-  /** Full size of a tile. The part that the query does not fill, on the right and below, is transparent, or white in formats without alpha. */
+  /**
+   * Full size of a tile. The part that the query does not fill, on the right and below, is transparent, or
+   * white in formats without alpha.
+   */
   readonly frame?: Size;
   readonly mirror: boolean;
   /** Degrees clockwise after mirroring, 0 <= rotation < 360. */
@@ -18,7 +21,10 @@ export interface Look {
   readonly format: ImageFormat;
 }
 
-/** What a protocol makes of a request: the pixels to compute, and their look. Pure data, equal for equal requests. */
+/**
+ * What a protocol makes of a request: the pixels to compute, and their look. Pure data, equal for equal
+ * requests.
+ */
 export interface Rendering extends Look {
   readonly query: RenderQuery;
   /** `bicubic` enlarges the native pixels, for comparison. */
@@ -27,7 +33,10 @@ export interface Rendering extends Look {
   readonly key: string;
 }
 
-/** The size of an image after it is turned clockwise by so many degrees, rounded up; libvips may give a pixel less. */
+/**
+ * The size of an image after it is turned clockwise by so many degrees, rounded up; libvips may give a pixel
+ * less.
+ */
 export function turnedSize(size: Size, rotation: number): Size {
   const { width, height } = turnedSides(size, rotation);
   return { width: Math.ceil(width), height: Math.ceil(height) };

@@ -5,12 +5,16 @@ import type { Size } from './rendering.ts';
 /** The largest zoom of TileJSON 3.0. Tiles themselves go on. */
 const MAX_TILEJSON_ZOOM = 30;
 
-/** Part of the Mercator square by which bounds end early: clients whose doubles round outwards would otherwise ask for tiles beyond the picture. It is less than a hundredth of a pixel in any tile. */
+/**
+ * Part of the Mercator square by which bounds end early: clients whose doubles round outwards would otherwise
+ * ask for tiles beyond the picture. It is less than a hundredth of a pixel in any tile.
+ */
 const INWARDS = 2 ** -45;
 
 /**
- * TileJSON 3.0.0. Its bounds are degrees on a Mercator square, so the picture is laid on a notional one, with its upper left corner at -180, 85.0511.
- * The size in pixels stands in further keys, as the specification allows.
+ * TileJSON 3.0.0. Its bounds are degrees on a Mercator square, so the picture is laid on a notional one, with
+ * its upper left corner at -180, 85.0511. The size in pixels stands in further keys, as the specification
+ * allows.
  */
 export function tileJson(
   picture: Size,

@@ -16,7 +16,10 @@ export interface TileAddress {
   readonly method: 'decode' | 'bicubic';
 }
 
-/** A tile of the format's specification, 4.8. Throws Problem: 404 outside the picture, 400 for a comparison that would enlarge nothing. */
+/**
+ * A tile of the format's specification, 4.8. Throws Problem: 404 outside the picture, 400 for a comparison
+ * that would enlarge nothing.
+ */
 export function tileRendering(picture: Size, address: TileAddress): Rendering {
   const { z, x, y, pixelRatio, format, method } = address;
   const span = tileSpan(picture, z);

@@ -1,7 +1,10 @@
 import { onAbort } from '../../on-abort.ts';
 import { Problem } from '../problem.ts';
 
-/** `open` and `decode` read and decode plain images, once for all requests that wait for them. These requests then enter `tile` or `region`. */
+/**
+ * `open` and `decode` read and decode plain images, once for all requests that wait for them. These requests
+ * then enter `tile` or `region`.
+ */
 export type Lane = 'open' | 'decode' | 'tile' | 'region';
 
 export interface LaneLimits {
@@ -15,9 +18,15 @@ export interface LaneLimits {
 
 export interface AdmissionOptions {
   readonly lanes: Readonly<Record<Lane, LaneLimits>>;
-  /** Bytes that the running requests of the region lane may need together, and as many those of the decode lane, where a request that needs more runs alone. */
+  /**
+   * Bytes that the running requests of the region lane may need together, and as many those of the decode
+   * lane, where a request that needs more runs alone.
+   */
   readonly regionBytes: number;
-  /** Milliseconds that a lane takes for a millisecond of estimated work, before any is measured. Default 1: estimates are right, and one request runs at a time. */
+  /**
+   * Milliseconds that a lane takes for a millisecond of estimated work, before any is measured. Default 1:
+   * estimates are right, and one request runs at a time.
+   */
   readonly firstPace?: number;
   /** Called for each request that is turned away. */
   readonly onShed?: (lane: Lane, reason: 'queue-full' | 'wait-too-long' | 'too-large') => void;
@@ -42,7 +51,10 @@ interface LaneState {
   waitingWork: number;
   /** Memory of the running requests. */
   bytes: number;
-  /** Estimated work that is done, and the milliseconds that the lane was busy with it. Both decay with a half-life of HALF_LIFE_MS. */
+  /**
+   * Estimated work that is done, and the milliseconds that the lane was busy with it. Both decay with a
+   * half-life of HALF_LIFE_MS.
+   */
   doneWork: number;
   busyMs: number;
   /** Time up to which `busyMs` is counted. */
@@ -54,15 +66,22 @@ const FIRST_WORK = 20;
 /** Busy time after which an observation counts half. */
 const HALF_LIFE_MS = 2000;
 
-/** A tile that would take longer than so many times `maxWaitMs` to be done is turned away, unless nothing runs in its lane. */
+/**
+ * A tile that would take longer than so many times `maxWaitMs` to be done is turned away, unless nothing runs
+ * in its lane.
+ */
 const MOST_WAITS = 1.5;
 
-/** To be called when the work is over. `done`: the part of the work that was done, 0 to 1, if its client hung up. Default 1. */
+/**
+ * To be called when the work is over. `done`: the part of the work that was done, 0 to 1, if its client hung
+ * up. Default 1.
+ */
 export type Leave = (done?: number) => void;
 
 /**
- * Decides which requests start, wait, or are turned away. Each kind has a lane of its own, so that a tile never waits behind a large region. Queues are
- * measured by estimated work: a short queue of expensive requests is as full as a long one of cheap requests.
+ * Decides which requests start, wait, or are turned away. Each kind has a lane of its own, so that a tile
+ * never waits behind a large region. Queues are measured by estimated work: a short queue of expensive
+ * requests is as full as a long one of cheap requests.
  */
 export class Admission {
   readonly #lanes: Readonly<Record<Lane, LaneState>>;
@@ -95,15 +114,18 @@ export class Admission {
     return this.#options.regionBytes;
   }
 
-  /** For metrics: requests that run and wait, and milliseconds that the lane needs for a millisecond of estimated work. */
+  /**
+   * For metrics: requests that run and wait, and milliseconds that the lane needs for a millisecond of
+   * estimated work.
+   */
   counts(lane: Lane): { running: number; waiting: number; pace: number } {
     const state = this.#lanes[lane];
     return { running: state.running.size, waiting: state.waiting.size, pace: paceOf(state) };
   }
 
   /**
-   * Resolves with a function to call when the work is done. Rejects with Problem: 503 with Retry-After when there is no room now, 413 when
-   * there never will be; and with the signal's reason.
+   * Resolves with a function to call when the work is done. Rejects with Problem: 503 with Retry-After when
+   * there is no room now, 413 when there never will be; and with the signal's reason.
    */
   async enter(lane: Lane, work: number, bytes: number, signal: AbortSignal): Promise<Leave> {
     signal.throwIfAborted();
@@ -120,7 +142,8 @@ export class Admission {
         },
       );
     }
-    // Running requests share the processors, so one more tile may make all others late although there is a place for it.
+    // Running requests share the processors, so one more tile may make all others late although there is a
+    // place for it.
     if (lane === 'tile' && state.running.size > 0) {
       const end = (runningWork(state) + state.waitingWork + work) * paceOf(state);
       if (end > limits.maxWaitMs * MOST_WAITS) {
@@ -206,10 +229,13 @@ function runningWork({ running }: LaneState): number {
   return sum;
 }
 
-/** Milliseconds that the lane takes for a millisecond of estimated work: its throughput over all requests that share it, not its latency. */
+/**
+ * Milliseconds that the lane takes for a millisecond of estimated work: its throughput over all requests that
+ * share it, not its latency.
+ */
 function paceOf({ firstPace, busyMs, doneWork, running, countedTo }: LaneState): number {
-  // Up to half of each running request counts as done. Otherwise a lane would look slow during its first requests, when code is compiled, and when the
-  // first of several parallel requests ends.
+  // Up to half of each running request counts as done. Otherwise a lane would look slow during its first
+  // requests, when code is compiled, and when the first of several parallel requests ends.
   let partly = 0;
   for (const { work, begun } of running) partly += Math.min(work / 2, (countedTo - begun) / firstPace);
   return Math.min(100, Math.max(0.01, busyMs / Math.max(1e-3, doneWork + partly)));

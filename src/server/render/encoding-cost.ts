@@ -2,7 +2,10 @@ import type { Estimate } from '../pictures/picture.ts';
 import type { ImageFormat } from '../protocols/image-format.ts';
 import { type Look, type Size, turnedSize } from '../protocols/rendering.ts';
 
-/** Bytes and nanoseconds of a core for each pixel of an image, including its samples. Measured at 8 and 9 megapixels, opaque and turned. */
+/**
+ * Bytes and nanoseconds of a core for each pixel of an image, including its samples. Measured at 8 and 9
+ * megapixels, opaque and turned.
+ */
 const COSTS: Readonly<Record<ImageFormat, { readonly bytes: number; readonly nanoseconds: number }>> = {
   jpg: { bytes: 4, nanoseconds: 10 },
   png: { bytes: 8, nanoseconds: 80 },

@@ -7,7 +7,10 @@ import { type EncoderQuality, imageBytes } from './image-bytes.ts';
 
 export interface EncodingTask {
   readonly id: number;
-  /** Its samples lie in shared memory that nobody else uses meanwhile. An image that is not longer than the samples is written over them. */
+  /**
+   * Its samples lie in shared memory that nobody else uses meanwhile. An image that is not longer than the
+   * samples is written over them.
+   */
   readonly raster: Raster;
   readonly look: Look;
 }
@@ -22,7 +25,10 @@ export type EncodingAnswer =
 export type FromEncodingThread = 'ready' | readonly EncodingAnswer[];
 
 const quality = workerData as EncoderQuality;
-/** Answers of this turn of the event loop. They go in one message, because waking the other thread costs more than an answer. */
+/**
+ * Answers of this turn of the event loop. They go in one message, because waking the other thread costs more
+ * than an answer.
+ */
 let answers: EncodingAnswer[] = [];
 
 async function encode({ id, raster, look }: EncodingTask): Promise<EncodingAnswer> {

@@ -18,9 +18,10 @@ export interface EncodingOptions {
 }
 
 /**
- * Encodes rasters as images. libvips always encodes on threads of its own, but describing an image to it takes a quarter of a millisecond, the largest part of a
- * tile's cost to the event loop. Threads of this class take that over. The first image starts them; until they are ready, and for large images, the
- * calling thread does it.
+ * Encodes rasters as images. libvips always encodes on threads of its own, but describing an image to it
+ * takes a quarter of a millisecond, the largest part of a tile's cost to the event loop. Threads of this
+ * class take that over. The first image starts them; until they are ready, and for large images, the calling
+ * thread does it.
  */
 export class Encoding {
   readonly #options: EncodingOptions;
@@ -41,8 +42,9 @@ export class Encoding {
   }
 
   /**
-   * The bytes of an image. `memory`: of `this.memory`, of the raster's length, which is overwritten and which nobody else uses until the promise settles; the
-   * raster may lie in it. Rejects with Problem when the server is stopping or a thread has died, with Error where the encoder refuses.
+   * The bytes of an image. `memory`: of `this.memory`, of the raster's length, which is overwritten and which
+   * nobody else uses until the promise settles; the raster may lie in it. Rejects with Problem when the
+   * server is stopping or a thread has died, with Error where the encoder refuses.
    */
   async encode(raster: Raster, look: Look, memory: Uint8Array | undefined): Promise<Buffer> {
     if (this.#closed) throw stopping();

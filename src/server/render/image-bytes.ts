@@ -19,7 +19,10 @@ export const ENCODER = `liif ${VERSION}, sharp ${sharp.versions.sharp}`;
 const WHITE = { r: 255, g: 255, b: 255, alpha: 1 };
 const CLEAR = { r: 255, g: 255, b: 255, alpha: 0 };
 
-/** Encodes a raster, framed, mirrored, turned and colored as `look` says, with a profile if it is not sRGB. libvips works on threads of its own. */
+/**
+ * Encodes a raster, framed, mirrored, turned and colored as `look` says, with a profile if it is not sRGB.
+ * libvips works on threads of its own.
+ */
 export async function imageBytes(raster: Raster, look: Look, quality: EncoderQuality): Promise<Buffer> {
   const { colorSpace, ...samples } = raster;
   if (colorSpace === undefined || look.format !== 'jpg' || look.color !== 'default')
@@ -59,7 +62,10 @@ async function settled(image: Sharp, colorSpace: ColorSpace | undefined): Promis
   return opened({ width, height, channels, data, ...(colorSpace && { colorSpace }) }, true);
 }
 
-/** Opens a raster in sharp. Raw samples have no profile, so Display P3 comes as a TIFF: with `profiled` its profile is kept, otherwise libvips converts to sRGB. */
+/**
+ * Opens a raster in sharp. Raw samples have no profile, so Display P3 comes as a TIFF: with `profiled` its
+ * profile is kept, otherwise libvips converts to sRGB.
+ */
 async function opened(
   { width, height, channels, data, colorSpace }: Raster,
   profiled: boolean,
@@ -95,7 +101,9 @@ function encoded(image: Sharp, look: Look, quality: EncoderQuality): Sharp {
   }
 }
 
-/** The raster in the upper left corner of a frame. The rest is white in opaque formats, otherwise transparent. */
+/**
+ * The raster in the upper left corner of a frame. The rest is white in opaque formats, otherwise transparent.
+ */
 function framedRaster(
   raster: Raster,
   frame: { readonly width: number; readonly height: number },

@@ -4,8 +4,8 @@ const MAX_BYTES = 4 * 2 ** 20;
 const MAX_LENGTH = 2 ** 20;
 
 /**
- * Memory for rasters that is used again. New memory outside the JavaScript heap would make V8 collect all garbage every few dozen tiles, which takes
- * a fifth of the time of a tile.
+ * Memory for rasters that is used again. New memory outside the JavaScript heap would make V8 collect all
+ * garbage every few dozen tiles, which takes a fifth of the time of a tile.
  */
 export class RasterMemory {
   readonly #shared: boolean;
@@ -26,7 +26,10 @@ export class RasterMemory {
     return this.#free.splice(at, 1)[0]!;
   }
 
-  /** Takes back memory that nobody reads or writes any more. Beyond MAX_BYTES, the memory that is unused for longest is dropped. */
+  /**
+   * Takes back memory that nobody reads or writes any more. Beyond MAX_BYTES, the memory that is unused for
+   * longest is dropped.
+   */
   give(memory: Uint8Array | undefined): void {
     if (memory === undefined) return;
     this.#free.push(memory);

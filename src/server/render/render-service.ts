@@ -41,7 +41,10 @@ export interface ServedImage {
   readonly timings: readonly Timing[];
 }
 
-/** Images of at most so many pixels, and at most so much work to decode, go to the lane of tiles. A tile of 1024 pixels at half scale has a work of 9,900. */
+/**
+ * Images of at most so many pixels, and at most so much work to decode, go to the lane of tiles. A tile of
+ * 1024 pixels at half scale has a work of 9,900.
+ */
 const TILE_PIXELS = 1024 * 1024;
 const TILE_WORK = 10_000;
 /** After a failure, an encoder may still write to the memory: it is not used again. */
@@ -50,8 +53,8 @@ const FAILED = () => {};
 const ABANDONED = 0.5;
 
 /**
- * Makes images of renderings: looks in the caches, waits for admission, then renders and encodes. All requests for the same image share one piece of work, which stops
- * when the last of them has gone.
+ * Makes images of renderings: looks in the caches, waits for admission, then renders and encodes. All
+ * requests for the same image share one piece of work, which stops when the last of them has gone.
  */
 export class RenderService {
   readonly #options: RenderServiceOptions;
@@ -69,7 +72,10 @@ export class RenderService {
     return this.#images;
   }
 
-  /** Names the bytes of a rendering, the same on every machine with this software: 64 hex digits. It is the ETag; caches use names of their own. */
+  /**
+   * Names the bytes of a rendering, the same on every machine with this software: 64 hex digits. It is the
+   * ETag; caches use names of their own.
+   */
   keyOf(picture: ServedPicture, rendering: Rendering): string {
     const { jpegQuality, webpQuality, avifQuality } = this.#options.quality;
     const quality = { jpg: jpegQuality, webp: webpQuality, avif: avifQuality, png: 0, tif: 0, gif: 0 };
@@ -79,8 +85,9 @@ export class RenderService {
   }
 
   /**
-   * The image of a rendering. `key` is of `keyOf`. Takes `lease` over, which holds the picture open, and releases it when nobody needs it any more. Rejects
-   * with Problem, LiifError, PictureChanged, or the signal's reason.
+   * The image of a rendering. `key` is of `keyOf`. Takes `lease` over, which holds the picture open, and
+   * releases it when nobody needs it any more. Rejects with Problem, LiifError, PictureChanged, or the
+   * signal's reason.
    */
   async image(
     lease: Lease<ServedPicture>,
@@ -169,8 +176,8 @@ export class RenderService {
     }
     signal.throwIfAborted();
     const estimate = this.#estimate(picture, rendering);
-    // Tiles are prepared before the queue, so that tiles that wait for the same decoding take no places in it. Regions wait for long, and what is prepared for
-    // all of them would be more than the cache keeps.
+    // Tiles are prepared before the queue, so that tiles that wait for the same decoding take no places in
+    // it. Regions wait for long, and what is prepared for all of them would be more than the cache keeps.
     if (picture.prepare && estimate.lane === 'tile')
       await timed('decode', () => this.#prepare(picture, rendering.query, signal));
     const bytes = await this.#queued(picture, rendering, estimate, signal, timed);
@@ -196,7 +203,8 @@ export class RenderService {
     // Regions are prepared while they run, so their lane has that cost too.
     const shared = (lane === 'region' && picture.preparing?.(rendering.query)) || { bytes: 0, work: 0 };
     return {
-      // Only `decoding.bytes` may exceed the limit and be refused. An image whose encoder or preparation needs more runs alone.
+      // Only `decoding.bytes` may exceed the limit and be refused. An image whose encoder or preparation
+      // needs more runs alone.
       bytes: Math.max(decoding.bytes, Math.min(encoding.bytes + shared.bytes, admission.regionBytes)),
       work: work + shared.work,
       lane,
@@ -235,7 +243,8 @@ export class RenderService {
     } finally {
       limit.end();
       if (encoded === undefined) leave(signal.aborted ? ABANDONED : 1);
-      // Encoders cannot be interrupted. The client is answered in time, but the place in the queue and the memory are free only when the encoder is done.
+      // Encoders cannot be interrupted. The client is answered in time, but the place in the queue and the
+      // memory are free only when the encoder is done.
       else encoded.then(() => encoding.memory.give(memory), FAILED).finally(() => leave());
     }
   }
@@ -279,7 +288,10 @@ export class RenderService {
   }
 }
 
-/** A signal that aborts with `signal`, or with Problem 503 after `timeoutMs`. Call `end` when it is no longer needed. */
+/**
+ * A signal that aborts with `signal`, or with Problem 503 after `timeoutMs`. Call `end` when it is no longer
+ * needed.
+ */
 function limited(signal: AbortSignal, timeoutMs: number): { signal: AbortSignal; end: () => void } {
   const controller = new AbortController();
   const timer = setTimeout(

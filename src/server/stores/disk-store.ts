@@ -29,9 +29,10 @@ export interface DiskTileStore extends TileStore {
 }
 
 /**
- * Tiles as files with a checksum, `ab/abcd….tile`, written under a temporary name and renamed. The least recently used tiles are removed; tiles that were
- * there at the start count as used when they were written. Several servers may share a directory, and each bounds the tiles that it knows of. The
- * directory is scanned in the background, while requests find all of its tiles from the beginning.
+ * Tiles as files with a checksum, `ab/abcd….tile`, written under a temporary name and renamed. The least
+ * recently used tiles are removed; tiles that were there at the start count as used when they were written.
+ * Several servers may share a directory, and each bounds the tiles that it knows of. The directory is scanned
+ * in the background, while requests find all of its tiles from the beginning.
  */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskTileStore> {
   const store = new DiskStore(options);

@@ -16,12 +16,20 @@ export interface RedisStoreOptions extends StoreEvents {
 const REFUSED_PAUSE_MS = 60_000;
 const PREFIX = 'liif:1:';
 const MAX_COMMANDS = 256;
-/** Larger images would arrive after `timeoutMs`, and that failure would pause the use of Redis for all images. */
+/**
+ * Larger images would arrive after `timeoutMs`, and that failure would pause the use of Redis for all images.
+ */
 const MAX_IMAGE_BYTES = 2 ** 20;
-/** Most bytes of images whose storing Redis has not confirmed. While Redis hangs, they stay in the memory of this process. */
+/**
+ * Most bytes of images whose storing Redis has not confirmed. While Redis hangs, they stay in the memory of
+ * this process.
+ */
 const MAX_UNANSWERED_BYTES = 2 ** 24;
 
-/** Tiles of up to 1 MiB in Redis, shared by several servers. Opens whether or not Redis answers, and uses it whenever it does. Rejects with RequestError if the URL is malformed. */
+/**
+ * Tiles of up to 1 MiB in Redis, shared by several servers. Opens whether or not Redis answers, and uses it
+ * whenever it does. Rejects with RequestError if the URL is malformed.
+ */
 export async function openRedisStore(options: RedisStoreOptions): Promise<TileStore> {
   const breaker = new Breaker('redis', options.pauseMs ?? 1000, options);
   /** For writing alone: a Redis that refuses to store still answers. */
@@ -122,7 +130,10 @@ function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
 /** Redis has not answered within `timeoutMs`. */
 class NoAnswerError extends Error {}
 
-/** A reason for the log. Messages may hold the URL with its password; error codes, class names, and the first word of a Redis reply (WRONGPASS, OOM) do not. */
+/**
+ * A reason for the log. Messages may hold the URL with its password; error codes, class names, and the first
+ * word of a Redis reply (WRONGPASS, OOM) do not.
+ */
 function reasonOf(error: Error): string {
   const word = error instanceof ErrorReply ? /^[A-Z]+(?= |$)/.exec(error.message)?.[0] : undefined;
   return (error as NodeJS.ErrnoException).code ?? word ?? error.constructor.name;

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** A second level of cache for finished images, outside the process. It never rejects: a store that fails has no images. */
+/**
+ * A second level of cache for finished images, outside the process. It never rejects: a store that fails has
+ * no images.
+ */
 export interface TileStore {
   readonly name: string;
   /** The bytes under a key of 64 hex digits, or undefined. */

@@ -1,6 +1,9 @@
 import { type Tensor, type Tensor4D, type TensorFlow, withGradient } from '../tensorflow.ts';
 
-/** Operations with gradients that TensorFlow.js lacks. Tensors are (B,H,W,C): pictures of a batch, rows, columns, channels. */
+/**
+ * Operations with gradients that TensorFlow.js lacks. Tensors are (B,H,W,C): pictures of a batch, rows,
+ * columns, channels.
+ */
 export interface Differentiable {
   /** Convolution of stride 1, zeros outside: input (B,H,W,I), filter (k,k,I,O) -> (B,H,W,O). */
   conv(input: Tensor4D, filter: Tensor4D): Tensor4D;
@@ -10,7 +13,9 @@ export interface Differentiable {
   shuffle(input: Tensor4D, factor: number): Tensor4D;
   /** The nearest integer. Its gradient is that of the identity ("straight through"). */
   round(values: Tensor): Tensor;
-  /** max(values, floor). Below the floor only gradients pass that raise the value, so that it can come back. */
+  /**
+   * max(values, floor). Below the floor only gradients pass that raise the value, so that it can come back.
+   */
   lowerBound(values: Tensor, floor: number): Tensor;
   /** max(v, v/8), spec 3.1. */
   leaky(values: Tensor): Tensor;
@@ -20,7 +25,10 @@ export interface Differentiable {
 
 const LEAK = 1 / 8;
 
-/** `convGradients`: whether the backend has kernels for the gradients of a convolution. Without them the gradients are made of convolutions. */
+/**
+ * `convGradients`: whether the backend has kernels for the gradients of a convolution. Without them the
+ * gradients are made of convolutions.
+ */
 export function differentiable(tf: TensorFlow, convGradients: boolean): Differentiable {
   const straightThrough = (of: (values: Tensor) => Tensor) =>
     tf.customGrad((x) => ({ value: of(x as Tensor), gradFunc: (dy: Tensor) => dy }));
@@ -58,8 +66,9 @@ export function differentiable(tf: TensorFlow, convGradients: boolean): Differen
 }
 
 /**
- * A convolution whose gradients are convolutions, too. That of the input is dy with the filter turned by 180 degrees. That of the filter is the padded input with dy
- * as a filter of the picture's size, where channels take the place of the batch.
+ * A convolution whose gradients are convolutions, too. That of the input is dy with the filter turned by 180
+ * degrees. That of the filter is the padded input with dy as a filter of the picture's size, where channels
+ * take the place of the batch.
  */
 function convWithOwnGradients(tf: TensorFlow, input: Tensor4D, filter: Tensor4D): Tensor4D {
   const conv = withGradient(

@@ -2,13 +2,19 @@ import { FormatError } from '../../errors.ts';
 import { modelConvs, type Network } from '../../network/convs.ts';
 import { jsonText, TensorFile } from '../../network/safetensors.ts';
 
-/** Exponents of a convolution's input and output: value in training = integer / 2^exponent. NaN where the model file does not say. */
+/**
+ * Exponents of a convolution's input and output: value in training = integer / 2^exponent. NaN where the
+ * model file does not say.
+ */
 export interface Exponents {
   readonly input: number;
   readonly output: number;
 }
 
-/** The part of a graph (spec 3.2) that names exponents. Exporters write them for training; decoders ignore them. */
+/**
+ * The part of a graph (spec 3.2) that names exponents. Exporters write them for training; decoders ignore
+ * them.
+ */
 interface WithExponent {
   readonly exponent?: unknown;
 }
@@ -24,7 +30,10 @@ interface GraphJson extends Network<ConvJson> {
 /** Largest absolute value of an exponent. Powers of larger ones come near the limits of float32. */
 const LARGEST = 64;
 
-/** Exponents of all convolutions, in the order of `modelConvs`. `file`: a valid model file. Throws FormatError for a wrong exponent. */
+/**
+ * Exponents of all convolutions, in the order of `modelConvs`. `file`: a valid model file. Throws FormatError
+ * for a wrong exponent.
+ */
 export function convExponents(file: Uint8Array): Exponents[] {
   const graph = JSON.parse(new TensorFile(file).metadata.get('graph')!) as GraphJson;
   const found = new Map<ConvJson, Exponents>();

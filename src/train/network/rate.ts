@@ -8,8 +8,9 @@ const LARGEST_DEVIATION = Math.log2(3000);
 const LEAST_PROBABILITY = 2 ** -20;
 
 /**
- * Bits of symbols, the differentiable stand-in for CDF tables: -log2 of the probability that a normal distribution gives to the interval of one step around a
- * symbol. `difference`: of the symbols from their mean, in steps. `deviation`: log2 of the standard deviation in steps. Both and the result have one shape.
+ * Bits of symbols, the differentiable stand-in for CDF tables: -log2 of the probability that a normal
+ * distribution gives to the interval of one step around a symbol. `difference`: of the symbols from their
+ * mean, in steps. `deviation`: log2 of the standard deviation in steps. Both and the result have one shape.
  */
 export function gaussianBits(
   tf: TensorFlow,

@@ -3,30 +3,42 @@ import type { CdfTables } from '../../network/model.ts';
 
 /** The standard deviations that the latent tables of a model are for. */
 export interface TableDeviations {
-  /** The latent tables: `first` is the first that is not empty, `last` the last one before the hyper tables. */
+  /**
+   * The latent tables: `first` is the first that is not empty, `last` the last one before the hyper tables.
+   */
   readonly first: number;
   readonly last: number;
   /** Table `index` is for the deviation 2^(offset + index / perOctave), in quantization steps. */
   readonly offset: number;
   /** Tables for twice the deviation; 5 in the released models. */
   readonly perOctave: number;
-  /** By table, 0..last: log2 of the standard deviation of its symbols, NaN for an empty table. Rounding makes it larger than the deviation above. */
+  /**
+   * By table, 0..last: log2 of the standard deviation of its symbols, NaN for an empty table. Rounding makes
+   * it larger than the deviation above.
+   */
   readonly measured: Float64Array;
 }
 
-/** Above this deviation, in entries of a table, rounding adds a variance of 1/12 and changes little else (Sheppard, 1898). */
+/**
+ * Above this deviation, in entries of a table, rounding adds a variance of 1/12 and changes little else
+ * (Sheppard, 1898).
+ */
 const SMOOTH = 0.6;
 
 /**
- * Measures the deviations of the tables from their frequencies, without the bypass, and fits a line to those of the latent tables.
+ * Measures the deviations of the tables from their frequencies, without the bypass, and fits a line to those
+ * of the latent tables.
  *
- * - Latent tables come first and rise by equal parts of an octave. Tables of hyper latents, if there are any, begin anew with narrow ones. So the latent tables end
- *   before the largest drop from one table to the next, if that is more than an octave.
- * - The line is robust (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968): a quarter of the tables may be far from it. Wide tables are
- *   rarely used, and their frequencies may be off.
- * - The line is fitted to deviations before rounding, of tables at least 0.6 entries wide. Narrower ones hold hardly anything but zeros.
+ * - Latent tables come first and rise by equal parts of an octave. Tables of hyper latents, if there are any,
+ *   begin anew with narrow ones. So the latent tables end before the largest drop from one table to the next,
+ *   if that is more than an octave.
+ * - The line is robust (Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968): a
+ *   quarter of the tables may be far from it. Wide tables are rarely used, and their frequencies may be off.
+ * - The line is fitted to deviations before rounding, of tables at least 0.6 entries wide. Narrower ones hold
+ *   hardly anything but zeros.
  *
- * A decoder takes table `(deviation + deviationOffset) >> deviationShift` (spec 3.6), so index i stands for values from i to i + 1, in the middle i + 1/2.
+ * A decoder takes table `(deviation + deviationOffset) >> deviationShift` (spec 3.6), so index i stands for
+ * values from i to i + 1, in the middle i + 1/2.
  *
  * Throws RequestError where fewer than two tables are wide enough.
  */
@@ -54,8 +66,8 @@ export function tableDeviations(tables: CdfTables): TableDeviations {
 }
 
 /**
- * The deviation that a table of hyper latents is for: log2 of the standard deviation, in steps, of the normal distribution whose rounded values vary as much as the
- * symbols of the table. -Infinity for an empty table.
+ * The deviation that a table of hyper latents is for: log2 of the standard deviation, in steps, of the normal
+ * distribution whose rounded values vary as much as the symbols of the table. -Infinity for an empty table.
  */
 export function tableDeviation(tables: CdfTables, table: number): number {
   const width = 2 ** tables.rawBits[table]!;
@@ -89,7 +101,10 @@ function roundedVariance(deviation: number): number {
   return squares / mass;
 }
 
-/** Variance of the symbols of a table without its bypass, NaN for an empty table. Symbols that share an entry count as their middle. */
+/**
+ * Variance of the symbols of a table without its bypass, NaN for an empty table. Symbols that share an entry
+ * count as their middle.
+ */
 function varianceOf({ start, frequency, minimum, rawBits }: CdfTables, table: number): number {
   const width = 2 ** rawBits[table]!;
   let [count, sum, squares] = [0, 0, 0];
@@ -102,7 +117,10 @@ function varianceOf({ start, frequency, minimum, rawBits }: CdfTables, table: nu
   return squares / count - (sum / count) ** 2;
 }
 
-/** The table before the largest drop of more than an octave, or the last one. `octaves`: log2 deviations, NaN for empty tables. */
+/**
+ * The table before the largest drop of more than an octave, or the last one. `octaves`: log2 deviations, NaN
+ * for empty tables.
+ */
 function lastLatentTable(octaves: readonly number[]): number {
   const filled = [...octaves.keys()].filter((table) => !Number.isNaN(octaves[table]!));
   let last = filled.at(-1) ?? 0;
@@ -116,7 +134,10 @@ function lastLatentTable(octaves: readonly number[]): number {
   return last;
 }
 
-/** The line of Sen: slope is the median of the slopes between any two points, offset the median of what remains. */
+/**
+ * The line of Sen: slope is the median of the slopes between any two points, offset the median of what
+ * remains.
+ */
 function line(points: readonly { index: number; octaves: number }[]): { offset: number; slope: number } {
   const slopes = points.flatMap((a, i) =>
     points.slice(i + 1).map((b) => (b.octaves - a.octaves) / (b.index - a.index)),

@@ -10,17 +10,22 @@ import type { LayerBuilder } from './trainable-layers.ts';
 export type CountedSymbols = { tables: Tensor; symbols: Tensor };
 
 /**
- * The entropy model in floats: hyper networks, prior and quantization (spec 3.6). Rounding has two stand-ins in training:
+ * The entropy model in floats: hyper networks, prior and quantization (spec 3.6). Rounding has two stand-ins
+ * in training:
  *
  * - latents that networks read are rounded, with the gradient of the identity ("straight through"),
- * - bits are those of symbols with uniform noise in the place of rounding (Balle et al., "End-to-end optimized image compression", 2017).
+ * - bits are those of symbols with uniform noise in the place of rounding (Balle et al., "End-to-end
+ *   optimized image compression", 2017).
  *
  * B = pictures of a batch, h, w = rows, columns of latents, Cy = their channels.
  */
 export interface TrainableEntropy {
   /** Analysis output (B,h,w,Cy) -> dequantized latents (B,h,w,Cy) and estimated bits of each picture (B). */
   estimate(analyzed: Tensor4D, quality: Tensor, noiseSeed: number): { latents: Tensor4D; bits: Tensor };
-  /** The symbols that analysis output is coded with, for fitting CDF tables: hyper latents, then latents. Without gradients. */
+  /**
+   * The symbols that analysis output is coded with, for fitting CDF tables: hyper latents, then latents.
+   * Without gradients.
+   */
   symbols(analyzed: Tensor4D, quality: Tensor): CountedSymbols[];
 }
 
@@ -56,7 +61,10 @@ export function trainableEntropy(
   const latentStep = builder.rows(scaled(latent.step, latent.stepBits), latentChannels);
   const tableOffset = builder.rows(scaled(latent.deviationOffset, latent.deviationShift), latentChannels);
 
-  /** `exact`: hyper latents before rounding, in steps from their mean. `quantized`: after rounding, as the networks read them. */
+  /**
+   * `exact`: hyper latents before rounding, in steps from their mean. `quantized`: after rounding, as the
+   * networks read them.
+   */
   function hyperLatents(analyzed: Tensor4D, quality: Tensor) {
     const step = hyperStep(quality);
     const offset = hyperOffset(quality);
@@ -66,8 +74,8 @@ export function trainableEntropy(
   }
 
   /**
-   * The four coding steps of the prior. `exact`: latents before rounding, in steps from their mean. `index`: of their CDF table, a fraction. `decoded`: dequantized
-   * latents. All (B,h,w,Cy).
+   * The four coding steps of the prior. `exact`: latents before rounding, in steps from their mean. `index`:
+   * of their CDF table, a fraction. `decoded`: dequantized latents. All (B,h,w,Cy).
    */
   function predict(analyzed: Tensor4D, hyperQuantized: Tensor4D, quality: Tensor) {
     const [, height, width] = analyzed.shape;

@@ -5,9 +5,11 @@ import type { Exponents } from './exponents.ts';
 import { zeroVariable } from './trainable-layers.ts';
 
 /**
- * The head in floats (spec 4.3 to 4.5). Only its last layer is trained. Samples are 0..255, neither rounded nor clamped.
+ * The head in floats (spec 4.3 to 4.5). Only its last layer is trained. Samples are 0..255, neither rounded
+ * nor clamped.
  *
- * B = pictures of a batch, H, W = rows, columns of features, n, m = rows, columns of a window, K = hidden units.
+ * B = pictures of a batch, H, W = rows, columns of features, n, m = rows, columns of a window, K = hidden
+ * units.
  */
 export interface TrainableHead {
   /** Features (B,H,W,K) -> samples at native scale (B,H,W,3). */
@@ -50,7 +52,10 @@ export function trainableHead(tf: TensorFlow, head: Head, { output: exponent }: 
     return tf.reshape(samples, [batch, height, width, 3]);
   }
 
-  /** The share of the cell in the head's first layer, (K), for an output pixel of `size` x `size` sites: spec 4.4. */
+  /**
+   * The share of the cell in the head's first layer, (K), for an output pixel of `size` x `size` sites: spec
+   * 4.4.
+   */
   function cellTerm(size: number): Tensor {
     const scale = (size * 2 ** 12) / 2 ** head.cellShift;
     return tf.tensor1d(

@@ -5,8 +5,9 @@ import type { Differentiable } from './differentiable.ts';
 import type { Exponents } from './exponents.ts';
 
 /**
- * A convolution of spec 3.3 in float32, with gradients. Tensors hold the values of the integers before rounding; weights are those of the model over 2^shift. A
- * difference from them is learned (see `trainableConv`). Biases and rows that depend on quality are not.
+ * A convolution of spec 3.3 in float32, with gradients. Tensors hold the values of the integers before
+ * rounding; weights are those of the model over 2^shift. A difference from them is learned (see
+ * `trainableConv`). Biases and rows that depend on quality are not.
  *
  * k = side of the filter, I, O = channels of input and output.
  */
@@ -29,14 +30,22 @@ export interface LayerBuilder {
   conv(conv: Conv): Pass;
   /** All convolutions that the builder has made, in this order. */
   readonly convs: readonly TrainableConv[];
-  /** A constant (qualities, C), from which a batch takes the rows of its qualities: quality (B) -> (B,1,1,C). */
+  /**
+   * A constant (qualities, C), from which a batch takes the rows of its qualities: quality (B) -> (B,1,1,C).
+   */
   rows(values: Float32Array, channels: number): (quality: Tensor) => Tensor4D;
   dispose(): void;
 }
 
-/** The least root mean square of a channel, as a share of that of all weights. It lets a channel of zeros come back. */
+/**
+ * The least root mean square of a channel, as a share of that of all weights. It lets a channel of zeros come
+ * back.
+ */
 const LEAST_SHARE = 0.1;
-/** Typical size of a weight as a float, for convolutions whose exponents are unknown or say that weights are smaller. */
+/**
+ * Typical size of a weight as a float, for convolutions whose exponents are unknown or say that weights are
+ * smaller.
+ */
 const TYPICAL_WEIGHT = 0.05;
 /** Typical range of values as floats, for biases of such convolutions. */
 const TYPICAL_RANGE = 32;
@@ -112,13 +121,15 @@ export function layerBuilder(
 }
 
 /**
- * A convolution whose filter is `model's filter + unit * delta`, and delta is learned. Adam changes each delta by about its rate per step, so `unit` sets how far a
- * weight moves at once:
+ * A convolution whose filter is `model's filter + unit * delta`, and delta is learned. Adam changes each
+ * delta by about its rate per step, so `unit` sets how far a weight moves at once:
  *
- * - One unit is a difference of 1 in the floats of the original training, for which good rates are known. Exponents convert them into integers over 2^shift.
- * - Weights much smaller than TYPICAL_WEIGHT move in smaller units; otherwise a few hundred steps would turn them into noise.
- * - Exporters scale channels against each other, by factors that no file names. The root mean squares of the weights of an input and of an output channel
- *   stand for these factors.
+ * - One unit is a difference of 1 in the floats of the original training, for which good rates are known.
+ *   Exponents convert them into integers over 2^shift.
+ * - Weights much smaller than TYPICAL_WEIGHT move in smaller units; otherwise a few hundred steps would turn
+ *   them into noise.
+ * - Exporters scale channels against each other, by factors that no file names. The root mean squares of the
+ *   weights of an input and of an output channel stand for these factors.
  */
 function trainableConv(tf: TensorFlow, conv: Conv, exponents: Exponents): TrainableConv {
   const { kernel, inputs, outputs } = conv;

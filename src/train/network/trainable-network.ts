@@ -7,10 +7,11 @@ import { type TrainableHead, trainableHead } from './trainable-head.ts';
 import { layerBuilder, type TrainableConv } from './trainable-layers.ts';
 
 /**
- * The network of a model in floats that can be trained: encoder, entropy model, decoder and head. Pictures are (B,H,W,3), 0..255, H and W multiples
- * of 64; `quality` is (B) int32, 0 for quality 1.
+ * The network of a model in floats that can be trained: encoder, entropy model, decoder and head. Pictures
+ * are (B,H,W,3), 0..255, H and W multiples of 64; `quality` is (B) int32, 0 for quality 1.
  *
- * B = pictures of a batch; H, W = rows, columns of pixels; h, w = of latents; Cy = channels of latents; K = hidden units of the head.
+ * B = pictures of a batch; H, W = rows, columns of pixels; h, w = of latents; Cy = channels of latents; K =
+ * hidden units of the head.
  */
 export interface TrainableNetwork {
   /** Pictures (B,H,W,3) -> analysis output (B,h,w,Cy). */

@@ -12,7 +12,10 @@ export interface Batch {
   readonly quality: Int32Array;
   /** Seed of the noise in the place of rounding. */
   readonly noiseSeed: number;
-  /** For an enlargement: the window that is decoded, and its samples (count, size, size, 3). Without it, the target is `pictures`. */
+  /**
+   * For an enlargement: the window that is decoded, and its samples (count, size, size, 3). Without it, the
+   * target is `pictures`.
+   */
   readonly enlarged?: { readonly place: WindowPlace; readonly target: Float32Array };
 }
 
@@ -28,7 +31,10 @@ export interface BatchOptions {
 
 /** Share of batches that train an enlargement. Its scale is random, as in the LIIF paper. */
 const ENLARGED_SHARE = 0.3;
-/** Share of the other batches whose pictures are coded at their own size. The rest is reduced by 1..LARGEST_REDUCTION first, for more kinds of detail. */
+/**
+ * Share of the other batches whose pictures are coded at their own size. The rest is reduced by
+ * 1..LARGEST_REDUCTION first, for more kinds of detail.
+ */
 const RAW_SHARE = 0.8;
 const LARGEST_REDUCTION = 1.5;
 const LARGEST_SCALE = 4;
@@ -52,7 +58,10 @@ export async function nativeBatch(options: BatchOptions): Promise<Batch> {
   return { pictures, count, side, ...chosen(options, count) };
 }
 
-/** Twice as many pictures of half the side, so that a batch costs about the same. The window has the size of the pictures. */
+/**
+ * Twice as many pictures of half the side, so that a batch costs about the same. The window has the size of
+ * the pictures.
+ */
 async function enlargedBatch(options: BatchOptions): Promise<Batch> {
   const { random } = options;
   const count = 2 * options.count;

@@ -4,8 +4,9 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 
 /**
- * Leaves out files whose bytes an earlier file has: a picture that is learned from under one name must not be held out under another. Files that cannot be
- * read stay; opening them will say why. Rejects with the signal's reason.
+ * Leaves out files whose bytes an earlier file has: a picture that is learned from under one name must not be
+ * held out under another. Files that cannot be read stay; opening them will say why. Rejects with the
+ * signal's reason.
  */
 export async function withoutCopies(paths: readonly string[], signal?: AbortSignal): Promise<string[]> {
   const bySize = new Map<number, string[]>();

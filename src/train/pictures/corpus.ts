@@ -32,9 +32,10 @@ const PIECE = 512;
 const PIECE_BYTES = PIECE * PIECE * 3;
 
 /**
- * Cuts pictures into random pieces of at most 512 x 512 pixels. Training draws from the pieces, so files are decoded once, and memory is bounded. A picture gives
- * as many pieces as its area holds, but no more than its share of `maxBytes`. Where there is no room for one piece of each picture, some are left out at
- * random. Resolves with the pieces and the number of pictures that they are from.
+ * Cuts pictures into random pieces of at most 512 x 512 pixels. Training draws from the pieces, so files are
+ * decoded once, and memory is bounded. A picture gives as many pieces as its area holds, but no more than its
+ * share of `maxBytes`. Where there is no room for one piece of each picture, some are left out at random.
+ * Resolves with the pieces and the number of pictures that they are from.
  */
 export async function cutPieces(
   paths: readonly string[],
@@ -61,7 +62,10 @@ export async function cutPieces(
   return { pieces, pictures };
 }
 
-/** Reads a picture to learn from or to compare on. Undefined where it is damaged or too small; `onSkip` is told why. */
+/**
+ * Reads a picture to learn from or to compare on. Undefined where it is damaged or too small; `onSkip` is
+ * told why.
+ */
 export async function readFit(
   path: string,
   { smallest, signal, onSkip }: FitOptions,

@@ -6,8 +6,9 @@ const SHARE = 1 / 10;
 const MOST = 12;
 
 /**
- * Holds some pictures out at random, to measure the model on pictures that it has not learned from: one in ten, at most twelve. `isFit` says whether models can be
- * compared on a picture. It is called for as few as possible, and pictures that it rejects are in neither list.
+ * Holds some pictures out at random, to measure the model on pictures that it has not learned from: one in
+ * ten, at most twelve. `isFit` says whether models can be compared on a picture. It is called for as few as
+ * possible, and pictures that it rejects are in neither list.
  */
 export async function holdOut(
   paths: readonly string[],

@@ -14,7 +14,10 @@ import { table } from '../table.ts';
 import { timeInTurn } from '../timing.ts';
 import { openTensorflow, type PreparedConv, tensorflowConv } from './tensorflow-peer.ts';
 
-/** Shapes of convolutions in the released network, and limits of their inputs. Sizes make a call last a few milliseconds; longer calls are interrupted on a busy machine. */
+/**
+ * Shapes of convolutions in the released network, and limits of their inputs. Sizes make a call last a few
+ * milliseconds; longer calls are interrupted on a busy machine.
+ */
 const SHAPES = [
   { kernel: 3, inputs: 64, outputs: 64, limit: 8191, size: 64, where: 'residuals at 1/4' },
   { kernel: 3, inputs: 128, outputs: 128, limit: 8191, size: 32, where: 'residuals at 1/8' },
@@ -26,10 +29,16 @@ const SHAPES = [
   { kernel: 3, inputs: 16, outputs: 32, limit: 8191, size: 128, where: 'unfolding' },
 ] as const;
 
-/** Share of the plain kernel's rate on the same thread in the same run: 40 GMAC/s where the plain kernel reaches 52. */
+/**
+ * Share of the plain kernel's rate on the same thread in the same run: 40 GMAC/s where the plain kernel
+ * reaches 52.
+ */
 const PLAIN_SHARE_BAR = 40 / 52;
 const PEER_BAR = 2.5;
-/** Rounds and pairs of activations of the plain kernel: as many multiply-adds as a 3x3 convolution of 64 channels. */
+/**
+ * Rounds and pairs of activations of the plain kernel: as many multiply-adds as a 3x3 convolution of 64
+ * channels.
+ */
 const PLAIN = { rounds: 1024, pairs: 288 };
 
 /** Speed of single convolutions on one thread, beside TensorFlow.js, which computes in float32. */

@@ -8,7 +8,10 @@ import { timeInTurn } from '../timing.ts';
 
 const DECODE_BAR = 30;
 const CHUNK = { height: 32, width: 32 };
-/** log2 of the symbols' deviations in steps, mean and spread. They give the rates of photographs at quality 20, 60 and 95. */
+/**
+ * log2 of the symbols' deviations in steps, mean and spread. They give the rates of photographs at quality
+ * 20, 60 and 95.
+ */
 const SPREADS = [
   { quality: 20, mean: -3.4, spread: 1.1 },
   { quality: 60, mean: -2.3, spread: 1.4 },
@@ -19,8 +22,8 @@ const FIRST_TABLE_OCTAVE = Math.log2(0.11);
 const TABLES_PER_OCTAVE = 5;
 
 /**
- * Speed of entropy coding on one thread, rounding and dequantization included. Tables and steps are the model's; fixed means and deviations take the place of its
- * networks.
+ * Speed of entropy coding on one thread, rounding and dequantization included. Tables and steps are the
+ * model's; fixed means and deviations take the place of its networks.
  */
 export async function benchEntropy(
   model: Model,

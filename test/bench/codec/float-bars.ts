@@ -1,7 +1,9 @@
 import { type Measurement, PLAIN } from '../rd-report.ts';
 import { groupedBy, mean, table } from '../table.ts';
 
-/** Output of `format-spec/reference/evaluate.py`: bits and PSNR of the float network, by picture and quality. */
+/**
+ * Output of `format-spec/reference/evaluate.py`: bits and PSNR of the float network, by picture and quality.
+ */
 export interface FloatEstimates {
   readonly pictures: Readonly<
     Record<string, Readonly<Record<string, { readonly bits: number; readonly psnr: number }>>>
@@ -14,7 +16,10 @@ const SIZE_BYTES = 300;
 /** Largest loss of PSNR against the float network in dB, up to quality 80 and above. */
 const psnrBar = (quality: number) => (quality <= 80 ? 0.05 : 0.15);
 
-/** Compares files of plain rounding with the float network, by quality. The estimate is of plain rounding, too. */
+/**
+ * Compares files of plain rounding with the float network, by quality. The estimate is of plain rounding,
+ * too.
+ */
 export function floatReport(results: readonly Measurement[], estimates: FloatEstimates): string {
   const plain = results.filter(({ codec }) => codec === PLAIN);
   const rows: string[][] = [];

@@ -1,6 +1,6 @@
 /**
- * One process of `memory.ts`, whose peak memory is measured: `encode IN.tif OUT.liif`, as the command line does it, or
- * `regions FILE.liif x,y,width,height ...`. Prints a ChildReport.
+ * One process of `memory.ts`, whose peak memory is measured: `encode IN.tif OUT.liif`, as the command line
+ * does it, or `regions FILE.liif x,y,width,height ...`. Prints a ChildReport.
  */
 import { openCommandEngine } from '../../../src/cli/engine.ts';
 import { openImage } from '../../../src/decode.ts';
@@ -27,7 +27,10 @@ const report: ChildReport = {
 process.stdout.write(JSON.stringify(report));
 await engine.close();
 
-/** Decodes each region from a newly opened file. Resolves with the bytes that each reads after header and index. */
+/**
+ * Decodes each region from a newly opened file. Resolves with the bytes that each reads after header and
+ * index.
+ */
 async function decodeRegions(path: string, regions: readonly string[]): Promise<number[]> {
   const counts: number[] = [];
   for (const region of regions) {

@@ -20,8 +20,8 @@ export interface ChildReport {
 }
 
 /**
- * Peak memory of a process that encodes a picture of `columns` x `rows` cells of 512 pixels from a tiled TIFF, and of one that decodes regions
- * of the file.
+ * Peak memory of a process that encodes a picture of `columns` x `rows` cells of 512 pixels from a tiled
+ * TIFF, and of one that decodes regions of the file.
  */
 export async function benchMemory(
   columns: number,

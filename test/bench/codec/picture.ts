@@ -153,7 +153,10 @@ interface Busy {
   readonly stages: Readonly<Partial<Record<Stage, number>>>;
 }
 
-/** The same engine, whose calls are timed: of calls that overlap each moment counts once for each stage, divided among the stages under way. */
+/**
+ * The same engine, whose calls are timed: of calls that overlap each moment counts once for each stage,
+ * divided among the stages under way.
+ */
 function watch(engine: Engine): {
   readonly engine: Engine;
   begin(): void;
@@ -212,7 +215,10 @@ function watch(engine: Engine): {
   };
 }
 
-/** Multiply-accumulates per picture pixel of the networks of a stage, without halos; 0 for stages that other work dominates. */
+/**
+ * Multiply-accumulates per picture pixel of the networks of a stage, without halos; 0 for stages that other
+ * work dominates.
+ */
 function macsOf({ model }: Engine, stage: Stage): number {
   if (stage === 'analyze') return macsOfLayers(model.analysis, 1);
   if (stage === 'features') return macsOfLayers(model.synthesis, model.latentStride);

@@ -17,7 +17,10 @@ export interface PreparedConv {
   dispose(): void;
 }
 
-/** A convolution of float32, stride 1, zeros outside: (1,size,size,inputs) to (1,size,size,outputs). `run` returns when its kernels have run. */
+/**
+ * A convolution of float32, stride 1, zeros outside: (1,size,size,inputs) to (1,size,size,outputs). `run`
+ * returns when its kernels have run.
+ */
 export function tensorflowConv(size: number, kernel: number, inputs: number, outputs: number): PreparedConv {
   const input = tf.randomNormal<tf.Rank.R4>([1, size, size, inputs]);
   const weight = tf.randomNormal<tf.Rank.R4>([kernel, kernel, inputs, outputs]);

@@ -6,7 +6,10 @@ export interface PanRecord {
   readonly longTasks: readonly number[];
   /** Longest time that the main thread left a timer of 4 ms waiting. */
   readonly longestWait: number;
-  /** Times from the moment when the first pixel of a tile came into view to its picture; 0 where the picture was there before. */
+  /**
+   * Times from the moment when the first pixel of a tile came into view to its picture; 0 where the picture
+   * was there before.
+   */
   readonly appearing: readonly number[];
   /** Tiles that were in view and never had a picture. */
   readonly missed: number;

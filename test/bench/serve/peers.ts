@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, installed, type Running, startProgram, writeConfig } from './setup.ts';
 
-/** Another server, of the same picture as a pyramid TIFF `mosaic.tif` in `directory`. It answers IIIF requests below `prefix`. */
+/**
+ * Another server, of the same picture as a pyramid TIFF `mosaic.tif` in `directory`. It answers IIIF requests
+ * below `prefix`.
+ */
 export interface Peer {
   readonly running: Running;
   readonly prefix: string;
@@ -36,8 +39,9 @@ export function missingForIipsrv(): string | undefined {
 }
 
 /**
- * iipsrv behind nginx, as in its documentation. Its cache of tiles is off, as liif's is in the runs that it is compared with. Every request has a connection of its own:
- * on a connection that is kept, one waiting process would hold up all others.
+ * iipsrv behind nginx, as in its documentation. Its cache of tiles is off, as liif's is in the runs that it
+ * is compared with. Every request has a connection of its own: on a connection that is kept, one waiting
+ * process would hold up all others.
  */
 export async function startIipsrv(directory: string, processes: number): Promise<Peer> {
   const home = await mkdtemp(join(tmpdir(), 'liif-iipsrv-'));

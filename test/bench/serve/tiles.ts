@@ -18,7 +18,10 @@ export const TILES: readonly Tile[] = Array.from({ length: MAX_ZOOM + 1 }, (_, z
 
 export const tileUrl = ({ z, x, y }: Tile): string => `/mosaic/${z}/${x}/${y}.jpg`;
 
-/** Asks a server for every tile once, so that all features, or all tiles, are cached. Rejects where that takes more than two minutes. */
+/**
+ * Asks a server for every tile once, so that all features, or all tiles, are cached. Rejects where that takes
+ * more than two minutes.
+ */
 export async function fill(url: string): Promise<void> {
   const begun = performance.now();
   for (const tile of TILES) {

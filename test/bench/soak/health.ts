@@ -1,8 +1,9 @@
 import { request } from 'node:http';
 import { setPriority } from 'node:os';
 
-// Asks for /health as a balancer does, each time on a new connection, in a process of its own. Measures how late this process itself is, too, since that is no fault of the
-// server. Prints a line of JSON when its input ends.
+// Asks for /health as a balancer does, each time on a new connection, in a process of its own. Measures how
+// late this process itself is, too, since that is no fault of the server. Prints a line of JSON when its
+// input ends.
 
 const url = process.argv[2]!;
 const EVERY_MS = 200;

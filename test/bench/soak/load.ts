@@ -3,7 +3,8 @@ import { seededRandom } from '../../../src/train/random.ts';
 import { quantile } from '../table.ts';
 import { loadPath } from './paths.ts';
 
-// The clients of the soak test, in a process of their own. They send requests at a fixed rate, whether or not answers come. Prints a line of JSON at the end.
+// The clients of the soak test, in a process of their own. They send requests at a fixed rate, whether or not
+// answers come. Prints a line of JSON at the end.
 
 const [url, ratePerSecond, seconds] = process.argv.slice(2) as [string, string, string];
 const RATE = Number(ratePerSecond);
@@ -11,7 +12,10 @@ const BEGIN = performance.now();
 const END = BEGIN + Number(seconds) * 1000;
 /** The rate rises to its full height in this time, since clients do not all come at once. */
 const RISING_MS = 5000;
-/** Most clients, each on a connection of its own. A request that is due while all wait for answers is not sent, but counted. */
+/**
+ * Most clients, each on a connection of its own. A request that is due while all wait for answers is not
+ * sent, but counted.
+ */
 const MOST_OPEN = 1000;
 /** Share of the clients that hang up, and after how long at most. */
 const LEAVING = 0.15;

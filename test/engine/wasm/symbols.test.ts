@@ -25,7 +25,10 @@ const PAGE = 65_536;
 /** For chunks, above the tables. */
 const ROOM = 4 * PAGE;
 
-/** Tables at the limits of spec 3.9: 256 of them, of 2 to 1024 frequencies, all in one or even, with 0 to 12 raw bits; every fifth is empty. */
+/**
+ * Tables at the limits of spec 3.9: 256 of them, of 2 to 1024 frequencies, all in one or even, with 0 to 12
+ * raw bits; every fifth is empty.
+ */
 function tablesOf(precision: number, firstIsEmpty: boolean): CdfTables {
   const random = randomSource(precision);
   const start = [0];

@@ -45,7 +45,10 @@ type Change = (winograd: PackedWinograd, heap: WasmHeap) => PackedWinograd;
 
 const UNBOUNDED: Change = (winograd) => ({ ...winograd, energyLimit: 2 ** 31 - 1 });
 
-/** What the kernels make of layers over a whole picture, and which. `change`: what is made of how the convolutions were packed. */
+/**
+ * What the kernels make of layers over a whole picture, and which. `change`: what is made of how the
+ * convolutions were packed.
+ */
 function byKernels(
   layers: readonly Layer[],
   input: Patch,

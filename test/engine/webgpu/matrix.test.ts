@@ -38,7 +38,10 @@ const SHAPES: readonly MatrixShape[] = [
   { M: 8, N: 8, K: 8, subgroup: 8 },
 ];
 
-/** Like matrix-subgroup.wgsl, in loops: an invocation has some elements of a result, and what is multiplied is read where it lies, four bytes at a time. */
+/**
+ * Like matrix-subgroup.wgsl, in loops: an invocation has some elements of a result, and what is multiplied is
+ * read where it lies, four bytes at a time.
+ */
 const LOOPS = `
 alias Left = u32;
 alias Right = u32;
@@ -80,7 +83,10 @@ fn store_parts(at: u32, high: Result, middle: Result, low: Result) {
 }
 `;
 
-/** Results of one number: what is multiplied says nothing about the kernel that measures it, and takes seconds to compile. */
+/**
+ * Results of one number: what is multiplied says nothing about the kernel that measures it, and takes seconds
+ * to compile.
+ */
 const NUMBERS = `
 alias Left = u32;
 alias Right = u32;

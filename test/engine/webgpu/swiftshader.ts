@@ -6,7 +6,10 @@ import { EngineError } from '../../../src/errors.ts';
 /** The Vulkan driver that comes with Chromium and computes on the CPU. */
 const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
-/** From now on this process finds SwiftShader, and `openNodeWebGpu` takes it, or what LIIF_GPU says. To be called before anything asks for adapters. */
+/**
+ * From now on this process finds SwiftShader, and `openNodeWebGpu` takes it, or what LIIF_GPU says. To be
+ * called before anything asks for adapters.
+ */
 export function useSwiftShader(): void {
   process.env.VK_ICD_FILENAMES = DRIVER;
   process.env.LIIF_GPU ??= 'SwiftShader';

@@ -102,7 +102,8 @@ describe.skipIf(gpu === undefined)(`the webgpu engine${missing}`, () => {
       for (const engine of engines.values()) await engine.close();
     });
 
-    // Not those of the container and of the tables of symbols, which are not the device's. All of them: npm run vectors:check -- --engine webgpu --software
+    // Not those of the container and of the tables of symbols, which are not the device's. All of them: npm
+    // run vectors:check -- --engine webgpu --software
     it.each(
       readVectors<ValidVector>('valid').filter(
         ({ name, model, bytes }) =>

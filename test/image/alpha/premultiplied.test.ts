@@ -2,7 +2,10 @@ import { expect, it } from 'vitest';
 import { isPremultiplied } from '../../../src/image/metadata/heif.ts';
 import { readImage } from '../../../src/image/read.ts';
 
-/** 16 x 16 pixels of 200, 120, 40; of the right half half is to be seen. Made by `avifenc --lossless --premultiply`, version 0.11.1. */
+/**
+ * 16 x 16 pixels of 200, 120, 40; of the right half half is to be seen. Made by `avifenc --lossless --premultiply`,
+ * version 0.11.1.
+ */
 const avif = Buffer.from(
   'AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAGbbWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAGxpYmF2aWYAAAAADnBpdG0AAAAAAAEAAAAsaWxvYwAAAABEAAACAAEAAAABAAAB2AAAAB8AAgAAAAEAAAHDAAAAFQAAAEJpaW5mAAAAAAACAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAAAaaW5mZQIAAAAAAgAAYXYwMUFscGhhAAAAAChpcmVmAAAAAAAAAA5wcmVtAAEAAQACAAAADmF1eGwAAgABAAEAAADDaXBycAAAAJ1pcGNvAAAAFGlzcGUAAAAAAAAAEAAAABAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBIAAAAAAAE2NvbHJuY2x4AAEADQAAgAAAAA5waXhpAAAAAAEIAAAADGF2MUOBABwAAAAAOGF1eEMAAAAAdXJuOm1wZWc6bXBlZ0I6Y2ljcDpzeXN0ZW1zOmF1eGlsaWFyeTphbHBoYQAAAAAeaXBtYQAAAAAAAAACAAEEAQKDBAACBAEFhgcAAAA8bWRhdBIACgUYDP/YVDIKRAAAjKqoVSumgBIACgg4DP/YQENACDIRRAAAhse/iPXqLJE1IDtwYoA=',
   'base64',

@@ -8,7 +8,9 @@ const u32 = (value: number) => [(value >>> 24) & 255, (value >>> 16) & 255, (val
 const fixed = (value: number) => u32(Math.round(value * 65536));
 const xyz = (value: readonly number[]) => [...text('XYZ '), ...u32(0), ...value.flatMap(fixed)];
 
-/** Tone curves: by a gamma, by values of 16 bits, by a formula and its numbers. ICC.1:2022, 10.6 and 10.18. */
+/**
+ * Tone curves: by a gamma, by values of 16 bits, by a formula and its numbers. ICC.1:2022, 10.6 and 10.18.
+ */
 export const gammaCurve = (gamma: number) => [
   ...text('curv'),
   ...u32(0),
@@ -34,7 +36,10 @@ export const formulaCurve = (kind: number, numbers: readonly number[]) => [
   ...numbers.flatMap(fixed),
 ];
 
-/** A display profile of three primaries and a gamma, or a curve, as cameras and screens embed them. ICC.1:2001-04 (version 2). */
+/**
+ * A display profile of three primaries and a gamma, or a curve, as cameras and screens embed them.
+ * ICC.1:2001-04 (version 2).
+ */
 export function matrixProfile(
   primaries: readonly (readonly [number, number, number])[],
   gamma: number | number[],
@@ -125,7 +130,10 @@ const FROM_XYZ: Readonly<Record<ColorSpace, Matrix>> = {
   ],
 };
 
-/** What a color of such a profile is in a color space, all 0..1, by the definitions: IEC 61966-2-1, SMPTE EG 432-1. */
+/**
+ * What a color of such a profile is in a color space, all 0..1, by the definitions: IEC 61966-2-1, SMPTE EG
+ * 432-1.
+ */
 export function colorIn(
   space: ColorSpace,
   color: readonly number[],

@@ -28,8 +28,9 @@ interface Heard {
 }
 
 /**
- * Clients on a thread of their own, which go on while this one does nothing. Each asks for one tile, or on the same connection for a description and then
- * for the tile. `sent`: holds this thread until the requests for tiles have been sent. `heard`: what became of them.
+ * Clients on a thread of their own, which go on while this one does nothing. Each asks for one tile, or on
+ * the same connection for a description and then for the tile. `sent`: holds this thread until the requests
+ * for tiles have been sent. `heard`: what became of them.
  */
 async function clientsOf(
   server: TestServer,

@@ -57,7 +57,10 @@ async function threadsOf<T>(work: () => Promise<T>): Promise<{ result: T; thread
   return { result, threads };
 }
 
-/** Asks from a thread of its own, while this one cannot. `hold` keeps this one until so many answers have come, and says whether they have. */
+/**
+ * Asks from a thread of its own, while this one cannot. `hold` keeps this one until so many answers have
+ * come, and says whether they have.
+ */
 async function askedFromElsewhere(port: number, count: number): Promise<{ hold(): boolean }> {
   const answers = new Int32Array(new SharedArrayBuffer(4));
   const asking = new Worker(

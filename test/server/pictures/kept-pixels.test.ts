@@ -34,7 +34,10 @@ function withoutCopies(
   return channels > 2 ? shown.data : shown.data.filter((_, i) => wanted.includes(i % shown.channels));
 }
 
-/** Regions of IIIF: on blocks, across them, at the border, reduced, of few pixels; and at scales whose pixels are not those of sites. */
+/**
+ * Regions of IIIF: on blocks, across them, at the border, reduced, of few pixels; and at scales whose pixels
+ * are not those of sites.
+ */
 const REGIONS = [
   ['0,0,256,256', [0, 0, 256, 256], 256, 256],
   ['256,256,256,164', [256, 256, 256, 164], 256, 164],

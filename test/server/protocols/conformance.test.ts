@@ -2,7 +2,8 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { directoryOf, encoded, imageOf, picture, startServer } from '../server-fixture.ts';
 
-// What the public validator of the IIIF Image API asks of level 2, version 3.0 and 2.0, stated again: 1000 x 1000 pixels of 10 x 10 flat squares.
+// What the public validator of the IIIF Image API asks of level 2, version 3.0 and 2.0, stated again: 1000 x
+// 1000 pixels of 10 x 10 flat squares.
 
 let state = 7;
 const random = (low: number, high: number) => {

@@ -8,7 +8,10 @@ import { directoryOf, picture } from '../server-fixture.ts';
 
 const server = new URL('../../../src/server/index.ts', import.meta.url);
 
-/** Serves a directory, with no more code of engines than there is before the first request, and prints the status of a tile. */
+/**
+ * Serves a directory, with no more code of engines than there is before the first request, and prints the
+ * status of a tile.
+ */
 const script = `
 import { once } from 'node:events';
 import { createServer } from 'node:http';

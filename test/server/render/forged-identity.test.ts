@@ -5,7 +5,9 @@ import { memorySource } from '../../../src/reader/memory-source.ts';
 import { openReader } from '../../../src/reader/reader.ts';
 import { directoryOf, encoded, picture, startServer } from '../server-fixture.ts';
 
-/** A picture, and a file of the same header and index, and so of the same identity, whose chunks are others. */
+/**
+ * A picture, and a file of the same header and index, and so of the same identity, whose chunks are others.
+ */
 async function twoOfOneIdentity(): Promise<{ sound: Uint8Array; other: Uint8Array }> {
   const sound = await encoded(picture(300, 200));
   const { prefixLength } = await openReader(memorySource(sound));

@@ -9,10 +9,16 @@ import { teamWords } from '../program/chunk-team.ts';
 import type { Job } from '../threads/job.ts';
 import type { DecodeMessage, EncodeMessage } from '../threads/thread.ts';
 
-/** Rows of latents that each of the threads that share a chunk has at least: with fewer they wait for each other more than they compute. */
+/**
+ * Rows of latents that each of the threads that share a chunk has at least: with fewer they wait for each
+ * other more than they compute.
+ */
 const ROWS_PER_THREAD = 8;
 
-/** The memory for a chunk's bytes is a multiple of this, so that most chunks need as much, and lie where earlier ones have lain. */
+/**
+ * The memory for a chunk's bytes is a multiple of this, so that most chunks need as much, and lie where
+ * earlier ones have lain.
+ */
 const STREAM_UNIT = 65_536;
 
 /** What is done to a chunk, and with what. */
@@ -21,7 +27,10 @@ export type ChunkWork = Pick<DecodeMessage, 'kind' | 'bytes'> | Pick<EncodeMessa
 /** `T`: latents for a chunk that is decoded, EncodedChunk for one that is encoded. */
 export type ChunkJobs = <T>(chunk: Extent, quality: number, work: ChunkWork) => Job<T>;
 
-/** Makes jobs that decode or encode one chunk: one thread leads, threads that have nothing else to do help it (chunk-team.ts). */
+/**
+ * Makes jobs that decode or encode one chunk: one thread leads, threads that have nothing else to do help it
+ * (chunk-team.ts).
+ */
 export function chunkJobs(model: Model, networks: PackedNetworks, heap: WasmHeap): ChunkJobs {
   const needsOfChunks = new Map<string, ChunkNeeds>();
 
@@ -35,7 +44,10 @@ export function chunkJobs(model: Model, networks: PackedNetworks, heap: WasmHeap
     return needs;
   }
 
-  /** Room for a chunk of `length` bytes. A chunk that is longer than any of its size can be is refused before its bytes are copied. */
+  /**
+   * Room for a chunk of `length` bytes. A chunk that is longer than any of its size can be is refused before
+   * its bytes are copied.
+   */
   function streamBytes(length: number, chunk: Extent): number {
     const most = maxChunkBytes(symbolCount(model, chunk));
     return Math.ceil((Math.min(most, length) + READ_AHEAD_BYTES) / STREAM_UNIT) * STREAM_UNIT;

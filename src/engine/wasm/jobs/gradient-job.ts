@@ -59,7 +59,10 @@ export interface GradientJobs {
   readonly there: Job<HeapFeatures>;
   /** The samples of that map whose errors count. */
   readonly query: Query;
-  /** Half the derivative by those samples -> half the derivative by latents. `shown`: the map that `there` made. */
+  /**
+   * Half the derivative by those samples -> half the derivative by latents. `shown`: the map that `there`
+   * made.
+   */
   back(shown: HeapFeatures, errors: Int16Array): Job<Int16Array>;
 }
 
@@ -141,7 +144,10 @@ interface GradientPlan {
   readonly output: Region;
 }
 
-/** Plans both programs. On the way back the window counts as the whole tensor, and P and all that follows begin at (0, 0). */
+/**
+ * Plans both programs. On the way back the window counts as the whole tensor, and P and all that follows
+ * begin at (0, 0).
+ */
 function planGradient(
   list: FreeList,
   model: Model,

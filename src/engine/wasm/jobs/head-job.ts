@@ -23,7 +23,10 @@ export interface QueryPlaces {
   readonly columnFraction: number;
 }
 
-/** Spec 4.3 to 4.5 for queries over one feature map, cut into strips of rows. Throws RequestError for queries of sites that the map lacks. */
+/**
+ * Spec 4.3 to 4.5 for queries over one feature map, cut into strips of rows. Throws RequestError for queries
+ * of sites that the map lacks.
+ */
 export function headJob(
   heap: WasmHeap,
   head: Head,

@@ -18,7 +18,10 @@ export interface LayersCall {
   readonly quality: number;
 }
 
-/** Runs layers over a window. The output has memory of its own; `take` gets it when the layers have run, and has to free it. */
+/**
+ * Runs layers over a window. The output has memory of its own; `take` gets it when the layers have run, and
+ * has to free it.
+ */
 export function layersJob<T>(
   heap: WasmHeap,
   threads: number,

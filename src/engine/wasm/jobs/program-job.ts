@@ -10,8 +10,8 @@ export interface RunningProgram<Plan> extends Pick<RunningJob<unknown>, 'message
 }
 
 /**
- * Allocates memory for all that `plan` takes from its list, and for the program's control words. `plan` runs once for the size, and again for the addresses.
- * Throws as `heap.allocate` does.
+ * Allocates memory for all that `plan` takes from its list, and for the program's control words. `plan` runs
+ * once for the size, and again for the addresses. Throws as `heap.allocate` does.
  */
 export function beginProgram<Plan extends { readonly operations: readonly Operation[] }>(
   heap: WasmHeap,

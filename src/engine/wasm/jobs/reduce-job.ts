@@ -87,8 +87,9 @@ function shapeOf({ rows, columns, gray }: HeapReduction): Shape {
 }
 
 /**
- * Spec 4.3 to 4.7. The head, or known samples, fill the grid, part by part; then it is joined to blocks, and filtered along rows, then down columns
- * (kernels/reduce.ts). Throws RequestError for parts that do not make up the grid.
+ * Spec 4.3 to 4.7. The head, or known samples, fill the grid, part by part; then it is joined to blocks, and
+ * filtered along rows, then down columns (kernels/reduce.ts). Throws RequestError for parts that do not make
+ * up the grid.
  */
 export function reduceJob(
   heap: WasmHeap,
@@ -192,7 +193,10 @@ function expectReduction({ grid, rows, columns, parts }: HeapReduction, { channe
     throw new RequestError('Expected a grid of 8 bits that its parts cover');
 }
 
-/** The filter of 4.7, over a grid that is filled: joinBlocks if need be, reduceRows, reduceColumns. Each begins when all before it has ended. */
+/**
+ * The filter of 4.7, over a grid that is filled: joinBlocks if need be, reduceRows, reduceColumns. Each
+ * begins when all before it has ended.
+ */
 function pushFilters(
   operations: Operation[],
   { rows, columns }: HeapReduction,

@@ -1,12 +1,13 @@
-// AssemblyScript: the head (specification 4.3 to 4.5) at native scale, where each pixel lies on a site. Fractions are 0, so one site of the local ensemble has
-// all the weight, and the term of the column is 0.
+// AssemblyScript: the head (specification 4.3 to 4.5) at native scale, where each pixel lies on a site.
+// Fractions are 0, so one site of the local ensemble has all the weight, and the term of the column is 0.
 
 /**
- * One row of `columns` (at least 4) pixels, on the sites from address `sites` on, of `bytes` each. row: rowTerm of 4.4. The other arguments are those
- * of `head`, without form 1.
+ * One row of `columns` (at least 4) pixels, on the sites from address `sites` on, of `bytes` each. row:
+ * rowTerm of 4.4. The other arguments are those of `head`, without form 1.
  *
- * Four pixels at a time: their 3 sums of four lanes each are 12 vectors, so two pixels are summed up and folded before the other two, which fits the 16
- * registers. Where `columns` is no multiple of 4, the last four pixels overlap the ones before.
+ * Four pixels at a time: their 3 sums of four lanes each are 12 vectors, so two pixels are summed up and
+ * folded before the other two, which fits the 16 registers. Where `columns` is no multiple of 4, the last
+ * four pixels overlap the ones before.
  */
 export function alignedRow(
   sites: usize, row: usize, weights: usize, biases: usize, bytes: usize,
@@ -76,14 +77,12 @@ export function alignedRow(
 }
 
 /** a0 + a2, b0 + b2, a1 + a3, b1 + b3: the first half of the sums over the lanes of a and of b. */
-// @ts-ignore: decorator
 @inline
 function halves(a: v128, b: v128): v128 {
   return i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
 }
 
 /** The sums of the lanes of four vectors, which `halves` has folded into two. */
-// @ts-ignore: decorator
 @inline
 function sums(a: v128, b: v128): v128 {
   return i32x4.add(v128.shuffle<i64>(a, b, 0, 2), v128.shuffle<i64>(a, b, 1, 3));

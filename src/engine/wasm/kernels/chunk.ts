@@ -1,20 +1,24 @@
-// AssemblyScript: what lies between the networks of a chunk: symbols (specification 2.2, 2.3), latents and the input of a prior step (3.6). Symbol for symbol
-// the same as src/entropy.
+// AssemblyScript: what lies between the networks of a chunk: symbols (specification 2.2, 2.3), latents and
+// the input of a prior step (3.6). Symbol for symbol the same as src/entropy.
 //
-// stream   int32: four rANS states, address of the next word, address behind the chunk's last word. Behind the words lie 16 bytes, which a truncated chunk
+// stream   int32: four rANS states, address of the next word, address behind the chunk's last word. Behind
+// the words lie 16 bytes, which a truncated chunk
 //          may read before it is refused.
-// tables   int32: precision, address of `coarse` (src/entropy/cdf-table.ts); then 16 bytes for each table: address of its cumulative frequencies (uint16; 0: an
+// tables   int32: precision, address of `coarse` (src/entropy/cdf-table.ts); then 16 bytes for each table:
+// address of its cumulative frequencies (uint16; 0: an
 //          empty table), address of the bypass among them, `minimum`, `rawBits`.
 //
-// No stream leads outside the tables: an index is below the number of tables, and a slot below the last cumulative frequency, 2^precision.
+// No stream leads outside the tables: an index is below the number of tables, and a slot below the last
+// cumulative frequency, 2^precision.
 
 /** Bytes before the tables. */
 const HEADER: usize = 8;
 const COARSE_BITS = 7;
 
 /**
- * Specification 2.2 and 2.3: `count` symbols, a multiple of four, to int16. indices: the table of each, uint8. Symbol i belongs to state i mod 4. Returns 0 if the
- * chunk ends before them. `coarse` gives the place in a table where the search for a slot begins.
+ * Specification 2.2 and 2.3: `count` symbols, a multiple of four, to int16. indices: the table of each,
+ * uint8. Symbol i belongs to state i mod 4. Returns 0 if the chunk ends before them. `coarse` gives the place
+ * in a table where the search for a slot begins.
  */
 export function decodeSymbols(stream: usize, tables: usize, indices: usize, symbols: usize, count: usize): i32 {
   const precision = load<i32>(tables);
@@ -71,11 +75,13 @@ export function decodeSymbols(stream: usize, tables: usize, indices: usize, symb
 }
 
 /**
- * Specification 3.6, step 3: the latents that prior step `step` codes, into y. Returns 0 if the chunk ends before them.
+ * Specification 3.6, step 3: the latents that prior step `step` codes, into y. Returns 0 if the chunk ends
+ * before them.
  *
- * mean, deviation, y: (height, width, channels) int16. offsets, steps: the quality's rows of latent.deviationOffset and latent.step, int32. scratch: 3 bytes for
- * each symbol of a row, channels / 4 * width of them: table indices, then symbols. A row at a time: indices, symbols, latents. No product or sum overflows
- * (3.8, `latent` and `deviation`).
+ * mean, deviation, y: (height, width, channels) int16. offsets, steps: the quality's rows of
+ * latent.deviationOffset and latent.step, int32. scratch: 3 bytes for each symbol of a row, channels / 4 *
+ * width of them: table indices, then symbols. A row at a time: indices, symbols, latents. No product or sum
+ * overflows (3.8, `latent` and `deviation`).
  */
 export function decodeLatents(
   stream: usize, tables: usize, mean: usize, deviation: usize, y: usize, height: i32, width: i32, channels: i32, step: i32,
@@ -125,8 +131,9 @@ export function decodeLatents(
 }
 
 /**
- * The input of a prior step, rows from .. to-1: at each position `hBytes` of h, then the latents that the first `coded` steps have coded, a group of
- * `groupBytes` for each step in their order. With `whole` (and `coded` 1) all latents follow in one group, zeros included.
+ * The input of a prior step, rows from .. to-1: at each position `hBytes` of h, then the latents that the
+ * first `coded` steps have coded, a group of `groupBytes` for each step in their order. With `whole` (and
+ * `coded` 1) all latents follow in one group, zeros included.
  */
 export function gather(
   h: usize, hRow: usize, hBytes: usize, y: usize, yPixel: usize, groupBytes: usize, coded: i32, whole: i32,
@@ -150,14 +157,12 @@ export function gather(
 }
 
 /** The group of channels that a step codes at a position: (parity - step) mod 4 (specification 3.6). */
-// @ts-ignore: decorator
 @inline
 function groupAt(step: i32, row: i32, column: i32): usize {
   return <usize>((2 * (row & 1) + (column & 1) - step) & 3);
 }
 
 /** Copies a multiple of 16 bytes. */
-// @ts-ignore: decorator
 @inline
 function copy(from: usize, to: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, v128.load(from + i));

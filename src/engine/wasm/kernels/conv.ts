@@ -1,22 +1,27 @@
-// AssemblyScript: the layers `conv` and `residual` of specification 3.3, and `conv` next to an `unshuffle` or a `shuffle`.
+// AssemblyScript: the layers `conv` and `residual` of specification 3.3, and `conv` next to an `unshuffle` or
+// a `shuffle`.
 
 /**
- * A convolution as a product of weights with `taps` runs of contiguous activations, `run` bytes each, `inputTap` bytes apart:
+ * A convolution as a product of weights with `taps` runs of contiguous activations, `run` bytes each,
+ * `inputTap` bytes apart:
  *
  *   3x3                       3 runs of 3 * C activations; `input` points one row up and one column left
  *   1x1                       1 run of C
  *   unshuffle by k, then 1x1  k runs of k * C
  *
- *   input      (rows, columns, C) int16, zeros beyond the picture included
- *   weight     [outputs / 8][taps][run / 4][2 halves][4 outputs][2 activations] int16: a vector holds the weights of two activations for four outputs
- *   bias       [outputs] int32, with the rounding for `shift` added
- *   output     (rows, columns, 8 * blocks) int16: clamp(sum >> shift, limit), then leaky if asked, then plus `residual` (0: none), clamped to residualLimit
+ *   input      (rows, columns, C) int16, zeros beyond the picture included weight     [outputs / 8][taps][run
+ *   / 4][2 halves][4 outputs][2 activations] int16: a vector holds the weights of two activations for four
+ *   outputs bias       [outputs] int32, with the rounding for `shift` added output     (rows, columns, 8 *
+ *   blocks) int16: clamp(sum >> shift, limit), then leaky if asked, then plus `residual` (0: none), clamped
+ *   to residualLimit
  *
- * Four pixels by eight outputs at a time: 8 accumulators, 2 vectors of weights and 1 pair of activations, which fits the 16 registers, and each weight
- * that is loaded serves four pixels. Do not unroll the inner loop: V8 then spills. All pixels of a row are made for eight outputs before the next eight, so
- * that their weights stay in the cache.
+ * Four pixels by eight outputs at a time: 8 accumulators, 2 vectors of weights and 1 pair of activations,
+ * which fits the 16 registers, and each weight that is loaded serves four pixels. Do not unroll the inner
+ * loop: V8 then spills. All pixels of a row are made for eight outputs before the next eight, so that their
+ * weights stay in the cache.
  *
- * Where width is no multiple of 4, the last four pixels overlap the ones before and are made twice, so `output` must not be `residual`. No sum overflows: see index.ts.
+ * Where width is no multiple of 4, the last four pixels overlap the ones before and are made twice, so
+ * `output` must not be `residual`. No sum overflows: see index.ts.
  */
 export function conv(
   input: usize, inputRow: usize, inputTap: usize, inputPixel: usize,
@@ -127,8 +132,10 @@ export function conv(
   }
 }
 
-/** clamp(acc >> shift, limit) of eight sums. Narrowing saturates at int16, which changes nothing: limits are at most 32767. */
-// @ts-ignore: decorator
+/**
+ * clamp(acc >> shift, limit) of eight sums. Narrowing saturates at int16, which changes nothing: limits are
+ * at most 32767.
+ */
 @inline
 export function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128): v128 {
   const v = i16x8.narrow_i32x4_s(i32x4.shr_s(a0, shift), i32x4.shr_s(a1, shift));
@@ -136,14 +143,12 @@ export function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128): v
 }
 
 /** leaky(v) of specification 3.1: max(v, v >> 3). */
-// @ts-ignore: decorator
 @inline
 export function leak(value: v128): v128 {
   return i16x8.max_s(value, i16x8.shr_s(value, 3));
 }
 
 /** clamp(v + residual): the end of a residual. */
-// @ts-ignore: decorator
 @inline
 export function add(value: v128, residual: usize, low: v128, high: v128): v128 {
   return i16x8.min_s(i16x8.max_s(i16x8.add_sat_s(value, v128.load(residual)), low), high);

@@ -1,13 +1,15 @@
-// AssemblyScript: how an error of the decoder's pixels depends on P and on activations, for encoders. src/network/gradient.ts explains the method; convolutions
-// on the way back run in the kernel `conv`.
+// AssemblyScript: how an error of the decoder's pixels depends on P and on activations, for encoders.
+// src/network/gradient.ts explains the method; convolutions on the way back run in the kernel `conv`.
 
 /**
  * Half the derivative of an error by P, rows from .. to-1 of pixels that lie on sites (native scale):
  *
- *   output[k] = P[k] + cell[k] > 0 ? clamp(round(sum over colors of error * outputWeight[k], headShift), headLimit) : 0
+ *   output[k] = P[k] + cell[k] > 0 ? clamp(round(sum over colors of error * outputWeight[k], headShift),
+ *   headLimit) : 0
  *
- * features: P, (rows, columns, hidden) int16. errors: half the derivative by samples, (rows, columns, 3) int16, clamped to errorLimit here. weights: as for
- * the kernel `head`; cell and output weights are read. With ERROR_LIMIT of network/gradient.ts three products fit int32.
+ * features: P, (rows, columns, hidden) int16. errors: half the derivative by samples, (rows, columns, 3)
+ * int16, clamped to errorLimit here. weights: as for the kernel `head`; cell and output weights are read.
+ * With ERROR_LIMIT of network/gradient.ts three products fit int32.
  */
 export function headGradient(
   features: usize, featureRow: usize, weights: usize, hidden: i32,
@@ -57,7 +59,10 @@ function error(address: usize, limit: i32): v128 {
   return i16x8.splat(<i16>min(max(<i32>load<i16>(address), -limit), limit));
 }
 
-/** Multiplies `values` by the slope of the leaky activation that made `activations`: 1 where these are above 0, else 1/8, rounded down. In place, rows from .. to-1 of `bytes` each. */
+/**
+ * Multiplies `values` by the slope of the leaky activation that made `activations`: 1 where these are above
+ * 0, else 1/8, rounded down. In place, rows from .. to-1 of `bytes` each.
+ */
 export function slope(
   values: usize, row: usize, activations: usize, activationRow: usize, bytes: usize, from: i32, to: i32,
 ): void {

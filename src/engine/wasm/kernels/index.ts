@@ -1,4 +1,5 @@
-// AssemblyScript: the SIMD kernels of the wasm engine. `src/engine/wasm/program/operations.ts` and the `*-job.ts` beside it plan their calls.
+// AssemblyScript: the SIMD kernels of the wasm engine. `src/engine/wasm/program/operations.ts` and the
+// `*-job.ts` beside it plan their calls.
 //
 //   conv.ts      3x3 and 1x1 convolutions, with shuffles                  specification 3.3
 //   winograd.ts  3x3 convolutions by fewer products                       3.3
@@ -8,15 +9,18 @@
 //   chunk.ts     symbols, latents, inputs of the prior                    2.2, 2.3, 3.6
 //   gradient.ts  derivatives, for encoders                                not of the specification
 //
-// Tensors are (rows, columns, channels) of int16: element (y, x, c) lies (y * width + x) * channels + c elements behind the first. Channels are a multiple of 8,
-// 16 bytes, unless a kernel says otherwise. Arguments whose names end in Row, Tap, Pixel or Plane are distances in bytes; `from` and `to`,
-// the last two of kernels that threads can share, are the rows that a call makes.
+// Tensors are (rows, columns, channels) of int16: element (y, x, c) lies (y * width + x) * channels + c
+// elements behind the first. Channels are a multiple of 8, 16 bytes, unless a kernel says otherwise.
+// Arguments whose names end in Row, Tap, Pixel or Plane are distances in bytes; `from` and `to`, the last two
+// of kernels that threads can share, are the rows that a call makes.
 //
-// Sums are int32. A loader has proved that none of a network or of the head can overflow (specification 3.8), so the order of additions does not matter, and
-// i32x4.dot_i16x8_s, two products and their sum, is exact. Saturating operations on int16 are the sat16 and the clamps of the specification.
+// Sums are int32. A loader has proved that none of a network or of the head can overflow (specification 3.8),
+// so the order of additions does not matter, and i32x4.dot_i16x8_s, two products and their sum, is exact.
+// Saturating operations on int16 are the sat16 and the clamps of the specification.
 //
-// `npm run build:wasm` compiles this file twice: kernels-shared.wasm for threads over one memory, kernels.wasm for one thread. gradient.ts becomes
-// files of its own, which pages, where nothing is encoded, need not fetch.
+// `npm run build:wasm` compiles this file twice: kernels-shared.wasm for threads over one memory,
+// kernels.wasm for one thread. gradient.ts becomes files of its own, which pages, where nothing is encoded,
+// need not fetch.
 
 import { alignedRow } from './aligned';
 
@@ -26,8 +30,8 @@ export { joinBlocks, reduceColumns, reduceRows, spread } from './reduce';
 export { useScratch, winograd } from './winograd';
 
 /**
- * The layer `row` of specification 3.3: clamp(in + row[c], limit). row: int32 (channels). channels: any number, since a row may come before the first unshuffle,
- * where channels are the three colors.
+ * The layer `row` of specification 3.3: clamp(in + row[c], limit). row: int32 (channels). channels: any
+ * number, since a row may come before the first unshuffle, where channels are the three colors.
  */
 export function addRow(
   input: usize, inputRow: usize, output: usize, outputRow: usize,
@@ -59,7 +63,10 @@ export function addRow(
   }
 }
 
-/** Zeros `bytes` of each row, rows being `pitch` bytes apart: the border of a tensor, so that convolutions read zeros beyond the picture. */
+/**
+ * Zeros `bytes` of each row, rows being `pitch` bytes apart: the border of a tensor, so that convolutions
+ * read zeros beyond the picture.
+ */
 export function clear(start: usize, bytes: usize, pitch: usize, from: i32, to: i32): void {
   for (let i = from; i < to; i++) memory.fill(start + <usize>i * pitch, 0, bytes);
 }
@@ -67,17 +74,19 @@ export function clear(start: usize, bytes: usize, pitch: usize, from: i32, to: i
 /**
  * The head, specification 4.3 to 4.5: samples of output rows from .. to-1 of a query, from P.
  *
- *   features   P, (rows, columns, hidden) int16, a window whose first site is (top, left), of a level of levelHeight x levelWidth sites
- *   rowIndex, rowFraction, columnIndex, columnFraction
+ *   features   P, (rows, columns, hidden) int16, a window whose first site is (top, left), of a level of
+ *   levelHeight x levelWidth sites rowIndex, rowFraction, columnIndex, columnFraction
  *              positions of output rows and columns: site index int32, not yet clamped, and fraction int16 in Q14
- *   weights    rowWeight, columnWeight, cell term c of 4.4 (int16, `hidden` each); outputWeight (int16, 3 * hidden); outputBias (3 int32, with the
+ *   weights    rowWeight, columnWeight, cell term c of 4.4 (int16, `hidden` each); outputWeight (int16, 3 *
+ *   hidden); outputBias (3 int32, with the
  *              rounding for `shift` added): see pack-head.ts
- *   terms      scratch: (2 + 2 * columns) * hidden int16
- *   output     rows of outputRow bytes. `form` 0: RGB, uint8. 1: RGB, uint16. 2, for a reduction: samples of 8 bits as int16, the colors `plane` bytes
+ *   terms      scratch: (2 + 2 * columns) * hidden int16 output     rows of outputRow bytes. `form` 0: RGB,
+ *   uint8. 1: RGB, uint16. 2, for a reduction: samples of 8 bits as int16, the colors `plane` bytes
  *              apart. 3, for a reduction: the gray sample of 4.6 as int16
  *
- * A pixel is made eight hidden units at a time. Terms of columns are computed once a call, terms of rows once a row. Q14: 16384 is 1, 8192 one half.
- * The weights of the local ensemble are below 2^15 and sum up to 2^14, hidden units are 0 .. 32767, so their weighed sum stays below 2^29.
+ * A pixel is made eight hidden units at a time. Terms of columns are computed once a call, terms of rows once
+ * a row. Q14: 16384 is 1, 8192 one half. The weights of the local ensemble are below 2^15 and sum up to 2^14,
+ * hidden units are 0 .. 32767, so their weighed sum stays below 2^29.
  */
 export function head(
   features: usize, featureRow: usize, top: i32, left: i32, levelHeight: i32, levelWidth: i32,
@@ -206,7 +215,10 @@ export function head(
   }
 }
 
-/** sat16((weight[k] * r + 2^13) >> 14) for all k, with r of -2^14 .. 2^14-1: rowTerm before the cell is added, or colTerm (4.4). */
+/**
+ * sat16((weight[k] * r + 2^13) >> 14) for all k, with r of -2^14 .. 2^14-1: rowTerm before the cell is added,
+ * or colTerm (4.4).
+ */
 function position(weight: usize, r: i32, target: usize, bytes: usize): void {
   const factor = i16x8.splat(<i16>r);
   const half = i32x4.splat(8192);
@@ -218,26 +230,22 @@ function position(weight: usize, r: i32, target: usize, bytes: usize): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function nearest(index: i32, count: i32): i32 {
   return min(max(index, 0), count - 1);
 }
 
-// @ts-ignore: decorator
 @inline
 function sum(v: v128): i32 {
   const pairs = i32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
   return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
 }
 
-// @ts-ignore: decorator
 @inline
 function within(value: i32, high: i32): i32 {
   return min(max(value, 0), high);
 }
 
-// @ts-ignore: decorator
 @inline
 function sample16(value: i32): i32 {
   return (within(value, 65280) * 257 + 128) >> 8;

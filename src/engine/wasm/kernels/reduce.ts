@@ -1,12 +1,13 @@
-// AssemblyScript: the reduction of specification 4.7 for samples of 8 bits. `head` and `spread` fill a grid; then, in this order, `joinBlocks` where blocks have
-// more than one pixel, `reduceRows`, `reduceColumns`.
+// AssemblyScript: the reduction of specification 4.7 for samples of 8 bits. `head` and `spread` fill a grid;
+// then, in this order, `joinBlocks` where blocks have more than one pixel, `reduceRows`, `reduceColumns`.
 //
-// Tensors of a reduction are (rows, channels, columns) of int16, so that neighbors along a row lie next to each other. Behind the columns there is room for what
-// the last vectors read and write.
+// Tensors of a reduction are (rows, channels, columns) of int16, so that neighbors along a row lie next to
+// each other. Behind the columns there is room for what the last vectors read and write.
 
 /**
- * Samples that are known already, into `columns` columns of the grid, rows from .. to-1. samples: interleaved, 8 bits, `pitch` bytes a row; up to 32 bytes are
- * read from where the last eight pixels of a row begin. channels: 1 or 3.
+ * Samples that are known already, into `columns` columns of the grid, rows from .. to-1. samples:
+ * interleaved, 8 bits, `pitch` bytes a row; up to 32 bytes are read from where the last eight pixels of a row
+ * begin. channels: 1 or 3.
  */
 export function spread(
   samples: usize, pitch: usize, columns: i32, channels: i32,
@@ -39,10 +40,12 @@ export function spread(
 }
 
 /**
- * T of 4.7, the means of blocks of `side` rows and `width` columns: rows from .. to-1 of (blocks' rows, channels, `blocks` columns).
+ * T of 4.7, the means of blocks of `side` rows and `width` columns: rows from .. to-1 of (blocks' rows,
+ * channels, `blocks` columns).
  *
- * The grid holds `rows` rows and `columns` columns, those inside the picture. Row i that the reduction reads is row clamp(i + rowShift, 0, rows - 1) of the
- * grid, columns alike: pixels outside have the samples of the nearest inside.
+ * The grid holds `rows` rows and `columns` columns, those inside the picture. Row i that the reduction reads
+ * is row clamp(i + rowShift, 0, rows - 1) of the grid, columns alike: pixels outside have the samples of the
+ * nearest inside.
  */
 export function joinBlocks(
   grid: usize, gridRow: usize, gridPlane: usize, rows: i32, columns: i32, rowShift: i32, columnShift: i32,
@@ -69,11 +72,12 @@ export function joinBlocks(
 }
 
 /**
- * H of 4.7, the filter along rows, with 6 fraction bits: rows from .. to-1 of `count` columns (up to three more are written). Row i is made of row
- * clamp(i + rowShift, 0, rows - 1) of the grid.
+ * H of 4.7, the filter along rows, with 6 fraction bits: rows from .. to-1 of `count` columns (up to three
+ * more are written). Row i is made of row clamp(i + rowShift, 0, rows - 1) of the grid.
  *
- * k: 1, 2 or 4. Of the `wanted` columns that the filter reads, the grid has before .. before+inside-1; the first and the last of these are repeated into
- * the others here. Weights sum up to 4096 and their magnitudes to 4864 at most, samples are 8 bits, so H fits int16.
+ * k: 1, 2 or 4. Of the `wanted` columns that the filter reads, the grid has before .. before+inside-1; the
+ * first and the last of these are repeated into the others here. Weights sum up to 4096 and their magnitudes
+ * to 4864 at most, samples are 8 bits, so H fits int16.
  */
 export function reduceRows(
   grid: usize, gridRow: usize, gridPlane: usize, rows: i32, rowShift: i32,
@@ -112,8 +116,9 @@ export function reduceRows(
 }
 
 /**
- * The output of 4.7, the filter down columns: rows from .. to-1 of `count` columns (up to seven more are written), interleaved, 8 bits. rows: H, `row`
- * bytes a row, `plane` bytes between its channels. k: 1, 2 or 4.
+ * The output of 4.7, the filter down columns: rows from .. to-1 of `count` columns (up to seven more are
+ * written), interleaved, 8 bits. rows: H, `row` bytes a row, `plane` bytes between its channels. k: 1, 2 or
+ * 4.
  */
 export function reduceColumns(
   rows: usize, row: usize, plane: usize, k: i32, count: i32, channels: i32,
@@ -166,7 +171,6 @@ function repeat(line: usize, place: i32, from: i32, to: i32): void {
   for (let i = from; i < to; i++) store<i16>(line + (<usize>i << 1), value);
 }
 
-// @ts-ignore: decorator
 @inline
 function held(i: i32, count: i32): i32 {
   return min(max(i, 0), count - 1);

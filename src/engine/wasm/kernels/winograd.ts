@@ -1,8 +1,11 @@
-// AssemblyScript: 3x3 convolutions by Winograd's method, F(2x2, 3x3) of Lavin and Gray (arXiv 1509.09308): 16 products instead of 36 for 2 x 2 outputs.
+// AssemblyScript: 3x3 convolutions by Winograd's method, F(2x2, 3x3) of Lavin and Gray (arXiv 1509.09308): 16
+// products instead of 36 for 2 x 2 outputs.
 //
-//   Y = A' [ (G g G') * (B' d B) ] A      g: filter, 3 x 3; d: tile of activations, 4 x 4; *: element by element; ': transposed
+//   Y = A' [ (G g G') * (B' d B) ] A      g: filter, 3 x 3; d: tile of activations, 4 x 4; *: element by
+//   element; ': transposed
 //
-// In integers: G has halves, so filters are (2G) g (2G)', and Y comes out times 4. Bias and shift are scaled alike: `4 * bias`, `shift + 2`.
+// In integers: G has halves, so filters are (2G) g (2G)', and Y comes out times 4. Bias and shift are scaled
+// alike: `4 * bias`, `shift + 2`.
 
 import { add, conv, finish, leak } from './conv';
 
@@ -11,7 +14,10 @@ const TILES: i32 = 16;
 /** Most bytes of an input's channels. */
 const MAX_RUN: usize = 1024;
 
-/** This thread's scratch memory, 16 * (TILES * (MAX_RUN + 32) + 64) bytes: 16 matrices of activations, then 16 of sums. */
+/**
+ * This thread's scratch memory, 16 * (TILES * (MAX_RUN + 32) + 64) bytes: 16 matrices of activations, then 16
+ * of sums.
+ */
 let scratch: usize = 0;
 
 export function useScratch(address: usize): void {
@@ -19,21 +25,25 @@ export function useScratch(address: usize): void {
 }
 
 /**
- * What `conv` makes of a 3x3 convolution, to the bit, for pairs of rows from .. to-1 of `height` by `width` outputs, both at least 2. The arguments
- * up to residualLimit are those of `conv`, with `direct` for its weights.
+ * What `conv` makes of a 3x3 convolution, to the bit, for pairs of rows from .. to-1 of `height` by `width`
+ * outputs, both at least 2. The arguments up to residualLimit are those of `conv`, with `direct` for its
+ * weights.
  *
- * weight: the transformed filters, [outputs / 8][16][inputs / 2][2 halves][4 outputs][2 activations] int16 (pack-winograd.ts).
+ * weight: the transformed filters, [outputs / 8][16][inputs / 2][2 halves][4 outputs][2 activations] int16
+ * (pack-winograd.ts).
  *
  * Why the result is exact:
  *   - Activations are at most 8191, so B' d B, sums of four of them, fits int16.
- *   - Sums of products may wrap around int32. What comes out is 4 times the accumulator of `conv` modulo 2^32, so it is right wherever that accumulator
- *     is below 2^29.
- *   - |sum of w * d| <= |w| |d| (Cauchy and Schwarz): the sum of squares of a tile's activations bounds its accumulators. Where 1/64 of it is above
- *     `energyLimit` for any tile of a strip, `conv` makes the strip. That is rare: noise or stripes of full contrast.
+ *   - Sums of products may wrap around int32. What comes out is 4 times the accumulator of `conv` modulo
+ *     2^32, so it is right wherever that accumulator is below 2^29.
+ *   - |sum of w * d| <= |w| |d| (Cauchy and Schwarz): the sum of squares of a tile's activations bounds its
+ *     accumulators. Where 1/64 of it is above `energyLimit` for any tile of a strip, `conv` makes the strip.
+ *     That is rare: noise or stripes of full contrast.
  *
- * Blocking: strips of up to 16 tiles of a pair of rows. A strip is transformed once, into 16 matrices (tiles, inputs), one for each place of a tile;
- * then, for each eight outputs, each matrix is multiplied by the filters of its place, four tiles at a time as in `conv`, and the 16 products are
- * transformed back. The last tiles of a row, and the last pair of an odd height, overlap the ones before.
+ * Blocking: strips of up to 16 tiles of a pair of rows. A strip is transformed once, into 16 matrices (tiles,
+ * inputs), one for each place of a tile; then, for each eight outputs, each matrix is multiplied by the
+ * filters of its place, four tiles at a time as in `conv`, and the 16 products are transformed back. The last
+ * tiles of a row, and the last pair of an odd height, overlap the ones before.
  */
 export function winograd(
   input: usize, inputRow: usize, inputTap: usize, inputPixel: usize,
@@ -102,8 +112,10 @@ export function winograd(
   }
 }
 
-/** Writes B' d B of the 4 x 4 activations d at `input`, its 16 places `pitch` bytes apart. Returns the sum of squares of d / 64, rounded down in each lane. */
-// @ts-ignore: decorator
+/**
+ * Writes B' d B of the 4 x 4 activations d at `input`, its 16 places `pitch` bytes apart. Returns the sum of
+ * squares of d / 64, rounded down in each lane.
+ */
 @inline
 function transform(input: usize, inputRow: usize, run: usize, target: usize, pitch: usize): i64 {
   let e = i32x4.splat(0);
@@ -130,22 +142,22 @@ function transform(input: usize, inputRow: usize, run: usize, target: usize, pit
 }
 
 /** The sum of four lanes, which are unsigned. */
-// @ts-ignore: decorator
 @inline
 function lanes(e: v128): i64 {
   return <i64><u32>i32x4.extract_lane(e, 0) + <i64><u32>i32x4.extract_lane(e, 1)
     + <i64><u32>i32x4.extract_lane(e, 2) + <i64><u32>i32x4.extract_lane(e, 3);
 }
 
-/** Adds squares / 64. A square is below 2^26, a lane sums up two: with 512 channels at most, a lane's sum for a tile stays below 2^31. */
-// @ts-ignore: decorator
+/**
+ * Adds squares / 64. A square is below 2^26, a lane sums up two: with 512 channels at most, a lane's sum for
+ * a tile stays below 2^31.
+ */
 @inline
 function energy(sum: v128, a: v128): v128 {
   return i32x4.add(sum, i32x4.shr_u(i32x4.dot_i16x8_s(a, a), 6));
 }
 
 /** B' u of four values. */
-// @ts-ignore: decorator
 @inline
 function transformFour(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
   v128.store(to, i16x8.sub(u0, u2));
@@ -154,8 +166,10 @@ function transformFour(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3
   v128.store(to + 3 * pitch, i16x8.sub(u1, u3));
 }
 
-/** One place of four tiles: sums over the channels for eight outputs, [4 tiles][8 outputs] int32. The loop is that of `conv`. */
-// @ts-ignore: decorator
+/**
+ * One place of four tiles: sums over the channels for eight outputs, [4 tiles][8 outputs] int32. The loop is
+ * that of `conv`.
+ */
 @inline
 function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: v128): void {
   let a00 = b0, a01 = b1, a10 = b0, a11 = b1, a20 = b0, a21 = b1, a30 = b0, a31 = b1;
@@ -196,8 +210,10 @@ function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: 
   v128.store(to, a31, 112);
 }
 
-/** A' m A: 2 x 2 pixels of eight outputs from the sums m of a tile's 16 places, `pitch` bytes apart. Then the end of `conv`: shift, clamp, leaky, residual. */
-// @ts-ignore: decorator
+/**
+ * A' m A: 2 x 2 pixels of eight outputs from the sums m of a tile's 16 places, `pitch` bytes apart. Then the
+ * end of `conv`: shift, clamp, leaky, residual.
+ */
 @inline
 function outputs(
   m: usize, pitch: usize, shift: i32, limit: i32, leaky: i32, residualLimit: i32,
@@ -244,14 +260,12 @@ function outputs(
 }
 
 /** The first row of A' m, for one column of m. */
-// @ts-ignore: decorator
 @inline
 function upper(m: usize, pitch: usize): v128 {
   return i32x4.add(i32x4.add(v128.load(m), v128.load(m + 4 * pitch)), v128.load(m + 8 * pitch));
 }
 
 /** The second row. */
-// @ts-ignore: decorator
 @inline
 function lower(m: usize, pitch: usize): v128 {
   return i32x4.sub(i32x4.sub(v128.load(m + 4 * pitch), v128.load(m + 8 * pitch)), v128.load(m + 12 * pitch));

@@ -1,12 +1,18 @@
 import { cellTerm } from '../../../head/query.ts';
 import type { Head } from '../../../network/model.ts';
 
-/** Bytes of the head's tensors as the kernel `head` reads them. Every query has a copy, since the cell term is part of them. */
+/**
+ * Bytes of the head's tensors as the kernel `head` reads them. Every query has a copy, since the cell term is
+ * part of them.
+ */
 export function headByteLength(head: Head): number {
   return 6 * 2 * head.hidden + 16;
 }
 
-/** Writes rowWeight, columnWeight, cell term, outputWeight, outputBias (with the rounding of spec 4.5) at `address`. */
+/**
+ * Writes rowWeight, columnWeight, cell term, outputWeight, outputBias (with the rounding of spec 4.5) at
+ * `address`.
+ */
 export function writeHead(
   head: Head,
   cellRow: number,

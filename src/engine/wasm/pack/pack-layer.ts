@@ -31,7 +31,9 @@ export type PackedLayer =
   | { readonly op: 'shuffle'; readonly factor: 2 | 4 }
   | { readonly op: 'row'; readonly row: number; readonly channels: number; readonly limit: number };
 
-/** Copies the tensors of layers into wasm memory. `input`: the channels and limits that the first layer reads. */
+/**
+ * Copies the tensors of layers into wasm memory. `input`: the channels and limits that the first layer reads.
+ */
 export function packLayers(layers: readonly Layer[], input: Flow, heap: WasmHeap): PackedLayer[] {
   let flow = input;
   return layers.map((layer) => {
@@ -64,7 +66,10 @@ function packFast(conv: Conv, input: number, heap: WasmHeap): PackedConv {
   return { ...packed, winograd: packWinograd(conv, packed.weight, input, heap) };
 }
 
-/** Weights [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2], where length is kernel * kernel * inputs. Biases get the rounding of the shift added. */
+/**
+ * Weights [outputs][length] -> [outputs / 8][length / 2][2 halves][4 outputs][2], where length is kernel *
+ * kernel * inputs. Biases get the rounding of the shift added.
+ */
 export function packConv(conv: Conv, heap: WasmHeap): PackedConv {
   const { kernel, inputs, outputs, shift, limit, leaky, biasRows } = conv;
   const half = (kernel * kernel * inputs) / 2;

@@ -5,12 +5,16 @@ import type { WasmHeap } from '../heap.ts';
 import { type PackedConv, type PackedLayer, packConv, packLayers } from './pack-layer.ts';
 
 /**
- * A prior step (spec 3.6). At each position step t sees the latents of only t of the four groups of channels; the others are still zero. So the input of the first
- * convolution holds, behind h, just the groups that are coded, in the order of their steps. Which group a step has coded at a position depends on the
- * position's parity, and so does the order of the first convolution's weights.
+ * A prior step (spec 3.6). At each position step t sees the latents of only t of the four groups of channels;
+ * the others are still zero. So the input of the first convolution holds, behind h, just the groups that are
+ * coded, in the order of their steps. Which group a step has coded at a position depends on the position's
+ * parity, and so does the order of the first convolution's weights.
  */
 export interface PackedPriorStep {
-  /** The trunk's first convolution for outputs at rows of parity r and columns of parity c: index 2r + c. Absent for step 0, and if the trunk does not begin with a convolution: then it reads all channels. */
+  /**
+   * The trunk's first convolution for outputs at rows of parity r and columns of parity c: index 2r + c.
+   * Absent for step 0, and if the trunk does not begin with a convolution: then it reads all channels.
+   */
   readonly first?: readonly PackedConv[];
   /** The layers that follow `first`. */
   readonly trunk: readonly PackedLayer[];

@@ -4,7 +4,10 @@ import type { WasmHeap } from '../heap.ts';
 /** A 3x3 convolution for the kernel `winograd` (kernels/winograd.ts says why it is exact). */
 export interface PackedWinograd {
   readonly weight: number;
-  /** The kernel may make tiles whose sum of squares / 64, as it counts it, is at most this: their accumulators are below 2^29. */
+  /**
+   * The kernel may make tiles whose sum of squares / 64, as it counts it, is at most this: their accumulators
+   * are below 2^29.
+   */
   readonly energyLimit: number;
 }
 
@@ -18,8 +21,9 @@ const MAX_WEIGHT = 32767;
 const ACCUMULATOR = 2 ** 29 - 1;
 
 /**
- * Transforms the filters of a convolution and copies them into wasm memory. `direct`: address of its weights as `packConv` lays them out. `input`: largest
- * activation that it reads. Undefined if it is no 3x3 convolution, or its numbers are too large for the method.
+ * Transforms the filters of a convolution and copies them into wasm memory. `direct`: address of its weights
+ * as `packConv` lays them out. `input`: largest activation that it reads. Undefined if it is no 3x3
+ * convolution, or its numbers are too large for the method.
  */
 export function packWinograd(
   conv: Conv,
@@ -40,7 +44,9 @@ export function packWinograd(
   return undefined;
 }
 
-/** |accumulator| <= |bias| + rounding + |w| |d| (Cauchy and Schwarz), for the largest bias and the largest |w| of any output. */
+/**
+ * |accumulator| <= |bias| + rounding + |w| |d| (Cauchy and Schwarz), for the largest bias and the largest |w| of any output.
+ */
 function energyLimitOf({ bias, shift, weight, inputs, outputs }: Conv): number {
   let largest = 0;
   for (const value of bias) largest = Math.max(largest, Math.abs(value));
@@ -53,11 +59,15 @@ function energyLimitOf({ bias, shift, weight, inputs, outputs }: Conv): number {
   }
   // The kernel shifts by `shift + 2`. That is at most 31, since with a shift of 30 nothing is left here.
   const left = Math.max(0, ACCUMULATOR - largest - (1 << shift));
-  // The kernel rounds down: it loses less than 1 in each of four lanes, for each of 16 activations, for every eight channels.
+  // The kernel rounds down: it loses less than 1 in each of four lanes, for each of 16 activations, for every
+  // eight channels.
   return Math.min(2 ** 31 - 1, Math.floor(left ** 2 / squares / 64) - 8 * inputs);
 }
 
-/** Writes (2G) g (2G)' of filters g. Their 9 values lie `pitch` apart, the 16 results too. False if one does not fit int16. */
+/**
+ * Writes (2G) g (2G)' of filters g. Their 9 values lie `pitch` apart, the 16 results too. False if one does
+ * not fit int16.
+ */
 function transform(filters: Int16Array, to: Int16Array, pitch: number): boolean {
   const rows = new Int32Array(12 * pitch);
   let largest = 0;
@@ -71,7 +81,10 @@ function transform(filters: Int16Array, to: Int16Array, pitch: number): boolean 
 
 type Integers = Int16Array | Int32Array;
 
-/** Multiplies `count` vectors of three values, `step` apart, by 2G, to vectors of four as far apart. Returns the largest magnitude. */
+/**
+ * Multiplies `count` vectors of three values, `step` apart, by 2G, to vectors of four as far apart. Returns
+ * the largest magnitude.
+ */
 function double(
   from: Integers,
   at: number,

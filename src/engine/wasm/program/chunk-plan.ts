@@ -80,7 +80,9 @@ export interface ChunkNeeds {
   readonly operations: number;
 }
 
-/** The most that any network of a chunk needs; the hyper analysis of encoders counts, if the model has one. */
+/**
+ * The most that any network of a chunk needs; the hyper analysis of encoders counts, if the model has one.
+ */
 export function chunkNeeds(networks: PackedNetworks, model: Model, chunk: Extent): ChunkNeeds {
   const needs = { scratchBytes: 0, operations: 0 };
   const places = chunkPlaces(model, chunk, 0);
@@ -113,7 +115,10 @@ function planNetwork(
   return { input, operations, outputs: [plan.output], end: list.end };
 }
 
-/** Plans a prior step. If the trunk begins with a convolution, the channels of its input that are known to be zero are left out (pack-prior.ts). */
+/**
+ * Plans a prior step. If the trunk begins with a convolution, the channels of its input that are known to be
+ * zero are left out (pack-prior.ts).
+ */
 function planPrior(
   networks: PackedNetworks,
   model: Model,

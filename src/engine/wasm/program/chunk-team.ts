@@ -10,14 +10,13 @@ import {
 } from './program.ts';
 
 /**
- * One chunk on several threads. One thread leads: it codes the symbols, and begins a network as soon as its input is there, with the helpers that have come by
- * then. Helpers may come at any time, and stay to the end.
+ * One chunk on several threads. One thread leads: it codes the symbols, and begins a network as soon as its
+ * input is there, with the helpers that have come by then. Helpers may come at any time, and stay to the end.
  *
  * Control words, int32 in shared memory:
  *
- *   ABORT
- *   HELPERS                  helpers that have come
- *   for each network         threads that run it, 0 before it begins; then the control words of its program (program.ts)
+ *   ABORT HELPERS                  helpers that have come for each network         threads that run it, 0
+ *   before it begins; then the control words of its program (program.ts)
  */
 const HELPERS = 1;
 const HEADER_WORDS = 2;

@@ -32,8 +32,8 @@ export interface ChunkPlace {
 }
 
 /**
- * One chunk by kernels (spec 2.2, 3.6): its networks, and, when it is decoded, its symbols. Tensors lie in wasm memory; the results of networks are views of it,
- * valid until the next network runs.
+ * One chunk by kernels (spec 2.2, 3.6): its networks, and, when it is decoded, its symbols. Tensors lie in
+ * wasm memory; the results of networks are views of it, valid until the next network runs.
  */
 export class KernelChunk implements ChunkNetworks {
   readonly #memory: WebAssembly.Memory;
@@ -61,7 +61,10 @@ export class KernelChunk implements ChunkNetworks {
     return { mean: this.#view(mean!), deviation: this.#view(deviation!) };
   }
 
-  /** The same as `decodeChunk` of entropy/chunk.ts. `words`: address of memory for the chunk's bytes and READ_AHEAD_BYTES more. */
+  /**
+   * The same as `decodeChunk` of entropy/chunk.ts. `words`: address of memory for the chunk's bytes and
+   * READ_AHEAD_BYTES more.
+   */
   decode(
     bytes: Uint8Array,
     kernels: Kernels,
@@ -138,7 +141,10 @@ export class KernelChunk implements ChunkNetworks {
     return new Int16Array(this.#memory.buffer, address, rect.height * rect.width * channels);
   }
 
-  /** Writes a tensor (extent.height, extent.width, channels) into a region, which has a border of zeros around it. */
+  /**
+   * Writes a tensor (extent.height, extent.width, channels) into a region, which has a border of zeros around
+   * it.
+   */
   #write(region: Region, data: Int16Array, extent: Extent): void {
     const target = this.#view(region);
     const { rect, channels } = region;

@@ -3,7 +3,9 @@ import type { Region } from '../heap.ts';
 import type { PackedConv } from '../pack/pack-layer.ts';
 import type { Operation } from './program.ts';
 
-/** Kernel calls of single layers: their addresses, strides and strips. `kernels/*.ts` explains the arguments. */
+/**
+ * Kernel calls of single layers: their addresses, strides and strips. `kernels/*.ts` explains the arguments.
+ */
 
 /** Strips of an operation: many, so that threads finish at about the same time. */
 const STRIPS = 64;
@@ -45,8 +47,9 @@ export function clearBorder(operations: Operation[], region: Region, extent: Ext
 }
 
 /**
- * For the prior (spec 3.6): a convolution at the sites of one parity, every second row and column of `window` from `parity` on. It makes part `group` of `groups`
- * equal parts of the outputs. `input` reaches as far beyond the window as the kernel. It need not have ended before the next operation begins.
+ * For the prior (spec 3.6): a convolution at the sites of one parity, every second row and column of `window`
+ * from `parity` on. It makes part `group` of `groups` equal parts of the outputs. `input` reaches as far
+ * beyond the window as the kernel. It need not have ended before the next operation begins.
  */
 export function pushParityConv(
   operations: Operation[],
@@ -83,8 +86,9 @@ export function pushParityConv(
 }
 
 /**
- * Gathers the input of a prior step over `window`: from h, whose first rows and columns are those of `window`, and from the latents y over `window`. Of the latents
- * it takes the groups that the first `coded` steps have coded, or all.
+ * Gathers the input of a prior step over `window`: from h, whose first rows and columns are those of
+ * `window`, and from the latents y over `window`. Of the latents it takes the groups that the first `coded`
+ * steps have coded, or all.
  */
 export function gatherOperation(
   h: Region,
@@ -162,7 +166,9 @@ function convCall(conv: PackedConv, quality: number, places: ConvPlaces): Operat
   ]);
 }
 
-/** Least columns for `winograd`. With fewer, filling up groups of four tiles costs more than the method saves. */
+/**
+ * Least columns for `winograd`. With fewer, filling up groups of four tiles costs more than the method saves.
+ */
 const WINOGRAD_COLUMNS = 5;
 
 /** A 1x1 or 3x3 convolution over `window`; `residual`: added to it. */
@@ -212,7 +218,10 @@ export function unshuffledConv(
   });
 }
 
-/** A 1x1 convolution and the shuffle by k behind it, as k operations: for each dy, k * C outputs of a site are k sites of C channels in one row. */
+/**
+ * A 1x1 convolution and the shuffle by k behind it, as k operations: for each dy, k * C outputs of a site are
+ * k sites of C channels in one row.
+ */
 export function pushShuffledConv(
   operations: Operation[],
   conv: PackedConv,

@@ -17,15 +17,16 @@ export interface Plan {
 }
 
 /**
- * For gradients: called for each residual between its convolutions. `made`: the output of the first, over `window`. May add to `operations`. Returns whether
- * `made` is kept: not freed.
+ * For gradients: called for each residual between its convolutions. `made`: the output of the first, over
+ * `window`. May add to `operations`. Returns whether `made` is kept: not freed.
  */
 export type InsideResidual = (made: Region, window: Rect, operations: Operation[]) => boolean;
 
 /**
- * Layers as kernel calls that make `window` of the last layer's output. `input` covers `inputRegionRect(layers, window, extent)`, its border of zeros included;
- * `extent`: rows and columns of the whole input. Intermediate tensors come from `allocator` and go back to it, so a plan reuses an address as soon as the
- * operation that read it is done. The output is `output` if given, else allocated.
+ * Layers as kernel calls that make `window` of the last layer's output. `input` covers
+ * `inputRegionRect(layers, window, extent)`, its border of zeros included; `extent`: rows and columns of the
+ * whole input. Intermediate tensors come from `allocator` and go back to it, so a plan reuses an address as
+ * soon as the operation that read it is done. The output is `output` if given, else allocated.
  */
 export function planLayers(
   layers: readonly PackedLayer[],
@@ -44,7 +45,8 @@ export function planLayers(
   for (let i = 0; i < layers.length; ) {
     const layer = layers[i]!;
     const next = layers[i + 1];
-    // An unshuffle and the convolution behind it are one operation, a convolution and the shuffle behind it too.
+    // An unshuffle and the convolution behind it are one operation, a convolution and the shuffle behind it
+    // too.
     const used = layer.op === 'unshuffle' || (layer.op === 'conv' && next?.op === 'shuffle') ? 2 : 1;
     const made = windows[i + used]!;
     const last = i + used === layers.length;
@@ -90,7 +92,10 @@ export function inputRegionRect(layers: readonly PackedLayer[], window: Rect, ex
   return padded(layers, 0, windows[0]!, windows, layerExtents(layers, extent));
 }
 
-/** The rect that the last of `layers` writes for an output window. It is larger than the window if that is a shuffle, which makes whole groups of sites. */
+/**
+ * The rect that the last of `layers` writes for an output window. It is larger than the window if that is a
+ * shuffle, which makes whole groups of sites.
+ */
 export function outputRegionRect(layers: readonly PackedLayer[], window: Rect, extent: Extent): Rect {
   const last = layers.at(-1)!;
   if (last.op !== 'shuffle') return window;

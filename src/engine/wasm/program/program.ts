@@ -19,8 +19,8 @@ export interface Kernels {
 }
 
 /**
- * One kernel call, cut into strips of rows that several threads take in turn. `args`: the kernel's arguments but the last two, which are the first and the end
- * row of a strip.
+ * One kernel call, cut into strips of rows that several threads take in turn. `args`: the kernel's arguments
+ * but the last two, which are the first and the end row of a strip.
  */
 export interface Operation {
   readonly kernel: Exclude<keyof Kernels, 'decodeSymbols' | 'decodeLatents' | 'useScratch'>;
@@ -54,11 +54,12 @@ export function runAlone(kernels: Kernels, operations: readonly Operation[]): vo
 }
 
 /**
- * Takes part in a program that `threads` threads run together, all with the same control words. `first`: the first control word of its operations. Every thread
- * leaves an aborted program at once; its results are worthless.
+ * Takes part in a program that `threads` threads run together, all with the same control words. `first`: the
+ * first control word of its operations. Every thread leaves an aborted program at once; its results are
+ * worthless.
  *
- * Returns false if the only thread of a program has stopped in the middle, because `performance.now()` was beyond `until`. Called again with the same control
- * words, it goes on.
+ * Returns false if the only thread of a program has stopped in the middle, because `performance.now()` was
+ * beyond `until`. Called again with the same control words, it goes on.
  */
 export function runTogether(
   kernels: Kernels,

@@ -5,7 +5,10 @@ import type { FromThread, ToThread } from './thread.ts';
 
 const MAX_THREADS = 8;
 
-/** The host in browsers: kernels are fetched from beside this file, threads are Web Workers. Memory is shared only in pages that are cross-origin isolated. */
+/**
+ * The host in browsers: kernels are fetched from beside this file, threads are Web Workers. Memory is shared
+ * only in pages that are cross-origin isolated.
+ */
 export const browserHost: WasmHost = {
   defaultThreads: canShareMemory() ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 0,
   compile: compileKernels,
@@ -18,7 +21,10 @@ export const browserHost: WasmHost = {
   },
 };
 
-/** `browserHost`, whose kernels and first `threads` threads are being loaded already. `endUnused` ends threads that nobody has started. */
+/**
+ * `browserHost`, whose kernels and first `threads` threads are being loaded already. `endUnused` ends threads
+ * that nobody has started.
+ */
 export function startedHost(threads: number): WasmHost & { endUnused(): void } {
   const kernels = browserHost.compile(true);
   // A failure is handled where the kernels are asked for.

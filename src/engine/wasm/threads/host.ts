@@ -15,7 +15,10 @@ export interface Thread {
 
 /** What the wasm engine needs of its platform. */
 export interface WasmHost {
-  /** Compiles all files of kernels that the host has: kernels-shared.wasm or kernels.wasm, and those of encoders. */
+  /**
+   * Compiles all files of kernels that the host has: kernels-shared.wasm or kernels.wasm, and those of
+   * encoders.
+   */
   compile(shared: boolean): Promise<readonly WebAssembly.Module[]>;
   /** Threads to start by default. 0 where memory cannot be shared: everything runs on the calling thread. */
   readonly defaultThreads: number;

@@ -12,7 +12,10 @@ export interface RunningJob<T> {
   /** Posted to each of the threads. */
   readonly message: JobMessage;
   readonly transfer?: ArrayBuffer[];
-  /** Posted to at most `maxHelpers` threads that have nothing else to do, until the first thread has answered. Absent: no thread can help. */
+  /**
+   * Posted to at most `maxHelpers` threads that have nothing else to do, until the first thread has answered.
+   * Absent: no thread can help.
+   */
   readonly help?: JobMessage;
   /** Default 0. */
   readonly maxHelpers?: number;

@@ -20,8 +20,8 @@ interface Running {
 }
 
 /**
- * Gives jobs to threads: first come, first served. Jobs that wait share the idle threads; a job that is alone gets all of them. Threads that are idle while
- * no job waits help with jobs that run.
+ * Gives jobs to threads: first come, first served. Jobs that wait share the idle threads; a job that is alone
+ * gets all of them. Threads that are idle while no job waits help with jobs that run.
  */
 export class ThreadPool {
   readonly #threads: readonly Thread[];
@@ -46,7 +46,10 @@ export class ThreadPool {
     }
   }
 
-  /** Whether nothing is run any more, or a kernel has trapped: then what other jobs compute is not to be trusted either. */
+  /**
+   * Whether nothing is run any more, or a kernel has trapped: then what other jobs compute is not to be
+   * trusted either.
+   */
   get broken(): boolean {
     return this.#trapped || this.#failure !== undefined;
   }

@@ -43,7 +43,10 @@ interface ChunkMessage {
 export interface DecodeMessage extends ChunkMessage {
   readonly kind: 'decode';
   readonly bytes: Uint8Array;
-  /** Address of memory for `bytes` and READ_AHEAD_BYTES more. A chunk that is longer than any of its size can be has less: it is refused before it is copied. */
+  /**
+   * Address of memory for `bytes` and READ_AHEAD_BYTES more. A chunk that is longer than any of its size can
+   * be has less: it is refused before it is copied.
+   */
   readonly words: number;
 }
 
@@ -63,7 +66,10 @@ export type ToThread = StartMessage | JobMessage;
 
 export type JobResult = undefined | Int16Array | EncodedChunk;
 
-/** The answer: exactly one for every message. `postMessage` does not keep the class of an error, so its parts travel. */
+/**
+ * The answer: exactly one for every message. `postMessage` does not keep the class of an error, so its parts
+ * travel.
+ */
 export type FromThread =
   | { readonly kind: 'done'; readonly result: JobResult }
   | { readonly kind: 'format-error'; readonly byteOffset: number; readonly reason: string }
@@ -73,10 +79,11 @@ export type FromThread =
 const UNFINISHED = Symbol('unfinished');
 
 /**
- * A thread's side: returns a function that handles a message. `post` sends answers. `encode` is left out in pages, whose code then has no encoder.
+ * A thread's side: returns a function that handles a message. `post` sends answers. `encode` is left out in
+ * pages, whose code then has no encoder.
  *
- * The handler returns whether it has answered. If not, the message was a program that this thread runs alone and that has stopped after `sliceMs`: it goes on
- * when the same message is handled again.
+ * The handler returns whether it has answered. If not, the message was a program that this thread runs alone
+ * and that has stopped after `sliceMs`: it goes on when the same message is handled again.
  */
 export function serveThread(
   post: (message: FromThread, transfer: ArrayBuffer[]) => void,

@@ -8,7 +8,10 @@ import type { MatrixShape } from './shape.ts';
 const SUBGROUPS = 4;
 const SUMS = 8;
 
-/** Compiles kernels of convolutions by matrices of this shape. `operations`: WGSL of what a subgroup does together. */
+/**
+ * Compiles kernels of convolutions by matrices of this shape. `operations`: WGSL of what a subgroup does
+ * together.
+ */
 export async function matrixKernel(
   open: Kernels,
   shape: MatrixShape,
@@ -37,7 +40,10 @@ export async function matrixKernel(
   };
 }
 
-/** The kernel that measures matrices of this shape on registers: plain-matrix.wgsl. Four products of bytes count as one of int16. */
+/**
+ * The kernel that measures matrices of this shape on registers: plain-matrix.wgsl. Four products of bytes
+ * count as one of int16.
+ */
 export async function plainMatrices(
   readAsset: ReadAsset,
   shape: MatrixShape,
@@ -47,13 +53,17 @@ export async function plainMatrices(
   return { code, multiplyAdds: (SUBGROUPS * SUMS * shape.M * shape.N * shape.K) / 4 };
 }
 
-/** WGSL of what a subgroup does together: matrix-subgroup.wgsl with its constants. `unit`: bytes that offsets and strides count. */
+/**
+ * WGSL of what a subgroup does together: matrix-subgroup.wgsl with its constants. `unit`: bytes that offsets
+ * and strides count.
+ */
 export async function subgroupOperations(
   readAsset: ReadAsset,
   shape: MatrixShape,
   unit: number,
 ): Promise<string> {
-  // The sites and outputs of a subgroup follow from the number of an invocation. They are the same in all its invocations, which a compiler cannot prove: hence the diagnostic.
+  // The sites and outputs of a subgroup follow from the number of an invocation. They are the same in all its
+  // invocations, which a compiler cannot prove: hence the diagnostic.
   return `enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 diagnostic(off, chromium.subgroup_matrix_uniformity);

@@ -16,13 +16,19 @@ interface MatrixChoice {
   readonly kernel?: ConvKernel;
   /** The plain kernel to measure `kernel` by. */
   readonly plainProduct?: () => Promise<PlainProduct>;
-  /** For people, if the device has matrices: the choice, and why. It must be the same each time: remembered choices of an engine compare it. */
+  /**
+   * For people, if the device has matrices: the choice, and why. It must be the same each time: remembered
+   * choices of an engine compare it.
+   */
   readonly description?: string;
   /** Whether the device was lost while it was tried. */
   readonly deviceLost?: boolean;
 }
 
-/** Adds to options of `openKernels`, so that convolutions are made by matrices if that is faster than multiply-adds, or always. */
+/**
+ * Adds to options of `openKernels`, so that convolutions are made by matrices if that is faster than
+ * multiply-adds, or always.
+ */
 export function withMatrices<Options extends KernelOptions>(
   options: Options,
   always: boolean,
@@ -41,11 +47,13 @@ export function withMatrices<Options extends KernelOptions>(
 }
 
 /**
- * Chooses between matrices and multiply-adds, on a device that was asked for matrices (`matrixRequirements`). Matrices are an experiment, and drivers may have
- * defects, so results are compared: every bit must equal that of multiply-adds. Any failure is a reason for multiply-adds. On a simulated card, matrices are not
+ * Chooses between matrices and multiply-adds, on a device that was asked for matrices (`matrixRequirements`).
+ * Matrices are an experiment, and drivers may have defects, so results are compared: every bit must equal
+ * that of multiply-adds. Any failure is a reason for multiply-adds. On a simulated card, matrices are not
  * even tried.
  *
- * `always`: matrices are tried on any device, and taken even if they are slower. Rejects with EngineError if they do not work.
+ * `always`: matrices are tried on any device, and taken even if they are slower. Rejects with EngineError if
+ * they do not work.
  */
 export async function chooseMatrices(open: Kernels, always: boolean): Promise<MatrixChoice> {
   const shape = matrixShape(open.adapter);
@@ -85,7 +93,8 @@ type RightKernel = Required<Pick<MatrixChoice, 'kernel' | 'plainProduct'>>;
 /** A kernel whose results are right. Rejects if there is none. */
 async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKernel> {
   let first: unknown;
-  // Offsets and strides count elements of the array (4 bytes) in later versions of Dawn, elements of the matrix (1 byte) in earlier ones.
+  // Offsets and strides count elements of the array (4 bytes) in later versions of Dawn, elements of the
+  // matrix (1 byte) in earlier ones.
   for (const unit of [4, 1]) {
     let failure: unknown;
     // Without an error scope Dawn writes to standard error.
@@ -105,7 +114,10 @@ async function rightKernel(open: Kernels, shape: MatrixShape): Promise<RightKern
   throw first;
 }
 
-/** Whether a kernel gives the results of multiply-adds, for blocks, slices and tiles that are not full, and for numbers of all sizes. */
+/**
+ * Whether a kernel gives the results of multiply-adds, for blocks, slices and tiles that are not full, and
+ * for numbers of all sizes.
+ */
 export async function isRight(open: Kernels, kernel: ConvKernel): Promise<boolean> {
   for (const conv of [convolution(1, 72), convolution(3, 72), convolution(3, 16), convolution(3, 8)])
     if (!(await compare(open, kernel, conv, RIGHT)).equal) return false;

@@ -6,7 +6,10 @@ const OUTPUTS = 32;
 const CHANNELS = 32;
 
 export interface PackedConv {
-  /** [outputs / 32][slice][tap][32 / K steps][32 / N][high, low][N outputs][K channels], a byte each, zeros where a slice or block is not full. */
+  /**
+   * [outputs / 32][slice][tap][32 / K steps][32 / N][high, low][N outputs][K channels], a byte each, zeros
+   * where a slice or block is not full.
+   */
   readonly weights: Int8Array;
   readonly bias: Int32Array;
 }
@@ -17,8 +20,9 @@ export function tapsInPairs({ kernel, inputs }: Conv): boolean {
 }
 
 /**
- * A convolution as matrix.wgsl reads it. A weight is 256 h + l, with h and l in -128 .. 127. Undefined if a weight is above 32639: its h would be 128. The kernel
- * takes 128 off the low byte of every input, outside the picture too, so 128 times the sum of an output's weights is added to its bias.
+ * A convolution as matrix.wgsl reads it. A weight is 256 h + l, with h and l in -128 .. 127. Undefined if a
+ * weight is above 32639: its h would be 128. The kernel takes 128 off the low byte of every input, outside
+ * the picture too, so 128 times the sum of an output's weights is added to its bias.
  */
 export function packMatrices(conv: Conv, { N, K }: MatrixShape): PackedConv | undefined {
   const { kernel, inputs, outputs, weight, bias, biasRows } = conv;

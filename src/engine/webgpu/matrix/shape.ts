@@ -1,6 +1,9 @@
 import type { DeviceRequirements } from '../device.ts';
 
-/** The matrices of signed bytes that a subgroup of the device multiplies together: (M, K) by (K, N), summed up in int32. */
+/**
+ * The matrices of signed bytes that a subgroup of the device multiplies together: (M, K) by (K, N), summed up
+ * in int32.
+ */
 export interface MatrixShape {
   readonly M: number;
   readonly N: number;
@@ -42,7 +45,10 @@ export function matrixShape({ features, info, limits }: GPUAdapter): MatrixShape
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];
 }
 
-/** Whether matrices fill tiles of 16 columns, blocks of 32 outputs and slices of 32 channels without remainder. */
+/**
+ * Whether matrices fill tiles of 16 columns, blocks of 32 outputs and slices of 32 channels without
+ * remainder.
+ */
 function divides({ M, N, K }: MatrixShape): boolean {
   return 16 % M === 0 && 16 % N === 0 && N % 4 === 0 && 32 % K === 0 && K % 4 === 0;
 }

@@ -24,8 +24,8 @@ export interface TrialResult {
 }
 
 /**
- * Runs a convolution, of as many outputs as inputs, over a picture of side x side sites, `layers` times one after the other, by `kernel` or else by multiply-adds. Does all that
- * `runs` times.
+ * Runs a convolution, of as many outputs as inputs, over a picture of side x side sites, `layers` times one
+ * after the other, by `kernel` or else by multiply-adds. Does all that `runs` times.
  */
 export async function tryConvolution(
   open: Kernels,

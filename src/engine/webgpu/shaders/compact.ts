@@ -1,6 +1,9 @@
 import type { Plugin } from 'vite';
 
-/** A shader as it is shipped: without comments and most spaces, since every visitor of a page that decodes fetches it. */
+/**
+ * A shader as it is shipped: without comments and most spaces, since every visitor of a page that decodes
+ * fetches it.
+ */
 export function compact(wgsl: string): string {
   return (
     wgsl

@@ -1,6 +1,8 @@
-// 1x1 convolution (specification 3.3). A workgroup makes 128 sites, one after the other in the window, row by row, of 32 outputs.
+// 1x1 convolution (specification 3.3). A workgroup makes 128 sites, one after the other in the window, row by
+// row, of 32 outputs.
 //
-// weights: [outputs / 32][slice][pair][32 outputs], a pair of inputs in each word, 0 beyond the last output or channel (packWeights).
+// weights: [outputs / 32][slice][pair][32 outputs], a pair of inputs in each word, 0 beyond the last output
+// or channel (packWeights).
 //
 // Channels pass in slices of 16 pairs, 32 channels. An invocation makes 8 sites that follow each other.
 

@@ -1,9 +1,12 @@
-// 3x3 convolution (specification 3.3). A workgroup makes 8 x 16 sites of 32 outputs, from 10 x 18 sites of the input.
+// 3x3 convolution (specification 3.3). A workgroup makes 8 x 16 sites of 32 outputs, from 10 x 18 sites of
+// the input.
 //
-// weights: [outputs / 32][slice][tap][pair][32 outputs], a pair of inputs in each word, 0 beyond the last output or channel (packWeights).
+// weights: [outputs / 32][slice][tap][pair][32 outputs], a pair of inputs in each word, 0 beyond the last
+// output or channel (packWeights).
 //
-// Channels pass in slices of 8 pairs, 16 channels: 180 sites and 9 taps of them, 14,976 bytes of workgroup memory. An invocation makes 8 sites in a row: for a
-// pair and a row of taps it reads 10 sites, which it shifts through registers from tap to tap, and 3 vectors of weights.
+// Channels pass in slices of 8 pairs, 16 channels: 180 sites and 9 taps of them, 14,976 bytes of workgroup
+// memory. An invocation makes 8 sites in a row: for a pair and a row of taps it reads 10 sites, which it
+// shifts through registers from tap to tap, and 3 vectors of weights.
 
 // Pairs of channels in a slice.
 const PAIRS = 8u;

@@ -1,12 +1,13 @@
-// Common to the kernels of convolutions: biases, and what follows the sums. A workgroup makes 128 sites of 32 outputs, a block; inputs and weights pass through
-// workgroup memory in slices of channels.
+// Common to the kernels of convolutions: biases, and what follows the sums. A workgroup makes 128 sites of 32
+// outputs, a block; inputs and weights pass through workgroup memory in slices of channels.
 
 @group(0) @binding(3) var<storage, read> bias: array<i32>;
 @group(0) @binding(4) var<storage, read> residual: array<u32>;
 
 const OUTPUTS = 32u;
 
-// Blocks of a window. Workgroups with z = 0 .. blocks() - 1 make those of the first window, the next ones those of the second.
+// Blocks of a window. Workgroups with z = 0 .. blocks() - 1 make those of the first window, the next ones
+// those of the second.
 fn blocks() -> u32 {
   return (layers[0].outputs + OUTPUTS - 1u) / OUTPUTS;
 }
@@ -20,7 +21,8 @@ fn first_bias(layer: Layer, first_output: u32) -> vec4<i32> {
   return vec4<i32>(bias[at], bias[at + 1u], bias[at + 2u], bias[at + 3u]);
 }
 
-// The end of `conv` and of `residual`: rounds, clamps, applies leaky, adds the residual, shuffles, and writes four outputs of site (y, x) of the window.
+// The end of `conv` and of `residual`: rounds, clamps, applies leaky, adds the residual, shuffles, and writes
+// four outputs of site (y, x) of the window.
 fn store(layer: Layer, acc: vec4<i32>, y: i32, x: i32, first_output: u32) {
   if (y >= layer.height || x >= layer.width || first_output >= layer.outputs) {
     return;

@@ -1,11 +1,13 @@
-// The LIIF head (specification 4.3 to 4.5): samples of output pixels from P. Four sites of each pixel give hidden vectors, the local ensemble blends them, the
-// output layer follows.
+// The LIIF head (specification 4.3 to 4.5): samples of output pixels from P. Four sites of each pixel give
+// hidden vectors, the local ensemble blends them, the output layer follows.
 //
-// One invocation makes a pixel, eight hidden units (an *octet*) at a time: the even units in one vector, the odd ones in another, since that is how
-// words unpack. Workgroup (x, y) makes pixels 64x .. 64x+63, row by row, of query y, and packs their samples into words.
+// One invocation makes a pixel, eight hidden units (an *octet*) at a time: the even units in one vector, the
+// odd ones in another, since that is how words unpack. Workgroup (x, y) makes pixels 64x .. 64x+63, row by
+// row, of query y, and packs their samples into words.
 //
-// Fractions and the ensemble's weights are Q14. Products of a weight and a relative coordinate are below 2^30; weights of the ensemble sum up to 2^14 and hidden
-// units are at most 32767, so a blended sum is below 2^29; sums of the output layer fit i32 (3.8).
+// Fractions and the ensemble's weights are Q14. Products of a weight and a relative coordinate are below
+// 2^30; weights of the ensemble sum up to 2^14 and hidden units are at most 32767, so a blended sum is below
+// 2^29; sums of the output layer fit i32 (3.8).
 
 struct Features {
   // First site of the window of P, and its width in sites.
@@ -102,7 +104,8 @@ fn blend(
   return round14(sum);
 }
 
-// Adds an octet's part of the output layer; its vectors begin at head[weight]. The lanes are summed up at the end.
+// Adds an octet's part of the output layer; its vectors begin at head[weight]. The lanes are summed up at the
+// end.
 fn add_outputs(
   red: ptr<function, vec4<i32>>,
   green: ptr<function, vec4<i32>>,
@@ -198,7 +201,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   if (first >= count) {
     return;
   }
-  // 64 pixels are 48 words of 8-bit samples, or 96 of 16 bits. Behind the last pixel words are arbitrary, and nobody reads them.
+  // 64 pixels are 48 words of 8-bit samples, or 96 of 16 bits. Behind the last pixel words are arbitrary, and
+  // nobody reads them.
   if (query.depth == 8u) {
     if (local < 48u) {
       let c = 4u * local;

@@ -1,19 +1,22 @@
 // Common to the kernels of layers (specification 3.3): parameters, tensors, packing.
 //
-// A tensor is (rows, columns, channels) of int16, two channels in a u32, the even one in the low half; a *pair* is such a word. A tensor covers a window of the
-// picture. A kernel reads sites outside the tensor as zero: tensors hold all neighbors that lie inside the picture, so outside there is only padding.
+// A tensor is (rows, columns, channels) of int16, two channels in a u32, the even one in the low half; a
+// *pair* is such a word. A tensor covers a window of the picture. A kernel reads sites outside the tensor as
+// zero: tensors hold all neighbors that lie inside the picture, so outside there is only padding.
 //
-// A dispatch makes one layer of up to WINDOWS windows with the same weights. Their tensors lie one after the other in the same buffers; `layers` has what
-// differs.
+// A dispatch makes one layer of up to WINDOWS windows with the same weights. Their tensors lie one after the
+// other in the same buffers; `layers` has what differs.
 //
-// Sums are i32. A loader has proved that none overflows (3.8), so the order of additions does not matter. WGSL defines that i32 wraps around.
+// Sums are i32. A loader has proved that none overflows (3.8), so the order of additions does not matter.
+// WGSL defines that i32 wraps around.
 
 struct Layer {
   // First words of the window's tensors in their buffers.
   @align(16) input_base: u32,
   residual_base: u32,
   output_base: u32,
-  // The window to make: its size in sites (before any shuffle), and its first site in the tensors input, residual and output (there after the shuffle).
+  // The window to make: its size in sites (before any shuffle), and its first site in the tensors input,
+  // residual and output (there after the shuffle).
   height: i32,
   width: i32,
   input_top: i32,

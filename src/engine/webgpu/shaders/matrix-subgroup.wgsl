@@ -1,5 +1,6 @@
-// What a subgroup does together: loads, multiplies and stores matrices, (M, K) by (K, N). Before this file stand the constants of the device, M, N, K and SUBGROUP, and
-// UNIT, the bytes that offsets and strides count (matrix/kernel.ts).
+// What a subgroup does together: loads, multiplies and stores matrices, (M, K) by (K, N). Before this file
+// stand the constants of the device, M, N, K and SUBGROUP, and UNIT, the bytes that offsets and strides count
+// (matrix/kernel.ts).
 
 alias Left = subgroup_matrix_left<i8, K, M>;
 alias Right = subgroup_matrix_right<i8, N, K>;

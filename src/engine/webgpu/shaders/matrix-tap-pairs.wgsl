@@ -1,5 +1,6 @@
-// Taps of a 3x3 convolution of at most 16 channels: two sites each, side by side, 32 channels together. A row of three sites is two taps; the second has
-// the third site and the one after it, whose weights are zero. Follows matrix3x3.wgsl.
+// Taps of a 3x3 convolution of at most 16 channels: two sites each, side by side, 32 channels together. A row
+// of three sites is two taps; the second has the third site and the one after it, whose weights are zero.
+// Follows matrix3x3.wgsl.
 
 // Quads of a tap that belong to one site.
 const SITE_QUADS = 4u;

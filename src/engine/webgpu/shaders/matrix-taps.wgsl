@@ -1,4 +1,5 @@
-// Taps of a 3x3 convolution of more than 16 channels: one site each, with a slice of 32 channels. Follows matrix3x3.wgsl.
+// Taps of a 3x3 convolution of more than 16 channels: one site each, with a slice of 32 channels. Follows
+// matrix3x3.wgsl.
 
 // Quads of a tap that belong to one site.
 const SITE_QUADS = 8u;

@@ -1,16 +1,18 @@
-// Convolutions (specification 3.3) by matrices of signed bytes, which a subgroup multiplies together. As in convolution.wgsl, a workgroup makes 128 sites of 32
-// outputs.
+// Convolutions (specification 3.3) by matrices of signed bytes, which a subgroup multiplies together. As in
+// convolution.wgsl, a workgroup makes 128 sites of 32 outputs.
 //
 // An int16 is two signed bytes: an input x = 256 xh + xl + 128, a weight w = 256 wh + wl. So
 //
 //   x * w = 65536 xh wh + 256 (xh wl + xl wh) + xl wl + 128 w
 //
-// The kernel keeps three sums, of the high, the middle and the low products, and joins them at the end. 128 w does not depend on the input: it is part of the
-// bias (matrix/pack.ts). Each sum fits int32: it has at most 2 * 9 * 4096 products, of at most 2^14. Shifted and added up they may wrap around on the way; the result
+// The kernel keeps three sums, of the high, the middle and the low products, and joins them at the end. 128 w
+// does not depend on the input: it is part of the bias (matrix/pack.ts). Each sum fits int32: it has at most
+// 2 * 9 * 4096 products, of at most 2^14. Shifted and added up they may wrap around on the way; the result
 // fits (3.8), so it is right modulo 2^32.
 //
-// A subgroup of SUBGROUP invocations makes 2 x 2 results of M sites x N outputs, K channels at a time (matrix-subgroup.wgsl): each matrix that is loaded
-// serves four products. The file that follows this one, matrix1x1.wgsl or matrix3x3.wgsl with its taps, says which sites those are:
+// A subgroup of SUBGROUP invocations makes 2 x 2 results of M sites x N outputs, K channels at a time
+// (matrix-subgroup.wgsl): each matrix that is loaded serves four products. The file that follows this one,
+// matrix1x1.wgsl or matrix3x3.wgsl with its taps, says which sites those are:
 //   SITES, TAPS, SITE_QUADS   sites that are read, taps of a site, quads of a tap that belong to one site
 //   input_site, first_read, further, position
 
@@ -19,7 +21,8 @@ const THREADS = SUBGROUPS * SUBGROUP;
 // Subgroups side by side, with the same outputs and other sites.
 const ACROSS = 64u / M;
 const RIGHT_BYTES = N * K;
-// A tap has 32 channels, 8 quads. A quad of channels is two words of the input, and a word here for its high and one for its low bytes.
+// A tap has 32 channels, 8 quads. A quad of channels is two words of the input, and a word here for its high
+// and one for its low bytes.
 const STEPS = 32u / K;
 const QUADS = 8u;
 // Words of a site: more than the 8 that it takes, so that sites lie in different banks.
@@ -138,7 +141,8 @@ fn low_bytes(words: vec2<u32>) -> i32 {
   return bitcast<i32>((first | second) ^ 0x80808080u);
 }
 
-// Joins the three sums of a result, from word `at` on, and writes its outputs: N from first_output on, of M sites from first_site on.
+// Joins the three sums of a result, from word `at` on, and writes its outputs: N from first_output on, of M
+// sites from first_site on.
 fn add_parts(layer: Layer, workgroup: vec3<u32>, at: u32, first_site: u32, first_output: u32) {
   for (var i = 4u * lane; i < PART; i += 4u * SUBGROUP) {
     let made = first_output + i % N;

@@ -1,4 +1,5 @@
-// The sites of a 1x1 convolution by matrices: 128, one after the other in the window, row by row. Those that are made are those that are read.
+// The sites of a 1x1 convolution by matrices: 128, one after the other in the window, row by row. Those that
+// are made are those that are read.
 
 const SITES = 128u;
 // Quads of a tap that belong to one site.

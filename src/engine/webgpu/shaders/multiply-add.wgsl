@@ -1,5 +1,6 @@
-// Common to conv1x1.wgsl and conv3x3.wgsl: products by multiply-adds of int32. Of the 128 sites x 32 outputs of a workgroup each of its 128 invocations
-// makes 8 sites x 4 outputs in registers, 8 vectors: a word of input serves 4 outputs, a word of weights 8 sites.
+// Common to conv1x1.wgsl and conv3x3.wgsl: products by multiply-adds of int32. Of the 128 sites x 32 outputs
+// of a workgroup each of its 128 invocations makes 8 sites x 4 outputs in registers, 8 vectors: a word of
+// input serves 4 outputs, a word of weights 8 sites.
 
 @group(0) @binding(2) var<storage, read> weights: array<vec4<u32>>;
 

@@ -1,4 +1,5 @@
-// For benchmarks: products of matrices on registers, and nothing else, for the most that matrices reach on the device. Each of four subgroups keeps eight sums.
+// For benchmarks: products of matrices on registers, and nothing else, for the most that matrices reach on
+// the device. Each of four subgroups keeps eight sums.
 
 const SUBGROUPS = 4u;
 const SITE_BYTES = 32u;

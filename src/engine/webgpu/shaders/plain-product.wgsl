@@ -1,4 +1,5 @@
-// For benchmarks: int32 multiply-adds on registers, and nothing else, for the most that multiply-adds reach on the device. Each invocation has 16 independent chains.
+// For benchmarks: int32 multiply-adds on registers, and nothing else, for the most that multiply-adds reach
+// on the device. Each invocation has 16 independent chains.
 
 @group(0) @binding(0) var<storage, read_write> result: array<i32>;
 

@@ -1,4 +1,5 @@
-// The layer `row` (specification 3.3): out = clamp(in + row[channel], limit). One invocation makes a pair of channels of a site.
+// The layer `row` (specification 3.3): out = clamp(in + row[channel], limit). One invocation makes a pair of
+// channels of a site.
 
 @group(0) @binding(3) var<storage, read> row: array<i32>;
 

@@ -1,4 +1,5 @@
-// The layer `unshuffle` (specification 3.3): out[y][x][(dy*k + dx)*C + c] = in[y*k + dy][x*k + dx][c]. One invocation copies a pair of channels; C is even.
+// The layer `unshuffle` (specification 3.3): out[y][x][(dy*k + dx)*C + c] = in[y*k + dy][x*k + dx][c]. One
+// invocation copies a pair of channels; C is even.
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {

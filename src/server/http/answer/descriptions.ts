@@ -7,7 +7,10 @@ import { type ImageInfo, imageInfo } from './image-info.ts';
 /** Descriptions that are remembered. */
 const MOST_KNOWN = 100_000;
 
-/** Describes pictures to clients. Descriptions of pictures of the catalog are remembered until their files change. */
+/**
+ * Describes pictures to clients. Descriptions of pictures of the catalog are remembered until their files
+ * change.
+ */
 export class Descriptions {
   readonly #catalog: Catalog;
   readonly #pictures: OpenPictures;

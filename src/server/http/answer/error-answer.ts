@@ -4,7 +4,10 @@ import { messageOf } from '../../../errors.ts';
 import { ClientGone, type Problem, problemDocument, problemOf } from '../../problem.ts';
 import { RepeatedLines } from '../../repeated-lines.ts';
 
-/** Comes last: answers with what was thrown as problem+json (RFC 9457), which tells nothing of the machine, and logs failures of the server. */
+/**
+ * Comes last: answers with what was thrown as problem+json (RFC 9457), which tells nothing of the machine,
+ * and logs failures of the server.
+ */
 export function errorAnswer(log: Logger): ErrorRequestHandler {
   const lines = new RepeatedLines(log);
   return (error: unknown, request, response, _next) => {
@@ -38,7 +41,10 @@ export function errorAnswer(log: Logger): ErrorRequestHandler {
   };
 }
 
-/** Logs a failure. All answers of a full or stopping server are one kind of line; otherwise each picture and cause is a kind of its own. */
+/**
+ * Logs a failure. All answers of a full or stopping server are one kind of line; otherwise each picture and
+ * cause is a kind of its own.
+ */
 function tell(
   lines: RepeatedLines,
   problem: Problem,

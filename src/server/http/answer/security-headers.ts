@@ -4,8 +4,8 @@ import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 
 /**
- * Headers that keep pages safe and pictures usable by pages of other sites. `https` tells browsers to come by TLS only. `frameAncestors` are the other origins
- * that may show pages in frames.
+ * Headers that keep pages safe and pictures usable by pages of other sites. `https` tells browsers to come by
+ * TLS only. `frameAncestors` are the other origins that may show pages in frames.
  */
 export function securityHeaders(https: boolean, frameAncestors: readonly string[]): RequestHandler {
   const setHeaders = helmet({
@@ -31,7 +31,8 @@ export function securityHeaders(https: boolean, frameAncestors: readonly string[
       },
     },
   });
-  // All answers have the same headers, so helmet makes them once. Its functions, one for each header, would cost time for every tile.
+  // All answers have the same headers, so helmet makes them once. Its functions, one for each header, would
+  // cost time for every tile.
   const headers: [string, number | string | readonly string[]][] = [];
   const sample = new ServerResponse(new IncomingMessage(new Socket()));
   sample.setHeader = (...header) => {

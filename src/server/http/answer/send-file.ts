@@ -16,8 +16,8 @@ interface ByteRange {
 }
 
 /**
- * Answers with the picture's own file or a range of it (RFC 9110, 13 and 14). `hash` names its bytes. Rejects with Problem: 412 where If-Match names another
- * file, 416 where the range lies beyond the file.
+ * Answers with the picture's own file or a range of it (RFC 9110, 13 and 14). `hash` names its bytes. Rejects
+ * with Problem: 412 where If-Match names another file, 416 where the range lies beyond the file.
  */
 export async function sendFile(
   { request, response, signal }: Pick<Exchange, 'request' | 'response' | 'signal'>,
@@ -48,7 +48,10 @@ export async function sendFile(
   response.end();
 }
 
-/** The range that is asked for. Undefined, which means the whole file, for no range, several ranges and other units, as RFC 9110 allows. */
+/**
+ * The range that is asked for. Undefined, which means the whole file, for no range, several ranges and other
+ * units, as RFC 9110 allows.
+ */
 function rangeOf(request: Request, response: Response, bytes: number, etag: string): ByteRange | undefined {
   const { range: header, 'if-range': condition } = request.headers;
   // Ranges have a meaning for GET alone (14.2).

@@ -15,8 +15,8 @@ const RELEASED = fileURLToPath(RELEASED_MODEL);
 const RELEASED_PART = { decoderHash: RELEASED_DECODER_HASH, file: basename(RELEASED) };
 
 /**
- * The models that settings name, and their weights, which browsers that decode by themselves get: whole files with ranges, and packed parts with what decoding
- * needs.
+ * The models that settings name, and their weights, which browsers that decode by themselves get: whole files
+ * with ranges, and packed parts with what decoding needs.
  */
 export class ServedModels {
   readonly all: readonly Model[];
@@ -54,7 +54,10 @@ export class ServedModels {
     return new ServedModels(all, listed, paths);
   }
 
-  /** For `/model`: answers requests for `models.json`, for the files that it lists and for their packed parts; other requests pass. */
+  /**
+   * For `/model`: answers requests for `models.json`, for the files that it lists and for their packed parts;
+   * other requests pass.
+   */
   handler(): RequestHandler {
     const router = express.Router();
     router.get(`/${MODEL_LIST}`, (_request, response) => {
@@ -79,7 +82,10 @@ export class ServedModels {
     return router;
   }
 
-  /** The packed part of a model file. It is made at the first request and kept: a few megabytes for each model. */
+  /**
+   * The packed part of a model file. It is made at the first request and kept: a few megabytes for each
+   * model.
+   */
   #packed(path: string): Promise<Buffer> {
     let part = this.#parts.get(path);
     if (!part) {

@@ -49,7 +49,10 @@ export function viewerFiles(directory: string, hosts: Hosts, catalog: Catalog): 
   };
 }
 
-/** What a page asks the server for as soon as its script runs: browsers then ask for it together with the script. Addresses are relative to the page's. */
+/**
+ * What a page asks the server for as soon as its script runs: browsers then ask for it together with the
+ * script. Addresses are relative to the page's.
+ */
 function firstRequests(url: string, catalog: Catalog): string[] {
   if (GALLERY.test(url)) return [`api/images?offset=0&limit=${GALLERY_PAGE}`];
   if (!PICTURE_PAGE.test(url)) return [];
@@ -60,7 +63,10 @@ function firstRequests(url: string, catalog: Catalog): string[] {
   return [id, ...(original ? [original.id] : [])].map((each) => `api/images/${encodeURIComponent(each)}`);
 }
 
-/** The directory of the built viewer: the given one, the one beside the compiled server, or the one in `dist` when the sources run. */
+/**
+ * The directory of the built viewer: the given one, the one beside the compiled server, or the one in `dist`
+ * when the sources run.
+ */
 export function viewerDirectory(given: string | undefined): string | undefined {
   const built = ['../../../viewer', '../../../../dist/viewer'].map((path) =>
     fileURLToPath(new URL(path, import.meta.url)),

@@ -24,8 +24,9 @@ export interface OverloadGateOptions {
 }
 
 /**
- * Stands before an application. While the event loop cannot keep up, it refuses a part of the requests with an answer that costs next to nothing.
- * Connections stay open, because each new one waits for a turn of the loop to be accepted. The gate's timer stops when no requests come.
+ * Stands before an application. While the event loop cannot keep up, it refuses a part of the requests with
+ * an answer that costs next to nothing. Connections stay open, because each new one waits for a turn of the
+ * loop to be accepted. The gate's timer stops when no requests come.
  */
 export function overloadGate(options: OverloadGateOptions, app: RequestListener): RequestListener {
   const shedding = new Shedding(options.maxTurnMs);

@@ -2,7 +2,10 @@
 export interface LoopLook {
   /** Since the last look. */
   readonly elapsedMs: number;
-  /** Part of the time that the loop was busy since the last look, 0 to 1. Time in which the process waited for a processor counts as busy. */
+  /**
+   * Part of the time that the loop was busy since the last look, 0 to 1. Time in which the process waited for
+   * a processor counts as busy.
+   */
   readonly utilization: number;
   /** Processor time that all threads of the process took since the last look. */
   readonly processorMs: number;
@@ -17,8 +20,8 @@ export interface LoopLook {
 /** Busier than this, the loop is taken to have no time left. */
 const SATURATED = 0.95;
 /**
- * With less processor time than this in a unit of time, other processes or a quota keep the loop from running (load, CFS, steal). Turning requests away
- * would not let it run sooner.
+ * With less processor time than this in a unit of time, other processes or a quota keep the loop from running
+ * (load, CFS, steal). Turning requests away would not let it run sooner.
  */
 const RUNNING = 0.5;
 /** Part of the loop's time that is used while requests are refused. In the rest it accepts connections. */
@@ -28,8 +31,9 @@ const LOOKS = 2;
 /** With fewer requests in a look, something else keeps the loop busy. */
 const MANY = 16;
 /**
- * One connection is accepted a turn: where nearly every turn has a newcomer, others are waiting behind it. Two clients that take a new connection
- * for each request are enough for that, so it counts only where turns are long on average; a single long one is a garbage collection.
+ * One connection is accepted a turn: where nearly every turn has a newcomer, others are waiting behind it.
+ * Two clients that take a new connection for each request are enough for that, so it counts only where turns
+ * are long on average; a single long one is a garbage collection.
  */
 const QUEUEING = 0.8;
 /** Part that passes when refusing begins: thousands of requests may be waiting by then. */
@@ -38,9 +42,10 @@ const FIRST = 0.1;
 const LEAST = 0.02;
 
 /**
- * Which part of the requests the event loop has time for. A loop that is always busy is no trouble as long as its turns are short: a few
- * clients that ask without pause are served at full speed. Long turns and no pause mean that requests, and whole connections, wait in the
- * kernel where nobody sees them, since libuv accepts one connection a turn. Then some requests have to be refused before work is done for them.
+ * Which part of the requests the event loop has time for. A loop that is always busy is no trouble as long as
+ * its turns are short: a few clients that ask without pause are served at full speed. Long turns and no pause
+ * mean that requests, and whole connections, wait in the kernel where nobody sees them, since libuv accepts
+ * one connection a turn. Then some requests have to be refused before work is done for them.
  */
 export class Shedding {
   readonly #maxTurnMs: number;
@@ -58,8 +63,9 @@ export class Shedding {
   }
 
   /**
-   * To be called every few hundredths of a second while requests come. `part` falls fast and rises slowly. It also rises while the loop is busy with
-   * short turns: a few clients that ask again as soon as they are refused may cause these, and would otherwise be refused for ever.
+   * To be called every few hundredths of a second while requests come. `part` falls fast and rises slowly. It
+   * also rises while the loop is busy with short turns: a few clients that ask again as soon as they are
+   * refused may cause these, and would otherwise be refused for ever.
    */
   look({ elapsedMs, utilization, processorMs, requests, turns, longestTurnMs, newcomers }: LoopLook): void {
     const used = Math.min(utilization, processorMs / elapsedMs);

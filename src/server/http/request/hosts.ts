@@ -9,7 +9,10 @@ export interface HostOptions {
   readonly trustProxy: boolean;
 }
 
-/** The addresses at which clients reach this server, and the hosts that it answers for. A name from the Host header goes into answers only if it is allowed. */
+/**
+ * The addresses at which clients reach this server, and the hosts that it answers for. A name from the Host
+ * header goes into answers only if it is allowed.
+ */
 export class Hosts {
   readonly #options: HostOptions;
   readonly #allowed: ReadonlySet<string>;
@@ -24,7 +27,10 @@ export class Hosts {
     );
   }
 
-  /** URL of the root of this server, where it is mounted, without a slash at its end. Throws Problem 421 where the Host header names another server. */
+  /**
+   * URL of the root of this server, where it is mounted, without a slash at its end. Throws Problem 421 where
+   * the Host header names another server.
+   */
   baseOf(request: Request): string {
     const protocol = this.#protocol(request);
     const host = this.#host(request);
@@ -33,8 +39,9 @@ export class Hosts {
   }
 
   /**
-   * As `baseOf`, for answers that caches keep, some of them without regard to the host. Leaves out a host that is an IP address unless the connection came to
-   * that address: a client may name any address, and a cache would hand it on to others.
+   * As `baseOf`, for answers that caches keep, some of them without regard to the host. Leaves out a host
+   * that is an IP address unless the connection came to that address: a client may name any address, and a
+   * cache would hand it on to others.
    */
   lastingBaseOf(request: Request): string {
     const base = this.baseOf(request);

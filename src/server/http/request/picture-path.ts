@@ -11,7 +11,10 @@ const RESERVED: ReadonlySet<string> = new Set([
   'ready',
 ]);
 
-/** The part of an address that names a picture. In an id that would be taken for another address the first letter is escaped: `%61pi`. */
+/**
+ * The part of an address that names a picture. In an id that would be taken for another address the first
+ * letter is escaped: `%61pi`.
+ */
 export function picturePath(id: string): string {
   const path = encodeURIComponent(id);
   return TAKEN.has(path) ? `%${path.charCodeAt(0).toString(16)}${path.slice(1)}` : path;

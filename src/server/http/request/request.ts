@@ -10,7 +10,8 @@ import type { ImageFormat } from '../../protocols/image-format.ts';
 import { wholeNumber } from '../../protocols/numbers.ts';
 import type { PixelRatio } from '../../protocols/xyz.ts';
 
-// This file and protocols/iiif-parameters.ts parse and bound all that clients write in addresses; nothing else does.
+// This file and protocols/iiif-parameters.ts parse and bound all that clients write in addresses; nothing
+// else does.
 
 export type ServerRequest =
   | { readonly kind: 'images'; readonly part: string; readonly offset: number; readonly limit: number }
@@ -72,14 +73,18 @@ const MAX_SEGMENT_LENGTH = 255;
 const MAX_TILE_DIGITS = 310;
 const MAX_CANVAS_FACTOR = 2 ** 20;
 const MAX_LISTED = 1000;
-/** Bytes of an uploaded picture's name. File systems allow 255; the ending `.liif` and a number such as `-2` need some of them. */
+/**
+ * Bytes of an uploaded picture's name. File systems allow 255; the ending `.liif` and a number such as `-2`
+ * need some of them.
+ */
 const MAX_NAME_BYTES = 200;
 /** Characters of the name that an upload comes with, its endings included. */
 const MAX_GIVEN_NAME = 255;
 
 /**
- * What a URL asks for. `url` is raw: path as sent, `?` and query. Throws Problem: 400 where it is malformed, 404 where no route has this shape,
- * 414 where it is too long. Parts of ids may be separated by `%2F` or by `/`: some proxies decode one into the other.
+ * What a URL asks for. `url` is raw: path as sent, `?` and query. Throws Problem: 400 where it is malformed,
+ * 404 where no route has this shape, 414 where it is too long. Parts of ids may be separated by `%2F` or by
+ * `/`: some proxies decode one into the other.
  */
 export function parseRequest(url: string): ServerRequest {
   const { path, query } = splitUrl(url);
@@ -228,7 +233,8 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
     if (last === 'manifest.json' && iiif === 3) return { kind: 'iiif-manifest', id: parseId(idParts), path };
   }
   const dot = last.lastIndexOf('.');
-  // Five parts are an image request; fewer are the base of a picture (an id with literal slashes needs its slashes encoded here).
+  // Five parts are an image request; fewer are the base of a picture (an id with literal slashes needs its
+  // slashes encoded here).
   if (parts.length >= 5) {
     const idParts = parts.slice(0, -4);
     const [region, size, rotation] = parts.slice(-4, -1).map(decodePart) as [string, string, string];
@@ -257,7 +263,8 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
 export function parseUpload(url: string): { readonly name: string; readonly quality: number | undefined } {
   const { query } = splitUrl(url);
   const given = query.get('name') ?? 'image';
-  // The image's endings go, since the picture gets `.liif`. The length is bounded first: the expression takes quadratic time for a long row of endings.
+  // The image's endings go, since the picture gets `.liif`. The length is bounded first: the expression takes
+  // quadratic time for a long row of endings.
   const name = (given.length > MAX_GIVEN_NAME ? '' : given)
     .replace(/(\.(jpe?g|png|webp|tiff?|gif|avif|heic|heif|liif))+$/i, '')
     .trim();

@@ -16,7 +16,10 @@ interface Coming {
   rate(): number;
 }
 
-/** Places for bodies that are coming. While all are taken, the slowest body gives way to a new one, so that nobody keeps others out by sending slowly. */
+/**
+ * Places for bodies that are coming. While all are taken, the slowest body gives way to a new one, so that
+ * nobody keeps others out by sending slowly.
+ */
 export class BodyPlaces {
   readonly #places: number;
   readonly #slowness: Slowness;
@@ -27,7 +30,10 @@ export class BodyPlaces {
     this.#slowness = slowness;
   }
 
-  /** The body of a request. Rejects as `readBody` does, and with Problem 503 where there is no place, or the body has lost its place. */
+  /**
+   * The body of a request. Rejects as `readBody` does, and with Problem 503 where there is no place, or the
+   * body has lost its place.
+   */
   async read(request: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
     if (this.#coming.size >= this.#places) this.#makePlace();
     const coming = this.#comingOf(request);

@@ -13,12 +13,16 @@ export interface ChunkCheck {
   readonly onProgress: (progress: number) => void;
 }
 
-/** Time for all chunks of a file. Those left after it are not checked: a file may hold more than can be decoded in a day. */
+/**
+ * Time for all chunks of a file. Those left after it are not checked: a file may hold more than can be
+ * decoded in a day.
+ */
 const MAX_MS = 60_000;
 
 /**
- * Checks the chunks of a .liif as long as there is time. Each is decoded, because the checksums of a file that is bad on purpose may be right. Rejects with
- * Problem 415, with EngineError, and with the signal's reason.
+ * Checks the chunks of a .liif as long as there is time. Each is decoded, because the checksums of a file
+ * that is bad on purpose may be right. Rejects with Problem 415, with EngineError, and with the signal's
+ * reason.
  */
 export async function checkChunks(bytes: Uint8Array, name: string, options: ChunkCheck): Promise<void> {
   const { engines, signal, onProgress } = options;

@@ -17,9 +17,10 @@ const PACE: Pace = { idleMs: 30_000, graceMs: 60_000, bytesPerSecond: 4096 };
 const UNREAD_MS = 60_000;
 
 /**
- * Reads the body of a request, without a bound for its time as long as it keeps the pace. Rejects with the signal's reason, and with Problem: 413 beyond
- * `maxBytes`, 408 where the body comes too slowly, 400 where it is empty, 500 where somebody has read it before. The rest of a refused body is thrown away, so
- * that the client gets to read its answer.
+ * Reads the body of a request, without a bound for its time as long as it keeps the pace. Rejects with the
+ * signal's reason, and with Problem: 413 beyond `maxBytes`, 408 where the body comes too slowly, 400 where it
+ * is empty, 500 where somebody has read it before. The rest of a refused body is thrown away, so that the
+ * client gets to read its answer.
  */
 export function readBody(
   request: IncomingMessage,
@@ -42,7 +43,8 @@ export function readBody(
     let length = 0;
     const tooSlow = (detail: string) => fail(new Problem(408, 'body-too-slow', detail));
     let settled = false;
-    // After a long turn of the event loop timers run before the bytes that came meanwhile are heard, so the check waits for these.
+    // After a long turn of the event loop timers run before the bytes that came meanwhile are heard, so the
+    // check waits for these.
     const heard = (check: () => void) => void setImmediate(() => settled || check());
     const idle = setTimeout(() => {
       const before = length;
@@ -86,8 +88,9 @@ export function readBody(
 }
 
 /**
- * For servers without a time limit for whole requests. Reads the rest of a body after the answer, and closes the connection where that takes longer than
- * `unreadMs`. With `Connection: close` Node would close it at once, and many clients that cannot send on never read that their body is too large.
+ * For servers without a time limit for whole requests. Reads the rest of a body after the answer, and closes
+ * the connection where that takes longer than `unreadMs`. With `Connection: close` Node would close it at
+ * once, and many clients that cannot send on never read that their body is too large.
  */
 export function boundUnreadBodies(server: Server, unreadMs = UNREAD_MS): void {
   server.on('request', (request, response) => {

@@ -38,7 +38,10 @@ const MAX_QUEUED = 8;
 const MAX_COMING = 8;
 const FORMATS = ['jpeg', 'png', 'webp', 'tiff', 'gif', 'heif'];
 
-/** Encodes uploaded images, one after another, into the first directory, and keeps uploaded .liif files there. Nothing is ever overwritten. */
+/**
+ * Encodes uploaded images, one after another, into the first directory, and keeps uploaded .liif files there.
+ * Nothing is ever overwritten.
+ */
 export class Uploads {
   readonly #options: UploadsOptions;
   readonly #jobs = new Jobs();
@@ -110,7 +113,10 @@ export class Uploads {
     await this.#last;
   }
 
-  /** The first of `name`, `name-2`, `name-3`, ... that is not reserved and belongs to no picture of any root, no file of the directory and no unfinished job. */
+  /**
+   * The first of `name`, `name-2`, `name-3`, ... that is not reserved and belongs to no picture of any root,
+   * no file of the directory and no unfinished job.
+   */
   #freeName(directory: string, name: string): string {
     const taken = (id: string) =>
       isReserved(id) ||
@@ -160,7 +166,10 @@ export class Uploads {
       });
   }
 
-  /** Runs a job, whose file `write` makes, and tells of its states. The file gets another name where somebody, such as another server, has used the job's name meanwhile. */
+  /**
+   * Runs a job, whose file `write` makes, and tells of its states. The file gets another name where somebody,
+   * such as another server, has used the job's name meanwhile.
+   */
   async #keep(
     job: Job,
     directory: string,
@@ -210,7 +219,8 @@ export class Uploads {
   async #encode(job: Job, bytes: Buffer, file: AtomicFile, quality: number | undefined): Promise<void> {
     const { engines, maxPixels } = this.#options;
     const { signal } = job.stop;
-    // sharp cannot be interrupted. Only a server that stops does not wait for it: a client that gave up one image after the other would fill the memory.
+    // sharp cannot be interrupted. Only a server that stops does not wait for it: a client that gave up one
+    // image after the other would fill the memory.
     const { raster } = await unlessAborted(
       this.#stop.signal,
       readImage(bytes, { name: job.state.id, maxPixels, signal }),
@@ -234,7 +244,10 @@ function pathOf(url: string): string {
   return new URL(url).pathname.replace(/\/$/, '');
 }
 
-/** Throws Problem 403 for pages of other sites, which must not make their visitors write here. A page of this server has the origin of `base`, or the host that the request names. */
+/**
+ * Throws Problem 403 for pages of other sites, which must not make their visitors write here. A page of this
+ * server has the origin of `base`, or the host that the request names.
+ */
 function checkOrigin({ request, base }: Exchange): void {
   const { origin, host } = request.headers;
   if (origin === undefined) return;

@@ -34,8 +34,9 @@ const REST = 4;
 const RETRY_MS = 1000;
 
 /**
- * The pictures that may be served. A request finds its picture here by name, so no text of a client ever reaches the file system. Left out are files and
- * directories whose names begin with a dot, directories `node_modules`, and links to directories or out of their root.
+ * The pictures that may be served. A request finds its picture here by name, so no text of a client ever
+ * reaches the file system. Left out are files and directories whose names begin with a dot, directories
+ * `node_modules`, and links to directories or out of their root.
  */
 export class Catalog {
   readonly #options: CatalogOptions;
@@ -44,7 +45,9 @@ export class Catalog {
   #list: readonly CatalogEntry[] = [];
   /** Directories as they were last read, by root and path. */
   #listings: ReadonlyMap<string, Listing> = new Map();
-  /** Plain images, by the id of the .liif beside them that has the same name: perhaps it was made from them. */
+  /**
+   * Plain images, by the id of the .liif beside them that has the same name: perhaps it was made from them.
+   */
   #originals: ReadonlyMap<string, CatalogEntry> = new Map();
   #rootWatches: readonly RootWatch[] = [];
   readonly #watches: DirectoryWatches | undefined;
@@ -61,7 +64,9 @@ export class Catalog {
   /** Whether the last scan failed to read a directory. */
   #incomplete = false;
   #closed = false;
-  /** Warnings of the last scan and of the running one: a warning is given once, not at each change of a file. */
+  /**
+   * Warnings of the last scan and of the running one: a warning is given once, not at each change of a file.
+   */
   #told: ReadonlySet<string> = new Set();
   #warnings = new Set<string>();
 
@@ -138,8 +143,9 @@ export class Catalog {
   }
 
   /**
-   * Scans the roots again: with watches only `directory` and the directories that have changed, without watches everything. A running scan may have
-   * passed what has changed, so a call during it waits for one more scan, which all such calls share.
+   * Scans the roots again: with watches only `directory` and the directories that have changed, without
+   * watches everything. A running scan may have passed what has changed, so a call during it waits for one
+   * more scan, which all such calls share.
    */
   rescan(directory?: string): Promise<void> {
     if (directory !== undefined) this.#watches?.touch(directory);
@@ -153,7 +159,10 @@ export class Catalog {
     return this.#next;
   }
 
-  /** To be called where a picture is not at its path any more. Scans soon: network file systems, and links above the file, change without an event. */
+  /**
+   * To be called where a picture is not at its path any more. Scans soon: network file systems, and links
+   * above the file, change without an event.
+   */
   missing({ path }: CatalogEntry): void {
     if (!this.#watches) return;
     this.#watches.touch(dirname(path));

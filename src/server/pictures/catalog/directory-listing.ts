@@ -26,7 +26,10 @@ export interface CatalogEntry {
   readonly lookedAt: number;
 }
 
-/** Tells one file at a path from the next. The time alone does not: a replacement may have that of the old file. */
+/**
+ * Tells one file at a path from the next. The time alone does not: a replacement may have that of the old
+ * file.
+ */
 export function stampOf({ ino, size, mtimeMs }: Stats): string {
   return `${ino}/${size}/${mtimeMs}`;
 }
@@ -52,7 +55,10 @@ export interface Listing {
   /** In the order of their ids. */
   readonly pictures: readonly CatalogEntry[];
   readonly directories: readonly Subdirectory[];
-  /** Whether the listing is valid until the directory changes. It is not if files are links, whose targets may change, or if the directory could not be read. */
+  /**
+   * Whether the listing is valid until the directory changes. It is not if files are links, whose targets may
+   * change, or if the directory could not be read.
+   */
   readonly lasting: boolean;
 }
 
@@ -64,14 +70,18 @@ export interface ListingOptions {
 }
 
 const PACKAGES = 'node_modules';
-/** Errors of a directory that is gone or forbidden. All others, such as too many open files, are temporary and say nothing of what the directory holds. */
+/**
+ * Errors of a directory that is gone or forbidden. All others, such as too many open files, are temporary and
+ * say nothing of what the directory holds.
+ */
 const NOTHING_THERE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'];
 /** Files that are looked at side by side. Node asks the system on few threads, which image encoders share. */
 const LOOKS = 4;
 
 /**
- * Reads a directory without its subdirectories. Left out are names that begin with a dot, `node_modules`, and links to directories or out of the root. A directory that
- * is gone or forbidden holds nothing. Rejects if the system cannot read it at the moment.
+ * Reads a directory without its subdirectories. Left out are names that begin with a dot, `node_modules`, and
+ * links to directories or out of the root. A directory that is gone or forbidden holds nothing. Rejects if
+ * the system cannot read it at the moment.
  */
 export async function readListing({ path, name }: FoundFile, options: ListingOptions): Promise<Listing> {
   const files: FoundFile[] = [];

@@ -14,8 +14,9 @@ interface Watched {
 const FLOOD = 4096;
 
 /**
- * Knows which directories and single files have changed. Each directory has one watch, and the files in it have none: systems give out few watches, and libraries such
- * as chokidar take one for each file. Names that begin with a dot do not count, except where links may lead through them (`countDots`).
+ * Knows which directories and single files have changed. Each directory has one watch, and the files in it
+ * have none: systems give out few watches, and libraries such as chokidar take one for each file. Names that
+ * begin with a dot do not count, except where links may lead through them (`countDots`).
  */
 export class DirectoryWatches {
   readonly #onChange: () => void;
@@ -43,8 +44,8 @@ export class DirectoryWatches {
   }
 
   /**
-   * Whether a path may have changed since the last look and has to be read again. The watch begins now, before the caller reads: the next look sees what
-   * changes during the reading.
+   * Whether a path may have changed since the last look and has to be read again. The watch begins now,
+   * before the caller reads: the next look sees what changes during the reading.
    */
   changed(path: string, identity: string): boolean {
     let changed = this.#asked.get(path);

@@ -1,6 +1,7 @@
 /**
- * The key to sort a name by, so that people find it: numbers sort by value; capitals and accents do not count. Keys compare by code units, which is the same on
- * every machine and ten times as fast as `Intl.Collator`.
+ * The key to sort a name by, so that people find it: numbers sort by value; capitals and accents do not
+ * count. Keys compare by code units, which is the same on every machine and ten times as fast as
+ * `Intl.Collator`.
  */
 export function orderOf(name: string): string {
   const plain = /^[\x20-\x7e]*$/.test(name) ? name : name.normalize('NFKD').replaceAll(/\p{M}+/gu, '');

@@ -22,8 +22,9 @@ export async function rootAt(named: string): Promise<Root> {
 const LOOK_MS = 1000;
 
 /**
- * Notices when a root disappears, when something else takes its place, and when a link to it is changed. Watches of the system follow a directory or file
- * wherever it is moved, and do not report such changes of the path.
+ * Notices when a root disappears, when something else takes its place, and when a link to it is changed.
+ * Watches of the system follow a directory or file wherever it is moved, and do not report such changes of
+ * the path.
  */
 export class RootWatch {
   readonly #named: string;
@@ -69,7 +70,10 @@ export class RootWatch {
   }
 }
 
-/** Identifies a directory or file and its permissions, whatever it holds. The time of birth is in it because inode numbers are used again. */
+/**
+ * Identifies a directory or file and its permissions, whatever it holds. The time of birth is in it because
+ * inode numbers are used again.
+ */
 export function identityOf({ dev, ino, birthtimeMs, mode, uid, gid }: Stats): string {
   return [dev, ino, birthtimeMs, mode, uid, gid].join('/');
 }

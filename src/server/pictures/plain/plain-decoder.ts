@@ -23,7 +23,10 @@ export interface PlainOptions {
   /** Decoded levels of all plain pictures. */
   readonly levels: PlainLevels;
   readonly resampling: ResamplePool;
-  /** Waits until an image may be opened or decoded, with so much work and so many bytes beside the cache. Resolves with what to call afterwards. */
+  /**
+   * Waits until an image may be opened or decoded, with so much work and so many bytes beside the cache.
+   * Resolves with what to call afterwards.
+   */
   readonly admit: (
     lane: 'open' | 'decode',
     work: number,
@@ -34,7 +37,10 @@ export interface PlainOptions {
   readonly maxFileBytes: number;
 }
 
-/** Decoded levels of all plain pictures, bounded together. The levels of a single picture are kept in any case. */
+/**
+ * Decoded levels of all plain pictures, bounded together. The levels of a single picture are kept in any
+ * case.
+ */
 export class PlainLevels extends LeasedCache<Raster> {
   readonly #bound: { maxBytes: number };
 
@@ -44,7 +50,10 @@ export class PlainLevels extends LeasedCache<Raster> {
     this.#bound = bound;
   }
 
-  /** Raises the bound to so many bytes if it is lower. Otherwise levels that are used together would push each other out. */
+  /**
+   * Raises the bound to so many bytes if it is lower. Otherwise levels that are used together would push each
+   * other out.
+   */
   allow(bytes: number): void {
     this.#bound.maxBytes = Math.max(this.#bound.maxBytes, bytes);
   }
@@ -163,9 +172,13 @@ export class PlainDecoder {
     );
   }
 
-  /** Decodes when it is this picture's turn, and makes room for its levels: without it, each tile would decode the file again. */
+  /**
+   * Decodes when it is this picture's turn, and makes room for its levels: without it, each tile would decode
+   * the file again.
+   */
   async #admitted(signal: AbortSignal): Promise<Raster> {
-    // The samples exist twice, here and in libvips. Samples of 16 bits are twice as large, and their 8 bits come on top.
+    // The samples exist twice, here and in libvips. Samples of 16 bits are twice as large, and their 8 bits
+    // come on top.
     const bytes = this.#samples * (this.#image.sixteenBits ? 5 : 2);
     const leave = await this.#options.admit('decode', this.#decodingWork, bytes, signal);
     try {

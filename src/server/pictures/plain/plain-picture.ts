@@ -23,8 +23,9 @@ const PLAIN_FORMATS = ['png', 'jpeg', 'tiff', 'webp'];
 const READ_BYTES = 300_000;
 
 /**
- * Opens a PNG, JPEG, TIFF or WebP. The file is read whole, and again whenever its pixels have left the cache; if it has changed by then, calls of the
- * picture reject with PictureChanged. Rejects with Problem, SourceError, ImageError, or the signal's reason.
+ * Opens a PNG, JPEG, TIFF or WebP. The file is read whole, and again whenever its pixels have left the cache;
+ * if it has changed by then, calls of the picture reject with PictureChanged. Rejects with Problem,
+ * SourceError, ImageError, or the signal's reason.
  */
 export async function openPlainPicture(
   path: string,

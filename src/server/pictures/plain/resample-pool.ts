@@ -21,8 +21,9 @@ interface Pending {
 }
 
 /**
- * Resamples on threads of its own, so that the event loop stays free. If a thread dies, its task fails and the next task starts a new thread. Pools from
- * npm end a thread to abandon a task; here tasks take milliseconds and threads stay.
+ * Resamples on threads of its own, so that the event loop stays free. If a thread dies, its task fails and
+ * the next task starts a new thread. Pools from npm end a thread to abandon a task; here tasks take
+ * milliseconds and threads stay.
  */
 export class ResamplePool {
   readonly #size: number;
@@ -36,7 +37,10 @@ export class ResamplePool {
     this.#size = size;
   }
 
-  /** `resample` of a task, whose samples are transferred to the thread. Rejects with Problem when its thread has died or the server is stopping, or with the signal's reason. */
+  /**
+   * `resample` of a task, whose samples are transferred to the thread. Rejects with Problem when its thread
+   * has died or the server is stopping, or with the signal's reason.
+   */
   run(task: ResampleTask, signal: AbortSignal): Promise<Raster> {
     if (this.#closed) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {

@@ -21,8 +21,9 @@ interface Filter {
 }
 
 /**
- * Cubic convolution (Keys, a = -1/2), widened for reductions. Positions are exact, so neighboring tiles join at any zoom. `source` is part of a level that
- * reduces the picture by `reduction`, and holds the samples of `rectNeeded`. Positions beyond the level repeat its border. Alpha weights colors.
+ * Cubic convolution (Keys, a = -1/2), widened for reductions. Positions are exact, so neighboring tiles join
+ * at any zoom. `source` is part of a level that reduces the picture by `reduction`, and holds the samples of
+ * `rectNeeded`. Positions beyond the level repeat its border. Alpha weights colors.
  */
 export function resample(source: Samples, reduction: bigint, query: RenderQuery): Raster {
   const { raster } = source;

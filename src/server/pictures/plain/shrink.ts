@@ -6,7 +6,10 @@ import type { RenderQuery } from '../../../pixels/render.ts';
 /** Smaller queries are resampled exactly, with their neighbors. */
 const MIN_PIXELS = 512 * 512;
 
-/** Whether a query, which has the samples of `window` under it, is a large reduction: such a one needs no samples beyond its region. */
+/**
+ * Whether a query, which has the samples of `window` under it, is a large reduction: such a one needs no
+ * samples beyond its region.
+ */
 export function isLargeReduction({ width, height }: RenderQuery, window: Rect): boolean {
   return width * height > MIN_PIXELS && window.width >= width && window.height >= height;
 }

@@ -13,7 +13,10 @@ const directory = await directoryOf({ 'a.liif': await encoded(picture(200, 150))
 const PATH = '/a/1/0/0.png';
 
 let busy = false;
-/** Part of the time in which the process has a processor, as the server is told: other programs may leave these tests less. */
+/**
+ * Part of the time in which the process has a processor, as the server is told: other programs may leave
+ * these tests less.
+ */
 let running = 1;
 vi.spyOn(process, 'cpuUsage').mockImplementation((before) => ({
   user: performance.now() * 1000 * running - (before?.user ?? 0),
@@ -43,7 +46,10 @@ function keepBusy(): void {
   hold();
 }
 
-/** Lets `count` clients ask for a tile again and again, over connections that stay, while `goOn` says so of the answers. */
+/**
+ * Lets `count` clients ask for a tile again and again, over connections that stay, while `goOn` says so of
+ * the answers.
+ */
 async function askAll(server: TestServer, count: number, goOn: (answer: Response) => boolean): Promise<void> {
   let on = true;
   const client = async () => {

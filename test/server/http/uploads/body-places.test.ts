@@ -7,7 +7,10 @@ import { BodyPlaces } from '../../../../src/server/http/uploads/body-places.ts';
 import { problemOf } from '../../../../src/server/problem.ts';
 import { afterThisFile, eventually } from '../../server-fixture.ts';
 
-/** A server with two places, on which bodies give way that come, after `afterMs`, at less than 1000 bytes a second; says what became of a body. */
+/**
+ * A server with two places, on which bodies give way that come, after `afterMs`, at less than 1000 bytes a
+ * second; says what became of a body.
+ */
 async function portWith(afterMs: number): Promise<{ port: number; arrived(): number }> {
   const places = new BodyPlaces(2, { afterMs, bytesPerSecond: 1000 });
   let arrived = 0;

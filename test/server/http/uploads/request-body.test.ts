@@ -10,7 +10,10 @@ import { afterThisFile, directoryOf, startServer } from '../../server-fixture.ts
 
 const PACE = { idleMs: 300, graceMs: 500, bytesPerSecond: 10 };
 
-/** Answers POST with the length of the body or the problem's code, GET at once; connections get 200 ms after an answer, bodies pauses of 300 ms and, after 500 ms, 10 bytes a second at least. */
+/**
+ * Answers POST with the length of the body or the problem's code, GET at once; connections get 200 ms after
+ * an answer, bodies pauses of 300 ms and, after 500 ms, 10 bytes a second at least.
+ */
 const server = createServer(async (request, response) => {
   if (request.method === 'GET') return void response.end('here');
   if (request.url === '/parsed') await buffer(request);
@@ -29,7 +32,10 @@ afterThisFile(() => {
   server.close();
 });
 
-/** Sends the beginning of a request; `said` is what the server has sent, `closed` whether it has hung up, `failures` how many writes and reads have failed. */
+/**
+ * Sends the beginning of a request; `said` is what the server has sent, `closed` whether it has hung up,
+ * `failures` how many writes and reads have failed.
+ */
 function begun(head: string): { socket: Socket; said(): string; closed(): boolean; failures: unknown[] } {
   const socket = connect(port, '127.0.0.1');
   let said = '';

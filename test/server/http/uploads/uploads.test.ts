@@ -35,7 +35,10 @@ const send = (query: string, body: Uint8Array, headers: Record<string, string> =
     headers: { 'content-type': 'image/png', ...headers },
   });
 
-/** An engine that never ends the analysis of a picture, or not the first `calls`, unless it is not wanted any more. */
+/**
+ * An engine that never ends the analysis of a picture, or not the first `calls`, unless it is not wanted any
+ * more.
+ */
 async function stuckEngine(calls = Number.POSITIVE_INFINITY, onStuck = () => {}): Promise<Engine> {
   const engine = await testEngine();
   let left = calls;

@@ -18,7 +18,10 @@ async function watchCount(): Promise<number> {
   return infos.join('').match(/^inotify /gm)?.length ?? 0;
 }
 
-/** Resolves when it has been asked so many times where a path leads: at each look at a root, by the clock or because of events. */
+/**
+ * Resolves when it has been asked so many times where a path leads: at each look at a root, by the clock or
+ * because of events.
+ */
 async function looksAt(path: string, times: number): Promise<void> {
   const { realpath } = fs.promises;
   let seen = 0;
@@ -444,7 +447,9 @@ it('of two pictures with one id the .liif is served, else that of the first root
   }
 });
 
-/** What becomes of a catalog by the clock, which stands still, while the system tells of nothing by itself. */
+/**
+ * What becomes of a catalog by the clock, which stands still, while the system tells of nothing by itself.
+ */
 async function atRest(
   files: Readonly<Record<string, string>>,
   whenRead: (happens: (name: string) => void) => void = () => {},
