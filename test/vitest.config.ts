@@ -14,7 +14,7 @@ const SHARING = [
   'test/features/leased-cache.test.ts',
   'test/train/pictures/*.test.ts',
   'test/train/{optimizer,picture-error,run-state,step-clock}.test.ts',
-  'test/{errors,file-url,given,hexadecimal,join-bytes,make-directory,natural-order,on-abort,unless-aborted}.test.ts',
+  'test/{errors,file-url,given,hexadecimal,join-bytes,make-directory,on-abort}.test.ts',
 ];
 
 export default defineConfig({
