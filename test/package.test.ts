@@ -175,6 +175,7 @@ export const raster: Promise<Raster> = decode(new URL('https://example.org/a.lii
 export const image: Promise<LiifImage> = open('a.liif', { signal: AbortSignal.timeout(1000) });
 export const app: Promise<LiifApp> = createApp({ roots: ['.'] });
 export { decodeImage, isLiifError };
+// @ts-expect-error a quality is a number
 encode('a.png', { quality: 'high' });
 `,
     );

@@ -235,7 +235,7 @@ function inputInterface(): string {
             : 'string');
     const stated =
       fallback === undefined || items || DEFAULTS_OF_MACHINES.includes(name) ? '' : ` Default ${fallback}.`;
-    return [`  /** ${description}${stated} */`, `  readonly ${name}?: ${type} | undefined;`];
+    return [...commentOf(`${description}${stated}`), `  readonly ${name}?: ${type} | undefined;`];
   });
   return [
     "import type { EngineChoice } from '../engine/open-engine.ts';",
@@ -246,4 +246,18 @@ function inputInterface(): string {
     '}',
     '',
   ].join('\n');
+}
+
+/** A comment of a member, whose lines are no wider than code. */
+function commentOf(text: string): string[] {
+  const width = 110;
+  const short = `  /** ${text} */`;
+  if (short.length <= width) return [short];
+  const lines: string[] = [];
+  for (const word of text.match(/(?:`[^`]*`|[^\s`])+/g)!) {
+    const longer = lines.length === 0 ? undefined : `${lines.at(-1)} ${word}`;
+    if (longer !== undefined && longer.length <= width) lines[lines.length - 1] = longer;
+    else lines.push(`   * ${word}`);
+  }
+  return ['  /**', ...lines, '   */'];
 }

@@ -77,12 +77,14 @@ export function alignedRow(
 }
 
 /** a0 + a2, b0 + b2, a1 + a3, b1 + b3: the first half of the sums over the lanes of a and of b. */
+// @ts-ignore: decorator
 @inline
 function halves(a: v128, b: v128): v128 {
   return i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
 }
 
 /** The sums of the lanes of four vectors, which `halves` has folded into two. */
+// @ts-ignore: decorator
 @inline
 function sums(a: v128, b: v128): v128 {
   return i32x4.add(v128.shuffle<i64>(a, b, 0, 2), v128.shuffle<i64>(a, b, 1, 3));

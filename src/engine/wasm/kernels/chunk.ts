@@ -157,12 +157,14 @@ export function gather(
 }
 
 /** The group of channels that a step codes at a position: (parity - step) mod 4 (specification 3.6). */
+// @ts-ignore: decorator
 @inline
 function groupAt(step: i32, row: i32, column: i32): usize {
   return <usize>((2 * (row & 1) + (column & 1) - step) & 3);
 }
 
 /** Copies a multiple of 16 bytes. */
+// @ts-ignore: decorator
 @inline
 function copy(from: usize, to: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; i += 16) v128.store(to + i, v128.load(from + i));

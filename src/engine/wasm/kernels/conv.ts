@@ -136,6 +136,7 @@ export function conv(
  * clamp(acc >> shift, limit) of eight sums. Narrowing saturates at int16, which changes nothing: limits are
  * at most 32767.
  */
+// @ts-ignore: decorator
 @inline
 export function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128): v128 {
   const v = i16x8.narrow_i32x4_s(i32x4.shr_s(a0, shift), i32x4.shr_s(a1, shift));
@@ -143,12 +144,14 @@ export function finish(a0: v128, a1: v128, shift: i32, low: v128, high: v128): v
 }
 
 /** leaky(v) of specification 3.1: max(v, v >> 3). */
+// @ts-ignore: decorator
 @inline
 export function leak(value: v128): v128 {
   return i16x8.max_s(value, i16x8.shr_s(value, 3));
 }
 
 /** clamp(v + residual): the end of a residual. */
+// @ts-ignore: decorator
 @inline
 export function add(value: v128, residual: usize, low: v128, high: v128): v128 {
   return i16x8.min_s(i16x8.max_s(i16x8.add_sat_s(value, v128.load(residual)), low), high);

@@ -230,22 +230,26 @@ function position(weight: usize, r: i32, target: usize, bytes: usize): void {
   }
 }
 
+// @ts-ignore: decorator
 @inline
 function nearest(index: i32, count: i32): i32 {
   return min(max(index, 0), count - 1);
 }
 
+// @ts-ignore: decorator
 @inline
 function sum(v: v128): i32 {
   const pairs = i32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
   return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
 }
 
+// @ts-ignore: decorator
 @inline
 function within(value: i32, high: i32): i32 {
   return min(max(value, 0), high);
 }
 
+// @ts-ignore: decorator
 @inline
 function sample16(value: i32): i32 {
   return (within(value, 65280) * 257 + 128) >> 8;

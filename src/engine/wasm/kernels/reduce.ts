@@ -171,6 +171,7 @@ function repeat(line: usize, place: i32, from: i32, to: i32): void {
   for (let i = from; i < to; i++) store<i16>(line + (<usize>i << 1), value);
 }
 
+// @ts-ignore: decorator
 @inline
 function held(i: i32, count: i32): i32 {
   return min(max(i, 0), count - 1);

@@ -116,6 +116,7 @@ export function winograd(
  * Writes B' d B of the 4 x 4 activations d at `input`, its 16 places `pitch` bytes apart. Returns the sum of
  * squares of d / 64, rounded down in each lane.
  */
+// @ts-ignore: decorator
 @inline
 function transform(input: usize, inputRow: usize, run: usize, target: usize, pitch: usize): i64 {
   let e = i32x4.splat(0);
@@ -142,6 +143,7 @@ function transform(input: usize, inputRow: usize, run: usize, target: usize, pit
 }
 
 /** The sum of four lanes, which are unsigned. */
+// @ts-ignore: decorator
 @inline
 function lanes(e: v128): i64 {
   return <i64><u32>i32x4.extract_lane(e, 0) + <i64><u32>i32x4.extract_lane(e, 1)
@@ -152,12 +154,14 @@ function lanes(e: v128): i64 {
  * Adds squares / 64. A square is below 2^26, a lane sums up two: with 512 channels at most, a lane's sum for
  * a tile stays below 2^31.
  */
+// @ts-ignore: decorator
 @inline
 function energy(sum: v128, a: v128): v128 {
   return i32x4.add(sum, i32x4.shr_u(i32x4.dot_i16x8_s(a, a), 6));
 }
 
 /** B' u of four values. */
+// @ts-ignore: decorator
 @inline
 function transformFour(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3: v128): void {
   v128.store(to, i16x8.sub(u0, u2));
@@ -170,6 +174,7 @@ function transformFour(to: usize, pitch: usize, u0: v128, u1: v128, u2: v128, u3
  * One place of four tiles: sums over the channels for eight outputs, [4 tiles][8 outputs] int32. The loop is
  * that of `conv`.
  */
+// @ts-ignore: decorator
 @inline
 function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: v128): void {
   let a00 = b0, a01 = b1, a10 = b0, a11 = b1, a20 = b0, a21 = b1, a30 = b0, a31 = b1;
@@ -214,6 +219,7 @@ function products(v: usize, run: usize, weight: usize, to: usize, b0: v128, b1: 
  * A' m A: 2 x 2 pixels of eight outputs from the sums m of a tile's 16 places, `pitch` bytes apart. Then the
  * end of `conv`: shift, clamp, leaky, residual.
  */
+// @ts-ignore: decorator
 @inline
 function outputs(
   m: usize, pitch: usize, shift: i32, limit: i32, leaky: i32, residualLimit: i32,
@@ -260,12 +266,14 @@ function outputs(
 }
 
 /** The first row of A' m, for one column of m. */
+// @ts-ignore: decorator
 @inline
 function upper(m: usize, pitch: usize): v128 {
   return i32x4.add(i32x4.add(v128.load(m), v128.load(m + 4 * pitch)), v128.load(m + 8 * pitch));
 }
 
 /** The second row. */
+// @ts-ignore: decorator
 @inline
 function lower(m: usize, pitch: usize): v128 {
   return i32x4.sub(i32x4.sub(v128.load(m + 4 * pitch), v128.load(m + 8 * pitch)), v128.load(m + 12 * pitch));
