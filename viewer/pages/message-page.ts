@@ -21,5 +21,5 @@ export function backLink(back: () => void): HTMLElement {
     event.preventDefault();
     back();
   };
-  return element('p', {}, element('a', { text: 'All pictures', attributes: { href: '../' }, on: { click } }));
+  return element('p', {}, element('a', { text: 'All pictures', attributes: { href: './' }, on: { click } }));
 }

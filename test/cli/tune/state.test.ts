@@ -27,7 +27,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 it('goes on with the pictures of a run as they were chosen, however the same ones are named', async () => {
-  const named = ['c.png', resolve('b.png'), '../a.png'];
+  const named = ['c.png', resolve('b.png'), './a.png'];
   const found = await stateOf(path, true, { ...run, pictures: named });
   expect(found?.pictures.held).toEqual([resolve('b.png')]);
   expect(found?.pictures.learned).toEqual([resolve('c.png'), resolve('a.png')]);

@@ -73,7 +73,7 @@ describe('an id', () => {
   it.each([
     '..%2f..%2fetc%2fpasswd',
     '%2e%2e%2fsecret',
-    '../../secret',
+    '../secret',
     '..',
     '.git%2fconfig',
     'a%2F..%2Fb',
