@@ -65,9 +65,9 @@ export interface WorkerEngineOptions {
 }
 
 /**
- * Engines in workers that share no memory, as one engine. A call goes to the worker with the fewest calls
- * under way; a call for pixels goes to the worker that has the features. Workers start while the model is
- * still loading. Rejects as `loading` does, and with EngineError if a worker does not start.
+ * Engines in workers that share no memory, as one engine. A call goes to the living worker with the fewest
+ * calls under way; a call for pixels goes to the worker that has the features. Workers start while the model
+ * is still loading. Rejects as `loading` does, and with EngineError if a worker does not start.
  */
 export async function openWorkerEngine(
   loading: Model | Promise<Model>,
@@ -278,8 +278,9 @@ class Connection {
     );
   }
 
+  /** Calls under way; of a worker that has died, more than of any other. */
   get waiting(): number {
-    return this.#pending.size;
+    return this.#failure === undefined ? this.#pending.size : Number.POSITIVE_INFINITY;
   }
 
   post(message: WithoutId<ToWorker>): number {

@@ -131,6 +131,17 @@ describe('an engine behind messages', () => {
     expect(worker.terminated).toBe(1);
   });
 
+  it('gives the calls of a worker that has died to the others', async () => {
+    const workers = [new NearWorker({ ...reference }), new NearWorker({ ...reference })];
+    const starting = [...workers];
+    const { engine } = await open({}, { workers: 2, startWorker: () => starting.shift()! });
+    workers[0]!.die(new Error('struck by lightning'));
+    const map = await engine.features(latents, level, sites, 50);
+    expect(await engine.pixels(map, [query])).toEqual(
+      await reference.pixels(await reference.features(latents, level, sites, 50), [query]),
+    );
+  });
+
   it('refuses a feature map of another engine', async () => {
     const [one, other] = [await open({}), await open({})];
     const map = await one.engine.features(latents, level, sites, 50);
