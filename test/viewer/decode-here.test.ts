@@ -295,6 +295,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     // There is no link to it, and the way back leads to the page it was dropped on.
     expect(await page.getByRole('button', { name: 'Copy link' }).count()).toBe(0);
     await page.getByRole('button', { name: 'All pictures' }).click();
+    await page.getByRole('heading', { name: 'Drop a .liif file here' }).waitFor();
     await page.locator('input[type=file]').setInputFiles({
       name: 'chosen.liif',
       mimeType: 'application/octet-stream',
