@@ -3,9 +3,10 @@ import { LatentStore } from '../../features/latents.ts';
 import type { Lease, LeasedCache } from '../../features/leased-cache.ts';
 import { isReduction, planSampling, type SamplingPlan } from '../../head/query.ts';
 import { channelsOf, type Raster } from '../../image/raster.ts';
+import { whole } from '../../network/window.ts';
 import { largestBlock } from '../../pixels/blocks.ts';
 import { type RenderPicture, type RenderQuery, renderPiece } from '../../pixels/render.ts';
-import { sitePixels } from '../../pixels/site-pixels.ts';
+import { copyPixels, sitePixels } from '../../pixels/site-pixels.ts';
 import type { Reader } from '../../reader/reader.ts';
 import type { RunningEngine } from '../engines/engine-host.ts';
 import { BAND_ROWS, decodingCost, REDUCED_PIECE } from './liif-cost.ts';
@@ -71,7 +72,7 @@ export class LiifDecoder {
     const render = (piece: Rect, memory?: Uint8Array) => renderPiece(call, query, piece, memory);
     if (height <= rows && width <= columns) return render({ top: 0, left: 0, height, width }, into);
     const channels = channelsOf(this.#picture);
-    const data = new Uint8Array(width * height * channels);
+    const raster = { width, height, channels, data: new Uint8Array(width * height * channels) };
     for (let top = 0; top < height; top += rows)
       for (let left = 0; left < width; left += columns) {
         signal.throwIfAborted();
@@ -82,14 +83,9 @@ export class LiifDecoder {
           width: Math.min(columns, width - left),
         };
         const piece = await render(rect);
-        const length = rect.width * channels;
-        for (let row = 0; row < rect.height; row++)
-          data.set(
-            piece.data.subarray(row * length, (row + 1) * length),
-            ((top + row) * width + left) * channels,
-          );
+        copyPixels(piece, whole(rect), raster, top, left, false);
       }
-    return { width, height, channels, data };
+    return raster;
   }
 
   #plan({ region, width, height }: RenderQuery): SamplingPlan {

@@ -8,7 +8,7 @@ import {
 } from '../../protocols/iiif-parameters.ts';
 import type { ImageFormat } from '../../protocols/image-format.ts';
 import { wholeNumber } from '../../protocols/numbers.ts';
-import type { PixelRatio } from '../../protocols/xyz.ts';
+import type { PixelRatio, TileAddress } from '../../protocols/xyz.ts';
 
 // This file and protocols/iiif-parameters.ts parse and bound all that clients write in addresses; nothing
 // else does.
@@ -21,17 +21,11 @@ export type ServerRequest =
   | { readonly kind: 'ready' }
   | { readonly kind: 'metrics' }
   | { readonly kind: 'openapi' }
-  | {
+  | ({
       readonly kind: 'tile';
       readonly id: PictureId;
-      readonly z: number;
-      readonly x: bigint;
-      readonly y: bigint;
-      readonly pixelRatio: PixelRatio;
-      readonly format: ImageFormat;
-      readonly method: 'decode' | 'bicubic';
       readonly version: string | undefined;
-    }
+    } & TileAddress)
   | { readonly kind: 'tilejson'; readonly id: PictureId; readonly format: ImageFormat | undefined }
   | { readonly kind: 'file'; readonly id: PictureId; readonly version: string | undefined }
   | {
