@@ -70,7 +70,7 @@ export function decodedHere(decoded: DecodedPicture, title: string, like?: Shown
     source,
     lossless: source,
     comparisons: like?.comparisons ?? [],
-    facts: like?.facts ?? factsOf(facts).join(' · '),
+    facts: like?.facts ?? factsOf(facts),
     decodedBy: engineText(decoded.engine),
     synthesizes: true,
     close: () => decoded.close(),

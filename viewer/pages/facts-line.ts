@@ -1,7 +1,6 @@
 import { element } from '../elements/element.ts';
-import { factsOf } from '../picture/shown-picture.ts';
 
-/** Facts of a picture in a list. A line of them breaks between two facts only. */
-export function factsLine(info: Parameters<typeof factsOf>[0]): HTMLElement {
-  return element('span', { class: 'facts' }, ...factsOf(info).map((text) => element('span', { text })));
+/** Facts of a picture in a line, which breaks between two of them only. */
+export function factsLine(facts: readonly string[]): HTMLElement {
+  return element('span', { class: 'facts' }, ...facts.map((text) => element('span', { text })));
 }

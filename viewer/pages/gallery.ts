@@ -3,6 +3,7 @@ import { element } from '../elements/element.ts';
 import { fileButton } from '../elements/file-button.ts';
 import { searchField } from '../elements/search-field.ts';
 import { type ImageInfo, type ImageList, listImages, NoTileServer } from '../picture/api.ts';
+import { factsOf } from '../picture/shown-picture.ts';
 import { LazyThumbnails } from '../picture/thumbnail.ts';
 import { factsLine } from './facts-line.ts';
 import { PICTURES_TITLE, pageHeader } from './page-header.ts';
@@ -296,7 +297,7 @@ export class Gallery {
         { class: 'caption' },
         element('span', { class: 'name', text: info.title, attributes: { dir: 'auto', title: info.title } }),
         info.kind === 'liif' && element('span', { class: 'kind', text: 'LIIF' }),
-        factsLine(info),
+        factsLine(factsOf(info)),
       ),
     );
     const item = element('li', {}, card);

@@ -3,6 +3,7 @@ import { sourceLink } from '../../src/cli/source-link.ts';
 import { element } from '../elements/element.ts';
 import { fileButton } from '../elements/file-button.ts';
 import { searchField } from '../elements/search-field.ts';
+import { factsOf } from '../picture/shown-picture.ts';
 import { factsLine } from './facts-line.ts';
 import { pageHeader } from './page-header.ts';
 
@@ -86,7 +87,7 @@ function item(picture: ListedPicture): HTMLElement {
       'a',
       { attributes: { href: sourceLink(picture.file) } },
       element('span', { class: 'name', text: name, attributes: { dir: 'auto', title: name } }),
-      factsLine(picture),
+      factsLine(factsOf(picture)),
     ),
   );
 }

@@ -20,6 +20,7 @@ import { TileHealth } from '../map/tile-health.ts';
 import type { CarriedView } from '../picture/carried-view.ts';
 import { decodingOf, formatHash, parseHash, type ViewState } from '../picture/permalink.ts';
 import type { ShownPicture } from '../picture/shown-picture.ts';
+import { factsLine } from './facts-line.ts';
 
 const LINK_AFTER_MS = 250;
 
@@ -59,7 +60,7 @@ export class ViewPage {
       attributes: {
         role: 'region',
         'aria-roledescription': 'zoomable picture',
-        'aria-label': `${picture.title}, ${picture.facts}. Arrows move, plus and minus zoom, question mark tells all keys.`,
+        'aria-label': `${[picture.title, ...picture.facts].join(', ')}. Arrows move, plus and minus zoom, question mark tells all keys.`,
         tabindex: 0,
       },
     });
@@ -344,7 +345,7 @@ function titlePanel(picture: ShownPicture, onBack: () => void, decoding?: HTMLEl
       'div',
       { class: 'title-words' },
       element('h1', { text: picture.title, attributes: { dir: 'auto', title: picture.title } }),
-      element('p', { text: picture.facts }),
+      element('p', {}, factsLine(picture.facts)),
     ),
     decoding ?? (picture.decodedBy !== undefined && decodedBy(picture.decodedBy)),
   );

@@ -39,7 +39,7 @@ export interface ShownPicture {
   /** The engine that decodes it in this browser, in words for people. */
   readonly decodedBy?: string;
   /** Facts for people: size, bytes, quality. */
-  readonly facts: string;
+  readonly facts: readonly string[];
   /** Whether a network fills in past native scale. Plain images are only enlarged. */
   readonly synthesizes: boolean;
   /** Frees the memory that it holds in this browser. */
@@ -101,7 +101,7 @@ export async function serverPicture(id: string, signal?: AbortSignal): Promise<S
       return goesFirst(info) ? overview.expect(image) : image;
     },
     ...(info.file !== undefined && { file: addressOf(info.file) }),
-    facts: factsOf(info).join(' · '),
+    facts: factsOf(info),
     synthesizes: info.kind === 'liif',
     samples({ left, top, width, height }, signal) {
       const region = `${left},${top},${width},${height}`;
