@@ -141,6 +141,37 @@ describe.skipIf(!there)(`layout of the viewer${MISSING ? ` (${MISSING})` : ''}`,
     await gallery.close();
   });
 
+  it('cuts no fact of a picture on a phone: they take a second line', async () => {
+    const page = await open('view?id=noise', { viewport: { width: 360, height: 640 } });
+    const facts = page.locator('.title .facts > span');
+    expect(await facts.count()).toBe(3);
+    expect(await facts.evaluateAll((all) => all.filter((it) => it.scrollWidth > it.clientWidth).length)).toBe(
+      0,
+    );
+    const rows = await facts.evaluateAll(
+      (all) => new Set(all.map((it) => it.getBoundingClientRect().top)).size,
+    );
+    expect(rows).toBe(2);
+    await page.close();
+  });
+
+  it('has a last row of pictures that is not higher than those above it', async () => {
+    const page = await open('', { viewport: { width: 1280, height: 900 } });
+    const shown = page.locator('.grid');
+    await shown.evaluate((grid) => {
+      const item = grid.firstElementChild!;
+      for (const left of [...grid.children].slice(1)) left.remove();
+      (item as HTMLElement).style.setProperty('--aspect', '1');
+      for (let i = 1; i < 7; i++) grid.append(item.cloneNode(true));
+    });
+    const widths = await shown.evaluate((grid) =>
+      [...grid.children].map((item) => item.getBoundingClientRect().width),
+    );
+    expect(widths[6]).toBeGreaterThan(190);
+    expect(widths[6]).toBeLessThanOrEqual(widths[0]!);
+    await page.close();
+  });
+
   it('has a place for the longest values of a pixel in small windows', async () => {
     const page = await open('view?id=clear#x=200.123&y=150.456&z=40&compare=bicubic&at=0.5');
     await page.keyboard.press('i');
