@@ -27,12 +27,15 @@ const plain = (text: string) =>
 
 /** The quotes in the comments and docstrings of a file, cut at ellipses. */
 function quotes(file: string): string[] {
-  const lines = readFileSync(join(DECODER, file), 'utf8').split('\n');
-  const comments = lines
-    .map((line) => /^\s*# ?(.*)$/.exec(line)?.[1] ?? /^\s*"""(\d\.\d.*?)(""")?$/.exec(line)?.[1] ?? '\u0000')
+  const text = readFileSync(join(DECODER, file), 'utf8');
+  const docstrings = [...text.matchAll(/"""(.*?)"""/gs)].map((match) => match[1]!);
+  // Lines that are comments belong together; a comment behind code stands alone.
+  const comments = text
+    .split('\n')
+    .map((line) => /^\s*# ?(.*)$/.exec(line)?.[1] ?? `\u0000${/\s# (.*)$/.exec(line)?.[1] ?? ''}\u0000`)
     .join(' ')
     .split('\u0000');
-  return comments
+  return [...docstrings, ...comments]
     .flatMap((comment) => [...comment.matchAll(/"([^"]{12,})"/g)].map((match) => match[1]!))
     .flatMap((quote) => quote.split(/\[\.\.\.\]|\.\.\./))
     .map((part) => part.trim())

@@ -178,7 +178,7 @@ def read_header(data):
 
 
 def level_size(header, level):
-    """(width, height) of a level. "level n is its reduction by overviewFactor^n, ceil(width/F^n) x ceil(height/F^n) pixels" """
+    """(width, height) of a level. "it has ceil(width/F^n) x ceil(height/F^n) pixels" """
     reduction = header["overviewFactor"] ** level
     return ceil_div(header["width"], reduction), ceil_div(header["height"], reduction)
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 
 from errors import check
 
-LOW = 1 << 16  # "Between operations each state is in [2^16, 2^32)"
+LOW = 1 << 16  # "Between operations each state is in 2^16 .. 2^32-1."
 
 
 class SymbolReader:

@@ -138,7 +138,7 @@ def load_model(data):
     """A checked model from the bytes of its file. Raises FormatError, or UnsupportedError for another version."""
     check(8 <= len(data) <= 1 << 28, "3.2", f"a model file of {len(data)} bytes")  # "It has at most 2^28 bytes"
     (n,) = struct.unpack_from("<Q", data)
-    check(n <= 1 << 20 and 8 + n <= len(data), "3.2", f"a model header of {n} bytes")  # "N is at most 2^20"
+    check(n <= 1 << 20 and 8 + n <= len(data), "3.2", f"a model header of {n} bytes")  # "N, the length of the JSON: at most 2^20"
     listing = _json(data[8 : 8 + n], "the model's header")
     body = data[8 + n :]
     check(type(listing) is dict, "3.2", "the model's header is not an object")
@@ -154,7 +154,7 @@ def load_model(data):
     if metadata["version"] != "1":
         raise UnsupportedError(f"version {metadata['version']!r} of model files (specification 3.2)")
     check(re.fullmatch("[a-z0-9.-]{1,64}", metadata["name"]), "3.2", "name of the model")
-    # "SHA-256 [SHA] of the UTF-8 bytes of graph followed by the data; 64 lower-case hexadecimal digits"
+    # "SHA-256 [SHA] of the string graph in UTF-8 ... followed by the data; 64 lower-case hexadecimal digits"
     digest = hashlib.sha256(metadata["graph"].encode() + body)
     check(metadata["hash"] == digest.hexdigest(), "3.2", "hash of the model")
 
@@ -171,7 +171,7 @@ def _json(data, what):
         raise ValueError(name)  # JSON has no NaN and no Infinity
 
     def number(text):
-        # "A number counts by its value: 3.0 is 3." Of any length: Python's int refuses more than 4300 digits.
+        # "A number counts by its value as an IEEE 754 double". Of any length: Python's int refuses more than 4300 digits.
         value = float(text)
         return int(value) if value.is_integer() else value
 
@@ -184,7 +184,7 @@ def _json(data, what):
 class _Tensors:
     """The file's tensors by name; remembers which of them nobody asked for."""
 
-    TYPES = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}  # '"I16" or "I32", no other'
+    TYPES = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 
     def __init__(self, listing, body):
         self.arrays = {}

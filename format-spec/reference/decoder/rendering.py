@@ -224,7 +224,7 @@ def means(samples, rows, columns):
 
 def reduce(t, k_rows, k_columns, depth):
     """Output (H, W, channels) of T."""
-    e = 6 if depth == 8 else 0  # "With e = 6 for samples of 8 bits and e = 0 for 16 bits"
+    e = 6 if depth == 8 else 0  # "With e = 6 for samples of 8 bits and e = 0 for samples of 16 bits"
     along = filtered(t.swapaxes(0, 1), k_columns)
     h = (along + (1 << (11 - e))) >> (12 - e)
     down = filtered(h.swapaxes(0, 1), k_rows)
