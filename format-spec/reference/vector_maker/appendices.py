@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import struct
+import textwrap
 from fractions import Fraction
 
 import entropy
@@ -28,14 +30,24 @@ def _sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def _paragraph(text):
+    """Lines of at most 120 characters; code and bold stay on one line."""
+    whole = re.sub(r"`[^`]+`|\*\*[^*]+\*\*", lambda match: match[0].replace(" ", "\0"), text)
+    return [line.replace("\0", " ") for line in textwrap.wrap(whole, 120, break_on_hyphens=False, break_long_words=False)]
+
+
 # ---------------------------------------------------------------- Appendix A
 
 
 def tables_text(released):
     lines = ["", "## A.3 CRC-32C", ""]
-    lines += ["The table has the remainder of each byte, 0 to 255. With it, a CRC (1.1) takes each byte in by"]
-    lines += ["`crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]`. The SHA-256 of the table, as 1024 little-endian bytes, is"]
-    lines += [f"`{_sha256(struct.pack('<256I', *CRC_TABLE))}`.", "", "```"]
+    digest = _sha256(struct.pack("<256I", *CRC_TABLE))
+    lines += _paragraph(
+        "The table has the remainder of each byte, 0 to 255. With it, a CRC (1.1) takes in a byte by "
+        "`crc = (crc >> 8) ^ table[(crc ^ byte) & 0xFF]`. "
+        f"The SHA-256 of the table, as 1024 little-endian bytes, is `{digest}`."
+    )
+    lines += ["", "```"]
     for i in range(0, 256, 8):
         lines.append(" ".join(f"{value:08X}" for value in CRC_TABLE[i : i + 8]))
     lines += ["```", ""]
@@ -52,8 +64,11 @@ def _model_text(number, name, data):
     lines = [f"## A.{number} Model `{name}`", ""]
     lines += ["| | |", "|---|---|", f"| size | {len(data):,} bytes |", f"| SHA-256 of the file | `{_sha256(data)}` |", f"| hash (3.2) | `{model.hash.hex()}` |"]
     lines += [f"| Cy, Cz, hidden | {model.latent_channels}, {model.hyper_channels}, {model.head.hidden} |", f"| precision | {model.precision} |", ""]
-    lines += ["The model file itself is the machine-readable copy of all tables. These are its tensors of quantizers, tables and head,"]
-    lines += ["with the SHA-256 of their bytes:", "", "| tensor | type | shape | SHA-256 |", "|---|---|---|---|"]
+    lines += _paragraph(
+        "The model file itself is the machine-readable copy of all tables. These are the tensors of its quantizers, tables "
+        "and head, with the SHA-256 of their bytes:"
+    )
+    lines += ["", "| tensor | type | shape | SHA-256 |", "|---|---|---|---|"]
     graph = json.loads(listing["__metadata__"]["graph"])
     for part in ("latent", "hyper", "tables", "head"):
         for key, tensor in graph[part].items():
@@ -80,9 +95,12 @@ def walkthrough(data, model):
     lines = [
         "# Appendix B. One pixel, byte by byte",
         "",
-        f"This appendix follows `vectors/valid/01-one-pixel.liif` from its first byte to its pixel. The file has {len(data)} bytes and one",
-        "pixel. Its model is `vectors/models/small.safetensors`, with Cz = 8, Cy = 32, 8 hidden units and random weights: the picture",
-        "means nothing, but every step is that of a real one.",
+        *_paragraph(
+            f"This appendix follows `vectors/valid/01-one-pixel.liif` from its first byte to its pixel. The file has {len(data)} "
+            f"bytes and one pixel. Its model is `vectors/models/small.safetensors`, with Cz = {model.hyper_channels}, "
+            f"Cy = {model.latent_channels}, {model.head.hidden} hidden units and random weights. So the picture means nothing, but "
+            "every step is that of a real one."
+        ),
         "",
         "## B.1 Container",
         "",
@@ -90,8 +108,10 @@ def walkthrough(data, model):
         "|---:|---|---|",
         *_container_rows(data, file),
         "",
-        "1 x 1 pixels have 1 x 1 latents and 1 x 1 hyper latents, so there is one chunk. The CRC of the header covers all bytes before",
-        "it.",
+        *_paragraph(
+            "1 x 1 pixels have 1 x 1 latents and 1 x 1 hyper latents, so there is one chunk. The CRC of the header covers all "
+            "bytes before it."
+        ),
         "",
     ]
     chunk = file.chunks[0]
@@ -158,9 +178,14 @@ def _symbol_lines(model, quality, body):
     states = struct.unpack_from("<4I", body)
     y = chunk_latents(model, quality, 1, 1, next_symbol)
     reader.finish()
-    lines = ["## B.2 Hyper latents", "", f"At quality {quality}, row {q} of every tensor by quality is used. The states begin at"]
-    lines += [", ".join(f"{s:08X}" for s in states) + f". Each symbol is decoded by 2.2 with P = {model.precision}. The state in the table is the one of", "channel mod 4.", ""]
-    lines += ["| channel | table | state before | slot | k | C[k] | f[k] | n | words read | state after |", "|---:|---:|---|---:|---:|---:|---:|---:|---|---|"]
+    lines = ["## B.2 Hyper latents", ""]
+    lines += _paragraph(
+        f"At quality {quality}, row {q} of every tensor by quality is used. The states begin at "
+        f"{', '.join(f'{s:08X}' for s in states)}. Each symbol is decoded by 2.2 and 2.3 with P = {model.precision}. The states "
+        "shown are those of state `channel mod 4`. m is the `minimum` of the table; without raw bits n is m + k."
+    )
+    lines += [""]
+    lines += ["| channel | table | state before | slot | k | C[k] | f[k] | m | n | words read | state after |", "|---:|---:|---|---:|---:|---:|---:|---:|---:|---|---|"]
     numbers = {id(table): i for i, table in enumerate(model.tables)}
     cz = model.hyper_channels
     for channel, table, before, n, after, words in reader.trace[:cz]:
@@ -169,30 +194,46 @@ def _symbol_lines(model, quality, body):
     z = networks.hyper_latents(model, symbols, quality)
     bits = model.hyper.step_bits
     step, offset = model.hyper.step[q], model.hyper.offset[q]
-    lines += ["", f"By 3.6, `z = clamp(round(n*step + offset, {bits}), {model.hyper.limit})`. For channel 0 this is"]
-    lines += [f"`round({symbols[0, 0, 0]}*{step[0]} + {offset[0]}, {bits}) = {z[0, 0, 0]}`. All of z:", f"{_list(z[0, 0])}.", "", "## B.3 Latents", ""]
+    lines += [""]
+    lines += _paragraph(
+        f"By 3.6, `z = clamp(round(n*step + offset, {bits}), {model.hyper.limit})`. For channel 1 this is "
+        f"`round({symbols[0, 0, 1]}*{step[1]} + {offset[1]}, {bits}) = {z[0, 0, 1]}`. All of z: {_list(z[0, 0])}."
+    )
     context = run(model.hyper_synthesis, z, quality)
-    lines += ["`hyperSynthesis` makes 4 x 4 positions of z. The chunk has one latent, so h is the first of them:", f"{_list(context[0, 0])}.", ""]
-    lines += ["The only position has parity 0, so step t codes group (0 - t) mod 4: channels 0 to 7, then 24 to 31, 16 to 23 and 8 to 15."]
-    lines += ["Step 0 reads h alone, the others h and the latents so far. By 3.6,", f"`y = clamp(mean + round(n*step, {model.latent.step_bits}), {model.latent.limit})`:", ""]
-    lines += ["| step | channel | mean | deviation | + offset | table | n | y |", "|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    lines += ["", "## B.3 Latents", ""]
+    lines += _paragraph(
+        "`hyperSynthesis` makes 4 x 4 positions of z. The chunk has one latent, so h is the first of them: "
+        f"{_list(context[0, 0])}."
+    )
+    lines += [""]
+    lines += _paragraph(
+        "The only position has parity 0, so step t codes group (0 - t) mod 4: channels 0 to 7, then 24 to 31, 16 to 23 and "
+        "8 to 15. Step 0 reads h alone, the others h and the latents so far. By 3.6, "
+        f"`table = clamp((deviation + offset) >> {model.latent.deviation_shift}, 0, {len(model.tables) - 1})` and "
+        f"`y = clamp(mean + round(n*step, {model.latent.step_bits}), {model.latent.limit})`:"
+    )
+    lines += [""]
+    lines += ["| t | channel | mean | deviation | + offset | table | n | step | y |", "|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]
     deviations = _deviations(model, quality, context[:1, :1], y)
     for i, (channel, table, _, n, _, _) in enumerate(reader.trace[cz:]):
         deviation = deviations[i // 8][channel]
         offset = model.latent.deviation_offset[q][channel]
-        lines.append(f"| {i // 8} | {channel} | {means[cz + i]} | {deviation} | {deviation + offset} | {numbers[id(table)]} | {n} | {y[0, 0, channel]} |")
+        coded = f"{deviation} | {deviation + offset} | {numbers[id(table)]} | {n} | {model.latent.step[q][channel]}"
+        lines.append(f"| {i // 8} | {channel} | {means[cz + i]} | {coded} | {y[0, 0, channel]} |")
     read = reader.position
     return [*lines, "", f"All {read} words have been read, and every state is 00010000: the chunk is valid.", ""]
 
 
 def _trace_row(channel, number, table, before, n, after, words, precision):
     if table.empty:
-        return f"| {channel} | {number} | {before:08X} | | | | | 0 | | {after:08X} |"
+        return f"| {channel} | {number} | {before:08X} | | | | | | 0 | | {after:08X} |"
     slot = before & ((1 << precision) - 1)
     k = next(k for k in range(len(table.frequency)) if table.cumulative[k] <= slot < table.cumulative[k + 1])
-    kind = f"{k} (bypass)" if k == table.bypass else f"{k}, then {table.raw_bits} raw bits" if table.raw_bits else str(k)
+    bits = f"{table.raw_bits} raw bit{'s' if table.raw_bits > 1 else ''}"
+    kind = f"{k} (bypass)" if k == table.bypass else f"{k}, then {bits}" if table.raw_bits else str(k)
     read = " ".join(f"{word:04X}" for word in words)
-    return f"| {channel} | {number} | {before:08X} | {slot} | {kind} | {table.cumulative[k]} | {table.frequency[k]} | {n} | {read} | {after:08X} |"
+    found = f"{slot} | {kind} | {table.cumulative[k]} | {table.frequency[k]} | {table.minimum}"
+    return f"| {channel} | {number} | {before:08X} | {found} | {n} | {read} | {after:08X} |"
 
 
 def _deviations(model, quality, context, y):
@@ -232,12 +273,18 @@ def _pixel_lines(model, quality, body):
     rgb = render_color(head, sites, whole, whole, 8)[0, 0]
     weights = ensemble_weights(f, f)
     lines += ["", "The last line is P at the first of its 16 x 16 sites. The other 255 are padding.", "", "## B.5 The pixel", ""]
-    lines += ["At its own size, the region of the picture is (0, 0, 1, 1) and the output 1 x 1. For rows and columns alike, 4.2 gives step 1,"]
-    lines += [f"u = 0 + 1/2 - 1/2, index {index}, f = {f} and cell {cell}. The weights of the local ensemble are {_list(weights)}: the first site alone"]
-    lines += ["counts. By 4.4, for hidden units 0 to 7:", "", "| | |", "|---|---|"]
+    lines += _paragraph(
+        "At its own size, the region of the picture is (0, 0, 1, 1) and the output 1 x 1. For rows and columns alike, 4.2 gives "
+        f"level 0, m = 1, d = 1, u = (0 + 1/2) * 1 - 1/2 = 0, index {index}, f = {f} and cell {cell}. The weights of the local "
+        f"ensemble are {_list(weights)}: the first site alone counts. By 4.4, for hidden units 0 to 7:"
+    )
+    lines += ["", "| | |", "|---|---|"]
     for name, values in (("c", c), ("rowTerm[0]", rows[0][0]), ("colTerm[0]", columns[0][0]), ("P", p), ("hidden[0][0] = blended", hidden)):
         lines.append(f"| {name} | {_list(values)} |")
-    lines += ["", f"By 4.5, acc is {_list(acc)}. With outputShift {head.output_shift}, the pixel is"]
-    lines += [f"`clamp(round(acc, {head.output_shift}), 0, 255)`: **{_list(rgb)}**."]
+    lines += [""]
+    lines += _paragraph(
+        f"By 4.5, acc is {_list(acc)}. With outputShift {head.output_shift}, the pixel is "
+        f"`clamp(round(acc, {head.output_shift}), 0, 255)`: **{_list(rgb)}**."
+    )
     assert [int(v) for v in np.clip(networks.round_shift(acc, head.output_shift), 0, 255)] == [int(v) for v in rgb]
     return lines
