@@ -3,7 +3,7 @@ import type { EngineChoice } from '../engine/open-engine.ts';
 /** The settings of `configSchema` as programs give them, in its words. What is left out has its default. */
 export interface ConfigInput {
   /**
-   * Directories and files to serve. `liif serve` prefers its arguments; without any roots and remotes it
+   * Directories and files to serve. Arguments of `liif serve` replace them; without any roots and remotes it
    * serves the working directory.
    */
   readonly roots?: readonly string[] | undefined;
@@ -65,7 +65,9 @@ export interface ConfigInput {
    * them. Default auto.
    */
   readonly engine?: Exclude<EngineChoice, 'tensorflow'> | undefined;
-  /** Threads of the engine. The default is one per processor, or what the quota of a container is worth. */
+  /**
+   * Threads of the engine. The default is one per processor, or as many as the quota of a container allows.
+   */
   readonly threads?: number | undefined;
   /**
    * Model files (your own weights) that pictures may name besides the released model. The flag takes one file
@@ -78,7 +80,7 @@ export interface ConfigInput {
    */
   readonly encodingThreads?: number | undefined;
   /**
-   * Memory for decoded features. The default is a tenth of the memory of the machine or container, within 64
+   * Memory for decoded features. The default is a tenth of the memory of the machine or container, between 64
    * and 2048.
    */
   readonly featureCacheMb?: number | undefined;
@@ -102,8 +104,8 @@ export interface ConfigInput {
   /** Directory for finished images. Several servers may share it. */
   readonly diskCache?: string | undefined;
   /**
-   * Most MB of `diskCache` that this server keeps: what it finds at the start and what it adds. Other servers
-   * have bounds of their own. Default 1024.
+   * Largest size in MB to which this server fills `diskCache`, with what it finds at the start and what it
+   * adds. Other servers have limits of their own. Default 1024.
    */
   readonly diskCacheMb?: number | undefined;
   /** Redis for finished images of up to 1 MiB, shared by several servers. It is asked before `diskCache`. */
@@ -112,23 +114,23 @@ export interface ConfigInput {
   readonly redisTtlSeconds?: number | undefined;
   /** Longest side of an IIIF image in pixels. Default 16384. */
   readonly maxOutputSide?: number | undefined;
-  /** Most pixels of an IIIF image. Default 16777216. */
+  /** Largest number of pixels of an IIIF image. Default 16777216. */
   readonly maxOutputArea?: number | undefined;
-  /** Most pixels of a plain image that is served. Default 100000000. */
+  /** Largest number of pixels of a plain image that is served. Default 100000000. */
   readonly maxPlainPixels?: number | undefined;
   /**
-   * Most work for one request, in estimated milliseconds of one core; a request that needs more gets 413.
+   * Largest work for one request, in estimated milliseconds of one core; a request that needs more gets 413.
    * Default 120000.
    */
   readonly maxWork?: number | undefined;
   /**
-   * Memory for the pixels of all large images under way. An image that needs more gets 413. As much again is
-   * for decoding plain images; one that needs more is decoded alone. Default 512.
+   * Memory for the pixels of all large images in progress. An image that needs more gets 413. As much again
+   * is for decoding plain images; one that needs more is decoded alone. Default 512.
    */
   readonly regionMemoryMb?: number | undefined;
-  /** Most tiles that wait; further ones get 503. Default 256. */
+  /** How many tiles may wait; further ones get 503. Default 256. */
   readonly tileQueue?: number | undefined;
-  /** Most large images that wait; further ones get 503. Default 16. */
+  /** How many large images may wait; further ones get 503. Default 16. */
   readonly regionQueue?: number | undefined;
   /**
    * Longest wait of a tile. One that would wait longer gets 503 at once. Large images may wait three times as
@@ -136,13 +138,13 @@ export interface ConfigInput {
    */
   readonly maxWaitMs?: number | undefined;
   /**
-   * Longest turn of a busy event loop. While turns are longer and leave no pause, a part of all requests gets
-   * 503 before any work. Default 100.
+   * Longest turn of a busy event loop. While turns are longer and leave no pause, some requests get 503
+   * before any work. Default 100.
    */
   readonly maxTurnMs?: number | undefined;
-  /** Longest time of work for one request, which then gets 503. Default 30000. */
+  /** How long the work for one request may take; after that it gets 503. Default 30000. */
   readonly timeoutMs?: number | undefined;
-  /** Longest time that running requests get when the server is to stop; then they get 503. Default 20000. */
+  /** How long running requests may go on when the server stops; after that they get 503. Default 20000. */
   readonly stopMs?: number | undefined;
   /** Quality of JPEG answers. Default 85. */
   readonly jpegQuality?: number | undefined;
@@ -153,8 +155,8 @@ export interface ConfigInput {
   /** Serve /metrics. Default true. */
   readonly metrics?: boolean | undefined;
   /**
-   * Least level that is logged: silent, fatal, error, warn, info, debug, trace. Single requests are at debug,
-   * answers of 503 at warn, all others from 500 on at error. Default info.
+   * Lowest level that is logged: silent, fatal, error, warn, info, debug, trace. Single requests are at
+   * debug, answers of 503 at warn, all others from 500 on at error. Default info.
    */
   readonly logLevel?: 'silent' | 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | undefined;
 }

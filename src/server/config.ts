@@ -81,7 +81,7 @@ export const configSchema = z.strictObject({
   roots: listOf(z.array(z.string().min(1, 'expected paths of directories and files but received ""')))
     .default([])
     .describe(
-      'Directories and files to serve. `liif serve` prefers its arguments; without any roots and remotes it serves the working directory.',
+      'Directories and files to serve. Arguments of `liif serve` replace them; without any roots and remotes it serves the working directory.',
     ),
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; `0.0.0.0` for all.'),
   port: whole(0, 65_535).default(8080).describe('Port to listen on; 0 for any free one.'),
@@ -164,7 +164,7 @@ export const configSchema = z.strictObject({
   threads: whole(1, 256)
     .default(PROCESSORS)
     .describe(
-      'Threads of the engine. The default is one per processor, or what the quota of a container is worth.',
+      'Threads of the engine. The default is one per processor, or as many as the quota of a container allows.',
     ),
   models: list
     .default([])
@@ -179,7 +179,7 @@ export const configSchema = z.strictObject({
   featureCacheMb: whole(0, 65_536)
     .default(FEATURE_CACHE_MB)
     .describe(
-      'Memory for decoded features. The default is a tenth of the memory of the machine or container, within 64 and 2048.',
+      'Memory for decoded features. The default is a tenth of the memory of the machine or container, between 64 and 2048.',
     ),
   latentCacheMb: whole(0, 65_536)
     .default(64)
@@ -205,7 +205,7 @@ export const configSchema = z.strictObject({
   diskCacheMb: whole(1, 2 ** 30)
     .default(1024)
     .describe(
-      'Most MB of `diskCache` that this server keeps: what it finds at the start and what it adds. Other servers have bounds of their own.',
+      'Largest size in MB to which this server fills `diskCache`, with what it finds at the start and what it adds. Other servers have limits of their own.',
     ),
   redis: z
     .url({ protocol: /^rediss?$/, error: 'expected a URL that begins with redis:// or rediss://' })
@@ -219,22 +219,22 @@ export const configSchema = z.strictObject({
   maxOutputSide: whole(256, 65_535).default(16_384).describe('Longest side of an IIIF image in pixels.'),
   maxOutputArea: whole(65_536, 2 ** 30)
     .default(2 ** 24)
-    .describe('Most pixels of an IIIF image.'),
+    .describe('Largest number of pixels of an IIIF image.'),
   maxPlainPixels: whole(1, 2 ** 30)
     .default(100_000_000)
-    .describe('Most pixels of a plain image that is served.'),
+    .describe('Largest number of pixels of a plain image that is served.'),
   maxWork: whole(1000, 2 ** 31)
     .default(120_000)
     .describe(
-      'Most work for one request, in estimated milliseconds of one core; a request that needs more gets 413.',
+      'Largest work for one request, in estimated milliseconds of one core; a request that needs more gets 413.',
     ),
   regionMemoryMb: whole(16, 65_536)
     .default(512)
     .describe(
-      'Memory for the pixels of all large images under way. An image that needs more gets 413. As much again is for decoding plain images; one that needs more is decoded alone.',
+      'Memory for the pixels of all large images in progress. An image that needs more gets 413. As much again is for decoding plain images; one that needs more is decoded alone.',
     ),
-  tileQueue: whole(1, 100_000).default(256).describe('Most tiles that wait; further ones get 503.'),
-  regionQueue: whole(1, 10_000).default(16).describe('Most large images that wait; further ones get 503.'),
+  tileQueue: whole(1, 100_000).default(256).describe('How many tiles may wait; further ones get 503.'),
+  regionQueue: whole(1, 10_000).default(16).describe('How many large images may wait; further ones get 503.'),
   maxWaitMs: whole(10, 600_000)
     .default(10_000)
     .describe(
@@ -243,14 +243,14 @@ export const configSchema = z.strictObject({
   maxTurnMs: whole(1, 60_000)
     .default(100)
     .describe(
-      'Longest turn of a busy event loop. While turns are longer and leave no pause, a part of all requests gets 503 before any work.',
+      'Longest turn of a busy event loop. While turns are longer and leave no pause, some requests get 503 before any work.',
     ),
   timeoutMs: whole(100, 3_600_000)
     .default(30_000)
-    .describe('Longest time of work for one request, which then gets 503.'),
+    .describe('How long the work for one request may take; after that it gets 503.'),
   stopMs: whole(0, 600_000)
     .default(20_000)
-    .describe('Longest time that running requests get when the server is to stop; then they get 503.'),
+    .describe('How long running requests may go on when the server stops; after that they get 503.'),
   jpegQuality: whole(1, 100).default(85).describe('Quality of JPEG answers.'),
   webpQuality: whole(1, 100).default(85).describe('Quality of WebP answers.'),
   avifQuality: whole(1, 100).default(60).describe('Quality of AVIF answers.'),
@@ -259,7 +259,7 @@ export const configSchema = z.strictObject({
     .enum(LOG_LEVELS)
     .default('info')
     .describe(
-      `Least level that is logged: ${LOG_LEVELS.join(', ')}. Single requests are at debug, answers of 503 at warn, all others from 500 on at error.`,
+      `Lowest level that is logged: ${LOG_LEVELS.join(', ')}. Single requests are at debug, answers of 503 at warn, all others from 500 on at error.`,
     ),
 });
 

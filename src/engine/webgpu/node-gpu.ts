@@ -84,7 +84,7 @@ export async function openNodeWebGpu(
   const chunksOn = variable('LIIF_GPU_CHUNKS', ['device', 'cpu']);
   const matrices = variable('LIIF_GPU_MATRICES', ['on', 'off']);
   if (named === undefined && !hasGraphicsDevice())
-    throw new EngineError('no graphics device is to be seen here');
+    throw new EngineError('no graphics device is visible here');
   const open = async (adapter: string | undefined) => {
     const plain = {
       gpu: await nodeGpu(adapter, matrices !== 'off'),
