@@ -134,7 +134,7 @@ async function configOf(
     Object.entries(options).filter(([name]) => command.getOptionValueSource(name) === 'cli'),
   );
   for (const name of unknownVariables(process.env))
-    process.emitWarning(`${name} is no setting, and is ignored`);
+    process.emitWarning(`${name} is not a setting and is ignored`);
   const config = await readConfig(
     { ...flags, models, ...(paths.length > 0 && { roots: paths }) },
     process.env,

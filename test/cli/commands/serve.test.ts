@@ -108,7 +108,7 @@ it('liif serve takes every setting as a flag, which goes before the environment'
   );
   expect({ code, stderr }).toEqual({
     code: 0,
-    stderr: 'liif: warning: LIIF_PROT is no setting, and is ignored\n',
+    stderr: 'liif: warning: LIIF_PROT is not a setting and is ignored\n',
   });
   const config = JSON.parse(stdout.toString());
   expect(config).toMatchObject({
