@@ -419,7 +419,7 @@ class _Graph:
                 check(sum(f) == 1 << precision, "3.9", f"the frequencies of table {i} have sum {sum(f)}")
                 # "Every symbol that a table can express is in -32768 .. 32767."
                 largest = ((m + len(f) - 2) << b) + (1 << b) - 1
-                check(m << b >= -32768 and largest <= 32767, "2.3", f"table {i} can yield symbols beyond 16 bits")
+                check(m << b >= -32768 and largest <= 32767, "3.9", f"table {i} can yield symbols beyond 16 bits")
             cumulative = [0]
             for v in f:
                 cumulative.append(cumulative[-1] + v)

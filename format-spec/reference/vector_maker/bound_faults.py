@@ -71,8 +71,8 @@ def _tables():
     yield table("precision-11", "11 bits of precision", lambda graph, _: graph["tables"].update(precision=11))
     yield table("raw-bits-13", "13 raw bits", replaced("rawBits", 1, 13))
     yield table("raw-bits-negative", "-1 raw bits", replaced("rawBits", 1, -1))
-    yield table("symbol-32768", "A table that can yield 32768", replaced("minimum", 1, 32767), "2.3")
-    yield table("symbol-below", "A table that can yield less than -32768", replaced("minimum", -1, -32768), "2.3")
+    yield table("symbol-32768", "A table that can yield 32768", replaced("minimum", 1, 32767))
+    yield table("symbol-below", "A table that can yield less than -32768", replaced("minimum", -1, -32768))
 
     def replaced_hyper(value):
         def change(_, tensors):
