@@ -9,6 +9,14 @@ import numpy as np
 from small_models import MODELS, SMALL
 
 
+# The numbers of the graph outside of layers.
+NUMBERS = (
+    ["qualities"], ["latentStride"], ["hyperStride"], ["latentChannels"], ["hyperChannels"], ["imageShift"],
+    ["latent", "limit"], ["latent", "stepBits"], ["latent", "deviationShift"], ["hyper", "limit"], ["hyper", "stepBits"],
+    ["tables", "precision"], ["head", "hidden"], ["head", "limit"], ["head", "cellShift"], ["head", "outputShift"],
+)  # fmt: skip
+
+
 def graph_faults():
     yield from _graphs()
     yield from _layers()
@@ -75,6 +83,13 @@ def _graphs():
     yield with_field("step-array", "A step of the prior that is an array", ["prior", 1], [])
     yield with_field("no-trunk", "A step of the prior without a trunk", ["prior", 1, "trunk"], None)
     yield with_field("no-mean", "A step of the prior without a mean", ["prior", 1, "mean"], None)
+    yield with_field("no-deviation", "A step of the prior without a deviation", ["prior", 1, "deviation"], None)
+    for path in NUMBERS:
+        shown = ".".join(path)
+        yield with_field(f"no-{shown.replace('.', '-')}".lower(), f"No {shown}", path, None)
+    for path in (["latentChannels"], ["hyperChannels"], ["head", "hidden"], ["hyper", "limit"]):
+        shown = ".".join(path)
+        yield with_field(f"{shown.replace('.', '-')}-0".lower(), f"A {shown} of 0", path, 0)
     yield with_field("tensor-number", "A number where the name of a tensor belongs", ["head", "rowWeight"], 0)
 
     def three_steps(graph, tensors):

@@ -175,6 +175,14 @@ def _entries():
     yield entry("tensor-offsets-of-3", "Three offsets", "head.bias", "data_offsets", lambda at: [*at, at[1]])
     yield entry("tensor-offset-text", "An offset that is a string", "head.bias", "data_offsets", lambda at: [at[0], str(at[1])])
 
+    # The same bytes as a tensor of another shape.
+    for tensor in ("a1.weight", "c3", "s5.bias", "latent.step", "latent.offset", "hyper.step", "hyper.offset", "hyper.table"):
+        fault = f"shape-of-{tensor.replace('.', '-')}"
+        yield entry(fault, f"The sizes of {tensor} in the other order", tensor, "shape", lambda shape: shape[::-1])
+    for tensor in ("a1.bias", "tables.minimum", "tables.rawBits", "head.row", "head.column", "head.cellRow", "head.cellColumn"):
+        fault = f"shape-of-{tensor.replace('.', '-')}".lower()
+        yield entry(fault, f"{tensor} with a second dimension of 1", tensor, "shape", lambda shape: [*shape, 1])
+
     def no_entry(entries):
         entries["head.bias"] = None
 
