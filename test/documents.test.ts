@@ -31,6 +31,12 @@ describe.each(documents.map((path) => [relative(root, path), path]))('%s', (_, p
     expect(broken.map(([link]) => link)).toEqual([]);
   });
 
+  it('wraps its prose at 120 columns', () => {
+    const lines = withoutCode(textOf(path)).split('\n');
+    const tableOrImage = /^(\||!\[)/;
+    expect(lines.filter((line) => line.length > 120 && !tableOrImage.test(line))).toEqual([]);
+  });
+
   it('names scripts of package.json only', () => {
     const { scripts } = JSON.parse(textOf(join(root, 'package.json')));
     const named = [...textOf(path).matchAll(/npm run ([a-z][a-z:-]*)/g)].map(([, name]) => name!);
