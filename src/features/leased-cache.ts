@@ -107,8 +107,8 @@ export class LeasedCache<V> {
   }
 
   /**
-   * Called when the last waiter has left, with a lease or because it gave up. In the latter case the load is
-   * aborted.
+   * Called when the last waiter has left: with a lease, or because the load has failed, or because it gave up.
+   * Then the load is aborted, if it still runs.
    */
   #abandon(key: string, pending: Pending<V>, signal: AbortSignal | undefined): void {
     if (this.#pending.get(key) === pending) {
@@ -129,9 +129,6 @@ export class LeasedCache<V> {
       if (this.#pending.get(key) === pending) this.#pending.delete(key);
       if (!this.#closed && bytes <= this.#options.maxBytes) this.#keep(key, entry);
       return entry;
-    });
-    promise.catch(() => {
-      if (this.#pending.get(key) === pending) this.#pending.delete(key);
     });
     const pending: Pending<V> = { promise, controller, waiters: 0 };
     this.#pending.set(key, pending);

@@ -86,6 +86,14 @@ describe('a cache of leases', () => {
     expect(closed).toEqual(['a']);
   });
 
+  it('keeps a value open that another, loaded at the same time, has taken the room of', async () => {
+    const { cache, closed } = cacheOf(15);
+    const leases = await Promise.all(['a', 'b'].map((name) => cache.lease(name, make(name))));
+    expect(leases.map(({ value }) => value.open)).toEqual([true, true]);
+    for (const lease of leases) lease.release();
+    expect(closed).toEqual(['a']);
+  });
+
   it('drops what has not been used for longest', async () => {
     const { cache, closed } = cacheOf(20);
     const use = async (name: string) => (await cache.lease(name, make(name))).release();
@@ -184,6 +192,21 @@ describe('a cache of leases', () => {
     finish({ name: 'late', open: true });
     await expect.poll(() => closed).toEqual(['fresh']);
     expect(cache.bytes).toBe(10);
+  });
+
+  it('shares a load that began after everybody gave another up, though that ends later', async () => {
+    const { cache } = cacheOf(5);
+    const [slow, fresh] = [slowLoad(), slowLoad()];
+    const controller = new AbortController();
+    const gone = cache.lease('a', slow.load, controller.signal);
+    controller.abort(new Error('gone'));
+    await expect(gone).rejects.toThrow('gone');
+    const first = cache.lease('a', fresh.load);
+    slow.finish({ name: 'late', open: true });
+    await new Promise(setImmediate);
+    const second = cache.lease('a', make('third'));
+    fresh.finish({ name: 'fresh', open: true });
+    for (const lease of await Promise.all([first, second])) expect(lease.value.name).toBe('fresh');
   });
 
   it('shares a load that began while others have yet to hear of the one before', async () => {
