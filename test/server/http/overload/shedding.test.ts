@@ -83,6 +83,7 @@ describe('shedding', () => {
   it('refuses more while turns are long, and no more than that while they are short', () => {
     const before = shedAfter(BUSY, BUSY).part;
     expect(shedAfter(BUSY, BUSY, BUSY).part).toBeLessThan(before);
+    expect(shedAfter(BUSY, BUSY, { ...BUSY, longestTurnMs: 60 }).part).toBeLessThan(before);
     expect(shedAfter(BUSY, BUSY, ...times(20, { ...SHORT_TURNS, utilization: 0.9 })).part).toBe(before);
   });
 
@@ -110,6 +111,11 @@ describe('shedding', () => {
     expect(shedAfter(...times(50, { ...few, longestTurnMs: 15 })).part).toBe(1);
   });
 
+  it('is not alarmed by a new connection that brings many requests in one turn', () => {
+    const pipelined = { ...SHORT_TURNS, turns: 1, longestTurnMs: 45, newcomers: 1 };
+    expect(shedAfter(...times(50, pipelined)).part).toBe(1);
+  });
+
   it('always lets some pass, or it would never learn that the load is gone', () => {
     const shedding = shedAfter(...times(1000, BUSY));
     expect(Array.from({ length: 100 }, () => shedding.passes()).filter(Boolean).length).toBeGreaterThan(0);
@@ -127,6 +133,14 @@ describe('shedding', () => {
       expect(count).toBeGreaterThanOrEqual(9);
       expect(count).toBeLessThanOrEqual(11);
     }
+  });
+
+  it('lets as many pass as it says, while most do', () => {
+    const shedding = shedAfter(BUSY, BUSY, ...times(32, RELAXED));
+    expect(shedding.part).toBeGreaterThan(0.7);
+    expect(shedding.part).toBeLessThan(0.95);
+    const passed = Array.from({ length: 1000 }, () => shedding.passes()).filter(Boolean);
+    expect(Math.abs(passed.length - 1000 * shedding.part)).toBeLessThan(2);
   });
 
   it('settles where the loop has time left, whatever the load is', () => {
