@@ -24,6 +24,11 @@ it('numbers of any length have their place', () => {
   expect(inOrder([...names].reverse())).toEqual(names);
 });
 
+it('wide digits, and letters that are joined in one sign, count as what they stand for', () => {
+  const names = ['２', '10', '１１', 'fl', 'ﬂa', 'fm'];
+  expect(inOrder([...names].reverse())).toEqual(names);
+});
+
 it('names of the same order go by their code units, and only a name itself is equal to it', () => {
   const [upper, lower] = ['A', 'a'].map((id) => ({ id, order: orderOf(id) }));
   expect(compareInOrder(upper!, lower!)).toBe(-1);

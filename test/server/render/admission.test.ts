@@ -136,6 +136,7 @@ describe('admission', () => {
     expect(shed).toEqual(['region too-large']);
     expect([problem.status, problem.retryAfter]).toEqual([413, undefined]);
     expect(problem.members).toEqual({ limit: 1000, requested: 1001 });
+    (await gate.enter('region', 1, 1000, never))();
   });
 
   it('lets regions run together only within their memory', async () => {
