@@ -158,6 +158,19 @@ describe('renderQuery', () => {
     ).toEqual([65535]);
   });
 
+  it('saturates what a site and its row add up to, and that with its column', () => {
+    const [extreme, lowest] = [32767, -32768].map((value) => new Int16Array(HIDDEN).fill(value));
+    const full = sites(2, 2, () => 32767);
+    const query = { rows: axis([0], [0]), columns: axis([0], [8192]), depth: 16 as const };
+    // On one side the column takes half away, on the other it adds as much.
+    const faint = { outputWeight: new Int16Array(3 * HIDDEN).fill(1, 0, 1), outputShift: 9 };
+    const level = (hidden: number) => (Math.round(hidden / 2) * 257 + 128) >> 8;
+    const column = plainHead({ ...faint, columnWeight: extreme! });
+    expect(red(renderQuery(column, full, query))).toEqual([level((16_383 + 32_767) / 2)]);
+    const row = plainHead({ ...faint, columnWeight: lowest!, cellRowWeight: extreme! });
+    expect(red(renderQuery(row, full, query))).toEqual([level((16_383 + 32_767) / 2)]);
+  });
+
   it('renders 16 bits from the same sum, eight bits finer', () => {
     const features = sites(2, 2, () => 6432); // 100.5 levels
     const at = (depth: 8 | 16) => ({ rows: axis([0], [0]), columns: axis([0], [0]), depth });

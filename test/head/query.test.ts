@@ -79,6 +79,9 @@ describe('sample positions', () => {
     expect(sampleAxis(0, 1, 1000, 1n, 16).cell).toBe(1024);
     expect(sampleAxis(0, 16, 1, 1n, 16).cell).toBe(16384);
   });
+  it('rounds cells to the nearest', () => {
+    expect([1, 2].map((length) => sampleAxis(0, length, 3, 1n, 16).cell)).toEqual([1365, 2731]);
+  });
   it('computes in doubles what it computes in whole numbers of any size', () => {
     let seed = 3;
     const random = (limit: number) => {
@@ -102,12 +105,23 @@ describe('sample positions', () => {
     for (let bits = 15n; bits < 55n; bits++) {
       for (const sign of [1n, -1n]) {
         const [numerator, denominator] = [sign * ((1n << bits) / 3n), 7n];
-        const length = { numerator: (1n << bits) + 1n, denominator: 7n };
         const sites = 2 ** 31 - 1;
-        const axis = sampleAxis({ numerator, denominator }, length, 100, 1n, sites);
         const longer = { numerator: numerator * long, denominator: denominator * long };
-        expect(axis).toEqual(sampleAxis(longer, length, 100, 1n, sites));
+        for (const pixels of [(1n << bits) + 1n, 40n]) {
+          const length = { numerator: pixels, denominator: 7n };
+          const axis = sampleAxis({ numerator, denominator }, length, 100, 1n, sites);
+          expect(axis).toEqual(sampleAxis(longer, length, 100, 1n, sites));
+        }
       }
+    }
+  });
+  it('does so right before the center of a site, however small the pixels are', () => {
+    const long = 10n ** 30n;
+    for (let bits = 10n; bits < 70n; bits++) {
+      const length = { numerator: 1n, denominator: 1n << bits };
+      const axis = sampleAxis({ numerator: 1n, denominator: 2n }, length, 256, 1n, 10, -4, 4);
+      const longer = { numerator: long, denominator: 2n * long };
+      expect(axis).toEqual(sampleAxis(longer, length, 256, 1n, 10, -4, 4));
     }
   });
   it('lies on the sites at native scale', () => {
