@@ -27,7 +27,6 @@ export class TensorFile {
   readonly #unread: Set<string>;
 
   constructor(bytes: Uint8Array) {
-    if (bytes.length > MAX_MODEL_BYTES) throw fault(0, `${bytes.length} bytes, more than ${MAX_MODEL_BYTES}`);
     const start = headerEnd(bytes, bytes.length);
     const { metadata, tensors, fileLength } = parseHeader(bytes.subarray(0, start));
     if (fileLength !== bytes.length) {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
 import { decoderHashOf, loadDecoderModel } from '../../src/network/decoder-model.ts';
 import { loadModel } from '../../src/network/load.ts';
-import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { tinyModelBytes, writeSafetensors } from '../fixtures/tiny-model.ts';
 
 const file = tinyModelBytes({ seed: 8 });
 
@@ -75,4 +75,29 @@ it('refuses a graph that nests deep with the words of a whole model', async () =
     _tag: 'FormatError',
     reason: 'the graph nests more than 100 deep',
   });
+});
+
+it('refuses a listing of more than a model may have before it reads, or has room for, any of that', async () => {
+  const half = { dtype: 'I32', shape: [2 ** 25] };
+  const bytes = writeSafetensors(
+    {
+      __metadata__: { graph: '{"head":["a","b"]}' },
+      a: { ...half, data_offsets: [0, 2 ** 27] },
+      b: { ...half, data_offsets: [2 ** 27, 2 ** 28] },
+    },
+    [],
+  );
+  let reads = 0;
+  const loading = loadDecoderModel(
+    async (offset, length) => {
+      reads++;
+      return bytes.subarray(offset, offset + length);
+    },
+    { decoderHash: 'a'.repeat(64) },
+  );
+  await expect(loading).rejects.toMatchObject({
+    _tag: 'FormatError',
+    reason: expect.stringMatching(/^tensors up to byte \d+, beyond 268435456$/),
+  });
+  expect(reads).toBe(1);
 });

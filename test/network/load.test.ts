@@ -94,7 +94,7 @@ describe('a file that is refused', () => {
   it('ends somewhere before its end', () => {
     const bytes = tinyModelBytes();
     for (let length = 0; length < bytes.length; length += length < 64 ? 1 : 4099) {
-      expect(() => parseModel(bytes.subarray(0, length)), `${length} bytes`).toThrow(FormatError);
+      expect(() => parseModel(bytes.slice(0, length)), `${length} bytes`).toThrow(FormatError);
     }
   });
 
@@ -125,6 +125,19 @@ describe('a file that is refused', () => {
     expect(() => parseModel(longer(2 ** 20 + 1))).toThrow(/a header of 1048577 bytes/);
   });
 
+  it('lists a tensor as safetensors does not, or under a name that is too long', () => {
+    const tensor = { dtype: 'I16', shape: [1], data_offsets: [0, 2] };
+    const listing = (header: object) => () =>
+      parseModel(writeSafetensors({ __metadata__: {}, ...header }, [new Uint8Array(2)]));
+    expect(listing({ a: { ...tensor, shape: [] } })).toThrow(/tensor a: 0 dimensions/);
+    for (const offsets of [[0, 2, 2], [0, 4], [1, 2], [0]])
+      expect(listing({ a: { ...tensor, data_offsets: offsets } })).toThrow(
+        `tensor a: expected data_offsets [0,2] but received ${JSON.stringify(offsets)}`,
+      );
+    expect(listing({ ['x'.repeat(129)]: tensor })).toThrow(/tensor name/);
+    expect(listing({ ['x'.repeat(128)]: tensor })).toThrow(/expected format/);
+  });
+
   it('is not JSON where JSON should be, or not an object', () => {
     const bytes = tinyModelBytes();
     bytes[8] = 0x5b;
@@ -132,6 +145,19 @@ describe('a file that is refused', () => {
     for (const header of [null, 3, [], 'x', {}]) {
       expect(() => parseModel(writeSafetensors(header, [])), JSON.stringify(header)).toThrow(FormatError);
     }
+  });
+
+  it('has a byte order mark before its JSON, or bytes in it that are no UTF-8', () => {
+    const bytes = tinyModelBytes();
+    const marked = new Uint8Array(bytes.length + 3);
+    marked.set(bytes.subarray(0, 8));
+    marked[0]! += 3;
+    expect(marked[0]).toBeGreaterThan(3);
+    marked.set([0xef, 0xbb, 0xbf], 8);
+    marked.set(bytes.subarray(8), 11);
+    expect(() => parseModel(marked)).toThrow(/not JSON/);
+    bytes[indexOf(bytes, new TextEncoder().encode('tiny'))] = 0xff;
+    expect(() => parseModel(bytes)).toThrow(/not JSON/);
   });
 
   it('has one bit changed anywhere in its data', async () => {
@@ -209,7 +235,9 @@ const withOutputs = (
 const faults: Fault[] = [
   ['another format', /format/, ({ metadata }) => (metadata.format = 'liif')],
   ['a name with capitals', /name/, ({ metadata }) => (metadata.name = 'Tiny')],
+  ['a name of 65 letters', /name "a/, ({ metadata }) => (metadata.name = 'a'.repeat(65))],
   ['a hash that is none', /hash/, ({ metadata }) => (metadata.hash = 'abc')],
+  ['a hash that is too long', /hash "a/, ({ metadata }) => (metadata.hash = 'a'.repeat(65))],
   ['the hash of another model', /hash/, ({ metadata }) => (metadata.hash = 'a'.repeat(64))],
   ['no graph', /graph/, ({ metadata }) => (metadata.graph = 'null')],
   ['a graph that is not JSON', /graph is not JSON/, ({ metadata }) => (metadata.graph = '{')],
@@ -244,6 +272,17 @@ const faults: Fault[] = [
   ],
   ['outputs that are no multiple of 8', /outputs/, ({ graph }) => (graph.synthesis[2].outputs = 100)],
   ['a weight of another shape', /shape/, ({ tensors }) => tensors.get('synthesis.1.weight')!.shape.reverse()],
+  [
+    'a weight of one dimension more',
+    /expected shape/,
+    ({ tensors }) => tensors.get('latent.step')!.shape.push(1),
+  ],
+  [
+    'a tensor that the graph names twice',
+    /names it twice/,
+    ({ graph }) => (graph.latent.deviationOffset = graph.latent.step),
+  ],
+  ['half of a letter', /unpaired surrogate/, ({ metadata }) => (metadata.note = '\ud800')],
   ['a weight that is not there', /there is no tensor/, ({ graph }) => (graph.synthesis[2].weight = 'gone')],
   ['a weight of int32', /expected I16/, ({ graph }) => (graph.synthesis[2].weight = 'synthesis.1.bias')],
   ['a tensor of floats', /dtype/, ({ tensors }) => (tensors.get('hyper.table')!.dtype = 'F32' as 'I32')],
@@ -327,6 +366,17 @@ const faults: Fault[] = [
     /prior\[2\].mean/,
     ({ graph }) => (graph.prior[2].mean.limit = 18001),
   ],
+  [
+    'a mean of 3x3',
+    /prior\[1\].mean: expected a conv 1x1/,
+    ({ graph, tensors }) => {
+      const { mean } = graph.prior[1];
+      const weight = tensors.get(mean.weight)!;
+      mean.kernel = 3;
+      weight.shape = [mean.outputs, 3, 3, mean.inputs];
+      weight.data = new Int16Array(9 * weight.data.length);
+    },
+  ],
   ['a leaky deviation', /prior\[0\].deviation/, ({ graph }) => (graph.prior[0].deviation.leaky = true)],
   [
     'a trunk that changes resolution',
@@ -348,15 +398,18 @@ const faults: Fault[] = [
   ['a hyper table that is not there', /table 14 of 14/, (parts) => set(parts, 'hyper.table', 8, 14)],
   ['a negative hyper table', /table -1/, (parts) => set(parts, 'hyper.table', 8, -1)],
   ['precision 15', /precision/, ({ graph }) => (graph.tables.precision = 15)],
+  ['precision 11', /precision/, ({ graph }) => (graph.tables.precision = 11)],
   ['tables that do not start at 0', /not 0/, (parts) => set(parts, 'tables.start', 0, 1)],
   ['tables that go back', /table 3 has/, (parts) => set(parts, 'tables.start', 3, 1000)],
   ['a table of one frequency', /has 1 freq/, (parts) => set(parts, 'tables.start', 1, 3)],
+  ['a table of 1025 frequencies', /table 0 has 1025/, (parts) => set(parts, 'tables.start', 1, 1025)],
   ['a frequency of 0', /below 1/, (parts) => set(parts, 'tables.frequency', 2, 0)],
   [
     'a sum that is one too large',
     /adds up to 16385/,
     (parts) => set(parts, 'tables.frequency', 2, parts.tensors.get('tables.frequency')!.data[2]! + 1),
   ],
+  ['-1 raw bits', /-1 raw bits/, (parts) => set(parts, 'tables.rawBits', 1, -1)],
   ['13 raw bits', /13 raw bits/, (parts) => set(parts, 'tables.rawBits', 1, 13)],
   [
     'symbols below -32768',
@@ -375,7 +428,9 @@ const faults: Fault[] = [
     ({ tensors }) => Object.assign(tensors.get('tables.start')!, { shape: [258], data: new Int32Array(258) }),
   ],
   ['a cell shift of 0', /cellShift/, ({ graph }) => (graph.head.cellShift = 0)],
+  ['a cell shift of 25', /cellShift/, ({ graph }) => (graph.head.cellShift = 25)],
   ['an output shift of 8', /outputShift/, ({ graph }) => (graph.head.outputShift = 8)],
+  ['an output shift of 31', /outputShift/, ({ graph }) => (graph.head.outputShift = 31)],
   [
     'an output bias that overflows',
     /output 1 of the head/,
