@@ -21,7 +21,7 @@ describe('positions', () => {
     expect(toFixed(0)).toBe(0n);
     expect(toFixed(3, 1000)).toBe((3n * ONE) << 1000n);
     expect(toFixed(3, -1000)).toBe((3n * ONE) >> 1000n);
-    for (const value of [0.1, 1e-300, 1e300, -123456.789, Number.MIN_VALUE * 2 ** 60])
+    for (const value of [0.1, 1e-300, 1e300, -123456.789, Number.MIN_VALUE * 2 ** 60, Number.MIN_VALUE])
       expect(toNumber(toFixed(value))).toBe(value);
     expect(toNumber(toFixed(1, 0.5))).toBeCloseTo(Math.SQRT2, 14);
   });
@@ -35,7 +35,7 @@ describe('positions', () => {
   });
 
   it('have as many digits as tell two screen pixels apart', () => {
-    expect([digitsFor(0), digitsFor(1), digitsFor(10), digitsFor(60)]).toEqual([0, 1, 4, 19]);
+    expect([-9, 0, 1, 10, 60].map(digitsFor)).toEqual([0, 0, 1, 4, 19]);
   });
 });
 
@@ -63,6 +63,21 @@ describe('a floating origin', () => {
     const { z, x } = origin.tile({ x: 0, y: 0, z: 20 });
     expect(z).toBe(64);
     expect(x * 256n <= (position.x << 60n) >> BigInt(FRACTION_BITS)).toBe(true);
+  });
+
+  it('counts tiles, and the way from one root to another, in both directions', () => {
+    const origin = new FloatingOrigin(2);
+    const root = { z: 3, x: 5n, y: 2n };
+    origin.moveTo(root);
+    expect(origin.tile({ z: 2, x: 1, y: -1 })).toEqual({ z: 5, x: 21n, y: 7n });
+    expect(rootDistance(root, { z: 1, x: 2n, y: 0n }, 4)).toEqual({ x: 6 * 256, y: -4 * 256 });
+  });
+
+  it('moves where the view is far to the left or above, on one level too', () => {
+    const origin = new FloatingOrigin(2);
+    const far = toFixed(-(2 ** 21));
+    expect(origin.rootFor({ x: far, y: 0n }, 3)).toEqual({ z: 0, x: -2048n, y: 0n });
+    expect(origin.rootFor({ x: 0n, y: far }, 3)).toEqual({ z: 0, x: 0n, y: -2048n });
   });
 
   it('stays while it serves, and moves by whole tiles', () => {
@@ -149,8 +164,15 @@ describe('scale', () => {
       '1.25×',
       '5×',
     ]);
+    expect([-0.00005, Math.log2(12.34), Math.log2(150.4), Math.log2(1e23)].map(formatScale)).toEqual([
+      '1×',
+      '12.3×',
+      '150×',
+      '1.0·10²³×',
+    ]);
+    expect(spokenScale(1)).toBe('2 times');
     expect(spokenScale(60)).toBe('2 to the power of 60 times');
     expect(spokenScale(-1)).toBe('50 percent');
-    expect([sharpnessOf(-1), sharpnessOf(0), sharpnessOf(3)]).toEqual(['reduced', 'native', 'synthesized']);
+    expect([-1, -0.00005, 0, 3].map(sharpnessOf)).toEqual(['reduced', 'native', 'native', 'synthesized']);
   });
 });

@@ -112,6 +112,8 @@ it('ends after three failures of its engine in a row, and tells those who have p
   await expect(picture.tile(0, 0n, 0n, 256, never)).rejects.toThrow('no');
   worker.onerror!({ message: 'late' });
   picture.close();
+  decoder.retire();
+  await expect(picture.tile(0, 0n, 0n, 256, never)).rejects.toThrow(/^no$/);
   expect([worker.posted.length, heard]).toEqual([before, ['no']]);
 });
 
@@ -193,6 +195,9 @@ it('closes a picture that is not of the edition, and says so where it changes la
   expect(worker.posted.at(-1)).toMatchObject({ kind: 'close', picture: 1 });
   expect(edition.replaced.aborted).toBe(true);
   const { picture } = await opened();
+  const other = expect(picture.tile(0, 0n, 0n, 256, never)).rejects.toMatchObject({ name: 'DecodeError' });
+  worker.failed('SourceError', { code: 'missing' });
+  await other;
   const tile = picture.tile(0, 0n, 0n, 256, never);
   worker.failed('SourceError', { code: 'changed' });
   await expect(tile).rejects.toMatchObject({ name: 'TileError', replaced: true });
