@@ -1,0 +1,124 @@
+import { expect, it } from 'vitest';
+import type { Engine, FeatureMap, Query } from '../../src/engine/engine.ts';
+import type { Lease } from '../../src/features/leased-cache.ts';
+import type { Raster } from '../../src/image/raster.ts';
+import { type RenderCall, type RenderPicture, renderPiece } from '../../src/pixels/render.ts';
+
+const SIDE = 64;
+const region = { x: 0, y: 0, width: SIDE, height: SIDE };
+const rect = { top: 0, left: 0, height: SIDE, width: SIDE };
+
+/** Counts leases that are not given back. */
+function leases() {
+  let open = 0;
+  const lease = <V>(value: V): Lease<V> => {
+    open++;
+    return { value, release: () => void open-- };
+  };
+  return { lease, open: () => open };
+}
+
+/** A gray picture of one level with windows of 16 sites, and an engine of which calls may be replaced. */
+function callOf(
+  calls: Partial<Engine>,
+  picture: Partial<RenderPicture> & Pick<RenderPicture, 'features'>,
+  signal?: AbortSignal,
+): RenderCall {
+  const engine = {
+    threads: 2,
+    model: { head: { hidden: 8 } },
+    pixels: async (_: FeatureMap, queries: readonly Query[]) =>
+      queries.map(({ rows, columns }) => new Uint8Array(3 * rows.index.length * columns.index.length)),
+    ...calls,
+  } as unknown as Engine;
+  return {
+    engine,
+    picture: {
+      width: SIDE,
+      height: SIDE,
+      levels: 1,
+      overviewFactor: 4,
+      channels: 1,
+      alpha: false,
+      sites: () => ({ width: SIDE, height: SIDE }),
+      ...picture,
+    },
+    blocks: { size: 16, fitted: false },
+    signal,
+  };
+}
+
+const failing = () => Promise.reject(new Error('the engine fails'));
+const map = {} as FeatureMap;
+
+it('gives all features back where the engine fails, at native scale and reduced', async () => {
+  const { lease, open } = leases();
+  const features = async () => lease(map);
+  const native = { region, width: SIDE, height: SIDE, depth: 8 } as const;
+  const half = { ...native, width: SIDE / 2, height: SIDE / 2 };
+  for (const [query, piece] of [
+    [native, rect],
+    [half, { ...rect, height: SIDE / 2, width: SIDE / 2 }],
+  ] as const) {
+    const call = callOf({ pixels: failing, reduce: failing }, { features });
+    await expect(renderPiece(call, query, piece)).rejects.toThrow('the engine fails');
+    expect(open()).toBe(0);
+  }
+});
+
+it('gives kept pixels back, and the features that stand in for those that are not kept', async () => {
+  const { lease, open } = leases();
+  let most = 0;
+  const kept: Raster = { width: 16, height: 16, channels: 1, data: new Uint8Array(256).fill(7) };
+  const call = callOf(
+    {},
+    {
+      features: async () => lease(map),
+      sitePixels: (_level, _plane, { top, left }) => {
+        most = Math.max(most, open());
+        return top === left ? Promise.resolve(lease(kept)) : undefined;
+      },
+    },
+  );
+  const query = { region, width: SIDE, height: SIDE, depth: 8 } as const;
+  const { data } = await renderPiece(call, query, rect);
+  expect(data.filter((value) => value === 7)).toHaveLength(4 * 256);
+  expect([open(), most <= call.engine.threads + 1]).toEqual([0, true]);
+});
+
+it('lets its signal stop what it asks for', async () => {
+  const { signal } = new AbortController();
+  const seen: unknown[] = [];
+  const { lease } = leases();
+  const call = callOf(
+    {
+      pixels: async (_, queries, given) => {
+        seen.push(given);
+        return queries.map(
+          ({ rows, columns }) => new Uint8Array(3 * rows.index.length * columns.index.length),
+        );
+      },
+      reduce: async (_, given) => {
+        seen.push(given);
+        return new Uint8Array(1);
+      },
+    },
+    {
+      features: async (_level, _plane, _rect, given) => {
+        seen.push(given);
+        return lease(map);
+      },
+      sitePixels: (_level, _plane, { top }, _wanted, given) => {
+        seen.push(given);
+        return top > 0
+          ? undefined
+          : Promise.resolve(lease({ width: 16, height: 16, channels: 1, data: new Uint8Array(256) }));
+      },
+    },
+    signal,
+  );
+  await renderPiece(call, { region, width: SIDE, height: SIDE, depth: 8 }, rect);
+  await renderPiece(call, { region, width: 1, height: 1, depth: 8 }, { ...rect, height: 1, width: 1 });
+  expect(seen.length).toBeGreaterThan(40);
+  expect(seen.every((given) => given === signal)).toBe(true);
+});
