@@ -108,9 +108,9 @@ it('stops the threads of a job of which one fails, and frees its memory when the
   const job = pool.run(jobOf(log, { maxThreads: 2 }), undefined);
   first.answer('error');
   expect(log).toEqual(['abort']);
-  second.answer();
+  second.answer('format-error');
   await expect(job).rejects.toThrow('no stack');
-  expect(log).toEqual(['abort', 'release']);
+  expect(log).toEqual(['abort', 'abort', 'release']);
 });
 
 it('is broken once a kernel has trapped, but not by a damaged chunk', async () => {
