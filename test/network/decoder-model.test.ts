@@ -62,6 +62,51 @@ it('takes weights from the cache without reading, unless they have changed there
   expect(reads).toBeGreaterThan(before);
 });
 
+it('says where a file ends too early', async () => {
+  const ends = async (length: number) => {
+    const bytes = file.subarray(0, length);
+    const loading = loadDecoderModel(async (offset, count) => bytes.subarray(offset, offset + count), {
+      decoderHash: 'a'.repeat(64),
+    });
+    return loading.catch(({ byteOffset, reason }) => [byteOffset, reason]);
+  };
+  expect(await ends(100)).toEqual([100, 'the file ends within its header']);
+  const short = file.length - 1;
+  expect(await ends(short)).toEqual([short, 'the file ends within its tensors']);
+});
+
+it('reads no more than 64 KiB for nothing, tells how far it is, and can be stopped', async () => {
+  const listing = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const header = new Uint8Array(8 + 100_000).fill(0x20);
+  header.set(file.subarray(0, 8 + listing));
+  new DataView(header.buffer).setBigUint64(0, 100_000n, true);
+  const bytes = Buffer.concat([header, file.subarray(8 + listing)]);
+  const reads: unknown[] = [];
+  const progress: [number, number][] = [];
+  const { signal } = new AbortController();
+  await loadDecoderModel(
+    async (offset, length, given) => {
+      if (offset < header.length) reads.push([offset, length]);
+      expect(given).toBe(signal);
+      return bytes.subarray(offset, offset + length);
+    },
+    {
+      decoderHash: await decoderHashOf(bytes),
+      signal,
+      onProgress: (...counts) => progress.push(counts),
+    },
+  );
+  expect(reads).toEqual([
+    [0, 65_536],
+    [65_536, header.length - 65_536],
+  ]);
+  const total = progress.at(-1)![1];
+  expect(progress.at(0)).toEqual([header.length, total]);
+  expect(progress.at(-1)).toEqual([total, total]);
+  // Tensors that touch are read as one.
+  expect(progress.length).toBeLessThan(10);
+});
+
 it('refuses a graph that nests deep with the words of a whole model', async () => {
   const deep = tinyModelBytes({
     change: ({ metadata, graph }) => {
