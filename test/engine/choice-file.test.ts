@@ -1,9 +1,10 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { cacheDirectory, choiceFile } from '../../src/engine/choice-file.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { VERSION } from '../../src/version.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const model = parseModel(tinyModelBytes({ seed: 5 }));
@@ -49,6 +50,17 @@ it('ignores an engine that does not exist', async () => {
   expect(await memory.recall(model)).toBeUndefined();
 });
 
+it.each([{ measured: 'soon' }, { measured: 9999 }, { device: 3 }])(
+  'ignores an entry that it has not written: %j',
+  async (change) => {
+    const memory = choiceFile(directory)!;
+    await memory.remember(model, { engine: 'wasm' });
+    const [[key, entry]] = Object.entries(JSON.parse(await readFile(path, 'utf8'))) as [[string, object]];
+    await writeFile(path, JSON.stringify({ [key]: { ...entry, ...change } }));
+    expect(await memory.recall(model)).toBeUndefined();
+  },
+);
+
 it('forgets after a month', async () => {
   const memory = choiceFile(directory)!;
   await memory.remember(model, { engine: 'wasm' });
@@ -73,8 +85,27 @@ it('does not grow without end', async () => {
   const many = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`machine ${i}`, one]));
   await writeFile(path, JSON.stringify(many));
   await memory.remember(model, { engine: 'webgpu' });
-  expect(Object.keys(JSON.parse(await readFile(path, 'utf8'))).length).toBe(32);
+  const names = async () => Object.keys(JSON.parse(await readFile(path, 'utf8')));
+  expect((await names()).slice(0, -1)).toEqual(Object.keys(many).slice(-31));
   expect(await memory.recall(model)).toEqual({ engine: 'webgpu' });
+  // What is measured anew is the latest.
+  const [own] = (await names()).slice(-1);
+  await memory.remember(otherModel, { engine: 'wasm' });
+  await memory.remember(model, { engine: 'wasm' });
+  expect((await names()).at(-1)).toBe(own);
+});
+
+it('holds for one version, and for the graphics card that is named', async () => {
+  const memory = choiceFile(directory)!;
+  await memory.remember(model, { engine: 'wasm' });
+  expect(await readFile(path, 'utf8')).toContain(`"liif ${VERSION}, Node ${process.versions.node}, `);
+  vi.stubEnv('LIIF_GPU', 'another card');
+  try {
+    expect(await memory.recall(model)).toBeUndefined();
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  expect(await memory.recall(model)).toEqual({ engine: 'wasm' });
 });
 
 it('lies where the system keeps caches', () => {
