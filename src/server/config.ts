@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { totalmem } from 'node:os';
 import { z } from 'zod';
@@ -263,6 +262,13 @@ export const configSchema = z.strictObject({
     ),
 });
 
+/** Settings whose default depends on the machine. */
+export const DEFAULTS_OF_MACHINES: readonly (keyof Config)[] = [
+  'threads',
+  'encodingThreads',
+  'featureCacheMb',
+];
+
 /** The schema, with the conditions between settings. */
 const checkedSchema = configSchema.refine(({ port, healthPort }) => port === 0 || port !== healthPort, {
   path: ['healthPort'],
@@ -271,81 +277,6 @@ const checkedSchema = configSchema.refine(({ port, healthPort }) => port === 0 |
 
 /** Settings that have been checked, defaults included. */
 export type Config = z.output<typeof configSchema>;
-
-export interface Setting {
-  readonly name: keyof Config;
-  readonly flag: string;
-  readonly variable: string;
-  readonly description: string;
-  readonly default: unknown;
-  /** Whether the flag needs no value, and has a second form that begins with `--no-`. */
-  readonly boolean: boolean;
-  /**
-   * For lists. The flag may be repeated and takes `several` items, with commas between them, or `one`;
-   * `arguments` of the command line have no flag. Undefined for other settings.
-   */
-  readonly items: 'several' | 'one' | 'arguments' | undefined;
-}
-
-/** Lists that are no flags of several items on the command line. */
-const LISTS: { readonly [Name in keyof Config]?: Pick<Setting, 'flag' | 'items'> } = {
-  models: { flag: '--model', items: 'one' },
-  roots: { flag: 'PATH...', items: 'arguments' },
-};
-
-/** All settings with their names, from the schema. */
-export function settings(): Setting[] {
-  return (Object.keys(configSchema.shape) as (keyof Config)[]).map((name) => {
-    const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    const field = configSchema.shape[name];
-    const fallback: unknown = field.safeParse(undefined).data;
-    return {
-      name,
-      flag: `--${words}`,
-      variable: `LIIF_${words.toUpperCase().replaceAll('-', '_')}`,
-      description: field.description ?? '',
-      default: fallback,
-      boolean: typeof fallback === 'boolean',
-      items: Array.isArray(fallback) ? 'several' : undefined,
-      ...LISTS[name],
-    };
-  });
-}
-
-/**
- * Settings from a JSON file, the environment and flags, of which the later override the earlier. Rejects with
- * RequestError that names what is wrong.
- */
-export async function readConfig(
-  flags: Readonly<Record<string, unknown>>,
-  environment: Readonly<Record<string, string | undefined>> = {},
-  file?: string,
-): Promise<Config> {
-  const merged: Record<string, unknown> = file === undefined ? {} : await readConfigFile(file);
-  const sources: Record<string, string> = {};
-  for (const name of Object.keys(merged)) sources[name] = file!;
-  const give = (name: string, value: unknown, source: string) => {
-    merged[name] = value;
-    sources[name] = source;
-  };
-  for (const { name, variable, flag } of settings()) {
-    // Docker Compose and similar tools hand on variables that are not set as empty ones.
-    if (environment[variable]) give(name, environment[variable], variable);
-    if (flags[name] !== undefined) give(name, flags[name], flag);
-  }
-  return checkConfig(merged, sources);
-}
-
-/** Variables that other parts of the program read. */
-const OTHER_VARIABLES = ['LIIF_GPU', 'LIIF_GPU_CHUNKS', 'LIIF_GPU_MATRICES'];
-
-/** Names of variables that begin with `LIIF_` and are no settings. */
-export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const known = new Set([...OTHER_VARIABLES, ...settings().map(({ variable }) => variable)]);
-  return Object.keys(environment).filter(
-    (name) => name.startsWith('LIIF_') && environment[name] !== '' && !known.has(name),
-  );
-}
 
 /**
  * Checks settings and fills in defaults. `sources`: where each comes from. Throws RequestError, which names
@@ -359,43 +290,4 @@ export function checkConfig(input: object, sources: Readonly<Record<string, stri
     return `${path.length > 0 ? `setting ${path.join('.')}` : 'settings'}: ${message}${source === undefined ? '' : ` (${source})`}`;
   });
   throw new RequestError(wrong.join('; '), { cause: checked.error });
-}
-
-/** Settings as they may be shown: passwords in URLs are `***`. */
-export function shownConfig(config: Config): Record<string, unknown> {
-  const masked = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(masked);
-    return typeof value === 'string' ? value.replace(/(:\/\/[^/?#]*?:)[^/?#]*@/g, '$1***@') : value;
-  };
-  return Object.fromEntries(Object.entries(config).map(([name, value]) => [name, masked(value)]));
-}
-
-async function readConfigFile(path: string): Promise<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    // Some editors begin a file with a byte order mark.
-    value = JSON.parse((await readFile(path, 'utf8')).replace(/^\uFEFF/, ''));
-  } catch (cause) {
-    throw new RequestError(`${path}: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new RequestError(`${path}: expected a JSON object of settings`);
-  return { ...value };
-}
-
-/** Settings whose default depends on the machine. */
-export const DEFAULTS_OF_MACHINES: readonly (keyof Config)[] = [
-  'threads',
-  'encodingThreads',
-  'featureCacheMb',
-];
-
-/** The table of the README. */
-export function configTable(): string {
-  const rows = settings().map(({ name, flag, variable, description, default: fallback }) => {
-    const shown =
-      fallback === undefined || DEFAULTS_OF_MACHINES.includes(name) ? '' : `\`${JSON.stringify(fallback)}\``;
-    return `| \`${name}\` | \`${flag}\` | \`${variable}\` | ${shown} | ${description.replaceAll('|', '\\|')} |`;
-  });
-  return ['| setting | flag | environment | default | |', '|---|---|---|---|---|', ...rows].join('\n');
 }

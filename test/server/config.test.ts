@@ -6,13 +6,11 @@ import {
   type Config,
   type ConfigInput,
   configSchema,
-  configTable,
   DEFAULTS_OF_MACHINES,
-  readConfig,
-  settings,
-  shownConfig,
 } from '../../src/server/config.ts';
 import { Remotes } from '../../src/server/pictures/remotes.ts';
+import { readConfig } from '../../src/server/read-config.ts';
+import { configTable, settings, shownConfig } from '../../src/server/settings.ts';
 import { directoryOf } from './server-fixture.ts';
 
 describe('settings', () => {
@@ -173,7 +171,7 @@ describe('settings', () => {
     const featuresOf = async (limit: number) => {
       vi.resetModules();
       const constrained = vi.spyOn(process, 'constrainedMemory').mockReturnValue(limit);
-      const { readConfig } = await import('../../src/server/config.ts');
+      const { readConfig } = await import('../../src/server/read-config.ts');
       constrained.mockRestore();
       return (await readConfig({}, {})).featureCacheMb;
     };

@@ -1,15 +1,8 @@
 import { once } from 'node:events';
 import { Command, Option } from 'commander';
-import {
-  type Config,
-  configTable,
-  listed,
-  readConfig,
-  type Setting,
-  settings,
-  shownConfig,
-  unknownVariables,
-} from '../../server/config.ts';
+import { type Config, listed } from '../../server/config.ts';
+import { readConfig, unknownVariables } from '../../server/read-config.ts';
+import { configTable, type Setting, settings, shownConfig } from '../../server/settings.ts';
 import { interruption, waitAtMost } from '../interruption.ts';
 import { debugOption, GENERAL_GROUP } from '../terminal.ts';
 import { collected } from '../values.ts';
