@@ -1,16 +1,19 @@
 import { textAt } from './parts.ts';
+import {
+  BIG_ENDIAN,
+  EXIF_DIRECTORY,
+  LITTLE_ENDIAN,
+  LONG,
+  SHORT,
+  type TiffEntry,
+  tiffEntries,
+} from './tiff-entries.ts';
 
 /** What JPEG puts before the block: Exif\0\0. */
 const PREFIX = [0x45, 0x78, 0x69, 0x66, 0, 0];
-const LITTLE_ENDIAN = 0x4949;
-const BIG_ENDIAN = 0x4d4d;
-const ENTRY_BYTES = 12;
 /** EXIF 2.32, 4.6.4: a tag of directory 0. Its type is SHORT; readers accept LONG, too. */
 const ORIENTATION = 0x0112;
-const SHORT = 3;
-const LONG = 4;
-/** EXIF 2.32, 4.6.3 and 4.6.5; DCF 2.0: the tags that lead to the name of a color space. */
-const EXIF_DIRECTORY = 0x8769;
+/** EXIF 2.32, 4.6.5; DCF 2.0: the tags that lead from EXIF_DIRECTORY to the name of a color space. */
 const COLOR_SPACE = 0xa001;
 const SRGB = 1;
 const INTEROPERABILITY = 0xa005;
@@ -67,14 +70,11 @@ class ExifBlock {
     this.first = this.little || mark === BIG_ENDIAN ? this.view.getUint32(4, this.little) : undefined;
   }
 
-  /** Tags and types of a directory's entries, and where their values of up to 4 bytes lie. */
-  *entries(directory: number | undefined): Generator<{ tag: number; type: number; at: number }> {
+  /** The entries of a directory. */
+  entries(directory: number | undefined): Iterable<TiffEntry> {
     const { view, little } = this;
-    const end = view.byteLength;
-    if (directory === undefined || directory + 2 > end) return;
-    const count = view.getUint16(directory, little);
-    for (let i = 0, at = directory + 2; i < count && at + ENTRY_BYTES <= end; i++, at += ENTRY_BYTES)
-      yield { tag: view.getUint16(at, little), type: view.getUint16(at + 2, little), at: at + 8 };
+    if (directory === undefined || directory + 2 > view.byteLength) return [];
+    return tiffEntries(view, directory + 2, view.getUint16(directory, little), { little });
   }
 
   /** Where the value of a tag lies. */

@@ -1,5 +1,6 @@
 import type { Metadata } from 'sharp';
 import type { Parts } from './parts.ts';
+import { EXIF_DIRECTORY, LITTLE_ENDIAN, SHORT, tiffEntries } from './tiff-entries.ts';
 
 /** What the first directory of a TIFF says that sharp does not. */
 export interface TiffDirectory {
@@ -10,16 +11,13 @@ export interface TiffDirectory {
   readonly bareYcc: boolean;
 }
 
-/** TIFF 6.0, sections 8 and 21; its Technical Note 2; EXIF 2.32, 4.6.3. */
+/** TIFF 6.0, sections 8 and 21; its Technical Note 2. */
 const NEW_SUBFILE_TYPE = 254;
-const EXIF_DIRECTORY = 34665;
 const COMPRESSION = 259;
 const JPEG = 7;
 const PHOTOMETRIC = 262;
 const YCC = 6;
 const REDUCED = 1;
-const SHORT = 3;
-const LITTLE_ENDIAN = 0x4949;
 const BIG_TIFF = 43;
 const MAX_ENTRIES = 4096;
 
@@ -35,13 +33,8 @@ export async function tiffDirectory(parts: Parts): Promise<TiffDirectory> {
     const head = await parts(at, countBytes);
     const count = big ? Number(head.getBigUint64(0, little)) : head.getUint16(0, little);
     const entries = await parts(at + countBytes, Math.min(count, MAX_ENTRIES) * entryBytes);
-    const valueAt = (at: number, type: number) =>
-      type === SHORT ? entries.getUint16(at, little) : entries.getUint32(at, little);
-    for (let entry = 0; entry + entryBytes <= entries.byteLength; entry += entryBytes)
-      found.set(
-        entries.getUint16(entry, little),
-        valueAt(entry + (big ? 12 : 8), entries.getUint16(entry + 2, little)),
-      );
+    for (const { tag, type, at } of tiffEntries(entries, 0, count, { little, big }))
+      found.set(tag, type === SHORT ? entries.getUint16(at, little) : entries.getUint32(at, little));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
   }
