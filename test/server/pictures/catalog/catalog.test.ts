@@ -5,6 +5,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Catalog } from '../../../../src/server/pictures/catalog/catalog.ts';
+import { ScanSchedule } from '../../../../src/server/pictures/catalog/scan-schedule.ts';
 import { directoryOf, eventually } from '../../server-fixture.ts';
 
 const watched = fs.watch;
@@ -475,7 +476,8 @@ async function atRest(
     watch.mockRestore();
     syncBuiltinESMExports();
   });
-  const looks = vi.spyOn(catalog, 'rescan');
+  const looks = vi.spyOn(ScanSchedule.prototype, 'scanNow');
+  onTestFinished(() => looks.mockRestore());
   return { catalog, root, happens, looks, readings: () => reads };
 }
 
