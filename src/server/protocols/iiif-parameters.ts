@@ -50,14 +50,19 @@ export interface IiifParameters {
 
 type Four<T> = [T, T, T, T];
 
-/** The last five parts of an IIIF image request, decoded. Throws Problem 400. */
+/** The last five parts of an IIIF image request, decoded, as clients write them. */
+export interface IiifTexts {
+  readonly region: string;
+  readonly size: string;
+  readonly rotation: string;
+  readonly quality: string;
+  readonly format: string;
+}
+
+/** Throws Problem 400. */
 export function parseIiifParameters(
   iiif: IiifVersion,
-  region: string,
-  size: string,
-  rotation: string,
-  quality: string,
-  format: string,
+  { region, size, rotation, quality, format }: IiifTexts,
 ): IiifParameters {
   const turned = /^(!?)(\d{1,3}(?:\.\d{1,10})?|\.\d{1,10})$/.exec(rotation);
   const degrees = Number(turned?.[2]);

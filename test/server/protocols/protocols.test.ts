@@ -14,7 +14,8 @@ const size = { width: 1300, height: 700 };
 const canvas = { picture: size, factor: 1 };
 
 function iiif(region: string, wanted: string, version: 2 | 3 = 3, on = canvas) {
-  const parameters = parseIiifParameters(version, region, wanted, '0', 'default', 'jpg');
+  const upright = { rotation: '0', quality: 'default', format: 'jpg' };
+  const parameters = parseIiifParameters(version, { region, size: wanted, ...upright });
   return iiifImage(version, on, parameters, limits).rendering;
 }
 
@@ -93,9 +94,11 @@ describe('IIIF sizes', () => {
 });
 
 describe('the canonical form', () => {
-  const canonical = (region: string, wanted: string, version: 2 | 3 = 3) =>
-    iiifImage(version, canvas, parseIiifParameters(version, region, wanted, '360', 'color', 'png'), limits)
-      .canonical;
+  const canonical = (region: string, wanted: string, version: 2 | 3 = 3) => {
+    const turned = { rotation: '360', quality: 'color', format: 'png' };
+    const parameters = parseIiifParameters(version, { region, size: wanted, ...turned });
+    return iiifImage(version, canvas, parameters, limits).canonical;
+  };
   it.each([
     ['0,0,1300,700', '1300,', 'full/max/0/default.png'],
     ['pct:0,0,100,100', 'pct:50', 'full/650,350/0/default.png'],

@@ -60,7 +60,8 @@ it('sizes for `max` fit into all limits at any angle, and none of its shape that
   ] as const)
     for (const angle of ['0.0000000001', '0.5', '30', '45', '60.25', '90.001', '271']) {
       const canvas = { picture: { width, height }, factor: 1 };
-      const parameters = parseIiifParameters(3, 'full', 'max', angle, 'default', 'png');
+      const whole = { region: 'full', size: 'max', quality: 'default', format: 'png' };
+      const parameters = parseIiifParameters(3, { ...whole, rotation: angle });
       const { rendering, canonical } = iiifImage(3, canvas, parameters, bounds);
       const { query } = rendering;
       expect(within(query) && within(turnedSize(query, Number(angle))), `${width} ${angle}`).toBe(true);

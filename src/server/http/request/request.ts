@@ -238,14 +238,13 @@ function parseIiif(iiif: IiifVersion, parts: readonly string[], query: URLSearch
       id: parseId(idParts),
       path: idParts.join('/'),
       version: parseVersion(query),
-      ...parseIiifParameters(
-        iiif,
+      ...parseIiifParameters(iiif, {
         region,
         size,
         rotation,
-        decodePart(dot < 0 ? last : last.slice(0, dot)),
-        decodePart(dot < 0 ? '' : last.slice(dot + 1)),
-      ),
+        quality: decodePart(dot < 0 ? last : last.slice(0, dot)),
+        format: decodePart(dot < 0 ? '' : last.slice(dot + 1)),
+      }),
     };
   }
   const idParts = last === '' ? parts.slice(0, -1) : parts;
