@@ -94,7 +94,8 @@ export class Reducer {
     const length = width * channels;
     const sums = new Int32Array(length);
     for (let y = 0, o = 0; y < height; y++) {
-      weigh(filtered, k * y * length, 1, length, k, sums, 0, 1, length);
+      const from = { values: filtered, start: k * y * length, step: 1, tap: length };
+      weigh(k, from, { values: sums, start: 0, step: 1, count: length });
       for (let i = 0; i < length; i++, o++) data[o] = Math.max(0, Math.min((sums[i]! + half) >> shift, last));
     }
     return { width, height, channels, data };
@@ -144,29 +145,37 @@ export class Reducer {
     const k = tapsOf(density);
     const start = row * count * channels;
     for (let c = 0; c < channels; c++)
-      weigh(line, c * this.#blocks, k, 1, k, filtered, start + c, channels, count);
+      weigh(
+        k,
+        { values: line, start: c * this.#blocks, step: k, tap: 1 },
+        { values: filtered, start: start + c, step: channels, count },
+      );
     for (let i = start; i < start + count * channels; i++) filtered[i] = (filtered[i]! + half) >> shift;
   }
 }
 
-/**
- * Writes sums by the weights of k (spec 4.7), which are symmetric, into every `outStep`-th place. The values
- * of one sum are `tap` apart; sums begin `step` apart.
- */
-function weigh(
-  v: Int32Array,
-  start: number,
-  step: number,
-  tap: number,
-  k: number,
-  out: Int32Array,
-  outStart: number,
-  outStep: number,
-  count: number,
-): void {
+/** What sums are of: the values of one are `tap` apart, and the next one begins `step` further. */
+interface Summands {
+  readonly values: Int32Array;
+  readonly start: number;
+  readonly step: number;
+  readonly tap: number;
+}
+
+/** Where sums go: `count` places that are `step` apart. */
+interface Sums {
+  readonly values: Int32Array;
+  readonly start: number;
+  readonly step: number;
+  readonly count: number;
+}
+
+/** Writes sums by the weights of k (spec 4.7), which are symmetric. */
+function weigh(k: number, { values: v, start, step, tap }: Summands, to: Sums): void {
+  const { values: out, step: outStep } = to;
   let p = start;
-  let o = outStart;
-  const end = outStart + count * outStep;
+  let o = to.start;
+  const end = o + to.count * outStep;
   const [p1, p2, p3, p4, p5, p6, p7] = [1, 2, 3, 4, 5, 6, 7].map((t) => t * tap) as Offsets7;
   if (k === 1) for (; o < end; o += outStep, p += step) out[o] = v[p]! << WEIGHT_BITS;
   else if (k === 2)
