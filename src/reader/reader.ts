@@ -94,11 +94,6 @@ export class Reader {
     return this.#checked({ section: 'chunk', ...entry }, signal);
   }
 
-  /** As `readChunk`, for several: all or the first failure. */
-  readChunks(ids: readonly ChunkId[], signal?: AbortSignal): Promise<Uint8Array[]> {
-    return Promise.all(ids.map((id) => this.readChunk(id, signal)));
-  }
-
   /**
    * A FormatError of an engine, with its offset counted from the start of the file instead of the chunk;
    * other errors as they are.

@@ -14,6 +14,7 @@ import { memorySource } from '../../src/reader/memory-source.ts';
 import { openReader } from '../../src/reader/reader.ts';
 import { littleEndian, noise, seeded } from '../container/sample-file.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
+import { readChunks } from '../reader/read-chunks.ts';
 import { withinMemory, withinTime } from './bounded.ts';
 
 /**
@@ -53,7 +54,7 @@ async function sample(
     header: reader.header,
     headerLength: new DataView(bytes.buffer).getUint32(12, true),
     prefixLength: reader.prefixLength,
-    chunks: await reader.readChunks(chunkList(reader.header)),
+    chunks: await readChunks(reader, chunkList(reader.header)),
     picture: await decodeImage(bytes, { engine }),
   };
 }

@@ -14,10 +14,11 @@ import {
   seeded,
 } from '../container/sample-file.ts';
 import { CountingSource } from './counting-source.ts';
+import { readChunks } from './read-chunks.ts';
 
 /** Everything a container reader does with a file. */
 async function readAll(reader: Reader): Promise<void> {
-  await reader.readChunks(chunkList(reader.header));
+  await readChunks(reader, chunkList(reader.header));
   for (const { type } of reader.header.sections) await reader.readSection(type);
   await reader.verify();
 }
@@ -70,7 +71,7 @@ describe('a truncated file', () => {
     const cut = file.chunkOffsets[9]! + 5;
     const reader = await openReader(new CountingSource(file.bytes.subarray(0, cut), { known: false }));
     const ids = chunkList(reader.header);
-    expect(await reader.readChunks(ids.slice(0, 9))).toEqual(file.chunks.slice(0, 9));
+    expect(await readChunks(reader, ids.slice(0, 9))).toEqual(file.chunks.slice(0, 9));
     await expect(reader.readChunk(ids[9]!)).rejects.toMatchObject({
       section: 'chunk',
       byteOffset: file.chunkOffsets[9],

@@ -5,6 +5,7 @@ import { memorySource } from '../../src/reader/memory-source.ts';
 import { openReader } from '../../src/reader/reader.ts';
 import { noise, noiseChunks, sampleFile } from '../container/sample-file.ts';
 import { CountingSource } from './counting-source.ts';
+import { readChunks } from './read-chunks.ts';
 
 /** 4000 x 4000 pixels in 32 x 32 chunks: an index of 16 KiB, which the first read does not hold. */
 const wide = () =>
@@ -68,7 +69,7 @@ describe('Reader', () => {
   it('reads every chunk and section as it was written', async () => {
     const file = sampleFile();
     const reader = await openReader(memorySource(file.bytes));
-    expect(await reader.readChunks(chunkList(reader.header))).toEqual(file.chunks);
+    expect(await readChunks(reader, chunkList(reader.header))).toEqual(file.chunks);
     expect(await reader.readChunk({ level: 0, plane: 1, row: 1, column: 2 })).toEqual(file.chunks[15]);
     expect(await reader.readSection('icc')).toEqual(file.sections[0]![1]);
     expect(await reader.readSection('text')).toEqual(new Uint8Array());
@@ -97,14 +98,14 @@ describe('Reader', () => {
     source.asked.length = 0;
     const ids = chunkList(reader.header);
     expect(await reader.readChunk(ids[1]!)).toEqual(file.chunks[1]);
-    expect(await reader.readChunks([ids[0]!, ids[2]!])).toEqual([file.chunks[0], file.chunks[2]]);
+    expect(await readChunks(reader, [ids[0]!, ids[2]!])).toEqual([file.chunks[0], file.chunks[2]]);
     expect(source.asked).toEqual([]);
     // The fourth lies across its end.
     expect(await reader.readChunk(ids[3]!)).toEqual(file.chunks[3]);
     const end = file.chunkOffsets[4]!;
     expect(source.asked).toEqual([[16_384, end - 16_384]]);
     expect(reader.bytesRead).toBe(end);
-    expect(await reader.readChunks(ids)).toEqual(file.chunks);
+    expect(await readChunks(reader, ids)).toEqual(file.chunks);
   });
 
   it('reads a small file once, whether its source knows the size or not', async () => {
@@ -112,7 +113,7 @@ describe('Reader', () => {
       const file = sampleFile();
       const source = new CountingSource(file.bytes, { known });
       const reader = await openReader(source);
-      expect(await reader.readChunks(chunkList(reader.header))).toEqual(file.chunks);
+      expect(await readChunks(reader, chunkList(reader.header))).toEqual(file.chunks);
       expect(await reader.readSection('icc')).toEqual(file.sections[0]![1]);
       expect(source.asked).toEqual([[0, 16_384]]);
       expect(reader.bytesRead).toBe(file.bytes.length);
@@ -125,7 +126,7 @@ describe('Reader', () => {
     const reader = await openReader(source);
     source.asked.length = 0;
     const at = (row: number, column: number) => ({ level: 0, plane: 0, row, column });
-    const found = await reader.readChunks([at(1, 1), at(0, 1), at(0, 0), at(1, 0)]);
+    const found = await readChunks(reader, [at(1, 1), at(0, 1), at(0, 0), at(1, 0)]);
     expect(found).toEqual([8, 5, 4, 7].map((i) => file.chunks[i]));
     expect(source.asked).toEqual([
       [file.chunkOffsets[4], 12_000],
@@ -207,7 +208,7 @@ describe('Reader', () => {
     const id = chunkList(reader.header)[9]!;
     for (const read of [
       (signal: AbortSignal) => reader.readChunk(id, signal),
-      (signal: AbortSignal) => reader.readChunks([id], signal),
+      (signal: AbortSignal) => readChunks(reader, [id], signal),
       (signal: AbortSignal) => reader.readSection('icc', signal),
     ]) {
       const controller = new AbortController();
