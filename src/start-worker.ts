@@ -22,6 +22,15 @@ export function startWorker(module: URL, options: WorkerOptions = {}): Worker {
   return new Worker(code, { ...options, eval: true, execArgv: [] });
 }
 
+/** Calls back when a thread has ended: with the error that ended it, or one that has its exit code. */
+export function onWorkerEnd(worker: Worker, callback: (reason: unknown) => void): void {
+  let reason: unknown;
+  worker.on('error', (error) => {
+    reason = error;
+  });
+  worker.on('exit', (code) => callback(reason ?? new Error(`it exited with code ${code}`)));
+}
+
 function bundle(path: string): string {
   const { buildSync } = createRequire(import.meta.url)('esbuild') as typeof import('esbuild');
   const { outputFiles } = buildSync({

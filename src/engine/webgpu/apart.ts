@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import type { Model } from '../../network/model.ts';
-import { startWorker } from '../../start-worker.ts';
+import { onWorkerEnd, startWorker } from '../../start-worker.ts';
 import type { Engine } from '../engine.ts';
 import type { FromWorker, ToWorker } from '../worker/messages.ts';
 import { SharedSampleMemory } from '../worker/shared-samples.ts';
@@ -51,15 +51,10 @@ function startGpuThread(cpuThreads: number): EngineWorker {
   return {
     post: (message) => worker.postMessage(message),
     onMessage: (callback) => worker.on('message', (message: FromWorker) => callback(message)),
-    onFailure(callback) {
-      let reason: unknown;
-      worker.on('error', (error) => {
-        reason = error;
-      });
-      worker.on('exit', (code) => {
-        if (!ending) callback(reason ?? new Error(`it exited with code ${code}`));
-      });
-    },
+    onFailure: (callback) =>
+      onWorkerEnd(worker, (reason) => {
+        if (!ending) callback(reason);
+      }),
     terminate() {
       if (!gone) ending ??= ofItself(worker, close);
       return ending;

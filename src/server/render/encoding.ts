@@ -1,6 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import type { Raster } from '../../image/raster.ts';
-import { startWorker } from '../../start-worker.ts';
+import { onWorkerEnd, startWorker } from '../../start-worker.ts';
 import { Problem, stopping } from '../problem.ts';
 import type { Look } from '../protocols/rendering.ts';
 import type { EncodingAnswer, EncodingTask, FromEncodingThread } from './encoding-thread.ts';
@@ -85,6 +85,8 @@ export class Encoding {
   }
 }
 
+const REPLACED = 'The image encoder has failed and is being replaced; try again.';
+
 interface Pending {
   readonly samples: Uint8Array;
   readonly resolve: (image: Buffer) => void;
@@ -106,25 +108,14 @@ class EncodingThread {
       workerData: { jpegQuality, webpQuality, avifQuality } satisfies EncoderQuality,
     });
     this.#worker.unref();
-    let reason: unknown;
-    this.#worker.on('error', (error) => {
-      reason = error;
-    });
-    this.#worker.on('exit', (code) => {
+    onWorkerEnd(this.#worker, (reason) => {
       this.ready = false;
       const problem = this.#closed
         ? stopping()
-        : new Problem(
-            503,
-            'encoder-failed',
-            'The image encoder has failed and is being replaced; try again.',
-            {
-              retryAfter: 1,
-            },
-          );
+        : new Problem(503, 'encoder-failed', REPLACED, { retryAfter: 1 });
       for (const { reject } of this.#pending.values()) reject(problem);
       this.#pending.clear();
-      onExit(reason ?? new Error(`it exited with code ${code}`));
+      onExit(reason);
     });
     this.#worker.on('message', (message: FromEncodingThread) => {
       if (message === 'ready') this.ready = true;

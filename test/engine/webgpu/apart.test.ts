@@ -19,7 +19,8 @@ import { openSwiftShader } from './swiftshader.ts';
 /** Threads of the engine that were begun, and the script that new ones load first, if any. */
 const begun = vi.hoisted(() => ({ threads: [] as Worker[], script: undefined as string | undefined }));
 vi.mock('../../../src/start-worker.ts', async (original) => {
-  const { startWorker } = await original<typeof import('../../../src/start-worker.ts')>();
+  const actual = await original<typeof import('../../../src/start-worker.ts')>();
+  const { startWorker } = actual;
   const noted: typeof startWorker = (module, options) => {
     if (!module.href.endsWith('node-gpu-thread')) return startWorker(module, options);
     const { script } = begun;
@@ -28,7 +29,7 @@ vi.mock('../../../src/start-worker.ts', async (original) => {
     begun.threads.push(thread);
     return thread;
   };
-  return { startWorker: noted };
+  return { ...actual, startWorker: noted };
 });
 
 const found = await openSwiftShader();

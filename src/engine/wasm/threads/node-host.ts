@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { encodeChunk } from '../../../entropy/chunk.ts';
-import { startWorker } from '../../../start-worker.ts';
+import { onWorkerEnd, startWorker } from '../../../start-worker.ts';
 import { processors } from '../../processors.ts';
 import { encoding } from '../jobs/encoding.ts';
 import type { Thread, WasmHost } from './host.ts';
@@ -44,15 +44,10 @@ export function niceNodeHost(niceness: number): WasmHost {
           worker.removeAllListeners('message');
           worker.on('message', (message: FromThread) => callback(message));
         },
-        onFailure: (callback) => {
-          let reason: unknown;
-          worker.on('error', (error) => {
-            reason = error;
-          });
-          worker.on('exit', (code) => {
-            if (!ending) callback(reason ?? new Error(`it exited with code ${code}`));
-          });
-        },
+        onFailure: (callback) =>
+          onWorkerEnd(worker, (reason) => {
+            if (!ending) callback(reason);
+          }),
         async terminate() {
           ending = true;
           await worker.terminate();
