@@ -291,7 +291,7 @@ function notFetched(protocol: string): RequestError {
 async function checkFile(path: string): Promise<void> {
   try {
     const found = await stat(path);
-    if (found.isDirectory()) throw new SourceError(`${path}: is a directory`);
+    if (found.isDirectory()) throw new SourceError(`${path}: is a directory; name a file in it`);
     if (found.isFile() && found.size === 0) throw new ImageError(`${path}: is empty`);
     // sharp would say that it is not an image.
     await access(path, modes.R_OK);

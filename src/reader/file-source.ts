@@ -18,7 +18,9 @@ export async function fileSource(path: string): Promise<Source> {
   const opened = await handle.stat();
   if (!opened.isFile()) {
     await handle.close();
-    throw new SourceError(`${path}: not a file`);
+    throw new SourceError(
+      `${path}: ${opened.isDirectory() ? 'is a directory; name a file in it' : 'not a file'}`,
+    );
   }
   const source: Source = {
     name: path,

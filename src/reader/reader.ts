@@ -198,7 +198,8 @@ export async function openReader(source: Source, options: ReaderOptions = {}): P
 /** Magic, version, flags; returns the length of the header. Spec 1.2. */
 function readPrefix(bytes: Uint8Array): number {
   const magic = bytes.subarray(0, MAGIC.length);
-  if (magic.some((byte, i) => byte !== MAGIC[i])) throw new FormatError('prefix', 0, 'not a .liif file');
+  if (magic.some((byte, i) => byte !== MAGIC[i]))
+    throw new FormatError('prefix', 0, 'not a .liif file; liif encode makes one of an image');
   const reader = new ByteReader(bytes, () => endsEarly('prefix', 0, bytes.length, PREFIX_LENGTH));
   reader.readBytes(MAGIC.length);
   const version = reader.readUint16();

@@ -74,7 +74,8 @@ describe('fileSource', () => {
   it('says what is wrong with a path', async () => {
     await expect(fileSource(join(folder, 'none.liif'))).rejects.toThrow(SourceError);
     await expect(fileSource(join(folder, 'none.liif'))).rejects.toThrow('no such file');
-    await expect(fileSource(folder)).rejects.toThrow('not a file');
+    await expect(fileSource(folder)).rejects.toThrow(`${folder}: is a directory; name a file in it`);
+    await expect(fileSource('/dev/null')).rejects.toThrow('not a file');
   });
 
   it('reserves no more memory than the file has bytes', async () => {

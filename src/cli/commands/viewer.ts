@@ -113,7 +113,7 @@ async function describeAll(
   for (const input of inputs) {
     const name = basename(input);
     if (!/\.liif$/i.test(name))
-      throw new RequestError(`${input}: not a .liif file; make one with liif encode`);
+      throw new RequestError(`${input}: not a .liif file; liif encode makes one of an image`);
     if (described.has(name)) throw new RequestError(`${input}: there are two pictures called ${name}`);
     described.set(name, await naming(input, () => describe(input, signal, models)));
   }

@@ -1,6 +1,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import { SourceError } from '../../../errors.ts';
 import { MAX_ID_LENGTH } from '../picture-id.ts';
+import { PLAIN_EXTENSIONS } from '../plain/plain-picture.ts';
 import {
   type CatalogEntry,
   type FoundFile,
@@ -107,10 +108,9 @@ export class RootScanner {
       else {
         this.#watches?.changed(path, identity);
         const { plain } = this.#options;
-        this.#add(
-          await picturesOf([{ path, name: basename(path) }], { root: dirname(path), plain }),
-          pictures,
-        );
+        const found = await picturesOf([{ path, name: basename(path) }], { root: dirname(path), plain });
+        if (found.length === 0) this.#warn(`${before.named}: not served: ${expected(plain)}`);
+        this.#add(found, pictures);
       }
     }
     this.#watches?.end();
@@ -184,4 +184,10 @@ export class RootScanner {
     if (!this.#told.has(message) && !this.#warnings.has(message)) this.#options.onWarning?.(message);
     this.#warnings.add(message);
   }
+}
+
+/** What a file has to be, to be served. */
+function expected(plain: boolean): string {
+  const images = plain ? `, or an image that ends with .${PLAIN_EXTENSIONS.join(', .')}` : '';
+  return `expected a directory, or a file that ends with .liif${images}`;
 }

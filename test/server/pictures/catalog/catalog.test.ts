@@ -85,6 +85,26 @@ it('folders of packages are left out, and pictures whose ids no request may have
   await catalog.close();
 });
 
+it('a file that is no picture is not served, which is said', async () => {
+  const root = await directoryOf({ 'a.txt': 'x', 'b.png': 'x' });
+  const roots = [join(root, 'a.txt'), join(root, 'b.png')];
+  for (const [plain, expected] of [
+    [true, ['.liif, or an image that ends with .png, .jpg, .jpeg, .tif, .tiff, .webp']],
+    [false, ['.liif', '.liif']],
+  ] as const) {
+    const warnings: string[] = [];
+    const onWarning = (message: string) => warnings.push(message);
+    const catalog = await Catalog.open({ roots, plain, watch: false, onWarning });
+    await catalog.rescan();
+    expect(warnings).toEqual(
+      expected.map(
+        (ends, i) => `${roots[i]}: not served: expected a directory, or a file that ends with ${ends}`,
+      ),
+    );
+    await catalog.close();
+  }
+});
+
 it('pictures are found by a part of their ids, in whatever case and however letters are composed', async () => {
   const names = ['Karte/1.png', 'Karte/2.liif', 'Karte/2.png', 'Müller.png', 'other.png'];
   const root = await directoryOf(Object.fromEntries(names.map((name) => [name, 'x'])));
