@@ -11,15 +11,15 @@ import type { Tensor, Tensor4D, TensorFlow } from './tensorflow.ts';
  * The loss of a picture is divided by (lambda / lowest lambda) to this power, so that high qualities do not
  * drown low ones.
  */
-const FLATTENING = 0.35;
+const BALANCING_POWER = 0.35;
 /**
  * Weight of the logarithm of an enlargement's error: bits per pixel that a reduction of the error by a factor
  * of e is worth. The error itself is a hundred times that at native scale, more for text, and cannot become
  * small. Multiplied by lambda it would outweigh all else.
  */
-const ENLARGEMENT = 0.3;
+const ENLARGEMENT_WEIGHT = 0.3;
 
-const MIDDLE = 255 / 2;
+const MIDDLE_GRAY = 255 / 2;
 
 export interface BatchLoss {
   /** Scalar: what is minimized. */
@@ -33,10 +33,10 @@ export interface BatchLoss {
  * The rate-distortion loss of a batch: the mean over its pictures of
  *
  *     weight * (bits per pixel + lambda * error)                 at native scale
- *     weight * (bits per pixel + ENLARGEMENT * log(1 + error))   for an enlargement
+ *     weight * (bits per pixel + ENLARGEMENT_WEIGHT * log(1 + error))   for an enlargement
  *
- * lambda is `distortionWeight` of the picture's quality, weight is lambda^-FLATTENING in units of the lowest
- * lambda, and error is `pictureError`.
+ * lambda is `distortionWeight` of the picture's quality, weight is lambda^-BALANCING_POWER in units of the
+ * lowest lambda, and error is `pictureError`.
  */
 export function batchLoss(
   tf: TensorFlow,
@@ -57,15 +57,17 @@ export function batchLoss(
     : network.head.native(features);
   // Decoders clamp, so samples beyond black and white are no error. Without the clamp white paper came out a
   // little gray.
-  const shown = tf.add(ops.clamp(tf.sub(samples, MIDDLE), MIDDLE), MIDDLE) as Tensor4D;
+  const shown = tf.add(ops.clamp(tf.sub(samples, MIDDLE_GRAY), MIDDLE_GRAY), MIDDLE_GRAY) as Tensor4D;
   const wanted = enlarged?.target ?? batch.pictures;
   const shares = Array.from(batch.quality, (q) => structureShare(q + 1, qualities));
   const pixelWeights = enlarged ? new Float32Array(enlarged.place.size ** 2).fill(1) : frameWeights(side);
   const error = pictureError(tf, shown, wanted, shares, pixelWeights);
 
   const lambda = Float32Array.from(batch.quality, (q) => distortionWeight(q + 1, qualities));
-  const distortion = enlarged ? tf.mul(tf.log1p(error), ENLARGEMENT) : tf.mul(error, tf.tensor1d(lambda));
-  const weight = tf.tensor1d(lambda.map((l) => (l / LOWEST_WEIGHT) ** -FLATTENING));
+  const distortion = enlarged
+    ? tf.mul(tf.log1p(error), ENLARGEMENT_WEIGHT)
+    : tf.mul(error, tf.tensor1d(lambda));
+  const weight = tf.tensor1d(lambda.map((l) => (l / LOWEST_WEIGHT) ** -BALANCING_POWER));
   return {
     loss: tf.mean(tf.mul(tf.add(rate, distortion), weight)),
     bitsPerPixel: tf.mean(rate),

@@ -1,7 +1,7 @@
 import type { NamedTensorMap, Tensor, TensorFlow, Variable } from './tensorflow.ts';
 
 /**
- * Adam (Kingma and Ba, arXiv 1412.6980) with a rate for each step. Gradients are clipped to twice their usual
+ * Adam (Kingma and Ba, arXiv 1412.6980) with a rate for each step. Gradients are clipped to twice their mean
  * norm, so that one strange picture does not undo what a hundred have taught.
  */
 export interface Optimizer {
@@ -22,7 +22,7 @@ export interface OptimizerState {
     readonly shape: number[];
     readonly values: Float32Array;
   }[];
-  readonly usualNorm: number;
+  readonly meanNorm: number;
   /**
    * The betas to the power of the steps so far, as Adam has multiplied them: recomputed powers would differ
    * in the last bit.
@@ -39,15 +39,15 @@ interface Internals {
 
 const BETA_1 = 0.9;
 const BETA_2 = 0.99;
-/** Gradients are clipped to so many times their usual norm. */
-const LONGEST = 2;
-/** The usual norm is a running mean; this is the weight of a step. */
-const ADAPTATION = 0.05;
+/** Gradients are clipped to so many times their mean norm. */
+const CLIPPING_RATIO = 2;
+/** Weight of the newest norm in the running mean. */
+const NEWEST_SHARE = 0.05;
 
 export function adam(tf: TensorFlow): Optimizer {
   const inner = tf.train.adam(0, BETA_1, BETA_2);
   const internals = inner as unknown as Internals;
-  let usualNorm = 0;
+  let meanNorm = 0;
   return {
     async step(gradients, rate) {
       const squares = tf.tidy(() =>
@@ -57,9 +57,11 @@ export function adam(tf: TensorFlow): Optimizer {
       squares.dispose();
       const usable = Number.isFinite(norm) && norm > 0;
       if (usable) {
-        usualNorm =
-          usualNorm === 0 ? norm : usualNorm + ADAPTATION * (Math.min(norm, LONGEST * usualNorm) - usualNorm);
-        const factor = Math.min(1, (LONGEST * usualNorm) / norm);
+        meanNorm =
+          meanNorm === 0
+            ? norm
+            : meanNorm + NEWEST_SHARE * (Math.min(norm, CLIPPING_RATIO * meanNorm) - meanNorm);
+        const factor = Math.min(1, (CLIPPING_RATIO * meanNorm) / norm);
         internals.learningRate = rate;
         tf.tidy(() => {
           const held = Object.entries(gradients).map(([name, gradient]) => [name, tf.mul(gradient, factor)]);
@@ -80,10 +82,10 @@ export function adam(tf: TensorFlow): Optimizer {
       );
       const [power1] = await internals.accBeta1.data();
       const [power2] = await internals.accBeta2.data();
-      return { moments, usualNorm, powers: [power1!, power2!] };
+      return { moments, meanNorm, powers: [power1!, power2!] };
     },
     async restore(state) {
-      usualNorm = state.usualNorm;
+      meanNorm = state.meanNorm;
       await inner.setWeights(
         state.moments.map(({ name, shape, values }) => ({
           name,

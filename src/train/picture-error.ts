@@ -2,19 +2,19 @@ import { lumaPlane, pullToStructure } from '../metrics/structural-pull.ts';
 import { type Tensor, type Tensor4D, type TensorFlow, withGradient } from './tensorflow.ts';
 
 /** Share of MS-SSIM in the gradient of luma at the lowest quality. */
-const STRUCTURE = 0.5;
+const LARGEST_STRUCTURE_SHARE = 0.5;
 /**
  * Weights of the errors of the outermost pixels, from the border inwards; all others have 1. The network sees
  * zeros beyond the border, so errors are larger there: without these weights white paper gets a gray frame.
  */
-const FRAME = [5, 2, 1.5, 1.5];
+const BORDER_WEIGHTS = [5, 2, 1.5, 1.5];
 
 /**
  * Share of MS-SSIM in the gradient of luma at a quality (1..qualities), 0 at the highest: there squared error
  * is what is left to gain.
  */
 export function structureShare(quality: number, qualities: number): number {
-  return STRUCTURE * (1 - ((quality - 1) / (qualities - 1)) ** 2);
+  return LARGEST_STRUCTURE_SHARE * (1 - ((quality - 1) / (qualities - 1)) ** 2);
 }
 
 /** Weights of the pixels of a square picture, (side, side). */
@@ -22,7 +22,7 @@ export function frameWeights(side: number): Float32Array {
   const inwards = (at: number) => Math.min(at, side - 1 - at);
   return Float32Array.from(
     { length: side * side },
-    (_, i) => FRAME[Math.min(inwards(Math.floor(i / side)), inwards(i % side))] ?? 1,
+    (_, i) => BORDER_WEIGHTS[Math.min(inwards(Math.floor(i / side)), inwards(i % side))] ?? 1,
   );
 }
 

@@ -29,14 +29,14 @@ const packr = new Packr({ useRecords: false });
 /** Replaces the file at once. Rejects with OutputError. */
 export async function writeRunState(path: string, state: RunState): Promise<void> {
   const { trainer, ...rest } = state;
-  const { moments, usualNorm, powers } = trainer.optimizer;
+  const { moments, meanNorm, powers } = trainer.optimizer;
   const bytes = packr.pack({
     format: FORMAT,
     version: VERSION,
     ...rest,
     variables: trainer.variables.map(bytesOf),
     moments: moments.map(({ name, shape, values }) => ({ name, shape, values: bytesOf(values) })),
-    usualNorm,
+    usualNorm: meanNorm,
     powers,
   });
   await writeAtomically(path, (file) => file.write(bytes));
@@ -62,7 +62,7 @@ export async function readRunState(path: string): Promise<RunState | undefined> 
       trainer: {
         variables: variables.map(floatsOf),
         optimizer: {
-          usualNorm,
+          meanNorm: usualNorm,
           powers,
           moments: moments.map((moment: { values: Uint8Array }) => ({
             ...moment,

@@ -21,7 +21,7 @@ const state: RunState = {
   trainer: {
     variables: [Float32Array.of(1, -2.5), Float32Array.of(1e-30)],
     optimizer: {
-      usualNorm: 0.125,
+      meanNorm: 0.125,
       powers: [0.5, 0.75],
       moments: [{ name: 'iter', shape: [], values: Float32Array.of(4) }],
     },

@@ -209,7 +209,7 @@ describe('tuning', () => {
   it('does not go on from a state of another network', async () => {
     const trainer = {
       variables: [new Float32Array(3)],
-      optimizer: { usualNorm: 0, powers: [1, 1] as const, moments: [] },
+      optimizer: { meanNorm: 0, powers: [1, 1] as const, moments: [] },
     };
     const from = { step: 1, seconds: 1, skipped: 0, trainer } as const;
     const failure = await tune(base, options(2, { from })).catch((error: unknown) => error);

@@ -28,7 +28,7 @@ interface GraphJson extends Network<ConvJson> {
 }
 
 /** Largest absolute value of an exponent. Powers of larger ones come near the limits of float32. */
-const LARGEST = 64;
+const LARGEST_EXPONENT = 64;
 
 /**
  * Exponents of all convolutions, in the order of `modelConvs`. `file`: a valid model file. Throws FormatError
@@ -68,10 +68,10 @@ export function convExponents(file: Uint8Array): Exponents[] {
 
 function exponentOf({ exponent }: WithExponent): number {
   if (exponent === undefined || exponent === null) return Number.NaN;
-  if (typeof exponent === 'number' && Math.abs(exponent) <= LARGEST) return exponent;
+  if (typeof exponent === 'number' && Math.abs(exponent) <= LARGEST_EXPONENT) return exponent;
   throw new FormatError(
     'model',
     8,
-    `expected an exponent of -${LARGEST} to ${LARGEST} but received ${jsonText(exponent)}`,
+    `expected an exponent of -${LARGEST_EXPONENT} to ${LARGEST_EXPONENT} but received ${jsonText(exponent)}`,
   );
 }

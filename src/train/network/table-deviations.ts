@@ -86,14 +86,14 @@ export function tableDeviation(tables: CdfTables, table: number): number {
 const NARROWEST = -5;
 const WIDEST = 12;
 /** Steps per entry of the numerical integration. */
-const PARTS = 32;
+const PARTS_PER_ENTRY = 32;
 
 /** Variance of the values of a normal distribution after rounding to integers. */
 function roundedVariance(deviation: number): number {
   if (deviation > 2) return deviation ** 2 + 1 / 12;
   let [mass, squares] = [0, 0];
-  for (let i = -PARTS * 14; i <= PARTS * 14; i++) {
-    const x = (i + 0.5) / PARTS;
+  for (let i = -PARTS_PER_ENTRY * 14; i <= PARTS_PER_ENTRY * 14; i++) {
+    const x = (i + 0.5) / PARTS_PER_ENTRY;
     const density = Math.exp(-0.5 * (x / deviation) ** 2);
     mass += density;
     squares += density * Math.round(x) ** 2;

@@ -1,9 +1,9 @@
 import { type Random, shuffled } from '../random.ts';
 
 /** With fewer pictures none is held out. */
-const FEWEST = 5;
-const SHARE = 1 / 10;
-const MOST = 12;
+const FEWEST_PICTURES = 5;
+const HELD_SHARE = 1 / 10;
+const MOST_HELD = 12;
 
 /**
  * Holds some pictures out at random, to measure the model on pictures that it has not learned from: one in
@@ -15,9 +15,9 @@ export async function holdOut(
   random: Random,
   isFit: (path: string) => Promise<boolean>,
 ): Promise<{ learned: readonly string[]; held: readonly string[] }> {
-  if (paths.length < FEWEST) return { learned: paths, held: [] };
+  if (paths.length < FEWEST_PICTURES) return { learned: paths, held: [] };
   const order = shuffled(paths, random);
-  const enough = Math.max(FEWEST, countOf(paths.length));
+  const enough = Math.max(FEWEST_PICTURES, countOf(paths.length));
   const fit: string[] = [];
   let looked = 0;
   while (looked < order.length && fit.length < enough) {
@@ -31,5 +31,5 @@ export async function holdOut(
 
 /** How many of `pictures` are held out. */
 function countOf(pictures: number): number {
-  return pictures < FEWEST ? 0 : Math.min(MOST, Math.max(1, Math.round(pictures * SHARE)));
+  return pictures < FEWEST_PICTURES ? 0 : Math.min(MOST_HELD, Math.max(1, Math.round(pictures * HELD_SHARE)));
 }

@@ -14,7 +14,7 @@ const state: RunState = {
   step: 4,
   seconds: 2.5,
   skipped: 0,
-  trainer: { variables: [], optimizer: { usualNorm: 0, powers: [1, 1], moments: [] } },
+  trainer: { variables: [], optimizer: { meanNorm: 0, powers: [1, 1], moments: [] } },
 };
 
 let folder: string;
