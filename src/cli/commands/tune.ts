@@ -1,44 +1,31 @@
-import { basename, extname } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { TENSORFLOW_BACKENDS, type TensorFlowBackend } from '../../engine/tensorflow/backend.ts';
-import { isLiifError, RequestError } from '../../errors.ts';
+import { isLiifError } from '../../errors.ts';
 import { writeAtomically } from '../../image/atomic-file.ts';
 import { expectOther } from '../../image/same-file.ts';
 import { readModelFile } from '../../model/model-file.ts';
 import { RELEASED_MODEL } from '../../model/released-model.ts';
 import type { ModelComparison } from '../../train/compare-models.ts';
 import { convExponents } from '../../train/network/exponents.ts';
-import { cutPieces } from '../../train/pictures/corpus.ts';
-import { seededRandom } from '../../train/random.ts';
-import type { RunState } from '../../train/run-state.ts';
-import { openTrainingBackend, type TrainingBackend } from '../../train/tensorflow.ts';
-import {
-  DEFAULT_SETTINGS,
-  type TunedModel,
-  type TuneSettings,
-  type TuneState,
-  type TuneStep,
-  tune,
-} from '../../train/tune.ts';
-import type { BaseModel } from '../../train/tuned-model.ts';
+import { openTrainingBackend } from '../../train/tensorflow.ts';
+import { DEFAULT_SETTINGS, type TuneSettings, type TuneState } from '../../train/tune.ts';
 import { type ModelOption, modelOption } from '../engine.ts';
-import { outputPath, STANDARD } from '../inputs.ts';
 import { interruption, waitAtMost } from '../interruption.ts';
-import { PICTURE_ENDING } from '../jobs.ts';
 import { naming } from '../several.ts';
 import {
   addOutputOptions,
   bytesText,
   countText,
   type OutputOptions,
-  type Shown,
   Terminal,
   valueText,
 } from '../terminal.ts';
 import { compareOn, comparisonText, isBetter } from '../tune/comparison.ts';
 import { keepToSelf } from '../tune/lock.ts';
-import { chosenPictures, namedPictures, skipTeller } from '../tune/pictures.ts';
+import { chosenPictures, namedPictures } from '../tune/pictures.ts';
 import { placesOf, StateKeeper, stateOf } from '../tune/state.ts';
+import { type Run, type Trained, train } from '../tune/training.ts';
+import { learningRate, modelName, nameByPath, qualityRange, weightsPath } from '../tune/values.ts';
 import { decimal, wholeNumber } from '../values.ts';
 
 interface Options extends OutputOptions, ModelOption {
@@ -78,11 +65,6 @@ const STATE_SUFFIX = '.state';
  * The longest wait for an interrupted run to save its state: some hundred megabytes, after the present step.
  */
 const SAVING_MS = 60_000;
-/** A tenth as fast as TensorFlow's C library on the same processor. */
-const SLOW_BACKENDS: readonly TensorFlowBackend[] = ['wasm', 'cpu'];
-const NOTE_EVERY_SECONDS = 60;
-/** Figures that are shown are running means; this is the weight of the newest step. */
-const MEAN_SHARE = 1 / 50;
 
 export default function tuneCommand(): Command {
   const { batch, side, rate, seed } = DEFAULT_SETTINGS;
@@ -169,8 +151,9 @@ async function tuneAlone(args: string[], options: Options): Promise<void> {
   // hour.
   const { result: trained } = await writeAtomically(options.output, async (file) => {
     const keep = (reached: TuneState) => keeper.keep(reached);
-    const run: Run = { base, state, settings, backend, keep };
-    const trained = await train(chosen.learned, run, options, terminal);
+    const name = options.name ?? nameByPath(options.output);
+    const run: Run = { base, name, state, settings, backend, keep };
+    const trained = await train(chosen.learned, run, terminal);
     await file.write(trained.tuned.file);
     return trained;
   }).catch((error: unknown) => {
@@ -197,88 +180,6 @@ function settingsOf({ steps, minutes = 30, batch, side, rate, quality, seed }: O
   return { until, batch, side, rate, qualities: quality, seed };
 }
 
-/** What `train` needs besides pictures. */
-interface Run {
-  readonly base: BaseModel;
-  readonly state: RunState | undefined;
-  readonly settings: TuneSettings;
-  readonly backend: TrainingBackend;
-  readonly keep: (state: TuneState) => Promise<void>;
-}
-
-/** The new weights, and the number of pictures that they have learned from. */
-interface Trained {
-  readonly tuned: TunedModel;
-  readonly pictures: number;
-}
-
-async function train(
-  learned: readonly string[],
-  { base, state, settings, backend, keep }: Run,
-  options: Options,
-  terminal: Terminal,
-): Promise<Trained> {
-  const signal = interruption();
-  const { pieces, pictures } = await terminal.progress('Reading pictures', (onProgress) =>
-    cutPieces(learned, {
-      smallest: settings.side,
-      random: seededRandom(settings.seed),
-      signal,
-      onProgress,
-      onSkip: skipTeller(terminal),
-    }),
-  );
-  if (pieces.length === 0)
-    throw new RequestError(
-      `There is nothing to learn from: of ${learned.length} pictures none has ${settings.side} pixels on a side`,
-    );
-  if (SLOW_BACKENDS.includes(backend.backend))
-    terminal.warning(
-      `training on TensorFlow.js' ${backend.backend} backend takes ten times as long as with @tensorflow/tfjs-node`,
-    );
-  terminal.note(
-    `${state ? `going on from step ${state.step}` : 'starting'} with ${countText(pieces.length, 'piece')} of ${countText(pictures, 'picture')}, on TensorFlow.js' ${backend.backend} backend`,
-  );
-  const name = options.name ?? nameOf(options.output);
-  const tuned = await terminal.progress('Tuning', (onProgress) => {
-    const told = teller(terminal, onProgress);
-    return tune(base, {
-      settings,
-      pieces,
-      name,
-      signal,
-      backend,
-      ...(state && { from: state }),
-      onStep: told,
-      onCounted: (share) => {
-        if (share === 0 && !process.stderr.isTTY) terminal.note('fitting tables to the symbols that occur');
-        onProgress({ done: share, total: 1, title: 'Fitting tables' });
-      },
-      onState: keep,
-    });
-  });
-  if (tuned.skipped > 0) terminal.warning(`${tuned.skipped} of ${tuned.steps} steps had no finite gradient`);
-  return { tuned, pictures };
-}
-
-/** Shows the progress of training: in the bar, or where there is none, as a line per minute. */
-function teller(terminal: Terminal, onProgress: (progress: Shown) => void): (step: TuneStep) => void {
-  let bits = 0;
-  let error = 0;
-  let weight = 0;
-  let toldAt = 0;
-  return ({ step, seconds, share, bitsPerPixel, squaredError }) => {
-    weight += (1 - weight) * MEAN_SHARE;
-    bits += (bitsPerPixel - bits) * (MEAN_SHARE / weight);
-    error += (squaredError - error) * (MEAN_SHARE / weight);
-    const figures = `step ${step}, ${bits.toFixed(3)} bits per pixel, error ${Math.sqrt(error).toFixed(2)} of 255`;
-    onProgress({ done: share, total: 1, title: `Tuning, ${figures}` });
-    if (process.stderr.isTTY || seconds - toldAt < NOTE_EVERY_SECONDS) return;
-    toldAt = seconds;
-    terminal.note(`${(100 * share).toFixed(0)} %, ${figures}`);
-  };
-}
-
 function report(
   terminal: Terminal,
   { output }: Options,
@@ -295,45 +196,4 @@ function report(
     terminal.warning(
       'these weights are no better than those they come from; more pictures of one kind, or a longer run, may help',
     );
-}
-
-/** `out/My Scans.safetensors` -> `my-scans`. */
-function nameOf(path: string): string {
-  const name = basename(path, extname(path))
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9.]+/g, '-')
-    .slice(0, 64);
-  return /[a-z0-9]/.test(name) ? name : 'tuned';
-}
-
-/**
- * Parses the output. It has to be a file, because the state of the run lies beside it, and is not to replace
- * a picture.
- */
-function weightsPath(text: string): string {
-  if (outputPath(text) === STANDARD) throw new InvalidArgumentError('Expected the path of a file.');
-  if (PICTURE_ENDING.test(text))
-    throw new InvalidArgumentError('Expected a file of weights, such as my.safetensors; this is a picture.');
-  return text;
-}
-
-function modelName(text: string): string {
-  if (!/^[a-z0-9.-]{1,64}$/.test(text))
-    throw new InvalidArgumentError('Expected at most 64 of a-z, 0-9, dot and hyphen.');
-  return text;
-}
-
-function qualityRange(text: string): readonly [number, number] {
-  const match = /^(\d{1,3})-(\d{1,3})$/.exec(text);
-  const [low, high] = match ? [Number(match[1]), Number(match[2])] : [0, 0];
-  if (low < 1 || high > 100 || high - low < 10)
-    throw new InvalidArgumentError('Expected a range such as 60-90, within 1-100 and at least 10 wide.');
-  return [low, high];
-}
-
-function learningRate(text: string): number {
-  const rate = Number(text);
-  if (!(rate > 0 && rate <= 1))
-    throw new InvalidArgumentError('Expected a number such as 2e-5, above 0 and at most 1.');
-  return rate;
 }
