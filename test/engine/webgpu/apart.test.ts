@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Engine } from '../../../src/engine/engine.ts';
@@ -16,16 +15,18 @@ import { tinyModelBytes } from '../../fixtures/tiny-model.ts';
 import { MODELS, runEngineTests } from '../conformance.ts';
 import { openSwiftShader } from './swiftshader.ts';
 
-/** Threads of the engine that were begun, and the script that new ones load first, if any. */
-const begun = vi.hoisted(() => ({ threads: [] as Worker[], script: undefined as string | undefined }));
+const fixture = vi.hoisted(
+  () => (name: string) => new URL(`../../fixtures/${name}`, import.meta.url).pathname,
+);
+/** Threads of the engine that were begun, and the scripts that new ones load first. */
+const begun = vi.hoisted(() => ({ threads: [] as Worker[], scripts: [fixture('seldom-polling.cjs')] }));
 vi.mock('../../../src/start-worker.ts', async (original) => {
   const actual = await original<typeof import('../../../src/start-worker.ts')>();
   const { startWorker } = actual;
   const noted: typeof startWorker = (module, options) => {
     if (!module.href.endsWith('node-gpu-thread')) return startWorker(module, options);
-    const { script } = begun;
-    const env = script === undefined ? {} : { env: { ...process.env, NODE_OPTIONS: `--require ${script}` } };
-    const thread = startWorker(module, { ...options, ...env });
+    const required = begun.scripts.map((script) => `--require ${script}`).join(' ');
+    const thread = startWorker(module, { ...options, env: { ...process.env, NODE_OPTIONS: required } });
     begun.threads.push(thread);
     return thread;
   };
@@ -89,14 +90,14 @@ async function ended(): Promise<void> {
 
 describe.skipIf(without)(`the thread of the webgpu engine${missing}`, () => {
   afterEach(() => {
-    begun.script = undefined;
+    begun.scripts = [fixture('seldom-polling.cjs')];
     vi.unstubAllEnvs();
   });
 
   it.each(['lose the device', 'throw'])(
     'codes chunks where it is asked to, loses no call and warns once when told to %s in the middle of work',
     async (mishap) => {
-      begun.script = fileURLToPath(new URL('../../fixtures/gpu-mishaps.cjs', import.meta.url));
+      begun.scripts.push(fixture('gpu-mishaps.cjs'));
       vi.stubEnv('LIIF_GPU_CHUNKS', 'device');
       const reference = openReferenceEngine(model);
       const encodeChunk = vi.fn(reference.encodeChunk);
@@ -167,11 +168,11 @@ describe.skipIf(without)(`the thread of the webgpu engine${missing}`, () => {
     ['exit', 7, ''],
     ['throw', 1, 'nobody catches this'],
   ])('does not keep or break a process that ends by: %s', async (way, code, text) => {
-    const fixture = (name: string) => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url));
-    const idle = way === 'idle' ? { NODE_OPTIONS: `--require ${fixture('idle-shaders.cjs')}` } : {};
+    const scripts = ['seldom-polling.cjs', ...(way === 'idle' ? ['idle-shaders.cjs'] : [])];
+    const required = scripts.map((script) => `--require ${fixture(script)}`).join(' ');
     const child = spawn(process.execPath, ['--import', 'tsx', fixture('gpu-life.ts'), way], {
       cwd: root,
-      env: { ...process.env, ...idle },
+      env: { ...process.env, NODE_OPTIONS: required },
     });
     let errors = '';
     child.stderr.on('data', (part) => {

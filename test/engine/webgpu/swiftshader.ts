@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import '../../fixtures/seldom-polling.cjs';
 import { openDevice } from '../../../src/engine/webgpu/device.ts';
 import { nodeGpu } from '../../../src/engine/webgpu/node-gpu.ts';
 import { EngineError } from '../../../src/errors.ts';
