@@ -1,4 +1,5 @@
 import compression from 'compression';
+import type { RequestHandler } from 'express';
 
 /** Compresses an answer of text as far as its client and its length make sense of it. */
-export const compress = compression({ threshold: 1024 });
+export const compress: RequestHandler = compression({ threshold: 1024 });
