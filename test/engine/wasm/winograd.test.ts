@@ -162,7 +162,15 @@ describe('3x3 convolutions with 16 products for four outputs', () => {
     ['activations of more than 13 bits and a sign', convOf(8, 8, 0.5, 1), LIMIT + 1],
     [
       'filters that do not fit 16 bits',
-      { ...convOf(8, 8, 0, 1), weight: new Int16Array(576).fill(8192) },
+      { ...convOf(8, 8, 0, 1), weight: new Int16Array(576).fill(3641) },
+      LIMIT,
+    ],
+    [
+      'filters that do not fit 16 bits because of their signs',
+      {
+        ...convOf(8, 8, 0, 1),
+        weight: Int16Array.from({ length: 576 }, (_, i) => (((i >> 3) % 9) % 2 ? -3641 : 3641)),
+      },
       LIMIT,
     ],
     ['channels that do not fill vectors', convOf(12, 8, 0.5, 1), LIMIT],
