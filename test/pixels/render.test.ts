@@ -86,6 +86,37 @@ it('gives kept pixels back, and the features that stand in for those that are no
   expect([open(), most <= call.engine.threads + 1]).toEqual([0, true]);
 });
 
+it('reduces kept pixels from where they lie in their blocks', async () => {
+  const { lease, open } = leases();
+  // Each pixel is the number of its place in a block.
+  const kept: Raster = {
+    width: 16,
+    height: 16,
+    channels: 3,
+    data: Uint8Array.from({ length: 768 }, (_, i) => i / 3),
+  };
+  let parts = 0;
+  const reduce: Engine['reduce'] = async (reduction) => {
+    const [rows, columns] = [reduction.grid.rows.index, reduction.grid.columns.index];
+    for (const { rect, ...part } of reduction.parts) {
+      if (!('samples' in part)) throw new Error('Expected samples');
+      const at = (y: number, x: number) => part.samples[y * part.pitch + 3 * x];
+      const placeOf = (y: number, x: number) =>
+        (rows[rect.top + y]! % 16) * 16 + (columns[rect.left + x]! % 16);
+      const [y, x] = [rect.height - 1, rect.width - 1];
+      expect([at(0, 0), at(y, x)]).toEqual([placeOf(0, 0), placeOf(y, x)]);
+      parts++;
+    }
+    return new Uint8Array(reduction.rows.count * reduction.columns.count * 3);
+  };
+  const picture = { channels: 3, features: failing, sitePixels: async () => lease(kept) } as const;
+  const query = { region: { x: 21, y: 26, width: 20, height: 16 }, width: 10, height: 8, depth: 8 } as const;
+  const piece = { top: 0, left: 0, height: 8, width: 10 };
+  const { width, height } = await renderPiece(callOf({ reduce }, picture), query, piece);
+  expect([width, height, open()]).toEqual([10, 8, 0]);
+  expect(parts).toBe(4);
+});
+
 it('lets its signal stop what it asks for', async () => {
   const { signal } = new AbortController();
   const seen: unknown[] = [];
