@@ -86,6 +86,29 @@ it('gives kept pixels back, and the features that stand in for those that are no
   expect([open(), most <= call.engine.threads + 1]).toEqual([0, true]);
 });
 
+it('asks for kept pixels only where they are those of the output: of 8 bits, on sites, in blocks', async () => {
+  let asked = 0;
+  const { lease } = leases();
+  const call = callOf(
+    {},
+    {
+      features: async () => lease(map),
+      sitePixels: () => {
+        asked++;
+        return undefined;
+      },
+    },
+  );
+  const native = { region, width: SIDE, height: SIDE, depth: 8 } as const;
+  const between = { ...region, x: 0.5, width: SIDE - 1 };
+  await renderPiece(call, { ...native, depth: 16 }, rect);
+  await renderPiece({ ...call, blocks: { size: 16, fitted: true } }, native, rect);
+  await renderPiece(call, { ...native, region: between, width: SIDE - 1 }, { ...rect, width: SIDE - 1 });
+  expect(asked).toBe(0);
+  await renderPiece(call, native, rect);
+  expect(asked).toBe(16);
+});
+
 it('reduces kept pixels from where they lie in their blocks', async () => {
   const { lease, open } = leases();
   // Each pixel is the number of its place in a block.
