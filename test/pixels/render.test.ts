@@ -140,6 +140,99 @@ it('reduces kept pixels from where they lie in their blocks', async () => {
   expect(parts).toBe(4);
 });
 
+it('joins color and alpha, though each alone is as large as the output', async () => {
+  const { lease } = leases();
+  const call = callOf(
+    {
+      pixels: async (features, queries) =>
+        queries.map(({ rows }) =>
+          new Uint8Array(3 * rows.index.length * SIDE).fill(features === map ? 9 : 5),
+        ),
+    },
+    {
+      channels: 3,
+      alpha: true,
+      features: async (_level, plane) => lease(plane === 0 ? map : ({} as FeatureMap)),
+    },
+  );
+  const query = { region, width: SIDE, height: SIDE, depth: 8 } as const;
+  const whole = { ...call, blocks: { size: SIDE, fitted: false } };
+  const { channels, data } = await renderPiece(whole, query, rect);
+  expect([channels, data.length, ...data.subarray(0, 8)]).toEqual([4, 4 * SIDE ** 2, 9, 9, 9, 5, 9, 9, 9, 5]);
+});
+
+it('reduces an overview to its last site, which reaches beyond the picture', async () => {
+  const { lease } = leases();
+  let count: number | undefined;
+  const call = callOf(
+    {
+      reduce: async ({ columns }) => {
+        count = columns.span.count;
+        return new Uint8Array(8 * 8);
+      },
+    },
+    { width: 65, levels: 2, features: async () => lease(map), sites: () => ({ width: 32, height: 16 }) },
+  );
+  const query = { region: { ...region, x: 1 }, width: 8, height: 8, depth: 8 } as const;
+  await renderPiece(call, query, { top: 0, left: 0, height: 8, width: 8 });
+  // Centers 1 + 4 (i + 1/2) before 68, where the overview's 17 sites end.
+  expect(count).toBe(17);
+});
+
+it('filters rows of any length in turns, between which it can be stopped', async () => {
+  const { lease } = leases();
+  const width = 2 ** 19 + 64;
+  const gone = new AbortController();
+  const call = callOf(
+    {
+      pixels: async (_, queries) => {
+        expect(queries).toHaveLength(2);
+        setTimeout(() => gone.abort(new Error('gone')));
+        return queries.map(() => new Uint8Array(3 * width).fill(200));
+      },
+    },
+    { width, height: 2, sites: () => ({ width, height: 2 }), features: async () => lease(map) },
+    gone.signal,
+  );
+  const wide = { ...call, blocks: { size: 2 ** 20, fitted: false } };
+  const half = { width: width / 2, height: 1 };
+  const query = { region: { x: 0, y: 0, width, height: 2 }, ...half, depth: 8 } as const;
+  await expect(renderPiece(wide, query, { top: 0, left: 0, ...half })).rejects.toThrow('gone');
+});
+
+it('lends memory to an engine only for what is the whole output', async () => {
+  const { lease } = leases();
+  const lent: unknown[] = [];
+  const call = callOf(
+    {
+      pixels: async (_, queries) =>
+        queries.map(({ rows, columns, into }) => {
+          lent.push(into);
+          return new Uint8Array(3 * rows.index.length * columns.index.length);
+        }),
+      reduce: async ({ into }) => {
+        lent.push(into);
+        return new Uint8Array((SIDE / 2) ** 2);
+      },
+    },
+    { features: async () => lease(map) },
+  );
+  const native = { region, width: SIDE, height: SIDE, depth: 8 } as const;
+  const into = new Uint8Array(SIDE * SIDE);
+  await renderPiece(call, native, rect, into);
+  // Strips that are as wide as the output are not all of it either.
+  const row = { ...native, region: { ...region, height: 16 }, height: 16 };
+  await renderPiece({ ...call, blocks: { size: SIDE, fitted: false } }, row, { ...rect, height: 16 }, into);
+  const column = { ...native, region: { ...region, width: 16 }, width: 16 };
+  await renderPiece(call, column, { ...rect, width: 16 }, into);
+  await renderPiece(call, row, { ...rect, height: 16 }, into);
+  expect(lent).toEqual([...Array(16).fill(undefined), into, ...Array(8).fill(undefined)]);
+  lent.length = 0;
+  const half = { ...native, width: SIDE / 2, height: SIDE / 2 };
+  await renderPiece(call, half, { ...rect, height: SIDE / 2, width: SIDE / 2 }, into);
+  expect(lent).toEqual([into]);
+});
+
 it('lets its signal stop what it asks for', async () => {
   const { signal } = new AbortController();
   const seen: unknown[] = [];
