@@ -18,11 +18,10 @@ import { Readout } from '../map/readout.ts';
 import { SaveDialog } from '../map/save-dialog.ts';
 import { TileHealth } from '../map/tile-health.ts';
 import type { CarriedView } from '../picture/carried-view.ts';
-import { decodingOf, formatHash, parseHash, type ViewState } from '../picture/permalink.ts';
+import { decodingOf, parseHash, type ViewState } from '../picture/permalink.ts';
 import type { ShownPicture } from '../picture/shown-picture.ts';
 import { factsLine } from './facts-line.ts';
-
-const LINK_AFTER_MS = 250;
+import { ViewLink } from './view-link.ts';
 
 export interface ViewPageOptions {
   /** Leads to the gallery. */
@@ -47,8 +46,7 @@ export class ViewPage {
   /** Buttons that stay pressed, by their keys. */
   readonly #toggles = new Map<string, HTMLButtonElement>();
   readonly #listening = new AbortController();
-  #linkTimer: ReturnType<typeof setTimeout> | undefined;
-  #lastHash = '';
+  readonly #link: ViewLink;
 
   /** Fills `root`, which is in the document. */
   constructor(root: HTMLElement, picture: ShownPicture, notices: Notices, options: ViewPageOptions) {
@@ -69,6 +67,7 @@ export class ViewPage {
     stage.addEventListener('wheel', (event) => event.ctrlKey && event.preventDefault(), { passive: false });
     root.replaceChildren(stage);
     this.picture = new PictureMap(mapElement, picture);
+    this.#link = new ViewLink(this.picture, () => this.#state);
 
     const health = new TileHealth(this.#notices, picture.edition.replaced);
     health.watch(this.picture.layer);
@@ -81,7 +80,7 @@ export class ViewPage {
         ? undefined
         : new Curtain(this.picture, {
             onLayer: (layer, shown) => (shown ? health.watch(layer) : health.forget(layer)),
-            onChange: () => this.#linkSoon(),
+            onChange: () => this.#link.writeSoon(),
           });
     this.#decodeSwitch =
       picture.file === undefined
@@ -89,7 +88,7 @@ export class ViewPage {
         : new DecodeSwitch(this.picture, {
             notices: this.#notices,
             // At once: a reload right after a failure must not begin with what failed.
-            onChange: () => this.#writeLink(),
+            onChange: () => this.#link.write(),
           });
     this.#actions = new Map([
       ['C', this.#curtain && (() => this.#toggleCurtain())],
@@ -121,7 +120,7 @@ export class ViewPage {
     addEventListener('hashchange', () => this.#follow(), { signal });
     this.#followSize(mapElement, signal);
     this.#showFirst();
-    this.picture.map.on('moveend', () => this.#linkSoon());
+    this.picture.map.on('moveend', () => this.#link.writeSoon());
     onAbort(picture.edition.replaced, () => this.#tellReplaced(options.onReload));
     // Keys work at once, without a focus ring until the first one is pressed. In a frame, the keys may be
     // meant for the page around it.
@@ -205,7 +204,7 @@ export class ViewPage {
     this.#decodeSwitch?.close();
     this.picture.close();
     // Closing has ended any motion, whose last view would be written into the address.
-    clearTimeout(this.#linkTimer);
+    this.#link.close();
     this.#root.replaceChildren();
   }
 
@@ -281,7 +280,7 @@ export class ViewPage {
   async #copyLink(): Promise<void> {
     // A link copied in the midst of a zoom leads to where the zoom is going.
     this.picture.motion.finish();
-    this.#writeLink();
+    this.#link.write();
     try {
       await navigator.clipboard.writeText(location.href);
       this.#notices.show('Link copied.');
@@ -306,21 +305,9 @@ export class ViewPage {
     });
   }
 
-  #linkSoon(): void {
-    clearTimeout(this.#linkTimer);
-    // Browsers refuse frequent changes of the address.
-    this.#linkTimer = setTimeout(() => this.#writeLink(), LINK_AFTER_MS);
-  }
-
-  #writeLink(): void {
-    if (!this.picture.picture.hasAddress || this.picture.motion.running) return;
-    this.#lastHash = formatHash(this.#state, this.picture.nativeZoom);
-    if (this.#lastHash !== location.hash) history.replaceState(history.state, '', this.#lastHash);
-  }
-
   /** Somebody wrote another view into the address bar. */
   #follow(): void {
-    if (location.hash === this.#lastHash) return;
+    if (this.#link.isOwn) return;
     const state = parseHash(location.hash);
     if (!state) return;
     this.#decodeSwitch?.set(state.decoding);
