@@ -4,7 +4,7 @@
  */
 import { COLOR_SPACES, type ColorSpace } from '../../color-space.ts';
 import { textAt } from '../metadata/parts.ts';
-import { FROM_XYZ, hasPrimariesOf, type Matrix } from './shaper.ts';
+import { type Curve, FROM_XYZ, hasPrimariesOf, type Matrix, type Shaper } from './shaper.ts';
 import { linearOf } from './to-srgb.ts';
 
 export interface ProfiledColors {
@@ -15,20 +15,6 @@ export interface ProfiledColors {
   readonly colorSpace?: ColorSpace;
   /** Whether its primaries lie beyond those of sRGB. */
   readonly wide: boolean;
-}
-
-/** A sample, 0..1, in linear light, 0..1. */
-export type Curve = (x: number) => number;
-
-/**
- * A profile that is made of tone curves and, where it is of colors, of a matrix: samples -> linear light ->
- * XYZ.
- */
-export interface Shaper {
-  /** Of red, green and blue, or of gray. */
-  readonly curves: readonly Curve[];
-  /** XYZ of red, green and blue, adapted to D50; none of gray. */
-  readonly columns?: Matrix;
 }
 
 /** Kinds of profiles that say what samples of a device mean: of scanners, screens, printers, color spaces. */

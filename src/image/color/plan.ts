@@ -6,8 +6,8 @@ import { isAdobeRgb } from '../metadata/exif.ts';
 import { heifColors } from '../metadata/heif.ts';
 import { pngColors, type StatedColors } from '../metadata/png-colors.ts';
 import { isGray } from '../samples.ts';
-import { type Curve, profiledColors, type Shaper, shaperOf } from './icc.ts';
-import { type Matrix, PRIMARIES } from './shaper.ts';
+import { profiledColors, shaperOf } from './icc.ts';
+import { type Curve, type Matrix, PRIMARIES, type Shaper } from './shaper.ts';
 import { linearOf } from './to-srgb.ts';
 
 export interface ColorPlan {

@@ -5,12 +5,25 @@
 import type { ColorSpace } from '../../color-space.ts';
 import type { Raster } from '../raster.ts';
 import { inTurns } from '../turns.ts';
-import type { Curve, Shaper } from './icc.ts';
 import { curvedOf } from './to-srgb.ts';
 
 type Triple = readonly [number, number, number];
 /** Rows, or columns where it says so. */
 export type Matrix = readonly [Triple, Triple, Triple];
+
+/** A sample, 0..1, in linear light, 0..1. */
+export type Curve = (x: number) => number;
+
+/**
+ * A profile that is made of tone curves and, where it is of colors, of a matrix: samples -> linear light ->
+ * XYZ.
+ */
+export interface Shaper {
+  /** Of red, green and blue, or of gray. */
+  readonly curves: readonly Curve[];
+  /** XYZ of red, green and blue, adapted to D50; none of gray. */
+  readonly columns?: Matrix;
+}
 
 /**
  * D50 XYZ (0.9642, 1, 0.8249) -> linear light: the inverse of the primaries of IEC 61966-2-1 and SMPTE EG
