@@ -86,8 +86,17 @@ function item(picture: ListedPicture): HTMLElement {
     element(
       'a',
       { attributes: { href: sourceLink(picture.file) } },
+      thumbnail(picture),
       element('span', { class: 'name', text: name, attributes: { dir: 'auto', title: name } }),
       factsLine(factsOf(picture)),
     ),
   );
+}
+
+/** What `liif viewer` has made of the picture; lists of earlier versions have none. */
+function thumbnail({ thumbnail: src, width, height }: ListedPicture): HTMLElement | undefined {
+  if (src === undefined) return undefined;
+  // Before `src`: otherwise the image would be fetched at once.
+  const attributes = { loading: 'lazy', decoding: 'async', alt: '', width, height, src };
+  return element('span', { class: 'thumbnail' }, element('img', { attributes }));
 }

@@ -28,6 +28,7 @@ import { makeFolder } from '../make-folder.ts';
 import { naming } from '../several.ts';
 import { sourceLink } from '../source-link.ts';
 import { addOutputOptions, countText, type OutputOptions, Terminal, valueText } from '../terminal.ts';
+import { putThumbnails } from '../thumbnails.ts';
 import { builtViewer, copy, expectOwnPage, jsonText, put, replacePage } from '../viewer-page.ts';
 
 const EXAMPLES = `
@@ -57,6 +58,8 @@ export interface ListedPicture {
   readonly height: number;
   readonly bytes: number;
   readonly quality: number;
+  /** Address of a small image, from the page. */
+  readonly thumbnail?: string;
 }
 
 export default function viewerCommand(): Command {
@@ -72,6 +75,7 @@ export default function viewerCommand(): Command {
 async function run(args: string[], options: ViewerOptions): Promise<void> {
   const { output } = options;
   const signal = interruption();
+  const terminal = new Terminal(options);
   const viewer = builtViewer();
   expectOwnPage(output);
   const added = await readModels(options.model ?? [], signal);
@@ -80,7 +84,8 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   const inputs = await expandInputs(args);
   // Before anything is written: a picture that is damaged or needs unknown weights would not open in a
   // browser.
-  const pictures = await describeAll(inputs, output, models, signal);
+  const described = await describeAll(inputs, output, models, signal);
+  let pictures: readonly ListedPicture[];
   try {
     await makeFolder(join(output, 'model'));
     await replacePage(viewer, output, signal);
@@ -89,6 +94,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
       const place = join(output, basename(input));
       if (!(await isSameFile(input, place))) await copy(input, place, signal);
     }
+    pictures = await withThumbnails(described, output, [...models.values()], terminal);
     // Last, so that all pictures in the list are there.
     await put(join(output, 'pictures.json'), jsonText({ version: 1, pictures }));
   } catch (cause) {
@@ -99,7 +105,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     `${valueText(output)}: viewer, weights and ${countText(pictures.length, 'picture')} for a static host`,
     ...pictures.map(({ file }) => `  ${sourceLink(file)}`),
   ];
-  new Terminal(options).result({ output, pictures }, text.join('\n'));
+  terminal.result({ output, pictures }, text.join('\n'));
 }
 
 /** The inputs and the pictures that are in the folder already, in the order of their names. */
@@ -121,6 +127,21 @@ async function describeAll(
     if (!described.has(basename(path)))
       described.set(basename(path), await naming(path, () => describe(path, signal)));
   return inOrder(described.keys()).map((name) => described.get(name)!);
+}
+
+async function withThumbnails(
+  pictures: readonly ListedPicture[],
+  output: string,
+  models: readonly ListedModel[],
+  terminal: Terminal,
+): Promise<ListedPicture[]> {
+  const names = pictures.map(({ file }) => file);
+  const files = models.map(({ file }) => join(output, 'model', file));
+  const thumbnails = await putThumbnails(output, names, files, terminal);
+  return pictures.map((picture) => {
+    const thumbnail = thumbnails.get(picture.file);
+    return thumbnail === undefined ? picture : { ...picture, thumbnail };
+  });
 }
 
 /**

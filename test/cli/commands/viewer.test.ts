@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, expect, it } from 'vitest';
 import { DECODER_HASHES } from '../../../src/model/decoder-hashes.ts';
 import { readModelList } from '../../../src/model/model-list.ts';
@@ -179,7 +180,7 @@ it.skipIf(!isBuilt([]))('viewer: writes through a link to the folder', async () 
   const { code, stderr } = await runLiif(['viewer', '-o', join(folder, 'link'), sample('tea')]);
   expect([code, stderr]).toEqual([0, '']);
   expect((await readdir(site)).sort()).toEqual(
-    ['assets', 'index.html', 'model', 'pictures.json', 'tea.liif', 'viewer.json'].sort(),
+    ['assets', 'index.html', 'model', 'pictures.json', 'tea.liif', 'thumbnails', 'viewer.json'].sort(),
   );
 });
 
@@ -240,3 +241,34 @@ it.skipIf(!isBuilt([]))('viewer: writes nothing where an input is no picture', a
   expect(missing.code).toBe(3);
   expect(await readdir(folder)).not.toContain('new');
 });
+
+it.skipIf(!isBuilt([]))(
+  'viewer: makes thumbnails of pictures that are new or newer, and warns of those it cannot decode',
+  async () => {
+    const site = join(folder, 'thumbnails');
+    const at = (name: string) => join(site, 'thumbnails', `${name}.liif.webp`);
+    const odd = join(folder, 'odd #1?.liif');
+    // Smaller than thumbnails are.
+    await copyFile(join(root, 'format-spec/vectors/valid/released-photograph.liif'), odd);
+    expect((await runLiif(['viewer', '-o', site, sample('fiat'), odd])).stderr).toBe('');
+    expect(await sharp(at('fiat')).metadata()).toMatchObject({ format: 'webp', width: 480, height: 480 });
+    expect(await sharp(at('odd #1?')).metadata()).toMatchObject({ width: 60, height: 44 });
+    const before = await readFile(at('fiat'));
+    await writeFile(at('fiat'), 'kept');
+    const bytes = await readFile(sample('heart'));
+    bytes[bytes.length - 100]! ^= 1;
+    await writeFile(join(site, 'damaged.liif'), bytes);
+    const { code, stdout, stderr } = await runLiif(['viewer', '-o', site, '--json']);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^liif: warning: damaged\.liif: has no thumbnail: .*damaged\n$/);
+    const { pictures } = JSON.parse(stdout.toString());
+    expect(pictures.map(({ thumbnail }: { thumbnail?: string }) => thumbnail)).toEqual([
+      undefined,
+      'thumbnails/fiat.liif.webp',
+      'thumbnails/odd%20%231%3F.liif.webp',
+    ]);
+    expect(await readFile(at('fiat'), 'utf8')).toBe('kept');
+    await runLiif(['viewer', '-o', site, sample('fiat')]);
+    expect((await readFile(at('fiat'))).equals(before)).toBe(true);
+  },
+);
