@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express from 'express';
 import { type Browser, chromium } from 'playwright-core';
-import { build, type Rollup } from 'vite';
+import type { Rollup } from 'vite';
 import type { LiifImage } from '../../src/decode.ts';
 import { compactShaders } from '../../src/engine/webgpu/shaders/compact.ts';
 import { tileQuery } from '../../src/pixels/tile.ts';
@@ -54,6 +54,7 @@ export async function bundledCode(code: string, names: readonly string[]): Promi
 }
 
 async function bundled(folder: string): Promise<Map<string, Uint8Array>> {
+  const { build } = await import('vite');
   const output = (await build({
     root: folder,
     configFile: false,

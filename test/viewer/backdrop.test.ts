@@ -69,7 +69,8 @@ describe.skipIf(!there)(`beneath the tiles${MISSING ? ` (${MISSING})` : ''}`, ()
     const given: number[] = [];
     await page.route(`**${overview}*`, async (route) => {
       const answer = await route.fetch();
-      await page.waitForTimeout(300);
+      // Tiles that wait for nothing have been asked for by then; others wait for a second and a half.
+      await page.waitForTimeout(100);
       given.push(tiles().length);
       await route.fulfill({ response: answer });
     });

@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContext, BrowserContextOptions, CDPSession, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
@@ -97,6 +96,7 @@ export async function builtViewer(): Promise<string> {
   if (isBuilt(['viewer', 'src'], 'dist/viewer/index.html')) return join(root, 'dist/viewer');
   const directory = await mkdtemp(join(tmpdir(), 'liif-viewer-'));
   afterAll(() => rm(directory, { recursive: true, force: true }));
+  const { build } = await import('vite');
   await build({
     configFile: fileURLToPath(new URL('../../viewer/vite.config.ts', import.meta.url)),
     logLevel: 'error',
