@@ -22,9 +22,34 @@ export function launchChromium(): Promise<Browser> {
   return plainChromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader');
 }
 
+/**
+ * What Chromium is to leave, in its last list, which is the one that counts. The popups of the address bar are
+ * pages, of which each window, that is each first page of a context, loads two beforehand, though it is never
+ * seen: more work than most pages of tests are. The others are of Playwright's list.
+ */
+const DISABLED_FEATURES = [
+  'WebUIOmniboxPopup',
+  'WebUIOmniboxAimPopup',
+  'WebUIOmniboxFullPopup',
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'DestroyProfileOnBrowserClose',
+  'HttpsUpgrades',
+  'HttpsFirstBalancedModeAutoEnable',
+  'LensOverlay',
+  'MediaRouter',
+  'PaintHolding',
+  'ThirdPartyStoragePartitioning',
+  'AvoidCorsURLLoaderRestartOnRedirect',
+  'OptimizationHints',
+  'NetworkTimeServiceQuerying',
+  'AimEnabled',
+  'PreconnectToSearch',
+];
+
 /** Chromium as it is. */
 export function plainChromium(...args: string[]): Promise<Browser> {
-  return chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox', ...args] });
+  const disabled = `--disable-features=${DISABLED_FEATURES.join()}`;
+  return chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox', disabled, ...args] });
 }
 
 /**

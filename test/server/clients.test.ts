@@ -69,7 +69,7 @@ describe.skipIf(missing !== undefined)(title, () => {
       await settled(page, images, before + 1);
       expect(images.length).toBeGreaterThan(before);
       expect(failed).toEqual([]);
-      await page.close();
+      await page.context().close();
     },
     2 * PATIENCE,
   );
@@ -90,7 +90,7 @@ describe.skipIf(missing !== undefined)(title, () => {
       expect(images.some((url) => url.includes('@64x'))).toBe(true);
       await expect.poll(() => emptyShare(page)).toBeLessThan(0.5);
       expect(failed).toEqual([]);
-      await page.close();
+      await page.context().close();
     },
     2 * PATIENCE,
   );

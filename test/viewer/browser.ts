@@ -1,76 +1,34 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AxeResults } from 'axe-core';
-import type { Browser, BrowserContext, BrowserContextOptions, CDPSession, Page } from 'playwright-core';
-import { chromium } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { plainChromium } from '../browser/chromium.ts';
 import { isBuilt, root } from '../built.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
-const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  existsSync,
-);
-
 /** Why tests in a browser are left out here, if they are. */
-export const MISSING = EXECUTABLE ? undefined : 'chromium is not installed';
+export { missing as MISSING } from '../browser/chromium.ts';
 
 let browser: Promise<Browser> | undefined;
 
-/** Where pages are opened whose options are the same but for those that a page can change by itself. */
-interface Profile {
-  readonly context: BrowserContext;
-  /** Of a page that stays. */
-  readonly session: CDPSession;
-}
-
-const profiles = new Map<string, Promise<Profile>>();
-
-/**
- * A page of the servers' site stays open: the process that shows it shows the others, for half of what a fresh
- * one takes. It asks nobody for anything.
- */
-async function openProfile(options: BrowserContextOptions): Promise<Profile> {
-  browser ??= chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox'] });
-  const context = await (await browser).newContext(options);
+/** A page of real Chromium; errors of the page fail the test that asks for them. */
+export async function openPage(
+  options: BrowserContextOptions = {},
+): Promise<Page & { readonly faults: string[] }> {
+  browser ??= plainChromium();
+  const context = await (await browser).newContext({
+    viewport: { width: 800, height: 600 },
+    reducedMotion: 'reduce',
+    ...options,
+  });
   const page = await context.newPage();
-  await page.route('**', (route) => route.fulfill({ contentType: 'text/html', body: '' }));
-  await page.goto('http://127.0.0.1/');
-  return { context, session: await context.newCDPSession(page) };
-}
-
-interface PageOptions extends BrowserContextOptions {
-  /** For what changes more than the page, as its clock does. */
-  readonly alone?: boolean;
-}
-
-/**
- * A page of real Chromium that knows nothing of those before it, but shares with those that are open. Errors of
- * the page fail the test that asks for them.
- */
-export async function openPage({
-  viewport = { width: 800, height: 600 },
-  reducedMotion = 'reduce',
-  colorScheme,
-  alone = false,
-  ...options
-}: PageOptions = {}): Promise<Page & { readonly faults: string[] }> {
-  const key = JSON.stringify(options);
-  const profile = (!alone && profiles.get(key)) || openProfile(options);
-  if (!alone) profiles.set(key, profile);
-  const { context, session } = await profile;
-  if (context.pages().length === 1) {
-    await session.send('Network.clearBrowserCache');
-    await session.send('Storage.clearDataForOrigin', { origin: '*', storageTypes: 'all' });
-  }
-  const page = await context.newPage();
-  if (viewport) await page.setViewportSize(viewport);
-  await page.emulateMedia({ reducedMotion, ...(colorScheme === undefined ? {} : { colorScheme }) });
   page.setDefaultTimeout(60_000);
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));

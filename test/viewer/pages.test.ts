@@ -315,7 +315,7 @@ describe.skipIf(!there)(`from page to page${MISSING ? ` (${MISSING})` : ''}`, ()
 
   it('offers to be loaded anew where nothing has come for long', async () => {
     const { url } = await staticHost(ON_FILES);
-    const page = await openPage({ alone: true });
+    const page = await openPage();
     await page.clock.install();
     // Whatever waits for the kernels waits with the page.
     await page.route(/kernels/, () => {});
