@@ -33,8 +33,9 @@ export default defineConfig({
       { extends: true, test: { name: 'sharing', include: SHARING, isolate: false } },
     ],
     pool: 'forks',
-    // On two processors vitest would take one, and wait with each test for browsers and timers.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // On two processors vitest would take one, and wait with each test for browsers and timers. Of three files one
+    // waits, for a server's next try or for processes that it has started.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     // Other programs may leave these tests a fraction of the processors.
     testTimeout: 120_000,
     hookTimeout: 120_000,
