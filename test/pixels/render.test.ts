@@ -104,6 +104,9 @@ it('asks for kept pixels only where they are those of the output: of 8 bits, on 
   await renderPiece(call, { ...native, depth: 16 }, rect);
   await renderPiece({ ...call, blocks: { size: 16, fitted: true } }, native, rect);
   await renderPiece(call, { ...native, region: between, width: SIDE - 1 }, { ...rect, width: SIDE - 1 });
+  // One pixel in the middle of a site, but smaller.
+  const fine = { x: 0.375, y: 0.375, width: 0.25, height: 0.25 };
+  await renderPiece(call, { ...native, region: fine, width: 1, height: 1 }, { ...rect, height: 1, width: 1 });
   expect(asked).toBe(0);
   await renderPiece(call, native, rect);
   expect(asked).toBe(16);

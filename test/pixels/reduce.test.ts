@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { gridSpan } from '../../src/head/query.ts';
+import { Reducer } from '../../src/pixels/reduce.ts';
+
+const axis = (density: number) => {
+  const count = 4;
+  const span = gridSpan(0n, BigInt(count * density), count, density, BigInt(count * density), 0, count);
+  return { density, span, count };
+};
+
+it.each([2, 8])(
+  'a reduction by %i is the same however its rows come, and white stays white in 16 bits',
+  (m) => {
+    const side = 4 * m;
+    const grid = Uint16Array.from({ length: side * side }, (_, i) => (i * i * 40_503) % 65_536);
+    const whole = new Reducer(1, 16, axis(m), axis(m));
+    whole.push(grid);
+    const expected = whole.finish();
+    expect(Math.max(...expected.data)).toBeGreaterThan(255);
+    const rows = new Reducer(1, 16, axis(m), axis(m));
+    for (let at = 0; at < grid.length; at += side) rows.push(grid.subarray(at, at + side));
+    expect(rows.finish()).toEqual(expected);
+    const white = new Reducer(1, 16, axis(m), axis(m));
+    white.push(grid.fill(65_535));
+    expect(Array.from(white.finish().data)).toEqual(Array(16).fill(65_535));
+  },
+);
