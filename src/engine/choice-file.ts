@@ -31,7 +31,10 @@ export function choiceFile(directory: string | undefined = cacheDirectory()): Ch
     async recall(model) {
       const key = keyOf(model);
       const entry = (await read(path)).find(([other]) => other === key)?.[1];
-      if (!entry || Date.now() - Date.parse(entry.measured) > KEPT_DAYS * 86_400_000) return undefined;
+      if (!entry) return undefined;
+      // Either way: a clock that was wrong leaves a day in the future.
+      const distance = Math.abs(Date.now() - Date.parse(entry.measured));
+      if (distance > KEPT_DAYS * 86_400_000) return undefined;
       const { engine, device } = entry;
       return device === undefined ? { engine } : { engine, device };
     },

@@ -23,9 +23,9 @@ export function launchChromium(): Promise<Browser> {
 }
 
 /**
- * What Chromium is to leave, in its last list, which is the one that counts. The popups of the address bar are
- * pages, of which each window, that is each first page of a context, loads two beforehand, though it is never
- * seen: more work than most pages of tests are. The others are of Playwright's list.
+ * Features of Chromium that are switched off. Each window, which is the first page of a context, loads two pages
+ * for popups of its address bar that nobody sees, which takes longer than most pages of tests. Only the last
+ * list counts, so those that Playwright switches off are repeated.
  */
 const DISABLED_FEATURES = [
   'WebUIOmniboxPopup',

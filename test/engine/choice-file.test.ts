@@ -61,12 +61,15 @@ it.each([{ measured: 'soon' }, { measured: 9999 }, { device: 3 }])(
   },
 );
 
-it('forgets after a month', async () => {
+it.each([
+  ['is a month old', -31],
+  ['a wrong clock has dated a month ahead', 31],
+])('forgets what %s', async (_, days) => {
   const memory = choiceFile(directory)!;
   await memory.remember(model, { engine: 'wasm' });
   const entries = JSON.parse(await readFile(path, 'utf8'));
   for (const entry of Object.values(entries) as { measured: string }[])
-    entry.measured = new Date(Date.now() - 31 * 86_400_000).toISOString();
+    entry.measured = new Date(Date.now() + days * 86_400_000).toISOString();
   await writeFile(path, JSON.stringify(entries));
   expect(await memory.recall(model)).toBeUndefined();
 });
