@@ -74,6 +74,8 @@ export interface OtherPage {
 
 const START_MS = 60_000;
 const UNTIL_MS = 60_000;
+/** A page that is silent for so long has crashed. */
+const SILENT_MS = 60_000;
 
 /** In the page: does what it is told, one after the other. */
 async function obey(driver: string): Promise<void> {
@@ -113,12 +115,12 @@ export async function startPageDriver(): Promise<PageDriver> {
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 
   const evaluate: OtherPage['evaluate'] = async (run, argument) => {
-    const response = await asking!;
+    const response = await heard(asking!);
     const answer = new Promise<Answer>((resolve) => {
       answers = resolve;
     });
     response.type('text').send(`(${run})(${JSON.stringify(argument)})`);
-    const { result, error } = await answer;
+    const { result, error } = await heard(answer);
     if (error !== undefined) throw new Error(error);
     // biome-ignore lint/suspicious/noExplicitAny: what the function returns, by way of JSON
     return result as any;
@@ -149,11 +151,11 @@ export async function startPageDriver(): Promise<PageDriver> {
       return {
         evaluate,
         async goTo(next) {
-          const response = await asking!;
+          const response = await heard(asking!);
           expectPage();
           // The page does not answer, nor ask again.
           response.type('text').send(`location.assign(${JSON.stringify(next)}); new Promise(() => {})`);
-          await asking;
+          await heard(asking!);
         },
         async until(holds) {
           for (const end = performance.now() + UNTIL_MS; !(await evaluate(holds)); await delay(50))
@@ -171,6 +173,22 @@ export async function startPageDriver(): Promise<PageDriver> {
       server.closeAllConnections();
     },
   };
+}
+
+/** What a page says; an error if it is silent. */
+async function heard<T>(said: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const silence = delay(SILENT_MS, undefined, { ref: false, signal: timer.signal }).then(
+    () => {
+      throw new Error(`the page says nothing for ${SILENT_MS} ms`);
+    },
+    () => said,
+  );
+  try {
+    return await Promise.race([said, silence]);
+  } finally {
+    timer.abort();
+  }
 }
 
 /** It and all that it has started. */
