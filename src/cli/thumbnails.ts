@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { imageBands } from '../decode.ts';
 import { isLiifError } from '../errors.ts';
 import { OutputError } from '../image/errors.ts';
@@ -64,11 +64,8 @@ async function writeThumbnail(engines: PictureEngines, picture: string, output: 
   try {
     const image = await engines.open(source);
     const { width, height } = image.header;
-    const scale = Math.min(1, SIDE / Math.max(width, height));
-    const size = {
-      width: Math.max(1, Math.round(width * scale)),
-      height: Math.max(1, Math.round(height * scale)),
-    };
+    const side = Math.min(SIDE, Math.max(width, height));
+    const size = width >= height ? { width: side } : { height: side };
     const bands = imageBands(image, { ...size, depth: 8 }, { signal });
     await writeImage(bands, output, { format: 'webp', quality: QUALITY, srgb: true, signal });
   } finally {
@@ -85,7 +82,7 @@ async function isNewer(thumbnail: string, picture: string): Promise<boolean> {
 }
 
 function nameOf(picture: string): string {
-  return join(FOLDER, `${basename(picture)}.webp`);
+  return join(FOLDER, `${picture}.webp`);
 }
 
 function addressOf(picture: string): string {

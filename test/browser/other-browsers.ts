@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import cors from 'cors';
 import express, { type Response } from 'express';
 import { globSync } from 'tinyglobby';
+import { unlessAborted } from '../../src/on-abort.ts';
 
 /**
  * A browser as people start it, with no automation of its own: under WebDriver BiDi Firefox now and then does
@@ -175,20 +176,9 @@ export async function startPageDriver(): Promise<PageDriver> {
   };
 }
 
-/** What a page says; an error if it is silent. */
-async function heard<T>(said: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const silence = delay(SILENT_MS, undefined, { ref: false, signal: timer.signal }).then(
-    () => {
-      throw new Error(`the page says nothing for ${SILENT_MS} ms`);
-    },
-    () => said,
-  );
-  try {
-    return await Promise.race([said, silence]);
-  } finally {
-    timer.abort();
-  }
+/** What a page says. Rejects with a TimeoutError if it is silent. */
+function heard<T>(said: Promise<T>): Promise<T> {
+  return unlessAborted(AbortSignal.timeout(SILENT_MS), said);
 }
 
 /** It and all that it has started. */

@@ -1,16 +1,12 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, expect, it, vi } from 'vitest';
-import type { Raster } from '../../../src/image/raster.ts';
-import { Metrics } from '../../../src/server/metrics.ts';
 import type { ServedPicture } from '../../../src/server/pictures/picture.ts';
-import { ResamplePool } from '../../../src/server/pictures/plain/resample-pool.ts';
 import { tileRendering } from '../../../src/server/protocols/xyz.ts';
-import { Admission } from '../../../src/server/render/admission.ts';
 import { Encoding } from '../../../src/server/render/encoding.ts';
 import { RenderService } from '../../../src/server/render/render-service.ts';
 import type { TileStore } from '../../../src/server/stores/tile-store.ts';
+import { quality, renderService, servedPicture } from './service-fixture.ts';
 
-const quality = { jpegQuality: 85, webpQuality: 85, avifQuality: 60 };
 /** Milliseconds for a tile as AVIF. */
 const ENCODING = (256 * 256 * 150) / 1e6;
 const never = new AbortController().signal;
@@ -33,41 +29,14 @@ function serviceOf(
   change: Partial<ServedPicture> = {},
   { stores = [], cacheBytes = 0 }: { stores?: readonly TileStore[]; cacheBytes?: number } = {},
 ) {
-  const lane = { running: 4, waiting: 4, maxWaitMs: 10_000 };
-  const admission = new Admission({
-    lanes: { tile: lane, region: lane, decode: lane, open: lane },
-    regionBytes: 2 ** 16,
-  });
   const encoding = new FakeEncoding({ threads: 0, quality });
-  const options = {
-    admission,
-    metrics: new Metrics(),
-    quality,
-    encoding,
+  const { admission, options, service } = renderService(encoding, {
+    regionBytes: 2 ** 16,
     cacheBytes,
     stores,
     maxWork: 20_000,
-    timeoutMs: 60_000,
-    resampling: new ResamplePool(1),
-  };
-  const service = new RenderService(options);
-  const served: ServedPicture = {
-    kind: 'liif',
-    width: 64,
-    height: 64,
-    channels: 3,
-    alpha: false,
-    bytes: 1000,
-    heldBytes: 0,
-    identity: 'a'.repeat(64),
-    cacheName: 'a'.repeat(64),
-    facts: {},
-    estimate: () => ({ bytes: 0, work: 1 }),
-    render: async (): Promise<Raster> => raster,
-    getBytes: async (_offset, length) => new Uint8Array(length),
-    close: async () => {},
-    ...change,
-  };
+  });
+  const served = servedPicture(raster, change);
   let open = 0;
   const lease = (value = served) => {
     open++;

@@ -1,15 +1,9 @@
 import { expect, it } from 'vitest';
 import type { Raster } from '../../../src/image/raster.ts';
-import { Metrics } from '../../../src/server/metrics.ts';
-import type { ServedPicture } from '../../../src/server/pictures/picture.ts';
-import { ResamplePool } from '../../../src/server/pictures/plain/resample-pool.ts';
 import { tileRendering } from '../../../src/server/protocols/xyz.ts';
-import { Admission } from '../../../src/server/render/admission.ts';
 import { Encoding } from '../../../src/server/render/encoding.ts';
-import { RenderService } from '../../../src/server/render/render-service.ts';
 import { eventually, picture } from '../server-fixture.ts';
-
-const quality = { jpegQuality: 85, webpQuality: 85, avifQuality: 60 };
+import { quality, renderService, servedPicture } from './service-fixture.ts';
 
 /** Encodes when it is told to. */
 class SlowEncoding extends Encoding {
@@ -23,40 +17,15 @@ class SlowEncoding extends Encoding {
 }
 
 function serviceOf(timeoutMs: number) {
-  const lane = { running: 4, waiting: 4, maxWaitMs: 10_000 };
-  const admission = new Admission({
-    lanes: { tile: lane, region: lane, decode: lane, open: lane },
-    regionBytes: 2 ** 30,
-  });
   const encoding = new SlowEncoding({ threads: 0, quality });
-  const service = new RenderService({
-    admission,
-    metrics: new Metrics(),
-    quality,
-    encoding,
+  const { admission, service } = renderService(encoding, {
+    regionBytes: 2 ** 30,
     cacheBytes: 0,
     stores: [],
     maxWork: 1000,
     timeoutMs,
-    resampling: new ResamplePool(1),
   });
-  const { width, height, channels, data } = picture(64, 64);
-  const served: ServedPicture = {
-    kind: 'liif',
-    width,
-    height,
-    channels: 3,
-    alpha: false,
-    bytes: 1000,
-    heldBytes: 0,
-    identity: 'a'.repeat(64),
-    cacheName: 'a'.repeat(64),
-    facts: {},
-    estimate: () => ({ bytes: 0, work: 1 }),
-    render: async () => ({ width, height, channels, data }),
-    getBytes: async (_offset, length) => new Uint8Array(length),
-    close: async () => {},
-  };
+  const served = servedPicture(picture(64, 64));
   const image = (number: number) =>
     service.image(
       { value: served, release() {} },
