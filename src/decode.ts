@@ -266,6 +266,15 @@ export async function openImage(source: Source | Uint8Array, options: OpenOption
 }
 
 /**
+ * EXIF and XMP of a file, for an image that is made of it: `metadata` of `image/write.ts`. Rejects as
+ * `LiifImage.section` does.
+ */
+export async function metadataOf(image: LiifImage, signal?: AbortSignal) {
+  const [exif, xmp] = await Promise.all([image.section('exif', signal), image.section('xmp', signal)]);
+  return { exif, xmp };
+}
+
+/**
  * The output of a request as an `ImageBands` of `image/write.ts`. The type is not named here, since pages do
  * not load that module. Throws RequestError.
  */

@@ -3,7 +3,7 @@
  * call encodes or decodes a picture. The shared engine starts with the first call and closes when it has been
  * idle for 10 seconds, so programs end by themselves.
  */
-import { type CallOptions, imageBands, type LiifImage, openImage } from './decode.ts';
+import { type CallOptions, imageBands, type LiifImage, metadataOf, openImage } from './decode.ts';
 import { type EncodeOptions, type EncodeSummary, encodeImage, encodeImageTo } from './encode.ts';
 import { givenEncodeOptions } from './encode-options.ts';
 import { choiceFile } from './engine/choice-file.ts';
@@ -91,7 +91,13 @@ export type DecodeOptions = RenderRequest & CallOptions & EngineOption;
 /** Which region is decoded, to which size, and into which image format. */
 export interface DecodeFileOptions
   extends DecodeOptions,
-    Pick<WriteOptions, 'format' | 'quality' | 'srgb' | 'onWarning'> {}
+    Pick<WriteOptions, 'format' | 'quality' | 'srgb' | 'onWarning'> {
+  /**
+   * Writes EXIF and XMP of the file into the image. Left out, with a warning, where the format has no place
+   * for them: raw, EXIF in a TIFF. Default false.
+   */
+  readonly keepMetadata?: boolean;
+}
 
 /** The image file that `decodeFile` has written. */
 export interface DecodeSummary extends WriteSummary {
@@ -256,7 +262,10 @@ export async function decodeFile(
     const held = depthsOf(format).includes(header.depth) ? header.depth : 8;
     const request: RenderRequest = { ...settings, depth: settings.depth ?? held };
     const picture = imageBands(image, request, settings);
-    const written = await writeImage(picture, output, settings);
+    const written = await writeImage(picture, output, {
+      ...settings,
+      ...(settings.keepMetadata && { metadata: await metadataOf(image, settings.signal) }),
+    });
     const { width, height, depth } = picture;
     return { width, height, depth, ...written };
   } finally {

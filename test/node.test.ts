@@ -196,6 +196,19 @@ describe('the library in Node', () => {
     expect(await sections(false)).toEqual([]);
   });
 
+  it('writes metadata of a file into images on request', async () => {
+    const tagged = await sharp(photo).withXmp('<x:xmpmeta xmlns:x="adobe:ns:meta/"/>').png().toBuffer();
+    const { xmp } = await sharp(tagged).metadata();
+    const file = await encode(tagged, { keepMetadata: true });
+    const written = async (from: Uint8Array, name: string, keepMetadata: boolean) => {
+      await decodeFile(from, join(folder, name), { keepMetadata });
+      return (await sharp(join(folder, name)).metadata()).xmp;
+    };
+    expect(await written(file, 'kept.webp', true)).toEqual(xmp);
+    expect(await written(file, 'bare.webp', false)).toBeUndefined();
+    expect(await written(await encode(photo), 'none.webp', true)).toBeUndefined();
+  });
+
   it('gives the sections of a file back', async () => {
     const sections = { exif: Uint8Array.of(73, 73, 42, 0), text: new TextEncoder().encode('a note') };
     const image = await open(await encode(photo, { sections }));

@@ -3,7 +3,8 @@
  * without limits of 4 GiB.
  */
 
-export interface TiffShape {
+/** The samples of a picture, and the profile of their colors. */
+export interface SampleShape {
   readonly width: number;
   readonly height: number;
   readonly channels: 1 | 2 | 3 | 4;
@@ -23,7 +24,7 @@ export const DENSITY = 72;
 const INCH = 2;
 
 /** Everything before the samples, which follow row by row, interleaved, in the byte order of this machine. */
-export function tiffHeader(shape: TiffShape): Uint8Array {
+export function tiffHeader(shape: SampleShape): Uint8Array {
   const { width, height, channels, depth, icc } = shape;
   const color = channels >= 3 ? 3 : 1;
   const rowBytes = width * channels * (depth / 8);
@@ -82,7 +83,7 @@ function numbers(...values: readonly number[]): BigUint64Array {
 }
 
 /** A TIFF with room for its samples, which are to be written there. */
-export function tiffToFill(shape: TiffShape): {
+export function tiffToFill(shape: SampleShape): {
   readonly tiff: Uint8Array<ArrayBuffer>;
   readonly samples: Uint8Array;
 } {

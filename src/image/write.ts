@@ -11,6 +11,8 @@ import { profileOf } from './color/profile.ts';
 import { toSrgb } from './color/to-srgb.ts';
 import { OutputError } from './errors.ts';
 import { expectHolds, formatFor, type ImageFormat, qualityOf } from './formats.ts';
+import { type KeptMetadata, metadataFor } from './metadata/kept.ts';
+import { pngPieces } from './png.ts';
 import { type Channels, depthOf, expectRaster, expectSamples, hasAlpha, type Raster } from './raster.ts';
 import { loadSharp } from './sharp.ts';
 import { DENSITY, tiffHeader, tiffToFill } from './tiff.ts';
@@ -44,6 +46,12 @@ export interface WriteOptions {
    * Converts Display P3 to sRGB, clipping wider colors. Default false: colors are kept, with their profile.
    */
   readonly srgb?: boolean;
+  /**
+   * EXIF, from its byte order mark on, and XMP to write into the image, e.g. sections of a .liif file or what
+   * `readImage` has found. They say "upright" there. Left out, with a warning, where the format has no place
+   * for them: raw, EXIF in a TIFF, more than 64 KiB. Default: none.
+   */
+  readonly metadata?: KeptMetadata;
   /** Called with what could not be kept, e.g. alpha in a JPEG. */
   readonly onWarning?: (message: string) => void;
   /** Aborts the call. */
@@ -93,13 +101,13 @@ export async function writeImage(
   const path = pathOf(place);
   const options = givenWriteOptions(given);
   const format = formatFor(path, options);
-  const bands = asBands(image, format, options);
+  const picture = pictureOf(image, format, options);
   const { bytes } = await writeAtomically(path, async (file) => {
     if (format === 'raw') {
-      for await (const samples of samplesOf(bands, options.signal)) await file.write(samples);
+      for await (const samples of samplesOf(picture, options.signal)) await file.write(samples);
     } else {
       const output = { name: file.path, folder: dirname(file.temporary) };
-      await withSharp(bands, format, options, output, (pipeline) => pipeline.toFile(file.temporary));
+      await withSharp(picture, format, options, output, (pipeline) => pipeline.toFile(file.temporary));
     }
   });
   return { format, bytes };
@@ -112,14 +120,7 @@ export async function formatImage(
   given: WriteOptions = {},
 ): Promise<Uint8Array> {
   const options = givenWriteOptions(given);
-  const bands = asBands(image, format, options);
-  if (format === 'raw') {
-    const parts: Uint8Array[] = [];
-    for await (const samples of samplesOf(bands, options.signal)) parts.push(samples);
-    return Buffer.concat(parts);
-  }
-  const output = { name: 'the image', folder: tmpdir() };
-  return withSharp(bands, format, options, output, (pipeline) => pipeline.toBuffer());
+  return bytesOf(pictureOf(image, format, options), format, options);
 }
 
 /**
@@ -134,48 +135,65 @@ export async function writeImageTo(
   given: WriteOptions = {},
 ): Promise<WriteSummary> {
   const options = givenWriteOptions(given);
-  const bands = asBands(image, format, options);
+  const picture = pictureOf(image, format, options);
   let bytes = 0;
   const put = (part: Uint8Array) =>
     new Promise<void>((resolve, reject) => {
       bytes += part.length;
       stream.write(part, (error) => (error ? reject(unwritable('the stream', error)) : resolve()));
     });
-  if (format === 'raw') for await (const samples of samplesOf(bands, options.signal)) await put(samples);
-  else await put(await formatImage(bands, format, options));
+  if (format === 'raw') for await (const samples of samplesOf(picture, options.signal)) await put(samples);
+  else await put(await bytesOf(picture, format, options));
   return { format, bytes };
 }
 
+async function bytesOf(picture: Picture, format: ImageFormat, options: WriteOptions): Promise<Uint8Array> {
+  if (format === 'raw') return joined(samplesOf(picture, options.signal));
+  const output = { name: 'the image', folder: tmpdir() };
+  return withSharp(picture, format, options, output, (pipeline) => pipeline.toBuffer());
+}
+
+async function joined(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = [];
+  for await (const piece of pieces) all.push(piece);
+  return Buffer.concat(all);
+}
+
 /**
- * Gathers the bands into a TIFF, in memory or in a temporary file of `folder`, and hands it to sharp. `name`:
- * of the output, for messages.
+ * Gathers the bands into a TIFF, or a PNG where there is metadata, in memory or in a temporary file of
+ * `folder`, and hands it to sharp. `name`: of the output, for messages.
  */
 async function withSharp<T>(
-  image: ImageBands,
+  picture: Picture,
   format: Exclude<ImageFormat, 'raw'>,
   options: WriteOptions,
   { name, folder }: { readonly name: string; readonly folder: string },
   finish: (pipeline: Sharp) => Promise<T>,
 ): Promise<T> {
-  const { width, height, channels, depth, colorSpace } = image;
+  const { width, height, channels, depth, colorSpace, metadata } = picture;
   const icc = channels >= 3 && { icc: await profileOf(colorSpace) };
   const shape = { width, height, channels, depth, ...icc };
   const length = width * height * channels * (depth / 8);
+  const samples = samplesOf(picture, options.signal);
+  const input = async (image: Uint8Array | string) =>
+    run(await pipelineOf(image, picture, format, options), finish, name, options);
   if (length <= (options.memoryBytes ?? MEMORY_BYTES)) {
+    if (metadata) return input(await joined(pngPieces({ ...shape, ...metadata }, samples)));
     const { tiff, samples: room } = tiffToFill(shape);
     let offset = 0;
-    for await (const samples of samplesOf(image, options.signal)) {
-      room.set(samples, offset);
-      offset += samples.length;
+    for await (const part of samples) {
+      room.set(part, offset);
+      offset += part.length;
     }
-    return run(await pipelineOf(tiff, image, format, options), finish, name, options);
+    return input(tiff);
   }
   // Beside the output, where there is room for large files; temporary folders are often in memory.
   const file = await AtomicFile.temporary(folder);
   try {
-    await file.write(tiffHeader(shape));
-    for await (const samples of samplesOf(image, options.signal)) await file.write(samples);
-    return await run(await pipelineOf(file.temporary, image, format, options), finish, name, options);
+    if (!metadata) await file.write(tiffHeader(shape));
+    const pieces = metadata ? pngPieces({ ...shape, ...metadata }, samples) : samples;
+    for await (const piece of pieces) await file.write(piece);
+    return await input(file.temporary);
   } finally {
     await file.abort(); // never meant to stay
   }
@@ -199,18 +217,20 @@ async function run<T>(
 }
 
 async function pipelineOf(
-  tiff: Uint8Array | string,
-  { width, height, channels, depth }: ImageBands,
+  image: Uint8Array | string,
+  { width, height, channels, depth, metadata }: Picture,
   format: Exclude<ImageFormat, 'raw'>,
   { onWarning, ...options }: WriteOptions,
 ): Promise<Sharp> {
   const gray = channels <= 2;
   const quality = options.quality ?? qualityOf(format);
-  // `keepIccProfile`: the profile of the TIFF is attached to the output, and nothing is converted.
+  // `keepIccProfile`: the profile of the input is attached to the output, and nothing is converted.
   const sharp = await loadSharp();
-  const pipeline = sharp(tiff, { limitInputPixels: false, unlimited: true })
+  const pipeline = sharp(image, { limitInputPixels: false, unlimited: true })
     .keepIccProfile()
     .toColorspace(depth === 16 ? (gray ? 'grey16' : 'rgb16') : gray ? 'b-w' : 'srgb');
+  if (metadata?.exif) pipeline.keepExif();
+  if (metadata?.xmp) pipeline.keepXmp();
   switch (format) {
     case 'png':
       return pipeline.png();
@@ -245,20 +265,32 @@ function givenWriteOptions(given: WriteOptions): WriteOptions {
   return givenOptions(given);
 }
 
-/**
- * A picture in bands, in the color space in which it is written. Throws RequestError for what the format
- * cannot hold.
- */
-function asBands(
+/** A picture in bands, in the color space in which it is written, and what is written with it. */
+interface Picture extends ImageBands {
+  readonly metadata: KeptMetadata | undefined;
+}
+
+/** Throws RequestError for what the format cannot hold. */
+function pictureOf(
   image: Raster | ImageBands,
   format: ImageFormat,
-  { srgb, quality }: WriteOptions,
-): ImageBands {
+  { srgb, quality, metadata, onWarning = () => {} }: WriteOptions,
+): Picture {
   expectObject(image, 'picture');
   if (!('bands' in image)) expectRaster(image);
   const bands = 'bands' in image ? image : { ...image, depth: depthOf(image), bands: [image] };
   expectHolds(format, bands, quality);
-  return srgb ? { ...bands, colorSpace: 'srgb', bands: convertedBands(bands) } : bands;
+  const { width, height, channels, depth, colorSpace } = bands;
+  return {
+    width,
+    height,
+    channels,
+    depth,
+    ...(srgb
+      ? { colorSpace: 'srgb', bands: convertedBands(bands) }
+      : { bands: bands.bands, ...(colorSpace && { colorSpace }) }),
+    metadata: metadataFor(format, metadata ?? {}, onWarning),
+  };
 }
 
 async function* convertedBands({ bands, colorSpace }: ImageBands): AsyncGenerator<Raster> {

@@ -58,6 +58,101 @@ function banded(raster: Raster, rows: number): ImageBands {
   };
 }
 
+/** As a phone writes it that was held on its side. */
+const XMP = Buffer.from(
+  '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>',
+);
+const UPRIGHT_XMP = XMP.toString().replace('"6"', '"1"');
+
+async function sidewaysExif(): Promise<Uint8Array> {
+  const { data } = await sharp({ create: { width: 1, height: 1, channels: 3, background: 'red' } })
+    .withExif({ IFD0: { Copyright: 'somebody' } })
+    .withMetadata({ orientation: 6 })
+    .png()
+    .toBuffer({ resolveWithObject: true });
+  const { exif } = await sharp(data).metadata();
+  return new Uint8Array(exif!);
+}
+
+describe('metadata in images', () => {
+  it.each(['png', 'jpeg', 'webp', 'avif'] as const)('is written into %s, upright', async (format) => {
+    const exif = await sidewaysExif();
+    const before = Buffer.from(exif);
+    const raster: Raster = { ...picture(3, 8), colorSpace: 'display-p3' };
+    const warnings: string[] = [];
+    const options = { metadata: { exif, xmp: XMP }, onWarning: (text: string) => warnings.push(text) };
+    const bytes = await formatImage(raster, format, options);
+    const found = await sharp(bytes).metadata();
+    expect(Buffer.from(found.exif!).toString('latin1')).toContain('somebody');
+    expect(found.orientation ?? 1).toBe(1);
+    expect(Buffer.from(found.xmp!).toString()).toBe(UPRIGHT_XMP);
+    expect(profiledColors(shaperOf(found.icc!)).colorSpace).toBe('display-p3');
+    expect(warnings).toEqual([]);
+    expect(Buffer.from(exif)).toEqual(before);
+    // Nothing else changes.
+    const plain = await sharp(await formatImage(raster, format))
+      .raw()
+      .toBuffer();
+    expect(await sharp(bytes).raw().toBuffer()).toEqual(plain);
+  });
+
+  it.each([1, 2, 3, 4] as const)(
+    'changes no sample of %i channels, in memory and in bands',
+    async (channels) => {
+      const exif = await sidewaysExif();
+      for (const depth of [8, 16] as const)
+        for (const memoryBytes of [0, 1e9]) {
+          const raster = picture(channels, depth);
+          const path = join(folder, 'tagged.png');
+          await writeImage(banded(raster, 5), path, { memoryBytes, metadata: { exif, xmp: XMP } });
+          expect(await readdir(folder)).toEqual(['tagged.png']);
+          const { raster: read, metadata } = await readImage(path);
+          expect(read).toEqual(raster);
+          expect(Object.keys(metadata).sort()).toEqual(
+            channels >= 3 ? ['exif', 'icc', 'xmp'] : ['exif', 'xmp'],
+          );
+        }
+    },
+  );
+
+  it('is left out of a TIFF but for XMP, and of raw samples, and said so', async () => {
+    const metadata = { exif: await sidewaysExif(), xmp: XMP };
+    const warnings: string[] = [];
+    const onWarning = (text: string) => warnings.push(text);
+    const tiff = await sharp(await formatImage(picture(3, 16), 'tiff', { metadata, onWarning })).metadata();
+    expect(tiff.depth).toBe('ushort');
+    expect(tiff.density).toBe(72);
+    expect(Buffer.from(tiff.xmp!).toString()).toBe(UPRIGHT_XMP);
+    expect(warnings).toEqual([expect.stringMatching(/^EXIF is left out/)]);
+    const stream = new PassThrough();
+    const raw = buffer(stream);
+    await writeImageTo(picture(3, 8), stream, 'raw', { metadata, onWarning });
+    stream.end();
+    expect(new Uint8Array(await raw)).toEqual(picture(3, 8).data);
+    expect(warnings.slice(1)).toEqual([
+      expect.stringMatching(/^EXIF is left out/),
+      expect.stringMatching(/^XMP is left out/),
+    ]);
+  });
+
+  it('leaves the density of images as it is', async () => {
+    for (const format of ['jpeg', 'png', 'tiff'] as const) {
+      const tagged = await formatImage(picture(3, 8), format, { metadata: { xmp: XMP } });
+      const plain = await formatImage(picture(3, 8), format);
+      const { density } = await sharp(plain).metadata();
+      expect((await sharp(tagged).metadata()).density).toBe(density);
+    }
+  });
+
+  it('is that of the call, whatever becomes of it after it', async () => {
+    const xmp = new Uint8Array(XMP);
+    const metadata = { xmp };
+    const written = formatImage(picture(3, 8), 'png', { metadata });
+    xmp.fill(0);
+    expect(Buffer.from((await sharp(await written).metadata()).xmp!).toString()).toBe(UPRIGHT_XMP);
+  });
+});
+
 describe('writeImage', () => {
   const shapes = ([1, 2, 3, 4] as const).flatMap((channels) =>
     ([8, 16] as const).flatMap((depth) =>
@@ -265,6 +360,22 @@ describe('writeImage', () => {
       expect(error).toBeInstanceOf(Error);
       expect(await readFile(path, 'utf8')).toBe('old');
       expect(await readdir(folder)).toEqual(['old.png']);
+    }
+  });
+
+  it('leaves nothing behind when bands fail that are written with metadata', async () => {
+    const path = join(folder, 'failed.jpg');
+    const failing: ImageBands = {
+      ...banded(picture(3, 8), 5),
+      bands: (async function* () {
+        yield* banded(picture(3, 8), 5).bands as Iterable<Raster>;
+        throw new Error('the file is damaged');
+      })(),
+    };
+    for (const memoryBytes of [0, 1e9]) {
+      const written = writeImage(failing, path, { memoryBytes, metadata: { xmp: XMP } });
+      await expect(written).rejects.toThrow(Error);
+      expect(await readdir(folder)).toEqual([]);
     }
   });
 

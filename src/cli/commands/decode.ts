@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Command, Option } from 'commander';
-import { imageBands, type LiifImage } from '../../decode.ts';
+import { imageBands, type LiifImage, metadataOf } from '../../decode.ts';
 import { RequestError } from '../../errors.ts';
 import type { Region } from '../../head/query.ts';
 import type { Rational } from '../../head/rational.ts';
@@ -40,6 +40,7 @@ interface Options extends OutputOptions, PictureEngineOptions {
   readonly depth?: '8' | '16';
   readonly quality?: number;
   readonly srgb?: boolean;
+  readonly keepMetadata?: boolean;
 }
 
 const EXAMPLES = `
@@ -100,6 +101,7 @@ export default function decodeCommand(): Command {
         .default(undefined, '90; AVIF 70'),
     )
     .option('--srgb', 'convert Display P3 to sRGB')
+    .option('--keep-metadata', 'write EXIF and XMP of the file into the image')
     .addHelpText('after', EXAMPLES)
     .action(run);
   return addOutputOptions(addPictureEngineOptions(command));
@@ -165,6 +167,7 @@ async function decodeOne(
         onWarning: (message: string) => terminal.warning(message),
         ...(options.quality !== undefined && { quality: options.quality }),
         srgb: options.srgb ?? false,
+        ...(options.keepMetadata && { metadata: await metadataOf(image, signal) }),
       };
       return output === STANDARD
         ? writeImageTo(picture, process.stdout, format, settings)

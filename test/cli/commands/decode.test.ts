@@ -45,6 +45,26 @@ describe('liif decode', () => {
     }
   });
 
+  it('writes metadata of the file on request, and says what has no place', async () => {
+    const image = sharp(bench.photo).withExif({ IFD0: { Copyright: 'somebody' } });
+    const tagged = join(bench.folder, 'tagged.liif');
+    await encodeFile(await image.jpeg().toBuffer(), tagged, { keepMetadata: true });
+    const decoded = async (name: string, ...options: string[]) => {
+      const output = join(bench.folder, name);
+      const { code, stderr } = await runLiif(['decode', tagged, '-o', output, ...options]);
+      expect(code).toBe(0);
+      const { exif } = await sharp(output).metadata();
+      return { exif: exif && Buffer.from(exif).includes('somebody'), stderr };
+    };
+    expect(await decoded('a.jpg', '--keep-metadata')).toEqual({ exif: true, stderr: '' });
+    expect(await decoded('b.jpg')).toEqual({ exif: undefined, stderr: '' });
+    const { exif, stderr } = await decoded('a.tif', '--keep-metadata');
+    expect(exif).toBeUndefined();
+    expect(stderr).toMatch(/EXIF is left out: it is not written into a TIFF/);
+    const standard = await runLiif(['decode', tagged, '-o', '-', '--keep-metadata']);
+    expect((await sharp(standard.stdout).metadata()).exif?.includes('somebody')).toBe(true);
+  });
+
   it('gives the same samples to standard output, raw and as PNG, from standard input', async () => {
     const raw = await runLiif(['decode', bench.photoFile, '-o', '-', '--format', 'raw']);
     const png = await runProcess(['decode', '-', '-o', '-'], await readFile(bench.photoFile));
