@@ -15,8 +15,9 @@ const XMP_START = 'XML:com.adobe.xmp\0\0\0\0\0';
 const PIECE_BYTES = 2 ** 18;
 
 /**
- * The bytes of a PNG, piece by piece. `xmp` has no zeros, where text of PNG would end. `samples`: bytes of whole rows, interleaved, in the byte order of this
- * machine; all of them together fill the picture. Rejects with what `samples` reject with.
+ * The bytes of a PNG, piece by piece. `xmp` has no zeros, where text of PNG would end. `samples`: bytes of
+ * whole rows, interleaved, in the byte order of this machine; all of them together fill the picture. Rejects
+ * with what `samples` reject with.
  */
 export async function* pngPieces(
   { width, height, channels, depth, icc, exif, xmp }: SampleShape & KeptMetadata,
