@@ -5,33 +5,35 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const report = process.env.TEST_REPORT;
 
 /**
- * Tests of functions: they change nothing that others see, so one process may run them one after the other.
+ * Tests that look at the whole process, its memory, its environment or its handles, or that leave it otherwise than
+ * they have found it.
  */
-const SHARING = [
-  'test/{container,entropy,head,metrics,model,network,pixels,quantize}/**/*.test.ts',
-  'test/image/{alpha,color,metadata}/**/*.test.ts',
-  'test/image/{heic,raster,read,reduce,turns}.test.ts',
-  'test/features/leased-cache.test.ts',
-  'test/train/pictures/*.test.ts',
-  'test/train/{optimizer,picture-error,run-state,step-clock}.test.ts',
-  'test/{errors,file-url,given,hexadecimal,join-bytes,make-directory,on-abort}.test.ts',
+const ALONE = [
+  'test/{bench,browser,cli,engine,format,reader,samples}/**/*.test.ts',
+  'test/{analysis,train}/**/*.test.ts',
+  'test/image/{atomic-file,write}.test.ts',
+  'test/features/latents.test.ts',
+  'test/{browser,checkout,documents,encode,imports,node,package,public-api}.test.ts',
+  'test/server/{metrics,connections/connections,http/hostile,http/overload/overload-gate}.test.ts',
 ];
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
     projects: [
+      { extends: true, test: { name: 'alone', include: ALONE } },
+      // One process runs these one after the other: most of what they take is its start and the loading of modules.
       {
         extends: true,
         test: {
-          name: 'alone',
+          name: 'sharing',
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...SHARING],
+          exclude: [...configDefaults.exclude, ...ALONE],
+          isolate: false,
         },
       },
-      // Most of what these take is the start of a process and the loading of modules.
-      { extends: true, test: { name: 'sharing', include: SHARING, isolate: false } },
     ],
+    setupFiles: ['test/setup.ts'],
     pool: 'forks',
     // On two processors vitest would take one, and wait with each test for browsers and timers. Of three files one
     // waits, for a server's next try or for processes that it has started.

@@ -3,7 +3,8 @@ import express from 'express';
 import { expect, it } from 'vitest';
 import { listen } from '../../src/server/connections/listen.ts';
 import { createApp } from '../../src/server/index.ts';
-import { afterThisFile, ask, directoryOf, encoded, picture, testEngine } from './server-fixture.ts';
+import { afterThisFile } from '../after-file.ts';
+import { ask, directoryOf, encoded, picture, testEngine } from './server-fixture.ts';
 
 it('pictures are part of hosts that are no Express, which say what they are mounted at, and may have set a status of their own', async () => {
   const directory = await directoryOf({ 'a.liif': await encoded(picture(60, 40)) });

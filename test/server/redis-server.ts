@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { connect, createServer } from 'node:net';
-import { afterThisFile, directoryOf, eventually } from './server-fixture.ts';
+import { afterThisFile } from '../after-file.ts';
+import { directoryOf, eventually } from './server-fixture.ts';
 
 /** Whether a program of the system is there; tests that need one name it. */
 export function installed(program: string): boolean {

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import sharp, { type Sharp } from 'sharp';
-import { afterAll } from 'vitest';
 import { encodeImage } from '../../src/encode.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { nodeHost } from '../../src/engine/wasm/threads/node-host.ts';
@@ -12,6 +11,7 @@ import { openWasmEngine } from '../../src/engine/wasm/wasm-engine.ts';
 import type { Raster } from '../../src/image/raster.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { type AppOptions, type RunningServer, serve } from '../../src/server/index.ts';
+import { afterThisFile } from '../after-file.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const model = parseModel(tinyModelBytes({ seed: 5 }));
@@ -59,17 +59,6 @@ export function imageOf(raster: Raster): Sharp {
   return sharp(raster.data, {
     raw: { width: raster.width, height: raster.height, channels: raster.channels },
   });
-}
-
-const lastThings: (() => unknown)[] = [];
-afterAll(async () => {
-  // What was begun last ends first: servers, and then the directories they serve.
-  for (const end of lastThings.reverse()) await end();
-});
-
-/** Calls `end` after the tests of the file. Vitest does not hear of hooks that tests add while they run. */
-export function afterThisFile(end: () => unknown): void {
-  lastThings.push(end);
 }
 
 /** A directory of files that have been there for an hour, removed after the tests. */

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AxeResults } from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openEngine } from '../../src/engine/open-engine.ts';
 import { parseModel } from '../../src/network/load.ts';
+import { afterThisFile } from '../after-file.ts';
 import { plainChromium } from '../browser/chromium.ts';
 import { isBuilt, root } from '../built.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
@@ -18,12 +18,24 @@ export { missing as MISSING } from '../browser/chromium.ts';
 
 let browser: Promise<Browser> | undefined;
 
+/** The browser of this file. */
+function openBrowser(): Promise<Browser> {
+  if (browser === undefined) {
+    const opened = plainChromium();
+    browser = opened;
+    afterThisFile(async () => {
+      browser = undefined;
+      await (await opened).close();
+    });
+  }
+  return browser;
+}
+
 /** A page of real Chromium; errors of the page fail the test that asks for them. */
 export async function openPage(
   options: BrowserContextOptions = {},
 ): Promise<Page & { readonly faults: string[] }> {
-  browser ??= plainChromium();
-  const context = await (await browser).newContext({
+  const context = await (await openBrowser()).newContext({
     viewport: { width: 800, height: 600 },
     reducedMotion: 'reduce',
     ...options,
@@ -40,10 +52,6 @@ export async function openPage(
   return Object.assign(page, { faults });
 }
 
-afterAll(async () => {
-  await (await browser)?.close();
-});
-
 /** A small exact engine that is quick enough to look at; the server closes it. */
 export function quickEngine(): Promise<Engine> {
   return openEngine(parseModel(tinyModelBytes({ seed: 5 })), { engine: 'wasm', threads: 1 });
@@ -53,7 +61,7 @@ export function quickEngine(): Promise<Engine> {
 export async function builtViewer(): Promise<string> {
   if (isBuilt(['viewer', 'src'], 'dist/viewer/index.html')) return join(root, 'dist/viewer');
   const directory = await mkdtemp(join(tmpdir(), 'liif-viewer-'));
-  afterAll(() => rm(directory, { recursive: true, force: true }));
+  afterThisFile(() => rm(directory, { recursive: true, force: true }));
   const { build } = await import('vite');
   await build({
     configFile: fileURLToPath(new URL('../../viewer/vite.config.ts', import.meta.url)),

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll } from 'vitest';
+import { afterThisFile } from '../after-file.ts';
 import { isBuilt, root } from '../built.ts';
 import { openPage } from './browser.ts';
 
@@ -10,7 +10,7 @@ import { openPage } from './browser.ts';
 export async function builtLayer(): Promise<string> {
   if (isBuilt(['viewer', 'src'], 'dist/leaflet/liif-leaflet.global.js')) return join(root, 'dist/leaflet');
   const directory = await mkdtemp(join(tmpdir(), 'liif-layer-'));
-  afterAll(() => rm(directory, { recursive: true, force: true }));
+  afterThisFile(() => rm(directory, { recursive: true, force: true }));
   const { build } = await import('vite');
   await build({
     configFile: join(root, 'viewer/leaflet.config.ts'),

@@ -2,14 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openImage } from '../../src/decode.ts';
 import { readImage } from '../../src/image/read.ts';
-import {
-  afterThisFile,
-  directoryOf,
-  encoded,
-  picture,
-  startServer,
-  testEngine,
-} from '../server/server-fixture.ts';
+import { afterThisFile } from '../after-file.ts';
+import { directoryOf, encoded, picture, startServer, testEngine } from '../server/server-fixture.ts';
 import { builtViewer, MISSING, openPage, quickEngine, tilesLoaded } from './browser.ts';
 
 const there = MISSING === undefined;

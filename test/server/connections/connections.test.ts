@@ -5,9 +5,9 @@ import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { Connections } from '../../../src/server/connections/connections.ts';
 import { listen } from '../../../src/server/connections/listen.ts';
+import { afterThisFile } from '../../after-file.ts';
 import { collectGarbage } from '../../fixtures/collect-garbage.ts';
 import {
-  afterThisFile,
   ask,
   directoryOf,
   encoded,

@@ -3,7 +3,8 @@ import { connect, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { listen } from '../../../src/server/connections/listen.ts';
 import { boundPipelining, MAX_RUNNING, MAX_SENT } from '../../../src/server/connections/pipelining.ts';
-import { afterThisFile, directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
+import { afterThisFile } from '../../after-file.ts';
+import { directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
 
 const GET = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`;
 

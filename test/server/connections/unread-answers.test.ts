@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Connections } from '../../../src/server/connections/connections.ts';
 import { listen } from '../../../src/server/connections/listen.ts';
-import { afterThisFile } from '../server-fixture.ts';
+import { afterThisFile } from '../../after-file.ts';
 
 const MS = 200;
 

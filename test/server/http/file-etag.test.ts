@@ -3,7 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { afterThisFile, directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
+import { afterThisFile } from '../../after-file.ts';
+import { directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
 
 const sound = Buffer.from(await encoded(picture(200, 150)));
 const damaged = Buffer.from(sound);

@@ -2,15 +2,8 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  afterThisFile,
-  ask,
-  directoryOf,
-  encoded,
-  imageOf,
-  picture,
-  startServer,
-} from '../server-fixture.ts';
+import { afterThisFile } from '../../after-file.ts';
+import { ask, directoryOf, encoded, imageOf, picture, startServer } from '../server-fixture.ts';
 
 const outside = await directoryOf({ 'secret.png': await imageOf(picture(64, 64)).png().toBuffer() });
 const directory = await directoryOf({

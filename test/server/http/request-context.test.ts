@@ -6,8 +6,8 @@ import express from 'express';
 import { expect, it } from 'vitest';
 import { listen } from '../../../src/server/connections/listen.ts';
 import { createApp } from '../../../src/server/index.ts';
+import { afterThisFile } from '../../after-file.ts';
 import {
-  afterThisFile,
   ask,
   directoryOf,
   encoded,

@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
 import { listen } from '../../../src/server/connections/listen.ts';
 import { Remotes } from '../../../src/server/pictures/remotes.ts';
-import { afterThisFile } from '../server-fixture.ts';
+import { afterThisFile } from '../../after-file.ts';
 
 it('what becomes of a request to a remote is not what became of the one before', async () => {
   const notThere = (response: ServerResponse) => void response.writeHead(404).end();

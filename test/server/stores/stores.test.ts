@@ -6,8 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { openDiskStore } from '../../../src/server/stores/disk-store.ts';
 import { openRedisStore } from '../../../src/server/stores/redis-store.ts';
 import { sealTile, unsealTile } from '../../../src/server/stores/tile-store.ts';
+import { afterThisFile } from '../../after-file.ts';
 import { ended, freePort, installed, startRedis } from '../redis-server.ts';
-import { afterThisFile, directoryOf, eventually } from '../server-fixture.ts';
+import { directoryOf, eventually } from '../server-fixture.ts';
 
 const keyOf = (name: string) => createHash('sha256').update(name).digest('hex');
 const tile = Buffer.alloc(1000, 7);

@@ -5,7 +5,7 @@ import express from 'express';
 import { expect, it } from 'vitest';
 import { listen } from '../../../../src/server/connections/listen.ts';
 import { sendFile } from '../../../../src/server/http/answer/send-file.ts';
-import { afterThisFile } from '../../server-fixture.ts';
+import { afterThisFile } from '../../../after-file.ts';
 
 it('a file whose client hangs up while a piece of it is read is not sent on', async () => {
   const gone = new Error('the client has gone');

@@ -5,7 +5,8 @@ import { it } from 'vitest';
 import { listen } from '../../../../src/server/connections/listen.ts';
 import { BodyPlaces } from '../../../../src/server/http/uploads/body-places.ts';
 import { problemOf } from '../../../../src/server/problem.ts';
-import { afterThisFile, eventually } from '../../server-fixture.ts';
+import { afterThisFile } from '../../../after-file.ts';
+import { eventually } from '../../server-fixture.ts';
 
 /**
  * A server with two places, on which bodies give way that come, after `afterMs`, at less than 1000 bytes a

@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { listen } from '../../../../src/server/connections/listen.ts';
 import { boundUnreadBodies, readBody } from '../../../../src/server/http/uploads/request-body.ts';
 import { problemOf } from '../../../../src/server/problem.ts';
-import { afterThisFile, directoryOf, startServer } from '../../server-fixture.ts';
+import { afterThisFile } from '../../../after-file.ts';
+import { directoryOf, startServer } from '../../server-fixture.ts';
 
 const PACE = { idleMs: 300, graceMs: 500, bytesPerSecond: 10 };
 

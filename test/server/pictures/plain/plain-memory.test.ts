@@ -9,7 +9,8 @@ import type { Rendering } from '../../../../src/server/protocols/rendering.ts';
 import { Admission } from '../../../../src/server/render/admission.ts';
 import { Encoding } from '../../../../src/server/render/encoding.ts';
 import { RenderService } from '../../../../src/server/render/render-service.ts';
-import { afterThisFile, directoryOf, eventually } from '../../server-fixture.ts';
+import { afterThisFile } from '../../../after-file.ts';
+import { directoryOf, eventually } from '../../server-fixture.ts';
 
 const SIDE = 1100;
 const NAMES = Array.from({ length: 5 }, (_, i) => `${i}.png`);
