@@ -12,6 +12,7 @@ import { modelListText } from '../../src/model/model-list.ts';
 import { releasedModel } from '../../src/model/released-model.ts';
 import { decoderHashOf } from '../../src/network/decoder-model.ts';
 import { loadModel } from '../../src/network/load.ts';
+import type { Model } from '../../src/network/model.ts';
 import {
   folderOf,
   ISOLATED,
@@ -22,7 +23,7 @@ import {
   startStaticHost,
 } from '../browser/chromium.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
-import { directoryOf, picture as drawing, startServer } from '../server/server-fixture.ts';
+import { directoryOf, picture as drawing, startServer, type TestServer } from '../server/server-fixture.ts';
 import { builtViewer, findings, MISSING, openPage } from './browser.ts';
 import { expectExactTiles, isDecoded, tilesAtRest, tilesInView } from './decoded-tiles.ts';
 import { expectNativePixels } from './screen-pixels.ts';
@@ -34,12 +35,48 @@ const PICTURE = 'squirrel';
 const SMALL = 'released-photograph';
 /** Holds several tiles on both axes, and no more of them than are needed. */
 const WINDOW = { width: 480, height: 360 };
-/** Weights of one's own. */
+/** Weights of one's own: a pixel of them takes little, for tests of what is done with pixels. */
 const WEIGHTS = tinyModelBytes({ seed: 61 });
+/** A picture by these of 500 x 400: native at zoom 1. */
+const QUICK = 'quick';
 
 /** Tiles that were decoded in the page. */
 const decodedTiles = (page: Page) =>
   tilesAtRest({ decoded: () => page.waitForFunction(isDecoded), tiles: () => page.evaluate(tilesInView) });
+
+/** The picture that `WEIGHTS` decode. */
+interface OwnPicture {
+  readonly file: Uint8Array;
+  readonly model: Model;
+  readonly image: LiifImage;
+  close(): Promise<void>;
+}
+
+async function ownPicture(): Promise<OwnPicture> {
+  const model = await loadModel(WEIGHTS);
+  const engine = await openEngine(model, { engine: 'wasm' });
+  const file = await encodeImage(engine, drawing(500, 400), { quality: 60 });
+  const image = await openImage(file, { engine });
+  const close = async () => {
+    await image.close();
+    await engine.close();
+  };
+  return { file, model, image, close };
+}
+
+/** Folders of a host with that picture and, beside the folder of the released weights, its own. */
+async function foldersOf({ file, model }: OwnPicture, decoderHash?: string): Promise<Record<string, string>> {
+  const listed = {
+    name: model.name,
+    hash: model.hash,
+    file: `${model.hash}.safetensors`,
+    decoderHash: decoderHash ?? (await decoderHashOf(WEIGHTS)),
+  };
+  return {
+    '/model/': await directoryOf({ 'models.json': modelListText([listed]), [listed.file]: WEIGHTS }),
+    '/own': await directoryOf({ [`${QUICK}.liif`]: file }),
+  };
+}
 
 describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}`, () => {
   let engine: Engine;
@@ -48,16 +85,19 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   let host: StaticHost;
   const hosts: StaticHost[] = [];
   let bytes: Uint8Array;
+  let own: OwnPicture;
 
   beforeAll(async () => {
     viewer = await builtViewer();
     engine = await openEngine(await releasedModel(), { engine: 'wasm' });
     bytes = await readBytes(`samples/encoded/${PICTURE}.liif`);
     image = await openImage(bytes, { engine });
-    host = await staticHost();
+    own = await ownPicture();
+    host = await staticHost({}, await foldersOf(own));
   });
   afterAll(async () => {
     for (const one of hosts) one.close();
+    await own?.close();
     await image?.close();
     await engine?.close();
   });
@@ -127,12 +167,12 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     'shows native scale in the bytes of liif decode with %s pixels of the screen to one of CSS',
     async (ratio) => {
       const page = await openPage({ deviceScaleFactor: ratio, viewport: { width: 600, height: 450 } });
-      await page.goto(`${host.url}?src=pictures/${PICTURE}.liif#x=256&y=256&z=1`);
+      await page.goto(`${host.url}?src=own/${QUICK}.liif#x=250&y=200&z=1`);
       await page.waitForFunction(isDecoded);
       await page.keyboard.press('1');
       await page.waitForFunction(() => document.querySelectorAll('.liif-tile').length === 1);
       await page.waitForFunction(isDecoded);
-      await expectNativePixels(page, await image.render());
+      await expectNativePixels(page, await own.image.render());
       expect(page.faults).toEqual([]);
       await page.close();
     },
@@ -155,7 +195,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   }, 120_000);
 
   it('says so where WebGPU is asked for and there is none', async () => {
-    const page = await open(`?src=pictures/${PICTURE}.liif#x=256&y=256&z=1&decode=webgpu`);
+    const page = await open(`?src=own/${QUICK}.liif#x=250&y=200&z=1&decode=webgpu`);
     await page.getByText('WebGPU finds no graphics adapter; the wasm engine stands in').waitFor();
     await decodedTiles(page);
     expect(await page.locator('.decoding').innerText()).toContain('WebAssembly');
@@ -207,7 +247,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     const control = <T>(act: (decoder: Control) => T) =>
       page.evaluate(`(${act})(window.decoder)`) as Promise<T>;
     // 32 times enlarged: a tile is 8 pixels of the picture, the middle of the view a corner of four.
-    await page.goto(`${host.url}?src=pictures/${PICTURE}.liif#x=128&y=256&z=6&decode=wasm`);
+    await page.goto(`${host.url}?src=own/${QUICK}.liif#x=128&y=256&z=6&decode=wasm`);
     await decodedTiles(page);
     // The view touches 4 x 4 tiles; there is a ring around them.
     expect(await page.locator('.liif-tile canvas').count()).toBe(36);
@@ -237,18 +277,18 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   });
 
   it('has tools that need no server: inspector, value between pixels, saving, navigator', async () => {
-    const page = await open(`?src=pictures/${PICTURE}.liif#x=200.5&y=100.5&z=4`, host, {
+    const page = await open(`?src=own/${QUICK}.liif#x=200.5&y=100.5&z=4`, host, {
       width: 800,
       height: 600,
     });
     await decodedTiles(page);
     await page.keyboard.press('i');
-    const { data } = await image.render({ region: { x: 200, y: 100, width: 1, height: 1 } });
+    const { data } = await own.image.render({ region: { x: 200, y: 100, width: 1, height: 1 } });
     await page
       .getByText([...data].join(', '), { exact: true })
       .first()
       .waitFor();
-    const point = await image.render({
+    const point = await own.image.render({
       region: { x: 200.375, y: 100.375, width: 0.25, height: 0.25 },
       width: 1,
       height: 1,
@@ -268,7 +308,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     const saved = await sharp(await download.path())
       .raw()
       .toBuffer({ resolveWithObject: true });
-    const wanted = await image.render({
+    const wanted = await own.image.render({
       region: { x: 200.5 - 50, y: 100.5 - 37.5, width: 100, height: 75 },
       scale: 8,
     });
@@ -285,12 +325,12 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     page.on('request', (request) => request.method() !== 'GET' && posts.push(request.url()));
     await page.getByRole('heading', { name: 'Drop a .liif file here' }).waitFor();
     expect(await findings(page)).toEqual([]);
-    await drop(page, 'from my desk.liif', bytes);
+    await drop(page, 'from my desk.liif', own.file);
     await page.getByRole('heading', { name: 'from my desk' }).waitFor();
     await decodedTiles(page);
     await page.keyboard.press('1');
     await page.waitForFunction(() => document.querySelector('.readout-scale')?.textContent === '1×');
-    await expectExact(page, 256, 256, 1);
+    await expectExact(page, 250, 200, 1, own.image);
     expect(await findings(page)).toEqual([]);
     // There is no link to it, and the way back leads to the page it was dropped on.
     expect(await page.getByRole('button', { name: 'Copy link' }).count()).toBe(0);
@@ -299,7 +339,7 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
     await page.locator('input[type=file]').setInputFiles({
       name: 'chosen.liif',
       mimeType: 'application/octet-stream',
-      buffer: Buffer.from(bytes),
+      buffer: Buffer.from(own.file),
     });
     await page.getByRole('heading', { name: 'chosen' }).waitFor();
     await decodedTiles(page);
@@ -311,40 +351,26 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
   });
 
   it('decodes with weights of one’s own that its host lists, and says where they are not listed or not right', async () => {
-    const model = await loadModel(WEIGHTS);
-    const own = await openEngine(model, { engine: 'wasm' });
-    const file = await encodeImage(own, drawing(500, 400), { quality: 60 });
-    const expected = await openImage(file, { engine: own });
-    const listed = { name: model.name, hash: model.hash, file: `${model.hash}.safetensors` };
-    const folders = async (decoderHash: string) => ({
-      // Beside the folder of the released weights.
-      '/model/': await directoryOf({
-        'models.json': modelListText([{ ...listed, decoderHash }]),
-        [listed.file]: WEIGHTS,
-      }),
-      '/own': await directoryOf({ 'own.liif': file }),
-    });
-    const right = await folders(await decoderHashOf(WEIGHTS));
-    const with_ = await staticHost({}, right);
-    const page = await open('?src=own/own.liif#x=250&y=200&z=1', with_);
-    await expectExact(page, 250, 200, 1, expected);
-    expect(with_.sent.get('model/liif-1.safetensors')).toBeUndefined();
+    const folders = await foldersOf(own);
+    const right = await staticHost({}, folders);
+    const page = await open(`?src=own/${QUICK}.liif#x=250&y=200&z=1`, right);
+    await expectExact(page, 250, 200, 1, own.image);
+    expect(right.sent.get('model/liif-1.safetensors')).toBeUndefined();
     expect(page.faults).toEqual([]);
     await page.close();
 
-    const other = await open('?src=own/own.liif', await staticHost({}, { '/own': right['/own'] }));
+    const other = await open(`?src=own/${QUICK}.liif`, await staticHost({}, { '/own': folders['/own']! }));
     await other
       .getByRole('alert')
-      .getByText(`The file needs model ${model.hash}, which this page does not have.`)
+      .getByText(`The file needs model ${own.model.hash}, which this page does not have.`)
       .waitFor();
-    await other.goto(`${(await staticHost({}, await folders('0'.repeat(64)))).url}?src=own/own.liif`);
+    const wrong = await staticHost({}, await foldersOf(own, '0'.repeat(64)));
+    await other.goto(`${wrong.url}?src=own/${QUICK}.liif`);
     await other
       .getByRole('alert')
       .getByText(/its decoder hash is [0-9a-f]{64}/)
       .waitFor();
     await other.close();
-    await expected.close();
-    await own.close();
   });
 
   it('says what is wrong with a file, an address, or missing weights', async () => {
@@ -381,7 +407,14 @@ describe.skipIf(!there)(`decoding in the viewer${MISSING ? ` (${MISSING})` : ''}
 });
 
 describe.skipIf(!there)('the switch "Decode here"', () => {
-  const pictureServer = async (options: { maxWaitMs?: number } = {}) =>
+  let own: OwnPicture;
+  beforeAll(async () => {
+    own = await ownPicture();
+  });
+  afterAll(() => own?.close());
+
+  /** A server of a picture by the released weights. */
+  const releasedServer = async (options: { maxWaitMs?: number } = {}) =>
     startServer({
       roots: [folderOf(`samples/encoded/${PICTURE}.liif`)],
       openEngine: async () => openEngine(await releasedModel(), { engine: 'wasm' }),
@@ -389,8 +422,19 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
       ...options,
     });
 
+  /** A server of the picture by weights of one's own, and of these. */
+  async function ownServer(options: { maxWaitMs?: number } = {}): Promise<TestServer> {
+    const models = await directoryOf({ 'own.safetensors': WEIGHTS });
+    return startServer({
+      roots: [await directoryOf({ [`${QUICK}.liif`]: own.file })],
+      models: [join(models, 'own.safetensors')],
+      viewer: await builtViewer(),
+      ...options,
+    });
+  }
+
   it('is reached by keys, says what decodes, is kept, and goes back to the server', async () => {
-    const server = await pictureServer({ maxWaitMs: 30_000 });
+    const server = await releasedServer({ maxWaitMs: 30_000 });
     const page = await openPage();
     const asked: string[] = [];
     page.on('request', (request) => asked.push(new URL(request.url()).pathname));
@@ -431,28 +475,17 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   });
 
   it('decodes with the model of the server that the picture names', async () => {
-    const own = await openEngine(await loadModel(WEIGHTS), { engine: 'wasm' });
-    const file = await encodeImage(own, drawing(500, 400), { quality: 60 });
-    const expected = await openImage(file, { engine: own });
-    const models = await directoryOf({ 'own.safetensors': WEIGHTS });
-    const server = await startServer({
-      roots: [await directoryOf({ 'own.liif': file })],
-      models: [join(models, 'own.safetensors')],
-      viewer: await builtViewer(),
-      maxWaitMs: 30_000,
-    });
+    const server = await ownServer({ maxWaitMs: 30_000 });
     const page = await openPage();
-    await page.goto(`${server.localUrl}view?id=own#x=250&y=200&z=1&decode=here`);
-    await expectExactTiles(await decodedTiles(page), 250, 200, 1, expected);
+    await page.goto(`${server.localUrl}view?id=${QUICK}#x=250&y=200&z=1&decode=here`);
+    await expectExactTiles(await decodedTiles(page), 250, 200, 1, own.image);
     expect(await page.getByRole('switch').getAttribute('aria-checked')).toBe('true');
     expect(page.faults).toEqual([]);
     await page.close();
-    await expected.close();
-    await own.close();
   });
 
   it('leaves the server in its place when decoding fails, says so, and does not try the next picture unasked', async () => {
-    const server = await pictureServer();
+    const server = await releasedServer();
     const page = await openPage();
     // Late enough for the link to say that this browser decodes.
     await page.route('**/model/*', async (route) => {
@@ -482,15 +515,15 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   });
 
   it('ends a decoder once another has taken its place', async () => {
-    const server = await pictureServer({ maxWaitMs: 30_000 });
+    const server = await ownServer({ maxWaitMs: 30_000 });
     const page = await openPage({ viewport: WINDOW });
-    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1&decode=wasm`);
+    await page.goto(`${server.localUrl}view?id=${QUICK}#x=250&y=200&z=1&decode=wasm`);
     await decodedTiles(page);
     const workers = page.workers().length;
     for (const decoding of ['here', 'wasm', 'here']) {
       await page.evaluate(async (value) => {
         const followed = new Promise((resolve) => addEventListener('hashchange', resolve, { once: true }));
-        location.hash = `#x=256&y=192&z=1&decode=${value}`;
+        location.hash = `#x=250&y=200&z=1&decode=${value}`;
         await followed;
       }, decoding);
       await page.getByText(/^WebAssembly/).waitFor();
@@ -506,10 +539,10 @@ describe.skipIf(!there)('the switch "Decode here"', () => {
   });
 
   it('is loaded anew where the decoder has gone with the version that the page is of', async () => {
-    const server = await pictureServer();
+    const server = await ownServer();
     const page = await openPage();
     await page.route('**/decoder-worker-*', (route) => route.fulfill({ status: 404 }));
-    await page.goto(`${server.localUrl}view?id=${PICTURE}#x=256&y=192&z=1`);
+    await page.goto(`${server.localUrl}view?id=${QUICK}#x=250&y=200&z=1`);
     await page.waitForSelector('.readout');
     await page.keyboard.press('d');
     const notice = page.locator('.notice', { hasText: 'has another version of the page by now' });
