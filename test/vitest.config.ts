@@ -5,16 +5,16 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const report = process.env.TEST_REPORT;
 
 /**
- * Tests that look at the whole process, its memory, its environment or its handles, or that leave it otherwise than
- * they have found it.
+ * Tests that look at the whole process, as at its memory, that leave something in it, as engines of graphics cards
+ * and TensorFlow do, or that replace modules before any other test has loaded them.
  */
 const ALONE = [
-  'test/{bench,browser,cli,engine,format,reader,samples}/**/*.test.ts',
-  'test/{analysis,train}/**/*.test.ts',
-  'test/image/{atomic-file,write}.test.ts',
-  'test/features/latents.test.ts',
-  'test/{browser,checkout,documents,encode,imports,node,package,public-api}.test.ts',
+  'test/engine/{auto,open-browser-engine}.test.ts',
+  'test/engine/{tensorflow,webgpu}/*.test.ts',
+  'test/image/atomic-file.test.ts',
+  'test/reader/{file-source,hostile}.test.ts',
   'test/server/{metrics,connections/connections,http/hostile,http/overload/overload-gate}.test.ts',
+  'test/train/compare-models.test.ts',
 ];
 
 export default defineConfig({
