@@ -31,6 +31,8 @@ async function contentsOf(place: string): Promise<[string, string][]> {
   return Promise.all(read);
 }
 const sample = (name: string) => join(root, 'samples/encoded', `${name}.liif`);
+/** Of 60 x 44 or less, whose thumbnails are soon made. */
+const small = (name: string) => join(root, 'format-spec/vectors/valid', `released-${name}.liif`);
 
 // It copies what is built, which a checkout has after `npm ci`.
 it.skipIf(!isBuilt([]))(
@@ -71,7 +73,7 @@ it.skipIf(!isBuilt([]))(
     const { pictures } = JSON.parse(await readFile(join(folder, 'pictures.json'), 'utf8'));
     expect(pictures.map(({ file }: { file: string }) => file)).toEqual(['fiat.liif', 'tea.liif']);
     for (const name of ['tea10.liif', 'tea9.liif', 'tea 1 #2.liif'])
-      await copyFile(sample('tea'), join(folder, name));
+      await copyFile(small('photograph'), join(folder, name));
     const third = await runLiif(['viewer', '-o', folder]);
     expect(third.stdout.toString().match(/\?src=.*/g)).toEqual([
       '?src=fiat.liif',
@@ -156,12 +158,12 @@ it.skipIf(!isBuilt([]))(
   'viewer: leaves the site as it was where the disk is full, but for new files',
   async () => {
     const site = join(folder, 'full');
-    expect((await runLiif(['viewer', '-o', site, sample('tea')])).code).toBe(0);
+    expect((await runLiif(['viewer', '-o', site, small('photograph')])).code).toBe(0);
     const before = await contentsOf(site);
     // Instead of a full disk: no file may have more than so many blocks of 512 bytes.
     for (const blocks of [8, 60, 2000]) {
       const program = `ulimit -f ${blocks}; exec "$0" "$@"`;
-      const args = liifArguments(['viewer', '-o', site, sample('tea'), sample('heart')]);
+      const args = liifArguments(['viewer', '-o', site, small('photograph'), small('grey')]);
       const child = spawn('sh', ['-c', program, process.execPath, ...args], { cwd: root });
       const { code, stderr } = await finished(child);
       expect(stderr).toMatch(/^liif: .*full.*: cannot be written: .*\n$/);
@@ -177,10 +179,18 @@ it.skipIf(!isBuilt([]))('viewer: writes through a link to the folder', async () 
   const site = join(folder, 'linked');
   await mkdir(site);
   await symlink('linked', join(folder, 'link'));
-  const { code, stderr } = await runLiif(['viewer', '-o', join(folder, 'link'), sample('tea')]);
+  const { code, stderr } = await runLiif(['viewer', '-o', join(folder, 'link'), small('photograph')]);
   expect([code, stderr]).toEqual([0, '']);
   expect((await readdir(site)).sort()).toEqual(
-    ['assets', 'index.html', 'model', 'pictures.json', 'tea.liif', 'thumbnails', 'viewer.json'].sort(),
+    [
+      'assets',
+      'index.html',
+      'model',
+      'pictures.json',
+      'released-photograph.liif',
+      'thumbnails',
+      'viewer.json',
+    ].sort(),
   );
 });
 
@@ -214,17 +224,25 @@ it.skipIf(!isBuilt([]))(
   'viewer: takes away what an earlier version of it has left, and nothing else',
   async () => {
     const site = join(folder, 'replaced');
-    expect((await runLiif(['viewer', '-o', site, sample('tea')])).code).toBe(0);
+    expect((await runLiif(['viewer', '-o', site, small('photograph')])).code).toBe(0);
     const page = (await readdir(join(site, 'assets'))).sort();
     // As if another version had been copied here, beside files of the site's owner.
     const list = JSON.parse(await readFile(join(site, 'viewer.json'), 'utf8'));
-    list.files.push('assets/main-0LDHASH0.js', 'assets/../kept.txt', 'tea.liif', '/etc/hostname', 7);
+    list.files.push(
+      'assets/main-0LDHASH0.js',
+      'assets/../kept.txt',
+      'released-photograph.liif',
+      '/etc/hostname',
+      7,
+    );
     await writeFile(join(site, 'viewer.json'), JSON.stringify(list));
     for (const name of ['assets/main-0LDHASH0.js', 'assets/logo-0LDHASH0.js', 'kept.txt'])
       await writeFile(join(site, name), name);
     expect((await runLiif(['viewer', '-o', site])).code).toBe(0);
     expect((await readdir(join(site, 'assets'))).sort()).toEqual([...page, 'logo-0LDHASH0.js'].sort());
-    expect(await readdir(site)).toEqual(expect.arrayContaining(['kept.txt', 'tea.liif', 'index.html']));
+    expect(await readdir(site)).toEqual(
+      expect.arrayContaining(['kept.txt', 'released-photograph.liif', 'index.html']),
+    );
     // A list that is none deletes nothing, and is replaced.
     await writeFile(join(site, 'viewer.json'), '{"files": 3}');
     expect((await runLiif(['viewer', '-o', site])).code).toBe(0);
@@ -249,7 +267,7 @@ it.skipIf(!isBuilt([]))(
     const at = (name: string) => join(site, 'thumbnails', `${name}.liif.webp`);
     const odd = join(folder, 'odd #1?.liif');
     // Smaller than thumbnails are.
-    await copyFile(join(root, 'format-spec/vectors/valid/released-photograph.liif'), odd);
+    await copyFile(small('photograph'), odd);
     expect((await runLiif(['viewer', '-o', site, sample('fiat'), odd])).stderr).toBe('');
     expect(await sharp(at('fiat')).metadata()).toMatchObject({ format: 'webp', width: 480, height: 480 });
     expect(await sharp(at('odd #1?')).metadata()).toMatchObject({ width: 60, height: 44 });
