@@ -32,6 +32,8 @@ export const OTHER_BROWSERS: readonly OtherBrowser[] = [
     name: 'Firefox',
     missing: FIREFOX ? undefined : 'firefox-esr is not installed',
     command: (url, folder) => [FIREFOX!, '--headless', '--no-remote', '--profile', folder, url],
+    // A small window has fewer tiles.
+    environment: { MOZ_HEADLESS_WIDTH: '500', MOZ_HEADLESS_HEIGHT: '460' },
   },
   {
     // What runs pages in Safari runs them here.
