@@ -22,7 +22,7 @@ export default defineConfig({
   test: {
     projects: [
       { extends: true, test: { name: 'alone', include: ALONE } },
-      // One process runs these one after the other: most of what they take is its start and the loading of modules.
+      // A process runs many of these: most of what one takes is its start and the loading of modules.
       {
         extends: true,
         test: {
