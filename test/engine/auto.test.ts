@@ -1,10 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Choice, type ChoiceMemory, chooseEngine, scoreOfSpeed } from '../../src/engine/auto.ts';
-import type { Engine, EngineName } from '../../src/engine/engine.ts';
+import type { Engine, EngineName, Extent, FeatureMap, Patch, Query, Rect } from '../../src/engine/engine.ts';
 import type { EngineEntry } from '../../src/engine/engine-entry.ts';
 import { ENGINE_CHOICES, ENGINES, openEngine } from '../../src/engine/open-engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
-import { measureSpeed } from '../../src/engine/speed.ts';
+import { leastSeconds, measureSpeed, tileOf } from '../../src/engine/speed.ts';
 import { EngineError, UnsupportedError } from '../../src/errors.ts';
 import { parseModel } from '../../src/network/load.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
@@ -183,6 +183,77 @@ it('measures an engine in about the time it was given', async () => {
   expect(performance.now() - start).toBeLessThan(15_000);
   expect(megapixels).toBeGreaterThan(0);
   expect(tiles).toBeGreaterThan(0);
+});
+
+/** An engine by whose work alone time passes: `ms` in each call. Counts feature maps that are open. */
+function clocked(ms: number, calls: Partial<Engine> = {}) {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  let open = 0;
+  const engine = {
+    threads: 3,
+    model,
+    features: async (_latents: Patch, level: Extent, rect: Rect) => {
+      open++;
+      vi.advanceTimersByTime(ms);
+      return { rect, level, close: () => void open-- };
+    },
+    pixels: async () => [],
+    ...calls,
+  } as unknown as Engine;
+  return { engine, open: () => open };
+}
+
+it('counts all that an engine works on at a time, and closes the features', async () => {
+  const { engine, open } = clocked(100);
+  const pixels = async () => {
+    vi.advanceTimersByTime(10);
+    return [];
+  };
+  const { megapixels, tiles } = await measureSpeed({ ...engine, pixels }, { seconds: 0.1 });
+  // Of three windows of 32 x 32 sites, one pixel of each, and three tiles.
+  expect(megapixels).toBeCloseTo((3 * 32 ** 2) / 0.33 / 1e6);
+  expect(tiles).toBeCloseTo(3 / 0.03);
+  expect(open()).toBe(0);
+});
+
+it('closes the features of which the engine makes no tile', async () => {
+  const failing = async (_: FeatureMap, [query]: readonly Query[]) => {
+    if (query!.rows.index.length > 1) throw new EngineError('out of memory');
+    return [];
+  };
+  const { engine, open } = clocked(100, { pixels: failing });
+  await expect(measureSpeed(engine, { seconds: 0.1 })).rejects.toThrow('out of memory');
+  expect(open()).toBe(0);
+});
+
+it('takes the fastest of several calls but the first, one that takes all the time, and none once it is stopped', async () => {
+  clocked(0);
+  const leastOf = async (...ms: number[]) => {
+    const work = async () => {
+      expect(ms).not.toEqual([]);
+      vi.advanceTimersByTime(ms.shift()!);
+    };
+    const least = await leastSeconds(work, { seconds: 0.1 });
+    return [Math.round(least * 1000), ms.length];
+  };
+  expect(await leastOf(10, 30, 20, 50, 10)).toEqual([20, 1]);
+  expect(await leastOf(100, 10)).toEqual([100, 1]);
+  const controller = new AbortController();
+  let calls = 0;
+  const work = async () => {
+    vi.advanceTimersByTime(30);
+    if (++calls === 2) controller.abort(new Error('enough'));
+  };
+  await expect(leastSeconds(work, { seconds: 0.1, signal: controller.signal })).rejects.toThrow('enough');
+  expect(calls).toBe(2);
+});
+
+it('measures tiles on sites that the window has, with the next ones, however small it is', () => {
+  const rect = { top: 128, left: 64, height: 32, width: 600 };
+  const { rows, columns } = tileOf({ rect, level: { height: 288, width: 728 } } as FeatureMap, 1, 3);
+  expect([rows.index[0], rows.index.at(-1)]).toEqual([128, 128 + 30]);
+  expect([columns.index[0], columns.index.at(-1)]).toEqual([64 + 159, 64 + 159 + 255]);
 });
 
 class MapMemory implements ChoiceMemory {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { DECODER_HASHES } from '../../src/model/decoder-hashes.ts';
+import { DECODER_HASHES, RELEASED_DECODER_HASH } from '../../src/model/decoder-hashes.ts';
 import { decoderHashOf, loadDecoderModel } from '../../src/network/decoder-model.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { tinyModelBytes, writeSafetensors } from '../fixtures/tiny-model.ts';
@@ -11,6 +11,24 @@ it('knows the decoder hash of the released model', async () => {
   const bytes = await readFile(new URL('../../src/model/liif-1.safetensors', import.meta.url));
   const { hash } = await loadModel(bytes);
   expect(DECODER_HASHES.get(hash)).toBe(await decoderHashOf(bytes));
+});
+
+it('asks for a large model in pieces of 1 MiB, four of them at a time', async () => {
+  const bytes = await readFile(new URL('../../src/model/liif-1.safetensors', import.meta.url));
+  const atOnce: number[] = [];
+  let running = 0;
+  let largest = 0;
+  await loadDecoderModel(
+    async (offset, length) => {
+      atOnce.push(++running);
+      largest = Math.max(largest, length);
+      await new Promise(setImmediate);
+      running--;
+      return bytes.subarray(offset, offset + length);
+    },
+    { decoderHash: RELEASED_DECODER_HASH },
+  );
+  expect([Math.max(...atOnce), largest]).toEqual([4, 2 ** 20]);
 });
 
 it('reads the tensors of the decoder, and nothing of those that only encoders need', async () => {

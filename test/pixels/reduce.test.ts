@@ -25,3 +25,14 @@ it.each([2, 8])(
     expect(Array.from(white.finish().data)).toEqual(Array(16).fill(65_535));
   },
 );
+
+it('below a picture its last row goes on, whatever stands above that', () => {
+  const reduced = (height: number) => {
+    const rows = { density: 8, span: gridSpan(0n, 32n, 4, 8, BigInt(height), 0, 4), count: 4 };
+    const { count } = rows.span;
+    const reducer = new Reducer(1, 16, rows, axis(8));
+    for (let y = 0; y < count; y++) reducer.push(new Uint16Array(32).fill(y < 27 ? 1000 : 3000));
+    return reducer.finish();
+  };
+  expect(reduced(28)).toEqual(reduced(100));
+});

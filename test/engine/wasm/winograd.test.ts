@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Patch } from '../../../src/engine/engine.ts';
 import { runLayers } from '../../../src/engine/reference/layers.ts';
 import { WasmHeap } from '../../../src/engine/wasm/heap.ts';
-import { packLayers } from '../../../src/engine/wasm/pack/pack-layer.ts';
+import { packConv, packLayers } from '../../../src/engine/wasm/pack/pack-layer.ts';
 import { type PackedWinograd, SCRATCH_BYTES } from '../../../src/engine/wasm/pack/pack-winograd.ts';
 import { inputRegionRect, planLayers, regionByteLength } from '../../../src/engine/wasm/program/plan.ts';
 import { type Kernels, runAlone } from '../../../src/engine/wasm/program/program.ts';
@@ -177,8 +177,18 @@ describe('3x3 convolutions with 16 products for four outputs', () => {
     ['more channels than its memory is made for', convOf(520, 8, 0.5, 1), LIMIT],
     ['shifts of 30 bits', convOf(8, 8, 0.5, 1, 30), LIMIT],
   ] as const)('are not for %s', (_title, conv, limit) => {
-    const [packed] = packLayers([conv], uniform(conv.inputs, limit), new WasmHeap(false, 2 ** 28));
+    const [heap, without] = [new WasmHeap(false, 2 ** 28), new WasmHeap(false, 2 ** 28)];
+    const [packed] = packLayers([conv], uniform(conv.inputs, limit), heap);
     expect(packed).toMatchObject({ op: 'conv', winograd: undefined });
+    packConv(conv, without);
+    expect(heap.allocate(1), 'they take no memory then').toBe(without.allocate(1));
+  });
+
+  it('are not for what a residual hands on to its second one with more than 13 bits and a sign', () => {
+    const first = { ...convOf(8, 8, 0.5, 1), limit: LIMIT + 1 };
+    const residual: Layer = { op: 'residual', first, second: convOf(8, 8, 0.5, 2), limit: LIMIT };
+    const [packed] = packLayers([residual], uniform(8, LIMIT), new WasmHeap(false, 2 ** 28));
+    expect(packed).toMatchObject({ first: { winograd: {} }, second: { winograd: undefined } });
   });
 
   it.each([
