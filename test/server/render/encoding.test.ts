@@ -1,9 +1,10 @@
-import type { Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, it } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Raster } from '../../../src/image/raster.ts';
 import type { Look } from '../../../src/server/protocols/rendering.ts';
 import { Encoding, type EncodingOptions } from '../../../src/server/render/encoding.ts';
 import { imageBytes } from '../../../src/server/render/image-bytes.ts';
+import { collectGarbage } from '../../fixtures/collect-garbage.ts';
 import { directoryOf, encoded, eventually, picture, startServer } from '../server-fixture.ts';
 
 const quality = { jpegQuality: 85, webpQuality: 80, avifQuality: 50 };
@@ -64,7 +65,15 @@ describe('images from threads', () => {
   ];
 
   it('are those of the calling thread in every byte, whatever they look like and wherever their pixels are', async () => {
+    const handed = vi.spyOn(Worker.prototype, 'postMessage');
+    onTestFinished(() => handed.mockRestore());
     const encoding = await started({ threads: 2 });
+    /** Threads that tasks were handed to, one for each task. */
+    const takers = () =>
+      handed.mock.calls.flatMap(([tasks], i) =>
+        Array.isArray(tasks) ? tasks.map(() => handed.mock.contexts[i]) : [],
+      );
+    expect(takers(), 'threads that are not ready get none').toEqual([]);
     const all = ([1, 2, 3, 4] as const).flatMap((channels) => looks.map((look) => ({ channels, look })));
     await Promise.all(
       all.map(async ({ channels, look }) => {
@@ -81,6 +90,11 @@ describe('images from threads', () => {
         expect(raster.data).toEqual(before);
       }),
     );
+    // The threads share the work.
+    const [first] = takers();
+    const part = takers().filter((worker) => worker === first).length;
+    expect(part).toBeGreaterThan(all.length);
+    expect(takers().length - part).toBeGreaterThan(all.length);
   });
 
   it('may be larger than their pixels', async () => {
@@ -91,6 +105,26 @@ describe('images from threads', () => {
     expect(expected.length).toBeGreaterThan(raster.data.length);
     const within = lent(raster);
     expect((await encoding.encode(within, look, within.data)).equals(expected)).toBe(true);
+    const short = lent(picture(8, 8)).data;
+    expect((await encoding.encode(raster, look, short)).equals(expected)).toBe(true);
+  });
+
+  it('leave the memory that was lent to its owner, use their own again, and hold none after', async () => {
+    const encoding = await started();
+    const make = async () => {
+      const mine = lent(picture(90, 70));
+      await encoding.encode(mine, plainly, mine.data);
+      // New memory holds zeros.
+      expect(encoding.memory.take(mine.data.length)!.every((sample) => sample === 0)).toBe(true);
+      await encoding.encode(picture(90, 70), plainly, undefined);
+      expect(encoding.memory.take(mine.data.length)!.some((sample) => sample > 0)).toBe(true);
+      return new WeakRef(mine.data);
+    };
+    const kept = await make();
+    await eventually(() => {
+      collectGarbage();
+      return kept.deref() === undefined;
+    });
   });
 
   it('of more than a megabyte of pixels are made by the calling thread', async () => {

@@ -1,5 +1,10 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { overloadGate } from '../../../../src/server/http/overload/overload-gate.ts';
+import { Shedding } from '../../../../src/server/http/overload/shedding.ts';
 import type { AppOptions } from '../../../../src/server/index.ts';
+import { Metrics } from '../../../../src/server/metrics.ts';
 import {
   directoryOf,
   encoded,
@@ -147,5 +152,49 @@ describe('a server whose event loop cannot keep up', () => {
     const statuses: number[] = [];
     await askAll(server, 40, ({ status }) => statuses.push(status) < 400);
     expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+});
+
+describe('a gate that lets nothing pass', () => {
+  /** Answers of the gate to requests that one after the other come to it. */
+  function gateOf() {
+    const lines: object[] = [];
+    const log = { warn: (line: object) => void lines.push(line) } as unknown as Logger;
+    const app = vi.fn();
+    const gate = overloadGate({ maxTurnMs: 5, allowOrigin: '*', metrics: new Metrics(), log }, app);
+    const passes = vi.spyOn(Shedding.prototype, 'passes').mockReturnValue(false);
+    onTestFinished(() => passes.mockRestore());
+    const ask = (method: string, url = '/a') => {
+      const response = { shouldKeepAlive: true, writeHead: vi.fn(), end: vi.fn() };
+      gate({ method, url, socket: {} } as IncomingMessage, response as unknown as ServerResponse);
+      return response;
+    };
+    return { ask, app, lines };
+  }
+
+  it('keeps the connections of refused requests that have no body', () => {
+    const { ask } = gateOf();
+    const kept = ['GET', 'HEAD', 'POST', 'PUT'].map((method) => ask(method).shouldKeepAlive);
+    expect(kept).toEqual([true, true, false, false]);
+  });
+
+  it('knows what always passes by the whole path', () => {
+    const { ask, app } = gateOf();
+    for (const path of ['/healthy', '/metrics.png', '/a/health']) ask('GET', path);
+    expect(app).not.toHaveBeenCalled();
+    for (const path of ['/health', '/ready/', '/metrics?a']) ask('GET', path);
+    expect(app).toHaveBeenCalledTimes(3);
+  });
+
+  it('logs what it has refused since the last line when all pass again', () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { ask, lines } = gateOf();
+    for (let i = 0; i < 3; i++) ask('GET');
+    vi.advanceTimersByTime(50);
+    ask('GET');
+    vi.advanceTimersByTime(100);
+    expect(lines).toEqual([{ refused: 3 }, { refused: 1 }]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
