@@ -109,7 +109,6 @@ class EncodingThread {
     });
     this.#worker.unref();
     onWorkerEnd(this.#worker, (reason) => {
-      this.ready = false;
       const problem = this.#closed
         ? stopping()
         : new Problem(503, 'encoder-failed', REPLACED, { retryAfter: 1 });

@@ -71,7 +71,7 @@ export function overloadGate(options: OverloadGateOptions, app: RequestListener)
     // The next request would come behind a body that nobody reads.
     if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
     response.writeHead(503, headers);
-    response.end(request.method === 'HEAD' ? undefined : BODY);
+    response.end(BODY);
   }
 
   return (request, response) => {
