@@ -90,8 +90,7 @@ export class WasmHeap {
   readonly #maxBytes: number;
 
   constructor(shared: boolean, maxBytes: number) {
-    const maximum = Math.min(65_536, Math.ceil(maxBytes / PAGE));
-    this.#maxBytes = maximum * PAGE;
+    this.#maxBytes = Math.ceil(maxBytes / PAGE) * PAGE;
     // The maximum has to be the one that the kernels declare. Only pages that the memory has grown to are
     // committed.
     this.memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared });
