@@ -102,6 +102,27 @@ it('only the entries that a step codes are read from the prior', async () => {
   expect(await decodeChunk(first.bytes, chunk, 60, model, networks(32767))).toEqual(first.latents);
 });
 
+it('hyper analysis reads zeros behind the latents, up to its stride', () => {
+  const chunk = { height: 3, width: 5 };
+  const { latentChannels } = model;
+  const analysis = randomAnalysis(chunk, 7);
+  const read: [y: Int16Array, extent: Extent][] = [];
+  const networks: ChunkNetworks = {
+    hyperAnalysis: (y, extent) => {
+      read.push([y, extent]);
+      return new Int16Array(2 * model.hyperChannels);
+    },
+    hyperSynthesis: () => new Int16Array(32 * model.priorChannels),
+    prior: () => ({ mean: new Int16Array(analysis.length), deviation: new Int16Array(analysis.length) }),
+  };
+  encodeChunk(analysis, chunk, 60, model, networks);
+  const [[y, extent]] = read as [[Int16Array, Extent]];
+  expect(extent).toEqual({ height: 4, width: 8 });
+  const row = analysis.subarray(0, 5 * latentChannels);
+  expect([...y.subarray(0, 8 * latentChannels)]).toEqual([...row, ...new Int16Array(3 * latentChannels)]);
+  expect([...y.subarray(24 * latentChannels)]).toEqual([...new Int16Array(8 * latentChannels)]);
+});
+
 describe('a damaged chunk', () => {
   const chunk = { height: 4, width: 5 };
   const made = engine.encodeChunk(randomAnalysis(chunk, 9), chunk, 70);
@@ -111,6 +132,13 @@ describe('a damaged chunk', () => {
     for (let length = 0; length < bytes.length; length += 5) {
       await expect(engine.decodeChunk(bytes.subarray(0, length), chunk, 70)).rejects.toThrow(FormatError);
     }
+  });
+
+  it('is refused when more follows its last symbol', async () => {
+    const { bytes } = await made;
+    const longer = new Uint8Array(bytes.length + 2);
+    longer.set(bytes);
+    await expect(engine.decodeChunk(longer, chunk, 70)).rejects.toThrow('2 bytes are left');
   });
 
   it('is refused when it is longer than its symbols allow', async () => {

@@ -67,6 +67,9 @@ describe.each([12, 13, 14])('at %i bits of probability', (precision) => {
       const { indices, symbols } = randomMessage(source, seed, 4096);
       const bytes = encodeSymbols(tables, indices, symbols);
       expect(decode(bytes, tables, indices, 16)).toEqual(symbols);
+      // Wherever they lie, as views of a larger read do.
+      const within = new Uint8Array([1, ...bytes]).subarray(1);
+      expect(decode(within, tables, indices, 16)).toEqual(symbols);
     }
   });
 
@@ -139,7 +142,10 @@ describe('a damaged chunk', () => {
 
   it('is refused at every length but its own', () => {
     for (let length = 0; length < bytes.length; length++) {
-      expect(() => decode(bytes.subarray(0, length), tables, indices), `${length}`).toThrow(FormatError);
+      const reason = length < 16 || length % 2 ? 'expected an even length' : 'go on beyond its end';
+      expect(() => decode(bytes.slice(0, length), tables, indices), `${length}`).toThrow(
+        expect.objectContaining({ _tag: 'FormatError', reason: expect.stringContaining(reason) }),
+      );
     }
     for (let more = 1; more < 9; more++) {
       const longer = new Uint8Array(bytes.length + more);
@@ -168,6 +174,10 @@ describe('a damaged chunk', () => {
       const changed = empty.slice();
       changed[4 * i] = 1;
       expect(() => decode(changed, tables, new Uint8Array(4).fill(3))).toThrow(`state ${i} ends at 65537`);
+      changed.set([0, 0, 1, 128], 4 * i);
+      expect(() => decode(changed, tables, new Uint8Array(4).fill(3))).toThrow(
+        `ends at ${2 ** 31 + 2 ** 16}`,
+      );
     }
   });
 
