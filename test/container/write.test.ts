@@ -148,6 +148,19 @@ describe('ContainerWriter', () => {
     await expect(begin([['icc', new Uint8Array(2 ** 28 + 1)]])).rejects.toThrow('more than 268435456');
   });
 
+  it('begins pictures of as many chunks as an index may list, and no larger ones', async () => {
+    const lengths: number[] = [];
+    const sink: Sink = { write: async ({ length }) => void lengths.push(length), writeAt: async () => {} };
+    const begin = (columns: number) => {
+      const fields = { width: 128 * columns, height: 128 * 1024, chunkSize: 8, levels: 1, alpha: false };
+      return ContainerWriter.begin(sink, { ...header, ...fields }, []);
+    };
+    await expect(begin(1025)).rejects.toThrow('has too many chunks of 8 latents');
+    expect(lengths).toEqual([]);
+    await begin(1024);
+    expect(lengths[1]).toBe(16 * 2 ** 20 + 4);
+  });
+
   it('does not end a file with too few chunks or take too many', async () => {
     const writer = await ContainerWriter.begin(new MemorySink(), header, []);
     await writer.appendChunk(noise(16, 1));
@@ -163,5 +176,7 @@ describe('MemorySink', () => {
     for (const part of [[1, 2], [3], [], [4, 5, 6]]) await sink.write(Uint8Array.from(part));
     await sink.writeAt(1, Uint8Array.of(20, 30, 40));
     expect([...sink.bytes()]).toEqual([1, 20, 30, 40, 5, 6]);
+    await sink.writeAt(4, Uint8Array.of(50, 60));
+    expect([...sink.bytes()]).toEqual([1, 20, 30, 40, 50, 60]);
   });
 });

@@ -97,7 +97,8 @@ describe('a damaged file', () => {
         continue;
       }
       expect(error, `byte ${at}`).toBeInstanceOf(FormatError);
-      const { section } = error as FormatError;
+      const { section, byteOffset } = error as FormatError;
+      if (section === 'header') expect(byteOffset).toBeGreaterThanOrEqual(16);
       // A wrong length of the header moves what comes after.
       if (at >= 12 && at < 16) expect(['prefix', 'header']).toContain(section);
       else expect(section, `byte ${at}`).toBe(partAt(file, at));

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { chunkList } from '../../src/container/chunks.ts';
 import { FormatError, SourceError } from '../../src/errors.ts';
 import { type HttpSourceOptions, httpSource } from '../../src/reader/http-source.ts';
@@ -379,6 +379,37 @@ describe('httpSource', () => {
     await expect(source.getBytes(0, 100, controller.signal)).rejects.toThrow('enough');
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(seen.requests).toBe(2);
+  });
+
+  it('waits twice as long before each further attempt, and not for a caller who gives up', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const asked: number[] = [];
+    const fetch = async () => {
+      asked.push(Math.round(performance.now()));
+      throw new TypeError('no network');
+    };
+    const source = httpSource('http://localhost/a', { fetch, retries: 3 });
+    const failed = source.getBytes(0, 1).catch((reason: unknown) => reason);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(asked.map((at) => at - asked[0]!)).toEqual([0, 100, 300, 700]);
+    expect(await failed).toMatchObject({ _tag: 'SourceError' });
+    const controller = new AbortController();
+    const stopped = source.getBytes(0, 1, controller.signal).catch((reason: unknown) => reason);
+    await vi.advanceTimersByTimeAsync(50);
+    controller.abort(new Error('enough'));
+    // While the clock stands still.
+    expect(await stopped).toMatchObject({ message: 'enough' });
+  });
+
+  it('stops in its last attempt, too, with the reason of the signal', async () => {
+    const controller = new AbortController();
+    const fetch = async () => {
+      controller.abort(new Error('enough'));
+      throw new TypeError('no network');
+    };
+    const source = httpSource('http://localhost/a', { fetch, retries: 0 });
+    await expect(source.getBytes(0, 1, controller.signal)).rejects.toThrow('enough');
   });
 
   it('leaves nothing behind on a signal that outlives many requests', async () => {
