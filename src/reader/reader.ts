@@ -246,8 +246,7 @@ function endsEarly(
   found: number,
   wanted: number,
 ): FormatError {
-  const there = Math.max(0, found);
-  return new FormatError(section, byteOffset, `the file ends after ${there} of its ${wanted} bytes`);
+  return new FormatError(section, byteOffset, `the file ends after ${found} of its ${wanted} bytes`);
 }
 
 function trailing(byteOffset: number): FormatError {
