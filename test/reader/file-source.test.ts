@@ -1,8 +1,18 @@
 import { openAsBlob } from 'node:fs';
-import { mkdtemp, open, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import {
+  type FileHandle,
+  type FileReadOptions,
+  mkdtemp,
+  open,
+  rename,
+  rm,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { chunkList } from '../../src/container/chunks.ts';
 import { SourceError } from '../../src/errors.ts';
 import { blobSource } from '../../src/reader/blob-source.ts';
@@ -76,6 +86,22 @@ describe('fileSource', () => {
     await expect(fileSource(join(folder, 'none.liif'))).rejects.toThrow('no such file');
     await expect(fileSource(folder)).rejects.toThrow(`${folder}: is a directory; name a file in it`);
     await expect(fileSource('/dev/null')).rejects.toThrow('not a file');
+  });
+
+  it('reads on where the system gives less than was asked for', async () => {
+    const handle = await open(path);
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const read = prototype.read as (options: FileReadOptions<Uint8Array>) => ReturnType<FileHandle['read']>;
+    const reads = vi.spyOn(prototype, 'read').mockImplementation(function (this: FileHandle, ...[options]) {
+      const { length, ...others } = options as unknown as FileReadOptions<Uint8Array>;
+      return read.call(this, { ...others, length: Math.min(length!, 1000) }) as never;
+    });
+    onTestFinished(() => reads.mockRestore());
+    const source = await fileSource(path);
+    expect(await source.getBytes(100, 2500)).toEqual(bytes.slice(100, 2600));
+    expect(reads).toHaveBeenCalledTimes(3);
+    await source.close();
   });
 
   it('reserves no more memory than the file has bytes', async () => {

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -412,16 +412,70 @@ describe('httpSource', () => {
     await expect(source.getBytes(0, 1, controller.signal)).rejects.toThrow('enough');
   });
 
-  it('leaves nothing behind on a signal that outlives many requests', async () => {
-    const { source } = await serve(ranges());
-    const controller = new AbortController();
-    const warnings: string[] = [];
-    const listen = (warning: Error) => void warnings.push(warning.message);
-    process.on('warning', listen);
-    for (let i = 0; i < 50; i++) await source.getBytes(i, 10, controller.signal);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    process.off('warning', listen);
-    expect(warnings).toEqual([]);
+  /** A source whose server gives these answers, one after the other. */
+  const answering = (...answers: [status: number, range: string | undefined, body: Uint8Array | null][]) => {
+    const asked: (string | undefined)[] = [];
+    const fetch = async (_: unknown, init?: RequestInit) => {
+      asked.push(new Headers(init?.headers).get('range') ?? undefined);
+      const [status, range, body] = answers.shift()!;
+      return new Response(body as BodyInit | null, {
+        status,
+        headers: range === undefined ? {} : { 'content-range': range },
+      });
+    };
+    return { source: httpSource('http://localhost/a', { fetch, timeoutMs: 1000, retries: 0 }), asked };
+  };
+
+  it('refuses a range that begins before, and that there be none where the file goes on', async () => {
+    const { source } = answering([206, 'bytes 50-199/500', noise(150, 1)], [416, 'bytes */500', null]);
+    await expect(source.getBytes(100, 100)).rejects.toThrow('another range');
+    await expect(source.getBytes(100, 100)).rejects.toThrow('416');
+  });
+
+  it('goes by the size that it knows where a later answer does not tell it', async () => {
+    const { source } = answering([206, 'bytes 0-99/500', hundred], [206, 'bytes 100-199/*', hundred]);
+    await source.getBytes(0, 100);
+    expect(await source.getBytes(100, 100)).toEqual(hundred);
+    expect(source.size).toBe(500);
+  });
+
+  it('keeps nothing of a whole file once it is closed', async () => {
+    const { source, asked } = answering([200, undefined, hundred], [200, undefined, hundred]);
+    await source.getBytes(0, 10);
+    await source.close();
+    await source.getBytes(0, 10);
+    expect(asked).toHaveLength(2);
+  });
+
+  it('waits for a body as long as bytes come, 16 a millisecond', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const fetch = async (_: unknown, init?: RequestInit) => {
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          init?.signal?.addEventListener('abort', () => controller.error(new Error('aborted')));
+          controller.enqueue(noise(32_000, 1));
+          setTimeout(() => controller.enqueue(noise(100, 2)), 3900);
+        },
+      });
+      return new Response(body, { status: 206, headers: { 'content-range': 'bytes 0-32099/32100' } });
+    };
+    const source = httpSource('http://localhost/a', { fetch, timeoutMs: 1000, retries: 0 });
+    const read = source.getBytes(0, 32_100).catch((reason: unknown) => reason);
+    await vi.advanceTimersByTimeAsync(4050);
+    // 1000 ms for the head, as many for the body, 2000 for what came at first, and 6 for the rest.
+    expect(await read).toMatchObject({ code: 'slow', message: expect.stringContaining('4006 ms') });
+  });
+
+  it('leaves no timer behind, and nothing on a signal that outlives many requests', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { signal } = new AbortController();
+    const { source } = answering([206, 'bytes 0-99/500', hundred], [404, undefined, null]);
+    await source.getBytes(0, 100, signal);
+    await expect(source.getBytes(100, 100, signal)).rejects.toThrow('404');
+    expect(vi.getTimerCount()).toBe(0);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 });
 

@@ -37,6 +37,12 @@ it('passes the signal on, whether it asks for bytes, the rest of them, or whethe
   expect(new Set(signals)).toEqual(new Set([signal]));
 });
 
+it('begins with as much as the source says', async () => {
+  const { source, asked } = noting();
+  await OpenedSource.open({ ...source, firstRead: 64 });
+  expect(asked).toEqual([[0, 64]]);
+});
+
 it('gives nothing to a caller who has given up, not even bytes that it knows', async () => {
   const opened = await OpenedSource.open(noting().source);
   await expect(opened.getBytes(0, 10, AbortSignal.abort('enough'))).rejects.toBe('enough');
