@@ -36,3 +36,23 @@ it('below a picture its last row goes on, whatever stands above that', () => {
   };
   expect(reduced(28)).toEqual(reduced(100));
 });
+
+it.each([
+  [8, 2],
+  [2, 8],
+])('means are taken of blocks where the grid is %i times as high and %i times as wide', (rows, columns) => {
+  const halved = (m: number) => Math.min(m, 4);
+  const reduced = (rowDensity: number, columnDensity: number) => {
+    const [height, width] = [4 * rowDensity, 4 * columnDensity];
+    // Blocks of 2 have one value.
+    const [down, across] = [rowDensity / halved(rowDensity), columnDensity / halved(columnDensity)];
+    const grid = Uint16Array.from({ length: height * width }, (_, i) => {
+      const [y, x] = [Math.floor(i / width / down), Math.floor((i % width) / across)];
+      return (x * x * 7919 + y * 40_503) % 65_536;
+    });
+    const reducer = new Reducer(1, 16, axis(rowDensity), axis(columnDensity));
+    reducer.push(grid);
+    return reducer.finish();
+  };
+  expect(reduced(rows, columns)).toEqual(reduced(halved(rows), halved(columns)));
+});
