@@ -219,9 +219,8 @@ export function isTemporaryName(name: string): boolean {
 async function renameToNew(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
-  } catch (error) {
-    if (isTaken(error)) return false;
-    return reserveAndRename(from, to);
+  } catch {
+    return reserveAndRename(from, to); // where something has the name, that finds it, too
   }
   await rm(from, { force: true });
   return true;
@@ -231,7 +230,7 @@ async function reserveAndRename(from: string, to: string): Promise<boolean> {
   try {
     await (await open(to, 'wx')).close();
   } catch (error) {
-    if (isTaken(error)) return false;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
   try {
@@ -241,10 +240,6 @@ async function reserveAndRename(from: string, to: string): Promise<boolean> {
     throw error;
   }
   return true;
-}
-
-function isTaken(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EEXIST';
 }
 
 /** Where the file is, or will be, that a path leads to by links. */
