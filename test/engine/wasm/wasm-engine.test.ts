@@ -8,6 +8,7 @@ import { main as compile } from 'assemblyscript/asc';
 import { describe, expect, it } from 'vitest';
 import type { Engine, Extent, FeatureMap, Patch } from '../../../src/engine/engine.ts';
 import { FreeList, WasmHeap } from '../../../src/engine/wasm/heap.ts';
+import { HeapFeatures } from '../../../src/engine/wasm/heap-features.ts';
 import { layersJob } from '../../../src/engine/wasm/jobs/layers-job.ts';
 import { packNetworks } from '../../../src/engine/wasm/pack/pack.ts';
 import type { Thread, WasmHost } from '../../../src/engine/wasm/threads/host.ts';
@@ -124,6 +125,26 @@ describe('memory', () => {
     expect(ended).toBe(2);
   });
 
+  it('ends its threads where its first work fails', async () => {
+    let ended = false;
+    const end = () => {
+      ended = true;
+    };
+    const host: WasmHost = {
+      ...nodeHost,
+      startThread() {
+        const thread = nodeHost.startThread();
+        return { ...thread, terminate: () => thread.terminate().finally(end) };
+      },
+      encoding: (parts) => ({
+        ...nodeHost.encoding!(parts),
+        encodeChunk: () => Promise.reject(new Error('no such kernel')),
+      }),
+    };
+    await expect(openWasmEngine(model, { host, threads: 1 })).rejects.toThrow('no such kernel');
+    expect(ended).toBe(true);
+  });
+
   it('makes calls wait for memory that others hold, and refuses what can never fit', async () => {
     const engine = await openWasmEngine(model, { host: nodeHost, threads: 2, maxMemoryBytes: 16 * 2 ** 20 });
     const maps = await Promise.all(
@@ -151,13 +172,18 @@ describe('memory', () => {
     const engine = await openWasmEngine(model, { host: nodeHost, threads: 2 });
     const features = await engine.features(latents, level, sites, 60);
     const [expected] = await engine.pixels(features, [tile]);
+    // The reads wait for threads that make other maps.
+    const making = Promise.all([1, 2, 3].map(() => engine.features(latents, level, sites, 3)));
     const reading = Promise.all([1, 2, 3].map(() => engine.pixels(features, [tile])));
     features.close();
-    const others = await Promise.all([1, 2, 3].map(() => engine.features(latents, level, sites, 3)));
+    const others = await making;
     for (const [samples] of await reading)
       expect(Buffer.compare(samples as Uint8Array, expected as Uint8Array)).toBe(0);
     for (const other of others) other.close();
     await expect(engine.pixels(features, [tile])).rejects.toMatchObject({ _tag: 'EngineError' });
+    const region = { address: 65_536, rect: sites, channels: model.head.hidden };
+    const foreign = new HeapFeatures(new WasmHeap(false, 2 ** 20), region, sites, sites);
+    await expect(engine.pixels(foreign, [tile])).rejects.toThrow('Expected a feature map of this engine');
     await engine.close();
   });
 

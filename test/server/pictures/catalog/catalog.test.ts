@@ -178,6 +178,15 @@ it('a file that comes before its directory is watched, just after that was read,
   await catalog.close();
 });
 
+it('a file that is named by itself is seen to change', async () => {
+  const path = join(await directoryOf({ 'a.png': 'x' }), 'a.png');
+  const catalog = await Catalog.open({ roots: [path], plain: true, watch: true });
+  const { stamp } = catalog.get('a.png')!;
+  await writeFile(path, 'longer');
+  await eventually(() => catalog.get('a.png')!.stamp !== stamp);
+  await catalog.close();
+});
+
 it.skipIf(process.platform !== 'linux')(
   'directories are watched, not each of their files, and changes are seen in all of them, new and renamed ones too',
   async () => {

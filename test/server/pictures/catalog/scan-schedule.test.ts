@@ -61,8 +61,8 @@ it('calls during a scan share one more, also where that fails, and none begins a
   expect(begun()).toEqual([0, 10]);
   scans.scanSoon();
   await scans.close();
-  await scans.scanNow();
   scans.scanSoon();
+  await scans.scanNow();
   expect([begun().length, vi.getTimerCount()]).toEqual([2, 0]);
 });
 
