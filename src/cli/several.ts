@@ -23,7 +23,7 @@ export async function naming<T>(title: string, work: () => Promise<T>): Promise<
   try {
     return await work();
   } catch (error) {
-    if (!isLiifError(error) || error.message.includes(title)) throw error;
+    if (!isLiifError(error) || error.message.startsWith(`${title}:`)) throw error;
     throw new InputFailure(title, error);
   }
 }

@@ -56,6 +56,11 @@ it('an interruption ends the work, also between inputs, and is not told of as a 
   expect(await work(['a', 'b'], {})).toEqual({ begun: [], told: [], ended: interrupted });
 });
 
+it('a message gets the name of its input, though it has the letters of it', async () => {
+  const failure = new SourceError('The chunk is damaged');
+  await expect(naming('c', () => Promise.reject(failure))).rejects.toThrow('c: The chunk is damaged');
+});
+
 it('a message that has the name does not get it twice', async () => {
   const failure = new SourceError('a.liif: no such file');
   await expect(naming('a.liif', () => Promise.reject(failure))).rejects.toBe(failure);
