@@ -9,12 +9,12 @@ const report = process.env.TEST_REPORT;
  * and TensorFlow do, or that replace modules before any other test has loaded them.
  */
 const ALONE = [
-  'test/cli/several.test.ts',
+  'test/cli/{interruption,several}.test.ts',
   'test/engine/{auto,open-browser-engine}.test.ts',
   'test/engine/{tensorflow,webgpu}/*.test.ts',
   'test/image/atomic-file.test.ts',
   'test/reader/{file-source,hostile}.test.ts',
-  'test/server/{metrics,connections/connections,http/hostile,http/overload/overload-gate}.test.ts',
+  'test/server/{config,metrics,connections/connections,http/hostile,http/overload/overload-gate}.test.ts',
   'test/server/pictures/catalog/directory-watches.test.ts',
   'test/train/compare-models.test.ts',
 ];
