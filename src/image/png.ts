@@ -2,6 +2,7 @@
  * Just enough PNG (W3C, third edition) to hand bands of samples to sharp with EXIF and XMP, which it takes
  * from no TIFF. The samples are not compressed.
  */
+import { endianness } from 'node:os';
 import { pipeline, Readable } from 'node:stream';
 import { crc32, createDeflate, deflateSync } from 'node:zlib';
 import type { KeptMetadata } from './metadata/kept.ts';
@@ -47,7 +48,7 @@ async function* rowsOf(
   depth: 8 | 16,
 ): AsyncGenerator<Uint8Array> {
   const rowBytes = samplesPerRow * (depth / 8);
-  const swaps = depth === 16 && new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+  const swaps = depth === 16 && endianness() === 'LE';
   for await (const band of samples) {
     const rows = band.length / rowBytes;
     const bytes = Buffer.alloc(rows * (1 + rowBytes));

@@ -3,6 +3,8 @@
  * without limits of 4 GiB.
  */
 
+import { endianness } from 'node:os';
+
 /** The samples of a picture, and the profile of their colors. */
 export interface SampleShape {
   readonly width: number;
@@ -63,8 +65,7 @@ export function tiffHeader(shape: SampleShape): Uint8Array {
   const bytes = new Uint8Array(length);
   const put = (at: number, { buffer, byteOffset, byteLength }: ArrayBufferView) =>
     bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
-  const little = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-  put(0, Uint16Array.of(little ? 0x4949 : 0x4d4d, 43, 8, 0));
+  put(0, Uint16Array.of(endianness() === 'LE' ? 0x4949 : 0x4d4d, 43, 8, 0));
   put(8, numbers(directory, fields.length));
   let at = directory + 8;
   let data = directoryEnd;
@@ -80,6 +81,15 @@ export function tiffHeader(shape: SampleShape): Uint8Array {
 
 function numbers(...values: readonly number[]): BigUint64Array {
   return BigUint64Array.from(values, BigInt);
+}
+
+/** The bytes of a TIFF, piece by piece: its header, and `samples` as they are. */
+export async function* tiffPieces(
+  shape: SampleShape,
+  samples: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield tiffHeader(shape);
+  yield* samples;
 }
 
 /** A TIFF with room for its samples, which are to be written there. */

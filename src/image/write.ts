@@ -15,7 +15,7 @@ import { type KeptMetadata, metadataFor } from './metadata/kept.ts';
 import { pngPieces } from './png.ts';
 import { type Channels, depthOf, expectRaster, expectSamples, hasAlpha, type Raster } from './raster.ts';
 import { loadSharp } from './sharp.ts';
-import { DENSITY, tiffHeader, tiffToFill } from './tiff.ts';
+import { DENSITY, tiffPieces, tiffToFill } from './tiff.ts';
 
 /** A picture in bands of whole rows, from top to bottom, so that it need not be in memory as a whole. */
 export interface ImageBands {
@@ -190,8 +190,7 @@ async function withSharp<T>(
   // Beside the output, where there is room for large files; temporary folders are often in memory.
   const file = await AtomicFile.temporary(folder);
   try {
-    if (!metadata) await file.write(tiffHeader(shape));
-    const pieces = metadata ? pngPieces({ ...shape, ...metadata }, samples) : samples;
+    const pieces = metadata ? pngPieces({ ...shape, ...metadata }, samples) : tiffPieces(shape, samples);
     for await (const piece of pieces) await file.write(piece);
     return await input(file.temporary);
   } finally {

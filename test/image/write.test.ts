@@ -58,6 +58,17 @@ function banded(raster: Raster, rows: number): ImageBands {
   };
 }
 
+/** The raster in bands, after which something fails. */
+function failing(raster: Raster): ImageBands {
+  return {
+    ...banded(raster, 5),
+    bands: (async function* () {
+      yield* banded(raster, 5).bands as Iterable<Raster>;
+      throw new Error('the file is damaged');
+    })(),
+  };
+}
+
 /** As a phone writes it that was held on its side. */
 const XMP = Buffer.from(
   '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>',
@@ -65,12 +76,12 @@ const XMP = Buffer.from(
 const UPRIGHT_XMP = XMP.toString().replace('"6"', '"1"');
 
 async function sidewaysExif(): Promise<Uint8Array> {
-  const { data } = await sharp({ create: { width: 1, height: 1, channels: 3, background: 'red' } })
+  const image = await sharp({ create: { width: 1, height: 1, channels: 3, background: 'red' } })
     .withExif({ IFD0: { Copyright: 'somebody' } })
     .withMetadata({ orientation: 6 })
     .png()
-    .toBuffer({ resolveWithObject: true });
-  const { exif } = await sharp(data).metadata();
+    .toBuffer();
+  const { exif } = await sharp(image).metadata();
   return new Uint8Array(exif!);
 }
 
@@ -347,16 +358,9 @@ describe('writeImage', () => {
   it('leaves an old file alone and nothing else behind when the bands fail', async () => {
     const path = join(folder, 'old.png');
     await writeFile(path, 'old');
-    const raster = picture(3, 8);
-    const failing: ImageBands = {
-      ...banded(raster, 5),
-      bands: (async function* () {
-        yield* banded(raster, 5).bands as Iterable<Raster>;
-        throw new Error('the file is damaged');
-      })(),
-    };
+    const bands = failing(picture(3, 8));
     for (const memoryBytes of [0, 1e9]) {
-      const error = await writeImage(failing, path, { memoryBytes }).catch((e) => e);
+      const error = await writeImage(bands, path, { memoryBytes }).catch((e) => e);
       expect(error).toBeInstanceOf(Error);
       expect(await readFile(path, 'utf8')).toBe('old');
       expect(await readdir(folder)).toEqual(['old.png']);
@@ -365,15 +369,9 @@ describe('writeImage', () => {
 
   it('leaves nothing behind when bands fail that are written with metadata', async () => {
     const path = join(folder, 'failed.jpg');
-    const failing: ImageBands = {
-      ...banded(picture(3, 8), 5),
-      bands: (async function* () {
-        yield* banded(picture(3, 8), 5).bands as Iterable<Raster>;
-        throw new Error('the file is damaged');
-      })(),
-    };
+    const bands = failing(picture(3, 8));
     for (const memoryBytes of [0, 1e9]) {
-      const written = writeImage(failing, path, { memoryBytes, metadata: { xmp: XMP } });
+      const written = writeImage(bands, path, { memoryBytes, metadata: { xmp: XMP } });
       await expect(written).rejects.toThrow(Error);
       expect(await readdir(folder)).toEqual([]);
     }
