@@ -14,6 +14,7 @@ import { withoutOpaqueAlpha } from './image/alpha/opaque-alpha.ts';
 import { withoutExifPrefix } from './image/metadata/exif.ts';
 import { type Channels, depthOf, expectRaster, hasAlpha, type Raster } from './image/raster.ts';
 import { reduce } from './image/reduce.ts';
+import { hyperRect } from './network/chunk-size.ts';
 import type { Model } from './network/model.ts';
 import { cut } from './network/window.ts';
 import { inParallel } from './parallel.ts';
@@ -157,6 +158,7 @@ async function encodeChunks(
 ): Promise<void> {
   const { signal, onProgress } = options;
   const { chunkSize, quality } = header;
+  const { model } = engine;
   const steps = stepsOf(options);
   // Each step of optimization counts as much as coding does.
   const total = chunkCount(header) * (1 + steps);
@@ -168,12 +170,14 @@ async function encodeChunks(
   advance(0);
   const plan = { engine, rasters, header, steps, measure: measureOf(options), advance, signal };
   await inParallel(steps > 0 ? OPTIMIZED_GROUPS : engine.threads + 1, chunkGroups(header), async (chunks) => {
-    const { analysis, rect } = await analyzeGroup(plan, chunks);
+    const { analysis, hyper, rect } = await analyzeGroup(plan, chunks);
     await inParallel(engine.threads, chunks, async (id) => {
       const extent = chunkExtent(header, id);
       const chunk = { top: id.row * chunkSize, left: id.column * chunkSize, ...extent };
-      const window = cut(analysis, rect, chunk, engine.model.latentChannels);
-      const encoded = await engine.encodeChunk(window, chunk, quality, signal);
+      const window = cut(analysis, rect, chunk, model.latentChannels);
+      const ownHyper =
+        hyper && cut(hyper, hyperRect(model, rect), hyperRect(model, chunk), model.hyperChannels);
+      const encoded = await engine.encodeChunk(window, chunk, quality, ownHyper, signal);
       advance(1);
       await ordered.finish(id, encoded.bytes);
     });

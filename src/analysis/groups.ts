@@ -4,7 +4,7 @@ import type { Engine, Rect } from '../engine/engine.ts';
 import type { Raster } from '../image/raster.ts';
 import type { Model } from '../network/model.ts';
 import { analysisWindow, scaledExtent, sitesOf } from '../network/window.ts';
-import { optimizedAnalysis } from './optimize.ts';
+import { type OptimizedAnalysis, optimizedAnalysis } from './optimize.ts';
 import { picturePatch } from './picture.ts';
 import type { Measure } from './sample-errors.ts';
 
@@ -47,7 +47,7 @@ export interface AnalysisPlan {
 export async function analyzeGroup(
   { engine, rasters, header, steps, measure, advance, signal }: AnalysisPlan,
   chunks: readonly ChunkId[],
-): Promise<{ analysis: Int16Array; rect: Rect }> {
+): Promise<OptimizedAnalysis & { readonly rect: Rect }> {
   const { model } = engine;
   const { quality, chunkSize } = header;
   const { level, plane } = chunks[0]!;
@@ -64,7 +64,7 @@ export async function analyzeGroup(
   const target = pixelsOf(shownPixels(model, raster, rect));
   const onStep = () => advance(chunks.length);
   const part = { latents: rect, level: extent, chunkSize, target, measure, analyze, onStep };
-  return { analysis: await optimizedAnalysis(engine, part, quality, steps, signal), rect };
+  return { ...(await optimizedAnalysis(engine, part, quality, steps, signal)), rect };
 }
 
 /** The rectangle of latents that the chunks of a group cover. */

@@ -7,26 +7,31 @@ import { codeWindow } from './coded-window.ts';
 import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
- * Gradient descent on the latents of one picture (Campos et al., "Content Adaptive Optimization for Neural
- * Image Compression", arXiv 1906.01223). It starts from the output of analysis and minimizes bits plus
- * weighted error; the error is squared, as in training, or has a part for structure (`sample-errors.ts`).
- * Only encoders run it: the format does not change. It computes in doubles, with operations that IEEE 754
- * fixes, so that a picture still has one file.
+ * Gradient descent on latents and hyper latents of one picture (Campos et al., "Content Adaptive Optimization
+ * for Neural Image Compression", arXiv 1906.01223). It starts from what analysis and hyper analysis give, and
+ * minimizes bits plus weighted error; the error is squared, as in training, or has a part for structure
+ * (`sample-errors.ts`). Only encoders run it: the format does not change. It computes in doubles, with
+ * operations that IEEE 754 fixes, so that a picture still has one file.
  *
  * The gradient is taken at the rounded latents, which decoders see, and applied to the unrounded ones. On its
  * own it would push these until they round to another symbol, better or not; CURVATURE corrects for the
- * distance between the two. The gradient of the bits regards each symbol alone: its mean and deviation count
- * as constant.
+ * distance between the two: little at first, so that symbols change, and much in the end, so that they stay.
+ * The gradient of the bits is that of `rate-gradient.ts`.
  */
 
 /** Length of the first step, in squared symbols per bit. Each further step is shorter by the same amount. */
 const FIRST_STEP = 0.008;
+/** How many times as long the steps of hyper latents are. */
+const HYPER_STEP = 2;
 /**
  * Second derivative of bits plus weighted error by a latent, measured in symbols: 12 / ln 2. Steps of symbols
  * are optimal for their quality, so making them finer by a small share costs as many bits (share / ln 2) as
  * it saves of the rounding error (share * CURVATURE / 12).
  */
 const CURVATURE = 17.3;
+/** Of CURVATURE, in the first step and in the last; between them it grows evenly. */
+const FIRST_SHARE = 0.4;
+const LAST_SHARE = 1.8;
 
 /** A part of a picture whose latents are optimized together. */
 export interface OptimizedPart {
@@ -44,9 +49,17 @@ export interface OptimizedPart {
   onStep(): void;
 }
 
+/** What is to be coded of a part. */
+export interface OptimizedAnalysis {
+  /** (latents.height, latents.width, Cy) */
+  readonly analysis: Int16Array;
+  /** As hyper latents: over `hyperRect` of the latents. Absent: what hyper analysis makes of `analysis`. */
+  readonly hyper?: Int16Array | undefined;
+}
+
 /**
- * The analysis output of a part, (latents.height, latents.width, C), improved by `steps` steps. Each codes
- * and decodes the part and computes the gradient.
+ * The analysis output of a part, improved by `steps` steps. Each codes and decodes the part and computes the
+ * gradient.
  */
 export async function optimizedAnalysis(
   engine: Engine,
@@ -54,43 +67,81 @@ export async function optimizedAnalysis(
   quality: number,
   steps: number,
   signal?: AbortSignal,
-): Promise<Int16Array> {
+): Promise<OptimizedAnalysis> {
   const { model } = engine;
-  const { latentChannels: channels, latent, qualities } = model;
+  const { latentChannels: channels, qualities } = model;
   // A third for the mean over three colors; twice, since the network gives half the derivative of the square.
   const distortion = ((2 * distortionWeight(quality, qualities)) / 3) * gradientNetwork(model).unit;
-  const symbols = Array.from(
-    latent.step.subarray((quality - 1) * channels, quality * channels),
-    (step) => step / 2 ** latent.stepBits,
-  );
+  const code = (window: Patch, hyper?: Int16Array) =>
+    codeWindow(engine, window, latents, hyper, chunkSize, quality, signal);
 
   const around = latentWindow(model, sitesOf(model, latents), level);
   const guess = { rect: around, channels, data: await part.analyze(around) };
-  const { latents: coded, slopes } = await codeWindow(engine, guess, chunkSize, quality, signal);
-  const errorsOf = (shown: Samples) => sampleErrors(shown, target, model.imageShift, measure);
   const inside = (data: Int16Array) => cut(data, around, latents, channels);
-  const rounded = inside(guess.data);
-  const precise = Float64Array.from(rounded);
+  let now = await code(guess);
+  const coded = now.latents;
+  const y = new Descent(inside(guess.data), symbolUnits(model.latent, channels, quality));
+  const z = new Descent(now.hyper, symbolUnits(model.hyper, model.hyperChannels, quality));
+  const errorsOf = (shown: Samples) => sampleErrors(shown, target, model.imageShift, measure);
   for (let step = 0; step < steps; step++) {
-    const window = { rect: latents, channels, data: rounded };
-    const now = step > 0 ? await codeWindow(engine, window, chunkSize, quality, signal) : undefined;
-    if (now) copyOverlap(now.latents.data, latents, coded.data, around, channels);
-    const [shown, slope] = now ? [now.latents.data, now.slopes] : [inside(coded.data), inside(slopes)];
+    if (step > 0) {
+      now = await code({ rect: latents, channels, data: y.rounded }, z.rounded);
+      copyOverlap(now.latents.data, latents, coded.data, around, channels);
+    }
     const gradient = await engine.gradient(coded, level, latents, target.rect, errorsOf, quality, signal);
+    const costs = now.rates.latents;
+    for (let i = 0; i < costs.length; i++) costs[i]! += distortion * gradient[i]!;
     const length = FIRST_STEP * (1 - step / steps);
+    const share = FIRST_SHARE + ((LAST_SHARE - FIRST_SHARE) * step) / Math.max(1, steps - 1);
+    const back = length * CURVATURE * share;
+    y.move(costs, inside(coded.data), length, back);
+    z.move(now.rates.hyper, now.hyperLatents, HYPER_STEP * length, back);
+    part.onStep();
+  }
+  return { analysis: y.rounded, hyper: z.rounded };
+}
+
+/** Values that go down a gradient, (…, channels). */
+class Descent {
+  /** As integers, which are coded. */
+  readonly rounded: Int16Array;
+  readonly #precise: Float64Array;
+  readonly #symbols: Float64Array;
+
+  /** `symbols`: units of each channel that a symbol is worth. */
+  constructor(start: Int16Array, symbols: Float64Array) {
+    this.rounded = start.slice();
+    this.#precise = Float64Array.from(start);
+    this.#symbols = symbols;
+  }
+
+  /**
+   * A step of `length` squared symbols per bit. `costs`: bits for each unit; `shown`: the values that a decoder
+   * gets; `back`: the share of the distance to these that is taken back.
+   */
+  move(costs: Float64Array, shown: Int16Array, length: number, back: number): void {
+    const { rounded } = this;
+    const precise = this.#precise;
+    const channels = this.#symbols.length;
     for (let c = 0; c < channels; c++) {
-      const symbol = symbols[c]!;
-      const byBits = (length * symbol) / 256;
-      const byError = length * symbol * symbol * distortion;
-      const back = length * CURVATURE;
+      const symbol = this.#symbols[c]!;
+      const scale = length * symbol * symbol;
       for (let i = c; i < rounded.length; i += channels) {
         const ahead = precise[i]! - shown[i]!;
-        const moved = precise[i]! - byBits * slope[i]! - byError * gradient[i]! - back * ahead;
+        const moved = precise[i]! - scale * costs[i]! - back * ahead;
         precise[i] = moved;
         rounded[i] = sat16(Math.floor(moved + 0.5));
       }
     }
-    part.onStep();
   }
-  return rounded;
+}
+
+/** Units of each channel that a symbol is worth. */
+function symbolUnits(
+  { step, stepBits }: { readonly step: Int32Array; readonly stepBits: number },
+  channels: number,
+  quality: number,
+): Float64Array {
+  const first = (quality - 1) * channels;
+  return Float64Array.from(step.subarray(first, first + channels), (units) => units / 2 ** stepBits);
 }

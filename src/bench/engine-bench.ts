@@ -151,14 +151,14 @@ async function benchEntropy(engine: Engine, timing: TimingOptions): Promise<Engi
   for (let side = 4; ; side *= 2) {
     const latents = { height: side, width: side };
     const analysis = await analysisOf(engine, latents, QUALITY, signal);
-    if (side === 4) await engine.encodeChunk(analysis, latents, QUALITY, signal);
+    if (side === 4) await engine.encodeChunk(analysis, latents, QUALITY, undefined, signal);
     const start = performance.now();
-    const { bytes } = await engine.encodeChunk(analysis, latents, QUALITY, signal);
+    const { bytes } = await engine.encodeChunk(analysis, latents, QUALITY, undefined, signal);
     if (side < 32 && performance.now() - start < timing.seconds * 250) continue;
     const together = Math.max(1, engine.threads);
     const times = (work: () => Promise<unknown>) =>
       leastSeconds(() => Promise.all(Array.from({ length: together }, work)), timing);
-    const encode = await times(() => engine.encodeChunk(analysis, latents, QUALITY, signal));
+    const encode = await times(() => engine.encodeChunk(analysis, latents, QUALITY, undefined, signal));
     const decode = await times(() => engine.decodeChunk(bytes, latents, QUALITY, signal));
     const pixels = together * (side * engine.model.latentStride) ** 2;
     return {

@@ -1,6 +1,7 @@
 import { type EngineError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
+import { type BackNetwork, backNetwork, type ChunkNetwork } from '../network/back-network.ts';
 import type { Model } from '../network/model.ts';
-import { latentWindow, sitesOf } from '../network/window.ts';
+import { latentWindow, layerExtents, sitesOf } from '../network/window.ts';
 import type { Extent, FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
 
 /** Checks of arguments that all engines make, so that all refuse the same calls in the same words. */
@@ -38,6 +39,31 @@ export function expectErrors(errors: Int16Array, { height, width }: Rect): Int16
   if (errors.length !== 3 * height * width)
     throw new RequestError(`Expected ${3 * height * width} errors of samples but received ${errors.length}`);
   return errors;
+}
+
+/**
+ * The network that a call of `backpropagate` runs. Throws RequestError for arguments that do not fit it, and
+ * what `backNetwork` throws.
+ */
+export function expectBackpropagation(
+  model: Model,
+  network: ChunkNetwork,
+  input: Int16Array,
+  extent: Extent,
+  derivatives: Int16Array,
+): BackNetwork {
+  expectEncoder(model);
+  const back = backNetwork(model, network);
+  const { height, width } = layerExtents(back.layers, extent).at(-1)!;
+  const expected = [extent.height * extent.width * back.input.limits.length, height * width * back.outputs];
+  if (input.length !== expected[0] || derivatives.length !== expected[1])
+    throw new RequestError(
+      `Expected ${expected[0]} inputs and ${expected[1]} derivatives but received ${input.length} and ${derivatives.length}`,
+    );
+  for (let i = 0; i < derivatives.length; i++)
+    if (Math.abs(derivatives[i]!) > back.limit)
+      throw new RequestError(`Expected derivatives of at most ${back.limit} but received ${derivatives[i]}`);
+  return back;
 }
 
 /**
@@ -81,7 +107,7 @@ export function expectEncoder({ analysis }: Model): void {
 }
 
 /**
- * Stands for `analyze`, `encodeChunk` and `gradient` where their code is left out, as in pages. Rejects with
+ * Stands for the calls that only encoders need where their code is left out, as in pages. Rejects with
  * UnsupportedError.
  */
 export async function refuseEncoding(): Promise<never> {

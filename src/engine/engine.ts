@@ -1,3 +1,4 @@
+import type { ChunkNetwork } from '../network/back-network.ts';
 import type { Model } from '../network/model.ts';
 
 /** A rectangle of latents, sites or pixels: rows top .. top+height-1, columns left .. left+width-1. */
@@ -118,11 +119,26 @@ export interface EncodedChunk {
   readonly bytes: Uint8Array;
   /** The latents that a decoder gets from `bytes`: (height, width, latentChannels), dequantized. */
   readonly latents: Int16Array;
-  /**
-   * For each of those latents, how much more a symbol larger by 1 would cost, in 1/256 bit. `--optimize`
-   * follows these slopes.
-   */
+  readonly rate: ChunkRate;
+}
+
+/**
+ * What the bits of a chunk depend on, for encoders that optimize: (h, w) are its latents, (hz, wz) its hyper
+ * latents. Slopes are in 1/256 bit, and 0 for symbols that are not coded.
+ */
+export interface ChunkRate {
+  /** (h, w, latentChannels): what a symbol larger by 1 would cost more. */
   readonly slopes: Int16Array;
+  /** (h, w, latentChannels): what the symbol would cost more by the next table. */
+  readonly tableSlopes: Int16Array;
+  /** (hz, wz, hyperChannels): what a hyper symbol larger by 1 would cost more. */
+  readonly hyperSlopes: Int16Array;
+  /** (hz, wz, hyperChannels): what was coded as hyper latents, before it was rounded. */
+  readonly hyper: Int16Array;
+  /** (hz, wz, hyperChannels): the hyper latents that a decoder gets. */
+  readonly hyperLatents: Int16Array;
+  /** (h, w, priorChannels): h of spec 3.6. */
+  readonly context: Int16Array;
 }
 
 /** Names of the engines that come with this package. */
@@ -161,11 +177,15 @@ export interface Engine {
     signal?: AbortSignal,
   ): Promise<Int16Array>;
 
-  /** Analysis output of one chunk (height, width, latentChannels) -> its bytes. */
+  /**
+   * Analysis output of one chunk (height, width, latentChannels) -> its bytes. `hyper`: what to code as hyper
+   * latents, instead of what hyper analysis makes of `analysis`.
+   */
   encodeChunk(
     analysis: Int16Array,
     chunk: Extent,
     quality: number,
+    hyper?: Int16Array,
     signal?: AbortSignal,
   ): Promise<EncodedChunk>;
 
@@ -216,6 +236,25 @@ export interface Engine {
     latents: Rect,
     pixels: Rect,
     errorsOf: (shown: Samples) => Int16Array,
+    quality: number,
+    signal?: AbortSignal,
+  ): Promise<Int16Array>;
+
+  /**
+   * For encoders, and not part of the specification: how the outputs of hyper synthesis or of a step of the
+   * prior depend on what it reads.
+   *
+   *   input        what the network reads: (extent.height, extent.width, channels), as `backNetwork` says
+   *   derivatives  of anything by the network's outputs, within -`backNetwork(...).limit` .. `limit`
+   *
+   * -> its derivatives by `input`, in units of `backNetwork(...).unit`. Rejects with UnsupportedError for a
+   * network that has residuals.
+   */
+  backpropagate(
+    network: ChunkNetwork,
+    input: Int16Array,
+    extent: Extent,
+    derivatives: Int16Array,
     quality: number,
     signal?: AbortSignal,
   ): Promise<Int16Array>;

@@ -13,12 +13,13 @@ export type Use = <T>(work: (engine: Engine) => Promise<T>, call: readonly unkno
  */
 export function callsBy(
   use: Use,
-): Pick<Engine, 'analyze' | 'encodeChunk' | 'decodeChunk' | 'gradient' | 'pixels'> {
+): Pick<Engine, 'analyze' | 'encodeChunk' | 'decodeChunk' | 'gradient' | 'backpropagate' | 'pixels'> {
   return {
     analyze: (...call) => use((engine) => engine.analyze(...call), call),
     encodeChunk: (...call) => use((engine) => engine.encodeChunk(...call), call),
     decodeChunk: (...call) => use((engine) => engine.decodeChunk(...call), call),
     gradient: (...call) => use((engine) => engine.gradient(...call), call),
+    backpropagate: (...call) => use((engine) => engine.backpropagate(...call), call),
     pixels: (features, ...call) =>
       features instanceof PortableFeatures
         ? features.use((engine, map) => engine.pixels(map, ...call), call)

@@ -1,4 +1,4 @@
-import type { EncodedChunk, Extent } from '../engine/engine.ts';
+import type { ChunkRate, EncodedChunk, Extent } from '../engine/engine.ts';
 import { groupAt } from '../network/channel-groups.ts';
 import { hyperExtent, symbolCount } from '../network/chunk-size.ts';
 import { clamp } from '../network/fixed-point.ts';
@@ -63,8 +63,8 @@ export function decodeChunk(
 }
 
 /**
- * Analysis output (h, w, Cy) of a chunk -> its bytes, the latents that a decoder gets from them, and what
- * these cost more or less nearby.
+ * Analysis output (h, w, Cy) of a chunk -> its bytes, the latents that a decoder gets from them, and what the
+ * bits depend on. `hyper`: as for `Engine.encodeChunk`.
  */
 export function encodeChunk(
   analysis: Int16Array,
@@ -72,8 +72,9 @@ export function encodeChunk(
   quality: number,
   model: Model,
   networks: ChunkNetworks,
+  hyper?: Int16Array,
 ): EncodedChunk {
-  return runAtOnce(encoding(analysis, chunk, quality, model, networks));
+  return runAtOnce(encoding(analysis, chunk, quality, model, networks, hyper));
 }
 
 /** `encodeChunk` with networks whose results are waited for. */
@@ -83,8 +84,9 @@ export function encodeChunkAsync(
   quality: number,
   model: Model,
   networks: AsyncChunkNetworks,
+  hyper?: Int16Array,
 ): Promise<EncodedChunk> {
-  return runAwaiting(encoding(analysis, chunk, quality, model, networks));
+  return runAwaiting(encoding(analysis, chunk, quality, model, networks, hyper));
 }
 
 /**
@@ -118,7 +120,8 @@ function* decoding(
 ): Coding<Int16Array> {
   const decoder = new RansDecoder(bytes, codingTables(model.tables), symbolCount(model, chunk));
   const read = ({ indices, symbols }: SymbolRun) => decoder.decode(indices, symbols.length, symbols);
-  const latents = yield* codeChunk(chunk, quality, model, networks, { codeHyper: read, codeLatents: read });
+  const coder = { codeHyper: read, codeLatents: read };
+  const { latents } = yield* codeChunk(chunk, quality, model, networks, coder);
   decoder.finish();
   return latents;
 }
@@ -129,20 +132,32 @@ function* encoding(
   quality: number,
   model: Model,
   networks: ChunkNetworks | AsyncChunkNetworks,
+  given: Int16Array | undefined,
 ): Coding<EncodedChunk> {
+  const hyper = given ?? (yield* hyperAnalysis(analysis, chunk, quality, model, networks));
+  const coder = new RoundingCoder(analysis, hyper, symbolCount(model, chunk), quality, model);
+  const { latents, hyperLatents, context } = yield* codeChunk(chunk, quality, model, networks, coder);
+  const { slopes, tableSlopes, hyperSlopes } = coder;
+  return {
+    bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols),
+    latents,
+    rate: { slopes, tableSlopes, hyperSlopes, hyper, hyperLatents, context },
+  };
+}
+
+/** A copy of what hyper analysis makes of an analysis output. */
+function* hyperAnalysis(
+  analysis: Int16Array,
+  chunk: Extent,
+  quality: number,
+  model: Model,
+  networks: ChunkNetworks | AsyncChunkNetworks,
+): Coding<Int16Array> {
   const { height, width } = hyperExtent(model, chunk);
   const padded = scaledExtent({ height, width }, model.hyperStride);
   const y = cut(analysis, whole(chunk), whole(padded), model.latentChannels);
   const hyper = yield* resultOf(networks.hyperAnalysis(y, padded, quality));
-  const coder = new RoundingCoder(
-    analysis,
-    hyper.slice(0, height * width * model.hyperChannels),
-    symbolCount(model, chunk),
-    quality,
-    model,
-  );
-  const latents = yield* codeChunk(chunk, quality, model, networks, coder);
-  return { bytes: encodeSymbols(coder.tables, coder.indices, coder.symbols), latents, slopes: coder.slopes };
+  return hyper.slice(0, height * width * model.hyperChannels);
 }
 
 /** A row of symbols that are coded one after the other. The arrays are used again for the next row. */
@@ -172,25 +187,30 @@ export interface SymbolCoder {
   codeLatents(run: LatentRun): void;
 }
 
-/** The coding order of spec 2.4, in either direction. Returns the latents. */
+/** What a chunk is decoded to, on the way and in the end. */
+interface CodedChunk extends Pick<ChunkRate, 'hyperLatents' | 'context'> {
+  readonly latents: Int16Array;
+}
+
+/** The coding order of spec 2.4, in either direction. */
 function* codeChunk(
   chunk: Extent,
   quality: number,
   model: Model,
   networks: ChunkNetworks | AsyncChunkNetworks,
   coder: SymbolCoder,
-): Coding<Int16Array> {
+): Coding<CodedChunk> {
   const hyper = hyperExtent(model, chunk);
-  const z = codeHyper(hyper, quality, model, coder);
+  const hyperLatents = codeHyper(hyper, quality, model, coder);
   const padded = whole(scaledExtent(hyper, model.hyperStride));
-  const context = yield* resultOf(networks.hyperSynthesis(z, hyper, quality));
-  const h = cut(context, padded, whole(chunk), model.priorChannels);
+  const synthesized = yield* resultOf(networks.hyperSynthesis(hyperLatents, hyper, quality));
+  const context = cut(synthesized, padded, whole(chunk), model.priorChannels);
   const y = new Int16Array(chunk.height * chunk.width * model.latentChannels);
   for (let step = 0; step < model.prior.length; step++) {
-    const output = yield* resultOf(networks.prior(step, h, y, chunk, quality));
+    const output = yield* resultOf(networks.prior(step, context, y, chunk, quality));
     codeStep(step, output, y, chunk, quality, model, coder);
   }
-  return y;
+  return { latents: y, hyperLatents, context };
 }
 
 /** Spec 3.6, item 1: the hyper latents of a chunk. */

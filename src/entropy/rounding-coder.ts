@@ -2,7 +2,7 @@ import type { Model } from '../network/model.ts';
 import { quantize } from '../quantize/quantize.ts';
 import { type CodingTables, codingTables, positionOf } from './cdf-table.ts';
 import type { HyperRun, LatentRun, SymbolCoder, SymbolRun } from './chunk.ts';
-import { rateSlopes } from './rate-slope.ts';
+import { rateSlopes, tableSlopes } from './rate-slope.ts';
 
 /** Rounds an analysis output to the nearest symbols, and keeps them, with their tables, in coding order. */
 export class RoundingCoder implements SymbolCoder {
@@ -11,7 +11,12 @@ export class RoundingCoder implements SymbolCoder {
   readonly symbols: Int16Array;
   /** (h, w, Cy): `rateSlopes` of the latents' symbols. */
   readonly slopes: Int16Array;
+  /** (h, w, Cy): their `tableSlopes`. */
+  readonly tableSlopes: Int16Array;
+  /** (hz, wz, Cz): `rateSlopes` of the hyper latents' symbols. */
+  readonly hyperSlopes: Int16Array;
   readonly #rateSlopes: Int16Array;
+  readonly #tableSlopes: Int16Array;
   readonly #analysis: Int16Array;
   readonly #model: Model;
   readonly #quality: number;
@@ -24,7 +29,10 @@ export class RoundingCoder implements SymbolCoder {
     this.indices = new Uint8Array(symbolCount);
     this.symbols = new Int16Array(symbolCount);
     this.slopes = new Int16Array(analysis.length);
+    this.tableSlopes = new Int16Array(analysis.length);
+    this.hyperSlopes = new Int16Array(hyper.length);
     this.#rateSlopes = rateSlopes(model.tables);
+    this.#tableSlopes = tableSlopes(model.tables);
     this.#analysis = analysis;
     this.#model = model;
     this.#quality = quality;
@@ -39,8 +47,13 @@ export class RoundingCoder implements SymbolCoder {
     const from = run.row * symbols.length;
     for (let i = 0; i < symbols.length; i++) {
       const at = first + (i % hyperChannels);
+      const table = indices[i]!;
+      symbols[i] = 0;
+      if (this.tables.base[table]! < 0) continue;
       const difference = this.#hyper[from + i]! * 2 ** hyper.stepBits - hyper.offset[at]!;
-      symbols[i] = this.tables.base[indices[i]!]! < 0 ? 0 : quantize(difference, hyper.step[at]!);
+      const symbol = quantize(difference, hyper.step[at]!);
+      symbols[i] = symbol;
+      this.hyperSlopes[from + i] = this.#rateSlopes[positionOf(this.tables, table, symbol)]!;
     }
     this.#keep(run);
   }
@@ -61,7 +74,9 @@ export class RoundingCoder implements SymbolCoder {
         const difference = (this.#analysis[at + k]! - mean[at + k]!) * unit;
         const symbol = quantize(difference, latent.step[first + k]!);
         symbols[i] = symbol;
-        this.slopes[at + k] = this.#rateSlopes[positionOf(this.tables, table, symbol)]!;
+        const position = positionOf(this.tables, table, symbol);
+        this.slopes[at + k] = this.#rateSlopes[position]!;
+        this.tableSlopes[at + k] = this.#tableSlopes[position]!;
       }
     }
     this.#keep(run);

@@ -1,4 +1,4 @@
-import type { Extent } from '../engine/engine.ts';
+import type { Extent, Rect } from '../engine/engine.ts';
 import type { Model } from './model.ts';
 
 /** How much a chunk of a model can hold. Spec 2.1, 3.6. */
@@ -9,6 +9,13 @@ export function hyperExtent(model: Model, chunk: Extent): Extent {
     height: Math.ceil(chunk.height / model.hyperStride),
     width: Math.ceil(chunk.width / model.hyperStride),
   };
+}
+
+/** The hyper latents of whole chunks, which begin at multiples of `hyperStride`. */
+export function hyperRect(model: Model, latents: Rect): Rect {
+  const { hyperStride } = model;
+  const { top, left } = latents;
+  return { top: top / hyperStride, left: left / hyperStride, ...hyperExtent(model, latents) };
 }
 
 /** How many symbols a chunk has, those of empty tables included. */

@@ -32,6 +32,11 @@ export function outputLimits(conv: Conv): Limits {
   return new Array<number>(conv.outputs).fill(conv.limit);
 }
 
+/** What becomes of a tensor in layers, one after the other; they fit it. */
+export function throughAll(layers: readonly Layer[], input: Flow): Flow {
+  return layers.reduce((flow, layer) => through(layer, flow), input);
+}
+
 /** What becomes of a tensor in one layer; the layer fits it. */
 export function through(layer: Layer, flow: Flow): Flow {
   switch (layer.op) {

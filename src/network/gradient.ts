@@ -2,14 +2,15 @@ import { UnsupportedError } from '../errors.ts';
 import { levelOf } from './fixed-point.ts';
 import type { Conv, Layer, Model } from './model.ts';
 import { oncePer } from './once-per.ts';
+import { bits, growth, inputLimit, LIMIT, meanSquare, transposed, withLimits } from './transposed.ts';
 
 /**
  * The derivative of the error of decoded pixels by latents, as a network of integers. Only encoders run it:
  * the format does not know of it.
  *
- * Backpropagation through a convolution is a convolution with the kernel turned around and inputs and outputs
- * exchanged; through a shuffle, an unshuffle; through a residual, a residual whose branch runs backwards. So
- * engines run this network as any other, except for the slopes of activations.
+ * Backpropagation through a convolution is a convolution (`transposed.ts`); through a shuffle, an unshuffle;
+ * through a residual, a residual whose branch runs backwards. So engines run this network as any other, except
+ * for the slopes of activations.
  *
  * Shifts are chosen so that values keep their magnitude from layer to layer; the factor `unit` restores the
  * scale of the result. Values beyond a limit saturate. Clamps of the decoder are ignored, so that a latent
@@ -42,9 +43,6 @@ export interface GradientNetwork {
  */
 export const ERROR_LIMIT = 16383;
 
-const LIMIT = 32767;
-const ACCUMULATOR = 2 ** 31 - 1;
-
 /**
  * The network of a model, made once. Throws UnsupportedError where the synthesis has activations outside of
  * residuals, whose slopes it does not apply.
@@ -63,7 +61,7 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
         break;
       case 'conv': {
         expectLinear(layer);
-        const shift = shiftOf(layer);
+        const shift = growth(layer);
         exponent += shift - layer.shift;
         layers.push(transposed(layer, shift));
         break;
@@ -72,7 +70,7 @@ function makeNetwork({ synthesis, head, imageShift }: Model): GradientNetwork {
         // Both shifts add up to those of the decoder, so that branch and input have the same scale where they
         // are added.
         const both = layer.first.shift + layer.second.shift;
-        const shift = Math.min(both, shiftOf(layer.second));
+        const shift = Math.min(both, growth(layer.second));
         layers.push({
           op: 'residual',
           first: transposed(layer.second, shift),
@@ -102,74 +100,4 @@ function expectLinear(conv: Conv): void {
     throw new UnsupportedError(
       'Pictures cannot be optimized for this model: its synthesis has activations outside of residuals',
     );
-}
-
-/** weight[i][-dy][-dx][o] */
-function transposed({ kernel, inputs, outputs, weight }: Conv, shift: number): Conv {
-  const taps = kernel * kernel;
-  const turned = new Int16Array(weight.length);
-  for (let o = 0, from = 0; o < outputs; o++) {
-    for (let tap = taps - 1; tap >= 0; tap--) {
-      for (let i = 0; i < inputs; i++) turned[(i * taps + tap) * outputs + o] = weight[from++]!;
-    }
-  }
-  return {
-    op: 'conv',
-    kernel,
-    inputs: outputs,
-    outputs: inputs,
-    weight: turned,
-    bias: new Int32Array(inputs),
-    biasRows: 1,
-    shift,
-    limit: LIMIT,
-    leaky: false,
-  };
-}
-
-/** Bits by which derivatives of independent outputs grow, averaged over the inputs of a convolution. */
-function shiftOf({ weight, inputs }: Conv): number {
-  return bits(meanSquare(weight, inputs));
-}
-
-/** Mean over `columns` of the sum of squared weights. */
-function meanSquare(weight: Int16Array, columns: number): number {
-  let sum = 0;
-  for (const w of weight) sum += w * w;
-  return sum / columns;
-}
-
-/** The shift nearest to a growth whose square is given: 0 to 30. */
-function bits(square: number): number {
-  let shift = 0;
-  while (shift < 30 && square > 2 * 4 ** shift) shift++;
-  return shift;
-}
-
-/** Limits every output to what the next layer can read without leaving int32. */
-function withLimits(layers: readonly Layer[]): Layer[] {
-  return layers.map((layer, i) => {
-    const limit = inputLimit(layers[i + 1], layers[i + 2]);
-    if (layer.op === 'conv') return { ...layer, limit };
-    if (layer.op !== 'residual') return layer;
-    return { ...layer, first: { ...layer.first, limit: convLimit(layer.second) }, limit };
-  });
-}
-
-/** The largest magnitude that a layer may read. */
-function inputLimit(layer: Layer | undefined, next?: Layer): number {
-  if (layer?.op === 'conv') return convLimit(layer);
-  if (layer?.op === 'residual') return convLimit(layer.first);
-  return next === undefined ? LIMIT : inputLimit(next);
-}
-
-function convLimit({ weight, outputs, shift }: Conv): number {
-  const length = weight.length / outputs;
-  let largest = 1;
-  for (let from = 0; from < weight.length; from += length) {
-    let sum = 0;
-    for (let i = from; i < from + length; i++) sum += Math.abs(weight[i]!);
-    largest = Math.max(largest, sum);
-  }
-  return Math.min(LIMIT, Math.floor((ACCUMULATOR - 2 ** shift) / largest));
 }

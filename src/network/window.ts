@@ -125,11 +125,21 @@ export function cut(from: Int16Array, fromRect: Rect, rect: Rect, channels: numb
   return out;
 }
 
+/** Whether two rects have anything in common. */
+export function overlaps(a: Rect, b: Rect): boolean {
+  return (
+    a.top < b.top + b.height &&
+    b.top < a.top + a.height &&
+    a.left < b.left + b.width &&
+    b.left < a.left + a.width
+  );
+}
+
 /** Copies what `fromRect` and `toRect` have in common from one tensor (…, channels) to another. */
-export function copyOverlap(
-  from: Int16Array,
+export function copyOverlap<T extends Int16Array | Float64Array>(
+  from: T,
   fromRect: Rect,
-  to: Int16Array,
+  to: T,
   toRect: Rect,
   channels: number,
 ): void {
@@ -144,4 +154,14 @@ export function copyOverlap(
       ((row - toRect.top) * toRect.width + left - toRect.left) * channels,
     );
   }
+}
+
+/** At every site the channels of `a`, then those of `b`. */
+export function joinChannels(a: Int16Array, channelsA: number, b: Int16Array, channelsB: number): Int16Array {
+  const joined = new Int16Array(a.length + b.length);
+  for (let i = 0, at = 0; at < joined.length; i++, at += channelsA + channelsB) {
+    joined.set(a.subarray(i * channelsA, (i + 1) * channelsA), at);
+    joined.set(b.subarray(i * channelsB, (i + 1) * channelsB), at + channelsA);
+  }
+  return joined;
 }

@@ -19,7 +19,13 @@ const MAX_BYTES = 440 * 2 ** 20;
 const MAX_FREE_BYTES = 200 * 2 ** 20;
 
 const elsewhere = () => Promise.reject(new Error('chunks are not coded here'));
-const cpu = { threads: 1, encodeChunk: elsewhere, decodeChunk: elsewhere, gradient: elsewhere };
+const cpu = {
+  threads: 1,
+  encodeChunk: elsewhere,
+  decodeChunk: elsewhere,
+  gradient: elsewhere,
+  backpropagate: elsewhere,
+};
 
 interface Cost {
   readonly wallMs: number;

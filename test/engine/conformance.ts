@@ -13,9 +13,11 @@ import type {
 } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { gridSpan, sampleAxis } from '../../src/head/query.ts';
+import { backNetwork, type ChunkNetwork } from '../../src/network/back-network.ts';
+import { hyperExtent } from '../../src/network/chunk-size.ts';
 import { parseModel } from '../../src/network/load.ts';
 import type { Model } from '../../src/network/model.ts';
-import { analysisWindow, latentWindow } from '../../src/network/window.ts';
+import { analysisWindow, latentWindow, layerExtents, whole } from '../../src/network/window.ts';
 import { Reducer } from '../../src/pixels/reduce.ts';
 import { randomSource, type TinyModelOptions, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
@@ -115,6 +117,9 @@ const REDUCTIONS: readonly { what: string; rows: ReducedView; columns: ReducedVi
   { what: 'above the picture', rows: [-100n, 20n, 10, 2], columns: [0n, 20n, 10, 2] },
   { what: 'beyond the picture', rows: [400n, 20n, 5, 4], columns: [500n, 20n, 10, 2] },
 ];
+/** What the rate of a chunk depends on. */
+const RATES = ['slopes', 'tableSlopes', 'hyperSlopes', 'hyper', 'hyperLatents', 'context'] as const;
+const CHUNK_NETWORKS: readonly ChunkNetwork[] = ['hyperSynthesis', 0, 1, 2, 3];
 /** Latents that may change, and pixels that are off. */
 const GRADIENTS = [
   {
@@ -265,12 +270,18 @@ export function runEngineTests({
 
       it.each(CHUNKS)('codes chunks of $height x $width latents', async (chunk) => {
         const analysis = randomPatch(model.latentChannels, { top: 0, left: 0, ...chunk }, 15, 18000).data;
-        for (const quality of qualities) {
-          const expected = await reference.encodeChunk(analysis, chunk, quality);
-          const encoded = await engine.encodeChunk(analysis, chunk, quality);
+        const given = randomPatch(model.hyperChannels, whole(hyperExtent(model, chunk)), 24, 9000).data;
+        for (const [quality, hyper] of qualities.flatMap((q) => [
+          [q, undefined] as const,
+          [q, given] as const,
+        ])) {
+          const expected = await reference.encodeChunk(analysis, chunk, quality, hyper);
+          const encoded = await engine.encodeChunk(analysis, chunk, quality, hyper);
           expectSame(encoded.bytes, expected.bytes, `bytes at quality ${quality}`);
           expectSame(encoded.latents, expected.latents, `latents at quality ${quality}`);
-          expectSame(encoded.slopes, expected.slopes, `slopes at quality ${quality}`);
+          for (const name of RATES)
+            expectSame(encoded.rate[name], expected.rate[name], `${name} at quality ${quality}`);
+          if (hyper) expectSame(encoded.rate.hyper, given, 'what hyper latents were given');
           expectSame(
             await engine.decodeChunk(encoded.bytes, chunk, quality),
             expected.latents,
@@ -296,12 +307,31 @@ export function runEngineTests({
             expectSame(found, expected, `at quality ${quality}`);
           }
         });
+
+        it.each(CHUNK_NETWORKS)('runs chunk network %s backwards', async (network) => {
+          if (options.residualPrior && typeof network === 'number') {
+            const call = engine.backpropagate(network, new Int16Array(), LEVEL, new Int16Array(), 60);
+            await expect(call).rejects.toMatchObject({ _tag: 'UnsupportedError' });
+            return;
+          }
+          for (const extent of CHUNKS) {
+            const { input, derivatives } = backpropagation(model, network, extent);
+            for (const quality of qualities) {
+              const call = [network, input.data, input.extent, derivatives, quality] as const;
+              const expected = await reference.backpropagate(...call);
+              expectSame(await engine.backpropagate(...call), expected, `at quality ${quality}`);
+            }
+          }
+        });
       } else {
         it('says that it has no gradients', async () => {
           const [{ latents, pixels }] = GRADIENTS;
           const coded = randomPatch(model.latentChannels, { top: 0, left: 0, ...LEVEL }, 17, 4000);
           const gradient = engine.gradient(coded, LEVEL, latents, pixels, () => new Int16Array(), 60);
           await expect(gradient).rejects.toMatchObject({ _tag: 'UnsupportedError' });
+          const { input, derivatives } = backpropagation(model, 0, LEVEL);
+          const back = engine.backpropagate(0, input.data, input.extent, derivatives, 60);
+          await expect(back).rejects.toMatchObject({ _tag: 'UnsupportedError' });
         });
       }
 
@@ -363,6 +393,19 @@ export function runEngineTests({
           await expect(engine.gradient(coded, LEVEL, latents, pixels, less, 60)).rejects.toMatchObject(
             refused,
           );
+        });
+
+      if (gradients)
+        it('refuses to run a chunk network backwards from what does not fit it', async () => {
+          const { input, derivatives } = backpropagation(model, 'hyperSynthesis', LEVEL);
+          const { extent, data } = input;
+          const refused = { _tag: 'RequestError' };
+          const run = (of: Int16Array, by: Int16Array) =>
+            expect(engine.backpropagate('hyperSynthesis', of, extent, by, 60)).rejects.toMatchObject(refused);
+          await run(data.subarray(1), derivatives);
+          await run(data, derivatives.subarray(1));
+          const { limit } = backNetwork(model, 'hyperSynthesis');
+          await run(data, derivatives.fill(-limit - 1, derivatives.length - 1));
         });
 
       it('refuses damaged chunks as the reference does, and goes on', async () => {
@@ -511,6 +554,7 @@ function remembering(reference: Engine): Engine {
       return map;
     },
     pixels: (map, queries) => once(['pixels', maps.get(map), queries], () => reference.pixels(map, queries)),
+    backpropagate: (...call) => once(['backpropagate', ...call], () => reference.backpropagate(...call)),
     async gradient(latents, level, window, pixels, errorsOf, quality) {
       let asked = false;
       const { samples, slopes } = await once(
@@ -531,6 +575,17 @@ function remembering(reference: Engine): Engine {
       if (!asked) errorsOf(samples);
       return slopes;
     },
+  };
+}
+
+/** Whatever a network of chunks may read and get, for a chunk of `extent` latents. */
+function backpropagation(model: Model, network: ChunkNetwork, chunk: Extent) {
+  const { layers, input, outputs, limit } = backNetwork(model, network);
+  const extent = network === 'hyperSynthesis' ? hyperExtent(model, chunk) : chunk;
+  const made = whole(layerExtents(layers, extent).at(-1)!);
+  return {
+    input: { extent, data: randomPatch(input.limits.length, whole(extent), 22, input.limits[0]!).data },
+    derivatives: randomPatch(outputs, made, 23, limit).data,
   };
 }
 

@@ -96,6 +96,12 @@ describe('several cards', () => {
       await openReferenceEngine(model).gradient(latents, level, latents.rect, sites, errorsOf, 50),
     );
     expect(gradient.some((value) => value !== 0)).toBe(true);
+    const context = new Int16Array(model.priorChannels).fill(900);
+    const derivatives = new Int16Array(2 * model.latentChannels).fill(30);
+    const call = [0, context, { height: 1, width: 1 }, derivatives, 50] as const;
+    const back = await both.backpropagate(...call);
+    expect(back).toEqual(await openReferenceEngine(model).backpropagate(...call));
+    expect(back.some((value) => value !== 0)).toBe(true);
   });
 });
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { codingTables, positionOf } from '../../src/entropy/cdf-table.ts';
 import { codeHyper } from '../../src/entropy/chunk.ts';
-import { rateSlopes } from '../../src/entropy/rate-slope.ts';
+import { rateSlopes, tableSlopes } from '../../src/entropy/rate-slope.ts';
 import { RoundingCoder } from '../../src/entropy/rounding-coder.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
@@ -22,9 +22,13 @@ it('hyper latents are the nearest to the output of hyper analysis, row for row',
     if (codingTables(model.tables).base[hyper.table[at]!]! < 0) continue;
     const step = hyper.step[at]! / 2 ** hyper.stepBits;
     expect(Math.abs(value - output[i]!)).toBeLessThanOrEqual(step / 2 + 0.5);
+    const symbol = Math.round((value - hyper.offset[at]! / 2 ** hyper.stepBits) / step);
+    const position = positionOf(coder.tables, hyper.table[at]!, symbol);
+    expect(coder.hyperSlopes[i]).toBe(rateSlopes(model.tables)[position]);
     coded++;
   }
   expect(coded).toBeGreaterThan(z.length / 2);
+  expect(coder.hyperSlopes.some((slope) => slope !== 0)).toBe(true);
 });
 
 it('slopes of the rate are those of the symbols that latents are rounded to', () => {
@@ -43,7 +47,9 @@ it('slopes of the rate are those of the symbols that latents are rounded to', ()
       channel: Int32Array.of(0),
     });
     expect(symbols[0]).toBe(symbol);
-    expect(coder.slopes[0]).toBe(rateSlopes(tables)[positionOf(coder.tables, table, symbol)]);
+    const position = positionOf(coder.tables, table, symbol);
+    expect(coder.slopes[0]).toBe(rateSlopes(tables)[position]);
+    expect(coder.tableSlopes[0]).toBe(tableSlopes(tables)[position]);
     return coder.slopes[0]!;
   });
   // More costs more above the mean, and less below it.

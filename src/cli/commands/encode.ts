@@ -100,11 +100,11 @@ export default function encodeCommand(): Command {
         .argParser(decimal(1, 99))
         .conflicts(['quality', 'targetSize']),
     )
-    .option('--optimize', 'improve the picture; takes ten times as long')
+    .option('--optimize', 'improve the picture; takes twenty times as long')
     .addOption(
-      new Option('--optimize-steps <n>', '--optimize in n steps; 12 go further')
+      new Option('--optimize-steps <n>', '--optimize in n steps; 16 go further')
         .argParser(wholeNumber(1, 100))
-        .default(undefined, '4')
+        .default(undefined, '8')
         .implies({ optimize: true }),
     )
     .addOption(

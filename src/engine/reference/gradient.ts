@@ -6,6 +6,7 @@ import type { Model, Residual } from '../../network/model.ts';
 import { scaled, sitesOf, whole } from '../../network/window.ts';
 import { expectErrors } from '../arguments.ts';
 import type { Extent, Patch, Rect, Samples } from '../engine.ts';
+import { bySlopes } from './backpropagation.ts';
 import { addClamped, conv, planLayers, runLayer } from './layers.ts';
 
 /**
@@ -58,14 +59,9 @@ export function latentGradient(
   return gradient.data;
 }
 
-/**
- * A residual backwards: clamp(in + second(slope * first(in))). The slope of the leaky activation that made
- * `activations` is 1 above 0, else 1/8.
- */
+/** A residual backwards: clamp(in + second(slope * first(in))), the slope being that of `activations`. */
 function backwards(layer: Residual, input: Patch, extent: Extent, activations: Patch): Patch {
-  const inner = conv(layer.first, input, extent, input.rect, 1);
-  for (let i = 0; i < inner.data.length; i++)
-    if (activations.data[i]! <= 0) inner.data[i] = inner.data[i]! >> 3;
+  const inner = bySlopes(conv(layer.first, input, extent, input.rect, 1), activations);
   return addClamped(input, conv(layer.second, inner, extent, input.rect, 1), layer.limit);
 }
 

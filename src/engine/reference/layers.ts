@@ -170,13 +170,3 @@ function position({ rect, channels }: Patch, y: number, x: number): number {
 function emptyPatch(rect: Rect, channels: number): Patch {
   return { rect, channels, data: new Int16Array(rect.height * rect.width * channels) };
 }
-
-/** At every site the channels of `a`, then those of `b`. */
-export function joinChannels(a: Int16Array, channelsA: number, b: Int16Array, channelsB: number): Int16Array {
-  const joined = new Int16Array(a.length + b.length);
-  for (let i = 0, at = 0; at < joined.length; i++, at += channelsA + channelsB) {
-    joined.set(a.subarray(i * channelsA, (i + 1) * channelsA), at);
-    joined.set(b.subarray(i * channelsB, (i + 1) * channelsB), at + channelsA);
-  }
-  return joined;
-}

@@ -4,16 +4,18 @@ import { renderQuery } from '../../head/ensemble.ts';
 import type { Layer, Model } from '../../network/model.ts';
 import {
   analysisWindow,
+  joinChannels,
   latentWindow,
   paddedExtent,
   scaledExtent,
   sitesOf,
   whole,
 } from '../../network/window.ts';
-import { expectCover, expectGradient, expectQuality } from '../arguments.ts';
+import { expectBackpropagation, expectCover, expectGradient, expectQuality } from '../arguments.ts';
 import type { Engine, Extent, FeatureMap, Patch, Rect } from '../engine.ts';
+import { backpropagated } from './backpropagation.ts';
 import { latentGradient } from './gradient.ts';
-import { crop, joinChannels, planLayers, runLayer, runLayers } from './layers.ts';
+import { crop, planLayers, runLayer, runLayers } from './layers.ts';
 
 /**
  * The reference engine: the specification in TypeScript, plain loops on the calling thread, no shortcuts for
@@ -67,10 +69,10 @@ export function openReferenceEngine(model: Model): Engine {
       );
     },
 
-    async encodeChunk(analysis, chunk, quality, signal) {
+    async encodeChunk(analysis, chunk, quality, hyper, signal) {
       enter(quality, signal);
       await breathe(signal);
-      return encodeChunk(analysis, chunk, quality, model, networks);
+      return encodeChunk(analysis, chunk, quality, model, networks, hyper);
     },
 
     async decodeChunk(bytes, chunk, quality, signal) {
@@ -105,6 +107,13 @@ export function openReferenceEngine(model: Model): Engine {
       await breathe(signal);
       const window = latentWindow(model, sitesOf(model, latents), level);
       return latentGradient(model, crop(coded, window), level, latents, pixels, errorsOf, quality);
+    },
+
+    async backpropagate(network, input, extent, derivatives, quality, signal) {
+      enter(quality, signal);
+      const back = expectBackpropagation(model, network, input, extent, derivatives);
+      await breathe(signal);
+      return backpropagated(back, input, extent, derivatives, quality);
     },
 
     async close() {

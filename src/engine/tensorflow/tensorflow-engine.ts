@@ -108,6 +108,11 @@ class DeviceEngine implements TensorFlowEngine {
     return this.#exact.gradient(...call);
   }
 
+  async backpropagate(...call: Parameters<Engine['backpropagate']>): Promise<Int16Array> {
+    this.#expectOpen();
+    return this.#exact.backpropagate(...call);
+  }
+
   async decodeChunk(...call: Parameters<Engine['decodeChunk']>): Promise<Int16Array> {
     this.#expectOpen();
     return this.#exact.decodeChunk(...call);

@@ -76,6 +76,7 @@ export async function openWasmEngine(model: Model, options: WasmEngineOptions): 
       analyze: refuseEncoding,
       encodeChunk: refuseEncoding,
       gradient: refuseEncoding,
+      backpropagate: refuseEncoding,
     }),
     name: 'wasm',
     exact: true,

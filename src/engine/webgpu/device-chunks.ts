@@ -1,10 +1,9 @@
 import { type AsyncChunkNetworks, decodeChunk, encodeChunkAsync } from '../../entropy/chunk.ts';
 import { EngineError } from '../../errors.ts';
 import type { Layer, Model } from '../../network/model.ts';
-import { scaledExtent, whole } from '../../network/window.ts';
+import { joinChannels, scaledExtent, whole } from '../../network/window.ts';
 import { expectEncoder } from '../arguments.ts';
 import type { EncodedChunk, Extent } from '../engine.ts';
-import { joinChannels } from '../reference/layers.ts';
 import { Gathering } from './gathering.ts';
 import { type LayerRun, type RunLimits, takeAlike } from './layer-run.ts';
 import { type LayerRunner, layOut, type Place } from './layer-runner.ts';
@@ -65,10 +64,11 @@ export class DeviceChunks {
     analysis: Int16Array,
     chunk: Extent,
     quality: number,
+    hyper: Int16Array | undefined,
     check: () => void,
   ): Promise<EncodedChunk> {
     expectEncoder(this.#model);
-    return encodeChunkAsync(analysis, chunk, quality, this.#model, this.#networks(check));
+    return encodeChunkAsync(analysis, chunk, quality, this.#model, this.#networks(check), hyper);
   }
 
   #networks(check: () => void): AsyncChunkNetworks {

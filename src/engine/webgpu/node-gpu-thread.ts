@@ -19,6 +19,7 @@ const cpu: ChunkCoder = {
   encodeChunk: elsewhere,
   decodeChunk: elsewhere,
   gradient: elsewhere,
+  backpropagate: elsewhere,
 };
 
 process.once('exit', () => {

@@ -18,7 +18,10 @@ import { ReadbackRing, readTensor } from './readback.ts';
 import { Submitter } from './submission.ts';
 
 /** Codes chunks if the device does not, and computes gradients. */
-export type ChunkCoder = Pick<Engine, 'threads' | 'encodeChunk' | 'decodeChunk' | 'gradient'>;
+export type ChunkCoder = Pick<
+  Engine,
+  'threads' | 'encodeChunk' | 'decodeChunk' | 'gradient' | 'backpropagate'
+>;
 
 export interface WebGpuOptions {
   /** Not closed with this engine. */
@@ -241,11 +244,12 @@ class DeviceEngine implements WebGpuEngine {
     analysis: Int16Array,
     chunk: Extent,
     quality: number,
+    hyper?: Int16Array,
     signal?: AbortSignal,
   ): Promise<EncodedChunk> {
     this.#enter(quality, signal);
-    if (!this.#chunks) return this.#cpu.encodeChunk(analysis, chunk, quality, signal);
-    return this.#chunks.encode(analysis, chunk, quality, () => this.#enter(undefined, signal));
+    if (!this.#chunks) return this.#cpu.encodeChunk(analysis, chunk, quality, hyper, signal);
+    return this.#chunks.encode(analysis, chunk, quality, hyper, () => this.#enter(undefined, signal));
   }
 
   async decodeChunk(
@@ -262,6 +266,11 @@ class DeviceEngine implements WebGpuEngine {
   async gradient(...call: Parameters<Engine['gradient']>): Promise<Int16Array> {
     this.#enter(undefined, undefined);
     return this.#cpu.gradient(...call);
+  }
+
+  async backpropagate(...call: Parameters<Engine['backpropagate']>): Promise<Int16Array> {
+    this.#enter(undefined, undefined);
+    return this.#cpu.backpropagate(...call);
   }
 
   async close(): Promise<void> {

@@ -97,7 +97,7 @@ function transferable(result: Result): ArrayBuffer[] {
   const arrays: readonly ArrayBufferView[] = Array.isArray(result)
     ? result
     : 'latents' in result
-      ? [result.latents, result.slopes, result.bytes]
+      ? [result.latents, result.bytes, ...Object.values(result.rate)]
       : [result as Int16Array];
   // Shared memory is on both sides already.
   const buffers = arrays.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer);

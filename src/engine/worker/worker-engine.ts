@@ -36,7 +36,7 @@ export interface SampleMemory {
 }
 
 /** Codes chunks, and computes gradients. */
-type ChunkCoder = Pick<Engine, 'encodeChunk' | 'decodeChunk' | 'gradient'>;
+type ChunkCoder = Pick<Engine, 'encodeChunk' | 'decodeChunk' | 'gradient' | 'backpropagate'>;
 
 /** A worker that runs `serveEngine`. */
 export interface EngineWorker {
@@ -124,9 +124,10 @@ class WorkerEngine implements Engine {
     return (await this.#idlest.call({ kind: 'call', name: 'analyze', args }, signal)) as Int16Array;
   };
 
-  readonly encodeChunk: Engine['encodeChunk'] = async (analysis, chunk, quality, signal) => {
-    if (this.#chunks) return this.#openChunks(this.#chunks).encodeChunk(analysis, chunk, quality, signal);
-    const args = [own(analysis), chunk, quality];
+  readonly encodeChunk: Engine['encodeChunk'] = async (analysis, chunk, quality, hyper, signal) => {
+    if (this.#chunks)
+      return this.#openChunks(this.#chunks).encodeChunk(analysis, chunk, quality, hyper, signal);
+    const args = [own(analysis), chunk, quality, hyper && own(hyper)];
     return (await this.#idlest.call({ kind: 'call', name: 'encodeChunk', args }, signal)) as EncodedChunk;
   };
 
@@ -140,6 +141,11 @@ class WorkerEngine implements Engine {
   readonly gradient: Engine['gradient'] = async (...call) => {
     if (!this.#gradients) throw new UnsupportedError('Pictures are not optimized here');
     return this.#openChunks(this.#gradients).gradient(...call);
+  };
+
+  readonly backpropagate: Engine['backpropagate'] = async (...call) => {
+    if (!this.#gradients) throw new UnsupportedError('Pictures are not optimized here');
+    return this.#openChunks(this.#gradients).backpropagate(...call);
   };
 
   readonly features: Engine['features'] = async (latents, level, sites, quality, signal) => {

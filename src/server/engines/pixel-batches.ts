@@ -61,6 +61,7 @@ export function batchPixels(engine: Engine, onBatch?: (requests: number) => void
     decodeChunk: (...call) => engine.decodeChunk(...call),
     features: (...call) => engine.features(...call),
     gradient: (...call) => engine.gradient(...call),
+    backpropagate: (...call) => engine.backpropagate(...call),
     ...(engine.reduce && { reduce: engine.reduce.bind(engine) }),
     close: () => engine.close(),
     pixels(map, queries, signal) {

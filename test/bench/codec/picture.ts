@@ -199,6 +199,7 @@ function watch(engine: Engine): {
       pixels: timed('pixels', engine.pixels.bind(engine)),
       // Pictures are not optimized here.
       gradient: engine.gradient.bind(engine),
+      backpropagate: engine.backpropagate.bind(engine),
       close: () => engine.close(),
     },
     begin() {

@@ -76,6 +76,7 @@ function unclosed(engine: Engine): Engine {
     features: (...call) => engine.features(...call),
     pixels: (...call) => engine.pixels(...call),
     gradient: (...call) => engine.gradient(...call),
+    backpropagate: (...call) => engine.backpropagate(...call),
     async close() {},
   };
 }

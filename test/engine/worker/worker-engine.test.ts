@@ -166,6 +166,7 @@ describe('an engine behind messages', () => {
       encodeChunk: reference.encodeChunk,
       decodeChunk,
       gradient: vi.fn(reference.gradient),
+      backpropagate: vi.fn(reference.backpropagate),
     };
     const { bytes } = await reference.encodeChunk(new Int16Array(model.latentChannels), level, 50);
     const coder = await open({}, { chunks });
@@ -180,6 +181,11 @@ describe('an engine behind messages', () => {
     await coder.engine.gradient(latents, level, latents.rect, pixel, errorsOf, 50);
     await engine.gradient(latents, level, latents.rect, pixel, errorsOf, 50);
     expect(chunks.gradient).toHaveBeenCalledTimes(2);
+    const context = new Int16Array(model.priorChannels);
+    const derivatives = new Int16Array(2 * model.latentChannels);
+    await coder.engine.backpropagate(0, context, { height: 1, width: 1 }, derivatives, 50);
+    await engine.backpropagate(0, context, { height: 1, width: 1 }, derivatives, 50);
+    expect(chunks.backpropagate).toHaveBeenCalledTimes(2);
     await engine.close();
     await expect(engine.decodeChunk(bytes, level, 50)).rejects.toMatchObject({ _tag: 'EngineError' });
   });

@@ -22,7 +22,9 @@ const ROWS_PER_THREAD = 8;
 const STREAM_UNIT = 65_536;
 
 /** What is done to a chunk, and with what. */
-export type ChunkWork = Pick<DecodeMessage, 'kind' | 'bytes'> | Pick<EncodeMessage, 'kind' | 'analysis'>;
+export type ChunkWork =
+  | Pick<DecodeMessage, 'kind' | 'bytes'>
+  | Pick<EncodeMessage, 'kind' | 'analysis' | 'hyper'>;
 
 /** `T`: latents for a chunk that is decoded, EncodedChunk for one that is encoded. */
 export type ChunkJobs = <T>(chunk: Extent, quality: number, work: ChunkWork) => Job<T>;
@@ -66,7 +68,7 @@ export function chunkJobs(model: Model, networks: PackedNetworks, heap: WasmHeap
       return {
         message: decodes ? { ...work, ...place, words: scratch + scratchBytes } : { ...work, ...place },
         transfer: decodes ? [work.bytes.buffer as ArrayBuffer] : [],
-        help: { kind: 'help', encodes: !decodes, ...place },
+        help: { kind: 'help', analyzes: !decodes && work.hyper === undefined, ...place },
         maxHelpers: Math.ceil(chunk.height / ROWS_PER_THREAD) - 1,
         ...heap.control(control, words),
         finish: (result) => result as T,

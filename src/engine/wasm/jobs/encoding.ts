@@ -1,17 +1,18 @@
 import type { Model } from '../../../network/model.ts';
 import { analysisWindow, paddedExtent } from '../../../network/window.ts';
-import { expectCover, expectEncoder, expectErrors } from '../../arguments.ts';
+import { expectBackpropagation, expectCover, expectEncoder, expectErrors } from '../../arguments.ts';
 import type { EncodedChunk, Engine } from '../../engine.ts';
 import type { Region, WasmHeap } from '../heap.ts';
 import type { PackedNetworks } from '../pack/pack.ts';
 import type { ThreadPool } from '../threads/thread-pool.ts';
+import { backpropagationJob } from './backpropagation-job.ts';
 import type { ChunkJobs } from './chunk-job.ts';
 import { gradientJobs } from './gradient-job.ts';
 import { headJob } from './head-job.ts';
 import { layersJob } from './layers-job.ts';
 
 /** The calls of an engine that only encoders need. */
-export type Encoding = Pick<Engine, 'analyze' | 'encodeChunk' | 'gradient'>;
+export type Encoding = Pick<Engine, 'analyze' | 'encodeChunk' | 'gradient' | 'backpropagate'>;
 
 /** The engine that these calls belong to, as far as they use it. */
 export interface EngineParts {
@@ -48,10 +49,10 @@ export function encoding({ model, heap, networks, pool, threads, chunkJob, enter
       return pool.run(layersJob(heap, threads, call, take), signal);
     },
 
-    async encodeChunk(analysis, chunk, quality, signal) {
+    async encodeChunk(analysis, chunk, quality, hyper, signal) {
       enter(quality, signal);
       expectEncoder(model);
-      return pool.run(chunkJob<EncodedChunk>(chunk, quality, { kind: 'encode', analysis }), signal);
+      return pool.run(chunkJob<EncodedChunk>(chunk, quality, { kind: 'encode', analysis, hyper }), signal);
     },
 
     async gradient(coded, level, latents, pixels, errorsOf, quality, signal) {
@@ -71,6 +72,12 @@ export function encoding({ model, heap, networks, pool, threads, chunkJob, enter
       } finally {
         shown.close();
       }
+    },
+
+    async backpropagate(network, input, extent, derivatives, quality, signal) {
+      enter(quality, signal);
+      const back = expectBackpropagation(model, network, input, extent, derivatives);
+      return pool.run(backpropagationJob(heap, back, input, extent, derivatives, quality, threads), signal);
     },
   };
 }

@@ -9,7 +9,7 @@ import type { FreeList, Region, WasmHeap } from '../heap.ts';
 import { HeapFeatures } from '../heap-features.ts';
 import { headByteLength, writeHead } from '../pack/pack-head.ts';
 import { type PackedLayer, packLayers } from '../pack/pack-layer.ts';
-import { clearBorder, operation, rowBytes, siteAddress } from '../program/operations.ts';
+import { clearBorder, operation, rowBytes, siteAddress, slopeOperation } from '../program/operations.ts';
 import { allocateRegion, barrier, inputRegionRect, planLayers } from '../program/plan.ts';
 import type { Operation } from '../program/program.ts';
 import type { Job } from '../threads/job.ts';
@@ -199,17 +199,6 @@ function planGradient(
   const backwards = planLayers(back, byP, sites, output.rect, quality, list, output, slope);
   operations.push(...backwards.operations);
   return { shown, input, operations: there.operations, errors, vectors, back: operations, output };
-}
-
-/** `values` times the slope of the activation that made `activations`, over `window`. */
-function slopeOperation(values: Region, activations: Region, window: Rect): Operation {
-  return operation('slope', window.height, [
-    siteAddress(values, window.top, window.left),
-    rowBytes(values),
-    siteAddress(activations, window.top, window.left),
-    rowBytes(activations),
-    window.width * values.channels * 2,
-  ]);
 }
 
 function movedBy(region: Region, rows: number, columns: number): Region {

@@ -1,4 +1,4 @@
-import { pictureFlow, through, trunkFlow, uniform } from '../../../network/flow.ts';
+import { pictureFlow, throughAll, trunkFlow, uniform } from '../../../network/flow.ts';
 import type { Model } from '../../../network/model.ts';
 import type { WasmHeap } from '../heap.ts';
 import { type PackedLayer, packLayers } from './pack-layer.ts';
@@ -20,7 +20,7 @@ export function packNetworks(model: Model, heap: WasmHeap): PackedNetworks {
   const { hyperSynthesis } = model;
   const latents = uniform(model.latentChannels, model.latent.limit);
   const hyperLatents = uniform(model.hyperChannels, model.hyper.limit);
-  const context = hyperSynthesis.reduce((flow, layer) => through(layer, flow), hyperLatents);
+  const context = throughAll(hyperSynthesis, hyperLatents);
   return {
     analysis: packLayers(model.analysis, pictureFlow(model.imageShift), heap),
     hyperAnalysis: packLayers(model.hyperAnalysis, latents, heap),

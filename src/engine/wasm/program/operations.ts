@@ -268,3 +268,14 @@ export function rowOperation(
     limit,
   ]);
 }
+
+/** `values` times the slope of the activation that made `activations`, over `window`. */
+export function slopeOperation(values: Region, activations: Region, window: Rect): Operation {
+  return operation('slope', window.height, [
+    siteAddress(values, window.top, window.left),
+    rowBytes(values),
+    siteAddress(activations, window.top, window.left),
+    rowBytes(activations),
+    window.width * values.channels * 2,
+  ]);
+}

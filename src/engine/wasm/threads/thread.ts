@@ -53,12 +53,15 @@ export interface DecodeMessage extends ChunkMessage {
 export interface EncodeMessage extends ChunkMessage {
   readonly kind: 'encode';
   readonly analysis: Int16Array;
+  /** As for `Engine.encodeChunk`. */
+  readonly hyper: Int16Array | undefined;
 }
 
 /** A chunk that another thread codes, and this one helps with. */
 export interface HelpMessage extends ChunkMessage {
   readonly kind: 'help';
-  readonly encodes: boolean;
+  /** Whether hyper analysis is the first network that runs. */
+  readonly analyzes: boolean;
 }
 
 export type JobMessage = RunMessage | DecodeMessage | EncodeMessage | HelpMessage;
@@ -118,7 +121,7 @@ export function serveThread(
     const team = new ChunkTeam(kernels!, control, count, operations);
     const { places, plan } = plans!.of(chunk, quality, scratch);
     if (message.kind === 'help') {
-      team.help(message.encodes ? HYPER_ANALYSIS : HYPER_SYNTHESIS, (number) => plan(number).operations);
+      team.help(message.analyzes ? HYPER_ANALYSIS : HYPER_SYNTHESIS, (number) => plan(number).operations);
       return undefined;
     }
     const run = (number: number, calls: readonly Operation[]) => team.lead(number, calls);
@@ -127,7 +130,7 @@ export function serveThread(
       if (message.kind === 'decode')
         return coding.decode(message.bytes, kernels!, networks.symbols, message.words);
       if (!encode) throw new Error('nothing is encoded here');
-      return encode(message.analysis, chunk, quality, model, coding);
+      return encode(message.analysis, chunk, quality, model, coding, message.hyper);
     } catch (error) {
       team.giveUp();
       throw error;
@@ -151,7 +154,8 @@ export function serveThread(
 
 function transferable(result: JobResult): ArrayBuffer[] {
   if (result === undefined) return [];
-  const arrays = 'latents' in result ? [result.latents, result.slopes, result.bytes] : [result];
+  const arrays =
+    'latents' in result ? [result.latents, result.bytes, ...Object.values(result.rate)] : [result];
   return arrays.map(({ buffer }) => buffer as ArrayBuffer);
 }
 
