@@ -4,6 +4,7 @@ import { sat16 } from '../network/fixed-point.ts';
 import { gradientNetwork } from '../network/gradient.ts';
 import { copyOverlap, cut, latentWindow, sitesOf } from '../network/window.ts';
 import { codeWindow } from './coded-window.ts';
+import { symbolUnits } from './rate-gradient.ts';
 import { type Measure, sampleErrors } from './sample-errors.ts';
 
 /**
@@ -134,14 +135,4 @@ class Descent {
       }
     }
   }
-}
-
-/** Units of each channel that a symbol is worth. */
-function symbolUnits(
-  { step, stepBits }: { readonly step: Int32Array; readonly stepBits: number },
-  channels: number,
-  quality: number,
-): Float64Array {
-  const first = (quality - 1) * channels;
-  return Float64Array.from(step.subarray(first, first + channels), (units) => units / 2 ** stepBits);
 }

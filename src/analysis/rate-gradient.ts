@@ -2,6 +2,7 @@ import type { ChunkRate, Engine, Extent } from '../engine/engine.ts';
 import { backNetwork, type ChunkNetwork } from '../network/back-network.ts';
 import { groupAt } from '../network/channel-groups.ts';
 import { hyperExtent } from '../network/chunk-size.ts';
+import type { LatentQuantizer } from '../network/model.ts';
 import { joinChannels, scaledExtent } from '../network/window.ts';
 
 /**
@@ -88,21 +89,22 @@ export async function rateGradient(
 }
 
 /** Slopes by symbols as bits for each unit of a latent. */
-function byUnits(
-  slopes: Int16Array,
-  { step, stepBits }: { readonly step: Int32Array; readonly stepBits: number },
-  channels: number,
-  quality: number,
-): Float64Array {
-  const bits = Float64Array.from(
-    step.subarray((quality - 1) * channels, quality * channels),
-    (units) => (SLOPE * 2 ** stepBits) / units,
-  );
+function byUnits(slopes: Int16Array, quantizer: Quantizer, channels: number, quality: number): Float64Array {
+  const bits = symbolUnits(quantizer, channels, quality).map((units) => SLOPE / units);
   const rates = new Float64Array(slopes.length);
   for (let i = 0; i < rates.length; ) {
     for (let c = 0; c < channels; c++, i++) rates[i] = slopes[i]! * bits[c]!;
   }
   return rates;
+}
+
+/** What latents and hyper latents are quantized by. */
+type Quantizer = Pick<LatentQuantizer, 'step' | 'stepBits'>;
+
+/** Units of each channel that a symbol is worth. */
+export function symbolUnits({ step, stepBits }: Quantizer, channels: number, quality: number): Float64Array {
+  const first = (quality - 1) * channels;
+  return Float64Array.from(step.subarray(first, first + channels), (units) => units / 2 ** stepBits);
 }
 
 /** The step of the prior that codes each latent, (h, w, Cy). */

@@ -1,7 +1,7 @@
 import { type EngineError, isLiifError, RequestError, UnsupportedError } from '../errors.ts';
 import { type BackNetwork, backNetwork, type ChunkNetwork } from '../network/back-network.ts';
 import type { Model } from '../network/model.ts';
-import { latentWindow, layerExtents, sitesOf } from '../network/window.ts';
+import { extentAfter, latentWindow, sitesOf } from '../network/window.ts';
 import type { Extent, FeatureMap, FeaturePart, GridPart, Patch, Rect, SamplePart } from './engine.ts';
 
 /** Checks of arguments that all engines make, so that all refuse the same calls in the same words. */
@@ -54,7 +54,7 @@ export function expectBackpropagation(
 ): BackNetwork {
   expectEncoder(model);
   const back = backNetwork(model, network);
-  const { height, width } = layerExtents(back.layers, extent).at(-1)!;
+  const { height, width } = extentAfter(back.layers, extent);
   const expected = [extent.height * extent.width * back.input.limits.length, height * width * back.outputs];
   if (input.length !== expected[0] || derivatives.length !== expected[1])
     throw new RequestError(

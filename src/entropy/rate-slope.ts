@@ -25,10 +25,10 @@ function byTable(tables: CdfTables): Int16Array {
   for (let t = 0; t < count; t++) {
     if (base[t]! < 0) continue;
     for (let position = base[t]!; position < bypass[t]!; position++) {
-      const symbol = ((position + origin[t]!) * 2 + 1) * 2 ** (rawBits[t]! - 1);
-      const here = cost(coding, t, Math.floor(symbol))!;
-      const below = t > 0 ? cost(coding, t - 1, Math.floor(symbol)) : undefined;
-      const above = t < count - 1 ? cost(coding, t + 1, Math.floor(symbol)) : undefined;
+      const symbol = Math.floor(((position + origin[t]!) * 2 + 1) * 2 ** (rawBits[t]! - 1));
+      const here = cost(coding, t, symbol)!;
+      const below = t > 0 ? cost(coding, t - 1, symbol) : undefined;
+      const above = t < count - 1 ? cost(coding, t + 1, symbol) : undefined;
       const span = (below === undefined ? 0 : 1) + (above === undefined ? 0 : 1);
       if (span > 0) slopes[position] = Math.round((256 * ((above ?? here) - (below ?? here))) / span);
     }

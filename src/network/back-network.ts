@@ -1,6 +1,7 @@
 import { UnsupportedError } from '../errors.ts';
 import { type Flow, throughAll, trunkFlow, uniform } from './flow.ts';
 import type { Conv, Layer, Model, PriorStep } from './model.ts';
+import { oncePer } from './once-per.ts';
 import { growth, inputLimit, LIMIT, transposed, withLimits } from './transposed.ts';
 
 /**
@@ -35,15 +36,14 @@ export interface BackNetwork {
   readonly unit: number;
 }
 
-const made = new WeakMap<Model, Map<ChunkNetwork, BackNetwork>>();
+const made = oncePer((_: Model) => new Map<ChunkNetwork, BackNetwork>());
 
 /**
  * A network of a model backwards, made once. Throws UnsupportedError where it has residuals, whose slopes it
  * does not apply.
  */
 export function backNetwork(model: Model, network: ChunkNetwork): BackNetwork {
-  const networks = made.get(model) ?? new Map<ChunkNetwork, BackNetwork>();
-  made.set(model, networks);
+  const networks = made(model);
   const found = networks.get(network) ?? makeNetwork(model, network);
   networks.set(network, found);
   return found;
@@ -118,7 +118,6 @@ function backwards(layers: readonly Layer[]): Layer[] {
   return layers.toReversed().flatMap((layer): Layer[] => {
     if (layer.op === 'conv') return [transposed(layer, growth(layer))];
     if (layer.op === 'shuffle') return [{ op: 'unshuffle', factor: layer.factor }];
-    if (layer.op === 'unshuffle') return [{ op: 'shuffle', factor: layer.factor }];
     return [];
   });
 }

@@ -17,6 +17,11 @@ export function layerExtents(layers: readonly LayerShape[], input: Extent): Exte
   return extents;
 }
 
+/** Rows and columns of the last layer's output; of the input where there are no layers. */
+export function extentAfter(layers: readonly LayerShape[], input: Extent): Extent {
+  return layerExtents(layers, input).at(-1)!;
+}
+
 function outputExtent(layer: LayerShape, input: Extent): Extent {
   if (layer.op === 'shuffle') return scaledExtent(input, layer.factor);
   if (layer.op === 'unshuffle') return scaledExtent(input, 1 / layer.factor);

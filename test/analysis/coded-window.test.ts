@@ -4,7 +4,7 @@ import { rateGradient } from '../../src/analysis/rate-gradient.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { openReferenceEngine } from '../../src/engine/reference/reference-engine.ts';
 import { loadModel } from '../../src/network/load.ts';
-import { cut } from '../../src/network/window.ts';
+import { copyOverlap, cut } from '../../src/network/window.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const model = await loadModel(tinyModelBytes());
@@ -32,10 +32,7 @@ const extent = { height: 3, width: 2 };
 /** The part of `piece` in a tensor over `rated`. */
 function ofPiece(tensor: Float64Array): Float64Array {
   const part = new Float64Array(6 * channels);
-  for (let row = 0; row < 3; row++) {
-    const from = (row * 10 + 8) * channels;
-    part.set(tensor.subarray(from, from + 2 * channels), row * 2 * channels);
-  }
+  copyOverlap(tensor, rated, part, piece, channels);
   return part;
 }
 

@@ -17,7 +17,7 @@ import { backNetwork, type ChunkNetwork } from '../../src/network/back-network.t
 import { hyperExtent } from '../../src/network/chunk-size.ts';
 import { parseModel } from '../../src/network/load.ts';
 import type { Model } from '../../src/network/model.ts';
-import { analysisWindow, latentWindow, layerExtents, whole } from '../../src/network/window.ts';
+import { analysisWindow, extentAfter, latentWindow, whole } from '../../src/network/window.ts';
 import { Reducer } from '../../src/pixels/reduce.ts';
 import { randomSource, type TinyModelOptions, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
@@ -582,7 +582,7 @@ function remembering(reference: Engine): Engine {
 function backpropagation(model: Model, network: ChunkNetwork, chunk: Extent) {
   const { layers, input, outputs, limit } = backNetwork(model, network);
   const extent = network === 'hyperSynthesis' ? hyperExtent(model, chunk) : chunk;
-  const made = whole(layerExtents(layers, extent).at(-1)!);
+  const made = whole(extentAfter(layers, extent));
   return {
     input: { extent, data: randomPatch(input.limits.length, whole(extent), 22, input.limits[0]!).data },
     derivatives: randomPatch(outputs, made, 23, limit).data,

@@ -5,16 +5,18 @@ import { releasedModel } from '../../src/model/released-model.ts';
 import { loadModel } from '../../src/network/load.ts';
 import { tinyModelBytes } from '../fixtures/tiny-model.ts';
 
+const MODELS = [
+  ['the released model', releasedModel],
+  ['a model with raw bits and empty tables', () => loadModel(tinyModelBytes({ seed: 5 }))],
+] as const;
+
 /** What a symbol that a table can express costs, in bits. */
 function cost({ tables }: Awaited<ReturnType<typeof releasedModel>>, t: number, n: number): number {
   const k = (n >> tables.rawBits[t]!) - tables.minimum[t]!;
   return tables.precision - Math.log2(tables.frequency[tables.start[t]! + k]!) + tables.rawBits[t]!;
 }
 
-it.each([
-  ['the released model', releasedModel],
-  ['a model with raw bits and empty tables', () => loadModel(tinyModelBytes({ seed: 5 }))],
-])('says what one symbol more costs by the tables of %s', async (_, load) => {
+it.each(MODELS)('says what one symbol more costs by the tables of %s', async (_, load) => {
   const model = await load();
   const { tables } = model;
   const coding = codingTables(tables);
@@ -36,10 +38,7 @@ it.each([
   expect(compared).toBeGreaterThan(100);
 });
 
-it.each([
-  ['the released model', releasedModel],
-  ['a model with raw bits and empty tables', () => loadModel(tinyModelBytes({ seed: 5 }))],
-])('says what a symbol costs more by the next of the tables of %s', async (_, load) => {
+it.each(MODELS)('says what a symbol costs more by the next of the tables of %s', async (_, load) => {
   const model = await load();
   const { tables } = model;
   const coding = codingTables(tables);

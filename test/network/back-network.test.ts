@@ -5,7 +5,7 @@ import { releasedModel } from '../../src/model/released-model.ts';
 import { backNetwork, type ChunkNetwork } from '../../src/network/back-network.ts';
 import { checkConv } from '../../src/network/bounds.ts';
 import { loadModel } from '../../src/network/load.ts';
-import { layerExtents, whole } from '../../src/network/window.ts';
+import { extentAfter, whole } from '../../src/network/window.ts';
 import { randomSource, tinyModelBytes } from '../fixtures/tiny-model.ts';
 
 const NETWORKS: readonly ChunkNetwork[] = ['hyperSynthesis', 0, 1, 2, 3];
@@ -17,7 +17,7 @@ it.each(NETWORKS)('the derivative by what %s reads is that of differences', asyn
   const { layers, input, outputs, limit, unit } = backNetwork(model, network);
   const random = randomSource(7);
   const channels = input.limits.length;
-  const made = whole(layerExtents(layers, EXTENT).at(-1)!);
+  const made = whole(extentAfter(layers, EXTENT));
   const read = Int16Array.from({ length: 32 * channels }, () => 1500 * (random() + random() - 1));
   const derivatives = Int16Array.from(
     { length: made.height * made.width * outputs },

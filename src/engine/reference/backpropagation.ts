@@ -1,5 +1,5 @@
 import type { BackNetwork } from '../../network/back-network.ts';
-import { layerExtents, whole } from '../../network/window.ts';
+import { extentAfter, whole } from '../../network/window.ts';
 import type { Extent, Patch } from '../engine.ts';
 import { runLayers } from './layers.ts';
 
@@ -15,16 +15,16 @@ export function backpropagated(
   let read: Patch = { rect: whole(extent), channels: limits.length, data: input };
   let size = extent;
   for (const part of parts) {
-    const made = layerExtents(part, size).at(-1)!;
+    const made = extentAfter(part, size);
     read = runLayers(part, read, size, whole(made), quality);
     activations.push(read);
     size = made;
   }
 
-  size = layerExtents(layers, extent).at(-1)!;
+  size = extentAfter(layers, extent);
   let back: Patch = { rect: whole(size), channels: outputs, data: derivatives };
   for (const stage of stages) {
-    const made = layerExtents(stage, size).at(-1)!;
+    const made = extentAfter(stage, size);
     back = runLayers(stage, back, size, whole(made), 1);
     const activation = activations.pop();
     if (activation) back = bySlopes(back, activation);

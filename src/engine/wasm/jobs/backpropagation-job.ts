@@ -1,11 +1,12 @@
 import type { BackNetwork } from '../../../network/back-network.ts';
 import { throughAll, uniform } from '../../../network/flow.ts';
-import { layerExtents, whole } from '../../../network/window.ts';
+import { oncePer } from '../../../network/once-per.ts';
+import { extentAfter, whole } from '../../../network/window.ts';
 import type { Extent } from '../../engine.ts';
 import type { FreeList, Region, WasmHeap } from '../heap.ts';
 import { type PackedLayer, packLayers } from '../pack/pack-layer.ts';
 import { clearBorder, slopeOperation } from '../program/operations.ts';
-import { allocateRegion, barrier, inputRegionRect, planLayers } from '../program/plan.ts';
+import { allocateRegion, barrier, channelsAfter, inputRegionRect, planLayers } from '../program/plan.ts';
 import type { Operation } from '../program/program.ts';
 import type { Job } from '../threads/job.ts';
 import { beginProgram } from './program-job.ts';
@@ -16,12 +17,11 @@ interface PackedBack {
   readonly stages: readonly (readonly PackedLayer[])[];
 }
 
-const packed = new WeakMap<WasmHeap, Map<BackNetwork, PackedBack>>();
+const packed = oncePer((_: WasmHeap) => new Map<BackNetwork, PackedBack>());
 
 /** Packs a network at its first use: few who open an engine need it. */
 function packBack(heap: WasmHeap, network: BackNetwork): PackedBack {
-  const networks = packed.get(heap) ?? new Map<BackNetwork, PackedBack>();
-  packed.set(heap, networks);
+  const networks = packed(heap);
   let found = networks.get(network);
   if (found === undefined) {
     let flow = network.input;
@@ -92,7 +92,7 @@ function planBack(
   const operations: Operation[] = [];
   /** A whole tensor, with the border that `layers` read beyond it. */
   const tensor = (channels: number, size: Extent, layers: readonly PackedLayer[] = []): Region => {
-    const made = whole(layerExtents(layers, size).at(-1)!);
+    const made = whole(extentAfter(layers, size));
     return allocateRegion(
       list,
       layers.length > 0 ? inputRegionRect(layers, made, size) : whole(size),
@@ -104,12 +104,11 @@ function planBack(
     layers: readonly PackedLayer[],
     from: Region,
     size: Extent,
-    channels: number,
     next?: readonly PackedLayer[],
   ): { made: Region; size: Extent } => {
     if (layers.length === 0) return { made: from, size };
-    const end = layerExtents(layers, size).at(-1)!;
-    const made = tensor(channels, end, next);
+    const end = extentAfter(layers, size);
+    const made = tensor(channelsAfter(layers, layers.length), end, next);
     clearBorder(operations, made, end);
     barrier(operations);
     operations.push(...planLayers(layers, from, size, whole(end), quality, list, made).operations);
@@ -118,23 +117,19 @@ function planBack(
 
   const input = tensor(network.input.limits.length, extent, parts[0]);
   const activations: Region[] = [];
-  let flow = network.input;
   let read = { made: input, size: extent };
   for (const [i, part] of parts.entries()) {
-    flow = throughAll(network.parts[i]!, flow);
-    read = run(part, read.made, read.size, flow.limits.length, parts[i + 1]);
+    read = run(part, read.made, read.size, parts[i + 1]);
     activations.push(read.made);
   }
 
-  const outputExtent = layerExtents(network.layers, extent).at(-1)!;
+  const outputExtent = extentAfter(network.layers, extent);
   // The first stage may be empty: then the second one reads the derivatives.
   const [first] = stages.filter(({ length }) => length > 0);
   const derivatives = tensor(network.outputs, outputExtent, first);
   let back = { made: derivatives, size: outputExtent };
-  flow = uniform(network.outputs, network.limit);
   for (const [i, stage] of stages.entries()) {
-    flow = throughAll(network.stages[i]!, flow);
-    back = run(stage, back.made, back.size, flow.limits.length, stages[i + 1]);
+    back = run(stage, back.made, back.size, stages[i + 1]);
     const activation = activations.pop();
     if (activation) operations.push(slopeOperation(back.made, activation, whole(back.size)));
   }

@@ -149,7 +149,7 @@ function union(a: Rect, b: Rect): Rect {
 }
 
 /** Channels of the output of the first `count` layers. */
-function channelsAfter(layers: readonly PackedLayer[], count: number): number {
+export function channelsAfter(layers: readonly PackedLayer[], count: number): number {
   const layer = layers[count - 1]!;
   if (layer.op === 'conv') return layer.outputs;
   if (layer.op === 'residual') return layer.second.outputs;
