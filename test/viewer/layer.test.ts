@@ -244,17 +244,21 @@ describe.skipIf(!there)(`a layer of other people's maps${MISSING ? ` (${MISSING}
       await pause(100);
       const at = { x: liif.parseDecimal('100.5')!, y: liif.parseDecimal('200.5')! };
       const found: string[] = [];
-      for (const zoom of [61, 3]) {
-        map.zoomIn();
-        await pause(60);
-        view.setView(at, zoom);
-        await pause(600);
-        found.push([view.center.x, view.center.y].map((value) => liif.formatDecimal(value, 3)).join());
-        found.push(String(view.zoom));
+      // Leaflet begins in the next frame. It is not there yet, or on its way.
+      for (const wait of [0, 100]) {
+        for (const zoom of [61, 3]) {
+          map.zoomIn();
+          if (wait > 0) await pause(wait);
+          view.setView(at, zoom);
+          await pause(600);
+          const center = [view.center.x, view.center.y].map((value) => liif.formatDecimal(value, 3));
+          found.push(`${center.join()} ${view.zoom}`);
+        }
       }
       return found;
     });
-    expect(where).toEqual(['100.500,200.500', '61', '100.500,200.500', '3']);
+    const [deep, near] = ['100.500,200.500 61', '100.500,200.500 3'];
+    expect(where).toEqual([deep, near, deep, near]);
     await page.close();
   });
 

@@ -6,6 +6,7 @@ import {
   type PointExpression,
   type ZoomPanOptions,
 } from 'leaflet';
+import { AwaitedZooms } from './awaited-zooms.ts';
 import type { FloatingOrigin } from './floating-origin.ts';
 import { toLatLng, toPoint } from './image-crs.ts';
 import { internalsOf } from './leaflet-internals.ts';
@@ -35,12 +36,14 @@ export class DeepView {
   readonly map: LeafletMap;
   readonly origin: FloatingOrigin;
   readonly #layers = new Set<LiifLayer>();
+  readonly #awaitedZooms: AwaitedZooms;
   #minZoom: number;
   readonly #maxZoom: number;
 
   constructor(map: LeafletMap, layer: LiifLayer, options: DeepViewOptions = {}) {
     this.map = map;
     this.origin = layer.origin;
+    this.#awaitedZooms = new AwaitedZooms(map);
     this.#minZoom = options.minZoom ?? 0;
     this.#maxZoom = options.maxZoom ?? DEEPEST_ZOOM;
     this.add(layer);
@@ -117,6 +120,7 @@ export class DeepView {
     // Ends Leaflet's own animation: it would take no other view until its end, and end in outdated
     // coordinates.
     if (internals._animatingZoom) internals._onZoomTransitionEnd();
+    this.#awaitedZooms.drop();
     const wanted = Math.min(this.#maxZoom, Math.max(this.#minZoom, zoom));
     const root = this.origin.rootFor(position, wanted);
     const local = wanted - this.origin.root.z;
@@ -183,8 +187,8 @@ export class DeepView {
   settle(): void {
     const { map, origin } = this;
     const internals = internalsOf(map);
-    // A pinch goes on from coordinates that Leaflet noted when it began.
-    if (internals._animatingZoom || internals.touchZoom?._zooming) return;
+    // Zooms and pinches go on from coordinates that Leaflet noted when they began.
+    if (internals._animatingZoom || this.#awaitedZooms.any || internals.touchZoom?._zooming) return;
     const { center, zoom } = this;
     const from = origin.root;
     const to = origin.rootFor(center, zoom);

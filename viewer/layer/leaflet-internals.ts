@@ -41,6 +41,9 @@ export interface MapInternals {
   _lastCenter: LatLng | null;
   readonly _loaded?: boolean;
   _animatingZoom?: boolean;
+  /** Whether Leaflet will animate; it begins in the next frame, by `_animateZoom` with the same `center`. */
+  _tryAnimatedZoom(center: LatLng, zoom: number, options?: object): boolean;
+  _animateZoom(center: LatLng, zoom: number, startAnim: boolean, noUpdate?: boolean | number): void;
   _onZoomTransitionEnd(): void;
   readonly touchZoom?: { readonly _zooming?: boolean };
   readonly dragging: { readonly _draggable?: { _onDown(event: TouchEvent): void } };
