@@ -1,7 +1,7 @@
 import { copyFile, mkdir, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect, it } from 'vitest';
-import { expandFolders } from '../../src/cli/image-folders.ts';
+import { expandFolders, IMAGES } from '../../src/cli/folders.ts';
 import { expandInputs, isUrl, patternOf, placeOf } from '../../src/cli/inputs.ts';
 import { useWorkbench } from './workbench.ts';
 
@@ -41,9 +41,9 @@ it('takes no files of packages for a glob or a folder that does not name them', 
   const [own, icon] = [join(bench.folder, 'project/own.png'), join(packages, 'icon.png')];
   for (const path of [own, icon]) await copyFile(bench.photo, path);
   expect(await expandInputs([join(bench.folder, 'project/**/*.png')])).toEqual([own]);
-  expect(await expandFolders([join(bench.folder, 'project')])).toEqual([own]);
+  expect(await expandFolders([join(bench.folder, 'project')], IMAGES)).toEqual([own]);
   expect(await expandInputs([join(packages, '*.png')])).toEqual([icon]);
-  expect(await expandFolders([packages])).toEqual([icon]);
+  expect(await expandFolders([packages], IMAGES)).toEqual([icon]);
 });
 
 it('takes each picture of a folder once, however it is named beside it', async () => {
@@ -52,8 +52,10 @@ it('takes each picture of a folder once, however it is named beside it', async (
   for (const name of ['a.png', 'b.png']) await copyFile(bench.photo, join(folder, name));
   const here = relative(process.cwd(), folder);
   const inside = ['a.png', 'b.png'].map((name) => join(here, name));
-  expect(await expandFolders([here, join(folder, 'b.png'), folder, join(folder, 'a.png')])).toEqual(inside);
+  expect(await expandFolders([here, join(folder, 'b.png'), folder, join(folder, 'a.png')], IMAGES)).toEqual(
+    inside,
+  );
   if (process.platform === 'win32') return;
   await symlink(folder, join(bench.folder, 'link'));
-  expect(await expandFolders([here, join(bench.folder, 'link')])).toEqual(inside);
+  expect(await expandFolders([here, join(bench.folder, 'link')], IMAGES)).toEqual(inside);
 });

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { modelHash } from '../../container/header.ts';
 import { isLiifError, RequestError, UnsupportedError } from '../../errors.ts';
@@ -22,7 +22,8 @@ import { fileSource } from '../../reader/file-source.ts';
 import { openReader } from '../../reader/reader.ts';
 import { inOrder } from '../../server/pictures/catalog/natural-order.ts';
 import { modelsOption } from '../engine.ts';
-import { expandInputs } from '../inputs.ts';
+import { expandFolders, PICTURES } from '../folders.ts';
+import { placeOf } from '../inputs.ts';
 import { interruption } from '../interruption.ts';
 import { makeFolder } from '../make-folder.ts';
 import { naming } from '../several.ts';
@@ -34,7 +35,7 @@ import { builtViewer, copy, expectOwnPage, jsonText, put, replacePage } from '..
 const EXAMPLES = `
 Examples:
   liif viewer -o site photo.liif         copy site/ to a web host, and open it
-  liif viewer -o site more/*.liif        adds pictures
+  liif viewer -o site more/              adds the pictures of a folder
   liif viewer -o site scan.liif --model my.safetensors
 
 The host needs to send files only; it should answer range requests. Browsers
@@ -64,7 +65,7 @@ export interface ListedPicture {
 
 export default function viewerCommand(): Command {
   const command = new Command('viewer')
-    .argument('[picture...]', '.liif files or globs')
+    .argument('[picture...]', '.liif files, globs, or folders of them')
     .requiredOption('-o, --output <folder>', 'for page, weights (19 MB) and pictures; required')
     .addOption(modelsOption())
     .addHelpText('after', EXAMPLES)
@@ -81,7 +82,7 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
   const added = await readModels(options.model ?? [], signal);
   const models = new Map((await listedModels(output)).map((model) => [model.hash, model]));
   for (const { listed } of added) models.set(listed.hash, listed);
-  const inputs = await expandInputs(args);
+  const inputs = await newPictures(args, output);
   // Before anything is written: a picture that is damaged or needs unknown weights would not open in a
   // browser.
   const described = await describeAll(inputs, output, models, signal);
@@ -106,6 +107,13 @@ async function run(args: string[], options: ViewerOptions): Promise<void> {
     ...pictures.map(({ file }) => `  ${sourceLink(file)}`),
   ];
   terminal.result({ output, pictures }, text.join('\n'));
+}
+
+/** The pictures that arguments name, without those that a named folder has in the output folder below it. */
+async function newPictures(args: readonly string[], output: string): Promise<string[]> {
+  const found = await expandFolders(args, PICTURES);
+  const named = new Set(args.map((arg) => placeOf(arg)));
+  return found.filter((path) => named.has(placeOf(path)) || placeOf(dirname(path)) !== placeOf(output));
 }
 
 /** The inputs and the pictures that are in the folder already, in the order of their names. */
@@ -169,6 +177,7 @@ async function putModels(
 async function picturesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
+    if (error.code === 'ENOTDIR') throw new OutputError(`${folder}: is not a folder`, { cause: error });
     throw new OutputError(`${folder}: cannot be read: ${error.message}`, { cause: error });
   });
   return names.filter((name) => /\.liif$/i.test(name)).map((name) => join(folder, name));

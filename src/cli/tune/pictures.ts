@@ -4,7 +4,7 @@ import { readFit } from '../../train/pictures/corpus.ts';
 import { holdOut } from '../../train/pictures/hold-out.ts';
 import { seededRandom } from '../../train/random.ts';
 import type { TuneSettings } from '../../train/tune.ts';
-import { expandFolders } from '../image-folders.ts';
+import { expandFolders, IMAGES } from '../folders.ts';
 import { interruption } from '../interruption.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -24,7 +24,7 @@ export async function namedPictures(
   output: string,
   terminal: Terminal,
 ): Promise<string[]> {
-  const named = await expandFolders(args);
+  const named = await expandFolders(args, IMAGES);
   for (const picture of named) await expectOther(picture, output);
   const pictures = await withoutCopies(named, interruption());
   const copies = named.length - pictures.length;

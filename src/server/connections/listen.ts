@@ -13,11 +13,17 @@ export async function listen(server: Server, name: string, options: ListenOption
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw new SourceError(
-      `${name} ${options.port}${code === 'EADDRINUSE' ? ' is taken by another program' : `: ${message}`}`,
-      { cause },
-    );
+    throw new SourceError(`${name} ${options.port}${reason(cause as NodeJS.ErrnoException, options)}`, {
+      cause,
+    });
   }
   return (server.address() as AddressInfo).port;
+}
+
+/** Why a server cannot listen, as the end of a sentence that begins with the port. */
+function reason({ code, message }: NodeJS.ErrnoException, { host }: ListenOptions): string {
+  if (code === 'EADDRINUSE') return ' is taken by another program';
+  if (code === 'EADDRNOTAVAIL') return `: ${host} is not an address of this machine`;
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `: no address is known for the host ${host}`;
+  return `: ${message}`;
 }

@@ -251,6 +251,29 @@ it.skipIf(!isBuilt([]))(
   },
 );
 
+it.skipIf(!isBuilt([]))(
+  'viewer: takes the pictures of folders, also of one that the output folder is in',
+  async () => {
+    const album = join(folder, 'album');
+    const site = join(album, 'site');
+    await mkdir(join(album, 'more'), { recursive: true });
+    await copyFile(small('photograph'), join(album, 'one.liif'));
+    await copyFile(small('grey'), join(album, 'more', 'two.liif'));
+    for (let i = 0; i < 2; i++) {
+      const { code, stdout, stderr } = await runLiif(['viewer', '-o', site, album, '--json']);
+      expect([code, stderr]).toEqual([0, '']);
+      expect(JSON.parse(stdout.toString()).pictures).toMatchObject([
+        { file: 'one.liif' },
+        { file: 'two.liif' },
+      ]);
+    }
+    const none = join(site, 'model');
+    await expectFailure(['viewer', '-o', site, none], 3, /model: there are no \.liif files in this folder/);
+    const file = join(album, 'one.liif');
+    await expectFailure(['viewer', '-o', file, join(album, 'more')], 6, /one\.liif: is not a folder/);
+  },
+);
+
 it.skipIf(!isBuilt([]))('viewer: writes nothing where an input is no picture', async () => {
   const refused = await runLiif(['viewer', '-o', join(folder, 'new'), join(root, 'README.md')]);
   expect(refused.code).toBe(2);

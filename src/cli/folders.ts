@@ -4,13 +4,23 @@ import { glob } from 'tinyglobby';
 import { RequestError, SourceError } from '../errors.ts';
 import { expandInputs, IGNORED, isUrl, placeOf, STANDARD } from './inputs.ts';
 
-const IMAGES = '**/*.{jpg,jpeg,png,webp,avif,tif,tiff,heic,heif,gif}';
+/** Files that a folder stands for. */
+interface Wanted {
+  readonly pattern: string;
+  readonly name: string;
+}
+
+export const IMAGES: Wanted = {
+  pattern: '**/*.{jpg,jpeg,png,webp,avif,tif,tiff,heic,heif,gif}',
+  name: 'images',
+};
+export const PICTURES: Wanted = { pattern: '**/*.liif', name: '.liif files' };
 
 /**
- * Like `expandInputs`, for local image files: a folder stands for all images below it, except those in
+ * Like `expandInputs`, for local files: a folder stands for all that are wanted below it, except those in
  * `node_modules`. Each file is listed once, whatever paths and links lead to it.
  */
-export async function expandFolders(args: readonly string[]): Promise<string[]> {
+export async function expandFolders(args: readonly string[], { pattern, name }: Wanted): Promise<string[]> {
   const found = new Map<string, string>();
   const add = async (path: string) => {
     const place = placeOf(await realpath(path).catch(() => path));
@@ -22,9 +32,9 @@ export async function expandFolders(args: readonly string[]): Promise<string[]> 
       await add(input);
       continue;
     }
-    const inside = await glob(IMAGES, { cwd: input, caseSensitiveMatch: false, ignore: IGNORED });
-    if (inside.length === 0) throw new SourceError(`${input}: there are no images in this folder`);
-    for (const name of inside.sort()) await add(join(input, name));
+    const inside = await glob(pattern, { cwd: input, caseSensitiveMatch: false, ignore: IGNORED });
+    if (inside.length === 0) throw new SourceError(`${input}: there are no ${name} in this folder`);
+    for (const path of inside.sort()) await add(join(input, path));
   }
   return [...found.values()];
 }
